@@ -1,0 +1,102 @@
+"""Every setting of every process, read from `FRAUDSIM_…` environment variables and `.env`."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fraudsim.errors import FraudsimError
+
+PREFIX = "FRAUDSIM_"
+
+
+class Settings(BaseSettings):
+    """Frozen; units are in the names. `load_settings()` turns a bad value into one line naming the variable."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore")
+
+    # Where things are
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
+    runs_dir: Path = Field(Path("runs"), description="folder of run folders")
+    cache_dir: Path = Field(
+        Path.home() / ".cache" / "fraudsim", description="downloaded Kafka and Redis, compiled kernels"
+    )
+    model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
+
+    # The local stack (no Docker)
+    kafka_port: int = Field(0, ge=0, le=65535, description="port of the local Kafka; 0 takes a free one")
+    redis_port: int = Field(0, ge=0, le=65535, description="port of the local Redis; 0 takes a free one")
+    kafka_heap_mb: int = Field(512, ge=128, description="Java heap of the local Kafka, MB")
+    redis_server: Path | None = Field(None, description="redis-server or valkey-server binary to use")
+
+    # Topics and slots
+    partitions: int = Field(
+        4, ge=1, le=256, description="partitions of transactions, labels, decisions, truth"
+    )
+    replication: int = Field(1, ge=1, le=5, description="replication factor of every topic")
+    slots: int = Field(8, ge=1, le=256, description="shares that the feature state is divided into")
+
+    # Feature worker and reader
+    worker_name: str = Field(
+        "features-0", pattern=r"^[A-Za-z0-9._-]+$", description="name of this feature worker"
+    )
+    worker_max_batch: int = Field(
+        2000, ge=1, le=100_000, description="most transactions folded before a write"
+    )
+    tail_max_records: int = Field(
+        500_000, ge=1000, description="most transactions the reader keeps beyond the watermarks"
+    )
+    pending_wait_ms: int = Field(
+        20, ge=0, le=1000, description="longest wait of HTTP for its own log reader, ms"
+    )
+
+    # Scorer
+    scorer_name: str = Field(
+        "scorer-0", pattern=r"^[A-Za-z0-9._-]+$", description="name of this scorer process"
+    )
+    http_host: str = Field("127.0.0.1", description="address the HTTP API binds to")
+    http_port: int = Field(8000, ge=0, le=65535, description="port of the HTTP API; 0 takes a free one")
+    http_durability: Literal["async", "acked"] = Field(
+        "async", description="reply before (async) or after (acked) the broker has the transaction"
+    )
+    http_max_body_bytes: int = Field(
+        16_384, ge=1024, le=1_048_576, description="largest accepted HTTP body, bytes"
+    )
+    deadline_ms: int = Field(50, ge=1, le=10_000, description="objective for one decision, ms")
+
+    # Observability
+    metrics_host: str = Field("127.0.0.1", description="address the metrics ports bind to")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Prometheus port of this process; 0 takes a free one"
+    )
+    log_format: Literal["json", "text"] = Field("json", description="structured log output")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level logged")
+
+    # World, labels, model
+    seed: int = Field(7, ge=0, description="seed of the synthetic world")
+    label_gap_days: float = Field(
+        7, ge=0, le=365, description="days between the end of training and the test period"
+    )
+
+
+def variable(field: str) -> str:
+    """The environment variable of a settings field."""
+    return PREFIX + field.upper()
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the environment once per process.
+
+    Raises:
+        FraudsimError: a variable has a value that is not allowed; the message names both.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = variable(str(first["loc"][0])) if first["loc"] else PREFIX + "…"
+        raise FraudsimError(f"setting {name}={first.get('input')!r}: {first['msg']}") from None

@@ -1,0 +1,16 @@
+"""Which slot an entity's key belongs to: murmur2, the same hash that partitions the topics."""
+
+from functools import lru_cache
+
+from aiokafka.partitioner import murmur2
+
+
+@lru_cache(maxsize=500_000)
+def slot_of(entity: str, key: str, slots: int) -> int:
+    """Slot of (entity, key), in [0, slots)."""
+    return (murmur2(f"{entity}:{key}".encode()) & 0x7FFFFFFF) % slots
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Partition that Kafka's default partitioner gives a key."""
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

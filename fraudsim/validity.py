@@ -1,0 +1,169 @@
+"""What counts, decided by the log alone: which records are valid, and which are the first of their id.
+
+Every worker, scorer, engine and rebuild asks the same `Judge`, so all decide alike. Its only memory
+is the ids of the previous 50,000 offsets of each partition; after a seek, that many are read first.
+"""
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from fraudsim import headers as h
+from fraudsim.clock import Clock, event_time_ms
+from fraudsim.events import MAX_EVENT_BYTES, Label, Transaction, decode_label, decode_transaction
+from fraudsim.topics import LABELS, TRANSACTIONS
+
+UNIQUE_WITHIN: Final = 50_000
+"""Offsets of one partition within which an id must be unique."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a record does not count. Invalid ones are dead letters; duplicates are only counted."""
+
+    kind: Literal["invalid", "duplicate"]
+    field: str
+    reason: str
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Ids borne by valid records among the last `UNIQUE_WITHIN` offsets of a partition."""
+
+    last: dict[Hashable, int]
+    order: deque[tuple[int, Hashable]]
+
+    def is_repeat(self, key: Hashable, offset: int) -> bool:
+        last, order = self.last, self.order
+        edge = offset - UNIQUE_WITHIN
+        while order and order[0][0] < edge:
+            old_offset, old_key = order.popleft()
+            if last.get(old_key) == old_offset:
+                del last[old_key]
+        repeat = key in last
+        last[key] = offset
+        order.append((offset, key))
+        return repeat
+
+
+class Judge:
+    """Decides what counts. Records of a partition must come in offset order, without gaps.
+
+    `refresh` reads `run.clock` to its end into `clock`; it is called when a record names a segment
+    that is not known yet.
+    """
+
+    def __init__(self, clock: Clock, refresh: Callable[[], None] = lambda: None) -> None:
+        self.clock = clock
+        self._refresh = refresh
+        self._refreshed_ms = 0.0
+        self._seen: dict[tuple[str, int], _Seen] = {}
+
+    def forget(self) -> None:
+        """Start anew, before a seek."""
+        self._seen.clear()
+
+    def transaction(
+        self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None
+    ) -> Transaction | Rejected:
+        """The transaction if it counts, else why not."""
+        event = read_event(value, decode_transaction)
+        if isinstance(event, Rejected):
+            return event
+        # HTTP answered on its own receive stamp, so that stamp decides: what was answered counts.
+        arrived = broker_ts_ms
+        if h.header(headers, h.DECISION) is not None:
+            arrived = h.int_header(headers, h.RECEIVED) or broker_ts_ms
+        late = self._out_of_time(event.ts, "ts", arrived, broker_ts_ms, headers)
+        if late is not None:
+            return late
+        if self._repeat(TRANSACTIONS, partition, offset, event.tx_id):
+            return Rejected("duplicate", "tx_id", f"tx_id {event.tx_id} stands among the previous records")
+        return event
+
+    def label(
+        self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None
+    ) -> Label | Rejected:
+        """The label if it counts, else why not."""
+        event = read_event(value, decode_label)
+        if isinstance(event, Rejected):
+            return event
+        late = self._out_of_time(event.known_at, "known_at", broker_ts_ms, broker_ts_ms, headers)
+        if late is not None:
+            return late
+        if self._repeat(LABELS, partition, offset, (event.tx_id, event.source, event.known_at)):
+            return Rejected("duplicate", "tx_id", f"the same label of {event.tx_id} stands before")
+        return event
+
+    def _repeat(self, topic: str, partition: int, offset: int, key: Hashable) -> bool:
+        seen = self._seen.get((topic, partition))
+        if seen is None:
+            seen = self._seen[topic, partition] = _Seen({}, deque())
+        return seen.is_repeat(key, offset)
+
+    def _out_of_time(
+        self, event_ms: int, field: str, arrived_ms: int, broker_ts_ms: int, headers: h.Headers
+    ) -> Rejected | None:
+        number = h.int_header(headers, h.SEGMENT)
+        if number is None:
+            return Rejected("invalid", "segment", "header segment is missing or not a number")
+        segment = self.clock.segment(number, broker_ts_ms)
+        if segment is None and self._may_have_grown(broker_ts_ms):
+            self._refreshed_ms = time.time() * 1000
+            self._refresh()
+            segment = self.clock.segment(number, broker_ts_ms)
+        if segment is None:
+            return Rejected("invalid", "segment", f"header segment={number} is not in force in run.clock")
+        arrival = event_time_ms(segment, arrived_ms)
+        if event_ms - arrival > segment.future_ms:
+            return Rejected(
+                "invalid",
+                field,
+                f"{field}={event_ms} is {event_ms - arrival} ms ahead of its arrival, "
+                f"more than {segment.future_ms}",
+            )
+        if arrival - event_ms > segment.past_ms:
+            return Rejected(
+                "invalid",
+                field,
+                f"{field}={event_ms} is {arrival - event_ms} ms behind its arrival, "
+                f"more than {segment.past_ms}",
+            )
+        return None
+
+    def _may_have_grown(self, broker_ts_ms: int) -> bool:
+        # A record older than the last look (less 2 s for clocks that differ) cannot name a newer segment.
+        return broker_ts_ms + 2_000 > self._refreshed_ms
+
+
+E = TypeVar("E")
+
+
+def read_event(value: bytes | None, decode: Callable[[bytes], E]) -> E | Rejected:
+    """Decode one value; what cannot be read names the field."""
+    if value is None:
+        return Rejected("invalid", "value", "the record has no value")
+    if len(value) > MAX_EVENT_BYTES:
+        return Rejected(
+            "invalid", "value", f"value of {len(value)} bytes is over the limit of {MAX_EVENT_BYTES}"
+        )
+    try:
+        return decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        field, reason = name_field(str(error))
+        return Rejected("invalid", field, reason)
+
+
+_PATH = re.compile(r"`\$\.?([^`]*)`")
+_NAMED = re.compile(r"required field `([^`]+)`")
+
+
+def name_field(message: str) -> tuple[str, str]:
+    """The field that a msgspec message speaks of, and the message on one line."""
+    found = _NAMED.search(message) or _PATH.search(message)
+    return (found.group(1) if found and found.group(1) else "value"), " ".join(message.split())[:300]

@@ -1,0 +1,1 @@
+"""Windowed velocity features: one catalogue, one kernel, the same values online and offline."""
