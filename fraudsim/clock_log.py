@@ -17,13 +17,14 @@ class ClockLog:
 
     bootstrap: str
     clock: Clock
+    topic: str = CLOCK
     _next_offset: int = 0
 
     def refresh(self) -> None:
         """Read `run.clock` to its present end."""
         from kafka import KafkaConsumer, TopicPartition
 
-        partition = TopicPartition(CLOCK, 0)
+        partition = TopicPartition(self.topic, 0)
         consumer = KafkaConsumer(bootstrap_servers=self.bootstrap.split(","), enable_auto_commit=False)
         try:
             consumer.assign([partition])
@@ -45,19 +46,19 @@ class ClockLog:
             bootstrap_servers=self.bootstrap.split(","), acks="all", enable_idempotence=True
         )
         try:
-            producer.send(CLOCK, value=encoder.encode(segment), partition=0).get(timeout=30)
+            producer.send(self.topic, value=encoder.encode(segment), partition=0).get(timeout=30)
         finally:
             producer.close()
         self.refresh()
 
 
-def open_clock(settings: Settings, wait_s: float = 60.0) -> ClockLog:
+def open_clock(settings: Settings, wait_s: float = 60.0, topic: str = CLOCK) -> ClockLog:
     """The run's clock, once its first segment is there.
 
     Raises:
         FraudsimError: no clock within `wait_s` seconds.
     """
-    log = ClockLog(settings.kafka_bootstrap, Clock())
+    log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
     deadline = time.monotonic() + wait_s
     while True:
         log.refresh()
@@ -69,7 +70,12 @@ def open_clock(settings: Settings, wait_s: float = 60.0) -> ClockLog:
 
 
 def start_log(
-    settings: Settings, event_epoch_ms: int, speed: float, history: str, fingerprint: str
+    settings: Settings,
+    event_epoch_ms: int,
+    speed: float,
+    history: str,
+    fingerprint: str,
+    topic: str = CLOCK,
 ) -> ClockLog:
     """Name a new log. Its clock stands still at `event_epoch_ms` until a producer sets it going.
 
@@ -78,7 +84,7 @@ def start_log(
     Raises:
         FraudsimError: the log has a clock already.
     """
-    log = ClockLog(settings.kafka_bootstrap, Clock())
+    log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
     log.refresh()
     if log.clock:
         raise FraudsimError(

@@ -13,7 +13,7 @@ PREFIX = "FRAUDSIM_"
 
 
 class Settings(BaseSettings):
-    """Frozen; units are in the names. `load_settings()` turns a bad value into one line naming the variable."""
+    """Frozen; units are in the names. `load_settings()` makes a bad value one line naming the variable."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore")
 

@@ -14,6 +14,9 @@ DEAD_LETTERS: Final = "transactions.dlq"
 CLOCK: Final = "run.clock"
 SLOTS: Final = "features.slots"
 
+NULL: Final = "null."
+"""Prefix of the topics of the null pipeline: the same schedule and sender through a bare relay."""
+
 ARCHIVED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK, TRUTH, DEAD_LETTERS)
 
 
@@ -26,8 +29,8 @@ class Topic:
     config: dict[str, str] = field(default_factory=dict)
 
 
-def topics(settings: Settings) -> tuple[Topic, ...]:
-    """Every topic of a run. The log is kept for ever: it is the run."""
+def topics(settings: Settings, prefix: str = "") -> tuple[Topic, ...]:
+    """Every topic of a run, each name after `prefix`. The log is kept for ever: it is the run."""
     config = {
         "message.timestamp.type": "LogAppendTime",
         "retention.ms": "-1",
@@ -43,10 +46,10 @@ def topics(settings: Settings) -> tuple[Topic, ...]:
         CLOCK: 1,
         SLOTS: settings.slots,
     }
-    return tuple(Topic(name, partitions, config) for name, partitions in counts.items())
+    return tuple(Topic(prefix + name, partitions, config) for name, partitions in counts.items())
 
 
-def create_topics(settings: Settings, extra: tuple[Topic, ...] = ()) -> None:
+def create_topics(settings: Settings, prefix: str = "") -> None:
     """Create what is missing and check what is there.
 
     Raises:
@@ -55,7 +58,7 @@ def create_topics(settings: Settings, extra: tuple[Topic, ...] = ()) -> None:
     from kafka.admin import KafkaAdminClient, NewTopic
     from kafka.errors import TopicAlreadyExistsError
 
-    wanted = (*topics(settings), *extra)
+    wanted = topics(settings, prefix)
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","))
     try:
         existing = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}

@@ -64,9 +64,12 @@ class Judge:
         self._refreshed_ms = 0.0
         self._seen: dict[tuple[str, int], _Seen] = {}
 
-    def forget(self) -> None:
-        """Start anew, before a seek."""
-        self._seen.clear()
+    def forget(self, topic: str | None = None, partition: int = 0) -> None:
+        """Start anew, before a seek: one partition, or all."""
+        if topic is None:
+            self._seen.clear()
+        else:
+            self._seen.pop((topic, partition), None)
 
     def transaction(
         self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None

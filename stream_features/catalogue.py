@@ -68,7 +68,9 @@ MERCHANT_TAIL: Final = {
 
 
 def _merchant(name: str, aggregate: str, window_ms: int, unit: str, description: str) -> Feature:
-    return Feature(name, "merchant", aggregate, window_ms, MERCHANT_TAIL[window_ms], SECOND, unit, description)
+    return Feature(
+        name, "merchant", aggregate, window_ms, MERCHANT_TAIL[window_ms], SECOND, unit, description
+    )
 
 
 def _request(name: str, unit: str, description: str) -> Feature:

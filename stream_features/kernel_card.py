@@ -22,7 +22,12 @@ NEVER = -1
 MEMORY_MS = 30 * DAY
 
 COUNT, SUM, MEAN, STD, MAX = CODE["count"], CODE["sum"], CODE["mean"], CODE["std"], CODE["max"]
-DISTINCT, SINCE, SPEED, RATIO = CODE["distinct_merchants"], CODE["since_last"], CODE["speed"], CODE["ratio_to_mean"]
+DISTINCT, SINCE, SPEED, RATIO = (
+    CODE["distinct_merchants"],
+    CODE["since_last"],
+    CODE["speed"],
+    CODE["ratio_to_mean"],
+)
 
 State = npt.NDArray[np.int64]
 

@@ -51,7 +51,9 @@ def _length_of(ts: int, newest: int, horizon_ms: int) -> int:
 
 
 @njit(cache=True)
-def _fold_tiles(state: State, rows: npt.NDArray[np.int64], newest: int, horizon_ms: int) -> npt.NDArray[np.int64]:
+def _fold_tiles(
+    state: State, rows: npt.NDArray[np.int64], newest: int, horizon_ms: int
+) -> npt.NDArray[np.int64]:
     n, m = state[1], rows.shape[0]
     tiles = np.empty((n + m, TILE), np.int64)
     last = LENGTHS.shape[0] - 1
@@ -80,7 +82,13 @@ def _fold_tiles(state: State, rows: npt.NDArray[np.int64], newest: int, horizon_
             continue
         for j in range(count, at, -1):
             tiles[j] = tiles[j - 1]
-        tiles[at, 0], tiles[at, 1], tiles[at, 2], tiles[at, 3], tiles[at, 4] = start, length, number, total, largest
+        tiles[at, 0], tiles[at, 1], tiles[at, 2], tiles[at, 3], tiles[at, 4] = (
+            start,
+            length,
+            number,
+            total,
+            largest,
+        )
         count += 1
     return tiles[:count]
 
@@ -187,7 +195,9 @@ def read_merchant(
 
     Returns False, and nulls, where `now` lies beyond the horizon of the state.
     """
-    if (state[3] != NEVER and now < state[3] - horizon_ms) or (state[4] != NEVER and now < state[4] - horizon_ms):
+    if (state[3] != NEVER and now < state[3] - horizon_ms) or (
+        state[4] != NEVER and now < state[4] - horizon_ms
+    ):
         out[:] = np.nan
         return False
     for f in range(spec.shape[0]):
@@ -214,9 +224,8 @@ def read_merchant(
             out[f] = max(largest, amount)
         elif code == RATIO:
             out[f] = amount * count / total if total > 0 else np.nan
+        elif state[5] != NEVER and high - LABEL_MEMORY <= state[5]:  # FRAUD_RATE, labels over their bound
+            out[f] = np.nan
         else:  # FRAUD_RATE
-            if state[5] != NEVER and high - LABEL_MEMORY <= state[5]:
-                out[f] = np.nan
-            else:
-                out[f] = (_known_frauds(state, low, high) + RISK_WEIGHT * RISK_PRIOR) / (count + RISK_WEIGHT)
+            out[f] = (_known_frauds(state, low, high) + RISK_WEIGHT * RISK_PRIOR) / (count + RISK_WEIGHT)
     return True

@@ -1,4 +1,4 @@
-"""The definitions of the catalogue, by brute force over lists of events: slow, short, and shares no kernel code."""
+"""The catalogue's definitions by brute force over lists of events: slow, short, no kernel code shared."""
 
 import math
 from collections.abc import Sequence
@@ -77,9 +77,7 @@ def value_of(
     raise ValueError(f"aggregate {feature.aggregate!r} is not in the catalogue")
 
 
-def oracle(
-    tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label]
-) -> list[float]:
+def oracle(tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label]) -> list[float]:
     """The whole vector in catalogue order, float64."""
     of_card = [e for e in events if e.card_id == tx.card_id]
     of_merchant = [e for e in events if tx.merchant_id is not None and e.merchant_id == tx.merchant_id]

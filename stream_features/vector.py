@@ -1,5 +1,6 @@
 """The feature vector: request features, and each entity's windows, in catalogue order."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -44,14 +45,16 @@ def request_features(tx: Transaction) -> tuple[float, ...]:
     )
 
 
-def vector(tx: Transaction, card: State | None, merchant: State | None, horizon_ms: int) -> tuple[Vector, bool]:
+def vector(
+    tx: Transaction, card: State | None, merchant: State | None, horizon_ms: int
+) -> tuple[Vector, bool]:
     """Every feature of `tx` at its own ts from states that need not know of it yet, shape (SIZE,).
 
     A state of None is one that cannot be read: its features are null. The flag is False where a state
     could not answer as far back as the transaction's ts.
     """
     out = np.full(SIZE, np.nan)
-    out[: _CARD_FROM] = request_features(tx)
+    out[:_CARD_FROM] = request_features(tx)
     _, amount, merchant_hash, place = encode.card_row(tx)
     whole = True
     if card is not None:
@@ -67,7 +70,7 @@ def vector(tx: Transaction, card: State | None, merchant: State | None, horizon_
 
 def as_list(values: Vector) -> list[float | None]:
     """For JSON: null where a feature is unknown; a float32 survives the way out and back."""
-    return [None if value != value else value for value in values.tolist()]
+    return [None if math.isnan(value) else value for value in values.tolist()]
 
 
 def as_vector(values: list[float | None]) -> Vector:

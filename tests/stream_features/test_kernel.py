@@ -18,12 +18,32 @@ from stream_features.vector import SIZE, vector
 
 HORIZON = 2 * MINUTE
 T0 = 1_700_000_000_000
-GAPS = [0, 1, 999, 1000, 59_999, 60_000, 60_001, 5 * MINUTE, HOUR - 1, HOUR, DAY, DAY + 1, 3 * DAY, 7 * DAY, 30 * DAY]
+GAPS = [
+    0,
+    1,
+    999,
+    1000,
+    59_999,
+    60_000,
+    60_001,
+    5 * MINUTE,
+    HOUR - 1,
+    HOUR,
+    DAY,
+    DAY + 1,
+    3 * DAY,
+    7 * DAY,
+    30 * DAY,
+]
 
 
 def rows_of(entity, events):
     make = card_row if entity == "card" else merchant_row
-    return np.array([make(e) for e in events], np.int64).reshape(len(events), -1) if events else state.NO_ROWS[entity]
+    return (
+        np.array([make(e) for e in events], np.int64).reshape(len(events), -1)
+        if events
+        else state.NO_ROWS[entity]
+    )
 
 
 def label_rows(labels):
@@ -131,7 +151,9 @@ def test_the_bytes_depend_on_the_set_of_events_alone(events, labels, rng):
 @pytest.mark.parametrize("window", sorted(MERCHANT_TAIL))
 def test_a_card_window_starts_exactly_at_now_minus_w(window):
     on_edge, outside = tx(1, T0), tx(2, T0 - 1)
-    feature = [f for f in FEATURES if f.entity == "card" and f.aggregate == "count" and f.window_ms == window][0]
+    feature = [
+        f for f in FEATURES if f.entity == "card" and f.aggregate == "count" and f.window_ms == window
+    ][0]
     got, _ = vector(tx(3, T0 + window), folded("card", [outside, on_edge]), None, HORIZON)
     assert got[NAMES.index(feature.name)] == 2
 

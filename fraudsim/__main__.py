@@ -1,0 +1,5 @@
+"""`python -m fraudsim`: the console script."""
+
+from fraudsim.cli import main
+
+main()

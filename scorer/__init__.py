@@ -1,0 +1,1 @@
+"""The online decision: one code path for the stream and for HTTP."""

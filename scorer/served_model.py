@@ -1,0 +1,45 @@
+"""The model being served: loaded with checks, exchanged between two decisions, never for a worse file."""
+
+from pathlib import Path
+from typing import Any
+
+from model.artefact import Model, load_model
+
+from fraudsim import metrics
+from fraudsim.errors import FraudsimError
+
+
+class ServedModel:
+    """Watches a model folder. A new artefact that fails its checks is refused and the served one stays."""
+
+    def __init__(self, directory: Path, log: Any) -> None:
+        self._directory = directory
+        self._log = log
+        self._seen = self._mark()
+        self.model: Model = load_model(directory)
+        self._announce()
+
+    def _mark(self) -> tuple[int, int]:
+        try:
+            stat = (self._directory / "manifest.json").stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (stat.st_mtime_ns, stat.st_ino)
+
+    def _announce(self) -> None:
+        metrics.MODEL_INFO.clear()
+        metrics.MODEL_INFO.labels(self.model.manifest.version, str(len(self.model.manifest.features))).set(1)
+
+    def look_again(self) -> None:
+        """Load the folder's artefact if it has changed."""
+        mark = self._mark()
+        if mark == self._seen:
+            return
+        self._seen = mark
+        try:
+            self.model = load_model(self._directory)
+        except FraudsimError as error:
+            self._log.error("model_refused", reason=str(error), still_serving=self.model.manifest.version)
+            return
+        self._announce()
+        self._log.info("model_served", version=self.model.manifest.version)

@@ -1,0 +1,166 @@
+"""One scorer process: the log reader, the stream scorer and the HTTP API on one event loop."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+from collections.abc import Generator
+from typing import Any, Final
+
+import uvicorn
+from aiokafka import AIOKafkaProducer
+from redis.exceptions import RedisError
+
+from fraudsim import metrics
+from fraudsim.clock_log import ClockLog, open_clock
+from fraudsim.errors import FraudsimError
+from fraudsim.logs import set_up_logs
+from fraudsim.settings import Settings
+from scorer.decide import Decider
+from scorer.http_api import HttpApi
+from scorer.served_model import ServedModel
+from scorer.stream import StreamScorer
+from stream_features.log_reader import LogReader
+from stream_features.reader import FeatureReader, NotPrimedError
+from stream_features.redis_io import StateStore
+from stream_features.tail import Tail
+
+PRUNE_EVERY_S: Final = 0.25
+LOOK_EVERY_S: Final = 1.0
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to this process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class Service:
+    """Wires the parts and runs them until a signal or a failure."""
+
+    def __init__(self, settings: Settings, clock_log: ClockLog, log: Any) -> None:
+        self._settings = settings
+        self._clock_log = clock_log
+        self._log = log
+        self._store = StateStore(settings.redis_url)
+        self._tail = Tail(settings.partitions, settings.tail_max_records)
+        self._reader = FeatureReader(
+            self._store,
+            self._tail,
+            clock_log.clock.first,
+            partitions=settings.partitions,
+            slots=settings.slots,
+            pending_wait_ms=settings.pending_wait_ms,
+        )
+        self._served = ServedModel(settings.model_dir, log)
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopping.set)
+        watermarks = await self._primed()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.kafka_bootstrap, acks="all", enable_idempotence=True
+        )
+        await producer.start()
+        decider = Decider(self._reader, self._served)
+        stream = StreamScorer(self._settings, decider, self._reader, producer, self._log)
+        log_reader = LogReader(self._settings, self._clock_log, self._tail, stream.on_record)
+        stream.log_reader = log_reader
+        stream.speed = self._clock_log.clock.current.speed
+        api = HttpApi(
+            self._settings, decider, self._reader, self._clock_log, self._served, producer,
+            lambda: log_reader.filled, self._log,
+        )  # fmt: skip
+        server = _Server(
+            uvicorn.Config(
+                api.app,
+                host=self._settings.http_host,
+                port=self._settings.http_port,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=10,
+                lifespan="off",
+            )
+        )
+        await log_reader.start(watermarks)
+        await stream.start()
+        gc.collect()
+        gc.freeze()
+        tasks: list[asyncio.Task[None]] = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("log reader", log_reader.run()),
+                ("membership", stream.keep_membership()),
+                ("decisions", stream.run()),
+                ("upkeep", self._upkeep(stream)),
+                ("http", server.serve()),
+            )
+        ]
+        stopping = asyncio.create_task(self._stopping.wait())
+        everything: list[asyncio.Task[Any]] = [*tasks, stopping]
+        done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in done if task is not stopping]
+        server.should_exit = True
+        await asyncio.wait([tasks[-1]], timeout=15)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await api.drain()
+        await stream.stop()
+        await log_reader.stop()
+        await producer.stop()
+        await self._store.close()
+        for task in failed:
+            if not task.cancelled() and task.exception() is not None:
+                raise task.exception()  # type: ignore[misc]
+            raise RuntimeError(f"{task.get_name()} ended by itself")
+
+    async def _primed(self) -> list[int]:
+        """The watermarks, once the state is there."""
+        while True:
+            try:
+                return await self._reader.watermarks()
+            except NotPrimedError as error:
+                self._log.info("waiting_for_state", reason=str(error), next_step="fraudsim features prime")
+                await asyncio.sleep(0.5)
+
+    async def _upkeep(self, stream: StreamScorer) -> None:
+        """Let go of the folded tail, follow the clock and the model folder."""
+        elapsed = 0.0
+        while True:
+            await asyncio.sleep(PRUNE_EVERY_S)
+            elapsed += PRUNE_EVERY_S
+            try:
+                self._tail.prune(await self._reader.watermarks())
+            except (NotPrimedError, RedisError) as error:
+                self._log.warning("watermarks_unreadable", error=str(error))
+            stream.speed = self._clock_log.clock.current.speed
+            if elapsed >= LOOK_EVERY_S:
+                elapsed = 0.0
+                self._served.look_again()
+                if stream.speed == 0:  # not set going yet; afterwards the records name new segments
+                    await asyncio.to_thread(self._clock_log.refresh)
+
+
+def run_scorer(settings: Settings) -> None:
+    """Run until a signal; exits non-zero on a failure."""
+    import uvloop
+
+    log = set_up_logs(settings, settings.scorer_name)
+    clock_log = open_clock(settings)
+    port = metrics.serve_metrics(settings)
+    log.info("scorer_starting", http=f"{settings.http_host}:{settings.http_port}", metrics_port=port)
+    try:
+        uvloop.run(_serve(settings, clock_log, log))
+    except FraudsimError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+async def _serve(settings: Settings, clock_log: ClockLog, log: Any) -> None:
+    await Service(settings, clock_log, log).run()

@@ -1,0 +1,218 @@
+"""The stream scorer: decides its share of `transactions` in source order, resumes from `decisions`."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from redis.exceptions import RedisError
+
+from fraudsim import headers as h
+from fraudsim import metrics
+from fraudsim.events import Decision, Transaction, decode_decision, encoder
+from fraudsim.settings import Settings
+from fraudsim.topics import DECISIONS, TRANSACTIONS
+from fraudsim.validity import Rejected
+from scorer.decide import Decider, Incoming
+from scorer.observe import observe
+from stream_features.log_reader import LogReader
+from stream_features.reader import FeatureReader, NotPrimedError
+
+GROUP: Final = "scorers"
+SESSION_TIMEOUT_MS: Final = 10_000
+MAX_BATCH: Final = 256
+MAX_UNACKED: Final = 5_000
+RESUME_LOOK_BACK: Final = 2_000
+"""Decisions read back on assignment; a zombie's late ones may stand after the newest."""
+
+
+@dataclass(slots=True)
+class _Todo:
+    incoming: Incoming
+    given: bytes | None
+    """The decision that HTTP gave, as it stands in the record's header."""
+
+
+class StreamScorer(ConsumerRebalanceListener):
+    """A member of the scorers' group: its own partitions are decided, the others only read into the tail."""
+
+    def __init__(
+        self, settings: Settings, decider: Decider, reader: FeatureReader, producer: Any, log: Any
+    ) -> None:
+        self._settings = settings
+        self._decider = decider
+        self._reader = reader
+        self._producer = producer
+        self._log = log
+        self._decided: dict[int, int] = {}
+        """Last source offset decided, by partition this process decides for."""
+        self._todo: dict[int, deque[_Todo]] = {}
+        self._arrived = asyncio.Event()
+        self._assigned: set[int] = set()
+        self._changed = asyncio.Event()
+        self._unacked: deque[Any] = deque()
+        self._member: Any = None
+        self.log_reader: LogReader
+        self.speed = 0.0
+
+    # What the log reader tells
+
+    def on_record(self, record: Any, event: Transaction | Rejected, received_us: int) -> None:
+        """A record of `transactions` was read, of whatever partition."""
+        if isinstance(event, Rejected):
+            metrics.TRANSACTIONS.labels("decided", event.kind).inc()
+            return
+        self._reader.pending.pop(event.tx_id, None)
+        last = self._decided.get(record.partition)
+        if last is None or record.offset <= last:
+            return
+        todo = self._todo[record.partition]
+        if todo and record.offset <= todo[-1].incoming.offset:
+            return
+        given = h.header(record.headers, h.DECISION)
+        todo.append(_Todo(Incoming(event, received_us, record.partition, record.offset), given))
+        self._arrived.set()
+
+    # Group membership: Kafka's protocol says which partitions are decided here
+
+    async def start(self) -> None:
+        self._member = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            group_id=GROUP,
+            group_instance_id=self._settings.scorer_name,
+            client_id=self._settings.scorer_name,
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+        )
+        self._member.subscribe([TRANSACTIONS], listener=self)
+        await self._member.start()
+
+    async def stop(self) -> None:
+        await self._member.stop()
+        await self._settle(0)
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self._assigned.clear()
+        self._decided.clear()
+        self._todo.clear()
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        # The group only says who decides what; the records come through the log reader.
+        self._member.pause(*assigned)
+        self._assigned = {tp.partition for tp in assigned}
+        self._changed.set()
+
+    async def keep_membership(self) -> None:
+        """Stay in the group, and on every change find out where each partition goes on."""
+        while True:
+            await self._member.getmany(timeout_ms=500)
+            if self._changed.is_set():
+                self._changed.clear()
+                await self._resume()
+
+    async def _resume(self) -> None:
+        for partition in sorted(self._assigned - self._decided.keys()):
+            last = await self._last_decided(partition)
+            if partition not in self._assigned:
+                continue
+            self._todo[partition] = deque()
+            self._decided[partition] = last
+            self.log_reader.tell_from(partition, last + 1)
+            self._log.info("partition_resumed", partition=partition, after_offset=last)
+
+    async def _last_decided(self, partition: int) -> int:
+        """Last source offset found in the end of a `decisions` partition; -1 where there is none."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap, enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            tp = TopicPartition(DECISIONS, partition)
+            consumer.assign([tp])
+            end = (await consumer.end_offsets([tp]))[tp]
+            begin = (await consumer.beginning_offsets([tp]))[tp]
+            consumer.seek(tp, max(begin, end - RESUME_LOOK_BACK))
+            last = -1
+            while await consumer.position(tp) < end:
+                for record in (await consumer.getmany(tp, timeout_ms=1_000)).get(tp, []):
+                    last = max(last, decode_decision(record.value).source_offset)
+            return last
+        finally:
+            await consumer.stop()
+
+    # Deciding
+
+    async def run(self) -> None:
+        """Decide for ever, in source order within each partition."""
+        while True:
+            await self._arrived.wait()
+            if not self.log_reader.filled:
+                await asyncio.sleep(0.005)
+                continue
+            batch = self._next_batch()
+            if not batch:
+                self._arrived.clear()
+                continue
+            decisions = await self._decide_or_wait(batch)
+            for todo, decision in zip(batch, decisions, strict=True):
+                await self._publish(todo.incoming, decision)
+            await self._settle(MAX_UNACKED)
+
+    def _next_batch(self) -> list[_Todo]:
+        batch: list[_Todo] = []
+        for todo in self._todo.values():
+            while todo and len(batch) < MAX_BATCH:
+                batch.append(todo.popleft())
+        return batch
+
+    async def _decide_or_wait(self, batch: list[_Todo]) -> list[Decision]:
+        """Decide, however long the feature state cannot be read: order and completeness come first."""
+        while True:
+            try:
+                return await self._decide(batch)
+            except (NotPrimedError, RedisError) as error:
+                self._log.warning("waiting_for_state", error=str(error))
+                await asyncio.sleep(0.2)
+
+    async def _decide(self, batch: list[_Todo]) -> list[Decision]:
+        """A decision for each: HTTP's own where it gave one, else made here."""
+        fresh = [todo.incoming for todo in batch if todo.given is None]
+        made = iter(await self._decider.decide(fresh) if fresh else [])
+        decisions = []
+        for todo in batch:
+            if todo.given is None:
+                decision = next(made)
+                observe(decision, self.speed)
+            else:
+                decision = msgspec.structs.replace(
+                    decode_decision(todo.given),
+                    source_partition=todo.incoming.partition,
+                    source_offset=todo.incoming.offset,
+                )
+            decisions.append(decision)
+        return decisions
+
+    async def _publish(self, incoming: Incoming, decision: Decision) -> None:
+        last = self._decided.get(incoming.partition)
+        if last is None or incoming.offset <= last:
+            return  # revoked meanwhile: its next owner decides
+        self._decided[incoming.partition] = incoming.offset
+        self._unacked.append(
+            await self._producer.send(
+                DECISIONS,
+                value=encoder.encode(decision),
+                key=decision.card_id.encode(),
+                partition=incoming.partition,
+            )
+        )
+
+    async def _settle(self, allowed: int) -> None:
+        """See that what was sent is acknowledged; at most `allowed` may still be under way."""
+        while self._unacked and (self._unacked[0].done() or len(self._unacked) > allowed):
+            await self._unacked.popleft()

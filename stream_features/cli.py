@@ -1,0 +1,64 @@
+"""`fraudsim worker` and `fraudsim features …`: the feature worker, priming, parity."""
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer()
+features = typer.Typer(no_args_is_help=True, help="The feature state in Redis: prime, initialise, check.")
+app.add_typer(features, name="features")
+
+
+@app.command()
+def worker() -> None:
+    """Fold the transaction log into the feature state (a Faust worker)."""
+    from fraudsim.settings import load_settings
+    from stream_features.worker import run_worker
+
+    run_worker(load_settings())
+
+
+@features.command()
+def prime(
+    history: Path = typer.Option(..., help="folder with transactions.parquet and labels.parquet"),
+    force: bool = typer.Option(False, help="replace the state of another log or history"),
+) -> None:
+    """Fill Redis with a history's state; the same history again is a no-op."""
+    from fraudsim.clock_log import open_clock
+    from fraudsim.settings import load_settings
+    from stream_features.prime import prime as write
+    from stream_features.prime import read_history_tables, state_of_history
+
+    settings = load_settings()
+    segment = open_clock(settings).clock.first
+    transactions, labels = read_history_tables(history)
+    table = state_of_history(transactions, labels, segment.event_epoch_ms, segment.horizon_ms)
+    typer.echo(
+        f"{write(settings, segment, table, force=force)}: {len(table):,} keys in {settings.slots} slots"
+    )
+
+
+@features.command()
+def init(force: bool = typer.Option(False, help="replace what is there")) -> None:
+    """Start with empty state, for a log without a history."""
+    from fraudsim.clock_log import open_clock
+    from fraudsim.settings import load_settings
+    from stream_features.prime import prime as write
+
+    settings = load_settings()
+    typer.echo(write(settings, open_clock(settings).clock.first, {}, force=force))
+
+
+@features.command("list")
+def list_features() -> None:
+    """Print the catalogue."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from stream_features.catalogue import FEATURES, HASH
+
+    table = Table("feature", "entity", "aggregate", "window", "unit", "meaning", title=f"catalogue {HASH}")
+    for f in FEATURES:
+        window = f"{f.window_ms / 1000:g} s" if f.window_ms else ""
+        table.add_row(f.name, f.entity, f.aggregate, window, f.unit, f.description)
+    Console().print(table)

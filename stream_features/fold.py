@@ -1,0 +1,162 @@
+"""Folding a stretch of the log into the slots a worker owns. Pure: states come in and go out as bytes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fraudsim.events import Label, Transaction
+from fraudsim.slots import slot_of
+from stream_features import state as states
+from stream_features.applied import Applied, decode_applied, encode_applied
+from stream_features.encode import card_row, label_row, merchant_row
+from stream_features.redis_io import MAX_BLOBS_PER_CALL, SlotWrite, blob_key
+from stream_features.state import NO_LABELS, NO_ROWS, State, UnreadableStateError
+from stream_features.vector import keys_of
+
+Key = tuple[str, str]
+CACHED_KEYS = 200_000
+"""States a slot keeps between batches; the oldest go first."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """What a batch adds to one key."""
+
+    rows: list[tuple[int, ...]] = field(default_factory=list)
+    labels: list[tuple[int, ...]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Slot:
+    """One owned slot: its fence as stored, its cached states, and what the batch at hand adds."""
+
+    number: int
+    stored: bytes
+    applied: Applied
+    states: dict[Key, State | None] = field(default_factory=dict)
+    """None marks a blob that cannot be read: it is left alone."""
+    pending: dict[Key, Pending] = field(default_factory=dict)
+
+    def pend(self, key: Key) -> Pending:
+        found = self.pending.get(key)
+        if found is None:
+            found = self.pending[key] = Pending()
+        return found
+
+
+class Folder:
+    """The slots a worker owns, and the batch being gathered for them."""
+
+    def __init__(self, partitions: int, slots: int, horizon_ms: int) -> None:
+        self.partitions = partitions
+        self.slots = slots
+        self.horizon_ms = horizon_ms
+        self.owned: dict[int, Slot] = {}
+        self.ends = [-1] * (2 * partitions)
+        """Last offset gathered, by source."""
+        self.transactions = 0
+        """Transactions gathered since the last `writes`."""
+
+    def own(self, number: int, stored: bytes) -> None:
+        """Take a slot over (again) as Redis has it."""
+        self.owned[number] = Slot(number, stored, decode_applied(stored))
+
+    def release(self, numbers: Iterable[int]) -> None:
+        """Give slots up; what was gathered for them is forgotten."""
+        for number in numbers:
+            self.owned.pop(number, None)
+
+    def start(self) -> list[int]:
+        """First offset to fold, by source: the smallest over the owned slots."""
+        return [
+            min(s.applied.offsets[i] for s in self.owned.values()) + 1 for i in range(2 * self.partitions)
+        ]
+
+    def rewound(self) -> None:
+        """The log is read again from `start`: what was gathered is forgotten."""
+        for slot in self.owned.values():
+            slot.pending.clear()
+        self.ends = [first - 1 for first in self.start()]
+        self.transactions = 0
+
+    def transaction(self, partition: int, offset: int, tx: Transaction) -> None:
+        """Gather a transaction that counts."""
+        for entity, key in keys_of(tx):
+            slot = self.owned.get(slot_of(entity, key, self.slots))
+            if slot is not None and offset > slot.applied.offsets[partition]:
+                row = card_row(tx) if entity == "card" else merchant_row(tx)
+                slot.pend((entity, key)).rows.append(row)
+        self.transactions += 1
+
+    def label(self, partition: int, offset: int, label: Label) -> None:
+        """Gather a label that counts."""
+        if label.merchant_id is None:
+            return
+        slot = self.owned.get(slot_of("merchant", label.merchant_id, self.slots))
+        if slot is not None and offset > slot.applied.offsets[self.partitions + partition]:
+            slot.pend(("merchant", label.merchant_id)).labels.append(label_row(label))
+
+    def passed(self, source: int, offset: int) -> None:
+        """Everything of a source up to this offset has been gathered, or does not count."""
+        self.ends[source] = offset
+
+    def missing(self) -> list[tuple[int, Key]]:
+        """Keys of the batch whose state is not cached."""
+        return [(s.number, key) for s in self.owned.values() for key in s.pending if key not in s.states]
+
+    def provide(self, slot: int, key: Key, blob: bytes | None) -> bool:
+        """Put a state read from Redis into the cache; False where it cannot be read."""
+        owner = self.owned[slot]
+        if blob is None:
+            owner.states[key] = states.empty(key[0])
+            return True
+        try:
+            owner.states[key] = states.from_bytes(key[0], blob)
+        except UnreadableStateError:
+            owner.states[key] = None
+            return False
+        return True
+
+    def writes(self) -> list[SlotWrite]:
+        """Fold the batch and hand out each slot's write; the states in the cache are the new ones."""
+        result: list[SlotWrite] = []
+        for slot in self.owned.values():
+            applied = slot.applied.moved_to(self.ends)
+            if applied == slot.applied:
+                continue
+            blobs: dict[str, bytes] = {}
+            for key, pending in slot.pending.items():
+                old = slot.states[key]
+                if old is None:
+                    continue
+                new = _folded(key[0], old, pending, self.horizon_ms)
+                slot.states[key] = new
+                blobs[blob_key(slot.number, *key)] = states.to_bytes(new)
+            slot.pending.clear()
+            result.append(SlotWrite(slot.number, slot.stored, encode_applied(applied), blobs))
+        self.transactions = 0
+        return result
+
+    def largest_pending(self) -> int:
+        """Keys that the fullest slot would write: batches are cut so that they fit one call."""
+        return max((len(s.pending) for s in self.owned.values()), default=0)
+
+    def full(self, max_transactions: int) -> bool:
+        """Whether the batch should be written before more is gathered."""
+        return self.transactions >= max_transactions or self.largest_pending() >= MAX_BLOBS_PER_CALL
+
+    def written(self, write: SlotWrite) -> None:
+        """A slot's write went through."""
+        slot = self.owned.get(write.slot)
+        if slot is not None:
+            slot.stored = write.applied
+            slot.applied = decode_applied(write.applied)
+            while len(slot.states) > CACHED_KEYS:
+                del slot.states[next(iter(slot.states))]
+
+
+def _folded(entity: str, old: State, pending: Pending, horizon_ms: int) -> State:
+    rows = np.array(pending.rows, np.int64) if pending.rows else NO_ROWS[entity]
+    labels = np.array(pending.labels, np.int64) if pending.labels else NO_LABELS
+    return states.fold(entity, old, rows, labels, horizon_ms)

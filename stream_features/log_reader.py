@@ -1,0 +1,109 @@
+"""Reading the whole transaction log into the tail, and telling whoever decides of every record."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from fraudsim import metrics
+from fraudsim.clock_log import ClockLog
+from fraudsim.events import Transaction
+from fraudsim.settings import Settings
+from fraudsim.topics import TRANSACTIONS
+from fraudsim.validity import UNIQUE_WITHIN, Judge, Rejected
+from stream_features.tail import Tail
+
+MAX_POLL_RECORDS: Final = 2_000
+
+OnRecord = Callable[[Any, "Transaction | Rejected", int], None]
+"""Called with the Kafka record, the verdict, and the wall-clock time it was received, µs."""
+
+
+class LogReader:
+    """All partitions of `transactions`, without a group, judged in offset order."""
+
+    def __init__(self, settings: Settings, clock_log: ClockLog, tail: Tail, on_record: OnRecord) -> None:
+        self._settings = settings
+        self._judge = Judge(clock_log.clock, clock_log.refresh)
+        self._tail = tail
+        self._on_record = on_record
+        self._tps = [TopicPartition(TRANSACTIONS, p) for p in range(settings.partitions)]
+        self._seeks: dict[int, int] = {}
+        self._fill_to = [0] * settings.partitions
+        self.next = [0] * settings.partitions
+        """Next offset to be read, by partition."""
+        self._judged_from = [0] * settings.partitions
+        self._consumer: Any = None
+
+    async def start(self, watermarks: list[int]) -> None:
+        """Begin with what lies beyond the watermarks (and, for uniqueness, 50,000 records before)."""
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            enable_auto_commit=False,
+            max_poll_records=MAX_POLL_RECORDS,
+            client_id=f"{self._settings.scorer_name}-log",
+        )
+        await self._consumer.start()
+        self._consumer.assign(self._tps)
+        begins = await self._consumer.beginning_offsets(self._tps)
+        ends = await self._consumer.end_offsets(self._tps)
+        for partition, tp in enumerate(self._tps):
+            self._tail.begin(partition, max(watermarks[partition] + 1, begins[tp]))
+            self._fill_to[partition] = ends[tp]
+            self._go_to(partition, max(begins[tp], self._tail.starts[partition] - UNIQUE_WITHIN))
+
+    async def stop(self) -> None:
+        await self._consumer.stop()
+
+    @property
+    def filled(self) -> bool:
+        """Whether the tail holds what the log held at the start: before that, nothing is decided."""
+        return all(end + 1 >= to for end, to in zip(self._tail.ends, self._fill_to, strict=True))
+
+    def tell_from(self, partition: int, offset: int) -> None:
+        """See that every record of a partition from `offset` on is told of; some are told again."""
+        told = self.next[partition] > offset
+        if told or self._judged_from[partition] > max(0, offset - UNIQUE_WITHIN):
+            self._seeks[partition] = offset
+
+    async def run(self) -> None:
+        """Read for ever."""
+        while True:
+            await self._seek()
+            polled = await self._consumer.getmany(timeout_ms=200)
+            received_us = time.time_ns() // 1000
+            if self._seeks:
+                continue
+            lag = 0
+            for tp, records in polled.items():
+                self._take(tp.partition, records, received_us)
+            for tp in self._tps:
+                lag += max(0, (self._consumer.highwater(tp) or 0) - self.next[tp.partition])
+            metrics.CONSUMER_LAG.labels(self._settings.scorer_name, TRANSACTIONS).set(lag)
+            metrics.HEARTBEAT.set_to_current_time()
+
+    async def _seek(self) -> None:
+        if not self._seeks:
+            return
+        begins = await self._consumer.beginning_offsets(self._tps)
+        seeks, self._seeks = self._seeks, {}
+        for partition, offset in seeks.items():
+            self._go_to(partition, max(begins[self._tps[partition]], offset - UNIQUE_WITHIN))
+
+    def _go_to(self, partition: int, offset: int) -> None:
+        self._judge.forget(TRANSACTIONS, partition)
+        self._consumer.seek(self._tps[partition], offset)
+        self.next[partition] = self._judged_from[partition] = offset
+
+    def _take(self, partition: int, records: list[Any], received_us: int) -> None:
+        judge, tail = self._judge, self._tail
+        for record in records:
+            event = judge.transaction(
+                partition, record.offset, record.timestamp, record.headers, record.value
+            )
+            if isinstance(event, Transaction):
+                tail.add(partition, record.offset, event)
+            tail.passed(partition, record.offset)
+            self._on_record(record, event, received_us)
+        self.next[partition] = records[-1].offset + 1

@@ -1,0 +1,115 @@
+"""Filling Redis from a history before the first live transaction, so that long windows are not cold."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from redis import Redis
+
+from fraudsim.errors import FraudsimError
+from fraudsim.events import Segment
+from fraudsim.settings import Settings
+from fraudsim.slots import slot_of
+from stream_features import state as states
+from stream_features.applied import Applied, check_applied, decode_applied, encode_applied
+from stream_features.catalogue import HASH
+from stream_features.offline import card_rows, codes, column, label_rows
+from stream_features.redis_io import applied_key, blob_key, fresh_key
+from stream_features.state import NO_LABELS, NO_ROWS, State
+
+Table = dict[tuple[str, str], State]
+
+
+def state_of_history(transactions: pa.Table, labels: pa.Table, end_ms: int, horizon_ms: int) -> Table:
+    """Every key's state at the end of a history: its transactions and the labels known by then."""
+    known = labels.filter(pa.array(column(labels, "known_at") < end_ms)) if labels.num_rows else labels
+    rows = card_rows(transactions)
+    result: Table = {}
+    for key, at in _groups(transactions, "card_id"):
+        result["card", key] = states.fold("card", states.empty("card"), rows[at], NO_LABELS, horizon_ms)
+    of_label = dict(_groups(known, "merchant_id"))
+    its_labels = label_rows(known) if known.num_rows else NO_LABELS
+    nothing = np.empty(0, np.int64)
+    of_merchant = dict(_groups(transactions, "merchant_id"))
+    for key in of_merchant.keys() | of_label.keys():
+        at, label_at = of_merchant.get(key, nothing), of_label.get(key, nothing)
+        result["merchant", key] = states.fold(
+            "merchant",
+            states.empty("merchant"),
+            rows[at][:, :2].copy() if at.size else NO_ROWS["merchant"],
+            its_labels[label_at] if label_at.size else NO_LABELS,
+            horizon_ms,
+        )
+    return result
+
+
+def _groups(table: pa.Table, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """(key, row numbers) of every distinct value of a string column."""
+    indices, values = codes(table, name)
+    order = np.argsort(indices, kind="stable")
+    starts = np.searchsorted(indices[order], np.arange(len(values) + 1))
+    for i, value in enumerate(values):
+        if value is not None and starts[i + 1] > starts[i]:
+            yield value, order[starts[i] : starts[i + 1]]
+
+
+def read_history_tables(directory: Path) -> tuple[pa.Table, pa.Table]:
+    """Transactions and labels of a history folder.
+
+    Raises:
+        FraudsimError: a file is not there.
+    """
+    for name in ("transactions", "labels"):
+        if not (directory / f"{name}.parquet").exists():
+            raise FraudsimError(
+                f"{directory} has no {name}.parquet: write one with `fraudsim world generate`"
+            )
+    return pq.read_table(directory / "transactions.parquet"), pq.read_table(directory / "labels.parquet")
+
+
+def prime(settings: Settings, segment: Segment, table: Table, *, force: bool = False) -> str:
+    """Write every key's state, then each slot's `applied` with nothing folded.
+
+    Returns "primed", or "already primed" where Redis holds this log's and this history's state.
+
+    Raises:
+        FraudsimError: Redis holds another log's or history's state and `force` is not given.
+    """
+    redis = Redis.from_url(settings.redis_url)
+    sources = 2 * settings.partitions
+    stored = redis.mget([applied_key(s) for s in range(settings.slots)])
+    present = [(slot, decode_applied(value)) for slot, value in enumerate(stored) if value is not None]
+    if present and not force:
+        for slot, applied in present:
+            check_applied(applied, slot, segment, sources)
+        if len(present) == settings.slots:
+            return "already primed"
+    # The fences go first, so that no worker writes into what is being replaced.
+    redis.delete(*[applied_key(s) for s in range(settings.slots)])
+    for slot in range(settings.slots):
+        stale = list(redis.scan_iter(match=f"{{s{slot}}}:*", count=1000))
+        if stale:
+            redis.delete(*stale)
+    items = list(table.items())
+    for start in range(0, len(items), 1_000):
+        pipe = redis.pipeline(transaction=False)
+        for (entity, key), state in items[start : start + 1_000]:
+            pipe.set(blob_key(slot_of(entity, key, settings.slots), entity, key), states.to_bytes(state))
+        pipe.execute()
+    applied = Applied(
+        log_id=segment.log_id,
+        generation=uuid.uuid4().hex,
+        catalogue=HASH,
+        history=segment.history_fingerprint,
+        offsets=(-1,) * sources,
+    )
+    pipe = redis.pipeline(transaction=False)
+    for slot in range(settings.slots):
+        pipe.set(fresh_key(slot), int(time.time() * 1000))
+        pipe.set(applied_key(slot), encode_applied(applied))
+    pipe.execute()
+    return "primed"

@@ -1,0 +1,193 @@
+"""Features as of a transaction: Redis state, the unfolded tail, and the one at hand, each counted once."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fraudsim.events import LogPrefix, Segment, Transaction
+from fraudsim.slots import partition_of, slot_of
+from stream_features import state as states
+from stream_features.applied import Applied, check_applied, decode_applied
+from stream_features.encode import card_row, merchant_row
+from stream_features.redis_io import StateStore, applied_key, blob_key, fresh_key
+from stream_features.state import NO_LABELS, State, UnreadableStateError
+from stream_features.tail import Tail
+from stream_features.vector import Vector, keys_of, vector
+
+WAIT_STEP_S: Final = 0.001
+
+
+class NotPrimedError(Exception):
+    """A slot has no `applied` yet: state is being primed, or was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One transaction's features and exactly what they were computed from."""
+
+    features: Vector
+    prefix: LogPrefix
+    staleness_ms: float
+    read_us: int
+    """When the state was read, wall clock."""
+    stale: bool
+    """The tail did not reach back to the watermarks, or `now` lay beyond the state's horizon."""
+    uncertain: bool
+    """HTTP only: whether an accepted transaction is in the state already could not be told."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    applied: Applied
+    fresh_at_ms: float
+
+
+class FeatureReader:
+    """Reads many transactions' features in one round trip."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        tail: Tail,
+        segment: Segment,
+        *,
+        partitions: int,
+        slots: int,
+        pending_wait_ms: int,
+    ) -> None:
+        self._store = store
+        self.tail = tail
+        self._segment = segment
+        self._partitions = partitions
+        self._slots = slots
+        self._pending_wait_s = pending_wait_ms / 1000
+        self.pending: dict[str, Transaction] = {}
+        """HTTP: accepted here and not yet read back from the log, by tx_id."""
+
+    async def watermarks(self) -> list[int]:
+        """The smallest watermark of every transactions partition, over all slots.
+
+        Raises:
+            NotPrimedError: a slot has no state.
+            FraudsimError: a slot's state is another log's.
+        """
+        found = await self._store.read([applied_key(s) for s in range(self._slots)])
+        every = [self._applied(slot, value).offsets for slot, value in enumerate(found)]
+        return [min(offsets[p] for offsets in every) for p in range(self._partitions)]
+
+    def _applied(self, slot: int, value: bytes | None) -> Applied:
+        if value is None:
+            raise NotPrimedError(f"slot {slot} has no state")
+        applied = decode_applied(value)
+        check_applied(applied, slot, self._segment, 2 * self._partitions)
+        return applied
+
+    async def read(self, transactions: Sequence[Transaction], *, http: bool = False) -> list[Reading]:
+        """Features of each transaction at its own ts. Raises as `watermarks` does, and redis errors."""
+        keys = sorted({key for tx in transactions for key in keys_of(tx)})
+        slot_by_key = {key: slot_of(*key, self._slots) for key in keys}
+        numbers = sorted(set(slot_by_key.values()))
+        found = await self._store.read(
+            [
+                *(applied_key(s) for s in numbers),
+                *(fresh_key(s) for s in numbers),
+                *(blob_key(slot_by_key[key], *key) for key in keys),
+            ]
+        )
+        n = len(numbers)
+        read_at_us = time.time_ns() // 1000
+        slots = {
+            number: _Slot(self._applied(number, found[i]), float(found[n + i] or 0))
+            for i, number in enumerate(numbers)
+        }
+        uncertain = await self._settle_pending(transactions, slots, slot_by_key) if http else False
+        current = {
+            key: self._state(key, found[2 * n + i], slots[slot_by_key[key]].applied, http)
+            for i, key in enumerate(keys)
+        }
+        return [
+            self._reading(tx, slots, slot_by_key, current, read_at_us, http, uncertain) for tx in transactions
+        ]
+
+    def _state(self, key: tuple[str, str], blob: bytes | None, applied: Applied, http: bool) -> State | None:
+        """The stored state with the tail folded into a copy; None where it cannot be read."""
+        entity = key[0]
+        if blob is None:
+            state = states.empty(entity)
+        else:
+            try:
+                state = states.from_bytes(entity, blob)
+            except UnreadableStateError:
+                return None
+        rows = self.tail.rows(*key, applied.offsets)
+        if http and self.pending:
+            row = card_row if entity == "card" else merchant_row
+            rows += [row(tx) for tx in self.pending.values() if key in keys_of(tx)]
+        if rows:
+            state = states.fold(entity, state, np.array(rows, np.int64), NO_LABELS, self._segment.horizon_ms)
+        return state
+
+    async def _settle_pending(
+        self,
+        transactions: Sequence[Transaction],
+        slots: dict[int, _Slot],
+        slot_by_key: dict[tuple[str, str], int],
+    ) -> bool:
+        """Wait until no pending transaction of these keys can be in the state; True: one still can."""
+        wanted = {key for tx in transactions for key in keys_of(tx)}
+
+        def doubtful() -> bool:
+            for tx in self.pending.values():
+                partition = partition_of(tx.card_id, self._partitions)
+                for key in keys_of(tx):
+                    if key in wanted and (
+                        slots[slot_by_key[key]].applied.offsets[partition] > self.tail.ends[partition]
+                    ):
+                        return True
+            return False
+
+        deadline = time.monotonic() + self._pending_wait_s
+        while doubtful():
+            if time.monotonic() > deadline:
+                return True
+            await asyncio.sleep(WAIT_STEP_S)
+        return False
+
+    def _reading(
+        self,
+        tx: Transaction,
+        slots: dict[int, _Slot],
+        slot_by_key: dict[tuple[str, str], int],
+        current: dict[tuple[str, str], State | None],
+        read_at_us: int,
+        http: bool,
+        uncertain: bool,
+    ) -> Reading:
+        keys = keys_of(tx)
+        merchant = current[keys[1]] if len(keys) > 1 else None
+        features, whole = vector(tx, current[keys[0]], merchant, self._segment.horizon_ms)
+        its_slots = {slot_by_key[key]: slots[slot_by_key[key]] for key in keys}
+        stale = not whole or not all(self.tail.covers(s.applied.offsets) for s in its_slots.values())
+        pending = []
+        if http:
+            its_keys = set(keys)
+            pending = [
+                p.tx_id for p in self.pending.values() if p.tx_id != tx.tx_id and its_keys & set(keys_of(p))
+            ]
+        return Reading(
+            features=features,
+            prefix=LogPrefix(
+                slots={str(number): list(s.applied.offsets) for number, s in its_slots.items()},
+                tail_from=list(self.tail.starts),
+                tail_to=list(self.tail.ends),
+                pending=pending,
+            ),
+            staleness_ms=max(0.0, read_at_us / 1000 - min(s.fresh_at_ms for s in its_slots.values())),
+            read_us=read_at_us,
+            stale=stale,
+            uncertain=uncertain,
+        )

@@ -1,0 +1,86 @@
+"""The feature state in Redis: key names, reads in one round trip, writes through the fence."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+FENCE: Final = (Path(__file__).parent / "fence.lua").read_text()
+MAX_BLOBS_PER_CALL: Final = 2_000
+"""Lua unpacks its arguments; past some thousand one call would hold Redis too long."""
+
+
+def blob_key(slot: int, entity: str, key: str) -> str:
+    return f"{{s{slot}}}:{entity}:{key}"
+
+
+def applied_key(slot: int) -> str:
+    return f"{{s{slot}}}:applied"
+
+
+def fresh_key(slot: int) -> str:
+    """Wall-clock ms up to which the log was known to be folded in this slot."""
+    return f"{{s{slot}}}:fresh_at"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotWrite:
+    """One slot's part of a batch: everything or nothing of it is written."""
+
+    slot: int
+    expected: bytes
+    applied: bytes
+    blobs: dict[str, bytes]
+    """By whole Redis key."""
+
+
+class StateStore:
+    """Reads and writes of the feature state."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Redis = Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10)
+        self._script = ""
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Values of keys, in one round trip."""
+        if not keys:
+            return []
+        values: Any = await self._redis.mget(keys)
+        return list(values)
+
+    async def write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None = None) -> list[bool]:
+        """Write each slot's part through the fence, all slots in one round trip.
+
+        Returns, slot by slot, whether the fence let it through. `fresh_at_ms` goes with it where known.
+        """
+        try:
+            return await self._write(writes, fresh_at_ms)
+        except NoScriptError:
+            self._script = ""
+            return await self._write(writes, fresh_at_ms)
+
+    async def _write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None) -> list[bool]:
+        if not self._script:
+            self._script = str(await self._redis.script_load(FENCE))
+        pipe = self._redis.pipeline(transaction=False)
+        for item in writes:
+            keys = [applied_key(item.slot), *item.blobs]
+            pipe.evalsha(self._script, len(keys), *keys, item.expected, item.applied, *item.blobs.values())
+        if fresh_at_ms is not None:
+            for item in writes:
+                pipe.set(fresh_key(item.slot), fresh_at_ms)
+        replies = await pipe.execute()
+        return [reply == 1 for reply in replies[: len(writes)]]
+
+    async def mark_fresh(self, slots: Iterable[int], fresh_at_ms: int) -> None:
+        """Say up to when the log is known to be folded."""
+        pipe = self._redis.pipeline(transaction=False)
+        for slot in slots:
+            pipe.set(fresh_key(slot), fresh_at_ms)
+        await pipe.execute()

@@ -1,0 +1,82 @@
+"""The unfolded tail: valid transactions beyond the watermarks, by key, bounded in number."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fraudsim.events import Transaction
+from stream_features.encode import card_row, merchant_row
+from stream_features.vector import keys_of
+
+
+class Entry(NamedTuple):
+    """One transaction of the tail."""
+
+    partition: int
+    offset: int
+    tx: Transaction
+
+
+class Tail:
+    """What the log holds beyond the state, as far as this process has read it."""
+
+    def __init__(self, partitions: int, max_records: int) -> None:
+        self.ends = [-1] * partitions
+        """Last offset read, by partition."""
+        self.starts = [0] * partitions
+        """Offset from which on the tail is whole, by partition."""
+        self._max_records = max_records
+        self._queues: list[deque[Entry]] = [deque() for _ in range(partitions)]
+        self._by_key: dict[tuple[str, str], list[Entry]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._queues)
+
+    def begin(self, partition: int, offset: int) -> None:
+        """Reading of a partition starts here."""
+        self.starts[partition] = offset
+        self.ends[partition] = offset - 1
+
+    def passed(self, partition: int, offset: int) -> None:
+        """The log has been read up to here; what counts of it is in."""
+        self.ends[partition] = max(self.ends[partition], offset)
+
+    def add(self, partition: int, offset: int, tx: Transaction) -> None:
+        """Add a transaction that counts; one read again is left out."""
+        if offset <= self.ends[partition] or offset < self.starts[partition]:
+            return
+        entry = Entry(partition, offset, tx)
+        self._queues[partition].append(entry)
+        for key in keys_of(tx):
+            self._by_key.setdefault(key, []).append(entry)
+        if len(self._queues[partition]) * len(self._queues) > self._max_records:
+            self._drop_first(partition)
+
+    def prune(self, watermarks: Sequence[int]) -> None:
+        """Let go of what every slot has folded; `watermarks` are the smallest, by partition."""
+        for partition, watermark in enumerate(watermarks[: len(self._queues)]):
+            queue = self._queues[partition]
+            while queue and queue[0].offset <= watermark:
+                self._drop_first(partition)
+            self.starts[partition] = max(self.starts[partition], watermark + 1)
+
+    def _drop_first(self, partition: int) -> None:
+        entry = self._queues[partition].popleft()
+        self.starts[partition] = entry.offset + 1
+        for key in keys_of(entry.tx):
+            entries = self._by_key[key]
+            entries.remove(entry)
+            if not entries:
+                del self._by_key[key]
+
+    def rows(self, entity: str, key: str, watermarks: Sequence[int]) -> list[tuple[int, ...]]:
+        """Kernel rows of a key beyond its slot's watermarks."""
+        entries = self._by_key.get((entity, key))
+        if entries is None:
+            return []
+        row = card_row if entity == "card" else merchant_row
+        return [row(e.tx) for e in entries if e.offset > watermarks[e.partition]]
+
+    def covers(self, watermarks: Sequence[int]) -> bool:
+        """Whether nothing is missing between a slot's watermarks and the tail."""
+        return all(w + 1 >= start for w, start in zip(watermarks, self.starts, strict=False))

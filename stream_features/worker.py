@@ -1,0 +1,321 @@
+"""The feature worker: a Faust app whose agent feeds a loop that folds the log into Redis.
+
+The agent takes whole polls off Kafka; the loop judges each record, folds what counts into the slots it
+owns, sets aside what is not valid, and writes each slot's blobs and watermark in one fenced call.
+"""
+
+import asyncio
+import os
+import sys
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import faust
+from aiokafka import AIOKafkaProducer, TopicPartition
+from faust.types import TP
+from redis.exceptions import RedisError
+from yarl import URL
+
+from fraudsim import metrics
+from fraudsim.clock_log import ClockLog, open_clock
+from fraudsim.errors import FraudsimError
+from fraudsim.logs import set_up_logs
+from fraudsim.settings import Settings
+from fraudsim.topics import LABELS, TRANSACTIONS
+from fraudsim.validity import UNIQUE_WITHIN, Judge, Rejected
+from stream_features.applied import check_applied, check_range, decode_applied
+from stream_features.dead_letters import DeadLetterWriter
+from stream_features.fold import Folder
+from stream_features.ownership import SlotOwner
+from stream_features.redis_io import StateStore, applied_key, blob_key
+from stream_features.transport import Delivery, WholePollSchema, WholePollTransport
+
+IDLE_BEAT_S: Final = 0.1
+LINGER_S: Final = 0.005
+"""A batch waits this long for company; the reader's tail makes up for it."""
+QUEUED_RECORDS: Final = 20_000
+"""Records taken off Kafka and not folded yet; past that the agent waits."""
+
+
+@dataclass
+class FoldLoop:
+    """Steers where reading goes on (the transport's feed) and folds what it delivers."""
+
+    settings: Settings
+    store: StateStore
+    clock_log: ClockLog
+    log: Any
+    epoch: int = 0
+    _rewind: dict[TP, int] | None = None
+    _wanted: frozenset[int] = frozenset()
+    _out_of_place: bool = True
+    _queue: deque[Delivery] = field(default_factory=deque)
+    _queued: int = 0
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    _drained: asyncio.Event = field(default_factory=asyncio.Event)
+    _gap_seen: tuple[int, int] = (-1, -1)
+    consumer: Any = None
+
+    def __post_init__(self) -> None:
+        n = self.settings.partitions
+        self.folder = Folder(n, self.settings.slots, self.clock_log.clock.horizon_ms)
+        self.judge = Judge(self.clock_log.clock, self.clock_log.refresh)
+        self.next = [0] * (2 * n)
+        """Next offset to be judged, by source."""
+        self.sources = [TP(topic, p) for topic in (TRANSACTIONS, LABELS) for p in range(n)]
+
+    # The transport's feed
+
+    def take_rewind(self) -> Mapping[TP, int] | None:
+        offsets, self._rewind = self._rewind, None
+        if offsets is not None:
+            self.epoch += 1
+        return offsets
+
+    def lost_place(self) -> None:
+        self._out_of_place = True
+        self._arrived.set()
+
+    def slots_changed(self, slots: frozenset[int]) -> None:
+        self._wanted = slots
+        self._arrived.set()
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Called by the agent; waits while too much is queued."""
+        while self._queued > QUEUED_RECORDS:
+            self._drained.clear()
+            await self._drained.wait()
+        self._queue.append(delivery)
+        self._queued += len(delivery.records)
+        self._arrived.set()
+
+    # The loop
+
+    async def run(self) -> None:
+        """Fold for ever."""
+        owner = SlotOwner(self.settings, self.slots_changed)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.settings.kafka_bootstrap, acks="all", enable_idempotence=True
+        )
+        await producer.start()
+        await owner.start()
+        keeping = asyncio.create_task(owner.keep())
+        self.letters = DeadLetterWriter(producer)
+        self.admin = owner.consumer
+        try:
+            while True:
+                if keeping.done():
+                    keeping.result()
+                if self._wanted != self.folder.owned.keys() or self._out_of_place:
+                    await self._take_place()
+                await self._next_batch()
+                metrics.HEARTBEAT.set_to_current_time()
+        finally:
+            keeping.cancel()
+            await owner.stop()
+            await producer.stop()
+
+    async def _take_place(self) -> None:
+        """Own exactly the wanted slots, as Redis has them, and rewind to the smallest watermark."""
+        wanted = self._wanted
+        self.folder.release(set(self.folder.owned) - wanted)
+        stored = await self.store.read([applied_key(s) for s in sorted(wanted)])
+        if any(value is None for value in stored):
+            absent = [s for s, value in zip(sorted(wanted), stored, strict=True) if value is None]
+            self.log.info("slots_not_primed", slots=absent, next_step="fraudsim features prime")
+            self.folder.release(list(self.folder.owned))
+            await asyncio.sleep(0.5)
+            return
+        tps = [TopicPartition(*tp) for tp in self.sources]
+        begin = await self.admin.beginning_offsets(tps)
+        end = await self.admin.end_offsets(tps)
+        begins, ends = [begin[tp] for tp in tps], [end[tp] for tp in tps]
+        for slot, value in zip(sorted(wanted), stored, strict=True):
+            assert value is not None
+            applied = decode_applied(value)
+            check_applied(applied, slot, self.clock_log.clock.first, len(self.sources))
+            check_range(applied, slot, begins, ends)
+            self.folder.own(slot, value)
+        metrics.SLOTS_OWNED.set(len(wanted))
+        self._out_of_place = False
+        if not wanted:
+            return
+        self.folder.rewound()
+        self.judge.forget()
+        self._queue.clear()
+        self._queued = 0
+        self._drained.set()
+        # Uniqueness looks back, so that many records are judged again before anything is folded.
+        self.next = [
+            max(b, first - UNIQUE_WITHIN) for b, first in zip(begins, self.folder.start(), strict=True)
+        ]
+        self._rewind = dict(zip(self.sources, self.next, strict=True))
+        self._expected_epoch = self.epoch + 1
+        self.log.info("place_taken", slots=sorted(wanted), start=self.folder.start())
+
+    async def _next_batch(self) -> None:
+        try:
+            await asyncio.wait_for(self._arrived.wait(), IDLE_BEAT_S)
+        except TimeoutError:
+            await self._beat()
+            return
+        self._arrived.clear()
+        if not self.folder.owned:
+            self._queue.clear()
+            self._queued = 0
+            return
+        await asyncio.sleep(LINGER_S)
+        while self._queue and not self._out_of_place:
+            while self._queue and not self.folder.full(self.settings.worker_max_batch):
+                delivery = self._queue.popleft()
+                self._queued -= len(delivery.records)
+                if delivery.epoch == self._expected_epoch:
+                    await self._judge(delivery)
+            self._drained.set()
+            await self._write()
+            if self._wanted != self.folder.owned.keys():
+                return
+
+    async def _judge(self, delivery: Delivery) -> None:
+        """Gather what counts of one delivery, in offset order; set aside what is not valid."""
+        folder, judge = self.folder, self.judge
+        is_label = delivery.topic == LABELS
+        partition = delivery.partition
+        source = partition + (self.settings.partitions if is_label else 0)
+        accept = judge.label if is_label else judge.transaction
+        count = metrics.LABELS if is_label else metrics.TRANSACTIONS
+        good = 0
+        for record in delivery.records:
+            offset = record.offset
+            if offset < self.next[source]:
+                continue
+            if offset > self.next[source] and self._gap_seen != (source, offset):
+                self._gap_seen = (source, offset)
+                self.log.warning("gap", source=source, expected=self.next[source], got=offset)
+                self._out_of_place = True
+                return
+            self.next[source] = offset + 1
+            event = accept(partition, offset, record.timestamp, record.headers, record.value)
+            if isinstance(event, Rejected):
+                await self._set_aside(source, record, event)
+            elif is_label:
+                folder.label(partition, offset, event)  # type: ignore[arg-type]
+                good += 1
+            else:
+                folder.transaction(partition, offset, event)  # type: ignore[arg-type]
+                good += 1
+            folder.passed(source, max(folder.ends[source], offset))
+        count.labels("folded", "ok").inc(good)
+
+    async def _set_aside(self, source: int, record: Any, rejected: Rejected) -> None:
+        keeper = self.folder.owned.get(record.partition % self.settings.slots)
+        if keeper is None or record.offset <= keeper.applied.offsets[source]:
+            return
+        if rejected.kind == "duplicate":
+            metrics.TRANSACTIONS.labels("folded", "duplicate").inc()
+            return
+        await self.letters.add(record, rejected)
+
+    async def _write(self) -> None:
+        folder = self.folder
+        missing = folder.missing()
+        blobs = await self.store.read([blob_key(slot, *key) for slot, key in missing])
+        for (slot, key), blob in zip(missing, blobs, strict=True):
+            if not folder.provide(slot, key, blob):
+                metrics.TRANSACTIONS.labels("folded", "unreadable_state").inc()
+                self.log.error("unreadable_state", slot=slot, entity=key[0], key=key[1])
+        await self.letters.settle()
+        metrics.FOLD_BATCH.observe(folder.transactions)
+        writes = folder.writes()
+        if not writes:
+            return
+        fresh = int(time.time() * 1000) if self._caught_up() else None
+        try:
+            passed = await self.store.write(writes, fresh)
+        except RedisError as error:
+            # Whether it was written is unknown; the stored watermark will say.
+            self.log.warning("redis_write_failed", error=str(error))
+            self._out_of_place = True
+            await asyncio.sleep(0.2)
+            return
+        for write, went_through in zip(writes, passed, strict=True):
+            if went_through:
+                folder.written(write)
+            else:
+                metrics.FENCED.inc()
+                self.log.warning("fenced", slot=write.slot)
+                self._out_of_place = True
+
+    def _caught_up(self) -> bool:
+        if self._queue or self.consumer is None:
+            return False
+        lag = 0
+        for source, tp in enumerate(self.sources):
+            lag += max(0, (self.consumer.highwater(tp) or 0) - self.next[source])
+        metrics.CONSUMER_LAG.labels(self.settings.worker_name, "all").set(lag)
+        return lag == 0
+
+    async def _beat(self) -> None:
+        if self.folder.owned and not self._out_of_place and self._caught_up():
+            try:
+                await self.store.mark_fresh(self.folder.owned, int(time.time() * 1000))
+            except RedisError as error:
+                self.log.warning("redis_beat_failed", error=str(error))
+
+
+def build_app(settings: Settings, loop: FoldLoop) -> faust.App:
+    """The Faust app around a fold loop. Its id is its own: a worker reads the whole log."""
+    app = faust.App(
+        f"fraudsim.{settings.worker_name}.{uuid.uuid4().hex[:8]}",
+        broker=[URL(f"kafka://{host}") for host in settings.kafka_bootstrap.split(",")],
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=8,
+        broker_max_poll_records=2_000,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        broker_commit_interval=60.0,
+        value_serializer="raw",
+    )
+    app.transport = WholePollTransport(app.conf.broker_consumer, app, loop)
+    topic = app.topic(TRANSACTIONS, LABELS, schema=WholePollSchema(), acks=False)
+
+    @app.agent(topic)
+    async def gather(polls: Any) -> None:
+        async for delivery in polls:
+            await loop.deliver(delivery)
+
+    @app.task
+    async def fold() -> None:
+        loop.consumer = app.consumer
+        try:
+            await loop.run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            # No exception may pass Faust by: it would skip records and go on.
+            if isinstance(error, FraudsimError):
+                print(f"error: {error}", file=sys.stderr, flush=True)
+            else:
+                loop.log.exception("worker_failed")
+            os._exit(2 if isinstance(error, FraudsimError) else 1)
+
+    return app
+
+
+def run_worker(settings: Settings) -> None:
+    """Run until a signal; exits non-zero on a broken invariant."""
+    log = set_up_logs(settings, settings.worker_name)
+    metrics.serve_metrics(settings)
+    clock_log = open_clock(settings)
+    store = StateStore(settings.redis_url)
+    app = build_app(settings, FoldLoop(settings, store, clock_log, log))
+    worker = faust.Worker(app, loglevel="WARN", redirect_stdouts=False)
+    worker.execute_from_commandline()
