@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from fraudsim.events import Label, Transaction
 from stream_features.catalogue import DISTINCT_CAP, FEATURES, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, Feature
-from stream_features.encode import SOURCE_RANK
+from stream_features.encode import SOURCE_RANK, card_row
 from stream_features.vector import request_features
 
 EARTH_KM = 6371.0088
@@ -67,8 +67,8 @@ def value_of(
             if not placed or tx.lat is None or tx.lon is None:
                 return math.nan
             newest = max(e.ts for e in placed)
-            # Of several places at one instant the kernel's order decides; compare where it is unique.
-            previous = next(e for e in placed if e.ts == newest)
+            # Of several places at one instant the one last in the state's order counts.
+            previous = max((e for e in placed if e.ts == newest), key=card_row)
             return _kilometres(previous, tx) / ((tx.ts - newest) / 3_600_000)
         case "ratio_to_mean":
             return amount * n / sum(amounts) if sum(amounts) > 0 else math.nan

@@ -1,0 +1,55 @@
+# `make` alone says what there is. Nothing is needed but Python 3.11 or newer (with venv) and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-long lint format lock schemas clean
+
+help: ## say what each target does
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  options go on with ARGS, for example: make demo ARGS="--seconds 30 --rate 500"'
+
+setup: $(VENV)/ready ## make .venv from the hash-locked dependencies
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11: name a newer one, for example make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "error: $(PYTHON) lacks venv: install it (on Debian: apt install python3-venv)"; exit 2; }
+	@echo "setting up $(VENV): about 300 MB of wheels, once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## run everything once: Kafka, Redis, Faust, XGBoost, live traffic, summary
+	@$(BIN)/fraudsim demo $(ARGS)
+
+up: setup ## keep the whole line running until Ctrl-C
+	@$(BIN)/fraudsim up $(ARGS)
+
+test: setup lint ## lint, types and all tests, with the real Kafka and Redis
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: setup ## soaks, repetitions and long fuzzing
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: setup ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## let ruff put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## pin every dependency with hashes (needs uv)
+	@uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 -o requirements.lock pyproject.toml
+
+schemas: setup ## write the JSON Schemas of the events
+	@$(BIN)/fraudsim schemas
+
+clean: ## remove .venv and runs
+	rm -rf $(VENV) runs

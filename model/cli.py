@@ -1,0 +1,42 @@
+"""`fraudsim train` and `fraudsim model`."""
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
+    out: Path = typer.Option(..., help="folder of the model; made, or replaced whole"),
+    warm_up_days: float | None = typer.Option(
+        None, min=0, help="days at the start not trained on [default: min(30, a third of the history)]"
+    ),
+) -> None:
+    """Train a model on a history, choose its thresholds by cost, test it, and write it."""
+    from rich.console import Console
+
+    from fraudsim.settings import load_settings
+    from model.summary import summary
+    from model.train import train_model
+
+    console = Console()
+    manifest = train_model(history, out, load_settings(), warm_up_days=warm_up_days, console=console)
+    console.print(summary(manifest))
+    console.print(f"written to {out}")
+
+
+@app.command()
+def model(directory: Path = typer.Argument(..., help="folder of a model")) -> None:
+    """Check a model as the scorer does, and show what it is."""
+    from rich.console import Console
+
+    from model.artefact import load_model
+    from model.summary import summary
+
+    console = Console()
+    loaded = load_model(directory)
+    console.print(summary(loaded.manifest))
+    console.print(f"features {loaded.manifest.catalogue_hash}, data {loaded.manifest.data_fingerprint[:16]}")

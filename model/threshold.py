@@ -1,0 +1,144 @@
+"""Score cut-offs by expected cost. Pure.
+
+Cost-sensitive thresholds after Elkan (2001) and Bahnsen et al. (2014): each action's cost depends on
+what the transaction turns out to be and on its amount; the cut-offs are those of least total cost on
+transactions with labels. With only a score to cut, they need no calibrated probability.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudsim.errors import FraudsimError
+
+NEVER: Final = 1.0
+"""A cut-off that no score below 1 reaches."""
+
+Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What actions cost, in cents or shares; the defaults are assumptions to be replaced by one's own.
+
+    Raises:
+        FraudsimError: a cost is negative or not a number, or a share exceeds 1; the message names it.
+    """
+
+    review_cost_cents: float = 400.0
+    """An analyst's few minutes."""
+    review_misses: float = 0.08
+    """Share of frauds that review passes."""
+    step_up_cost_cents: float = 10.0
+    """A one-time password, and its friction."""
+    step_up_insult_share: float = 0.08
+    """Share of honest customers who give up when challenged: they cost what a wrong decline costs."""
+    step_up_misses: float = 0.25
+    """Share of frauds that pass the challenge (phished or intercepted)."""
+    insult_cost_cents: float = 500.0
+    """Fixed cost of declining an honest transaction."""
+    insult_amount_share: float = 0.10
+    """Cost of declining an honest transaction, as a share of its amount."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            highest = math.inf if name.endswith("_cents") else 1.0
+            if not (0 <= value <= highest and math.isfinite(value)):
+                raise FraudsimError(f"costs: {name}={value!r} must be between 0 and {highest:g}")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """A score at or above a cut-off gets at least that action; equal cut-offs leave the milder one out.
+
+    Raises:
+        FraudsimError: they do not satisfy 0 <= step_up <= review <= decline <= 1.
+    """
+
+    step_up: float
+    review: float
+    decline: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step_up <= self.review <= self.decline <= 1:
+            raise FraudsimError(f"thresholds: {self} must satisfy 0 <= step_up <= review <= decline <= 1")
+
+
+def costs_of_actions(amount_cents: Ints, is_fraud: Flags, costs: Costs) -> Floats:
+    """Cost of approve, step_up, review, decline for each transaction, cents, shape (4, n)."""
+    amount = amount_cents.astype(np.float64)
+    insult = costs.insult_cost_cents + costs.insult_amount_share * amount
+    return np.stack(
+        [
+            np.where(is_fraud, amount, 0.0),
+            costs.step_up_cost_cents
+            + np.where(is_fraud, costs.step_up_misses * amount, costs.step_up_insult_share * insult),
+            costs.review_cost_cents + np.where(is_fraud, costs.review_misses * amount, 0.0),
+            np.where(is_fraud, 0.0, insult),
+        ]
+    )
+
+
+def total_cost(
+    scores: npt.NDArray[Any], amount_cents: Ints, is_fraud: Flags, costs: Costs, thresholds: Thresholds
+) -> float:
+    """Cost in cents of acting by `thresholds`."""
+    cuts = np.array([thresholds.step_up, thresholds.review, thresholds.decline])
+    action = np.searchsorted(cuts, np.asarray(scores, np.float64), side="right")
+    table = costs_of_actions(amount_cents, is_fraud, costs)
+    return float(table[action, np.arange(len(action))].sum())
+
+
+def choose_thresholds(
+    scores: npt.NDArray[Any], amount_cents: Ints, is_fraud: Flags, costs: Costs
+) -> Thresholds:
+    """The cut-offs of least total cost on these transactions, exactly, in O(n log n).
+
+    Scores are in [0, 1]. With transactions in order of score, approve, step_up, review and decline are
+    four consecutive stretches; the best end of each stretch follows from the best end of the one before.
+    Ties go to the higher cut-off: the milder action.
+    """
+    scores = np.asarray(scores, np.float64)
+    order = np.argsort(scores, kind="stable")
+    ascending = scores[order]
+    table = costs_of_actions(amount_cents[order], is_fraud[order], costs)
+    before = np.concatenate([np.zeros((4, 1)), np.cumsum(table, axis=1)], axis=1)
+    # A cut may stand before the first row, between different scores, and above all scores below 1.
+    places = np.concatenate([[0], np.flatnonzero(np.diff(ascending)) + 1])
+    if not len(ascending) or ascending[-1] < NEVER:
+        places = np.append(places, len(ascending))
+    best = before[0, places]
+    origins = []
+    for action in (1, 2, 3):
+        change = best - before[action, places]
+        origins.append(_last_argmin(change))
+        best = change[origins[-1]] + before[action, places]
+    cut = len(places) - 1
+    cuts = []
+    for origin in reversed(origins):
+        cut = int(origin[cut])
+        cuts.append(_cut_value(ascending, int(places[cut])))
+    decline, review, step_up = cuts
+    return Thresholds(step_up=step_up, review=review, decline=decline)
+
+
+def _last_argmin(values: Floats) -> npt.NDArray[np.int64]:
+    """Per i, the last place of the least of `values[: i + 1]`."""
+    least = np.minimum.accumulate(values)
+    return np.maximum.accumulate(np.where(values <= least, np.arange(len(values)), 0))
+
+
+def _cut_value(ascending: Floats, place: int) -> float:
+    """A cut-off that splits the sorted scores before `place`."""
+    if place == len(ascending):
+        return NEVER
+    if place == 0:
+        return 0.0
+    below, above = float(ascending[place - 1]), float(ascending[place])
+    middle = below + (above - below) / 2
+    return middle if middle > below else above

@@ -1,0 +1,36 @@
+"""What people pay: log-normal by category, merchant and income, in whole cents."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.catalogue import CATEGORIES, INDEX
+from producers.population import Population
+
+MIN_CENTS: Final = 50
+MAX_CENTS: Final = 1_500_000
+_LOG_MEDIAN: Final = np.log([category.median_cents for category in CATEGORIES])
+_SIGMA: Final = np.array([category.sigma for category in CATEGORIES])
+
+
+def whole_cents(log_cents: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Cents from their logarithm, within the bounds of a card payment."""
+    return np.clip(np.rint(np.exp(log_cents)), MIN_CENTS, MAX_CENTS).astype(np.int64)
+
+
+def usual_amounts(
+    population: Population,
+    card: NDArray[np.int32],
+    merchant: NDArray[np.int32],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """What each card would usually pay at each merchant, in cents; cash comes in tens of euros."""
+    category = population.merchants.category[merchant]
+    log_cents = _LOG_MEDIAN[category] + population.merchants.log_price[merchant]
+    log_cents += population.cards.log_income[card]
+    log_cents += _SIGMA[category] * rng.standard_normal(len(card))
+    cents = whole_cents(log_cents)
+    cash = np.flatnonzero(category == INDEX["cash"])
+    cents[cash] = np.clip(cents[cash] // 1000, 1, 100) * 1000
+    return cents

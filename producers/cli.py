@@ -1,0 +1,123 @@
+"""`fraudsim produce` and `fraudsim world`: making the traffic."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from producers import world_cli
+
+if TYPE_CHECKING:
+    from fraudsim.clock import Clock
+    from producers.sender import SendReport
+    from producers.source import Source
+
+app = typer.Typer()
+app.add_typer(world_cli.app, name="world")
+
+
+@app.command()
+def produce(
+    history: Path | None = typer.Option(None, help="folder of the history that the stream goes on from"),
+    replay: Path | None = typer.Option(None, help="file to replay from where the log's history ends"),
+    speed: float = typer.Option(1.0, help="event seconds per wall second"),
+    seconds: float | None = typer.Option(
+        None, min=0, help="wall seconds of live traffic; without it, as long as the source lasts"
+    ),
+    report: Path | None = typer.Option(None, help="JSON file to keep a report in, rewritten every second"),
+    null: bool = typer.Option(False, "--null", help="send to the topics of the null pipeline"),
+) -> None:
+    """Send the live stream at its intended times; started again after a crash, go on where it stopped."""
+    import signal
+    import threading
+
+    from fraudsim.clock_log import open_clock
+    from fraudsim.errors import FraudsimError
+    from fraudsim.logs import set_up_logs
+    from fraudsim.metrics import serve_metrics
+    from fraudsim.settings import load_settings
+    from fraudsim.topics import CLOCK, NULL
+    from producers.kafka_io import SendError
+    from producers.sender import send
+
+    if (history is None) == (replay is None):
+        raise FraudsimError("say either --history DIR or --replay FILE")
+    settings = load_settings()
+    log = set_up_logs(settings, "producer")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    prefix = NULL if null else ""
+    clock_log = open_clock(settings, topic=prefix + CLOCK)
+    source = _source(history, replay, clock_log.clock)
+    log.info("producing", source=source.name, speed=speed, metrics_port=serve_metrics(settings))
+
+    def keep(state: "SendReport") -> None:
+        if report is not None:
+            _write_report(report, state)
+
+    try:
+        done = send(
+            source,
+            settings,
+            speed=speed,
+            seconds=seconds,
+            clock_log=clock_log,
+            stop=stop,
+            on_progress=keep,
+            earlier=_read_report(report, source.name),
+            prefix=prefix,
+        )
+    except SendError as error:
+        log.error("ending, to go on in a new process", error=str(error))
+        raise typer.Exit(1) from None
+    log.info("produced", records=done.records, late=done.late, complete=done.complete)
+
+
+def _source(history: Path | None, replay: Path | None, clock: "Clock") -> "Source":
+    """The live stream that follows the history the log was started with."""
+    split_ms = clock.first.event_epoch_ms
+    if replay is not None:
+        from producers.handbook import HandbookSource
+
+        return HandbookSource(replay, split_ms)
+    assert history is not None
+    return _world_source(history, split_ms)
+
+
+def _world_source(history: Path, split_ms: int) -> "Source":
+    from fraudsim.errors import FraudsimError
+    from producers.history import read_history, world_of
+    from producers.world_source import WorldSource
+
+    opened = read_history(history)
+    manifest = opened.manifest
+    if manifest.source != "world":
+        raise FraudsimError(f"history {history} is of a {manifest.source} file: name it with --replay FILE")
+    if manifest.end_ms != split_ms:
+        raise FraudsimError(
+            f"history {history} ends at {manifest.end_ms}, the log starts at {split_ms}: not the same run"
+        )
+    return WorldSource(world_of(opened), manifest.days)
+
+
+def _write_report(path: Path, report: "SendReport") -> None:
+    """Replace the report, whole at every moment."""
+    import msgspec
+
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    temporary.rename(path)
+
+
+def _read_report(path: Path | None, source: str) -> "SendReport | None":
+    """The report of an earlier start of the same source; None if there is none that can be read."""
+    import msgspec
+
+    from producers.sender import SendReport
+
+    try:
+        report = msgspec.json.decode(path.read_bytes(), type=SendReport) if path else None
+    except (OSError, msgspec.DecodeError):
+        return None
+    return report if report and report.source == source else None

@@ -1,0 +1,302 @@
+"""History on disk: what happened before a run starts, in Parquet, with a manifest that says what it is.
+
+`transactions.parquet`, sorted by (ts, tx_id) or in a file's own order for equal times; `labels.parquet`,
+every label those transactions ever get, by known_at, also those not known before `end_ms`;
+`truth.parquet`, for evaluation only; `manifest.json`, written last.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fraudsim.errors import FraudsimError
+from producers.columns import DAY_MS
+from producers.fingerprint import Fingerprint
+from producers.labels import LabelDelays
+from producers.tables import LABELS, TRANSACTIONS, TRUTH, Tables, Vocabulary, sort_labels
+from producers.world import WORLD_VERSION, World, WorldConfig
+
+LAYOUT_VERSION: Final = 1
+ROWS_PER_GROUP: Final = 200_000
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a history is. `seconds` and `tx_per_second` tell how it was made, not what it holds."""
+
+    source: Literal["world", "handbook"]
+    layout_version: int
+    version: int
+    """Of the source: the same version and configuration give the same content."""
+    config: dict[str, Any]
+    seed: int
+    fingerprint: str
+    """SHA-256 of the columns' content, 64 hex digits."""
+    transactions: int
+    labels: int
+    cards: int
+    """Cards that exist (world) or appear (handbook)."""
+    days: int
+    start_ms: int
+    end_ms: int
+    """Event time at which the live stream starts."""
+    transactions_per_day: float
+    """Mean over the history."""
+    fraud_rate: float
+    """Share of transactions."""
+    seconds: float
+    tx_per_second: float
+
+
+class History:
+    """A history that has been opened: its manifest, and its tables when asked for."""
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.directory = directory
+        self.manifest = manifest
+
+    @property
+    def transactions_path(self) -> Path:
+        return self.directory / "transactions.parquet"
+
+    @property
+    def labels_path(self) -> Path:
+        return self.directory / "labels.parquet"
+
+    @property
+    def truth_path(self) -> Path:
+        return self.directory / "truth.parquet"
+
+    def transactions(self, columns: list[str] | None = None) -> pa.Table:
+        """Every transaction before `end_ms`, in order; `tables.TRANSACTIONS` is the schema."""
+        return _read(self.transactions_path, columns)
+
+    def labels(self, known_before_ms: int | None = None) -> pa.Table:
+        """Labels by known_at (`tables.LABELS`): all of them, or those known strictly before a time."""
+        table = _read(self.labels_path, None)
+        if known_before_ms is None:
+            return table
+        return table.filter(pc.less(table["known_at"], known_before_ms))
+
+    def truth(self) -> pa.Table:
+        """What the generator knows (`tables.TRUTH`), one row per transaction; for evaluation only."""
+        return _read(self.truth_path, None)
+
+
+def transactions_per_day(history: History) -> float:
+    """Mean rate of a history, which a live stream at speed 1 continues."""
+    return history.manifest.transactions_per_day
+
+
+def write_history(
+    directory: Path, world: World, days: int, on_day: Callable[[int], None] = lambda _: None
+) -> Manifest:
+    """Write days 0 to `days - 1` of a world; `on_day` hears how many are done.
+
+    Raises:
+        FraudsimError: `days` is not positive, or the directory cannot be written.
+    """
+    if days < 1:
+        raise FraudsimError(f"history: days={days} must be 1 or more")
+    vocabulary = Vocabulary(world.population)
+    typologies = [typology.name for typology in world.typologies]
+
+    def chunks() -> Iterator[Tables]:
+        for number in range(days):
+            yield vocabulary.tables(world.day(number), typologies)
+            on_day(number + 1)
+
+    return write_tables(
+        directory,
+        chunks(),
+        source="world",
+        version=WORLD_VERSION,
+        config=asdict(world.config),
+        seed=world.config.seed,
+        start_ms=world.day_start_ms(0),
+        end_ms=world.day_start_ms(days),
+        cards=world.config.cards,
+    )
+
+
+def write_tables(
+    directory: Path,
+    chunks: Iterable[Tables],
+    *,
+    source: Literal["world", "handbook"],
+    version: int,
+    config: dict[str, Any],
+    seed: int,
+    start_ms: int,
+    end_ms: int,
+    cards: int,
+) -> Manifest:
+    """Write chunks, in order of time, as one history; every file appears whole, the manifest last.
+
+    Raises:
+        FraudsimError: the directory cannot be written, or there are no transactions.
+    """
+    started = time.perf_counter()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "manifest.json").unlink(missing_ok=True)
+        content = _write_files(directory, chunks)
+        seconds = time.perf_counter() - started
+        if content.transactions == 0:
+            raise FraudsimError(f"history {directory}: there are no transactions to write")
+        days = (end_ms - start_ms) / DAY_MS
+        manifest = Manifest(
+            source=source,
+            layout_version=LAYOUT_VERSION,
+            version=version,
+            config=config,
+            seed=seed,
+            fingerprint=content.fingerprint.hexdigest(),
+            transactions=content.transactions,
+            labels=content.labels,
+            cards=cards,
+            days=round(days),
+            start_ms=start_ms,
+            end_ms=end_ms,
+            transactions_per_day=content.transactions / days,
+            fraud_rate=content.frauds / content.transactions,
+            seconds=round(seconds, 3),
+            tx_per_second=round(content.transactions / seconds, 1),
+        )
+        part = directory / "manifest.json.part"
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        os.replace(part, directory / "manifest.json")
+    except OSError as error:
+        where = error.filename or directory
+        raise FraudsimError(f"history {where}: {error.strerror or error}") from None
+    return manifest
+
+
+class _Content:
+    """What went into the files so far."""
+
+    def __init__(self) -> None:
+        self.fingerprint = Fingerprint()
+        self.transactions = 0
+        self.labels = 0
+        self.frauds = 0
+
+
+def _write_files(directory: Path, chunks: Iterable[Tables]) -> _Content:
+    content = _Content()
+    labels = [LABELS.empty_table()]
+    with (
+        _RowGroups(directory / "transactions.parquet", TRANSACTIONS) as transactions,
+        _RowGroups(directory / "truth.parquet", TRUTH) as truth,
+    ):
+        for chunk in chunks:
+            transactions.add(chunk.transactions)
+            truth.add(chunk.truth)
+            labels.append(chunk.labels)
+            content.fingerprint.add("transactions", chunk.transactions)
+            content.fingerprint.add("truth", chunk.truth)
+            content.transactions += chunk.transactions.num_rows
+            content.frauds += pc.sum(chunk.truth["is_fraud"]).as_py() or 0
+    every = sort_labels(pa.concat_tables(labels).unify_dictionaries().combine_chunks())
+    content.labels = every.num_rows
+    content.fingerprint.add("labels", every)
+    with _RowGroups(directory / "labels.parquet", LABELS) as file:
+        file.add(every)
+    return content
+
+
+class _RowGroups:
+    """A Parquet file of large row groups that appears by rename when it is complete."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._part = path, path.with_name(path.name + ".part")
+        self._schema = schema
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def __enter__(self) -> "_RowGroups":
+        self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd")
+        return self
+
+    def add(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        self._rows += table.num_rows
+        if self._rows >= ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            whole = pa.concat_tables(self._waiting).unify_dictionaries().combine_chunks()
+            self._writer.write_table(whole, row_group_size=ROWS_PER_GROUP)
+        self._waiting, self._rows = [], 0
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+        if kind is None:
+            os.replace(self._part, self._path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+
+def read_history(directory: Path) -> History:
+    """Open a history.
+
+    Raises:
+        FraudsimError: a file is missing or cannot be read, or its layout is of another version;
+            the message names the file.
+    """
+    path = directory / "manifest.json"
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise FraudsimError(
+            f"history {path}: not there; `fraudsim world generate --out {directory}` makes one"
+        ) from None
+    except OSError as error:
+        raise FraudsimError(f"history {path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise FraudsimError(f"history {path}: {error}") from None
+    if manifest.layout_version != LAYOUT_VERSION:
+        raise FraudsimError(
+            f"history {path}: layout_version={manifest.layout_version}, this program reads {LAYOUT_VERSION}; "
+            "generate it anew"
+        )
+    history = History(directory, manifest)
+    for file in (history.transactions_path, history.labels_path):
+        if not file.is_file():
+            raise FraudsimError(f"history {file}: not there; generate the history anew")
+    return history
+
+
+def world_of(history: History) -> World:
+    """The world that a history comes from, ready to go on with its live days.
+
+    Raises:
+        FraudsimError: the history comes from a file, or from another version of the world.
+    """
+    manifest = history.manifest
+    if manifest.source != "world":
+        raise FraudsimError(f"history {history.directory}: source={manifest.source!r} is not a world")
+    if manifest.version != WORLD_VERSION:
+        raise FraudsimError(
+            f"history {history.directory}: version={manifest.version} of the world, this program has "
+            f"{WORLD_VERSION}; generate it anew"
+        )
+    config = dict(manifest.config)
+    return World(WorldConfig(**{**config, "delays": LabelDelays(**config["delays"])}))
+
+
+def _read(path: Path, columns: list[str] | None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns).unify_dictionaries()
+    except (OSError, pa.ArrowException) as error:
+        raise FraudsimError(f"history {path}: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,33 @@
+"""A progress bar for work that takes more than two seconds, on a terminal only."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+QUIET_SECONDS: Final = 2.0
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yields a function to call with how much is done; the bar appears after `QUIET_SECONDS`."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task(what, total=total)
+    started = time.monotonic()
+
+    def on_step(done: int) -> None:
+        if not bar.live.is_started and time.monotonic() - started > QUIET_SECONDS:
+            bar.start()
+        bar.update(task, completed=done)
+
+    try:
+        yield on_step
+    finally:
+        bar.stop()

@@ -1,0 +1,52 @@
+"""When people pay: rhythms of the day and of the week, as tables from a uniform draw to a time."""
+
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+RHYTHMS: Final = (
+    # (hour of a peak, width in hours, weight), …: office, home by day, evening, night shift
+    ((8.3, 0.8, 1.0), (12.7, 1.0, 1.6), (18.3, 1.8, 2.6), (13.0, 5.0, 0.8)),
+    ((10.5, 1.8, 2.2), (15.5, 2.2, 2.0), (13.0, 5.0, 1.0)),
+    ((13.0, 2.0, 1.0), (20.5, 2.2, 2.8), (16.0, 5.0, 0.8)),
+    ((3.0, 2.5, 1.5), (17.5, 2.5, 2.0), (22.5, 1.5, 1.2), (13.0, 6.0, 0.6)),
+)
+WEEKEND: Final = ((12.0, 2.4, 2.0), (16.5, 2.6, 2.0), (20.5, 2.2, 1.2))
+WEEK: Final = (0.93, 0.92, 0.95, 1.0, 1.16, 1.22, 0.82)
+"""Everyday transactions by weekday, Monday first, relative to the mean."""
+RESOLUTION: Final = 4096
+MINUTE_MS: Final = 60_000
+
+
+def weekday(day: int) -> int:
+    """0 is Monday; `day` counts from 1970-01-01, a Thursday."""
+    return (day + 3) % 7
+
+
+@lru_cache(maxsize=1)
+def quantiles() -> NDArray[np.float64]:
+    """(2, rhythms, RESOLUTION): minute of the day by [is weekend, rhythm, draw]."""
+    minutes = np.arange(1440) + 0.5
+    tables = []
+    for weekend in (False, True):
+        for peaks in RHYTHMS:
+            chosen = (*WEEKEND, *((h, w, weight * 0.4) for h, w, weight in peaks)) if weekend else peaks
+            density = np.full(1440, 0.012)
+            for hour, width, weight in chosen:
+                away = np.abs(minutes / 60 - hour)
+                away = np.minimum(away, 24 - away)
+                density += weight / width * np.exp(-0.5 * (away / width) ** 2)
+            cumulative = np.concatenate([[0.0], np.cumsum(density)])
+            places = (np.arange(RESOLUTION) + 0.5) / RESOLUTION * cumulative[-1]
+            tables.append(np.interp(places, cumulative, np.arange(1441)))
+    return np.array(tables).reshape(2, len(RHYTHMS), RESOLUTION)
+
+
+def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Milliseconds since midnight, one for each rhythm given."""
+    table = quantiles()[int(weekday(day) >= 5)]
+    draw = rng.integers(0, RESOLUTION, size=len(rhythm))
+    minute = np.minimum(table[rhythm, draw] + rng.random(len(rhythm)), 1439.999)
+    return (minute * MINUTE_MS).astype(np.int64)

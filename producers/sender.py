@@ -1,0 +1,379 @@
+"""The open-loop sender: every record of a source at its intended time, exactly once over all restarts."""
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from fraudsim import headers as h
+from fraudsim.clock import Clock
+from fraudsim.clock_log import ClockLog, next_segment
+from fraudsim.errors import FraudsimError
+from fraudsim.events import Segment, Transaction, encoder
+from fraudsim.metrics import HEARTBEAT, TRANSACTIONS
+from fraudsim.metrics import LABELS as LABELS_SENT
+from fraudsim.settings import Settings
+from fraudsim.topics import LABELS, TRUTH
+from fraudsim.topics import TRANSACTIONS as TRANSACTIONS_TOPIC
+from producers import schedule
+from producers.kafka_io import Outbox, find_present
+from producers.resume import Present
+from producers.source import Item, Source
+
+TOPICS: Final = (TRANSACTIONS_TOPIC, LABELS, TRUTH)
+LEAD_MS: Final = 1_000
+"""A new segment starts this much in the future: appending it takes some of that."""
+HOLD_US: Final = 200_000
+"""Labels and truth may wait this long for company: nobody counts their latency, and each wake-up costs."""
+PROGRESS_US: Final = 1_000_000
+STOP_FLUSH_S: Final = 20.0
+PREFETCH: Final = 64
+"""Items the source makes ahead at a time, in a thread of its own, so that its pauses do not delay sends."""
+
+
+class SendReport(msgspec.Struct, kw_only=True):
+    """What the sender did; over all starts of one source where an earlier report is handed on."""
+
+    source: str
+    speed: float
+    seconds: float | None
+    starts: int
+    complete: bool
+    """Everything up to the end of the live stream is in the log."""
+    records: dict[str, int]
+    """Records of the source per topic that are in the log (the last second's may be on their way)."""
+    transactions_timed: int
+    late: int
+    """Transactions handed over more than 20 ms behind their intended time."""
+    delay_p50_ms: float | None
+    delay_p99_ms: float | None
+    """Handing over to the client minus intended time, transactions only."""
+    delay_us_counts: dict[int, int]
+    """The distribution behind it: delay in µs (three significant digits) → transactions."""
+    segments: list[Segment]
+    """Appended to the clock by the sender."""
+
+
+def send(
+    source: Source,
+    settings: Settings,
+    *,
+    speed: float,
+    seconds: float | None,
+    clock_log: ClockLog,
+    stop: threading.Event,
+    on_progress: Callable[[SendReport], None] | None = None,
+    earlier: SendReport | None = None,
+    tick_us: int = schedule.TICK_US,
+    prefix: str = "",
+) -> SendReport:
+    """Send a source's live stream, going on after what the log holds of it.
+
+    Args:
+        speed: event milliseconds per wall millisecond.
+        seconds: wall seconds of live traffic; the stream ends at start_ms + seconds · speed in event time,
+            however often the sender was killed. None goes on as long as the source does.
+        stop: set it to stop early: what is outstanding is flushed.
+        on_progress: called every second.
+        earlier: the report of the previous start, whose figures are carried on.
+        tick_us: transactions are handed over at multiples of this, those due since the last one together.
+        prefix: of the topics' names; `clock_log` must be that of the same prefix.
+
+    Raises:
+        FraudsimError: the speed or the source does not fit the log; a topic is missing.
+        SendError: Kafka did not acknowledge a record. End the process; the next start mends it.
+    """
+    if not speed > 0:
+        raise FraudsimError(f"speed {speed:g} must be more than 0")
+    outbox = Outbox(settings, [prefix + topic for topic in TOPICS])
+    try:
+        found = find_present(settings, outbox.partitions, source.name)
+        present = {topic: found[prefix + topic] for topic in TOPICS}
+        run = _Run(
+            source, outbox, clock_log, present, speed, seconds, stop, on_progress, earlier, tick_us, prefix
+        )
+        return run.go()
+    finally:
+        outbox.close(0)  # all is flushed, or given up
+
+
+class _Run:
+    """One start of the sender, from the first record that is missing to the end or to `stop`."""
+
+    def __init__(
+        self,
+        source: Source,
+        outbox: Outbox,
+        clock_log: ClockLog,
+        present: Mapping[str, Present],
+        speed: float,
+        seconds: float | None,
+        stop: threading.Event,
+        on_progress: Callable[[SendReport], None] | None,
+        earlier: SendReport | None,
+        tick_us: int,
+        prefix: str,
+    ) -> None:
+        self._prefix = prefix
+        self._source = source
+        self._source_header = (h.SOURCE, source.name.encode())
+        self._outbox = outbox
+        self._clock_log = clock_log
+        self._present = present
+        self._holes = {topic for topic, there in present.items() if there.missing}
+        self._speed = speed
+        self._seconds = seconds
+        self._end_ms = schedule.end_ms(source.start_ms, speed, seconds)
+        self._stop = stop
+        self._on_progress = on_progress
+        self._tick_us = tick_us
+        self._delays = schedule.Delays(earlier.delay_us_counts if earlier else None)
+        self._segments: list[Segment] = list(earlier.segments) if earlier else []
+        self._starts = 1 + (earlier.starts if earlier else 0)
+        self._sent = Counter({topic: len(there) for topic, there in present.items()})
+        self._held: list[tuple[Item, int, int]] = []
+        self._held_until_us = 0
+        self._progress_at_us = 0
+        self._segment: Segment | None = None
+        self._segment_header = (h.SEGMENT, b"")
+
+    def go(self) -> SendReport:
+        complete = False
+        with _Ahead(_missing(self._source, self._present, self._end_ms)) as items:
+            first = items.next(self._stop)
+            if first is not None:
+                self._set_going(self._event_epoch_ms(first[0]))
+                complete = self._send_all(first, items)
+            elif not self._stop.is_set():
+                complete = True
+        self._release_held()
+        if self._stop.is_set():
+            self._outbox.flush(STOP_FLUSH_S)
+        else:
+            self._outbox.flush()
+        report = self._report(complete)
+        if self._on_progress:
+            self._on_progress(report)
+        return report
+
+    def _event_epoch_ms(self, first: Item) -> int:
+        """Where event time goes on: the source's start, or the first record that is missing."""
+        if any(len(there) for there in self._present.values()):
+            return first.due_ms
+        reached_ms = self._clock_log.clock.current.event_epoch_ms
+        if self._source.start_ms < reached_ms:
+            raise FraudsimError(
+                f"source {self._source.name} starts at event time {self._source.start_ms}, this log has got "
+                f"to {reached_ms}: start a new log for it"
+            )
+        return self._source.start_ms
+
+    def _set_going(self, event_epoch_ms: int) -> None:
+        """Append a segment that starts at an event time, a moment from now."""
+        segment = append_segment(self._clock_log, self._speed, event_epoch_ms)
+        self._segments.append(segment)
+        self._segment = segment
+        self._segment_header = (h.SEGMENT, h.encode_int(segment.number))
+
+    def _send_all(self, first: "_Numbered", items: "_Ahead") -> bool:
+        """Send until the end (True) or until told to stop (False)."""
+        numbered: _Numbered | None = first
+        while numbered is not None:
+            item, ordinal = numbered
+            intended_us = schedule.intended_us(self._running, item.due_ms)
+            if not self._wait_until(intended_us):
+                return False
+            if _now_us() - intended_us > schedule.SLEPT_US:
+                self._set_going(item.due_ms)  # a laptop that slept: event time goes on where it stopped
+                continue
+            self._pass_on(item, ordinal, intended_us)
+            numbered = items.next(self._stop)
+        return not self._stop.is_set()
+
+    @property
+    def _running(self) -> Segment:
+        assert self._segment is not None
+        return self._segment
+
+    def _wait_until(self, intended_us: int) -> bool:
+        """Wait for the tick at which a record is due, doing meanwhile what else is due; False on stop."""
+        due_us = schedule.next_tick_us(intended_us, self._tick_us)
+        while not self._stop.is_set():
+            now_us = _now_us()
+            if now_us >= self._progress_at_us:
+                self._progress(now_us)
+            if now_us - intended_us > schedule.SLEPT_US:
+                return True  # what is held must go with the new segment
+            if self._held and now_us >= self._held_until_us:
+                self._release_held()
+            if now_us >= due_us:
+                return True
+            until_us = min(due_us, self._progress_at_us)
+            if self._held:
+                until_us = min(until_us, self._held_until_us)
+            self._stop.wait(max(until_us - now_us, 0) / 1e6)
+        return False
+
+    def _pass_on(self, item: Item, ordinal: int, intended_us: int) -> None:
+        topic = item.topic
+        if topic in self._holes and ordinal > self._present[topic].maximum:
+            # The next start must find every hole within the bound below its maximum.
+            self._release_held()
+            self._outbox.flush()
+            self._holes.discard(topic)
+        if isinstance(item.event, Transaction):
+            self._hand_over(item, ordinal, intended_us)
+            self._delays.add(_now_us() - intended_us)
+            return
+        if not self._held:
+            self._held_until_us = _now_us() + HOLD_US
+        self._held.append((item, ordinal, intended_us))
+
+    def _release_held(self) -> None:
+        held, self._held = self._held, []
+        for item, ordinal, intended_us in held:
+            self._hand_over(item, ordinal, intended_us)
+
+    def _hand_over(self, item: Item, ordinal: int, intended_us: int) -> None:
+        self._outbox.wait_for_room()
+        event = item.event
+        if isinstance(event, Transaction):
+            event = msgspec.structs.replace(event, sent_at=intended_us)
+        headers = [self._segment_header, (h.ORDINAL, h.encode_int(ordinal)), self._source_header]
+        self._outbox.hand_over(self._prefix + item.topic, item.key.encode(), encoder.encode(event), headers)
+        self._sent[item.topic] += 1
+        if item.topic == TRANSACTIONS_TOPIC:
+            _TRANSACTIONS_OK.inc()
+        elif item.topic == LABELS:
+            _LABELS_OK.inc()
+
+    def _progress(self, now_us: int) -> None:
+        self._outbox.check()
+        HEARTBEAT.set(now_us / 1e6)
+        if self._on_progress:
+            self._on_progress(self._report(False))
+        self._progress_at_us = now_us + PROGRESS_US
+
+    def _report(self, complete: bool) -> SendReport:
+        return SendReport(
+            source=self._source.name,
+            speed=self._speed,
+            seconds=self._seconds,
+            starts=self._starts,
+            complete=complete,
+            records=dict(self._sent),
+            transactions_timed=self._delays.counts.total(),
+            late=self._delays.over(schedule.LATE_US),
+            delay_p50_ms=self._delays.quantile_ms(0.5),
+            delay_p99_ms=self._delays.quantile_ms(0.99),
+            delay_us_counts=dict(sorted(self._delays.counts.items())),
+            segments=list(self._segments),
+        )
+
+
+_TRANSACTIONS_OK = TRANSACTIONS.labels(stage="sent", outcome="ok")
+_LABELS_OK = LABELS_SENT.labels(stage="sent", outcome="ok")
+_Numbered = tuple[Item, int]
+
+
+def append_segment(clock_log: ClockLog, speed: float, event_epoch_ms: int) -> Segment:
+    """Set the clock going (again) from an event time, `LEAD_MS` from now; acknowledged when this returns.
+
+    Of two segments with one number the first stands, so a lost race is tried again.
+    """
+    while True:
+        wall_ms = _now_us() // 1000 + LEAD_MS
+        segment = next_segment(clock_log.clock, speed, event_epoch_ms, wall_ms)
+        clock_log.append(segment)
+        if _standing(clock_log.clock, segment.number) == segment:
+            return segment
+
+
+def _standing(clock: Clock, number: int) -> Segment | None:
+    return next((s for s in clock.segments if s.number == number), None)
+
+
+def _missing(source: Source, present: Mapping[str, Present], end_ms: float) -> Iterator[_Numbered]:
+    """The records to send, with their ordinals: due before the end and not in the log."""
+    ordinals: Counter[str] = Counter()
+    for item in source.items():
+        if item.due_ms >= end_ms:
+            return
+        ordinal = ordinals[item.topic]
+        ordinals[item.topic] += 1
+        if ordinal not in present[item.topic]:
+            yield item, ordinal
+
+
+class _Ahead:
+    """Runs an iterator in a thread, some items ahead."""
+
+    def __init__(self, items: Iterator[_Numbered]) -> None:
+        self._items = items
+        self._queue: queue.Queue[list[_Numbered] | BaseException] = queue.Queue(maxsize=64)
+        self._chunk: Iterator[_Numbered] = iter(())
+        self._closed = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="source", daemon=True)
+
+    def __enter__(self) -> "_Ahead":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._thread.join(timeout=2)
+
+    def next(self, stop: threading.Event) -> _Numbered | None:
+        """The next item; None at the end, or on stop.
+
+        Raises what the iterator raised.
+        """
+        while not self._ended:
+            item = next(self._chunk, None)
+            if item is not None:
+                return item
+            try:
+                got = self._queue.get(timeout=0.2)
+            except queue.Empty:
+                if stop.is_set():
+                    return None
+                continue
+            if isinstance(got, BaseException):
+                self._ended = True
+                raise got
+            self._ended = not got  # an empty chunk is the end
+            self._chunk = iter(got)
+        return None
+
+    def _run(self) -> None:
+        try:
+            chunk: list[_Numbered] = []
+            for item in self._items:
+                chunk.append(item)
+                if len(chunk) == PREFETCH:
+                    self._put(chunk)
+                    chunk = []
+                if self._closed.is_set():
+                    return
+            if chunk:
+                self._put(chunk)
+            self._put([])
+        except BaseException as error:
+            self._put(error)
+
+    def _put(self, chunk: "list[_Numbered] | BaseException") -> None:
+        while not self._closed.is_set():
+            try:
+                self._queue.put(chunk, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

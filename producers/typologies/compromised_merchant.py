@@ -1,0 +1,101 @@
+"""Compromised merchant: whoever paid at a skimmed shop is defrauded elsewhere in the weeks after."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.amounts import usual_amounts
+from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
+from producers.habits import day_of_habits
+from producers.population import Population
+from producers.rhythm import times_of_day
+from producers.rng import generator
+from producers.typologies.base import Campaign, campaigns_today, criminal_device
+
+MEAN_SIZE: Final = 93.0
+MAX_CARDS: Final = 60
+WINDOW_DAYS: Final = 3
+"""The shop is skimmed on the days before the campaign starts."""
+USE_DAYS: Final = 28
+
+
+@dataclass(frozen=True)
+class CompromisedMerchant:
+    """Up to `MAX_CARDS` of the cards that paid at the shop are used one to four times each.
+
+    Six in ten uses are on the web, the rest by cloned card in some shop or cash machine.
+    """
+
+    fraud_share: float = 0.0011
+    """Of all transactions."""
+    camouflage: float = 0.5
+    """0 to 1: how many uses cost what they usually cost, near the victim's home."""
+    name: str = "compromised_merchant"
+    span_days: int = USE_DAYS
+
+    def campaigns(self, population: Population, seed: int, day: int) -> list[Campaign]:
+        rng = generator(seed, self.name, day)
+        count = campaigns_today(population, self.fraud_share, MEAN_SIZE, rng)
+        found = (self._campaign(population, seed, day, f"{self.name}-{day}-{i}", rng) for i in range(count))
+        return [campaign for campaign in found if len(campaign.columns)]
+
+    def _campaign(
+        self, population: Population, seed: int, day: int, campaign_id: str, rng: np.random.Generator
+    ) -> Campaign:
+        visits = [_visits(population, seed, before) for before in range(day - WINDOW_DAYS, day)]
+        visitor = np.concatenate([cards for cards, _ in visits])
+        visited = np.concatenate([merchants for _, merchants in visits])
+        in_shop = np.flatnonzero(~population.merchants.online[visited])
+        # A busy shop, as a skimmer would choose: the merchant of some payment, but not one of a handful.
+        tried = visited[in_shop[rng.integers(0, len(in_shop), size=6)]] if len(in_shop) else visited[:1]
+        counts = [int((visited == merchant).sum()) for merchant in tried]
+        shop = tried[int(np.argmax(np.minimum(counts, MAX_CARDS)))] if len(tried) else -1
+        skimmed = np.unique(visitor[visited == shop])
+        stolen = rng.permutation(skimmed)[: min(MAX_CARDS, max(1, int(len(skimmed) * 0.6)))]
+        uses = 1 + (rng.random((len(stolen), 3)) < 0.35).sum(axis=1)
+        card = np.repeat(stolen, uses).astype(np.int32)
+        # Each card is worked within hours, the batch over four weeks.
+        begin = rng.integers(0, USE_DAYS - 1, size=len(stolen)) * DAY_MS
+        begin += times_of_day(day, population.cards.rhythm[stolen], rng)
+        ts = day * DAY_MS + np.repeat(begin, uses) + rng.integers(0, 6 * 3_600_000, size=len(card))
+        return Campaign(campaign_id, self._uses(population, day, ts, card, rng))
+
+    def _uses(
+        self,
+        population: Population,
+        day: int,
+        ts: NDArray[np.int64],
+        card: NDArray[np.int32],
+        rng: np.random.Generator,
+    ) -> Columns:
+        count = len(ts)
+        on_web = rng.random(count) < 0.6
+        merchant = population.by_web.pick(np.zeros(count, np.int64), rng.random(count))
+        near = rng.random(count) < 0.2 + 0.4 * self.camouflage
+        city = np.where(near, population.cards.city[card], rng.integers(0, population.cities, size=count))
+        city = city.astype(np.int64)
+        cloned = np.flatnonzero(~on_web & population.by_city.has(city))
+        merchant[cloned] = population.by_city.pick(city[cloned], rng.random(len(cloned)))
+        on_web = population.merchants.online[merchant]
+        cash = population.merchants.mcc[merchant] == 6011
+        channel = np.select([on_web, cash], [ECOMMERCE, ATM], POS).astype(np.int8)
+        greed = np.where(rng.random(count) < self.camouflage, 1.0, np.exp(rng.normal(1.0, 0.4, size=count)))
+        amount = (usual_amounts(population, card, merchant, rng) * greed).astype(np.int64)
+        device = np.zeros(count, np.uint64)
+        ip = np.zeros(count, np.uint32)
+        for row in np.flatnonzero(on_web):
+            device[row], ip[row] = criminal_device(
+                population, int(card[row]), day, 0.5 * self.camouflage, rng
+            )
+        device[rng.random(count) < 0.25] = 0
+        return Columns(ts, card, merchant, channel, np.maximum(amount, 100), device, ip)
+
+
+@lru_cache(maxsize=8)
+def _visits(population: Population, seed: int, day: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Cards and merchants of a day's honest transactions; kept for the campaigns of the days after."""
+    columns = day_of_habits(population, seed, day)
+    return columns.card, columns.merchant

@@ -1,0 +1,45 @@
+"""`fraudsim world`: make a history of the synthetic world, or say what a history holds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The synthetic world: cards, merchants, fraud and late labels.")
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option("--out", help="folder to write the history into")],
+    cards: Annotated[int, typer.Option("--cards", min=1, help="cards in the world")] = 5000,
+    days: Annotated[int, typer.Option("--days", min=1, help="days of history, from 2024-01-01")] = 60,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="seed of the world; FRAUDSIM_SEED if absent")
+    ] = None,
+) -> None:
+    """Write transactions.parquet, labels.parquet, truth.parquet and manifest.json."""
+    from fraudsim.settings import load_settings
+    from producers.history import write_history
+    from producers.progress import progress
+    from producers.world import World, WorldConfig
+
+    world = World(WorldConfig(cards=cards, seed=load_settings().seed if seed is None else seed))
+    with progress("days of history", days) as on_day:
+        manifest = write_history(out, world, days, on_day)
+    typer.echo(
+        f"{out}: {manifest.transactions:,} transactions of {manifest.cards:,} cards over "
+        f"{manifest.days} days, {manifest.fraud_rate:.3%} fraud, {manifest.labels:,} labels"
+    )
+    typer.echo(
+        f"{manifest.seconds:.1f} s, {manifest.tx_per_second:,.0f} tx/s, "
+        f"fingerprint {manifest.fingerprint[:16]}"
+    )
+
+
+@app.command()
+def describe(directory: Annotated[Path, typer.Argument(help="folder of a history")]) -> None:
+    """Print volumes, fraud by typology, labels by source with their delays, and the hours of the day."""
+    from producers.describe import describe_history
+    from producers.history import read_history
+
+    typer.echo(describe_history(read_history(directory)))

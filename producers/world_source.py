@@ -1,0 +1,95 @@
+"""The world as a live stream: transactions, their truth, and labels when they become known."""
+
+from collections.abc import Iterator
+from heapq import merge
+from itertools import count
+from operator import itemgetter
+from typing import Final
+
+import pyarrow as pa
+
+from fraudsim.events import Label, Transaction, Truth
+from fraudsim.topics import LABELS, TRANSACTIONS, TRUTH
+from producers.source import Item
+from producers.tables import Tables, Vocabulary
+from producers.world import World
+
+_ROWS_AT_ONCE: Final = 20_000
+
+
+class WorldSource:
+    """Endless, lazy, day by day; a `producers.source.Source`.
+
+    Labels of the days before `first_live_day` come too, those known from `start_ms` on. Each
+    transaction has one truth, due with it and after it. `sent_at` is 0: the sender stamps it.
+    """
+
+    def __init__(self, world: World, first_live_day: int) -> None:
+        self.world = world
+        self.first_live_day = first_live_day
+        self.start_ms = world.day_start_ms(first_live_day)
+        self.name = f"world-{world.fingerprint}-day-{first_live_day}"
+
+    def items(self) -> Iterator[Item]:
+        """Records in order of `due_ms`; at equal times transactions, then truths, then labels."""
+        vocabulary = Vocabulary(self.world.population)
+        typologies = [typology.name for typology in self.world.typologies]
+        waiting: list[Item] = []
+        back = max(0, self.first_live_day - self.world.config.delays.longest_days)
+        for number in range(back, self.first_live_day):
+            labels = vocabulary.labels(self.world.day(number))
+            waiting += [item for item in label_items(labels) if item.due_ms >= self.start_ms]
+        for number in count(self.first_live_day):
+            tables = vocabulary.tables(self.world.day(number), typologies)
+            waiting += label_items(tables.labels)
+            end_ms = self.world.day_start_ms(number + 1)
+            due = sorted((item for item in waiting if item.due_ms < end_ms), key=label_order)
+            waiting = [item for item in waiting if item.due_ms >= end_ms]
+            yield from merge(transaction_items(tables), due, key=itemgetter(0))
+
+
+def transaction_items(tables: Tables) -> Iterator[Item]:
+    """Each transaction of the tables followed by its truth, in the tables' order."""
+    for start in range(0, tables.transactions.num_rows, _ROWS_AT_ONCE):
+        yield from _transaction_items(
+            tables.transactions.slice(start, _ROWS_AT_ONCE), tables.truth.slice(start, _ROWS_AT_ONCE)
+        )
+
+
+def _transaction_items(transactions: pa.Table, truth_table: pa.Table) -> Iterator[Item]:
+    columns = [column.to_pylist() for column in transactions.columns]
+    truths = [column.to_pylist() for column in truth_table.columns[1:]]
+    for row, truth in zip(zip(*columns, strict=True), zip(*truths, strict=True), strict=True):
+        tx_id, ts, card, merchant, device, ip, amount, currency, mcc, channel, country, lat, lon = row
+        event = Transaction(
+            tx_id=tx_id,
+            ts=ts,
+            card_id=card,
+            merchant_id=merchant,
+            device_id=device,
+            ip=ip,
+            amount_cents=amount,
+            currency=currency,
+            mcc=mcc,
+            channel=channel,
+            country=country,
+            lat=lat,
+            lon=lon,
+        )
+        yield Item(ts, TRANSACTIONS, card, event)
+        is_fraud, typology, campaign = truth
+        yield Item(
+            ts, TRUTH, card, Truth(tx_id=tx_id, is_fraud=is_fraud, typology=typology, campaign_id=campaign)
+        )
+
+
+def label_items(labels: pa.Table) -> list[Item]:
+    """Each label of a table, due when it is known."""
+    return [Item(row["known_at"], LABELS, row["card_id"], Label(**row)) for row in labels.to_pylist()]
+
+
+def label_order(item: Item) -> tuple[int, str, str]:
+    """Labels by (known_at, tx_id, source)."""
+    label = item.event
+    assert isinstance(label, Label)
+    return (item.due_ms, label.tx_id, label.source)

@@ -1,0 +1,23 @@
+"""Waiting for a child to end without collecting it, so that its pid cannot be given to another meanwhile."""
+
+import os
+import select
+import sys
+
+
+def wait_for_exit(pid: int) -> None:
+    """Block until the child `pid` has ended; it stays a zombie until someone waits for it."""
+    if sys.platform == "darwin":
+        # os.waitid came to macOS with Python 3.13.
+        queue = select.kqueue()
+        try:
+            event = select.kevent(
+                pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD | select.KQ_EV_ONESHOT, select.KQ_NOTE_EXIT
+            )
+            queue.control([event], 1, None)
+        except ProcessLookupError:
+            return  # ended before the question
+        finally:
+            queue.close()
+    else:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)

@@ -1,0 +1,111 @@
+"""`fraudsim demo`, `up`, `stack`, `archive`, `relay`: running the parts and the whole."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from fraudsim.settings import Settings
+    from runner.line import LineOptions
+
+from runner import archive_cli, stack_cli
+
+app = typer.Typer()
+app.add_typer(stack_cli.app, name="stack")
+app.add_typer(archive_cli.app)
+
+SECONDS = typer.Option(None, help="wall seconds of live traffic  [default: 60; with --replay, to the file's end]")
+RATE = typer.Option(300.0, min=0.1, help="transactions per wall second")
+CARDS = typer.Option(5_000, min=10, help="cards of the synthetic world")
+DAYS = typer.Option(75, min=10, help="days of history before the first live transaction")
+SEED = typer.Option(None, min=0, help="seed of the world  [default: FRAUDSIM_SEED]")
+OUT = typer.Option(None, help="the run folder itself  [default: a new one under runs/]")
+REPLAY = typer.Option(None, help="a public file to replay instead of the world (Handbook layout, Parquet)")
+SPEED = typer.Option(None, min=0.001, help="event seconds per wall second; needed with --replay, else derived")
+REUSE = typer.Option(None, help="take history and model over from an earlier run folder")
+
+
+@app.command()
+def demo(
+    seconds: float | None = SECONDS,
+    rate: float = RATE,
+    cards: int = CARDS,
+    history_days: int = DAYS,
+    seed: int | None = SEED,
+    out: Path | None = OUT,
+    replay: Path | None = REPLAY,
+    speed: float | None = SPEED,
+    reuse: Path | None = REUSE,
+) -> None:
+    """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
+    from runner.demo import run_demo
+
+    if seconds is None and replay is None:
+        seconds = 60.0
+    options, settings = _options(seconds, rate, cards, history_days, seed, out, replay, speed, reuse)
+    summary = run_demo(options, settings)
+    if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    rate: float = RATE,
+    cards: int = CARDS,
+    history_days: int = DAYS,
+    seed: int | None = SEED,
+    out: Path | None = OUT,
+    replay: Path | None = REPLAY,
+    speed: float | None = SPEED,
+    reuse: Path | None = REUSE,
+) -> None:
+    """Keep the whole line running until Ctrl-C."""
+    from runner.demo import run_up
+
+    run_up(*_options(None, rate, cards, history_days, seed, out, replay, speed, reuse))
+
+
+@app.command(hidden=True)
+def relay() -> None:
+    """The null pipeline's relay."""
+    from fraudsim.settings import load_settings
+    from runner.relay import run_relay
+
+    run_relay(load_settings())
+
+
+def _options(
+    seconds: float | None,
+    rate: float,
+    cards: int,
+    history_days: int,
+    seed: int | None,
+    out: Path | None,
+    replay: Path | None,
+    speed: float | None,
+    reuse: Path | None,
+) -> tuple["LineOptions", "Settings"]:
+    from fraudsim.errors import FraudsimError
+    from fraudsim.settings import load_settings
+    from runner.line import LineOptions
+    from runner.run_folder import new_run_folder
+
+    settings = load_settings()
+    if seed is not None:
+        settings = settings.model_copy(update={"seed": seed})
+    if replay is not None and not replay.is_file():
+        raise FraudsimError(f"--replay {replay} is not a file")
+    if replay is not None and speed is None:
+        raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
+    options = LineOptions(
+        run_dir=new_run_folder(settings.runs_dir, out),
+        seconds=seconds,
+        rate=rate,
+        cards=cards,
+        history_days=history_days,
+        replay=replay.resolve() if replay is not None else None,
+        speed=speed,
+        reuse=reuse.resolve() if reuse is not None else None,
+    )
+    return options, settings

@@ -1,0 +1,138 @@
+"""`fraudsim demo`: the whole line once, from nothing to a summary; `fraudsim up`: until Ctrl-C."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fraudsim import topics
+from fraudsim.archive import read_log
+from fraudsim.clock import Clock
+from fraudsim.clock_log import ClockLog
+from fraudsim.settings import Settings
+from runner.display import Progress, console, print_summary, progress, say
+from runner.line import Line, LineOptions
+from runner.manifest import write_manifest
+from runner.observer import Observer
+from runner.summary import summarise, write_summary
+from stream_features.parity import check_parity
+
+
+def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
+    """Run the line and sum it up; every process is gone when this returns.
+
+    Raises:
+        FraudsimError: something it needs is missing, or a part was given up.
+    """
+    with Line(options, settings, say) as line, stopped_by_signals() as stop:
+        line.prepare()
+        null_latencies = line.run_null()
+        line.start_line()
+        with Observer(line.settings, topics.DECISIONS) as observer:
+            started = time.monotonic()
+            _say_traffic(line)
+            line.start_producer()
+            with progress(observer.tally, options.seconds) as shown:
+                _follow(line, stop, shown)
+            seconds = time.monotonic() - started
+            say("draining: every decision read back, every record folded and archived")
+            line.drain(observer.tally)
+        return _sum_up(line, seconds, observer.tally.latencies_ms, null_latencies)
+
+
+def _say_traffic(line: Line) -> None:
+    manifest = line.history.manifest
+    rate = manifest.transactions_per_day * line.speed / 86_400
+    say(
+        f"live: {manifest.cards:,} cards, about {rate:,.0f} tx/s, {line.speed:,.0f} event seconds per second; "
+        f"HTTP on 127.0.0.1:{line.settings.http_port}"
+    )
+
+
+def _follow(line: Line, stop: threading.Event, shown: Progress) -> None:
+    """Until the producer is done, or a signal."""
+
+    def over() -> bool:
+        shown.show(sum(line.supervisor.restarts.values()))
+        return stop.is_set() or line.done("producer")
+
+    line.wait_for("the producer", over, timeout_s=float("inf"))
+    line.supervisor.stop("producer")
+
+
+def _sum_up(
+    line: Line, seconds: float, latencies_ms: list[float], null_latencies_ms: list[float]
+) -> dict[str, Any]:
+    run_dir, settings = line.run_dir, line.settings
+    clock_log = ClockLog(settings.kafka_bootstrap, Clock())
+    clock_log.refresh()
+    write_manifest(run_dir, line.history, clock_log.clock, settings, line.options)
+    restarts = line.supervisor.restarts
+    line.supervisor.close()
+    model = json.loads((run_dir / "model" / "manifest.json").read_text())
+    summary = summarise(
+        run_dir,
+        planned=line.planned(),
+        seconds=seconds,
+        speed=line.speed,
+        latencies_ms=latencies_ms,
+        null_latencies_ms=null_latencies_ms,
+        restarts={name: n for name, n in restarts.items() if n},
+        model_version=model["version"],
+    )
+    decisions = read_log(run_dir, topics.DECISIONS, ["offset"]).num_rows
+    say(f"parity: recomputing {decisions:,} served vectors from the archived log")
+    result = check_parity(run_dir, run_dir / "history", settings)
+    summary["parity"] = {
+        name: getattr(result, name)
+        for name in ("vectors", "features", "mismatches", "uncertain", "missing_pending", "by_brute_force")
+    }
+    write_summary(run_dir, summary)
+    print_summary(summary)
+    console.print(f"summary: {_short(run_dir)}/summary.json   log: {_short(run_dir)}/log")
+    return summary
+
+
+def _short(path: Path) -> Path:
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def run_up(options: LineOptions, settings: Settings) -> None:
+    """Keep the line running until Ctrl-C or SIGTERM, then stop it in order."""
+    with Line(options, settings, say) as line, stopped_by_signals() as stop:
+        line.prepare()
+        line.start_line()
+        with Observer(line.settings, topics.DECISIONS) as observer:
+            _say_traffic(line)
+            line.start_producer()
+            with progress(observer.tally, None) as shown:
+                _follow(line, stop, shown)
+            say("stopping")
+            line.drain(observer.tally)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second one ends the process at once."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def asked(number: int, _: Any) -> None:
+        stop.set()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, asked)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

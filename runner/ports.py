@@ -1,0 +1,54 @@
+"""Loopback ports for the local servers."""
+
+import random
+import socket
+
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import variable
+
+HOST = "127.0.0.1"
+# Below the ports that Linux (32768…) and macOS (49152…) hand to outgoing connections: one of those could take
+# the port, or even connect to itself on it, before the server listens.
+LOWEST, HIGHEST = 15_000, 32_000
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def free_port(but: int = 0) -> int:
+    """A loopback port, other than `but`, that nothing listens on at this moment.
+
+    Raises:
+        FraudsimError: none was found.
+    """
+    chooser = random.SystemRandom()
+    for _ in range(1000):
+        port = chooser.randrange(LOWEST, HIGHEST)
+        if port != but and is_free(port):
+            return port
+    raise FraudsimError(f"no free port between {LOWEST} and {HIGHEST} on {HOST}: stop some servers")
+
+
+def choose_port(field: str, port: int) -> int:
+    """The port of a settings field, or a free one where the field is 0.
+
+    Raises:
+        FraudsimError: the field names a port that is in use.
+    """
+    if port == 0:
+        return free_port()
+    if not is_free(port):
+        name = variable(field)
+        raise FraudsimError(
+            f"{name}={port} is in use on {HOST}: stop what listens there, or set {name}=0 to take a free port"
+        )
+    return port

@@ -1,0 +1,174 @@
+"""What a run came to: counted from its archived log, its truth and what the observer saw."""
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraudsim import __version__
+from fraudsim import headers as h
+from fraudsim.archive import read_log
+from fraudsim.events import ACTIONS
+from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
+from model.metrics import area_under_roc, average_precision, card_precision_at
+from runner.observer import percentiles
+from stream_features.parity import first_decisions
+
+PACKAGES: Final = ("kafka-python", "aiokafka", "faust-streaming", "redis", "xgboost", "numba", "numpy")
+KAFKA_VERSION: Final = "4.3.1"
+
+
+def summarise(
+    run_dir: Path,
+    *,
+    planned: int,
+    seconds: float,
+    speed: float,
+    latencies_ms: list[float],
+    null_latencies_ms: list[float],
+    restarts: Mapping[str, int],
+    model_version: str,
+) -> dict[str, Any]:
+    """The content of `summary.json`.
+
+    `planned` is how many transactions the producer put into the log by its own report, `seconds` the wall
+    time of live traffic, the latencies wall-clock ms from intended send to decision read back.
+    """
+    transactions = read_log(run_dir, TRANSACTIONS, ["partition", "offset", "tx_id", "headers", "error"])
+    decisions = first_decisions(run_dir)
+    every_decision = read_log(run_dir, DECISIONS, ["offset"]).num_rows
+    decided_ids = set(decisions["tx_id"].to_pylist())
+    sent_ids, http = _sent(transactions)
+    sent = planned + http
+    decided = len(sent_ids & decided_ids)
+    report = _producer_report(run_dir)
+    return {
+        "sent": sent,
+        "decided": decided,
+        "lost": sent - decided,
+        "duplicated": every_decision - decisions.num_rows,
+        "dead_lettered": _dead_letters(run_dir),
+        "seconds": round(seconds, 3),
+        "throughput_tps": round(decided / seconds, 1) if seconds else 0.0,
+        "latency_ms": percentiles(latencies_ms),
+        "null_latency_ms": percentiles(null_latencies_ms),
+        "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
+        "staleness_ms": _percentiles_of(decisions, "staleness_ms", ("p50", "p99")),
+        "stages_ms": _stages(decisions),
+        "flags": {f: int(pc.sum(decisions[f]).as_py() or 0) for f in ("stale", "degraded", "uncertain")},
+        "speed": speed,
+        "restarts": dict(restarts),
+        "actions": {a: int(pc.sum(pc.equal(decisions["action"], a)).as_py() or 0) for a in ACTIONS},
+        **_detection(run_dir, decisions),
+        "model": model_version,
+        "versions": {
+            "fraudsim": __version__,
+            "python": platform.python_version(),
+            "kafka": KAFKA_VERSION,
+            **{name: version(name) for name in PACKAGES},
+        },
+    }
+
+
+def _sent(transactions: pa.Table) -> tuple[set[str], int]:
+    """Ids of the transactions that carry a source's ordinal or HTTP's decision, and how many are HTTP's."""
+    ids: set[str] = set()
+    http: set[str] = set()
+    for tx_id, headers in zip(
+        transactions["tx_id"].to_pylist(), transactions["headers"].to_pylist(), strict=True
+    ):
+        if tx_id is None:
+            continue
+        names = {item["name"] for item in headers}
+        if h.ORDINAL in names:
+            ids.add(tx_id)
+        elif h.DECISION in names:
+            http.add(tx_id)
+    return ids | http, len(http - ids)
+
+
+def _dead_letters(run_dir: Path) -> int:
+    """Distinct records set aside: by where they stood."""
+    keys = read_log(run_dir, DEAD_LETTERS, ["key"])["key"]
+    return len(set(keys.to_pylist()))
+
+
+def _producer_report(run_dir: Path) -> dict[str, Any]:
+    try:
+        report: dict[str, Any] = json.loads((run_dir / "producer.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return report
+
+
+def _percentiles_of(table: pa.Table, column: str, names: tuple[str, ...]) -> dict[str, float | None]:
+    every = percentiles(table[column].to_numpy())
+    return {name: every[name] for name in names}
+
+
+def _stages(decisions: pa.Table) -> dict[str, dict[str, float | None]]:
+    """p50 and p99 of each stage of the stream's decisions, ms."""
+    stream = decisions.filter(pc.equal(decisions["via"], "stream"))
+    names = ["intended", "received", "state_read", "features", "scored", "decided"]
+    stamps = {name: stream[f"stamp_{name}"].to_numpy() for name in names}
+    result = {}
+    for before, after in zip(names, names[1:], strict=False):
+        every = percentiles((stamps[after] - stamps[before]) / 1000)
+        result[after] = {"p50": every["p50"], "p99": every["p99"]}
+    return result
+
+
+def _detection(run_dir: Path, decisions: pa.Table) -> dict[str, Any]:
+    """How well fraud was found, against the generator's truth."""
+    truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "typology", "error"])
+    truth = truth.filter(pc.is_null(truth["error"])).drop_columns(["error"])
+    keys = truth.group_by("tx_id").aggregate([("is_fraud", "max"), ("typology", "max")])
+    joined = decisions.select(["tx_id", "ts", "card_id", "score", "action"]).join(keys, "tx_id", join_type="inner")
+    is_fraud = joined["is_fraud_max"].to_numpy(zero_copy_only=False).astype(bool)
+    scores = joined["score"].to_numpy()
+    caught = np.array([action != "approve" for action in joined["action"].to_pylist()], dtype=bool)
+    typologies = np.array([name or "unnamed" for name in joined["typology_max"].to_pylist()], dtype=object)
+    return {
+        "detection": _detection_figures(joined, scores, is_fraud),
+        "by_typology": {
+            str(name): {
+                "fraud": int((is_fraud & (typologies == name)).sum()),
+                "caught": int((is_fraud & caught & (typologies == name)).sum()),
+            }
+            for name in sorted(set(typologies[is_fraud].tolist()))
+        },
+        "false_alarms": int((caught & ~is_fraud).sum()),
+    }
+
+
+def _detection_figures(
+    joined: pa.Table, scores: npt.NDArray[np.float64], is_fraud: npt.NDArray[np.bool_]
+) -> dict[str, float | None]:
+    if not is_fraud.any() or is_fraud.all():
+        return {"average_precision": None, "auc": None, "card_precision_at_100": None}
+    ts = joined["ts"].to_numpy()
+    card = joined["card_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    precision, _ = card_precision_at(100, ts, card, is_fraud, scores, int(ts.min()))
+    return {
+        "average_precision": round(average_precision(is_fraud, scores), 4),
+        "auc": round(area_under_roc(is_fraud, scores), 4),
+        "card_precision_at_100": round(precision, 4),
+    }
+
+
+def write_summary(run_dir: Path, summary: dict[str, Any]) -> Path:
+    """`summary.json`, by rename."""
+    path = run_dir / "summary.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(summary, indent=2) + "\n")
+    temporary.replace(path)
+    return path
+
+

@@ -1,0 +1,126 @@
+"""One contract for every fraud typology."""
+
+import numpy as np
+import pytest
+
+from producers.columns import CHANNELS, DAY_MS, ECOMMERCE
+from producers.habits import day_of_habits
+from producers.population import Population, build_population
+from producers.typologies import Typology, default_typologies
+from producers.typologies.card_testing import CardTesting
+from producers.typologies.compromised_merchant import WINDOW_DAYS, CompromisedMerchant
+from producers.typologies.leaked_card import LeakedCard
+from producers.world import FIRST_DAY, World, WorldConfig
+
+SEED = 7
+DAYS = range(FIRST_DAY, FIRST_DAY + 6)
+TYPOLOGIES = default_typologies(fraud_scale=20.0)
+
+
+@pytest.fixture(scope="module")
+def population() -> Population:
+    return build_population(600, 120, SEED)
+
+
+@pytest.fixture(params=TYPOLOGIES, ids=lambda typology: typology.name)
+def typology(request: pytest.FixtureRequest) -> Typology:
+    found: Typology = request.param
+    return found
+
+
+def test_names_are_unique() -> None:
+    names = [typology.name for typology in TYPOLOGIES]
+    assert len(set(names)) == len(names)
+
+
+def test_it_is_deterministic(typology: Typology, population: Population) -> None:
+    once, again = (typology.campaigns(population, SEED, DAYS[2]) for _ in range(2))
+    assert [c.campaign_id for c in once] == [c.campaign_id for c in again]
+    for one, other in zip(once, again, strict=True):
+        for name in ("ts", "card", "merchant", "channel", "amount_cents", "device", "ip"):
+            assert np.array_equal(getattr(one.columns, name), getattr(other.columns, name))
+
+
+def test_campaign_ids_are_unique_over_days(typology: Typology, population: Population) -> None:
+    ids = [c.campaign_id for day in DAYS for c in typology.campaigns(population, SEED, day)]
+    assert ids
+    assert len(set(ids)) == len(ids)
+
+
+def test_transactions_are_of_the_population_and_of_its_days(
+    typology: Typology, population: Population
+) -> None:
+    for day in DAYS:
+        for campaign in typology.campaigns(population, SEED, day):
+            rows = campaign.columns
+            assert len(rows)
+            assert rows.card.min() >= 0
+            assert rows.card.max() < len(population.cards)
+            assert rows.merchant.min() >= 0
+            assert rows.merchant.max() < len(population.merchants)
+            assert rows.channel.min() >= 0
+            assert rows.channel.max() < len(CHANNELS)
+            assert (rows.amount_cents > 0).all()
+            assert rows.ts.min() >= day * DAY_MS
+            assert rows.ts.max() < (day + typology.span_days) * DAY_MS
+            assert rows.ts.dtype == np.int64
+            assert rows.device.dtype == np.uint64
+
+
+def test_the_truth_of_a_world_is_complete(typology: Typology) -> None:
+    """Every transaction of a campaign stands in some day, once, marked with its typology and campaign."""
+    config = WorldConfig(cards=600, merchants=120, seed=SEED, fraud_scale=20)
+    world = World(config)
+    start = FIRST_DAY + 3
+    wanted = {c.campaign_id: len(c.columns) for c in typology.campaigns(world.population, SEED, start)}
+    found: dict[str, int] = {}
+    kind = [t.name for t in world.typologies].index(typology.name)
+    for number in range(3, 3 + typology.span_days):
+        day = world.day(number)
+        assert ((day.typology >= 0) == (day.campaign >= 0)).all()
+        for index in day.campaign[day.typology == kind].tolist():
+            campaign_id = day.campaign_ids[index]
+            found[campaign_id] = found.get(campaign_id, 0) + 1
+    assert {key: found.get(key, 0) for key in wanted} == wanted
+
+
+def test_more_fraud_share_gives_more_campaigns(population: Population) -> None:
+    few, many = default_typologies(5.0), default_typologies(50.0)
+    for low, high in zip(few, many, strict=True):
+        counts = [sum(len(t.campaigns(population, SEED, day)) for day in DAYS) for t in (low, high)]
+        assert counts[0] < counts[1]
+
+
+def test_card_testing_is_a_burst_of_small_amounts_on_one_card(population: Population) -> None:
+    typology = CardTesting(fraud_share=0.02)
+    for day in DAYS:
+        for campaign in typology.campaigns(population, SEED, day):
+            rows = campaign.columns
+            assert len(np.unique(rows.card)) == 1
+            assert 5 <= len(rows) <= 13
+            assert (rows.channel == ECOMMERCE).all()
+            tries = rows.take(rows.amount_cents <= 2500)
+            assert len(tries) >= 5
+            assert np.ptp(tries.ts) <= 32 * 60_000
+            assert len(np.unique(tries.merchant)) <= 3
+
+
+def test_a_leaked_card_is_spent_within_two_days_and_sometimes_once(population: Population) -> None:
+    campaigns = [c for day in DAYS for c in LeakedCard(fraud_share=0.05).campaigns(population, SEED, day)]
+    assert all(len(np.unique(c.columns.card)) == 1 for c in campaigns)
+    assert all(np.ptp(c.columns.ts) <= 48 * 3_600_000 for c in campaigns)
+    single = np.mean([len(c.columns) == 1 for c in campaigns])
+    assert 0.15 < single < 0.45
+
+
+def test_the_cards_of_a_compromised_merchant_paid_there_before(population: Population) -> None:
+    typology = CompromisedMerchant(fraud_share=0.2)
+    day = next(d for d in DAYS if typology.campaigns(population, SEED, d))
+    campaign = typology.campaigns(population, SEED, day)[0]
+    victims = set(campaign.columns.card.tolist())
+    before = [day_of_habits(population, SEED, d) for d in range(day - WINDOW_DAYS, day)]
+    card = np.concatenate([rows.card for rows in before])
+    merchant = np.concatenate([rows.merchant for rows in before])
+    shared = [m for m in np.unique(merchant) if victims <= set(card[merchant == m].tolist())]
+    assert any(not population.merchants.online[m] for m in shared)
+    assert np.bincount(campaign.columns.card).max() <= 4

@@ -1,0 +1,220 @@
+"""History on disk, its fingerprint, and the live stream that goes on from it."""
+
+import json
+from collections import Counter
+from itertools import islice, pairwise, takewhile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from typer.testing import CliRunner
+
+from fraudsim.errors import FraudsimError
+from fraudsim.events import (
+    Label,
+    Transaction,
+    Truth,
+    decode_label,
+    decode_transaction,
+    decode_truth,
+    encoder,
+)
+from fraudsim.topics import LABELS, TRANSACTIONS, TRUTH
+from producers import tables
+from producers.fingerprint import fingerprint
+from producers.history import History, read_history, transactions_per_day, world_of, write_history
+from producers.source import Item, Source
+from producers.world import World, WorldConfig
+from producers.world_cli import app
+from producers.world_source import WorldSource
+
+CONFIG = WorldConfig(cards=300, fraud_scale=10)
+DAYS = 40
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    directory = tmp_path_factory.mktemp("history")
+    write_history(directory, World(CONFIG), DAYS)
+    return read_history(directory)
+
+
+@pytest.fixture(scope="module")
+def items() -> list[Item]:
+    """The first three live days."""
+    source = WorldSource(World(CONFIG), DAYS)
+    end_ms = World(CONFIG).day_start_ms(DAYS + 3)
+    return list(takewhile(lambda item: item.due_ms < end_ms, source.items()))
+
+
+def test_files_have_the_fields_of_the_events(history: History) -> None:
+    assert history.transactions().schema.equals(tables.TRANSACTIONS)
+    assert history.labels().schema.equals(tables.LABELS)
+    assert history.truth().schema.equals(tables.TRUTH)
+    own = {"schema_version", "sent_at"}
+    assert set(tables.TRANSACTIONS.names) == set(Transaction.__struct_fields__) - own
+    assert set(tables.LABELS.names) == set(Label.__struct_fields__) - own
+    assert set(tables.TRUTH.names) == set(Truth.__struct_fields__) - own
+
+
+def test_every_event_of_a_history_is_valid_on_the_wire(history: History) -> None:
+    for row in history.transactions().slice(0, 5000).to_pylist():
+        decode_transaction(encoder.encode(Transaction(**row)))
+    for row in history.labels().to_pylist():
+        decode_label(encoder.encode(Label(**row)))
+    for row in history.truth().filter(history.truth()["is_fraud"]).to_pylist():
+        decode_truth(encoder.encode(Truth(**row)))
+
+
+def test_transactions_are_sorted_by_time_and_id(history: History) -> None:
+    found = history.transactions(["ts", "tx_id"])
+    keys = list(zip(found["ts"].to_pylist(), found["tx_id"].to_pylist(), strict=True))
+    assert keys == sorted(keys)
+    assert len(set(found["tx_id"].to_pylist())) == len(keys)
+
+
+def test_the_manifest_agrees_with_the_files(history: History) -> None:
+    manifest, found = history.manifest, history.transactions()
+    assert manifest.transactions == found.num_rows == history.truth().num_rows
+    assert manifest.labels == history.labels().num_rows
+    assert manifest.fraud_rate == pytest.approx(pc.mean(history.truth()["is_fraud"]).as_py())
+    assert transactions_per_day(history) == pytest.approx(found.num_rows / DAYS)
+    assert manifest.end_ms - manifest.start_ms == DAYS * 86_400_000
+    assert manifest.start_ms <= pc.min(found["ts"]).as_py()
+    assert pc.max(found["ts"]).as_py() < manifest.end_ms
+    assert manifest.source == "world"
+
+
+def test_labels_not_yet_known_are_there_and_can_be_left_out(history: History) -> None:
+    end_ms = history.manifest.end_ms
+    everything, known = history.labels(), history.labels(known_before_ms=end_ms)
+    assert 0 < known.num_rows < everything.num_rows
+    assert pc.max(known["known_at"]).as_py() < end_ms
+
+
+def test_the_fingerprint_is_of_the_content(history: History, tmp_path: Path) -> None:
+    again = write_history(tmp_path, World(CONFIG), DAYS)
+    assert again.fingerprint == history.manifest.fingerprint
+    whole = fingerprint(transactions=history.transactions(), labels=history.labels(), truth=history.truth())
+    assert whole == history.manifest.fingerprint
+
+
+def test_a_fingerprint_does_not_depend_on_chunks_or_coding_but_on_every_value() -> None:
+    plain = pa.table(
+        {"word": ["a", None, "bc", ""], "number": [1.5, None, 0.0, -2.0], "yes": [True, None, False, True]}
+    )
+    coded = plain.set_column(0, "word", plain["word"].dictionary_encode())
+    cut = pa.concat_tables([coded.slice(0, 1), coded.slice(1, 3)])
+    assert fingerprint(t=plain) == fingerprint(t=coded) == fingerprint(t=cut)
+    others = [["a", "", "bc", ""], ["ab", None, "c", ""], ["a", None, "bd", ""]]
+    changed = [plain.set_column(0, "word", pa.array(words)) for words in others]
+    assert len({fingerprint(t=table) for table in [plain, *changed]}) == 4
+
+
+def test_no_unfinished_file_is_left(history: History) -> None:
+    names = {path.name for path in history.directory.iterdir()}
+    assert names == {"transactions.parquet", "labels.parquet", "truth.parquet", "manifest.json"}
+
+
+def test_a_missing_or_broken_history_is_named(history: History, tmp_path: Path) -> None:
+    with pytest.raises(FraudsimError, match=r"manifest\.json: not there; `fraudsim world generate"):
+        read_history(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(FraudsimError, match=r"manifest\.json"):
+        read_history(tmp_path)
+    manifest = json.loads((history.directory / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "layout_version": 99}))
+    with pytest.raises(FraudsimError, match="layout_version=99"):
+        read_history(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FraudsimError, match=r"transactions\.parquet: not there"):
+        read_history(tmp_path)
+    (tmp_path / "transactions.parquet").write_text("no parquet")
+    (tmp_path / "labels.parquet").write_text("no parquet")
+    with pytest.raises(FraudsimError, match=r"transactions\.parquet"):
+        read_history(tmp_path).transactions()
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FraudsimError, match="file"):
+        write_history(tmp_path / "file" / "below", World(CONFIG), 1)
+
+
+def test_a_history_knows_its_world(history: History) -> None:
+    assert world_of(history).config == CONFIG
+
+
+def test_the_live_stream_is_in_due_order_and_repeats(items: list[Item]) -> None:
+    assert all(one.due_ms <= other.due_ms for one, other in pairwise(items))
+    source: Source = WorldSource(World(CONFIG), DAYS)
+    assert list(islice(source.items(), 1500)) == items[:1500]
+    assert items[0].due_ms >= source.start_ms
+
+
+def test_the_live_stream_goes_on_where_the_history_ends(history: History, items: list[Item]) -> None:
+    start = WorldSource(world_of(history), history.manifest.days).start_ms
+    assert start == history.manifest.end_ms
+    per_day = Counter(item.topic for item in items)[TRANSACTIONS] / 3
+    assert per_day == pytest.approx(transactions_per_day(history), rel=0.25)
+
+
+def test_live_labels_are_those_of_the_history_that_are_due_and_those_of_live_days(
+    history: History, items: list[Item]
+) -> None:
+    end_ms = World(CONFIG).day_start_ms(DAYS + 3)
+    known = history.labels()["known_at"].to_numpy()
+    wanted = int(((known >= history.manifest.end_ms) & (known < end_ms)).sum())
+    live = [item.event for item in items if item.topic == LABELS]
+    assert all(
+        isinstance(event, Label) and event.known_at == item.due_ms
+        for event, item in zip(live, (i for i in items if i.topic == LABELS), strict=True)
+    )
+    old = sum(1 for event in live if isinstance(event, Label) and event.ts < history.manifest.end_ms)
+    assert old == wanted > 0
+    assert len(live) > old
+
+
+def test_every_live_transaction_is_followed_by_its_truth_with_the_same_key(items: list[Item]) -> None:
+    seen: set[str] = set()
+    truths = 0
+    for item in items:
+        if isinstance(item.event, Transaction):
+            seen.add(item.event.tx_id)
+            assert item.key == item.event.card_id
+            assert item.due_ms == item.event.ts
+            assert item.event.sent_at == 0
+            decode_transaction(encoder.encode(item.event))
+        elif isinstance(item.event, Truth):
+            assert item.topic == TRUTH
+            assert item.event.tx_id in seen
+            truths += 1
+    assert truths == len(seen)
+
+
+def test_the_name_changes_with_whatever_changes_the_stream() -> None:
+    names = {
+        WorldSource(World(config), day).name
+        for config in (CONFIG, WorldConfig(cards=301, fraud_scale=10))
+        for day in (DAYS, DAYS + 1)
+    }
+    assert len(names) == 4
+
+
+def test_lat_and_lon_are_where_the_card_was_present(history: History) -> None:
+    found = history.transactions()
+    channel = np.asarray(found["channel"].cast(pa.string()))
+    assert (np.asarray(pc.is_valid(found["lat"])) == np.isin(channel, ["pos", "atm"])).all()
+
+
+def test_the_command_line_generates_and_describes(tmp_path: Path) -> None:
+    runner = CliRunner()
+    arguments = ["generate", "--cards", "200", "--days", "3", "--seed", "3", "--out", str(tmp_path / "h")]
+    made = runner.invoke(app, arguments)
+    assert made.exit_code == 0, made.output
+    told = runner.invoke(app, ["describe", str(tmp_path / "h")])
+    assert told.exit_code == 0, told.output
+    assert "hour (UTC)" in told.output
+    assert f"{read_history(tmp_path / 'h').manifest.transactions:,}" in told.output

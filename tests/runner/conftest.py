@@ -1,0 +1,105 @@
+"""What the runner's tests share: settings of their own, stand-in programs, a local Maven repository."""
+
+import functools
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from fraudsim.settings import Settings
+from runner.maven_jars import PinnedJar
+from runner.reaper import start_token
+from runner.waiting import poll_until
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, runs_dir=tmp_path / "runs")
+
+
+@pytest.fixture
+def all_gone() -> Callable[[list[int]], bool]:
+    """Whether all these processes have ended within 15 s (a zombie has)."""
+    return lambda pids: poll_until(lambda: not any(start_token(pid) for pid in pids), 15.0)
+
+
+@pytest.fixture
+def end_after() -> Iterator[Callable[[int], None]]:
+    """Register a process that the test started, to be killed at the end if it is still there."""
+    started: dict[int, str] = {}
+
+    def register(pid: int) -> None:
+        started[pid] = start_token(pid)
+
+    yield register
+    for pid, token in started.items():
+        if token and start_token(pid) == token:
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def write_program() -> Callable[[Path, str], Path]:
+    """Write a shell script that can be run."""
+
+    def write(path: Path, script: str) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n" + script)
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+class MavenRepository:
+    """A repository on the loopback that counts what is asked of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.requests: list[str] = []
+        repository = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            def log_message(self, format: str, *args: object) -> None:
+                repository.requests.append(self.path)
+
+        handler = functools.partial(Handler, directory=str(root))
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+
+    def add(self, name: str, content: bytes) -> PinnedJar:
+        path = PurePosixPath(f"com/example/{name}/1.0/{name}-1.0.jar")
+        file = self.root / path
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        return PinnedJar(path, hashlib.sha256(content).hexdigest())
+
+
+@pytest.fixture
+def use_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let jgo take its jars from the given address."""
+
+    def use(address: str) -> None:
+        config = tmp_path / "jgo.conf"
+        config.write_text(f"[repositories]\ncentral = {address}\n")
+        monkeypatch.setenv("JGO_CONFIG_FILE", str(config))
+
+    return use
+
+
+@pytest.fixture
+def repository(tmp_path: Path, use_repository: Callable[[str], None]) -> Iterator[MavenRepository]:
+    root = tmp_path / "repository"
+    root.mkdir()
+    repository = MavenRepository(root)
+    thread = threading.Thread(target=repository.server.serve_forever, daemon=True)
+    thread.start()
+    use_repository(repository.address)
+    yield repository
+    repository.server.shutdown()
+    repository.server.server_close()
+    thread.join()
