@@ -6,8 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 TREES: Final = 200
+HONEST_ROWS: Final = 150_000
+"""Honest transactions learnt from, at most; each stands for as many as were left out."""
 PARAMETERS: Final[dict[str, Any]] = {
     "booster": "gbtree",
     "objective": "binary:logistic",
@@ -17,28 +20,52 @@ PARAMETERS: Final[dict[str, Any]] = {
     "min_child_weight": 5,
     "subsample": 0.8,
     "colsample_bytree": 0.8,
-    "max_bin": 256,
-    "nthread": 2,
+    "max_bin": 64,
+    "nthread": 1,
 }
-"""No class weights: they cost average precision here, and scores would no longer be probabilities."""
+"""No class weights: they cost average precision here, and scores would no longer be probabilities.
+One thread: a second one saves a third of the time on idle cores and costs five times as much on busy ones.
+"""
 
 
-def fit_trees(features: Matrix, is_fraud: npt.NDArray[np.bool_], seed: int) -> bytes:
+def fit_trees(features: Matrix, is_fraud: Flags, seed: int) -> bytes:
     """The fitted booster as UBJSON.
 
-    The number of trees is fixed: on slices with some 200 known frauds early stopping chose between 25 and
-    100 trees by chance, and the test did not gain from it.
+    The number of trees is fixed: on slices with some 200 known frauds early stopping chose between 25
+    and 150 trees by chance, while the test gained up to 200 and no more. 150,000 of 490,000 honest rows gave
+    the average precision of all (.258 and .262, a standard error apart in neither) in a third of the time;
+    their weights keep the scores probabilities.
     """
     import xgboost
 
-    data = xgboost.QuantileDMatrix(features, label=is_fraud, max_bin=PARAMETERS["max_bin"], nthread=2)
+    rows, weights = sample_honest(is_fraud, HONEST_ROWS, seed)
+    data = xgboost.QuantileDMatrix(
+        features[rows],
+        label=is_fraud[rows],
+        weight=weights,
+        max_bin=PARAMETERS["max_bin"],
+        nthread=PARAMETERS["nthread"],
+    )
     booster = xgboost.train({**PARAMETERS, "seed": seed % 2**31}, data, TREES)
     return bytes(booster.save_raw("ubj"))
+
+
+def sample_honest(
+    is_fraud: Flags, most: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Rows of all frauds and about `most` honest transactions, in order, and their weights."""
+    honest = int((~is_fraud).sum())
+    if honest <= most:
+        return np.arange(len(is_fraud)), np.ones(len(is_fraud), np.float32)
+    kept = np.random.default_rng(seed).random(len(is_fraud)) < most / honest
+    rows = np.flatnonzero(is_fraud | kept)
+    weight = honest / int((kept & ~is_fraud).sum())
+    return rows, np.where(is_fraud[rows], 1.0, weight).astype(np.float32)
 
 
 def scores_of(ubj: bytes, features: Matrix) -> npt.NDArray[np.float32]:
     """Probabilities of fraud, in bulk, shape (n,)."""
     import xgboost
 
-    booster = xgboost.Booster({"nthread": 2}, model_file=bytearray(ubj))
+    booster = xgboost.Booster({"nthread": PARAMETERS["nthread"]}, model_file=bytearray(ubj))
     return np.asarray(booster.inplace_predict(features), dtype=np.float32)

@@ -15,6 +15,7 @@ from fraudsim.clock import Clock
 from fraudsim.clock_log import ClockLog
 from fraudsim.settings import Settings
 from runner.display import Progress, console, print_summary, progress, say
+from runner.foreground import unwinding_on_signals
 from runner.line import Line, LineOptions
 from runner.manifest import write_manifest
 from runner.observer import Observer
@@ -28,20 +29,29 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
     Raises:
         FraudsimError: something it needs is missing, or a part was given up.
     """
-    with Line(options, settings, say) as line, stopped_by_signals() as stop:
+    with unwinding_on_signals(), Line(options, settings, say) as line:
         line.prepare()
         null_latencies = line.run_null()
         line.start_line()
         with Observer(line.settings, topics.DECISIONS) as observer:
-            started = time.monotonic()
-            _say_traffic(line)
-            line.start_producer()
-            with progress(observer.tally, options.seconds) as shown:
-                _follow(line, stop, shown)
-            seconds = time.monotonic() - started
+            seconds = _live(line, observer, options.seconds)
             say("draining: every decision read back, every record folded and archived")
             line.drain(observer.tally)
-        return _sum_up(line, seconds, observer.tally.latencies_ms, null_latencies)
+        summary = sum_up(line, seconds, observer.tally.latencies_ms, null_latencies)
+    print_summary(summary)
+    console.print(f"summary: {_short(line.run_dir)}/summary.json   log: {_short(line.run_dir)}/log")
+    return summary
+
+
+def _live(line: Line, observer: Observer, seconds: float | None) -> float:
+    """Live traffic to its end, or to a signal; returns its wall seconds."""
+    started = time.monotonic()
+    _say_traffic(line)
+    with stopped_by_signals() as stop:
+        line.start_producer()
+        with progress(observer.tally, seconds) as shown:
+            _follow(line, stop, shown)
+    return time.monotonic() - started
 
 
 def _say_traffic(line: Line) -> None:
@@ -64,9 +74,10 @@ def _follow(line: Line, stop: threading.Event, shown: Progress) -> None:
     line.supervisor.stop("producer")
 
 
-def _sum_up(
+def sum_up(
     line: Line, seconds: float, latencies_ms: list[float], null_latencies_ms: list[float]
 ) -> dict[str, Any]:
+    """Close the line, then count, measure and check what its log holds; writes manifest and summary."""
     run_dir, settings = line.run_dir, line.settings
     clock_log = ClockLog(settings.kafka_bootstrap, Clock())
     clock_log.refresh()
@@ -92,8 +103,6 @@ def _sum_up(
         for name in ("vectors", "features", "mismatches", "uncertain", "missing_pending", "by_brute_force")
     }
     write_summary(run_dir, summary)
-    print_summary(summary)
-    console.print(f"summary: {_short(run_dir)}/summary.json   log: {_short(run_dir)}/log")
     return summary
 
 
@@ -106,14 +115,11 @@ def _short(path: Path) -> Path:
 
 def run_up(options: LineOptions, settings: Settings) -> None:
     """Keep the line running until Ctrl-C or SIGTERM, then stop it in order."""
-    with Line(options, settings, say) as line, stopped_by_signals() as stop:
+    with unwinding_on_signals(), Line(options, settings, say) as line:
         line.prepare()
         line.start_line()
         with Observer(line.settings, topics.DECISIONS) as observer:
-            _say_traffic(line)
-            line.start_producer()
-            with progress(observer.tally, None) as shown:
-                _follow(line, stop, shown)
+            _live(line, observer, None)
             say("stopping")
             line.drain(observer.tally)
 

@@ -21,7 +21,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
 from producers.history import History, read_history, write_history
 from runner.observer import Observer, Tally
-from runner.ports import free_port
+from runner.ports import free_port, is_free
 from runner.speed import consistent_speed
 from runner.stack import environment, start_stack
 from runner.supervisor import Event, Part, Supervisor
@@ -103,7 +103,7 @@ class Line:
     def _start_stack(self) -> None:
         self.say("starting Kafka and Redis")
         addresses = start_stack(self.run_dir / "stack", self.settings, self.supervisor)
-        http_port = self.settings.http_port or free_port()
+        http_port = self._http_port()
         self.settings = self.settings.model_copy(
             update={
                 "kafka_bootstrap": addresses.kafka_bootstrap,
@@ -119,6 +119,13 @@ class Line:
             variable("http_port"): str(http_port),
             variable("metrics_port"): "0",
         }
+
+    def _http_port(self) -> int:
+        """The port that was asked for; else the usual one for `up` where it is free; else any free one."""
+        usual = self.settings.http_port
+        if "http_port" in self.settings.model_fields_set and usual:
+            return usual
+        return usual if usual and self.options.seconds is None and is_free(usual) else free_port()
 
     def _make_history(self) -> None:
         target, options = self.run_dir / "history", self.options

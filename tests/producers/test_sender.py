@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from fraudsim import headers as h
-from fraudsim.clock import Clock
-from fraudsim.clock_log import ClockLog, open_clock, start_log
+from fraudsim.clock_log import open_clock, start_log
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction, Truth, decode_transaction
 from fraudsim.settings import Settings
@@ -87,7 +86,9 @@ def read_topic(settings: Settings, topic: str) -> dict[int, list[Any]]:
     from kafka import KafkaConsumer, TopicPartition
 
     consumer: Any = KafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap.split(","), auto_offset_reset="earliest", enable_auto_commit=False
+        bootstrap_servers=settings.kafka_bootstrap.split(","),
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
     )
     try:
         partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic))]
@@ -169,7 +170,7 @@ def write_foreign(settings: Settings, prefix: str) -> None:
 def test_after_three_kills_every_record_is_there_once_and_in_order(
     settings: Settings, prefix: str, tmp_path: Path
 ) -> None:
-    seconds, report = 4.0, tmp_path / "report.json"
+    seconds, report = 2.5, tmp_path / "report.json"
     for _ in range(3):
         SenderProcess(settings, prefix, seconds, report).kill_after(100)
         write_foreign(settings, prefix)
@@ -204,7 +205,7 @@ def test_a_stopped_sender_ends_well_and_goes_on_later(
     settings: Settings, prefix: str, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
-    first = SenderProcess(settings, prefix, 3.0, report)
+    first = SenderProcess(settings, prefix, 1.5, report)
     assert poll_until(lambda: first.sent_here() > 0, 20)
     first.process.send_signal(signal.SIGTERM)
     assert first.finish() == 0
@@ -213,8 +214,8 @@ def test_a_stopped_sender_ends_well_and_goes_on_later(
     there = read_topic(settings, prefix + TRANSACTIONS)
     assert stopped["records"][TRANSACTIONS] == sum(len(own_ordinals(r)) for r in there.values())
 
-    assert SenderProcess(settings, prefix, 3.0, report).finish() == 0
-    assert json.loads(report.read_text())["records"] == dict(planned(EvenSource(), 3.0))
+    assert SenderProcess(settings, prefix, 1.5, report).finish() == 0
+    assert json.loads(report.read_text())["records"] == dict(planned(EvenSource(), 1.5))
 
 
 def test_when_all_is_sent_another_start_adds_nothing(settings: Settings, prefix: str) -> None:
@@ -273,11 +274,14 @@ def test_a_source_that_starts_before_the_log_is_refused(settings: Settings, pref
 
 def test_a_missing_topic_is_named(settings: Settings, prefix: str) -> None:
     with pytest.raises(FraudsimError, match=r"nowhere\.transactions does not exist"):
-        send_here(
-            settings,
-            "nowhere.",
+        send(
             EvenSource(),
-            clock_log=ClockLog(settings.kafka_bootstrap, Clock(), prefix + CLOCK),
+            settings,
+            speed=SPEED,
+            seconds=1,
+            clock_log=open_clock(settings, topic=prefix + CLOCK),
+            stop=threading.Event(),
+            prefix="nowhere.",
         )
 
 
@@ -293,6 +297,7 @@ def test_what_a_source_raises_ends_the_sender(settings: Settings, prefix: str) -
 
 def main(bootstrap: str, prefix: str, seconds: str, report: str) -> None:
     settings = Settings(_env_file=None, kafka_bootstrap=bootstrap)
+    sender.PROGRESS_US = 100_000  # type: ignore[misc]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     send_here(

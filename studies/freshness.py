@@ -1,0 +1,220 @@
+"""What stale features cost: the same model, trained and tested with features at several lags.
+
+A lag is how long ago something must have happened to be in a window, as when features are computed in
+batches. Model and features of the transaction itself stay as they are, and training sees the same lag
+as the test: so the difference is what freshness is worth, not what a mismatch costs.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings
+from model.artefact import current_versions
+from model.dataset import Dataset, build_dataset
+from model.fit import fit_trees, scores_of
+from model.manifest import Versions
+from model.metrics import ALERT_BUDGET, alerts_at, area_under_roc, average_precision, recall_by_group
+from model.split import split_history
+from producers.history import read_history
+from stream_features.catalogue import DAY, HOUR, MINUTE
+from stream_features.offline import bulk_features
+
+LAGS: Final = {"fresh": 0, "5 min": 5 * MINUTE, "1 h": HOUR, "1 d": DAY}
+RESAMPLES: Final = 200
+BAR_WIDTH: Final = 24
+
+Scores = npt.NDArray[np.float32]
+
+
+class Lagged(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one lag, on the same test set."""
+
+    name: str
+    lag_ms: int
+    average_precision: float
+    loss: float
+    """Average precision lost against fresh features."""
+    loss_low: float
+    loss_high: float
+    """90 % interval of the loss: paired bootstrap over cards."""
+    auc: float
+    recall: float
+    """Of all eventual frauds, at the alert budget."""
+    recall_by_typology: dict[str, float]
+    """Of all true frauds, at the alert budget."""
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """`freshness.json`."""
+
+    data_fingerprint: str
+    seed: int
+    label_gap_days: float
+    alert_budget: float
+    test_rows: int
+    test_frauds: int
+    frauds_by_typology: dict[str, int]
+    """True frauds of the test set."""
+    lags: list[Lagged]
+    versions: Versions
+
+
+def study(
+    history_dir: Path, out_dir: Path, settings: Settings, on_lag: Callable[[str], None] = lambda _: None
+) -> Freshness:
+    """Run the study; writes `freshness.json` and `freshness.md`. `on_lag` hears what is under way.
+
+    Raises:
+        FraudsimError: the history is too short or has no fraud in its test period, or `out_dir` cannot be
+            written.
+    """
+    history = read_history(history_dir)
+    about = history.manifest
+    split = split_history(about.start_ms, about.end_ms, settings.label_gap_days)
+    transactions, labels = history.transactions(), history.labels()
+    dataset = build_dataset(transactions, labels, split)
+    fraud = dataset.eventual_fraud[dataset.test]
+    if not fraud.any():
+        raise FraudsimError(f"history {history_dir}: no fraud in the test period; take one with more cards")
+    typologies = typologies_of_test(transactions, history.truth(), dataset)
+
+    scores: dict[str, Scores] = {}
+    for name, lag_ms in LAGS.items():
+        on_lag(name)
+        features = bulk_features(transactions, labels, lag_ms)
+        ubj = fit_trees(features[dataset.train], dataset.known_fraud[dataset.train], settings.seed)
+        scores[name] = scores_of(ubj, features[dataset.test])
+    on_lag("intervals")
+    losses = loss_intervals(fraud, list(scores.values()), dataset.card[dataset.test], settings.seed)
+    result = Freshness(
+        data_fingerprint=about.fingerprint,
+        seed=settings.seed,
+        label_gap_days=settings.label_gap_days,
+        alert_budget=ALERT_BUDGET,
+        test_rows=len(fraud),
+        test_frauds=int(fraud.sum()),
+        frauds_by_typology={t: typologies.count(t) for t in sorted({t for t in typologies if t})},
+        lags=[
+            _lagged(name, fraud, scores[name], scores["fresh"], interval, typologies)
+            for name, interval in zip(LAGS, losses, strict=True)
+        ],
+        versions=current_versions(),
+    )
+    _write(out_dir, result)
+    return result
+
+
+def typologies_of_test(transactions: pa.Table, truth: pa.Table, dataset: Dataset) -> list[str | None]:
+    """The typology of each test row, None if it is honest."""
+    of_fraud = truth.filter(truth["is_fraud"])
+    typology = of_fraud["typology"].cast(pa.string()).fill_null("unnamed").to_pylist()
+    by_id = dict(zip(of_fraud["tx_id"].to_pylist(), typology, strict=True))
+    tested = transactions["tx_id"].filter(pa.array(dataset.test)).to_pylist()
+    return [by_id.get(tx_id) for tx_id in tested]
+
+
+def loss_intervals(
+    fraud: npt.NDArray[np.bool_],
+    scores: Sequence[Scores],
+    card: npt.NDArray[np.int64],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> list[tuple[float, float]]:
+    """90 % intervals of the average precision lost by each scoring against the first.
+
+    Paired Poisson bootstrap over cards, since the frauds of one card come and are caught together.
+    """
+    from sklearn.metrics import average_precision_score
+
+    generator = np.random.default_rng(seed)
+    cards, code = np.unique(card, return_inverse=True)
+    drawn = []
+    for _ in range(resamples):
+        weight = generator.poisson(1.0, len(cards))[code]
+        rows = np.flatnonzero(weight)
+        if fraud[rows].any():
+            aps = [average_precision_score(fraud[rows], s[rows], sample_weight=weight[rows]) for s in scores]
+            drawn.append([aps[0] - ap for ap in aps])
+    low, high = np.quantile(np.array(drawn), [0.05, 0.95], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _lagged(
+    name: str,
+    fraud: npt.NDArray[np.bool_],
+    scores: Scores,
+    fresh: Scores,
+    interval: tuple[float, float],
+    typologies: list[str | None],
+) -> Lagged:
+    alerts, ap = alerts_at(scores), average_precision(fraud, scores)
+    return Lagged(
+        name=name,
+        lag_ms=LAGS[name],
+        average_precision=ap,
+        loss=average_precision(fraud, fresh) - ap,
+        loss_low=interval[0],
+        loss_high=interval[1],
+        auc=area_under_roc(fraud, scores),
+        recall=float(alerts[fraud].mean()),
+        recall_by_typology=recall_by_group(alerts, typologies),
+    )
+
+
+def markdown(result: Freshness) -> str:
+    """The study as a page: one table, with bars of average precision and of each typology's recall."""
+    names = list(result.frauds_by_typology)
+    heads = ["features", "average precision", "lost (90 %)", *(_words(name) for name in names)]
+    lines = [
+        "# What stale features cost",
+        "",
+        f"{result.test_rows:,} test transactions, {result.test_frauds} frauds that came to light. "
+        f"By typology: recall of all true frauds ({', '.join(f'{_words(n)} {c}' for n, c in result.frauds_by_typology.items())}) "  # noqa: E501
+        f"when {100 * result.alert_budget:g} % of transactions may be alerts.",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|" + "---|" * len(heads),
+    ]
+    highest = max(lag.average_precision for lag in result.lags)
+    for lag in result.lags:
+        cells = [
+            lag.name,
+            f"{lag.average_precision:.3f} {bar(lag.average_precision / highest)}",
+            f"{lag.loss:.3f} ({lag.loss_low:.3f} to {lag.loss_high:.3f})" if lag.lag_ms else "",
+            *(f"{lag.recall_by_typology[n]:.2f} {bar(lag.recall_by_typology[n], 10)}" for n in names),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def bar(share: float, width: int = BAR_WIDTH) -> str:
+    """A bar of Unicode blocks to an eighth of a character; a share of 1 is `width` long."""
+    eighths = round(8 * width * min(max(share, 0.0), 1.0))
+    return "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _write(out_dir: Path, result: Freshness) -> None:
+    files = {
+        "freshness.json": msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n",
+        "freshness.md": markdown(result),
+    }
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            part = out_dir / f"{name}.part"
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, out_dir / name)
+    except OSError as error:
+        raise FraudsimError(f"study {error.filename or out_dir}: {error.strerror or error}") from None
