@@ -146,7 +146,8 @@ def load_model(directory: Path) -> Model:
     if sha256_of(ubj) != manifest.model_sha256:
         raise FraudsimError(
             f"model {directory / MODEL_FILE}: its SHA-256 is {sha256_of(ubj)[:12]}…, the manifest's "
-            f"model_sha256 is {manifest.model_sha256[:12]}…; the file was cut or changed, train or copy it again"
+            f"model_sha256 is {manifest.model_sha256[:12]}…; "
+            "the file was cut or changed, train or copy it again"
         )
     model = Model(ubj, manifest)
     _check_sample(model, str(path))

@@ -33,7 +33,7 @@ def fit_trees(features: Matrix, is_fraud: Flags, seed: int) -> bytes:
 
     The number of trees is fixed: on slices with some 200 known frauds early stopping chose between 25
     and 150 trees by chance, while the test gained up to 200 and no more. 150,000 of 490,000 honest rows gave
-    the average precision of all (.258 and .262, a standard error apart in neither) in a third of the time;
+    the average precision of all (.258 and .262, within noise) in a third of the time;
     their weights keep the scores probabilities.
     """
     import xgboost

@@ -1,4 +1,4 @@
-"""What the labels say of each transaction at a given time: late ones are not there yet, later ones reverse."""
+"""What labels say of each transaction at a given time: late ones are not there, later ones reverse."""
 
 from dataclasses import dataclass
 

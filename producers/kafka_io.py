@@ -20,17 +20,34 @@ class SendError(Exception):
     """A record was not acknowledged. The process must end; its successor finds what is missing."""
 
 
+def partitions_of(settings: Settings, topics: Sequence[str]) -> dict[str, list[int]]:
+    """The partitions of each topic.
+
+    Raises:
+        FraudsimError: a topic does not exist.
+    """
+    from kafka import KafkaConsumer
+
+    consumer: Any = KafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap.split(","), allow_auto_create_topics=False
+    )
+    try:
+        partitions = {topic: sorted(consumer.partitions_for_topic(topic) or ()) for topic in topics}
+    finally:
+        consumer.close()
+    for topic, numbers in partitions.items():
+        if not numbers:
+            raise FraudsimError(f"topic {topic} does not exist: create the topics with `fraudsim topics`")
+    return partitions
+
+
 class Outbox:
     """kafka-python's producer, idempotent and acks=all, few records outstanding, none lost silently."""
 
     def __init__(
         self, settings: Settings, topics: Sequence[str], max_outstanding: int = MAX_OUTSTANDING
     ) -> None:
-        """Connect, and know the partitions of `topics`, so that the first record goes out at once.
-
-        Raises:
-            FraudsimError: a topic does not exist.
-        """
+        """Connect, and learn where `topics` are, so that the first record goes out at once."""
         from kafka import KafkaProducer
 
         self._max_outstanding = max_outstanding
@@ -47,13 +64,8 @@ class Outbox:
             metrics_enabled=False,
             allow_auto_create_topics=False,
         )
-        self.partitions: dict[str, set[int]] = {}
-        """Partitions of each topic."""
         for topic in topics:
-            self.partitions[topic] = self._producer.partitions_for(topic) or set()
-            if not self.partitions[topic]:
-                self.close(0)
-                raise FraudsimError(f"topic {topic} does not exist: create the topics with `fraudsim topics`")
+            self._producer.partitions_for(topic)
 
     @property
     def outstanding(self) -> int:

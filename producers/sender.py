@@ -20,7 +20,7 @@ from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRUTH
 from fraudsim.topics import TRANSACTIONS as TRANSACTIONS_TOPIC
 from producers import schedule
-from producers.kafka_io import Outbox, find_present
+from producers.kafka_io import Outbox, find_present, partitions_of
 from producers.resume import Present
 from producers.source import Item, Source
 
@@ -89,9 +89,10 @@ def send(
     """
     if not speed > 0:
         raise FraudsimError(f"speed {speed:g} must be more than 0")
-    outbox = Outbox(settings, [prefix + topic for topic in TOPICS])
+    partitions = partitions_of(settings, [prefix + topic for topic in TOPICS])
+    outbox = Outbox(settings, list(partitions))
     try:
-        found = find_present(settings, outbox.partitions, source.name)
+        found = find_present(settings, partitions, source.name)
         present = {topic: found[prefix + topic] for topic in TOPICS}
         run = _Run(
             source, outbox, clock_log, present, speed, seconds, stop, on_progress, earlier, tick_us, prefix

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from model.artefact import Model
 
 from fraudsim.events import Decision, Stamps, Transaction
+from model.artefact import Model
 from scorer.policy import POLICY_VERSION, apply_policy
 from scorer.served_model import ServedModel
 from stream_features.reader import FeatureReader, Reading

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from model.threshold import Thresholds
-
 from fraudsim.events import ACTIONS, Action, Transaction
+from model.threshold import Thresholds
 from stream_features.catalogue import NAMES
 from stream_features.vector import Vector
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from model.artefact import Model, load_model
-
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
+from model.artefact import Model, load_model
 
 
 class ServedModel:

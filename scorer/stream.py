@@ -117,8 +117,8 @@ class StreamScorer(ConsumerRebalanceListener):
                 await self._resume()
 
     async def _resume(self) -> None:
-        for partition in sorted(self._assigned - self._decided.keys()):
-            last = await self._last_decided(partition)
+        gained = sorted(self._assigned - self._decided.keys())
+        for partition, last in (await self._last_decided(gained)).items():
             if partition not in self._assigned:
                 continue
             self._todo[partition] = deque()
@@ -126,22 +126,27 @@ class StreamScorer(ConsumerRebalanceListener):
             self.log_reader.tell_from(partition, last + 1)
             self._log.info("partition_resumed", partition=partition, after_offset=last)
 
-    async def _last_decided(self, partition: int) -> int:
-        """Last source offset found in the end of a `decisions` partition; -1 where there is none."""
+    async def _last_decided(self, partitions: list[int]) -> dict[int, int]:
+        """Last source offset found in the end of each `decisions` partition; -1 where there is none."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap, enable_auto_commit=False
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=20,  # stopping waits for the fetch under way
         )
         await consumer.start()
         try:
-            tp = TopicPartition(DECISIONS, partition)
-            consumer.assign([tp])
-            end = (await consumer.end_offsets([tp]))[tp]
-            begin = (await consumer.beginning_offsets([tp]))[tp]
-            consumer.seek(tp, max(begin, end - RESUME_LOOK_BACK))
-            last = -1
-            while await consumer.position(tp) < end:
-                for record in (await consumer.getmany(tp, timeout_ms=1_000)).get(tp, []):
-                    last = max(last, decode_decision(record.value).source_offset)
+            tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
+            consumer.assign(tps)
+            ends = await consumer.end_offsets(tps)
+            begins = await consumer.beginning_offsets(tps)
+            for tp in tps:
+                consumer.seek(tp, max(begins[tp], ends[tp] - RESUME_LOOK_BACK))
+            last = dict.fromkeys(partitions, -1)
+            while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+                for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                    for record in records:
+                        offset = decode_decision(record.value).source_offset
+                        last[tp.partition] = max(last[tp.partition], offset)
             return last
         finally:
             await consumer.stop()

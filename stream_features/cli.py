@@ -62,3 +62,26 @@ def list_features() -> None:
         window = f"{f.window_ms / 1000:g} s" if f.window_ms else ""
         table.add_row(f.name, f.entity, f.aggregate, window, f.unit, f.description)
     Console().print(table)
+
+
+@features.command()
+def parity(
+    run: Path = typer.Option(Path("runs/latest"), help="run folder with an archived log"),
+    sample: int = typer.Option(200, min=0, help="vectors computed by brute force too"),
+    json_file: Path | None = typer.Option(None, "--json", help="write the result here"),
+) -> None:
+    """Recompute every served vector from exactly the log prefix its decision names; exit 1 on any difference."""
+    from fraudsim.settings import load_settings
+    from stream_features.parity import check_parity, write_result
+
+    result = check_parity(run, run / "history", load_settings(), sample)
+    if json_file is not None:
+        write_result(result, json_file)
+    typer.echo(
+        f"{result.vectors:,} vectors of {result.features} features, {result.by_brute_force} by brute force too: "
+        f"{result.mismatches} values differ, {result.uncertain} decisions uncertain"
+    )
+    for example in result.examples:
+        typer.echo(f"  {example}")
+    if result.mismatches:
+        raise typer.Exit(1)

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from fraudsim import metrics
 from fraudsim.clock_log import ClockLog
+from fraudsim.errors import InvariantError
 from fraudsim.events import Transaction
 from fraudsim.settings import Settings
 from fraudsim.topics import TRANSACTIONS
@@ -42,6 +43,7 @@ class LogReader:
             bootstrap_servers=self._settings.kafka_bootstrap,
             enable_auto_commit=False,
             max_poll_records=MAX_POLL_RECORDS,
+            auto_offset_reset="none",
             client_id=f"{self._settings.scorer_name}-log",
         )
         await self._consumer.start()
@@ -73,11 +75,10 @@ class LogReader:
             await self._seek()
             polled = await self._consumer.getmany(timeout_ms=200)
             received_us = time.time_ns() // 1000
-            if self._seeks:
-                continue
             lag = 0
             for tp, records in polled.items():
-                self._take(tp.partition, records, received_us)
+                if tp.partition not in self._seeks:  # else they come again
+                    self._take(tp.partition, records, received_us)
             for tp in self._tps:
                 lag += max(0, (self._consumer.highwater(tp) or 0) - self.next[tp.partition])
             metrics.CONSUMER_LAG.labels(self._settings.scorer_name, TRANSACTIONS).set(lag)
@@ -97,6 +98,10 @@ class LogReader:
         self.next[partition] = self._judged_from[partition] = offset
 
     def _take(self, partition: int, records: list[Any], received_us: int) -> None:
+        if records[0].offset != self.next[partition]:
+            raise InvariantError(
+                f"partition {partition} goes on at offset {records[0].offset}, not {self.next[partition]}"
+            )
         judge, tail = self._judge, self._tail
         for record in records:
             event = judge.transaction(

@@ -10,12 +10,13 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fraudsim.archive import read_log
 from fraudsim.clock import Clock, PlacedSegment
@@ -86,6 +87,13 @@ class _Events:
 
 
 WIDTH: Final = {"card": 4, "merchant": 2}
+
+
+class History(NamedTuple):
+    """The history's tables."""
+
+    transactions: pa.Table
+    labels: pa.Table
 
 
 class LogEvents:
@@ -201,13 +209,15 @@ def check_parity(
     """
     log = LogEvents(run_dir, settings.partitions)
     first = log.clock.first
-    transactions, labels = read_history_tables(history)
-    base = state_of_history(transactions, labels, first.event_epoch_ms, first.horizon_ms)
-    decisions = first_decisions(run_dir)
+    tables = History(*read_history_tables(history))
+    base = state_of_history(*tables, first.event_epoch_ms, first.horizon_ms)
+    decisions = first_decisions(run_dir).to_pylist()
     result = Result()
-    chosen = set(random.Random(seed).sample(range(decisions.num_rows), min(sample, decisions.num_rows)))
-    brute = _BruteForce(log, transactions, labels, settings.slots, first)
-    for i, row in enumerate(decisions.to_pylist()):
+    chosen = set(random.Random(seed).sample(range(len(decisions)), min(sample, len(decisions))))
+    places = ((decisions[i]["source_partition"], decisions[i]["source_offset"]) for i in chosen)
+    sampled = [log.transactions[place] for place in places if place in log.transactions]
+    brute = _BruteForce(log, tables, sampled, settings.slots)
+    for i, row in enumerate(decisions):
         if row["feature_hash"] != HASH:
             raise FraudsimError(f"{run_dir} was served with catalogue {row['feature_hash']}, this is {HASH}")
         prefix = _decode_prefix(row["prefix"].encode())
@@ -251,31 +261,25 @@ def _compare(result: Result, tx: Transaction, served: Vector, expected: Vector) 
 
 
 class _BruteForce:
-    """The oracle over history and log, for a sample."""
+    """The oracle over history and log, for a sample of transactions."""
 
-    def __init__(self, log: LogEvents, transactions: pa.Table, labels: pa.Table, slots: int, first: Segment) -> None:
-        self._log, self._slots, self._first = log, slots, first
-        self._transactions, self._labels = transactions, labels
-        self._history: dict[Key, list[Transaction]] | None = None
+    def __init__(self, log: LogEvents, history: History, sample: Iterable[Transaction], slots: int) -> None:
+        self._log, self._slots = log, slots
+        keys = {key for tx in sample for key in keys_of(tx)}
+        self._history: dict[Key, list[Transaction]] = {}
         self._history_labels: dict[Key, list[Label]] = {}
-
-    def _load(self) -> dict[Key, list[Transaction]]:
-        if self._history is None:
-            self._history = {}
-            for tx in _structs(self._transactions, Transaction):
-                for key in keys_of(tx):
-                    self._history.setdefault(key, []).append(tx)
-            for label in _structs(self._labels, Label):
-                if label.merchant_id is not None and label.known_at < self._first.event_epoch_ms:
-                    self._history_labels.setdefault(("merchant", label.merchant_id), []).append(label)
-        return self._history
+        for tx in _structs_of(history.transactions, Transaction, keys):
+            for key in keys_of(tx):
+                self._history.setdefault(key, []).append(tx)
+        for label in _structs_of(history.labels, Label, keys):
+            if label.merchant_id is not None and label.known_at < log.clock.first.event_epoch_ms:
+                self._history_labels.setdefault(("merchant", label.merchant_id), []).append(label)
 
     def compare(self, result: Result, tx: Transaction, prefix: LogPrefix, served: Vector) -> None:
-        history = self._load()
         events: dict[str, Transaction] = {}
         labels: list[Label] = []
         for key in keys_of(tx):
-            events.update((e.tx_id, e) for e in history.get(key, []))
+            events.update((e.tx_id, e) for e in self._history.get(key, []))
             found = self._log.by_key.get(key)
             if found is not None:
                 at, _ = found.frozen(WIDTH[key[0]])
@@ -293,27 +297,38 @@ class _BruteForce:
         values = oracle(tx, list(events.values()), labels)
         result.by_brute_force += 1
         for place, (name, value) in enumerate(zip(NAMES, values, strict=True)):
-            expected = np.float32(value)
-            got = served[place]
+            expected = float(np.float32(value))
+            got = float(served[place])
             if np.isnan(got) and np.isnan(expected):
                 continue
             if not abs(got - expected) <= ORACLE_TOLERANCE * max(1.0, abs(expected)):
                 result.differ(tx.tx_id, name, got, expected)
 
 
-def _structs(table: pa.Table, event: type[Any]) -> Iterable[Any]:
+def _structs_of(table: pa.Table, event: type[Any], keys: set[Key]) -> Iterable[Any]:
+    """The rows that have one of the keys."""
     names = [f.name for f in msgspec.structs.fields(event) if f.name in table.column_names]
-    for row in table.select(names).to_pylist():
+    chosen = pc.or_kleene(
+        *(
+            pc.is_in(
+                table[f"{entity}_id"].cast(pa.string()), pa.array(sorted(k for e, k in keys if e == entity))
+            )
+            for entity in ("card", "merchant")
+        )
+    )
+    for row in table.select(names).filter(chosen).to_pylist():
         yield event(**{name: value for name, value in row.items() if value is not None})
 
 
 def first_decisions(run_dir: Path) -> pa.Table:
     """Of several decisions for one source offset the first in the log stands."""
     table = read_log(run_dir, DECISIONS)
-    table = table.filter(pa.compute.is_null(table["error"]))
-    sources = np.column_stack(
-        [table["source_partition"].to_numpy(), table["source_offset"].to_numpy()]
-    ) if table.num_rows else np.empty((0, 2))
+    table = table.filter(pc.is_null(table["error"]))
+    sources = (
+        np.column_stack([table["source_partition"].to_numpy(), table["source_offset"].to_numpy()])
+        if table.num_rows
+        else np.empty((0, 2))
+    )
     _, first = np.unique(sources, axis=0, return_index=True)
     return table.take(pa.array(np.sort(first)))
 
@@ -342,5 +357,3 @@ def state_after(run_dir: Path, history: Path, settings: Settings) -> dict[Key, b
 def write_result(result: Result, path: Path) -> None:
     """The result as JSON."""
     path.write_text(json.dumps(result.__dict__, indent=2) + "\n")
-
-

@@ -29,7 +29,7 @@ from stream_features.offline import bulk_features
 
 LAGS: Final = {"fresh": 0, "5 min": 5 * MINUTE, "1 h": HOUR, "1 d": DAY}
 RESAMPLES: Final = 200
-BAR_WIDTH: Final = 24
+BAR_WIDTH: Final = 8
 
 Scores = npt.NDArray[np.float32]
 
@@ -173,11 +173,12 @@ def markdown(result: Freshness) -> str:
     """The study as a page: one table, with bars of average precision and of each typology's recall."""
     names = list(result.frauds_by_typology)
     heads = ["features", "average precision", "lost (90 %)", *(_words(name) for name in names)]
+    counts = ", ".join(f"{_words(name)} {count}" for name, count in result.frauds_by_typology.items())
     lines = [
         "# What stale features cost",
         "",
         f"{result.test_rows:,} test transactions, {result.test_frauds} frauds that came to light. "
-        f"By typology: recall of all true frauds ({', '.join(f'{_words(n)} {c}' for n, c in result.frauds_by_typology.items())}) "  # noqa: E501
+        f"By typology: recall of all true frauds ({counts}) "
         f"when {100 * result.alert_budget:g} % of transactions may be alerts.",
         "",
         "| " + " | ".join(heads) + " |",
@@ -189,7 +190,7 @@ def markdown(result: Freshness) -> str:
             lag.name,
             f"{lag.average_precision:.3f} {bar(lag.average_precision / highest)}",
             f"{lag.loss:.3f} ({lag.loss_low:.3f} to {lag.loss_high:.3f})" if lag.lag_ms else "",
-            *(f"{lag.recall_by_typology[n]:.2f} {bar(lag.recall_by_typology[n], 10)}" for n in names),
+            *(f"{lag.recall_by_typology[n]:.2f} {bar(lag.recall_by_typology[n])}" for n in names),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -1,0 +1,68 @@
+"""Running a line under a test's hands."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+
+from fraudsim import topics
+from fraudsim.settings import Settings
+from fraudsim.slots import slot_of
+from runner.demo import sum_up
+from runner.line import Line, LineOptions
+from runner.observer import Observer
+from stream_features import state as states
+from stream_features.parity import archived_clock, state_after
+from stream_features.redis_io import blob_key
+
+
+def run_line(
+    options: LineOptions,
+    settings: Settings,
+    meanwhile: Callable[[Line, Observer], None] = lambda line, observer: None,
+    before_close: Callable[[Line], None] = lambda line: None,
+) -> dict[str, Any]:
+    """A whole run; `meanwhile` is called while the traffic flows, `before_close` once all is archived."""
+    with Line(options, settings) as line:
+        line.prepare()
+        line.start_line()
+        started = time.monotonic()
+        with Observer(line.settings, topics.DECISIONS) as observer:
+            line.start_producer()
+            meanwhile(line, observer)
+            line.wait_for("the producer", lambda: line.done("producer"), 120)
+            seconds = time.monotonic() - started
+            line.drain(observer.tally)
+        before_close(line)
+        return sum_up(line, seconds, observer.tally.latencies_ms, [])
+
+
+def wait_until_seen(line: Line, observer: Observer, count: int) -> None:
+    line.wait_for(f"{count} decisions", lambda: observer.tally.seen >= count, 60)
+
+
+def kill(line: Line, name: str) -> None:
+    """kill -9, and wait until the supervisor has started it again."""
+    pid = line.supervisor.pid(name)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    line.wait_for(f"{name} to be back", lambda: line.supervisor.pid(name) not in (None, pid))
+
+
+def state_equals_the_log(line: Line) -> None:
+    """Every key's state in Redis is, in canonical form, what history and log come to."""
+    settings, run = line.settings, line.run_dir
+    expected = {
+        blob_key(slot_of(*key, settings.slots), *key): (key[0], blob)
+        for key, blob in state_after(run, run / "history", settings).items()
+    }
+    with Redis.from_url(settings.redis_url) as redis:
+        names = sorted(key.decode() for entity in ("card", "merchant") for key in redis.keys(f"*:{entity}:*"))
+        assert names == sorted(expected)
+        horizon_ms = archived_clock(run).horizon_ms
+        for name, blob in zip(names, redis.mget(names), strict=True):
+            entity, wanted = expected[name]
+            assert states.canonical(entity, blob, horizon_ms) == wanted, name
