@@ -29,6 +29,7 @@ LEAD_MS: Final = 1_000
 """A new segment starts this much in the future: appending it takes some of that."""
 HOLD_US: Final = 200_000
 """Labels and truth may wait this long for company: nobody counts their latency, and each wake-up costs."""
+HOLD_RECORDS: Final = 200
 PROGRESS_US: Final = 1_000_000
 STOP_FLUSH_S: Final = 20.0
 PREFETCH: Final = 64
@@ -209,10 +210,11 @@ class _Run:
                 self._progress(now_us)
             if now_us - intended_us > schedule.SLEPT_US:
                 return True  # what is held must go with the new segment
-            if self._held and now_us >= self._held_until_us:
-                self._release_held()
-            if now_us >= due_us:
+            if now_us >= due_us and len(self._held) < HOLD_RECORDS:
                 return True
+            if self._held and (now_us >= self._held_until_us or len(self._held) >= HOLD_RECORDS):
+                self._release_held()
+                continue
             until_us = min(due_us, self._progress_at_us)
             if self._held:
                 until_us = min(until_us, self._held_until_us)

@@ -70,7 +70,7 @@ def parity(
     sample: int = typer.Option(200, min=0, help="vectors computed by brute force too"),
     json_file: Path | None = typer.Option(None, "--json", help="write the result here"),
 ) -> None:
-    """Recompute every served vector from exactly the log prefix its decision names; exit 1 on any difference."""
+    """Recompute every served vector from exactly the log prefix its decision names; exit 1 on a difference."""
     from fraudsim.settings import load_settings
     from stream_features.parity import check_parity, write_result
 
@@ -78,7 +78,7 @@ def parity(
     if json_file is not None:
         write_result(result, json_file)
     typer.echo(
-        f"{result.vectors:,} vectors of {result.features} features, {result.by_brute_force} by brute force too: "
+        f"{result.vectors:,} vectors of {result.features} features, {result.by_brute_force} by brute force: "
         f"{result.mismatches} values differ, {result.uncertain} decisions uncertain"
     )
     for example in result.examples:

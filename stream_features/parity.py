@@ -296,9 +296,9 @@ class _BruteForce:
             ]
         values = oracle(tx, list(events.values()), labels)
         result.by_brute_force += 1
-        for place, (name, value) in enumerate(zip(NAMES, values, strict=True)):
+        for i, (name, value) in enumerate(zip(NAMES, values, strict=True)):
             expected = float(np.float32(value))
-            got = float(served[place])
+            got = float(served[i])
             if np.isnan(got) and np.isnan(expected):
                 continue
             if not abs(got - expected) <= ORACLE_TOLERANCE * max(1.0, abs(expected)):

@@ -13,7 +13,7 @@ from producers.world import World, WorldConfig
 
 @pytest.fixture(scope="session")
 def small_settings() -> Settings:
-    return Settings(label_gap_days=7, seed=7)
+    return Settings(_env_file=None, label_gap_days=7, seed=7)
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,8 @@ def test_an_unknown_source_is_named():
 
 
 ROWS = transactions(
-    ("honest", 2, "h"), ("early", 3, "early"), ("late", 4, "late"), ("slice", 10, "slice"), ("honest2", 10, "h"),
+    ("honest", 2, "h"), ("early", 3, "early"), ("late", 4, "late"), ("slice", 10, "slice"),
+    ("honest2", 10, "h"),
     ("t-h", 14, "h"), ("t-early", 14, "early"), ("t-late", 15, "late"), ("t-cleared", 15, "cleared"),
     ("cleared", 5, "cleared"),
 )  # fmt: skip
@@ -114,7 +115,6 @@ def test_the_test_is_judged_by_labels_however_late():
 
 
 def test_training_without_a_known_fraud_is_an_error_that_says_where():
+    without_slice = LABELS.filter(pa.array([t != "slice" for t in LABELS["tx_id"].to_pylist()]))
     with pytest.raises(FraudsimError, match="end of the train period has 2 transactions of which 0"):
-        build_dataset(
-            ROWS, LABELS.filter(pa.array([t != "slice" for t in LABELS["tx_id"].to_pylist()])), SPLIT
-        )
+        build_dataset(ROWS, without_slice, SPLIT)

@@ -13,11 +13,11 @@ from studies.freshness import bar, loss_intervals, markdown, study
 @pytest.fixture(scope="module")
 def result_and_files(tmp_path_factory):
     history, out = tmp_path_factory.mktemp("history"), tmp_path_factory.mktemp("out")
-    write_history(history, World(WorldConfig(cards=250, seed=5, fraud_scale=8)), 36)
+    write_history(history, World(WorldConfig(cards=800, seed=5, fraud_scale=3)), 36)
     patch = pytest.MonkeyPatch()
     patch.setattr(freshness, "RESAMPLES", 20)
     heard = []
-    result = study(history, out, Settings(label_gap_days=7, seed=7), on_lag=heard.append)
+    result = study(history, out, Settings(_env_file=None, label_gap_days=7, seed=7), on_lag=heard.append)
     patch.undo()
     return result, out, heard
 
