@@ -11,6 +11,7 @@ from stream_features.catalogue import DAY
 
 LONGEST_WARM_UP_DAYS: Final = 30.0
 """The longest window of the catalogue."""
+SHORT_HISTORY_DAYS: Final = 28
 LONGEST_TEST_DAYS: Final = 7
 LEAST_TRAIN_DAYS: Final = 1.0
 SLICE_SHARE: Final = 0.2
@@ -53,8 +54,11 @@ class Split:
 
 
 def default_warm_up_days(days: float) -> float:
-    """min(30, a third of the history): before it, long windows are too cold to learn from."""
-    return min(LONGEST_WARM_UP_DAYS, days / 3)
+    """min(30, a third of the history): before it, long windows are too cold to learn from.
+
+    Of less than four weeks only a seventh: there long windows stay cold anyway, and days to train on are rare.
+    """
+    return min(LONGEST_WARM_UP_DAYS, days / 3 if days >= SHORT_HISTORY_DAYS else days / 7)
 
 
 def default_test_days(days: float) -> int:

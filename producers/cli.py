@@ -22,7 +22,7 @@ def produce(
     replay: Path | None = typer.Option(None, help="file to replay from where the log's history ends"),
     speed: float = typer.Option(1.0, help="event seconds per wall second"),
     seconds: float | None = typer.Option(
-        None, min=0, help="wall seconds of live traffic; without it, as long as the source lasts"
+        None, min=0, help="wall seconds of live traffic  [default: with --replay to the last transaction]"
     ),
     report: Path | None = typer.Option(None, help="JSON file to keep a report in, rewritten every second"),
     null: bool = typer.Option(False, "--null", help="send to the topics of the null pipeline"),
@@ -37,6 +37,7 @@ def produce(
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
     from fraudsim.topics import CLOCK, NULL
+    from producers.handbook import HandbookSource
     from producers.kafka_io import SendError
     from producers.sender import send
 
@@ -50,6 +51,8 @@ def produce(
     prefix = NULL if null else ""
     clock_log = open_clock(settings, topic=prefix + CLOCK)
     source = _source(history, replay, clock_log.clock)
+    if seconds is None and isinstance(source, HandbookSource):
+        seconds = source.seconds(speed)  # its last labels come months after its last transaction
     log.info("producing", source=source.name, speed=speed, metrics_port=serve_metrics(settings))
 
     def keep(state: "SendReport") -> None:

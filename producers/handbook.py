@@ -189,6 +189,10 @@ class HandbookSource:
         self.start_ms = split_ms
         self.name = f"handbook-{self._book.fingerprint[:16]}-{split_ms}"
 
+    def seconds(self, speed: float) -> float:
+        """Wall seconds at a speed to just after the file's last transaction."""
+        return (int(self._book.ts[-1]) + 1 - self.start_ms) / speed / 1000
+
     def items(self) -> Iterator[Item]:
         """Records in order of `due_ms`; at equal times transactions, then truths, then labels."""
         tables = self._book.tables

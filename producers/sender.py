@@ -25,11 +25,13 @@ from producers.resume import Present
 from producers.source import Item, Source
 
 TOPICS: Final = (TRANSACTIONS_TOPIC, LABELS, TRUTH)
-LEAD_MS: Final = 1_000
+LEAD_MS: Final = 500
 """A new segment starts this much in the future: appending it takes some of that."""
-HOLD_US: Final = 200_000
-"""Labels and truth may wait this long for company: nobody counts their latency, and each wake-up costs."""
+HOLD_US: Final = 50_000
+"""Labels and truth may wait this long for company: nobody counts their latency, and each wake-up costs.
+(Longer saves little and makes bursts that delay transactions: p99 11 ms at 200 ms, 5.5 at 50.)"""
 HOLD_RECORDS: Final = 200
+"""So many go at once even while transactions are overdue."""
 PROGRESS_US: Final = 1_000_000
 STOP_FLUSH_S: Final = 20.0
 PREFETCH: Final = 64

@@ -38,10 +38,13 @@ class Idempotency:
 
     async def claim(self, tx_id: str, digest: bytes) -> Earlier | None:
         """Claim a tx_id; None if it is ours now, else what stands there."""
-        old: Any = await self._redis.set(f"tx:{tx_id}", digest, nx=True, px=CLAIM_MS, get=True)
-        if old is None:
-            return None
-        return Earlier(old[:_DIGEST] == digest, bytes(old[_DIGEST:]) or None)
+        name = f"tx:{tx_id}"
+        while True:
+            if await self._redis.set(name, digest, nx=True, px=CLAIM_MS):
+                return None
+            old: Any = await self._redis.get(name)  # Redis before 7 has no SET with NX and GET together
+            if old is not None:  # else it has just expired
+                return Earlier(old[:_DIGEST] == digest, bytes(old[_DIGEST:]) or None)
 
     async def settle(self, tx_id: str, digest: bytes, decision: bytes) -> None:
         """Keep the decision for repeats."""

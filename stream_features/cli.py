@@ -70,7 +70,7 @@ def parity(
     sample: int = typer.Option(200, min=0, help="vectors computed by brute force too"),
     json_file: Path | None = typer.Option(None, "--json", help="write the result here"),
 ) -> None:
-    """Recompute every served vector from exactly the log prefix its decision names; exit 1 on a difference."""
+    """Recompute every served vector from exactly the log prefix it names; exit 1 on a difference."""
     from fraudsim.settings import load_settings
     from stream_features.parity import check_parity, write_result
 

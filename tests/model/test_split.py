@@ -31,9 +31,10 @@ def test_each_period_contains_its_start_and_not_its_end():
 
 
 def test_no_room_for_the_gap_is_an_error_that_names_the_setting_its_value_and_the_largest_that_fits():
-    with pytest.raises(FraudsimError, match=r"FRAUDSIM_LABEL_GAP_DAYS=7 .* set it to 6\.3 or less"):
-        split_history(0, 14 * DAY, 7)
-    split_history(0, 14 * DAY, 6.3)
+    with pytest.raises(FraudsimError, match=r"FRAUDSIM_LABEL_GAP_DAYS=7 .* set it to 6\.5 or less"):
+        split_history(0, 10 * DAY, 7)
+    split_history(0, 10 * DAY, 6.5)
+    split_history(0, 14 * DAY, 7)
 
 
 def test_a_history_too_short_for_any_gap_asks_for_a_longer_one():

@@ -1,0 +1,192 @@
+"""Bad input, by Kafka and by HTTP: named, counted, kept; the line goes on and nothing valid is lost."""
+
+import json
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from driving import run_line, state_equals_the_log, wait_until_seen
+from kafka import KafkaProducer
+
+from fraudsim.archive import read_log
+from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
+from runner.line import LineOptions
+
+pytestmark = pytest.mark.stack
+BAD = 200
+
+
+def good_body(now_ms, **changes):
+    body = {
+        "schema_version": 1,
+        "tx_id": "x",
+        "ts": now_ms,
+        "card_id": "c1",
+        "merchant_id": "m1",
+        "amount_cents": 100,
+    }
+    body.update(changes)
+    return {name: value for name, value in body.items() if value is not ...}
+
+
+def bad_values(now_ms):
+    """(field that must be named, value as bytes, headers or None for the usual ones)."""
+
+    def as_json(**changes):
+        return json.dumps(good_body(now_ms, **changes)).encode()
+
+    far = 400 * 86_400_000
+    return [
+        ("value", b"", None),
+        ("value", b"{", None),
+        ("value", b"not json at all", None),
+        ("value", b"\xff\xfe\x00", None),
+        ("value", b"[" * 20_000, None),
+        ("value", b"[]", None),
+        ("value", b"null", None),
+        ("value", None, None),
+        ("value", as_json(country="DE") + b" " * 70_000, None),
+        ("tx_id", as_json(tx_id=...), None),
+        ("tx_id", as_json(tx_id=""), None),
+        ("tx_id", as_json(tx_id="x" * 65), None),
+        ("tx_id", as_json(tx_id=7), None),
+        ("card_id", as_json(card_id=...), None),
+        ("card_id", as_json(card_id=None), None),
+        ("card_id", as_json(card_id="a b"), None),
+        ("amount_cents", as_json(amount_cents=...), None),
+        ("amount_cents", as_json(amount_cents=-1), None),
+        ("amount_cents", as_json(amount_cents=10**12), None),
+        ("amount_cents", as_json(amount_cents=10**30), None),
+        ("amount_cents", as_json(amount_cents="100"), None),
+        ("amount_cents", as_json(amount_cents=1.5), None),
+        ("ts", as_json(ts="yesterday"), None),
+        ("ts", as_json(ts=-1), None),
+        ("ts", as_json(ts=now_ms - far), None),
+        ("ts", as_json(ts=now_ms + far), None),
+        ("schema_version", as_json(schema_version=2), None),
+        ("schema_version", as_json(schema_version="1"), None),
+        ("lat", as_json(lat=91.0), None),
+        ("mcc", as_json(mcc=123_456), None),
+        ("channel", as_json(channel="carrier pigeon"), None),
+        ("currency", as_json(currency="eur"), None),
+        ("segment", as_json(), []),
+        ("segment", as_json(), [("segment", b"99")]),
+        ("segment", as_json(), [("segment", b"minus one")]),
+    ]
+
+
+def ask(line, body, path="/v1/score", timeout=10):
+    """(status, JSON) of a request to the scorer."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{line.settings.http_port}{path}", data)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def send_bad_records(line, now_ms):
+    producer = KafkaProducer(bootstrap_servers=line.settings.kafka_bootstrap, acks="all")
+    values = bad_values(now_ms)
+    for i in range(BAD):
+        field, value, headers = values[i % len(values)]
+        headers = [("segment", b"1")] if headers is None else headers
+        producer.send(TRANSACTIONS, value=value, key=f"bad-{i}".encode(), headers=headers)
+        if i % 20 == 0:
+            producer.flush()
+    producer.flush()
+    producer.close()
+    return values
+
+
+def refuse_bad_requests(line, now_ms):
+    for field, value, headers in bad_values(now_ms):
+        if headers is not None or value is None:
+            continue
+        status, reply = ask(line, value)
+        if len(value) > line.settings.http_max_body_bytes:
+            assert status == 413
+        elif field == "ts" and b"-1" in value:
+            assert status == 422
+        else:
+            assert status in (400, 422), (field, value[:80], reply)
+            assert reply["error"]["field"] == field, (value[:80], reply)
+    try:
+        status, reply = ask(line, b"x" * 5_000_000)
+    except (urllib.error.URLError, ConnectionError):  # the server may hang up before it has read 5 MB
+        status = 413
+    assert status == 413
+    assert ask(line, None, "/v1/decisions/never-seen")[0] == 404
+
+
+def decide_by_http(line):
+    """The contract of one tx_id: decided once, repeated as it was, another body refused."""
+    body = {"tx_id": "http-1", "card_id": "c-http", "merchant_id": "m-http", "amount_cents": 4_200}
+    status, first = ask(line, body)
+    assert status == 200
+    assert first["via"] == "http"
+    assert ask(line, body) == (200, first)
+    assert ask(line, None, "/v1/decisions/http-1") == (200, first)
+    status, reply = ask(line, {**body, "amount_cents": 4_300})
+    assert (status, reply["error"]["field"]) == (409, "tx_id")
+    for n in range(2, 30):  # a burst by HTTP: each sees all before it, whatever the log has given back
+        status, decision = ask(line, {**body, "tx_id": f"http-{n}", "ts": first["ts"] + n})
+        assert status == 200
+        assert decision["features"][6] == n, decision["prefix"]
+
+
+def refuse_a_wrong_model(line):
+    """A corrupt artefact is refused and the served one stays; a mended one is taken."""
+    version = ask(line, None, "/v1/model")[1]["version"]
+    trees = line.run_dir / "model" / "model.ubj"
+    manifest = line.run_dir / "model" / "manifest.json"
+    whole = trees.read_bytes()
+    trees.write_bytes(whole[: len(whole) // 2])
+    os.utime(manifest)
+    log = line.supervisor.log("scorer")
+    line.wait_for("the refusal", lambda: "model_refused" in log.read_text(), 20)
+    assert ask(line, None, "/v1/model")[1]["version"] == version
+    trees.write_bytes(whole)
+    shutil.copy(manifest, manifest.with_suffix(".new"))
+    manifest.with_suffix(".new").replace(manifest)
+    line.wait_for("the mended model", lambda: "model_served" in log.read_text(), 20)
+
+
+def test_bad_input_is_set_aside_with_its_field_and_nothing_valid_is_lost(tmp_path, prepared, line_settings):
+    found = {}
+
+    def trouble(line, observer):
+        wait_until_seen(line, observer, 200)
+        now_ms = ask(line, None, "/v1/clock")[1]["now_ms"]
+        found["values"] = send_bad_records(line, now_ms)
+        refuse_bad_requests(line, now_ms)
+        decide_by_http(line)
+        refuse_a_wrong_model(line)
+        seen = observer.tally.seen
+        time.sleep(0)
+        wait_until_seen(line, observer, seen + 50)
+
+    options = LineOptions(tmp_path / "run", seconds=18, rate=150, cards=800, reuse=prepared)
+    summary = run_line(options, line_settings, trouble, state_equals_the_log)
+    assert summary["dead_lettered"] == BAD
+    assert (summary["lost"], summary["duplicated"]) == (0, 0)
+    assert summary["restarts"] == {}
+    assert summary["parity"]["mismatches"] == 0
+    assert summary["parity"]["vectors"] == summary["decided"] == summary["sent"]
+    run = tmp_path / "run"
+    letters = read_log(run, DEAD_LETTERS).to_pylist()
+    assert len({letter["key"] for letter in letters}) == BAD
+    expected = {f"bad-{i}": found["values"][i % len(found["values"])][0] for i in range(BAD)}
+    places = {
+        f"{TRANSACTIONS}/{row['partition']}/{row['offset']}": row["key"]
+        for row in read_log(run, TRANSACTIONS, ["partition", "offset", "key"]).to_pylist()
+    }
+    for letter in letters:
+        assert letter["field"] == expected[places[letter["key"]]], letter
+        assert letter["reason"]
+    vias = read_log(run, DECISIONS, ["via"])["via"].to_pylist()
+    assert vias.count("http") == 29
