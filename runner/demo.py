@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fraudsim import topics
 from fraudsim.archive import read_log
@@ -21,6 +21,9 @@ from runner.manifest import write_manifest
 from runner.observer import Observer
 from runner.summary import summarise, write_summary
 from stream_features.parity import check_parity
+
+BRUTE_FORCE: Final = 40
+"""Served vectors of a demo that are computed by brute force too; all are recomputed by the kernel."""
 
 
 def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
@@ -75,7 +78,11 @@ def _follow(line: Line, stop: threading.Event, shown: Progress) -> None:
 
 
 def sum_up(
-    line: Line, seconds: float, latencies_ms: list[float], null_latencies_ms: list[float]
+    line: Line,
+    seconds: float,
+    latencies_ms: list[float],
+    null_latencies_ms: list[float],
+    brute_force: int = BRUTE_FORCE,
 ) -> dict[str, Any]:
     """Close the line, then count, measure and check what its log holds; writes manifest and summary."""
     run_dir, settings = line.run_dir, line.settings
@@ -97,7 +104,7 @@ def sum_up(
     )
     decisions = read_log(run_dir, topics.DECISIONS, ["offset"]).num_rows
     say(f"parity: recomputing {decisions:,} served vectors from the archived log")
-    result = check_parity(run_dir, run_dir / "history", settings)
+    result = check_parity(run_dir, run_dir / "history", settings, brute_force)
     summary["parity"] = {
         name: getattr(result, name)
         for name in ("vectors", "features", "mismatches", "uncertain", "missing_pending", "by_brute_force")

@@ -24,6 +24,7 @@ def run_line(
     settings: Settings,
     meanwhile: Callable[[Line, Observer], None] = lambda line, observer: None,
     before_close: Callable[[Line], None] = lambda line: None,
+    brute_force: int = 40,
 ) -> dict[str, Any]:
     """A whole run; `meanwhile` is called while the traffic flows, `before_close` once all is archived."""
     with Line(options, settings) as line:
@@ -37,7 +38,7 @@ def run_line(
             seconds = time.monotonic() - started
             line.drain(observer.tally)
         before_close(line)
-        return sum_up(line, seconds, observer.tally.latencies_ms, [])
+        return sum_up(line, seconds, observer.tally.latencies_ms, [], brute_force)
 
 
 def wait_until_seen(line: Line, observer: Observer, count: int) -> None:

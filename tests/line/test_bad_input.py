@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 import urllib.error
 import urllib.request
 
@@ -167,7 +166,6 @@ def test_bad_input_is_set_aside_with_its_field_and_nothing_valid_is_lost(tmp_pat
         decide_by_http(line)
         refuse_a_wrong_model(line)
         seen = observer.tally.seen
-        time.sleep(0)
         wait_until_seen(line, observer, seen + 50)
 
     options = LineOptions(tmp_path / "run", seconds=18, rate=150, cards=800, reuse=prepared)

@@ -90,7 +90,7 @@ def assert_whole(summary, expected):
 
 def test_bursts_are_decided_once_on_exact_features(tmp_path, bursts, prepared_bursts, line_settings):
     run = tmp_path / "run"
-    summary = run_line(options(run, bursts, prepared_bursts), line_settings, before_close=state_equals_the_log)
+    summary = run_line(options(run, bursts, prepared_bursts), line_settings, before_close=state_equals_the_log, brute_force=200)
     assert_whole(summary, live_rows(bursts))
     counts = [row[7] for row in read_log(run, DECISIONS, ["features"])["features"].to_pylist()]
     assert max(counts) >= 8  # the tail saw the burst, whatever Faust had folded by then
@@ -116,6 +116,7 @@ def test_bursts_stay_exact_while_the_worker_stands_still_and_the_scorer_is_kille
         line_settings,
         halt_worker_and_kill_scorer,
         state_equals_the_log,
+        brute_force=200,
     )
     assert_whole(summary, live_rows(bursts))
     assert summary["restarts"] == {"scorer": 1}

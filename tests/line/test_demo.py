@@ -1,0 +1,94 @@
+"""The command that strangers type: what it writes, and that nothing stays behind however it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from runner.waiting import poll_until
+
+pytestmark = pytest.mark.stack
+CONTRACT = {
+    "sent", "decided", "lost", "duplicated", "dead_lettered", "seconds", "throughput_tps", "latency_ms",
+    "null_latency_ms", "send_delay_ms", "staleness_ms", "speed", "restarts", "actions", "detection",
+    "by_typology", "model", "versions",
+}  # fmt: skip
+PERCENTILES = {"p50", "p90", "p99", "p999", "max"}
+
+
+def start(command, run, prepared, *more):
+    argv = [sys.executable, "-m", "fraudsim", command, "--reuse", str(prepared), "--out", str(run), "--cards", "800"]
+    env = {**os.environ, "FRAUDSIM_RUNS_DIR": str(run.parent / "runs")}
+    return subprocess.Popen([*argv, *more], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def processes_of(run):
+    """Every process that has to do with a run: its folder stands in their arguments, directory or variables."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        try:
+            where = " ".join(process.info["cmdline"] or []) + " ".join(process.environ().values())
+        except psutil.Error:
+            continue
+        if str(run) in where and process.pid != os.getpid() and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process.pid)
+    return found
+
+
+def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_path, prepared):
+    run = tmp_path / "run"
+    demo = start("demo", run, prepared, "--seconds", "8", "--rate", "500")
+    output, _ = demo.communicate(timeout=240)
+    assert demo.returncode == 0, output
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary.keys() >= CONTRACT
+    assert summary["latency_ms"].keys() == summary["null_latency_ms"].keys() == PERCENTILES
+    assert summary["send_delay_ms"].keys() == summary["staleness_ms"].keys() == {"p50", "p99"}
+    assert summary["detection"].keys() == {"average_precision", "auc", "card_precision_at_100"}
+    assert all(found.keys() == {"fraud", "caught"} for found in summary["by_typology"].values())
+    assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
+    assert summary["sent"] == summary["decided"] == sum(summary["actions"].values()) > 2_000
+    assert None not in summary["latency_ms"].values()
+    assert None not in summary["null_latency_ms"].values()
+    assert "null pipeline" in output
+    assert (tmp_path / "runs" / "latest").resolve() == run.resolve()
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["history"]["fingerprint"] == manifest["clock"][0]["history_fingerprint"]
+    assert processes_of(run) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_stays_behind(tmp_path, prepared, number):
+    run = tmp_path / "run"
+    up = start("up", run, prepared, "--rate", "100")
+    try:
+        assert poll_until(lambda: (run / "producer.json").exists(), 90), up.stdout.read()
+        assert len(processes_of(run)) > 5
+        up.send_signal(number)
+        up.wait(60)
+        assert poll_until(lambda: not processes_of(run), 30), processes_of(run)
+    finally:
+        up.kill()
+        up.wait()
+
+
+def test_a_run_s_folder_is_not_written_over(tmp_path, prepared):
+    run = tmp_path / "run"
+    (run / "log").mkdir(parents=True)
+    demo = start("demo", run, prepared)
+    output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 2
+    assert output.startswith("error: --out")
+    assert len(output.splitlines()) == 1
+
+
+def test_a_contradiction_names_the_consistent_value(tmp_path, prepared):
+    demo = start("demo", tmp_path / "run", prepared, "--rate", "300", "--speed", "5")
+    output, _ = demo.communicate(timeout=90)
+    assert demo.returncode == 2
+    assert "--speed 5 contradicts --rate 300" in output.replace("\n", " ")
+    assert processes_of(tmp_path / "run") == []
