@@ -54,28 +54,29 @@ CATEGORIES: Final = (
 )
 INDEX: Final = {category.name: index for index, category in enumerate(CATEGORIES)}
 
-# Name, country, latitude, longitude (degrees), relative size. Cards live in the first HOME_CITIES.
+# Name, country, latitude, longitude (degrees), relative size. Cards live in the first HOME_CITIES. The issuer
+# is a global one, and small worlds take the first cities only, so these alternate around the globe.
 CITIES: Final = (
-    ("Berlin", "DE", 52.52, 13.40, 3.7),
-    ("Paris", "FR", 48.86, 2.35, 5.0),
-    ("Madrid", "ES", 40.42, -3.70, 3.3),
-    ("Milan", "IT", 45.46, 9.19, 2.4),
-    ("Amsterdam", "NL", 52.37, 4.90, 1.6),
-    ("Vienna", "AT", 48.21, 16.37, 1.9),
-    ("Hamburg", "DE", 53.55, 9.99, 1.8),
-    ("Munich", "DE", 48.14, 11.58, 1.5),
-    ("Lyon", "FR", 45.76, 4.84, 1.4),
-    ("Barcelona", "ES", 41.39, 2.17, 2.1),
-    ("Rome", "IT", 41.90, 12.50, 2.8),
-    ("Brussels", "BE", 50.85, 4.35, 1.5),
-    ("Lisbon", "PT", 38.72, -9.14, 1.2),
-    ("Dublin", "IE", 53.35, -6.26, 1.1),
-    ("Helsinki", "FI", 60.17, 24.94, 0.9),
-    ("Athens", "GR", 37.98, 23.73, 1.0),
-    ("London", "GB", 51.51, -0.13, 1.2),
-    ("New York", "US", 40.71, -74.01, 0.8),
-    ("Istanbul", "TR", 41.01, 28.98, 0.5),
-    ("Bangkok", "TH", 13.76, 100.50, 0.4),
+    ("London", "GB", 51.51, -0.13, 2.4),
+    ("New York", "US", 40.71, -74.01, 2.6),
+    ("Mumbai", "IN", 19.08, 72.88, 2.6),
+    ("Tokyo", "JP", 35.68, 139.69, 2.6),
+    ("São Paulo", "BR", -23.55, -46.63, 2.2),
+    ("Los Angeles", "US", 34.05, -118.24, 2.4),
+    ("Dubai", "AE", 25.20, 55.27, 1.2),
+    ("Singapore", "SG", 1.35, 103.82, 1.6),
+    ("Berlin", "DE", 52.52, 13.40, 1.8),
+    ("Sydney", "AU", -33.87, 151.21, 1.8),
+    ("Chicago", "US", 41.88, -87.63, 1.4),
+    ("Shanghai", "CN", 31.23, 121.47, 2.2),
+    ("Paris", "FR", 48.86, 2.35, 1.8),
+    ("Honolulu", "US", 21.31, -157.86, 0.8),
+    ("Istanbul", "TR", 41.01, 28.98, 1.2),
+    ("Auckland", "NZ", -36.85, 174.76, 1.2),
+    ("Bangkok", "TH", 13.76, 100.50, 0.6),
+    ("Rome", "IT", 41.90, 12.50, 0.8),
+    ("Lisbon", "PT", 38.72, -9.14, 0.5),
+    ("Athens", "GR", 37.98, 23.73, 0.5),
 )
 HOME_CITIES: Final = 16
 COUNTRIES: Final = tuple(sorted({city[1] for city in CITIES}))

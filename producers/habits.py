@@ -13,7 +13,7 @@ from producers.amounts import usual_amounts
 from producers.catalogue import CATEGORIES, INDEX
 from producers.columns import ATM, DAY_MS, ECOMMERCE, MOTO, POS, RECURRING, Columns, concatenate
 from producers.population import COMMUTER, DRAWS, Population, address
-from producers.rhythm import MINUTE_MS, WEEK, times_of_day, weekday
+from producers.rhythm import MINUTE_MS, WEEK, times_of_day, to_utc, weekday
 from producers.rng import generator, mix64
 
 NEARBY_SHARE: Final = 0.14
@@ -125,7 +125,7 @@ def _everyday(population: Population, seed: int, day: int) -> Columns:
     cards = population.cards
     visits = rng.poisson(cards.per_day * WEEK[weekday(day)])
     card = np.repeat(np.arange(len(cards), dtype=np.int32), visits)
-    ts = day * DAY_MS + times_of_day(day, cards.rhythm[card], rng)
+    ts = day * DAY_MS + to_utc(times_of_day(day, cards.rhythm[card], rng), cards.zone[card])
     slot = population.slot_of_draw[cards.taste[card], rng.integers(0, DRAWS, size=len(card))]
     merchant = cards.repertoire[card, slot]
     draw = rng.random(len(card))
@@ -140,17 +140,16 @@ def _everyday(population: Population, seed: int, day: int) -> Columns:
 
 
 def _clusters(
-    day: int,
     who: NDArray[np.int32],
     size: NDArray[np.int64],
     minutes: NDArray[np.float64],
     begin: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Times of clusters of `size` payments within `minutes` of `begin`, and the cluster of each."""
+    """Local times of clusters of `size` payments within `minutes` of `begin`, and the cluster of each."""
     cluster = np.repeat(np.arange(len(who)), size)
     offset = (rng.random(len(cluster)) * minutes[cluster] * MINUTE_MS).astype(np.int64)
-    return day * DAY_MS + np.minimum(begin[cluster] + offset, DAY_MS - 1), cluster
+    return np.minimum(begin[cluster] + offset, DAY_MS - 1), cluster
 
 
 def _bursts(population: Population, seed: int, day: int) -> Columns:
@@ -164,7 +163,8 @@ def _bursts(population: Population, seed: int, day: int) -> Columns:
     minutes = np.where(slow, rng.uniform(180, 840, size=len(who)), rng.uniform(8, 50, size=len(who)))
     begin = times_of_day(day, cards.rhythm[who], rng)
     begin = np.where(slow, np.minimum(begin, DAY_MS // 3), begin)
-    ts, cluster = _clusters(day, who, size, minutes, begin, rng)
+    local, cluster = _clusters(who, size, minutes, begin, rng)
+    ts = day * DAY_MS + to_utc(local, cards.zone[who[cluster]])
     commuter = cards.bursty[who] == COMMUTER
     machine = np.where(rng.random(len(who)) < 0.5, INDEX["vending"], INDEX["transit"])
     games = np.array([INDEX["games"], INDEX["digital_goods"], INDEX["food_delivery"]])
@@ -184,7 +184,8 @@ def _sprees(population: Population, seed: int, day: int) -> Columns:
     who = np.flatnonzero(rng.random(len(cards)) < SPREES_PER_DAY).astype(np.int32)
     size = 3 + rng.poisson(2.0, size=len(who))
     begin = times_of_day(day, cards.rhythm[who], rng)
-    ts, cluster = _clusters(day, who, size, rng.uniform(20, 150, size=len(who)), begin, rng)
+    local, cluster = _clusters(who, size, rng.uniform(20, 150, size=len(who)), begin, rng)
+    ts = day * DAY_MS + to_utc(local, cards.zone[who[cluster]])
     names = ("fashion", "web_electronics", "gift_cards", "marketplace", "clothing", "department", "travel")
     wanted = np.array([INDEX[name] for name in names])
     on_web = rng.random(len(who)) < 0.6
@@ -207,7 +208,8 @@ def _subscriptions(population: Population, seed: int, day: int) -> Columns:
     due = (cards.subscription >= 0) & (cards.subscription_day == month_day)
     card, which = np.nonzero(due)
     minute = rng.integers(90, 360, size=len(card))
-    ts = day * DAY_MS + minute * MINUTE_MS + rng.integers(0, MINUTE_MS, size=len(card))
+    local = minute * MINUTE_MS + rng.integers(0, MINUTE_MS, size=len(card))
+    ts = day * DAY_MS + to_utc(local, cards.zone[card])
     merchant = cards.subscription[card, which]
     return Columns(
         ts=ts,

@@ -58,6 +58,8 @@ class Cards:
     country: NDArray[np.int8]
     home_lat: NDArray[np.float64]
     home_lon: NDArray[np.float64]
+    zone: NDArray[np.int8]
+    """Hours east of Greenwich, by longitude."""
     log_income: NDArray[np.float64]
     """Added to the log of every amount, by income class."""
     per_day: NDArray[np.float64]
@@ -239,6 +241,7 @@ def _cards(seed: int, count: int, merchants: Merchants, cities: int, any_of: NDA
         country=np.array([COUNTRIES.index(c[1]) for c in CITIES], np.int8)[city],
         home_lat=_quantise(places[:, 0] + spread[:, 0]),
         home_lon=_quantise(places[:, 1] + spread[:, 1]),
+        zone=np.rint(places[:, 1] / 15).astype(np.int8),
         log_income=log_income,
         per_day=np.maximum(per_day, 0.05),
         rhythm=rng.choice(4, size=count, p=[0.5, 0.25, 0.15, 0.1]).astype(np.int8),

@@ -1,4 +1,4 @@
-"""When people pay: rhythms of the day and of the week, as tables from a uniform draw to a time."""
+"""When people pay: rhythms of the day and of the week, in local time, and local time in UTC."""
 
 from functools import lru_cache
 from typing import Final
@@ -18,6 +18,8 @@ WEEK: Final = (0.93, 0.92, 0.95, 1.0, 1.16, 1.22, 0.82)
 """Everyday transactions by weekday, Monday first, relative to the mean."""
 RESOLUTION: Final = 4096
 MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
 
 
 def weekday(day: int) -> int:
@@ -45,8 +47,16 @@ def quantiles() -> NDArray[np.float64]:
 
 
 def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Milliseconds since midnight, one for each rhythm given."""
+    """Milliseconds since local midnight, one for each rhythm given."""
     table = quantiles()[int(weekday(day) >= 5)]
     draw = rng.integers(0, RESOLUTION, size=len(rhythm))
     minute = np.minimum(table[rhythm, draw] + rng.random(len(rhythm)), 1439.999)
     return (minute * MINUTE_MS).astype(np.int64)
+
+
+def to_utc(local_ms: NDArray[np.int64], zone: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Milliseconds since midnight UTC of the same date, from local ones and zones (hours east of Greenwich).
+
+    What would fall on the day before or after stays on its date, so that a day can be made alone.
+    """
+    return (local_ms - zone.astype(np.int64) * HOUR_MS) % DAY_MS

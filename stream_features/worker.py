@@ -35,8 +35,6 @@ from stream_features.redis_io import StateStore, applied_key, blob_key
 from stream_features.transport import Delivery, WholePollSchema, WholePollTransport
 
 IDLE_BEAT_S: Final = 0.1
-LINGER_S: Final = 0.005
-"""A batch waits this long for company; the reader's tail makes up for it."""
 QUEUED_RECORDS: Final = 20_000
 """Records taken off Kafka and not folded yet; past that the agent waits."""
 
@@ -168,7 +166,6 @@ class FoldLoop:
             self._queue.clear()
             self._queued = 0
             return
-        await asyncio.sleep(LINGER_S)
         while self._queue and not self._out_of_place:
             while self._queue and not self.folder.full(self.settings.worker_max_batch):
                 delivery = self._queue.popleft()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from producers.columns import ECOMMERCE, Columns
 from producers.habits import fresh_devices, own_device
 from producers.population import Population, address
+from producers.rhythm import times_of_day, to_utc
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,13 @@ def web_columns(
         device=devices,
         ip=np.full(count, ip, np.uint32),
     )
+
+
+def usual_time(population: Population, day: int, card: int, rng: np.random.Generator) -> int:
+    """A time at which the card itself might pay, ms since midnight UTC."""
+    cards = population.cards
+    local = times_of_day(day, cards.rhythm[card : card + 1], rng)
+    return int(to_utc(local, cards.zone[card : card + 1])[0])
 
 
 def criminal_device(

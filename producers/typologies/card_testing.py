@@ -9,9 +9,9 @@ from producers.amounts import usual_amounts, whole_cents
 from producers.catalogue import INDEX
 from producers.columns import DAY_MS
 from producers.population import Population
-from producers.rhythm import MINUTE_MS, times_of_day
+from producers.rhythm import MINUTE_MS
 from producers.rng import generator
-from producers.typologies.base import Campaign, campaigns_today, criminal_device, web_columns
+from producers.typologies.base import Campaign, campaigns_today, criminal_device, usual_time, web_columns
 
 MEAN_SIZE: Final = 9.3
 _TRIES: Final = ("digital_goods", "games", "charity", "food_delivery")
@@ -41,7 +41,7 @@ class CardTesting:
         tries = int(rng.integers(5, 13))
         begin = int(rng.integers(0, DAY_MS))
         if rng.random() < self.camouflage:
-            begin = int(times_of_day(day, population.cards.rhythm[card : card + 1], rng)[0])
+            begin = usual_time(population, day, card, rng)
         ts = day * DAY_MS + begin + np.sort(rng.random(tries)) * rng.uniform(8, 32) * MINUTE_MS
         shops = self._pick(population, _TRIES, int(rng.integers(1, 4)), rng)
         merchant = rng.choice(shops, size=tries)

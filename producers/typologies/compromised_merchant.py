@@ -11,7 +11,7 @@ from producers.amounts import usual_amounts
 from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.habits import day_of_habits
 from producers.population import Population
-from producers.rhythm import times_of_day
+from producers.rhythm import times_of_day, to_utc
 from producers.rng import generator
 from producers.typologies.base import Campaign, campaigns_today, criminal_device
 
@@ -59,7 +59,8 @@ class CompromisedMerchant:
         card = np.repeat(stolen, uses).astype(np.int32)
         # Each card is worked within hours, the batch over four weeks.
         begin = rng.integers(0, USE_DAYS - 1, size=len(stolen)) * DAY_MS
-        begin += times_of_day(day, population.cards.rhythm[stolen], rng)
+        hours = times_of_day(day, population.cards.rhythm[stolen], rng)
+        begin += to_utc(hours, population.cards.zone[stolen])
         ts = day * DAY_MS + np.repeat(begin, uses) + rng.integers(0, 6 * 3_600_000, size=len(card))
         return Campaign(campaign_id, self._uses(population, day, ts, card, rng))
 

@@ -9,9 +9,8 @@ from producers.amounts import usual_amounts
 from producers.catalogue import INDEX
 from producers.columns import DAY_MS
 from producers.population import Population
-from producers.rhythm import times_of_day
 from producers.rng import generator
-from producers.typologies.base import Campaign, campaigns_today, criminal_device, web_columns
+from producers.typologies.base import Campaign, campaigns_today, criminal_device, usual_time, web_columns
 
 MEAN_SIZE: Final = 3.7
 _WANTED: Final = ("web_electronics", "gift_cards", "fashion", "marketplace", "travel", "digital_goods")
@@ -39,7 +38,7 @@ class LeakedCard:
     ) -> Campaign:
         card = int(rng.integers(0, len(population.cards)))
         size = 1 if rng.random() < 0.3 else 2 + min(int(rng.poisson(2.9)), 8)
-        begin = int(times_of_day(day, population.cards.rhythm[card : card + 1], rng)[0])
+        begin = usual_time(population, day, card, rng)
         if rng.random() > self.camouflage:
             begin = int(rng.integers(0, DAY_MS))
         span = np.exp(rng.uniform(np.log(2), np.log(46))) * _HOUR_MS
