@@ -15,7 +15,14 @@ import msgspec
 
 from fraudsim import headers as h
 from fraudsim.clock import Clock, event_time_ms
-from fraudsim.events import MAX_EVENT_BYTES, Label, Transaction, decode_label, decode_transaction
+from fraudsim.events import (
+    MAX_EVENT_BYTES,
+    Label,
+    Transaction,
+    decode_decision,
+    decode_label,
+    decode_transaction,
+)
 from fraudsim.topics import LABELS, TRANSACTIONS
 
 UNIQUE_WITHIN: Final = 50_000
@@ -29,6 +36,8 @@ class Rejected:
     kind: Literal["invalid", "duplicate"]
     field: str
     reason: str
+    tx_id: str = ""
+    """Of a duplicate."""
 
 
 @dataclass(slots=True)
@@ -80,13 +89,24 @@ class Judge:
             return event
         # HTTP answered on its own receive stamp, so that stamp decides: what was answered counts.
         arrived = broker_ts_ms
-        if h.header(headers, h.DECISION) is not None:
+        given = h.header(headers, h.DECISION)
+        if given is not None:
+            decision = read_event(given, decode_decision)
+            if isinstance(decision, Rejected) or (decision.tx_id, decision.card_id) != (
+                event.tx_id,
+                event.card_id,
+            ):
+                return Rejected(
+                    "invalid", h.DECISION, "header decision is not a decision of this transaction"
+                )
             arrived = h.int_header(headers, h.RECEIVED) or broker_ts_ms
         late = self._out_of_time(event.ts, "ts", arrived, broker_ts_ms, headers)
         if late is not None:
             return late
         if self._repeat(TRANSACTIONS, partition, offset, event.tx_id):
-            return Rejected("duplicate", "tx_id", f"tx_id {event.tx_id} stands among the previous records")
+            return Rejected(
+                "duplicate", "tx_id", f"tx_id {event.tx_id} stands among the previous records", event.tx_id
+            )
         return event
 
     def label(

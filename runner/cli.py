@@ -9,20 +9,25 @@ if TYPE_CHECKING:
     from fraudsim.settings import Settings
     from runner.line import LineOptions
 
-from runner import archive_cli, stack_cli
+from runner import archive_cli, one_shots_cli, stack_cli
 
 app = typer.Typer()
 app.add_typer(stack_cli.app, name="stack")
 app.add_typer(archive_cli.app)
+app.add_typer(one_shots_cli.app)
 
-SECONDS = typer.Option(None, help="wall seconds of live traffic  [default: 60; with --replay, to the file's end]")
+SECONDS = typer.Option(
+    None, help="wall seconds of live traffic  [default: 60; with --replay, to the file's end]"
+)
 RATE = typer.Option(300.0, min=0.1, help="transactions per wall second")
 CARDS = typer.Option(5_000, min=10, help="cards of the synthetic world")
 DAYS = typer.Option(75, min=10, help="days of history before the first live transaction")
 SEED = typer.Option(None, min=0, help="seed of the world  [default: FRAUDSIM_SEED]")
 OUT = typer.Option(None, help="the run folder itself  [default: a new one under runs/]")
 REPLAY = typer.Option(None, help="a public file to replay instead of the world (Handbook layout, Parquet)")
-SPEED = typer.Option(None, min=0.001, help="event seconds per wall second; needed with --replay, else derived")
+SPEED = typer.Option(
+    None, min=0.001, help="event seconds per wall second; needed with --replay, else derived"
+)
 REUSE = typer.Option(None, help="take history and model over from an earlier run folder")
 
 

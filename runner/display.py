@@ -84,7 +84,9 @@ def print_summary(summary: dict[str, Any]) -> None:
         f"{summary['throughput_tps']:,.0f}",
         str(sum(summary["restarts"].values())),
     )
-    latency = Table("ms", "p50", "p90", "p99", "p99.9", "max", title="latency, intended send to decision read back")
+    latency = Table(
+        "ms", "p50", "p90", "p99", "p99.9", "max", title="latency, intended send to decision read back"
+    )
     for name, key in (("fraudsim", "latency_ms"), ("null pipeline", "null_latency_ms")):
         values = summary[key]
         latency.add_row(name, *(_ms(values[q]) for q in ("p50", "p90", "p99", "p999", "max")))

@@ -202,7 +202,7 @@ class Line:
     def _scorer_ready(self) -> bool:
         url = f"http://127.0.0.1:{self.settings.http_port}/readyz"
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+            with urllib.request.urlopen(url, timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -242,12 +242,12 @@ class Line:
         self.say(f"null pipeline: {seconds:g} s of the same schedule through a bare relay")
         topics.create_topics(self.settings, topics.NULL)
         manifest = self.history.manifest
-        start_log(
-            self.settings, manifest.end_ms, self.speed, "", "", topics.NULL + topics.CLOCK
-        )
+        start_log(self.settings, manifest.end_ms, self.speed, "", "", topics.NULL + topics.CLOCK)
         with Observer(self.settings, topics.NULL + topics.DECISIONS) as observer:
             self.start_part("relay", "relay")
-            self.start_part("null-producer", *self._produce("null-producer.json", seconds, "--null"), finishes=True)
+            self.start_part(
+                "null-producer", *self._produce("null-producer.json", seconds, "--null"), finishes=True
+            )
             self.wait_for("the null producer", lambda: self.done("null-producer"), seconds + READY_S)
             planned = self.planned("null-producer.json")
             self._wait_quiet(observer.tally, planned)
@@ -304,5 +304,7 @@ class Line:
         with redis.Redis.from_url(self.settings.redis_url) as client:
             stored: Any = client.mget([applied_key(s) for s in range(self.settings.slots)])
         return all(
-            decode_applied(value).offsets[i] + 1 >= ends[tp] for value in stored for i, tp in enumerate(sources)
+            decode_applied(value).offsets[i] + 1 >= ends[tp]
+            for value in stored
+            for i, tp in enumerate(sources)
         )

@@ -20,7 +20,9 @@ async def _relay(settings: Settings) -> None:
     consumer = AIOKafkaConsumer(
         NULL + TRANSACTIONS, bootstrap_servers=settings.kafka_bootstrap, auto_offset_reset="earliest"
     )
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap, acks="all", enable_idempotence=True
+    )
     await consumer.start()
     await producer.start()
     relaying = asyncio.create_task(_pump(consumer, producer))

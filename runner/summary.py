@@ -130,7 +130,9 @@ def _detection(run_dir: Path, decisions: pa.Table) -> dict[str, Any]:
     truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "typology", "error"])
     truth = truth.filter(pc.is_null(truth["error"])).drop_columns(["error"])
     keys = truth.group_by("tx_id").aggregate([("is_fraud", "max"), ("typology", "max")])
-    joined = decisions.select(["tx_id", "ts", "card_id", "score", "action"]).join(keys, "tx_id", join_type="inner")
+    joined = decisions.select(["tx_id", "ts", "card_id", "score", "action"]).join(
+        keys, "tx_id", join_type="inner"
+    )
     is_fraud = joined["is_fraud_max"].to_numpy(zero_copy_only=False).astype(bool)
     scores = joined["score"].to_numpy()
     caught = np.array([action != "approve" for action in joined["action"].to_pylist()], dtype=bool)
@@ -170,5 +172,3 @@ def write_summary(run_dir: Path, summary: dict[str, Any]) -> Path:
     temporary.write_text(json.dumps(summary, indent=2) + "\n")
     temporary.replace(path)
     return path
-
-

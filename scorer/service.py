@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator
 from typing import Any, Final
 
+import numpy as np
 import uvicorn
 from aiokafka import AIOKafkaProducer
 from redis.exceptions import RedisError
@@ -15,16 +16,20 @@ from redis.exceptions import RedisError
 from fraudsim import metrics
 from fraudsim.clock_log import ClockLog, open_clock
 from fraudsim.errors import FraudsimError
+from fraudsim.events import Transaction
 from fraudsim.logs import set_up_logs
 from fraudsim.settings import Settings
-from scorer.decide import Decider
+from fraudsim.topics import DECISIONS, TRANSACTIONS
+from scorer.decide import Decider, Incoming, now_us
 from scorer.http_api import HttpApi
 from scorer.served_model import ServedModel
 from scorer.stream import StreamScorer
 from stream_features.log_reader import LogReader
 from stream_features.reader import FeatureReader, NotPrimedError
 from stream_features.redis_io import StateStore
+from stream_features.state import warm_up_kernel
 from stream_features.tail import Tail
+from stream_features.vector import SIZE
 
 PRUNE_EVERY_S: Final = 0.25
 LOOK_EVERY_S: Final = 1.0
@@ -89,6 +94,7 @@ class Service:
         )
         await log_reader.start(watermarks)
         await stream.start()
+        await self._warm_up(decider, producer)
         gc.collect()
         gc.freeze()
         tasks: list[asyncio.Task[None]] = [
@@ -120,12 +126,28 @@ class Service:
                 raise task.exception()  # type: ignore[misc]
             raise RuntimeError(f"{task.get_name()} ended by itself")
 
+    async def _warm_up(self, decider: Decider, producer: AIOKafkaProducer) -> None:
+        """Decide what nobody asked for, so that the first who asks does not wait for what is loaded lazily."""
+        for topic in (DECISIONS, TRANSACTIONS):
+            await producer.partitions_for(topic)
+        nobody = Transaction(
+            tx_id="warm-up",
+            ts=self._clock_log.clock.first.event_epoch_ms,
+            card_id="warm-up",
+            merchant_id="warm-up",
+            amount_cents=0,
+        )
+        for size in (1, 2, 16):
+            await decider.decide([Incoming(nobody, now_us())] * size)
+        warm_up_kernel()
+        self._served.model.reasons(np.zeros(SIZE, np.float32))
+
     async def _primed(self) -> list[int]:
         """The watermarks, once the state is there."""
         while True:
             try:
                 return await self._reader.watermarks()
-            except NotPrimedError as error:
+            except (NotPrimedError, RedisError) as error:
                 self._log.info("waiting_for_state", reason=str(error), next_step="fraudsim features prime")
                 await asyncio.sleep(0.5)
 

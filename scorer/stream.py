@@ -64,6 +64,8 @@ class StreamScorer(ConsumerRebalanceListener):
         """A record of `transactions` was read, of whatever partition."""
         if isinstance(event, Rejected):
             metrics.TRANSACTIONS.labels("decided", event.kind).inc()
+            if event.kind == "duplicate":  # what HTTP answered a second time is counted already
+                self._reader.pending.pop(event.tx_id, None)
             return
         self._reader.pending.pop(event.tx_id, None)
         last = self._decided.get(record.partition)
@@ -128,6 +130,8 @@ class StreamScorer(ConsumerRebalanceListener):
 
     async def _last_decided(self, partitions: list[int]) -> dict[int, int]:
         """Last source offset found in the end of each `decisions` partition; -1 where there is none."""
+        if not partitions:
+            return {}
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_bootstrap,
             enable_auto_commit=False,

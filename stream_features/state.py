@@ -72,3 +72,10 @@ def canonical(entity: str, blob: bytes, horizon_ms: int) -> bytes:
     if again[0] != state[0]:
         raise InvariantError(f"canonical form changed the kind of a {entity} state")
     return to_bytes(again)
+
+
+def warm_up_kernel() -> None:
+    """Load the compiled kernel: the first call of each function takes some 0.1 s."""
+    for entity, rows in NO_ROWS.items():
+        some = np.zeros((1, rows.shape[1]), np.int64)
+        fold(entity, empty(entity), some, NO_LABELS, 0)

@@ -7,11 +7,13 @@ owns, sets aside what is not valid, and writes each slot's blobs and watermark i
 import asyncio
 import os
 import sys
+import tempfile
 import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -32,9 +34,11 @@ from stream_features.dead_letters import DeadLetterWriter
 from stream_features.fold import Folder
 from stream_features.ownership import SlotOwner
 from stream_features.redis_io import StateStore, applied_key, blob_key
+from stream_features.state import warm_up_kernel
 from stream_features.transport import Delivery, WholePollSchema, WholePollTransport
 
 IDLE_BEAT_S: Final = 0.1
+REDIS_AGAIN_S: Final = 0.2
 QUEUED_RECORDS: Final = 20_000
 """Records taken off Kafka and not folded yet; past that the agent waits."""
 
@@ -108,9 +112,15 @@ class FoldLoop:
             while True:
                 if keeping.done():
                     keeping.result()
-                if self._wanted != self.folder.owned.keys() or self._out_of_place:
-                    await self._take_place()
-                await self._next_batch()
+                try:
+                    if self._wanted != self.folder.owned.keys() or self._out_of_place:
+                        await self._take_place()
+                    await self._next_batch()
+                except RedisError as error:
+                    # Whatever was under way: the stored watermarks say where to go on.
+                    self.log.warning("redis_away", error=str(error))
+                    self._out_of_place = True
+                    await asyncio.sleep(REDIS_AGAIN_S)
                 metrics.HEARTBEAT.set_to_current_time()
         finally:
             keeping.cancel()
@@ -231,14 +241,7 @@ class FoldLoop:
         if not writes:
             return
         fresh = int(time.time() * 1000) if self._caught_up() else None
-        try:
-            passed = await self.store.write(writes, fresh)
-        except RedisError as error:
-            # Whether it was written is unknown; the stored watermark will say.
-            self.log.warning("redis_write_failed", error=str(error))
-            self._out_of_place = True
-            await asyncio.sleep(0.2)
-            return
+        passed = await self.store.write(writes, fresh)
         for write, went_through in zip(writes, passed, strict=True):
             if went_through:
                 folder.written(write)
@@ -280,6 +283,7 @@ def build_app(settings: Settings, loop: FoldLoop) -> faust.App:
         broker_heartbeat_interval=2.0,
         broker_commit_interval=60.0,
         value_serializer="raw",
+        datadir=Path(tempfile.gettempdir()) / f"fraudsim-{os.getpid()}-faust",  # nothing is kept in it
     )
     app.transport = WholePollTransport(app.conf.broker_consumer, app, loop)
     topic = app.topic(TRANSACTIONS, LABELS, schema=WholePollSchema(), acks=False)
@@ -309,9 +313,13 @@ def build_app(settings: Settings, loop: FoldLoop) -> faust.App:
 
 def run_worker(settings: Settings) -> None:
     """Run until a signal; exits non-zero on a broken invariant."""
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust makes loops of its own, in two threads
     log = set_up_logs(settings, settings.worker_name)
     metrics.serve_metrics(settings)
     clock_log = open_clock(settings)
+    warm_up_kernel()
     store = StateStore(settings.redis_url)
     app = build_app(settings, FoldLoop(settings, store, clock_log, log))
     worker = faust.Worker(app, loglevel="WARN", redirect_stdouts=False)

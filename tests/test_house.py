@@ -67,7 +67,10 @@ def test_only_those_who_evaluate_read_the_truth():
 
 def declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    every = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
+    every = [
+        *project["dependencies"],
+        *(d for extra in project["optional-dependencies"].values() for d in extra),
+    ]
     return sorted({re.split(r"[<>=!;\[ ]", text)[0].lower() for text in every})
 
 

@@ -90,7 +90,12 @@ def assert_whole(summary, expected):
 
 def test_bursts_are_decided_once_on_exact_features(tmp_path, bursts, prepared_bursts, line_settings):
     run = tmp_path / "run"
-    summary = run_line(options(run, bursts, prepared_bursts), line_settings, before_close=state_equals_the_log, brute_force=200)
+    summary = run_line(
+        options(run, bursts, prepared_bursts),
+        line_settings,
+        before_close=state_equals_the_log,
+        brute_force=200,
+    )
     assert_whole(summary, live_rows(bursts))
     counts = [row[7] for row in read_log(run, DECISIONS, ["features"])["features"].to_pylist()]
     assert max(counts) >= 8  # the tail saw the burst, whatever Faust had folded by then

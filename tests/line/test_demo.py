@@ -21,9 +21,22 @@ PERCENTILES = {"p50", "p90", "p99", "p999", "max"}
 
 
 def start(command, run, prepared, *more):
-    argv = [sys.executable, "-m", "fraudsim", command, "--reuse", str(prepared), "--out", str(run), "--cards", "800"]
+    argv = [
+        sys.executable,
+        "-m",
+        "fraudsim",
+        command,
+        "--reuse",
+        str(prepared),
+        "--out",
+        str(run),
+        "--cards",
+        "800",
+    ]
     env = {**os.environ, "FRAUDSIM_RUNS_DIR": str(run.parent / "runs")}
-    return subprocess.Popen([*argv, *more], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [*argv, *more], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def processes_of(run):
@@ -34,7 +47,11 @@ def processes_of(run):
             where = " ".join(process.info["cmdline"] or []) + " ".join(process.environ().values())
         except psutil.Error:
             continue
-        if str(run) in where and process.pid != os.getpid() and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if (
+            str(run) in where
+            and process.pid != os.getpid()
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ):
             found.append(process.pid)
     return found
 

@@ -1,0 +1,94 @@
+"""What a deployment runs once before its processes start. Each may be repeated: it keeps what is there."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from fraudsim.clock import Clock
+from fraudsim.clock_log import ClockLog, next_segment, start_log
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings
+from fraudsim.topics import CLOCK
+from producers.history import History, read_history, world_of, write_history
+from producers.world import World, WorldConfig
+
+
+def keep_or_make_history(
+    directory: Path, cards: int, days: int, seed: int, on_day: Callable[[int], None] = lambda _: None
+) -> tuple[History, bool]:
+    """The history of a synthetic world in `directory`, and whether it was made now.
+
+    Raises:
+        FraudsimError: the history there is of another world than the one asked for, or cannot be read.
+    """
+    if not (directory / "manifest.json").exists():
+        write_history(directory, World(WorldConfig(cards=cards, seed=seed)), days, on_day)
+        return read_history(directory), True
+    history = read_history(directory)
+    world_of(history)  # refuses what the live stream could not go on from
+    there = (history.manifest.cards, history.manifest.days, history.manifest.seed)
+    if there != (cards, days, seed):
+        raise FraudsimError(
+            f"history {directory} has {there[0]} cards, {there[1]} days and seed {there[2]}; asked for are "
+            f"{cards}, {days} and {seed}: ask for what is there, or remove it to start anew"
+        )
+    return history, False
+
+
+def keep_or_train_model(history: History, directory: Path, settings: Settings) -> tuple[str, bool]:
+    """The version of the model in `directory`, trained on `history`, and whether it was trained now.
+
+    Raises:
+        FraudsimError: the model there is of another history, or would not score as it did when trained.
+    """
+    from model.artefact import MANIFEST_FILE, load_model
+    from model.train import train_model
+
+    if not (directory / MANIFEST_FILE).exists():
+        return train_model(history.directory, directory, settings).version, True
+    manifest = load_model(directory).manifest
+    if manifest.data_fingerprint != history.manifest.fingerprint:
+        raise FraudsimError(
+            f"model {directory} was trained on history {manifest.data_fingerprint[:16]}, not on "
+            f"{history.manifest.fingerprint[:16]} in {history.directory}: remove the model to train anew"
+        )
+    return manifest.version, False
+
+
+def keep_or_start_clock(
+    settings: Settings, history: History, speed: float, topic: str = CLOCK
+) -> tuple[Clock, bool]:
+    """The clock of the log that follows `history`, and whether the log was started now.
+
+    Raises:
+        FraudsimError: the log belongs to another history, or its horizon is too short for `speed`.
+    """
+    manifest = history.manifest
+    log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
+    log.refresh()
+    started = not log.clock
+    if started:
+        where = str(history.directory)
+        log = start_log(settings, manifest.end_ms, speed, where, manifest.fingerprint, topic)
+    first = log.clock.first
+    if first.history_fingerprint != manifest.fingerprint:
+        raise FraudsimError(
+            f"run.clock belongs to log {first.log_id} of history {first.history_fingerprint[:16]}, not "
+            f"{manifest.fingerprint[:16]}: use the history it was started with, or another Kafka"
+        )
+    # The producer would be refused the same way, but only after everything else is up.
+    next_segment(log.clock, speed, manifest.end_ms, 0)
+    return log.clock, started
+
+
+def compile_kernels() -> None:
+    """Run every numba kernel once, on a small world, so that its machine code is in the cache."""
+    from stream_features.offline import bulk_features
+    from stream_features.prime import state_of_history
+
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = write_history(Path(folder), World(WorldConfig(cards=50, seed=1)), 12)
+        history = read_history(Path(folder))
+        transactions, labels = history.transactions(), history.labels()
+        state_of_history(transactions, labels, manifest.end_ms, horizon_ms=120_000)
+        bulk_features(transactions, labels)

@@ -1,0 +1,114 @@
+"""`fraudsim prepare`, `clock`, `produce-line`, `compile`: the steps of a deployment, each safe to repeat."""
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer()
+clock = typer.Typer(no_args_is_help=True, help="The run's clock, in the log: start it, show it.")
+app.add_typer(clock, name="clock")
+
+RUN = typer.Option(..., "--run", help="run folder: history/, model/ and the producer's report are in it")
+RATE = typer.Option(300.0, min=0.1, help="transactions per wall second; with the history it gives the speed")
+
+
+@app.command()
+def prepare(
+    run: Path = RUN,
+    cards: int = typer.Option(5_000, min=10, help="cards of the synthetic world"),
+    history_days: int = typer.Option(75, min=10, help="days of history before the first live transaction"),
+) -> None:
+    """Make a run folder's history and model; what is there already is checked and kept."""
+    from fraudsim.settings import load_settings
+    from producers.progress import progress
+    from runner.one_shots import keep_or_make_history, keep_or_train_model
+
+    settings = load_settings()
+    with progress("days of history", history_days) as on_day:
+        history, made = keep_or_make_history(run / "history", cards, history_days, settings.seed, on_day)
+    manifest = history.manifest
+    typer.echo(
+        f"history {'made' if made else 'kept'}: {manifest.transactions:,} transactions of "
+        f"{manifest.days} days, fingerprint {manifest.fingerprint[:16]}"
+    )
+    version, trained = keep_or_train_model(history, run / "model", settings)
+    typer.echo(f"model {'trained' if trained else 'kept'}: {version}")
+
+
+@clock.command()
+def start(
+    history: Path = typer.Option(..., help="folder of the history that the log follows"),
+    rate: float = RATE,
+) -> None:
+    """Name a new log after its history; a log of the same history is kept, another one is an error."""
+    from fraudsim.settings import load_settings
+    from producers.history import read_history
+    from runner.one_shots import keep_or_start_clock
+    from runner.speed import speed_for
+
+    opened = read_history(history)
+    speed = speed_for(rate, opened.manifest.transactions_per_day)
+    read, started = keep_or_start_clock(load_settings(), opened, speed)
+    typer.echo(
+        f"log {read.log_id} {'started' if started else 'already started'} after history "
+        f"{read.first.history_fingerprint[:16]}; {rate:g} tx/s is {speed:,.1f} event seconds per second"
+    )
+
+
+@clock.command()
+def show() -> None:
+    """Print the clock's segments: when, in event time and wall time, and how fast."""
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from fraudsim.clock import Clock
+    from fraudsim.clock_log import ClockLog
+    from fraudsim.errors import FraudsimError
+    from fraudsim.settings import load_settings
+
+    log = ClockLog(load_settings().kafka_bootstrap, Clock())
+    log.refresh()
+    if not log.clock:
+        raise FraudsimError("run.clock has no segment: start a log with `fraudsim clock start`")
+    first = log.clock.first
+    title = f"log {first.log_id}, history {first.history_fingerprint[:16] or 'none'}"
+    table = Table("segment", "event time, UTC", "wall time, UTC", "speed", title=title)
+    for segment in log.clock.segments:
+        event, wall = (
+            datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+            for ms in (segment.event_epoch_ms, segment.wall_epoch_ms)
+        )
+        table.add_row(str(segment.number), event, wall, f"{segment.speed:g}")
+    Console().print(table)
+
+
+@app.command("produce-line")
+def produce_line(
+    run: Path = RUN,
+    rate: float = RATE,
+    seconds: float | None = typer.Option(None, min=0, help="wall seconds  [default: until stopped]"),
+) -> None:
+    """Send the live stream that follows a run folder's history, at a rate; goes on where it stopped."""
+    from producers.cli import produce
+    from producers.history import read_history
+    from runner.speed import speed_for
+
+    history = run / "history"
+    produce(
+        history=history,
+        replay=None,
+        speed=speed_for(rate, read_history(history).manifest.transactions_per_day),
+        seconds=seconds,
+        report=run / "producer.json",
+        null=False,
+    )
+
+
+@app.command("compile")
+def compile_ahead() -> None:
+    """Compile the feature kernels into NUMBA_CACHE_DIR, so that no process waits for it at its start."""
+    from runner.one_shots import compile_kernels
+
+    compile_kernels()

@@ -1,0 +1,332 @@
+"""The compose file: what holds by reading it, and, wherever an engine answers, the line it brings up."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+import urllib.parse
+import urllib.request
+import uuid
+from pathlib import Path
+
+import pytest
+
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings, variable
+from fraudsim.topics import CLOCK, create_topics
+from runner import kafka_server
+from runner.one_shots import keep_or_make_history, keep_or_start_clock, keep_or_train_model
+from runner.waiting import poll_until
+
+ROOT = Path(__file__).parent.parent
+COMPOSE = ROOT / "docker-compose.yml"
+ONE_SHOTS = {"prepare", "topics", "clock", "prime"}
+SETTINGS = {variable(name) for name in Settings.model_fields}
+
+
+def text(name):
+    return (ROOT / name).read_text()
+
+
+def defaults():
+    """The variables of `.env.example` that are not commented out."""
+    return dict(re.findall(r"^([A-Z_]+)=(.*)$", text(".env.example"), re.MULTILINE))
+
+
+def answers(*command):
+    """Whether a command is there and succeeds."""
+    return (
+        shutil.which(command[0]) is not None
+        and not subprocess.run(command, capture_output=True, check=False).returncode
+    )
+
+
+# By reading the files; runs everywhere.
+
+
+def test_the_example_environment_says_what_the_compose_file_does_without_it():
+    in_compose = set(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text("docker-compose.yml")))
+    assert in_compose == set(defaults().items())
+    assert "$" not in re.sub(r"\$\{[A-Z_]+:-[^}]*\}", "", text("docker-compose.yml"))
+
+
+def test_every_image_is_pinned_to_a_full_version():
+    images = {name: value for name, value in defaults().items() if name.endswith("_IMAGE")}
+    assert len(images) == 5
+    for name, image in images.items():
+        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+(-[a-z-]+)?", image), name
+    assert f"ARG PYTHON_IMAGE={images['PYTHON_IMAGE']}\n" in text("Dockerfile")
+    assert set(re.findall(r"^FROM (\S+)", text("Dockerfile"), re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+
+
+def test_every_setting_that_is_named_exists():
+    for name in ("docker-compose.yml", ".env.example", "Dockerfile"):
+        assert set(re.findall(r"\bFRAUDSIM_[A-Z_]+", text(name))) <= SETTINGS, name
+
+
+def test_the_image_installs_only_what_the_lock_has_a_hash_of_and_runs_without_rights():
+    installs = re.findall(r"pip install ([^&\\\n]*)", text("Dockerfile"))
+    assert installs == [
+        "--quiet --no-deps --require-hashes -r requirements.lock ",
+        "--quiet --no-deps --no-build-isolation .",
+    ]
+    user = re.findall(r"^USER (\d+):(\d+)$", text("Dockerfile"), re.MULTILINE)[-1]
+    assert min(map(int, user)) > 0
+
+
+def test_the_build_gets_every_package_and_nothing_that_is_not_named():
+    allowed = text(".dockerignore").splitlines()
+    find = tomllib.loads(text("pyproject.toml"))["tool"]["setuptools"]["packages"]["find"]
+    for package in find["include"]:
+        assert f"!{package.rstrip('*')}" in allowed
+    assert "*" in allowed
+    assert not {"!.env", "!runs", "!.git", "!.venv"} & set(allowed)
+
+
+def test_prometheus_asks_every_process_where_it_answers():
+    config = text("dashboards/prometheus/prometheus.yml")
+    assert set(re.findall(r"names: \[(\w+)\]", config)) == {"worker", "scorer", "producer", "archiver"}
+    port = re.search(r'FRAUDSIM_METRICS_PORT: "(\d+)"', text("docker-compose.yml"))
+    assert port
+    assert set(re.findall(r"port: (\d+)", config)) == {port[1]}
+
+
+def test_kafka_is_set_as_in_the_stack_without_docker():
+    environment = dict(re.findall(r"^ +KAFKA_([A-Z_]+): \"?([^\"\n]*)\"?$", text("docker-compose.yml"), re.M))
+    shared = [line.split("=", 1) for line in kafka_server._PROPERTIES.split() if "{" not in line]
+    for name, value in shared:
+        assert environment[name.upper().replace(".", "_")] == value, name
+    assert environment["LOG_DIRS"].startswith("/")
+
+
+# As docker compose reads it; needs its client, no engine.
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory):
+    """The services of every profile, with no .env but the defaults."""
+    if not answers("docker", "compose", "version"):
+        pytest.skip("needs the docker client with its compose plugin")
+    folder = tmp_path_factory.mktemp("project")
+    command = ["docker", "compose", "--file", str(COMPOSE), "--project-directory", str(folder)]
+    command += ["--env-file", os.devnull, "--profile", "*", "config", "--format", "json"]
+    keep = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_CONFIG") if name in os.environ}
+    done = subprocess.run(command, env=keep, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["services"]
+
+
+def own(services):
+    """The services that run this project's image."""
+    return {name: s for name, s in services.items() if s["image"] == defaults()["APP_IMAGE"]}
+
+
+def test_whatever_stays_is_checked_restarted_and_told_to_stop_in_time(services):
+    for name, service in services.items():
+        if name in ONE_SHOTS:
+            assert service["restart"] == "no", name
+            continue
+        assert service["restart"] == "unless-stopped", name
+        assert {"test", "interval", "timeout", "retries", "start_interval"} <= service[
+            "healthcheck"
+        ].keys(), name
+
+
+def test_every_container_is_limited_and_contained(services):
+    for name, service in services.items():
+        assert int(service["mem_limit"]) <= 2 * 1024**3, name
+        assert service["pids_limit"] == 512, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert "privileged" not in service, name
+        assert "network_mode" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["logging"]["options"]["max-size"], name
+        assert service.get("read_only", False) or name == "kafka", name
+        # The image's own user is appuser (Kafka) or 10001 (ours).
+        assert service.get("user", "image's") not in ("root", "0"), name
+        for mount in service.get("volumes", []):
+            assert mount["type"] == "volume" or mount["read_only"], name
+
+
+def test_ports_are_published_on_the_loopback_only(services):
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert {port["target"] for port in published} == {8000, 8089, 9090}
+    assert {port["host_ip"] for port in published} == {"127.0.0.1"}
+
+
+def test_everything_waits_for_what_it_needs(services):
+    """`up --wait` takes an ended one-shot for a failure unless somebody waits for its success."""
+    conditions = {
+        (other, of["condition"]) for s in services.values() for other, of in s.get("depends_on", {}).items()
+    }
+    for other, condition in conditions:
+        expected = "service_completed_successfully" if other in ONE_SHOTS else "service_healthy"
+        assert condition == expected, other
+    assert {other for other, _ in conditions} >= ONE_SHOTS
+    # Stopped in the opposite order: the archiver still reads what these write last.
+    assert all("archiver" in services[name]["depends_on"] for name in ("worker", "scorer", "producer"))
+
+
+def test_every_process_serves_metrics_and_is_built_once(services):
+    for name, service in own(services).items():
+        assert service["environment"][variable("metrics_host")] == "0.0.0.0", name
+        Settings(
+            _env_file=None,
+            **{k.removeprefix("FRAUDSIM_").lower(): v for k, v in service["environment"].items()},
+        )
+    assert [name for name, service in services.items() if "build" in service] == ["prepare"]
+
+
+def test_every_command_exists_and_takes_its_options(services):
+    from typer.main import get_command
+
+    from fraudsim.cli import build
+
+    for name, service in own(services).items():
+        if service["entrypoint"] is not None:
+            continue
+        command, arguments = get_command(build()), list(service["command"])
+        while hasattr(command, "commands"):
+            word = arguments.pop(0)
+            assert word in command.commands, f"{name}: fraudsim {' '.join(service['command'])}"
+            command = command.commands[word]
+        command.make_context(name, arguments)
+
+
+# What runs once: each step keeps what is there, and refuses what does not belong together.
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    keep_or_make_history(folder / "history", cards=500, days=40, seed=3)
+    return folder
+
+
+def test_a_history_that_is_there_is_kept_and_another_one_refused(run_dir):
+    written = (run_dir / "history" / "manifest.json").stat().st_mtime_ns
+    _, made = keep_or_make_history(run_dir / "history", cards=500, days=40, seed=3)
+    assert not made
+    assert (run_dir / "history" / "manifest.json").stat().st_mtime_ns == written
+    with pytest.raises(FraudsimError, match="500 cards, 40 days and seed 3; asked for are 500, 41 and 3"):
+        keep_or_make_history(run_dir / "history", cards=500, days=41, seed=3)
+
+
+def test_a_model_of_this_history_is_kept_and_one_of_another_refused(run_dir, tmp_path):
+    settings = Settings(_env_file=None)
+    history, _ = keep_or_make_history(run_dir / "history", cards=500, days=40, seed=3)
+    version, trained = keep_or_train_model(history, run_dir / "model", settings)
+    assert trained
+    assert keep_or_train_model(history, run_dir / "model", settings) == (version, False)
+    other, _ = keep_or_make_history(tmp_path / "history", cards=20, days=10, seed=4)
+    with pytest.raises(FraudsimError, match="was trained on history"):
+        keep_or_train_model(other, run_dir / "model", settings)
+
+
+@pytest.mark.stack
+def test_a_log_is_started_once_for_one_history(stack, run_dir, tmp_path):
+    settings = Settings(_env_file=None, kafka_bootstrap=stack.kafka_bootstrap)
+    prefix = f"{uuid.uuid4().hex[:8]}."
+    create_topics(settings, prefix)
+    topic = prefix + CLOCK
+    history, _ = keep_or_make_history(run_dir / "history", cards=500, days=40, seed=3)
+    first, started = keep_or_start_clock(settings, history, 1000.0, topic)
+    again, started_again = keep_or_start_clock(settings, history, 500.0, topic)
+    assert (started, started_again) == (True, False)
+    assert again.log_id == first.log_id
+    assert first.first.event_epoch_ms == history.manifest.end_ms
+    with pytest.raises(FraudsimError, match="start a new log for a higher speed"):
+        keep_or_start_clock(settings, history, 2000.0, topic)
+    other, _ = keep_or_make_history(tmp_path / "history", cards=20, days=10, seed=4)
+    with pytest.raises(FraudsimError, match="use the history it was started with"):
+        keep_or_start_clock(settings, other, 1000.0, topic)
+
+
+# The real thing.
+
+
+class Project:
+    """A compose project of its own name, image, ports and small world."""
+
+    def __init__(self):
+        self.name = f"fraudsim-test-{uuid.uuid4().hex[:8]}"
+        self.image = f"{self.name}:1.0.0"
+        small = {"LINE_RATE": "100", "LINE_CARDS": "500", "LINE_HISTORY_DAYS": "40"}
+        ports = {"FRAUDSIM_HTTP_PORT": "0", "PROMETHEUS_PORT": "0"}
+        self.env = {**os.environ, **small, **ports, "APP_IMAGE": self.image}
+
+    def compose(self, *argv, timeout=300):
+        command = ["docker", "compose", "--project-name", self.name, "--file", str(COMPOSE), *argv]
+        done = subprocess.run(
+            command, env=self.env, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr[-2000:]}"
+        return done.stdout
+
+    def left(self):
+        """Containers, volumes and networks that bear this project's label."""
+        label = f"label=com.docker.compose.project={self.name}"
+        kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
+        return [
+            line
+            for kind in kinds
+            for line in subprocess.check_output(
+                ["docker", *kind, "--quiet", "--filter", label], text=True
+            ).split()
+        ]
+
+    def metric(self, query):
+        """The sum of what Prometheus knows by this query; 0.0 for nothing."""
+        address = self.compose("port", "prometheus", "9090").strip()
+        url = f"http://{address}/api/v1/query?" + urllib.parse.urlencode({"query": f"sum({query})"})
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            result = json.load(answer)["data"]["result"]
+        return float(result[0]["value"][1]) if result else 0.0
+
+
+@pytest.fixture
+def project():
+    if not answers("docker", "info"):
+        pytest.skip("needs a running Docker engine: `docker info` does not answer")
+    one = Project()
+    try:
+        yield one
+    finally:
+        one.compose("--profile", "*", "down", "--volumes", "--timeout", "60")
+        subprocess.run(["docker", "image", "rm", one.image], capture_output=True, check=False)
+
+
+@pytest.mark.long
+def test_the_line_comes_up_decides_survives_a_restart_and_leaves_nothing(project):
+    project.compose("build", "--quiet", timeout=1500)
+    project.compose("up", "--detach", "--wait", "--wait-timeout", "240")
+    state = {
+        s["Service"]: s["Health"]
+        for s in map(json.loads, project.compose("ps", "--format", "json").splitlines())
+    }
+    assert set(state.values()) == {"healthy"}
+    assert poll_until(lambda: project.metric("up") == 5, 60)
+    assert poll_until(lambda: project.metric("fraudsim_decisions_total") > 500, 60)
+
+    # Stopped and started again: no step is done twice, and the stream goes on in the same log.
+    project.compose("stop")
+    project.compose("up", "--detach", "--wait", "--wait-timeout", "240")
+    logs = project.compose("logs", "--no-color", *sorted(ONE_SHOTS))
+    for words in ("history kept", "model kept", "already started", "already primed"):
+        assert words in logs
+
+    # Once all has stopped in order, every transaction in the log has its decision.
+    project.compose("stop", "producer", "scorer", "worker", "archiver")
+    tool = "/opt/kafka/bin/kafka-get-offsets.sh"
+    ask = [tool, "--bootstrap-server", "localhost:9092", "--topic", "transactions|decisions"]
+    records = {"transactions": 0, "decisions": 0}
+    for line in project.compose("exec", "-T", "kafka", *ask).split():
+        topic, _, end = line.split(":")
+        records[topic] += int(end)
+    assert records["decisions"] == records["transactions"] > 500
+
+    project.compose("down", "--volumes")
+    assert project.left() == []
