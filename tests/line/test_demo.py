@@ -40,7 +40,7 @@ def start(command, run, prepared, *more):
 
 
 def processes_of(run):
-    """Every process that has to do with a run: its folder stands in their arguments, directory or variables."""
+    """Every process of a run: its folder stands in their arguments or variables."""
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
         try:
@@ -83,7 +83,7 @@ def test_nothing_stays_behind(tmp_path, prepared, number):
     run = tmp_path / "run"
     up = start("up", run, prepared, "--rate", "100")
     try:
-        assert poll_until(lambda: (run / "producer.json").exists(), 90), up.stdout.read()
+        assert poll_until((run / "producer.json").exists, 90), up.stdout.read()
         assert len(processes_of(run)) > 5
         up.send_signal(number)
         up.wait(60)

@@ -148,9 +148,9 @@ def test_the_bytes_depend_on_the_set_of_events_alone(events, labels, rng):
 @pytest.mark.parametrize("window", sorted(MERCHANT_TAIL))
 def test_a_card_window_starts_exactly_at_now_minus_w(window):
     on_edge, outside = tx(1, T0), tx(2, T0 - 1)
-    feature = [
+    feature = next(
         f for f in FEATURES if f.entity == "card" and f.aggregate == "count" and f.window_ms == window
-    ][0]
+    )
     got, _ = vector(tx(3, T0 + window), folded("card", [outside, on_edge]), None, HORIZON)
     assert got[NAMES.index(feature.name)] == 2
 
