@@ -34,6 +34,7 @@ HOLD_RECORDS: Final = 200
 """So many go at once even while transactions are overdue."""
 PROGRESS_US: Final = 1_000_000
 STOP_FLUSH_S: Final = 20.0
+FILL_S: Final = 5.0
 PREFETCH: Final = 64
 """Items the source makes ahead at a time, in a thread of its own, so that its pauses do not delay sends."""
 
@@ -150,6 +151,7 @@ class _Run:
         with _Ahead(_missing(self._source, self._present, self._end_ms)) as items:
             first = items.next(self._stop)
             if first is not None:
+                items.fill(self._stop)
                 self._set_going(self._event_epoch_ms(first[0]))
                 complete = self._send_all(first, items)
             elif not self._stop.is_set():
@@ -332,6 +334,13 @@ class _Ahead:
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._thread.join(timeout=2)
+
+    def fill(self, stop: threading.Event) -> None:
+        """Wait until as much as fits is made, so that making it does not slow the first sends."""
+        deadline = time.monotonic() + FILL_S
+        while self._thread.is_alive() and not self._queue.full() and time.monotonic() < deadline:
+            if stop.wait(0.01):
+                return
 
     def next(self, stop: threading.Event) -> _Numbered | None:
         """The next item; None at the end, or on stop.
