@@ -181,7 +181,7 @@ class Line:
     def start_line(self) -> None:
         """Worker, scorer and archiver, ready to take the first transaction."""
         self.say("starting the feature worker, the scorer and the archiver")
-        self.start_part("worker", "worker")
+        self.start_part("worker", "worker", nice=5)  # nobody waits for it: the tail makes up
         self.start_part("scorer", "scorer")
         self.start_part("archiver", "archive", "--run", str(self.run_dir), nice=10, stop_timeout_s=60.0)
         self.wait_for("the scorer to be ready", self._scorer_ready)
