@@ -1,7 +1,7 @@
 """`fraudsim produce` and `fraudsim world`: making the traffic."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from fraudsim.clock import Clock
     from producers.sender import SendReport
     from producers.source import Source
+
+SWITCH_S: Final = 0.0005
+"""A send passes between three threads; each may wait this long for the one that makes the stream ahead."""
 
 app = typer.Typer()
 app.add_typer(world_cli.app, name="world")
@@ -29,6 +32,7 @@ def produce(
 ) -> None:
     """Send the live stream at its intended times; started again after a crash, go on where it stopped."""
     import signal
+    import sys
     import threading
 
     from fraudsim.clock_log import open_clock
@@ -45,6 +49,7 @@ def produce(
         raise FraudsimError("say either --history DIR or --replay FILE")
     settings = load_settings()
     log = set_up_logs(settings, "producer")
+    sys.setswitchinterval(SWITCH_S)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -12,7 +12,7 @@ from typing import Final
 from fraudsim.clock import wall_time_ms
 from fraudsim.events import Segment
 
-TICK_US: Final = 5_000
+TICK_US: Final = 10_000
 """Due transactions are handed over together at multiples of this: kafka-python pays per wake-up."""
 LATE_US: Final = 20_000
 """A transaction handed over more than this behind its intended time is reported as late."""

@@ -14,6 +14,7 @@ from runner.observer import Tally, percentiles
 
 console = Console(highlight=False)
 LINE_EVERY_S = 5.0
+SHOW_EVERY_S = 0.25
 
 
 def say(text: str) -> None:
@@ -29,12 +30,15 @@ class Progress:
         self._seconds = seconds
         self._live = live
         self._started = time.monotonic()
-        self._printed = self._started
+        self._printed = self._shown = self._started
         self._last = (self._started, 0)
 
     def show(self, restarts: int = 0) -> None:
         """Show where things stand."""
         now = time.monotonic()
+        if now - self._shown < SHOW_EVERY_S:
+            return
+        self._shown = now
         elapsed, tally = now - self._started, self._tally
         since, seen = self._last
         rate = (tally.seen - seen) / (now - since) if now > since else 0.0

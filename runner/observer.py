@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from fraudsim.settings import Settings
@@ -67,7 +68,8 @@ class Observer:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._follow())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._follow())
         except BaseException as error:
             self._failure = error
             self._ready.set()

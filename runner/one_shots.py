@@ -9,6 +9,7 @@ from fraudsim.clock_log import ClockLog, next_segment, start_log
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK
+from model.trees import compile_walk
 from producers.history import History, read_history, world_of, write_history
 from producers.world import World, WorldConfig
 
@@ -92,3 +93,4 @@ def compile_kernels() -> None:
         transactions, labels = history.transactions(), history.labels()
         state_of_history(transactions, labels, manifest.end_ms, horizon_ms=120_000)
         bulk_features(transactions, labels)
+    compile_walk()

@@ -16,9 +16,9 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-POLL_EVERY_S: Final = 0.04
+POLL_EVERY_S: Final = 0.08
 """When little comes, records wait this long for company: the reader's tail makes up for it, and a broker
-that is asked 25 times a second instead of five hundred leaves the machine to those who are waited for."""
+that is asked a dozen times a second instead of five hundred leaves the machine to those who are waited for."""
 BUSY_RECORDS: Final = 500
 """A poll that brings this many is followed by the next at once."""
 
