@@ -161,12 +161,13 @@ class Service:
                 self._tail.prune(await self._reader.watermarks())
             except (NotPrimedError, RedisError) as error:
                 self._log.warning("watermarks_unreadable", error=str(error))
+            if self._clock_log.clock.current.speed == 0:
+                # Not set going yet: known before the first record names it, it keeps that one from waiting.
+                await asyncio.to_thread(self._clock_log.refresh)
             stream.speed = self._clock_log.clock.current.speed
             if elapsed >= LOOK_EVERY_S:
                 elapsed = 0.0
                 self._served.look_again()
-                if stream.speed == 0:  # not set going yet; afterwards the records name new segments
-                    await asyncio.to_thread(self._clock_log.refresh)
 
 
 def run_scorer(settings: Settings) -> None:
