@@ -88,7 +88,10 @@ def _depth(tree: Mapping[str, Any]) -> int:
         node, depth = open_nodes.pop()
         deepest = max(deepest, depth)
         if tree["left_children"][node] >= 0:
-            open_nodes += [(tree["left_children"][node], depth + 1), (tree["right_children"][node], depth + 1)]
+            open_nodes += [
+                (tree["left_children"][node], depth + 1),
+                (tree["right_children"][node], depth + 1),
+            ]
     return deepest
 
 
@@ -153,7 +156,7 @@ def compile_walk() -> None:
     walk.contributions(np.zeros(1, np.float32))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _doubled(row: Floats, out: Floats) -> None:
     for i in range(row.size):
         value = row[i]
@@ -163,7 +166,7 @@ def _doubled(row: Floats, out: Floats) -> None:
             out[i] = out[row.size + i] = value
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _scores(rows: Floats, column: Ints, bound: Floats, leaf: Floats, base: np.float32) -> Floats:
     many, inner = column.shape
     depth = 0
@@ -186,7 +189,7 @@ def _scores(rows: Floats, column: Ints, bound: Floats, leaf: Floats, base: np.fl
     return scores
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _contributions(row: Floats, column: Ints, bound: Floats, mean: Floats) -> Floats:
     many, inner = column.shape
     both = np.empty(2 * row.size, np.float32)

@@ -1,20 +1,32 @@
 """What Prometheus learns of each decision, in one place."""
 
+from functools import cache
+from typing import Any
+
 from fraudsim import metrics
 from fraudsim.events import Decision
 
-_STAGES = ("received", "state_read", "features", "scored", "decided")
+_STAGES = [
+    (stage, metrics.STAGE.labels(stage))
+    for stage in ("received", "state_read", "features", "scored", "decided")
+]
+
+
+@cache  # a lookup by labels costs as much as the observation
+def _of(action: str, via: str) -> tuple[Any, Any]:
+    return metrics.DECISIONS.labels(action, via), metrics.LATENCY.labels(via)
 
 
 def observe(decision: Decision, speed: float) -> None:
     """Count a decision that this process made."""
-    metrics.DECISIONS.labels(decision.action, decision.via).inc()
+    decisions, latency = _of(decision.action, decision.via)
+    decisions.inc()
     stamps = decision.stamps
-    metrics.LATENCY.labels(decision.via).observe((stamps.decided - stamps.intended) / 1e6)
+    latency.observe((stamps.decided - stamps.intended) / 1e6)
     before = stamps.intended
-    for stage in _STAGES:
+    for stage, histogram in _STAGES:
         at = getattr(stamps, stage)
-        metrics.STAGE.labels(stage).observe((at - before) / 1e6)
+        histogram.observe((at - before) / 1e6)
         before = at
     metrics.STALENESS.observe(decision.staleness_ms / 1e3)
     metrics.STALENESS_EVENT_TIME.observe(decision.staleness_ms / 1e3 * speed)

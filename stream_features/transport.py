@@ -18,7 +18,7 @@ from faust.types import TP
 
 POLL_EVERY_S: Final = 0.08
 """When little comes, records wait this long for company: the reader's tail makes up for it, and a broker
-that is asked a dozen times a second instead of five hundred leaves the machine to those who are waited for."""
+that is asked a dozen times a second, not five hundred, leaves the machine to those who are waited for."""
 BUSY_RECORDS: Final = 500
 """A poll that brings this many is followed by the next at once."""
 
@@ -76,6 +76,10 @@ class WholePollConsumer(driver.Consumer):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         return None
+
+    def looked_at_ms(self, tp: TP) -> int:
+        """When the broker last said where a partition ends (`highwater`), wall clock; 0 if it never did."""
+        return int(self._thread._ensure_consumer().last_poll_timestamp(tp) or 0)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:

@@ -8,7 +8,6 @@ import asyncio
 import os
 import sys
 import tempfile
-import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
@@ -69,6 +68,8 @@ class FoldLoop:
         self.next = [0] * (2 * n)
         """Next offset to be judged, by source."""
         self.sources = [TP(topic, p) for topic in (TRANSACTIONS, LABELS) for p in range(n)]
+        self._known_ms = [0] * (2 * n)
+        """Wall-clock time up to which everything in a source's log has been judged; 0: not known."""
 
     # The transport's feed
 
@@ -154,6 +155,7 @@ class FoldLoop:
             return
         self.folder.rewound()
         self.judge.forget()
+        self._known_ms = [0] * len(self.sources)
         self._queue.clear()
         self._queued = 0
         self._drained.set()
@@ -216,6 +218,7 @@ class FoldLoop:
                 folder.transaction(partition, offset, event)  # type: ignore[arg-type]
                 good += 1
             folder.passed(source, max(folder.ends[source], offset))
+            self._known_ms[source] = max(self._known_ms[source], record.timestamp)
         count.labels("folded", "ok").inc(good)
 
     async def _set_aside(self, source: int, record: Any, rejected: Rejected) -> None:
@@ -240,8 +243,7 @@ class FoldLoop:
         writes = folder.writes()
         if not writes:
             return
-        fresh = int(time.time() * 1000) if self._caught_up() else None
-        passed = await self.store.write(writes, fresh)
+        passed = await self.store.write(writes, self._fresh_at_ms())
         for write, went_through in zip(writes, passed, strict=True):
             if went_through:
                 folder.written(write)
@@ -250,21 +252,31 @@ class FoldLoop:
                 self.log.warning("fenced", slot=write.slot)
                 self._out_of_place = True
 
-    def _caught_up(self) -> bool:
-        if self._queue or self.consumer is None:
-            return False
+    def _fresh_at_ms(self) -> int | None:
+        """Wall-clock time up to which the log is known to be judged whole; None before all is known.
+
+        A source read to its end is known up to the last look at that end, any other up to the broker's
+        time of the last record judged.
+        """
+        if self.consumer is None:
+            return None
         lag = 0
         for source, tp in enumerate(self.sources):
-            lag += max(0, (self.consumer.highwater(tp) or 0) - self.next[source])
+            end = self.consumer.highwater(tp)
+            if end is None:
+                continue
+            lag += max(0, end - self.next[source])
+            if self.next[source] >= end:
+                self._known_ms[source] = max(self._known_ms[source], self.consumer.looked_at_ms(tp))
         metrics.CONSUMER_LAG.labels(self.settings.worker_name, "all").set(lag)
-        return lag == 0
+        return min(self._known_ms) or None
 
     async def _beat(self) -> None:
-        if self.folder.owned and not self._out_of_place and self._caught_up():
-            try:
-                await self.store.mark_fresh(self.folder.owned, int(time.time() * 1000))
-            except RedisError as error:
-                self.log.warning("redis_beat_failed", error=str(error))
+        if not self.folder.owned or self._out_of_place:
+            return
+        fresh_at_ms = self._fresh_at_ms()
+        if fresh_at_ms is not None:
+            await self.store.mark_fresh(self.folder.owned, fresh_at_ms)
 
 
 def build_app(settings: Settings, loop: FoldLoop) -> faust.App:
