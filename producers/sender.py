@@ -52,7 +52,7 @@ class SendReport(msgspec.Struct, kw_only=True):
     """Records of the source per topic that are in the log (the last second's may be on their way)."""
     transactions_timed: int
     late: int
-    """Transactions handed over more than 20 ms behind their intended time."""
+    """Transactions handed over more than `schedule.LATE_US` behind their intended time."""
     delay_p50_ms: float | None
     delay_p99_ms: float | None
     """Handing over to the client minus intended time, transactions only."""
