@@ -1,14 +1,40 @@
 """Fraud typologies: one file each, one small interface (`base.Typology`), one contract suite."""
 
-from producers.typologies.base import Campaign, Typology
+from producers.typologies.account_takeover import AccountTakeover
+from producers.typologies.base import Campaign, Scheme, Typology
+from producers.typologies.bin_attack import BinAttack
 from producers.typologies.card_testing import CardTesting
 from producers.typologies.compromised_merchant import CompromisedMerchant
+from producers.typologies.device_ring import DeviceRing
+from producers.typologies.friendly_fraud import FriendlyFraud
+from producers.typologies.impossible_travel import ImpossibleTravel
 from producers.typologies.leaked_card import LeakedCard
+from producers.typologies.lost_card import LostCard
+from producers.typologies.merchant_collusion import MerchantCollusion
+from producers.typologies.push_scam import PushScam
+from producers.typologies.refund_abuse import RefundAbuse
+from producers.typologies.slow_drip import SlowDrip
 
-__all__ = ["Campaign", "Typology", "default_typologies"]
+__all__ = ["SCHEMES", "Campaign", "Typology", "default_typologies"]
+
+SCHEMES: tuple[type[Scheme], ...] = (
+    CardTesting,
+    LeakedCard,
+    CompromisedMerchant,
+    BinAttack,
+    LostCard,
+    AccountTakeover,
+    ImpossibleTravel,
+    DeviceRing,
+    MerchantCollusion,
+    PushScam,
+    FriendlyFraud,
+    SlowDrip,
+    RefundAbuse,
+)
+"""In the order of `World.typologies`: new ones go to the end."""
 
 
 def default_typologies(fraud_scale: float = 1.0, camouflage: float = 0.5) -> tuple[Typology, ...]:
-    """Every typology at its usual share, times `fraud_scale`; their order is part of the world."""
-    kinds = (CardTesting, LeakedCard, CompromisedMerchant)
-    return tuple(kind(fraud_share=kind.fraud_share * fraud_scale, camouflage=camouflage) for kind in kinds)
+    """Every typology at its share of the default mix, times `fraud_scale`."""
+    return tuple(scheme(scheme.share * fraud_scale, camouflage) for scheme in SCHEMES)

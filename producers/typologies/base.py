@@ -1,19 +1,23 @@
 """What a fraud typology is: a way to make the campaigns that start on a day.
 
-To add one: a frozen dataclass with `name`, `span_days` and `campaigns` in a file of its own, and a
+To add one: a frozen dataclass on `Scheme` with its figures and `transactions` in a file of its own, and a
 line in the registry. `tests/producers/test_typologies.py` holds every one to the same contract.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.columns import ECOMMERCE, Columns
+from producers.catalogue import INDEX
+from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.habits import fresh_devices, own_device
 from producers.population import Population, address
 from producers.rhythm import times_of_day, to_utc
+from producers.rng import generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +46,80 @@ class Typology(Protocol):
         ...
 
 
-def campaigns_today(
-    population: Population, fraud_share: float, mean_size: float, rng: np.random.Generator
-) -> int:
-    """How many start on a day, if `fraud_share` of all transactions shall be this typology's."""
-    return int(rng.poisson(population.transactions_per_day * fraud_share / mean_size))
+@dataclass(frozen=True)
+class Scheme(ABC):
+    """A typology whose campaigns are independent of each other; a `Typology`."""
+
+    fraud_share: float
+    """Of all transactions."""
+    camouflage: float = 0.5
+    """0 to 1: how much care is taken to look like the victim."""
+
+    name: ClassVar[str]
+    share: ClassVar[float]
+    """`fraud_share` of the default mix."""
+    span_days: ClassVar[int]
+    mean_size: ClassVar[float]
+    """Transactions expected of one campaign."""
+
+    def campaigns(self, population: Population, seed: int, day: int) -> list[Campaign]:
+        rng = generator(seed, self.name, day)
+        expected = population.transactions_per_day * self.fraud_share / self.mean_size
+        made = [
+            Campaign(f"{self.name}-{day}-{i}", self.transactions(population, seed, day, rng))
+            for i in range(int(rng.poisson(expected)))
+        ]
+        return [campaign for campaign in made if len(campaign.columns)]
+
+    @abstractmethod
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        """One campaign that starts on a day; empty where nobody fits."""
+
+
+def pick(
+    population: Population, names: Sequence[str], count: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Merchants of any of some categories, by popularity."""
+    wanted = np.array([INDEX[name] for name in names])[rng.integers(0, len(names), size=count)]
+    return population.by_category.pick(population.category_or_any[wanted], rng.random(count))
+
+
+def shops_in(population: Population, city: int, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Shops and cash machines of a city; anything at all where it has none."""
+    there = np.full(count, city, np.int64)
+    if not population.by_city.has(there[:1])[0]:
+        return rng.integers(0, len(population.merchants), size=count).astype(np.int32)
+    return population.by_city.pick(there, rng.random(count))
+
+
+def someone(population: Population, rng: np.random.Generator) -> int:
+    """Any card, with equal chance."""
+    return int(rng.integers(0, len(population.cards)))
+
+
+def at_the_counter(
+    population: Population,
+    ts: NDArray[np.int64],
+    card: NDArray[np.int32],
+    merchant: NDArray[np.int32],
+    amount_cents: NDArray[np.int64],
+) -> Columns:
+    """Payments with the plastic itself, or a copy: no device, no address; web shops see a card number."""
+    kinds = np.array([population.merchants.online[merchant], population.merchants.mcc[merchant] == 6011])
+    return Columns(
+        ts=ts,
+        card=card,
+        merchant=merchant,
+        channel=np.select(list(kinds), [ECOMMERCE, ATM], POS).astype(np.int8),
+        amount_cents=amount_cents,
+        device=np.zeros(len(ts), np.uint64),
+        ip=np.zeros(len(ts), np.uint32),
+    )
+
+
+def within_span(ts: NDArray[np.float64] | NDArray[np.int64], day: int, span_days: int) -> NDArray[np.int64]:
+    """Times in order, none past a campaign's last day."""
+    return np.minimum(np.sort(ts).astype(np.int64), (day + span_days) * DAY_MS - 1)
 
 
 def web_columns(

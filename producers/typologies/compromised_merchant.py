@@ -12,10 +12,8 @@ from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.habits import day_of_habits
 from producers.population import Population
 from producers.rhythm import times_of_day, to_utc
-from producers.rng import generator
-from producers.typologies.base import Campaign, campaigns_today, criminal_device
+from producers.typologies.base import Scheme, criminal_device
 
-MEAN_SIZE: Final = 93.0
 MAX_CARDS: Final = 60
 WINDOW_DAYS: Final = 3
 """The shop is skimmed on the days before the campaign starts."""
@@ -23,28 +21,19 @@ USE_DAYS: Final = 28
 
 
 @dataclass(frozen=True)
-class CompromisedMerchant:
+class CompromisedMerchant(Scheme):
     """Up to `MAX_CARDS` of the cards that paid at the shop are used one to four times each.
 
-    Six in ten uses are on the web, the rest by cloned card in some shop or cash machine.
+    Six in ten uses are on the web, the rest by cloned card in some shop or cash machine. Camouflage: how
+    many uses cost what they usually cost, near the victim's home.
     """
 
-    fraud_share: float = 0.0011
-    """Of all transactions."""
-    camouflage: float = 0.5
-    """0 to 1: how many uses cost what they usually cost, near the victim's home."""
-    name: str = "compromised_merchant"
-    span_days: int = USE_DAYS
+    name = "compromised_merchant"
+    share = 0.0006
+    span_days = USE_DAYS
+    mean_size = 93.0
 
-    def campaigns(self, population: Population, seed: int, day: int) -> list[Campaign]:
-        rng = generator(seed, self.name, day)
-        count = campaigns_today(population, self.fraud_share, MEAN_SIZE, rng)
-        found = (self._campaign(population, seed, day, f"{self.name}-{day}-{i}", rng) for i in range(count))
-        return [campaign for campaign in found if len(campaign.columns)]
-
-    def _campaign(
-        self, population: Population, seed: int, day: int, campaign_id: str, rng: np.random.Generator
-    ) -> Campaign:
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
         visits = [_visits(population, seed, before) for before in range(day - WINDOW_DAYS, day)]
         visitor = np.concatenate([cards for cards, _ in visits])
         visited = np.concatenate([merchants for _, merchants in visits])
@@ -62,7 +51,7 @@ class CompromisedMerchant:
         hours = times_of_day(day, population.cards.rhythm[stolen], rng)
         begin += to_utc(hours, population.cards.zone[stolen])
         ts = day * DAY_MS + np.repeat(begin, uses) + rng.integers(0, 6 * 3_600_000, size=len(card))
-        return Campaign(campaign_id, self._uses(population, day, ts, card, rng))
+        return self._uses(population, day, ts, card, rng)
 
     def _uses(
         self,

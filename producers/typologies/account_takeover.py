@@ -1,0 +1,55 @@
+"""Account takeover: a stranger logs in where the card is on file, tries little, then orders dear."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from producers.amounts import usual_amounts
+from producers.columns import DAY_MS, Columns
+from producers.population import Population
+from producers.rhythm import HOUR_MS
+from producers.typologies.base import (
+    Scheme,
+    criminal_device,
+    pick,
+    someone,
+    usual_time,
+    web_columns,
+    within_span,
+)
+
+
+@dataclass(frozen=True)
+class AccountTakeover(Scheme):
+    """One small purchase from a new device at a shop the victim uses, then one to four dear ones.
+
+    Camouflage: how much time passes before the dear ones, how dear they are, and whether the address is
+    the victim's carrier's.
+    """
+
+    name = "account_takeover"
+    share = 0.0004
+    span_days = 4
+    mean_size = 3.2
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        card = someone(population, rng)
+        dear = 1 + min(int(rng.poisson(1.2)), 3)
+        begin = day * DAY_MS + usual_time(population, day, card, rng)
+        wait = np.exp(rng.normal(np.log(0.5 + 12 * self.camouflage), 0.6)) * HOUR_MS
+        later = begin + wait + np.cumsum(rng.exponential(1.5 * HOUR_MS, size=dear))
+        ts = within_span(np.concatenate([[begin], later]), day, self.span_days)
+        mine = population.cards.repertoire[card]
+        mine = mine[population.merchants.online[mine]]
+        shop = rng.choice(mine, size=1) if len(mine) else pick(population, ["marketplace"], 1, rng)
+        prizes = pick(population, ("web_electronics", "travel", "gift_cards", "marketplace"), dear, rng)
+        merchant = np.concatenate([shop, prizes]).astype(np.int32)
+        cards = np.full(dear + 1, card, np.int32)
+        usual = usual_amounts(population, cards, merchant, rng)
+        greed = np.exp(rng.normal(1.2 * (1 - self.camouflage) + 0.3, 0.3, size=dear + 1))
+        greed[0] = 0.4
+        device, ip = criminal_device(population, card, day, 0.0, rng)
+        if rng.random() < self.camouflage:
+            ip = int(population.cards.carrier_ip[card])
+        amount = np.maximum((usual * greed).astype(np.int64), 100)
+        return web_columns(population, ts, cards, merchant, amount, device, ip, rng)

@@ -1,0 +1,58 @@
+"""BIN attack: generated numbers of one issuer are tried at one web shop, many cards within minutes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from producers.amounts import whole_cents
+from producers.columns import DAY_MS, Columns, concatenate
+from producers.population import Population, address
+from producers.rhythm import MINUTE_MS
+from producers.typologies.base import Scheme, fresh_devices, pick, web_columns
+
+_SHOPS: Final = ("digital_goods", "games", "charity")
+_MOST: Final = 40
+
+
+@dataclass(frozen=True)
+class BinAttack(Scheme):
+    """Ten to forty cards, one or two tiny authorisations each, at one shop; a few are used the day after.
+
+    Camouflage: how far the tries are spread in time (20 minutes to 4 hours), and over addresses.
+    """
+
+    name = "bin_attack"
+    share = 0.0004
+    span_days = 2
+    mean_size = 32.0
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        many = min(int(rng.integers(10, _MOST + 1)), len(population.cards))
+        found = rng.choice(len(population.cards), size=many, replace=False).astype(np.int32)
+        card = np.repeat(found, 1 + (rng.random(many) < 0.2))
+        minutes = 20 + self.camouflage * rng.uniform(0, 220)
+        begin = day * DAY_MS + rng.integers(0, DAY_MS - 1)
+        ts = (begin + np.sort(rng.random(len(card))) * minutes * MINUTE_MS).astype(np.int64)
+        merchant = np.repeat(pick(population, _SHOPS, 1, rng), len(card))
+        amount = whole_cents(np.log(150.0) + 0.5 * rng.standard_normal(len(card)))
+        device = int(fresh_devices(1, rng)[0])
+        tries = web_columns(population, ts, rng.permutation(card), merchant, amount, device, 0, rng)
+        # A botnet: as many addresses as camouflage affords.
+        own = address(rng.integers(0, 2**64, size=1 + int(self.camouflage * 20), dtype=np.uint64))
+        tries.ip[:] = rng.choice(own, size=len(card))
+        tries.device[rng.random(len(card)) < self.camouflage] = 0
+        return concatenate([tries, self._uses(population, ts[-1], found, rng)])
+
+    @staticmethod
+    def _uses(
+        population: Population, after_ms: np.int64, found: np.ndarray, rng: np.random.Generator
+    ) -> Columns:
+        used = found[rng.random(len(found)) < 0.12]
+        ts = after_ms + rng.integers(10 * MINUTE_MS, 12 * 60 * MINUTE_MS, size=len(used))
+        ts = np.minimum(ts, (after_ms // DAY_MS + 1) * DAY_MS - 1)
+        merchant = pick(population, ("web_electronics", "gift_cards", "marketplace"), len(used), rng)
+        amount = whole_cents(np.log(14_000.0) + 0.5 * rng.standard_normal(len(used)))
+        device = int(fresh_devices(1, rng)[0])
+        ip = int(address(rng.integers(0, 2**64, size=1, dtype=np.uint64))[0])
+        return web_columns(population, ts.astype(np.int64), used, merchant, amount, device, ip, rng)

@@ -1,0 +1,44 @@
+"""Device ring: a few machines of one gang spend many people's cards, one or two purchases each."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from producers.amounts import usual_amounts
+from producers.columns import DAY_MS, Columns
+from producers.habits import fresh_devices
+from producers.population import Population, address
+from producers.typologies.base import Scheme, pick, web_columns, within_span
+
+_WANTED: Final = ("fashion", "web_electronics", "marketplace", "gift_cards", "food_delivery")
+
+
+@dataclass(frozen=True)
+class DeviceRing(Scheme):
+    """Six to twenty-five cards within five days, over one to five devices and addresses.
+
+    Camouflage: how many devices and addresses there are, and how usual the amounts.
+    """
+
+    name = "device_ring"
+    share = 0.0003
+    span_days = 5
+    mean_size = 20.0
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        many = min(int(rng.integers(6, 26)), len(population.cards))
+        victims = rng.choice(len(population.cards), size=many, replace=False).astype(np.int32)
+        card = np.repeat(victims, 1 + (rng.random(many) < 0.3))
+        size = len(card)
+        ts = within_span(day * DAY_MS + rng.random(size) * self.span_days * DAY_MS, day, self.span_days)
+        merchant = pick(population, _WANTED, size, rng)
+        greed = np.exp(rng.normal(0.8 * (1 - self.camouflage), 0.35, size=size))
+        cards = rng.permutation(card)
+        amount = np.maximum((usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64), 100)
+        rows = web_columns(population, ts, cards, merchant, amount, 0, 0, rng)
+        machines = 1 + int(self.camouflage * 8)
+        which = rng.integers(0, machines, size=size)
+        rows.device[:] = np.where(rng.random(size) < 0.25, 0, fresh_devices(machines, rng)[which])
+        rows.ip[:] = address(rng.integers(0, 2**64, size=machines, dtype=np.uint64))[which]
+        return rows

@@ -1,0 +1,42 @@
+"""Friendly fraud: the owner buys, receives and disputes. Nothing in the payment tells: irreducible."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from producers.amounts import usual_amounts
+from producers.columns import DAY_MS, Columns
+from producers.habits import own_address, own_device
+from producers.population import Population
+from producers.typologies.base import Scheme, pick, someone, usual_time, web_columns, within_span
+
+
+@dataclass(frozen=True)
+class FriendlyFraud(Scheme):
+    """One to three purchases on a day, by the owner, at shops the owner uses or might use.
+
+    Camouflage changes nothing: it is honest behaviour until the dispute.
+    """
+
+    name = "friendly_fraud"
+    share = 0.0003
+    span_days = 2
+    mean_size = 1.3
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        card = someone(population, rng)
+        size = 1 + min(int(rng.poisson(0.3)), 2)
+        clock = np.array([usual_time(population, day, card, rng) for _ in range(size)])
+        ts = within_span(day * DAY_MS + clock, day, self.span_days)
+        mine = population.cards.repertoire[card]
+        mine = mine[population.merchants.online[mine]]
+        elsewhere = pick(population, ("marketplace", "fashion", "digital_goods", "travel"), size, rng)
+        known = rng.random(size) < 0.6 * (len(mine) > 0)
+        own = rng.choice(mine, size=size) if len(mine) else elsewhere
+        merchant = np.where(known, own, elsewhere).astype(np.int32)
+        cards = np.full(size, card, np.int32)
+        amount = np.maximum(usual_amounts(population, cards, merchant, rng), 100)
+        rows = web_columns(population, ts, cards, merchant, amount, 0, 0, rng)
+        rows.device[:] = own_device(population, cards, day, rng)
+        rows.ip[:] = own_address(population, cards, rng)
+        return rows

@@ -1,0 +1,37 @@
+"""Impossible travel: a copy of the card pays in another city hours after its owner paid at home."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from producers.amounts import usual_amounts
+from producers.columns import DAY_MS, Columns
+from producers.population import Population
+from producers.rhythm import HOUR_MS
+from producers.typologies.base import Scheme, at_the_counter, shops_in, someone, usual_time, within_span
+
+
+@dataclass(frozen=True)
+class ImpossibleTravel(Scheme):
+    """One to five payments in shops and at cash machines of a city the victim does not live in.
+
+    Camouflage: how few there are, how usual the amounts, and how far apart in time.
+    """
+
+    name = "impossible_travel"
+    share = 0.0002
+    span_days = 2
+    mean_size = 2.9
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        card = someone(population, rng)
+        home = int(population.cards.city[card])
+        away = (home + int(rng.integers(1, max(population.cities, 2)))) % population.cities
+        size = 1 + min(int(rng.poisson(2.9 - 2 * self.camouflage)), 4)
+        begin = day * DAY_MS + usual_time(population, day, card, rng)
+        ts = begin + rng.random(size) * (1 + 9 * self.camouflage) * HOUR_MS
+        merchant = shops_in(population, away, size, rng)
+        cards = np.full(size, card, np.int32)
+        greed = np.exp(rng.normal(0.9 * (1 - self.camouflage), 0.3, size=size))
+        amount = np.maximum((usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64), 100)
+        return at_the_counter(population, within_span(ts, day, self.span_days), cards, merchant, amount)

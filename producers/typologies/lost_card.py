@@ -1,0 +1,39 @@
+"""Lost or stolen card: the finder pays in shops near by until the card is blocked."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from producers.amounts import usual_amounts
+from producers.columns import DAY_MS, Columns
+from producers.population import Population
+from producers.rhythm import HOUR_MS
+from producers.typologies.base import Scheme, at_the_counter, shops_in, someone, usual_time, within_span
+
+
+@dataclass(frozen=True)
+class LostCard(Scheme):
+    """Two to nine payments within one to eight hours, contactless amounts first, in the victim's city.
+
+    Camouflage: how usual the amounts are, and how many shops are the victim's own.
+    """
+
+    name = "lost_card"
+    share = 0.0003
+    span_days = 2
+    mean_size = 4.9
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        card = someone(population, rng)
+        size = 2 + min(int(rng.poisson(3.0)), 7)
+        begin = day * DAY_MS + usual_time(population, day, card, rng)
+        hours = np.exp(rng.uniform(0, np.log(8)))
+        ts = within_span(begin + rng.random(size) * hours * HOUR_MS, day, self.span_days)
+        merchant = shops_in(population, int(population.cards.city[card]), size, rng)
+        own = population.cards.repertoire[card][rng.integers(0, 10, size=size)]
+        merchant = np.where(rng.random(size) < 0.5 * self.camouflage, own, merchant).astype(np.int32)
+        cards = np.full(size, card, np.int32)
+        usual = usual_amounts(population, cards, merchant, rng)
+        grows = np.linspace(0.6, 1 + 3 * (1 - self.camouflage), size)
+        amount = np.maximum((usual * grows).astype(np.int64), 100)
+        return at_the_counter(population, ts, cards, merchant, amount)

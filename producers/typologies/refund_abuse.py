@@ -1,0 +1,46 @@
+"""Refund abuse: mules buy dear returnable goods over and over and are refunded outside the feed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from producers.amounts import usual_amounts
+from producers.columns import DAY_MS, Columns
+from producers.habits import fresh_devices, own_address, own_device
+from producers.population import Population
+from producers.rhythm import times_of_day, to_utc
+from producers.typologies.base import Scheme, pick, web_columns, within_span
+
+
+@dataclass(frozen=True)
+class RefundAbuse(Scheme):
+    """Two to five mule cards, three to seven near-equal purchases each at one shop within two weeks.
+
+    Camouflage: how many come from the mule's own device instead of the organiser's, and how equal they are.
+    """
+
+    name = "refund_abuse"
+    share = 0.0002
+    span_days = 14
+    mean_size = 17.0
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        mules = rng.choice(
+            len(population.cards), size=min(int(rng.integers(2, 6)), len(population.cards)), replace=False
+        )
+        card = np.repeat(mules, rng.integers(3, 8, size=len(mules))).astype(np.int32)
+        size = len(card)
+        clock = to_utc(times_of_day(day, population.cards.rhythm[card], rng), population.cards.zone[card])
+        ts = within_span(
+            (day + rng.integers(0, self.span_days, size=size)) * DAY_MS + clock, day, self.span_days
+        )
+        cards = rng.permutation(card)
+        merchant = np.repeat(pick(population, ("fashion", "web_electronics", "marketplace"), 1, rng), size)
+        price = usual_amounts(population, cards[:1], merchant[:1], rng)[0] * 2 + 4_000
+        noise = (0.02 + 0.3 * self.camouflage) * rng.standard_normal(size)
+        amount = np.maximum((price * np.exp(noise)).astype(np.int64), 100)
+        rows = web_columns(population, ts, cards, merchant, amount, int(fresh_devices(1, rng)[0]), 0, rng)
+        rows.ip[:] = own_address(population, cards, rng)
+        own = np.flatnonzero(rng.random(size) < self.camouflage)
+        rows.device[own] = own_device(population, cards[own], day, rng)
+        return rows

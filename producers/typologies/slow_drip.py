@@ -1,0 +1,40 @@
+"""Slow drip: small charges under every threshold, every few days, for weeks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from producers.amounts import whole_cents
+from producers.columns import DAY_MS, RECURRING, Columns
+from producers.population import Population
+from producers.rhythm import HOUR_MS
+from producers.typologies.base import Scheme, pick, someone, web_columns, within_span
+
+
+@dataclass(frozen=True)
+class SlowDrip(Scheme):
+    """Five to fourteen charges of five to thirty euros at one or two web merchants over four weeks.
+
+    Camouflage: how many come as if by mandate, and how steady the amount is.
+    """
+
+    name = "slow_drip"
+    share = 0.0002
+    span_days = 28
+    mean_size = 9.5
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        card = someone(population, rng)
+        size = int(rng.integers(5, 15))
+        step = (self.span_days - 1) / size
+        on = np.arange(size) * step + rng.random(size) * step * (1 - 0.8 * self.camouflage)
+        ts = within_span(day * DAY_MS + on * DAY_MS + rng.random(size) * 3 * HOUR_MS, day, self.span_days)
+        shops = pick(population, ("digital_goods", "games", "marketplace"), 1 + int(rng.random() < 0.4), rng)
+        level = rng.uniform(np.log(500), np.log(2500)) + (0.5 - 0.45 * self.camouflage) * rng.standard_normal(
+            size
+        )
+        amount = np.minimum(whole_cents(level), 2_990)
+        cards = np.full(size, card, np.int32)
+        rows = web_columns(population, ts, cards, rng.choice(shops, size=size), amount, 0, 0, rng)
+        rows.channel[rng.random(size) < self.camouflage] = RECURRING
+        return rows
