@@ -9,11 +9,6 @@ study_app = typer.Typer(no_args_is_help=True, help="Experiments on a history; ea
 app.add_typer(study_app, name="study")
 
 
-@study_app.callback()
-def study() -> None:
-    """Keeps `study` a group while it has one command."""
-
-
 @study_app.command()
 def freshness(
     history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
@@ -30,6 +25,28 @@ def freshness(
     with console.status("freshness") as status:
         result = study_of.study(
             history, out, load_settings(), on_lag=lambda name: status.update(f"freshness: {name}")
+        )
+    console.print(Markdown(study_of.markdown(result)))
+    console.print(f"written to {out}")
+
+
+@study_app.command()
+def detectability(
+    out: Path = typer.Option(..., help="folder for detectability.json and detectability.md"),
+    cards: int = typer.Option(5000, min=50, help="cards of each world"),
+    days: int = typer.Option(45, min=20, help="days of each world; the last third is scored"),
+) -> None:
+    """How well one fixed model finds each typology when fraudsters hide not at all, somewhat and well."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from fraudsim.settings import load_settings
+    from studies import detectability as study_of
+
+    console = Console()
+    with console.status("detectability") as status:
+        result = study_of.study(
+            out, load_settings(), cards, days, on_dial=lambda dial: status.update(f"camouflage {dial:g}")
         )
     console.print(Markdown(study_of.markdown(result)))
     console.print(f"written to {out}")

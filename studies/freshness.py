@@ -5,7 +5,6 @@ batches. Model and features of the transaction itself stay as they are, and trai
 as the test: so the difference is what freshness is worth, not what a mismatch costs.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -26,10 +25,10 @@ from model.split import split_history
 from producers.history import read_history
 from stream_features.catalogue import DAY, HOUR, MINUTE
 from stream_features.offline import bulk_features
+from studies.report import bar, words, write_report
 
 LAGS: Final = {"fresh": 0, "5 min": 5 * MINUTE, "1 h": HOUR, "1 d": DAY}
 RESAMPLES: Final = 200
-BAR_WIDTH: Final = 8
 
 Scores = npt.NDArray[np.float32]
 
@@ -108,7 +107,7 @@ def study(
         ],
         versions=current_versions(),
     )
-    _write(out_dir, result)
+    write_report(out_dir, "freshness", result, markdown(result))
     return result
 
 
@@ -172,8 +171,8 @@ def _lagged(
 def markdown(result: Freshness) -> str:
     """The study as a page: one table, with bars of average precision and of each typology's recall."""
     names = list(result.frauds_by_typology)
-    heads = ["features", "average precision", "lost (90 %)", *(_words(name) for name in names)]
-    counts = ", ".join(f"{_words(name)} {count}" for name, count in result.frauds_by_typology.items())
+    heads = ["features", "average precision", "lost (90 %)", *(words(name) for name in names)]
+    counts = ", ".join(f"{words(name)} {count}" for name, count in result.frauds_by_typology.items())
     lines = [
         "# What stale features cost",
         "",
@@ -194,28 +193,3 @@ def markdown(result: Freshness) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def bar(share: float, width: int = BAR_WIDTH) -> str:
-    """A bar of Unicode blocks to an eighth of a character; a share of 1 is `width` long."""
-    eighths = round(8 * width * min(max(share, 0.0), 1.0))
-    return "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _write(out_dir: Path, result: Freshness) -> None:
-    files = {
-        "freshness.json": msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n",
-        "freshness.md": markdown(result),
-    }
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            part = out_dir / f"{name}.part"
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, out_dir / name)
-    except OSError as error:
-        raise FraudsimError(f"study {error.filename or out_dir}: {error.strerror or error}") from None

@@ -15,7 +15,7 @@ from producers.typologies.base import Scheme, pick, someone, web_columns, within
 class SlowDrip(Scheme):
     """Five to fourteen charges of five to thirty euros at one or two web merchants over four weeks.
 
-    Camouflage: how many come as if by mandate, and how steady the amount is.
+    Camouflage: how often they pass for a subscription, and how steady they are.
     """
 
     name = "slow_drip"
@@ -29,12 +29,16 @@ class SlowDrip(Scheme):
         step = (self.span_days - 1) / size
         on = np.arange(size) * step + rng.random(size) * step * (1 - 0.8 * self.camouflage)
         ts = within_span(day * DAY_MS + on * DAY_MS + rng.random(size) * 3 * HOUR_MS, day, self.span_days)
-        shops = pick(population, ("digital_goods", "games", "marketplace"), 1 + int(rng.random() < 0.4), rng)
+        mandate = rng.random() < self.camouflage
+        kinds = ("streaming", "telecom") if mandate else ("digital_goods", "games", "marketplace")
+        shops = pick(population, kinds, 1 + int(rng.random() < 0.4), rng)
         level = rng.uniform(np.log(500), np.log(2500)) + (0.5 - 0.45 * self.camouflage) * rng.standard_normal(
             size
         )
         amount = np.minimum(whole_cents(level), 2_990)
         cards = np.full(size, card, np.int32)
         rows = web_columns(population, ts, cards, rng.choice(shops, size=size), amount, 0, 0, rng)
-        rows.channel[rng.random(size) < self.camouflage] = RECURRING
+        if mandate:
+            rows.channel[:] = RECURRING
+            rows.device[:] = 0
         return rows

@@ -7,7 +7,8 @@ from fraudsim.settings import Settings
 from producers.history import write_history
 from producers.world import World, WorldConfig
 from studies import freshness
-from studies.freshness import bar, loss_intervals, markdown, study
+from studies.freshness import loss_intervals, markdown, study
+from studies.report import bar
 
 
 @pytest.fixture(scope="module")

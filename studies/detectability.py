@@ -1,0 +1,162 @@
+"""How hard each typology is to find, by how well its fraudsters hide.
+
+One model, trained on a world of middling camouflage with every fraud known, scores the end of three worlds
+that differ in nothing but the dial. Each typology is ranked against the same honest transactions.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fraudsim.settings import Settings
+from model.artefact import current_versions
+from model.fit import fit_trees, scores_of
+from model.manifest import Versions
+from model.metrics import area_under_roc, average_precision
+from producers.history import History, read_history, write_history
+from producers.world import World, WorldConfig
+from stream_features.offline import bulk_features
+from studies.report import bar, words, write_report
+
+DIALS: Final = (0.0, 0.5, 1.0)
+TRAINED_AT: Final = 0.5
+FRAUD_SCALE: Final = 5.0
+"""More fraud than the default mix, so that every typology has enough to be measured."""
+TRAIN_SHARE: Final = 2 / 3
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One typology at one dial."""
+
+    typology: str
+    camouflage: float
+    frauds: int
+    base_rate: float
+    """Frauds of this typology over themselves and the honest: the average precision of guessing."""
+    average_precision: float
+    auc: float
+
+
+class Detectability(msgspec.Struct, frozen=True, kw_only=True):
+    """`detectability.json`."""
+
+    cards: int
+    days: int
+    seed: int
+    fraud_scale: float
+    trained_at: float
+    """Camouflage of the world the model learnt from."""
+    found: list[Found]
+    """By typology, then by dial."""
+    versions: Versions
+
+
+def study(
+    out_dir: Path,
+    settings: Settings,
+    cards: int,
+    days: int,
+    on_dial: Callable[[float], None] = lambda _: None,
+) -> Detectability:
+    """Run the study; writes `detectability.json` and `detectability.md`. `on_dial` hears what is under way.
+
+    Raises:
+        FraudsimError: `out_dir` cannot be written.
+    """
+    ubj: bytes | None = None
+    found: list[Found] = []
+    for dial in sorted(DIALS, key=lambda dial: dial != TRAINED_AT):  # the model's own world first
+        on_dial(dial)
+        with tempfile.TemporaryDirectory() as folder:
+            config = WorldConfig(cards=cards, seed=settings.seed, fraud_scale=FRAUD_SCALE, camouflage=dial)
+            write_history(Path(folder), World(config), days)
+            history = read_history(Path(folder))
+            transactions = history.transactions()
+            typology = typology_codes(history, transactions)
+            features = bulk_features(transactions, history.labels())
+        ts = transactions["ts"].to_numpy()
+        scored = ts >= ts[0] + TRAIN_SHARE * (ts[-1] - ts[0])
+        if ubj is None:
+            ubj = fit_trees(features[~scored], typology[0][~scored] >= 0, settings.seed)
+        found += measure(typology, scored, scores_of(ubj, features[scored]), dial)
+    found.sort(key=lambda one: (one.typology, one.camouflage))
+    result = Detectability(
+        cards=cards,
+        days=days,
+        seed=settings.seed,
+        fraud_scale=FRAUD_SCALE,
+        trained_at=TRAINED_AT,
+        found=found,
+        versions=current_versions(),
+    )
+    write_report(out_dir, "detectability", result, markdown(result))
+    return result
+
+
+def typology_codes(history: History, transactions: pa.Table) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """By transaction the index of its typology among the names returned; -1 where it is honest."""
+    truth = history.truth()
+    if not truth["tx_id"].equals(transactions["tx_id"]):
+        raise ValueError("truth is not in the order of its transactions")
+    encoded = truth["typology"].cast(pa.string()).combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.where(truth["is_fraud"].to_numpy(), codes, -1), encoded.dictionary.to_pylist()
+
+
+def measure(
+    typology: tuple[npt.NDArray[np.int64], list[str]],
+    scored: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.float32],
+    dial: float,
+) -> list[Found]:
+    """Each typology that occurs, against the honest transactions; `scores` are of the `scored` rows."""
+    codes, names = typology
+    codes = codes[scored]
+    found = []
+    for code, name in enumerate(names):
+        rows = (codes == code) | (codes < 0)
+        mine = codes[rows] == code
+        if mine.any():
+            found.append(
+                Found(
+                    typology=name,
+                    camouflage=dial,
+                    frauds=int(mine.sum()),
+                    base_rate=float(mine.mean()),
+                    average_precision=average_precision(mine, scores[rows]),
+                    auc=area_under_roc(mine, scores[rows]),
+                )
+            )
+    return found
+
+
+def markdown(result: Detectability) -> str:
+    """The study as a page: a row for each typology, average precision and AUC at each dial."""
+    heads = ["typology", *(f"AP at {dial:g}" for dial in DIALS), *(f"AUC at {dial:g}" for dial in DIALS)]
+    lines = [
+        "# How hard each typology is to find",
+        "",
+        f"Worlds of {result.cards:,} cards and {result.days} days with {result.fraud_scale:g} times the usual "
+        "fraud. "
+        f"One model, trained at camouflage {result.trained_at:g} with all fraud known, scores the last third "
+        "of each. Each typology is ranked against all honest transactions.",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|" + "---|" * len(heads),
+    ]
+    for name in sorted({one.typology for one in result.found}):
+        at = {one.camouflage: one for one in result.found if one.typology == name}
+        cells = [words(name), *_cells(at, "average_precision"), *_cells(at, "auc")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(at: dict[float, Found], figure: str) -> Sequence[str]:
+    values = [getattr(at[dial], figure) if dial in at else None for dial in DIALS]
+    return ["" if value is None else f"{value:.3f} {bar(value)}" for value in values]
