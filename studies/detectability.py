@@ -142,8 +142,7 @@ def markdown(result: Detectability) -> str:
     lines = [
         "# How hard each typology is to find",
         "",
-        f"Worlds of {result.cards:,} cards and {result.days} days with {result.fraud_scale:g} times the usual "
-        "fraud. "
+        f"Worlds of {result.cards:,} cards, {result.days} days and {result.fraud_scale:g} times the fraud. "
         f"One model, trained at camouflage {result.trained_at:g} with all fraud known, scores the last third "
         "of each. Each typology is ranked against all honest transactions.",
         "",

@@ -32,9 +32,8 @@ class SlowDrip(Scheme):
         mandate = rng.random() < self.camouflage
         kinds = ("streaming", "telecom") if mandate else ("digital_goods", "games", "marketplace")
         shops = pick(population, kinds, 1 + int(rng.random() < 0.4), rng)
-        level = rng.uniform(np.log(500), np.log(2500)) + (0.5 - 0.45 * self.camouflage) * rng.standard_normal(
-            size
-        )
+        unsteady = 0.5 - 0.45 * self.camouflage
+        level = rng.uniform(np.log(500), np.log(2500)) + unsteady * rng.standard_normal(size)
         amount = np.minimum(whole_cents(level), 2_990)
         cards = np.full(size, card, np.int32)
         rows = web_columns(population, ts, cards, rng.choice(shops, size=size), amount, 0, 0, rng)

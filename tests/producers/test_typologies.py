@@ -3,13 +3,23 @@
 import numpy as np
 import pytest
 
-from producers.columns import CHANNELS, DAY_MS, ECOMMERCE
+from producers.columns import ATM, CHANNELS, DAY_MS, ECOMMERCE, POS, RECURRING, Columns
 from producers.habits import day_of_habits
 from producers.population import Population, build_population
 from producers.typologies import Typology, default_typologies
+from producers.typologies.account_takeover import AccountTakeover
+from producers.typologies.bin_attack import BinAttack
 from producers.typologies.card_testing import CardTesting
 from producers.typologies.compromised_merchant import WINDOW_DAYS, CompromisedMerchant
+from producers.typologies.device_ring import DeviceRing
+from producers.typologies.friendly_fraud import FriendlyFraud
+from producers.typologies.impossible_travel import ImpossibleTravel
 from producers.typologies.leaked_card import LeakedCard
+from producers.typologies.lost_card import LostCard
+from producers.typologies.merchant_collusion import MerchantCollusion
+from producers.typologies.push_scam import PushScam
+from producers.typologies.refund_abuse import RefundAbuse
+from producers.typologies.slow_drip import SlowDrip
 from producers.world import FIRST_DAY, World, WorldConfig
 
 SEED = 7
@@ -124,3 +134,108 @@ def test_the_cards_of_a_compromised_merchant_paid_there_before(population: Popul
     shared = [m for m in np.unique(merchant) if victims <= set(card[merchant == m].tolist())]
     assert any(not population.merchants.online[m] for m in shared)
     assert np.bincount(campaign.columns.card).max() <= 4
+
+
+def campaigns_of(typology: Typology, population: Population) -> list[Columns]:
+    found = [c.columns for day in DAYS for c in typology.campaigns(population, SEED, day)]
+    assert found
+    return found
+
+
+def test_the_default_mix_lies_where_real_rates_do() -> None:
+    world = World(WorldConfig(cards=3000, seed=SEED))
+    days = [world.day(number) for number in range(28, 43)]
+    fraud = np.concatenate([day.is_fraud for day in days])
+    web = np.concatenate([np.isin(day.transactions.channel, (ECOMMERCE, RECURRING)) for day in days])
+    assert 0.002 < fraud.mean() < 0.005
+    assert web[fraud].mean() > 0.5
+
+
+def test_each_makes_as_much_fraud_as_its_share(typology: Typology, population: Population) -> None:
+    days = range(FIRST_DAY, FIRST_DAY + 20)
+    made = sum(len(c.columns) for day in days for c in typology.campaigns(population, SEED, day))
+    wanted = 20 * population.transactions_per_day * typology.fraud_share
+    assert 0.6 * wanted < made < 1.5 * wanted
+
+
+def test_a_bin_attack_tries_many_cards_at_one_shop(population: Population) -> None:
+    for rows in campaigns_of(BinAttack(0.03, camouflage=0.0), population):
+        tries = rows.take(rows.merchant == rows.merchant[0])
+        assert len(np.unique(tries.card)) >= 10
+        assert np.median(tries.amount_cents) < 500
+        assert np.ptp(rows.ts[: len(tries)]) <= 20 * 60_000
+        assert len(np.unique(tries.ip)) == 1
+
+
+def test_a_lost_card_is_used_in_its_own_city_without_device_or_address(population: Population) -> None:
+    for rows in campaigns_of(LostCard(0.03, camouflage=0.0), population):
+        assert len(np.unique(rows.card)) == 1
+        assert not rows.device.any()
+        assert not rows.ip.any()
+        assert (population.merchants.city[rows.merchant] == population.cards.city[rows.card]).all()
+        assert np.ptp(rows.ts) <= 8 * 3_600_000
+
+
+def test_an_account_takeover_is_one_new_device_small_then_dear(population: Population) -> None:
+    rising = []
+    for rows in campaigns_of(AccountTakeover(0.05, camouflage=0.0), population):
+        assert len(np.unique(rows.card)) == 1
+        assert len(np.unique(rows.device[rows.device > 0])) <= 1
+        own = (population.cards.device[rows.card[0]], population.cards.second_device[rows.card[0]])
+        assert not np.isin(rows.device, own).any()
+        rising.append(rows.amount_cents[1:].max() > rows.amount_cents[0])
+    assert np.mean(rising) > 0.9
+
+
+def test_impossible_travel_is_away_from_home(population: Population) -> None:
+    for rows in campaigns_of(ImpossibleTravel(0.03), population):
+        assert np.isin(rows.channel, (POS, ATM)).all()
+        assert (population.merchants.city[rows.merchant] != population.cards.city[rows.card]).all()
+
+
+def test_a_device_ring_shares_machines_over_many_cards(population: Population) -> None:
+    for rows in campaigns_of(DeviceRing(0.03, camouflage=0.0), population):
+        assert len(np.unique(rows.card)) >= 6
+        assert len(np.unique(rows.device[rows.device > 0])) == 1
+        assert len(np.unique(rows.ip)) == 1
+
+
+def test_a_colluding_merchant_is_little_known_and_busts_out(population: Population) -> None:
+    ranks = np.argsort(np.argsort(population.merchants.popularity))
+    for rows in campaigns_of(MerchantCollusion(0.03, camouflage=0.0), population):
+        assert len(np.unique(rows.merchant)) == 1
+        assert ranks[rows.merchant[0]] < len(ranks) / 3
+        first = rows.ts.min() // DAY_MS
+        late = rows.ts // DAY_MS - first >= 6
+        assert late.mean() > 0.6 or len(np.unique(rows.ts // DAY_MS)) <= 2
+
+
+def test_a_push_scam_is_paid_by_its_victim_and_ends_large(population: Population) -> None:
+    for rows in campaigns_of(PushScam(0.03), population):
+        card = int(rows.card[0])
+        assert len(np.unique(rows.merchant)) == 1
+        addresses = (population.cards.home_ip[card], population.cards.carrier_ip[card])
+        assert np.isin(rows.ip, addresses).mean() >= 0.3
+        assert rows.amount_cents[-1] > 2 * rows.amount_cents[0]
+
+
+def test_friendly_fraud_does_not_depend_on_camouflage(population: Population) -> None:
+    plain = campaigns_of(FriendlyFraud(0.03, camouflage=0.0), population)
+    hidden = campaigns_of(FriendlyFraud(0.03, camouflage=1.0), population)
+    for one, other in zip(plain, hidden, strict=True):
+        assert np.array_equal(one.amount_cents, other.amount_cents)
+        assert np.array_equal(one.device, other.device)
+
+
+def test_a_slow_drip_stays_small_over_weeks(population: Population) -> None:
+    for rows in campaigns_of(SlowDrip(0.03), population):
+        assert rows.amount_cents.max() < 3000
+        assert len(rows) >= 5
+        assert np.ptp(rows.ts) > 14 * DAY_MS
+
+
+def test_refund_abuse_buys_the_same_again_and_again(population: Population) -> None:
+    for rows in campaigns_of(RefundAbuse(0.05, camouflage=0.0), population):
+        assert len(np.unique(rows.merchant)) == 1
+        assert np.bincount(rows.card).max() >= 3
+        assert rows.amount_cents.std() < 0.1 * rows.amount_cents.mean()
