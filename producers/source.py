@@ -6,6 +6,12 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
+class Raw(msgspec.Struct, frozen=True):
+    """A value to be sent as it is: no event, and not meant to be one."""
+
+    value: bytes
+
+
 class Item(NamedTuple):
     """One record to be sent when the run's clock reaches `due_ms` (event time)."""
 
