@@ -31,7 +31,7 @@ class _Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What every event has."""
 
 
-class Attack(_Event, tag="attack", tag_field="event"):
+class Attack(_Event, frozen=True, tag="attack", tag_field="event"):
     """Campaigns of a typology beyond the world's own."""
 
     typology: str
@@ -40,7 +40,7 @@ class Attack(_Event, tag="attack", tag_field="event"):
     camouflage: Annotated[float, Meta(ge=0, le=1)] = 0.5
 
 
-class Drift(_Event, tag="drift", tag_field="event"):
+class Drift(_Event, frozen=True, tag="drift", tag_field="event"):
     """Amounts change: at once, step by step, or to and fro once per `until - from`."""
 
     kind: Literal["sudden", "gradual", "seasonal"]
@@ -52,7 +52,7 @@ class Drift(_Event, tag="drift", tag_field="event"):
     """Of merchants; all of them if absent."""
 
 
-class Outage(_Event, tag="outage", tag_field="event"):
+class Outage(_Event, frozen=True, tag="outage", tag_field="event"):
     """A merchant takes no payments."""
 
     merchant: Annotated[str, Meta(pattern=r"^[!-~]{1,64}$")]
@@ -60,7 +60,7 @@ class Outage(_Event, tag="outage", tag_field="event"):
     until: Duration
 
 
-class Peak(_Event, tag="peak", tag_field="event"):
+class Peak(_Event, frozen=True, tag="peak", tag_field="event"):
     """More honest traffic of the same people."""
 
     from_: Duration = msgspec.field(name="from")
@@ -68,7 +68,7 @@ class Peak(_Event, tag="peak", tag_field="event"):
     times: Annotated[float, Meta(gt=1, le=20)]
 
 
-class Fault(_Event, tag="fault", tag_field="event"):
+class Fault(_Event, frozen=True, tag="fault", tag_field="event"):
     """Bad data: a share of the transactions is touched.
 
     `late`, `out_of_order` and `clock_skewed` are told in multiples of the limit that the log's clock

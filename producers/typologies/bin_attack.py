@@ -7,9 +7,10 @@ import numpy as np
 
 from producers.amounts import whole_cents
 from producers.columns import DAY_MS, Columns, concatenate
+from producers.habits import fresh_devices
 from producers.population import Population, address
 from producers.rhythm import MINUTE_MS
-from producers.typologies.base import Scheme, fresh_devices, pick, web_columns
+from producers.typologies.base import Scheme, pick, web_columns
 
 _SHOPS: Final = ("digital_goods", "games", "charity")
 _MOST: Final = 40
