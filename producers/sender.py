@@ -22,7 +22,7 @@ from fraudsim.topics import TRANSACTIONS as TRANSACTIONS_TOPIC
 from producers import schedule
 from producers.kafka_io import Outbox, find_present, partitions_of
 from producers.resume import Present
-from producers.source import Item, Source
+from producers.source import Item, Raw, Source
 
 TOPICS: Final = (TRANSACTIONS_TOPIC, LABELS, TRUTH)
 LEAD_MS: Final = 500
@@ -232,7 +232,7 @@ class _Run:
             self._release_held()
             self._outbox.flush()
             self._holes.discard(topic)
-        if isinstance(item.event, Transaction):
+        if topic == TRANSACTIONS_TOPIC:
             self._hand_over(item, ordinal, intended_us)
             self._delays.add(_now_us() - intended_us)
             return
@@ -250,8 +250,9 @@ class _Run:
         event = item.event
         if isinstance(event, Transaction):
             event = msgspec.structs.replace(event, sent_at=intended_us)
+        value = event.value if isinstance(event, Raw) else encoder.encode(event)
         headers = [self._segment_header, (h.ORDINAL, h.encode_int(ordinal)), self._source_header]
-        self._outbox.hand_over(self._prefix + item.topic, item.key.encode(), encoder.encode(event), headers)
+        self._outbox.hand_over(self._prefix + item.topic, item.key.encode(), value, headers)
         self._sent[item.topic] += 1
         if item.topic == TRANSACTIONS_TOPIC:
             _TRANSACTIONS_OK.inc()
