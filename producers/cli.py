@@ -41,7 +41,7 @@ def produce(
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
     from fraudsim.topics import CLOCK, NULL
-    from producers.handbook import HandbookSource
+    from producers.datasets.dataset import DatasetSource
     from producers.kafka_io import SendError
     from producers.sender import send
 
@@ -56,8 +56,11 @@ def produce(
     prefix = NULL if null else ""
     clock_log = open_clock(settings, topic=prefix + CLOCK)
     source = _source(history, replay, clock_log.clock)
-    if seconds is None and isinstance(source, HandbookSource):
-        seconds = source.seconds(speed)  # its last labels come months after its last transaction
+    if isinstance(source, DatasetSource):
+        for reason, rows in source.dropped.items():
+            log.warning("rows left out, no event can carry them", reason=reason, rows=rows)
+        if seconds is None:
+            seconds = source.seconds(speed)  # its last labels come months after its last transaction
     log.info("producing", source=source.name, speed=speed, metrics_port=serve_metrics(settings))
 
     def keep(state: "SendReport") -> None:
@@ -86,9 +89,9 @@ def _source(history: Path | None, replay: Path | None, clock: "Clock") -> "Sourc
     """The live stream that follows the history the log was started with."""
     split_ms = clock.first.event_epoch_ms
     if replay is not None:
-        from producers.handbook import HandbookSource
+        from producers.datasets.known import replay_source
 
-        return HandbookSource(replay, split_ms)
+        return replay_source(replay, split_ms)
     assert history is not None
     return _world_source(history, split_ms)
 

@@ -1,0 +1,116 @@
+"""CSV files read as texts, block by block, with every row known by its line.
+
+Nothing is guessed: no types, no nulls, no blank lines skipped, so that an amount is the decimal that
+stands in the file and a message can name the line.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from fraudsim.errors import FraudsimError
+from producers.datasets.cells import Cells
+
+BLOCK_BYTES: Final = 16 << 20
+_LONGEST_HEADER: Final = 1 << 16
+
+
+def read_header(path: Path) -> list[str]:
+    """The names in the first line.
+
+    Raises:
+        FraudsimError: the file cannot be read, is empty, or is no text.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_LONGEST_HEADER)
+    except OSError as error:
+        raise FraudsimError(f"replay {path}: {error.strerror}") from None
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if not text.strip():
+        raise FraudsimError(f"replay {path}: the file is empty")
+    if "\0" in text:
+        raise FraudsimError(f"replay {path}: is neither CSV nor Parquet (if it is packed, unpack it)")
+    return next(csv.reader([text]))
+
+
+def read_cells(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[Cells]:
+    """The columns of a file, block by block.
+
+    Raises:
+        FraudsimError: the file cannot be read, a column is missing or stands twice, or a line is cut off.
+    """
+    header = read_header(path)
+    counts = Counter(header)
+    for name in columns:
+        if counts[name] != 1:
+            why = "is missing" if counts[name] == 0 else "stands twice in the header"
+            raise FraudsimError(f"{layout} {path}: column {name} {why}")
+    bad: list[tuple[int, int]] = []
+
+    def refuse(row: pa_csv.InvalidRow) -> str:
+        bad.append((row.number, row.actual_columns))
+        return "error"
+
+    line = 2
+    try:
+        with pa_csv.open_csv(
+            path,
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=refuse),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()),
+                check_utf8=False,
+                include_columns=list(columns),
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        ) as reader:
+            for batch in reader:
+                if batch.num_rows:
+                    cells = Cells(layout, path, line, batch)
+                    _refuse_unreadable(cells, columns)
+                    yield cells
+                line += batch.num_rows
+    except (OSError, pa.ArrowException) as error:
+        if bad:
+            number, found = bad[0]
+            raise FraudsimError(
+                f"{layout} {path}: line {number}: {found} values where the header has {len(header)} "
+                "(a file that was cut off?)"
+            ) from None
+        raise FraudsimError(f"{layout} {path}: after line {line - 1}: {str(error).splitlines()[0]}") from None
+
+
+def _refuse_unreadable(cells: Cells, columns: tuple[str, ...]) -> None:
+    blank = np.ones(len(cells), np.bool_)
+    for name in columns:
+        texts = cells.texts(name)
+        try:
+            texts.validate(full=True)
+        except pa.ArrowInvalid:
+            row = next(i for i, text in enumerate(texts) if not _is_utf8(text.as_buffer().to_pybytes()))
+            where = f"{cells.layout} {cells.path}: line {cells.first_line + row}"
+            raise FraudsimError(f"{where}: {name} is not UTF-8") from None
+        blank &= np.asarray(pc.equal(texts, ""))
+    if blank.any():
+        line = cells.first_line + int(np.flatnonzero(blank)[0])
+        raise FraudsimError(f"{cells.layout} {cells.path}: line {line} is empty")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

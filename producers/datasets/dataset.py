@@ -1,0 +1,229 @@
+"""A dataset read whole: ordered in time, labelled as the world is, split into history and live stream.
+
+Rows of equal time keep the file's order. Labels have a seed of their own, so the same content always
+gives the same labels.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from heapq import merge
+from itertools import pairwise
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fraudsim.errors import FraudsimError
+from producers.columns import DAY_MS
+from producers.datasets.layout import Batch, Layout
+from producers.fingerprint import fingerprint
+from producers.history import Manifest, write_tables
+from producers.labels import LabelColumns, LabelDelays, label_transactions
+from producers.rng import generator
+from producers.source import Item
+from producers.tables import TRANSACTIONS, TRUTH, Tables, labels_table, sort_labels
+from producers.world_source import label_items, transaction_items
+
+LABEL_SEED: Final = 2018
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A file, read and checked."""
+
+    layout: Layout
+    path: Path
+    delays: LabelDelays
+    tables: Tables
+    """All of it, in order of time; every label it will ever get."""
+    dropped: dict[str, int]
+    """Rows that are well written but that no event can carry, by reason."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content, 64 hex digits."""
+        return fingerprint(**self.tables._asdict())
+
+    @cached_property
+    def ts(self) -> NDArray[np.int64]:
+        """Event times, ms UTC, in order."""
+        return self.tables.transactions["ts"].to_numpy()
+
+    def split_ms(self, history_share: float = 2 / 3) -> int:
+        """The midnight that leaves this share of the file's whole days to history.
+
+        Raises:
+            FraudsimError: the share is not within (0, 1), or the file has but one day.
+        """
+        if not 0 < history_share < 1:
+            raise FraudsimError(f"{self._where}: history_share={history_share} must be between 0 and 1")
+        first, last = int(self.ts[0]) // DAY_MS, int(self.ts[-1]) // DAY_MS
+        days = last - first + 1
+        if days < 2:
+            raise FraudsimError(f"{self._where}: one day only; give the split in milliseconds")
+        # Two thirds of 21 days are 14, whatever the last bit of 2/3 says.
+        kept = int(np.floor(days * history_share + 1e-9))
+        return (first + min(max(kept, 1), days - 1)) * DAY_MS
+
+    def write_history(
+        self, directory: Path, split_ms: int | None = None, history_share: float = 2 / 3
+    ) -> Manifest:
+        """Write what lies before the split as a history; by default the first two thirds of the days.
+
+        Raises:
+            FraudsimError: the split leaves no history, or the directory cannot be written.
+        """
+        split = self.split_ms(history_share) if split_ms is None else split_ms
+        rows = int(np.searchsorted(self.ts, split))
+        if rows == 0:
+            raise FraudsimError(f"{self._where}: split_ms={split} leaves no history before it")
+        past = self.tables.transactions.slice(0, rows)
+        labels = self.tables.labels
+        return write_tables(
+            directory,
+            [Tables(past, labels.filter(pc.less(labels["ts"], split)), self.tables.truth.slice(0, rows))],
+            source=self.layout.name,
+            version=self.layout.version,
+            config={
+                "file": self.path.name,
+                "content": self.fingerprint,
+                "split_ms": split,
+                "dropped": self.dropped,
+                "delays": asdict(self.delays),
+            },
+            seed=LABEL_SEED,
+            start_ms=int(self.ts[0]) // DAY_MS * DAY_MS,
+            end_ms=split,
+            cards=len(np.unique(past["card_id"].combine_chunks().indices.to_numpy())),
+        )
+
+    @property
+    def _where(self) -> str:
+        return f"{self.layout.name} {self.path}"
+
+
+class DatasetSource:
+    """The part of a dataset from `split_ms` on as a live stream; a `producers.source.Source`.
+
+    Labels of the part before come too, when they become known; the last ones long after the last
+    transaction.
+    """
+
+    def __init__(self, dataset: Dataset, split_ms: int) -> None:
+        self._dataset = dataset
+        self.start_ms = split_ms
+        self.name = f"{dataset.layout.name}-{dataset.fingerprint[:16]}-{split_ms}"
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Rows of the whole file that no event can carry, by reason."""
+        return self._dataset.dropped
+
+    def seconds(self, speed: float) -> float:
+        """Wall seconds at a speed to just after the file's last transaction."""
+        return (int(self._dataset.ts[-1]) + 1 - self.start_ms) / speed / 1000
+
+    def items(self) -> Iterator[Item]:
+        """Records in order of `due_ms`; at equal times transactions, then truths, then labels."""
+        tables = self._dataset.tables
+        rows = int(np.searchsorted(self._dataset.ts, self.start_ms))
+        due = tables.labels.filter(pc.greater_equal(tables.labels["known_at"], self.start_ms))
+        live = Tables(tables.transactions.slice(rows), due, tables.truth.slice(rows))
+        return merge(transaction_items(live), label_items(due), key=itemgetter(0))
+
+
+def read_layout(layout: Layout, path: Path, delays: LabelDelays | None = None) -> Dataset:
+    """Read a file of a layout whole.
+
+    Raises:
+        FraudsimError: the file cannot be read, a column is missing, or a row is bad; the message names
+            the file and the column or the row.
+    """
+    delays = delays or LabelDelays()
+    parts: dict[str, list[pa.Array]] = {name: [] for name in TRANSACTIONS.names}
+    frauds, typologies, rows, dropped = [], [], [], Counter[str]()
+    for batch in layout.batches(path):
+        for name, chunks in parts.items():
+            chunks.extend(batch.transactions[name].chunks)
+        frauds.append(batch.is_fraud)
+        typologies.append(_typology(layout, batch))
+        rows.append(batch.rows)
+        dropped.update(batch.dropped)
+    if sum(map(len, rows)) == 0:
+        left = f" left, {dropped.total()} were dropped: {', '.join(sorted(dropped))}" if dropped else ""
+        raise FraudsimError(f"{layout.name} {path}: there are no rows{left}")
+    if layout.tx_id is not None:
+        _refuse_repeats(layout, path, pa.concat_arrays(parts["tx_id"]), np.concatenate(rows))
+    is_fraud = np.concatenate(frauds)
+    typology = _whole(typologies, TRUTH.field("typology").type)
+    ts = pa.concat_arrays(parts["ts"]).to_numpy()
+    order = np.argsort(ts, kind="stable") if np.any(np.diff(ts) < 0) else None
+    if order is not None:
+        is_fraud, typology = is_fraud[order], typology.take(pa.array(order))
+    columns = []
+    for field in TRANSACTIONS:  # a column at a time, so that the file is held but once
+        column = _whole(parts.pop(field.name), field.type)
+        columns.append(column if order is None else column.take(pa.array(order)))
+    transactions = pa.Table.from_arrays(columns, schema=TRANSACTIONS)
+    no_campaign = pa.nulls(len(is_fraud), TRUTH.field("campaign_id").type)
+    truth = pa.Table.from_arrays([columns[0], pa.array(is_fraud), typology, no_campaign], schema=TRUTH)
+    labels = _labels(transactions, is_fraud, delays)
+    return Dataset(layout, path, delays, Tables(transactions, labels, truth), dict(sorted(dropped.items())))
+
+
+def _whole(chunks: list[pa.Array], kind: pa.DataType) -> pa.Array:
+    return pa.chunked_array(chunks, kind).unify_dictionaries().combine_chunks()
+
+
+def _typology(layout: Layout, batch: Batch) -> pa.Array:
+    kind = TRUTH.field("typology").type
+    if batch.typology is not None:
+        return batch.typology.dictionary_encode().cast(kind)
+    codes = pa.array(np.zeros(len(batch.is_fraud), np.int32), mask=~batch.is_fraud)
+    return pa.DictionaryArray.from_arrays(codes, pa.array([layout.name])).cast(kind)
+
+
+def _refuse_repeats(layout: Layout, path: Path, tx_id: pa.StringArray, rows: NDArray[np.int64]) -> None:
+    encoded = tx_id.dictionary_encode()
+    if len(encoded.dictionary) < len(encoded):
+        first = np.zeros(len(encoded), np.bool_)
+        first[np.unique(encoded.indices.to_numpy(), return_index=True)[1]] = True
+        at = int(np.flatnonzero(~first)[0])
+        raise FraudsimError(
+            f"{layout.name} {path}: {layout.row_word} {rows[at]}: {layout.tx_id}={tx_id[at].as_py()!r} "
+            "stands before"
+        )
+
+
+def _labels(transactions: pa.Table, is_fraud: NDArray[np.bool_], delays: LabelDelays) -> pa.Table:
+    """Labels day by day, each a function of the day's rows alone."""
+    ts = transactions["ts"].to_numpy()
+    card = _by_first_appearance(transactions["card_id"].combine_chunks().indices.to_numpy())
+    days = ts // DAY_MS
+    bounds = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(ts)]
+    parts = []
+    for low, high in pairwise(bounds):
+        rng = generator(LABEL_SEED, "labels", int(days[low]))
+        of_day = label_transactions(ts[low:high], card[low:high], is_fraud[low:high], delays, rng)
+        parts.append(LabelColumns(of_day.row + low, of_day.is_fraud, of_day.source, of_day.known_at))
+    whole = LabelColumns(
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.is_fraud for part in parts]),
+        np.concatenate([part.source for part in parts]),
+        np.concatenate([part.known_at for part in parts]),
+    )
+    return sort_labels(labels_table(transactions, whole).combine_chunks())
+
+
+def _by_first_appearance(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Codes numbered anew in the order they appear, however the file was read."""
+    seen, first = np.unique(codes, return_index=True)
+    number = np.empty(int(seen[-1]) + 1, np.int32)
+    number[seen[np.argsort(first)]] = np.arange(len(seen), dtype=np.int32)
+    return number[codes]

@@ -1,0 +1,185 @@
+"""Small files in exactly the published layouts: headers verbatim, values as the publishers write them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROWS, PER_DAY = 120, 20
+
+
+@dataclass(frozen=True)
+class Published:
+    """A CSV layout: its file's name, its header, and its row number i, counted from 0."""
+
+    layout: str
+    file: str
+    header: str
+    row: Callable[[int], str]
+    time: tuple[str, str]
+    """A column of time, and a value that is none."""
+    amount: str
+    fraud: str
+
+    def lines(self) -> list[str]:
+        return [self.header, *(self.row(i) for i in range(ROWS))]
+
+    def write(self, folder: Path, lines: list[str] | None = None) -> Path:
+        path = folder / self.file
+        path.write_text("\n".join(self.lines() if lines is None else lines) + "\n", encoding="utf-8")
+        return path
+
+    def replaced(self, line: int, column: str, value: str) -> list[str]:
+        """All lines, with one value of one (1-based) line replaced; for rows without quoted commas."""
+        lines = self.lines()
+        cells = lines[line - 1].split(",")
+        cells[self.header.split(",").index(column)] = value
+        lines[line - 1] = ",".join(cells)
+        return lines
+
+
+def moment(i: int) -> datetime:
+    """Of row i: six days, a minute apart within each."""
+    return datetime(2019, 1, 1, 0, 0, 18) + timedelta(days=i // PER_DAY, minutes=i % PER_DAY)
+
+
+def fraud(i: int) -> bool:
+    return i % 10 == 0
+
+
+def sparkov_row(i: int) -> str:
+    return (
+        f"{i},{moment(i)},{2703186189652095 + i % 7},fraud_Heller and Sons,grocery_pos,{4.97 + i:.2f},"
+        "Jennifer,Banks,F,561 Perry Cove,Moravian Falls,NC,28654,36.0788,-81.1781,3495,Psychologist,"
+        f"1988-03-09,{i:032x},{1325376018 + i},36.011293,-82.048315,{fraud(i):d}"
+    )
+
+
+def tabformer_row(i: int) -> str:
+    at = moment(i)
+    return (
+        f"{i % 3},{i % 2},{at.year},{at.month},{at.day},{at:%H:%M},${134.09 + i:.2f},Swipe Transaction,"
+        f"{3527213246127876953 + i % 5},La Verne,CA,91750.0,5300,,{'Yes' if fraud(i) else 'No'}"
+    )
+
+
+def paysim_row(i: int) -> str:
+    step = i // PER_DAY * 24 + i % PER_DAY + 1
+    kind = "TRANSFER" if fraud(i) else "PAYMENT"
+    return (
+        f"{step},{kind},{9839.64 + i:.2f},C{1231006815 + i},170136.0,160296.36,M{1979787155 + i % 5},"
+        f"0.0,0.0,{fraud(i):d},0"
+    )
+
+
+def cardsim_row(i: int) -> str:
+    at = moment(i)
+    seconds = (at - datetime(at.year, at.month, at.day)).seconds
+    return (
+        f"S42P500D180,{i // PER_DAY},{at:%Y-%m-%d},{seconds},{at.hour},{at},{i % 7},{i % 5},{i % 2},"
+        f"{i % 3 % 2},12.041595,{23.458723651299998 + i!r},{fraud(i):d}"
+    )
+
+
+IEEE_HEADER = ",".join(
+    [
+        "TransactionID,isFraud,TransactionDT,TransactionAmt,ProductCD,card1,card2,card3,card4,card5,card6",
+        "addr1,addr2,dist1,dist2,P_emaildomain,R_emaildomain",
+        *(f"C{i}" for i in range(1, 15)),
+        *(f"D{i}" for i in range(1, 16)),
+        *(f"M{i}" for i in range(1, 10)),
+        *(f"V{i}" for i in range(1, 340)),
+    ]
+)
+IDENTITY_HEADER = ",".join(["TransactionID", *(f"id_{i:02d}" for i in range(1, 39)), "DeviceType,DeviceInfo"])
+IDENTITY_ROW = (
+    "2987004,0.0,70787.0,,,,,,,,,100.0,NotFound,,-480.0,New,NotFound,166.0,,542.0,144.0,,,,,,,,New,NotFound,"
+    "Android 7.0,samsung browser 6.2,32.0,2220x1080,match_status:2,T,F,T,T,mobile,"
+    "SAMSUNG SM-G892A Build/NRD90M"
+)
+
+
+def ieee_row(i: int) -> str:
+    seconds = 86_400 * (1 + i // PER_DAY) + i % PER_DAY
+    known = (
+        f"{2987000 + i},{fraud(i):d},{seconds},{68.5 + i},W,{13926 + i % 7},,150.0,discover,142.0,credit,"
+        "315.0,87.0,19.0,,,"
+    )
+    return known + "," * (IEEE_HEADER.count(",") - known.count(","))
+
+
+PUBLISHED = (
+    Published(
+        "sparkov",
+        "fraudTrain.csv",
+        ",trans_date_trans_time,cc_num,merchant,category,amt,first,last,gender,street,city,state,zip,lat,long,"
+        "city_pop,job,dob,trans_num,unix_time,merch_lat,merch_long,is_fraud",
+        sparkov_row,
+        ("trans_date_trans_time", "2019-13-01 00:00:18"),
+        "amt",
+        "is_fraud",
+    ),
+    Published(
+        "tabformer",
+        "card_transaction.v1.csv",
+        "User,Card,Year,Month,Day,Time,Amount,Use Chip,Merchant Name,Merchant City,Merchant State,Zip,MCC,"
+        "Errors?,Is Fraud?",
+        tabformer_row,
+        ("Time", "24:00"),
+        "Amount",
+        "Is Fraud?",
+    ),
+    Published(
+        "paysim",
+        "PS_20174392719_1491204439457_log.csv",
+        "step,type,amount,nameOrig,oldbalanceOrg,newbalanceOrig,nameDest,oldbalanceDest,newbalanceDest,isFraud,"
+        "isFlaggedFraud",
+        paysim_row,
+        ("step", "0"),
+        "amount",
+        "isFraud",
+    ),
+    Published(
+        "cardsim",
+        "transaction-data-S42P500D180.csv",
+        "run_id,day_index,date,time_seconds,hour,date_time,payer_id,payee_id,credit_card,remote,distance,amount,"
+        "fraud",
+        cardsim_row,
+        ("date_time", "yesterday"),
+        "amount",
+        "fraud",
+    ),
+    Published(
+        "ieee-cis",
+        "train_transaction.csv",
+        IEEE_HEADER,
+        ieee_row,
+        ("TransactionDT", "-1"),
+        "TransactionAmt",
+        "isFraud",
+    ),
+)
+
+
+def published(layout: str) -> Published:
+    return next(one for one in PUBLISHED if one.layout == layout)
+
+
+def write_handbook(path: Path) -> Path:
+    """The same traffic in the Handbook's layout."""
+    values = {
+        "TRANSACTION_ID": list(range(ROWS)),
+        "TX_DATETIME": [moment(i) for i in range(ROWS)],
+        "CUSTOMER_ID": [i % 7 for i in range(ROWS)],
+        "TERMINAL_ID": [i % 5 for i in range(ROWS)],
+        "TX_AMOUNT": [round(1.01 + i / 100, 2) for i in range(ROWS)],
+        "TX_TIME_SECONDS": list(range(ROWS)),
+        "TX_TIME_DAYS": [i // PER_DAY for i in range(ROWS)],
+        "TX_FRAUD": [int(fraud(i)) for i in range(ROWS)],
+        "TX_FRAUD_SCENARIO": [int(fraud(i)) for i in range(ROWS)],
+    }
+    pq.write_table(pa.table(values), path)
+    return path
