@@ -8,8 +8,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 _VERSION: Final = b"fraudsim columns 1"
+_NOTHING: Final = memoryview(b"")
 
 
 class Fingerprint:
@@ -40,20 +42,33 @@ class Fingerprint:
         return whole.hexdigest()
 
 
-def _canonical(array: pa.Array) -> tuple[bytes, bytes, bytes]:
+def _canonical(array: pa.Array) -> tuple[memoryview, memoryview, memoryview]:
     """Validity, lengths (of texts) and values, little-endian; a null has value zero."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    valid = np.asarray(pc.is_valid(array)).astype(np.uint8).tobytes()
+    valid = np.ones(len(array), np.uint8)
+    if array.null_count:
+        valid = np.asarray(pc.is_valid(array)).astype(np.uint8)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        lengths = np.asarray(pc.fill_null(pc.binary_length(array), 0)).astype("<i4")
-        # Rebuilt, so that a slice or a null with bytes behind it hashes like any other.
-        plain = pc.binary_join(pa.ListArray.from_arrays([0, len(array)], pc.fill_null(array, "")), "")
-        return valid, lengths.tobytes(), plain[0].as_buffer().to_pybytes()
+        return valid.data, *_texts(array, valid)
     if pa.types.is_boolean(array.type):
-        return valid, b"", np.asarray(pc.fill_null(array, False)).astype(np.uint8).tobytes()
+        return valid.data, _NOTHING, np.asarray(pc.fill_null(array, False)).astype(np.uint8).data
     kind = "<f8" if pa.types.is_floating(array.type) else "<i8"
-    return valid, b"", np.asarray(pc.fill_null(array, 0)).astype(kind).tobytes()
+    return valid.data, _NOTHING, np.asarray(pc.fill_null(array, 0)).astype(kind, copy=False).data
+
+
+def _texts(array: pa.Array, valid: NDArray[np.uint8]) -> tuple[memoryview, memoryview]:
+    """Lengths and bytes of texts, out of the array's own buffers where a null has no bytes behind it."""
+    if len(array) == 0:
+        return _NOTHING, _NOTHING
+    _, offsets_buffer, data = array.buffers()
+    width = np.int32 if pa.types.is_string(array.type) else np.int64
+    offsets = np.frombuffer(offsets_buffer, width)[array.offset : array.offset + len(array) + 1]
+    lengths = np.diff(offsets)
+    if lengths[valid == 0].any():
+        return _texts(pc.fill_null(array, ""), np.ones_like(valid))
+    texts = _NOTHING if data is None else memoryview(data)[offsets[0] : offsets[-1]]
+    return lengths.astype("<i4", copy=False).data, texts
 
 
 def fingerprint(**tables: pa.Table) -> str:

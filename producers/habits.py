@@ -4,6 +4,8 @@ Everyday visits carry most of it. The rest is there because fraud looks like it:
 shopping sprees with a new device, bursts of small payments at machines and in games.
 """
 
+from dataclasses import fields
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -35,12 +37,14 @@ _CHANNEL_OF_KIND: Final = {"shop": POS, "atm": ATM, "online": ECOMMERCE, "recurr
 _CHANNEL: Final = np.array([_CHANNEL_OF_KIND[category.kind] for category in CATEGORIES], np.int8)
 
 
+@lru_cache(maxsize=4)
 def day_of_habits(population: Population, seed: int, day: int) -> Columns:
-    """Every honest transaction of a day, in no particular order.
+    """Every honest transaction of a day, in no particular order; arrays that cannot be written to.
 
     `day` counts from 1970-01-01. About 1.01 times the population's everyday rate on an average day.
+    The last days are kept: what follows from them is made after them.
     """
-    return concatenate(
+    columns = concatenate(
         [
             _everyday(population, seed, day),
             _bursts(population, seed, day),
@@ -48,6 +52,9 @@ def day_of_habits(population: Population, seed: int, day: int) -> Columns:
             _subscriptions(population, seed, day),
         ]
     )
+    for field in fields(columns):
+        getattr(columns, field.name).flags.writeable = False
+    return columns
 
 
 def own_device(

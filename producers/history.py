@@ -262,7 +262,7 @@ class _RowGroups:
     def _flush(self) -> None:
         if self._waiting:
             whole = pa.concat_tables(self._waiting).unify_dictionaries().combine_chunks()
-            self._writer.write_table(whole, row_group_size=len(whole))
+            self._writer.write_table(whole, row_group_size=max(1, len(whole)))
         self._waiting, self._rows = [], 0
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -1,6 +1,7 @@
 """Days as Arrow tables whose columns bear the names of the events' fields."""
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,9 @@ LABELS: Final = pa.schema(
 TRUTH: Final = pa.schema(
     [("tx_id", pa.string()), ("is_fraud", pa.bool_()), ("typology", WORD), ("campaign_id", WORD)]
 )
+
+
+_OCTETS: Final = pa.array([str(octet) for octet in range(256)])
 
 
 class Tables(NamedTuple):
@@ -154,23 +158,22 @@ def _fixed(texts: NDArray[np.bytes_]) -> pa.StringArray:
 
 def devices(numbers: NDArray[np.uint64]) -> pa.DictionaryArray:
     """Device ids from device numbers; 0 is null."""
-    seen = np.flatnonzero(numbers)
-    unique, codes = np.unique(numbers[seen], return_inverse=True)
-    texts = np.char.add(b"d", hex16(unique))[:] if len(unique) else np.empty(0, "S17")
-    return _spread(len(numbers), seen, codes, _fixed(np.ascontiguousarray(texts)))
+    return _distinct(numbers, lambda unique: pc.binary_join_element_wise("d", _fixed(hex16(unique)), ""))
 
 
 def addresses(numbers: NDArray[np.uint32]) -> pa.DictionaryArray:
     """Dotted IPv4 addresses; 0 is null."""
-    seen = np.flatnonzero(numbers)
-    unique, codes = np.unique(numbers[seen], return_inverse=True)
-    texts = [f"{n >> 24}.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in unique.tolist()]
-    return _spread(len(numbers), seen, codes, pa.array(texts, pa.string()))
+    return _distinct(numbers, _dotted)
 
 
-def _spread(
-    count: int, seen: NDArray[np.intp], codes: NDArray[np.intp], words: pa.Array
+def _dotted(numbers: NDArray[np.uint32]) -> pa.Array:
+    octets = [pc.take(_OCTETS, pa.array(numbers >> shift & 255)) for shift in (24, 16, 8, 0)]
+    return pc.binary_join_element_wise(*octets, ".")
+
+
+def _distinct(
+    numbers: NDArray[np.unsignedinteger], text_of: Callable[[NDArray[Any]], pa.Array]
 ) -> pa.DictionaryArray:
-    full = np.full(count, -1, np.int32)
-    full[seen] = codes
-    return _coded(full, words)
+    """Each number in the words that `text_of` has for the distinct ones; 0 is null."""
+    coded = pa.array(numbers, mask=numbers == 0).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(coded.indices, text_of(coded.dictionary.to_numpy()))

@@ -16,6 +16,7 @@ def generate(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="seed of the world; FRAUDSIM_SEED if absent")
     ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="processes that make the days")] = 1,
 ) -> None:
     """Write transactions.parquet, labels.parquet, truth.parquet and manifest.json."""
     from fraudsim.settings import load_settings
@@ -25,7 +26,7 @@ def generate(
 
     world = World(WorldConfig(cards=cards, seed=load_settings().seed if seed is None else seed))
     with progress("days of history", days) as on_day:
-        manifest = write_history(out, world, days, on_day)
+        manifest = write_history(out, world, days, on_day, workers)
     typer.echo(
         f"{out}: {manifest.transactions:,} transactions of {manifest.cards:,} cards over "
         f"{manifest.days} days, {manifest.fraud_rate:.3%} fraud, {manifest.labels:,} labels"
@@ -37,9 +38,37 @@ def generate(
 
 
 @app.command()
-def describe(directory: Annotated[Path, typer.Argument(help="folder of a history")]) -> None:
+def describe(
+    directory: Annotated[Path, typer.Argument(help="folder of a history")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="also write one page with plots, an HTML file")
+    ] = None,
+) -> None:
     """Print volumes, fraud by typology, labels by source with their delays, and the hours of the day."""
     from producers.describe import describe_history
     from producers.history import read_history
 
-    typer.echo(describe_history(read_history(directory)))
+    history = read_history(directory)
+    typer.echo(describe_history(history))
+    if out is not None:
+        from producers.page import write_page
+
+        write_page(history, out)
+        typer.echo(f"\n{out}")
+
+
+@app.command()
+def audit(
+    directory: Annotated[Path, typer.Argument(help="folder of a history")],
+    json: Annotated[Path | None, typer.Option("--json", help="also write every check as JSON")] = None,
+) -> None:
+    """Look for what would give fraud away: leaks, broken order, truth among what is observed; 1 if found."""
+    from producers.audit import audit_history, audit_table, write_audit
+    from producers.history import read_history
+
+    found = audit_history(read_history(directory))
+    typer.echo(audit_table(found))
+    if json is not None:
+        write_audit(json, found)
+    if not found.passed:
+        raise typer.Exit(1)

@@ -142,6 +142,13 @@ def campaign_in_an_unused_word(files: Files) -> None:
     files.put("country", pa.DictionaryArray.from_arrays(column.indices, words))
 
 
+def no_address_on_the_web(files: Files) -> None:
+    """An absent address is common, and so is the web: only together they tell."""
+    ip, channel = files.text("ip"), files.text("channel")
+    ip[files.fraud & (channel == "ecommerce")] = None
+    files.put("ip", pa.array(ip.tolist()).dictionary_encode())
+
+
 def frauds_last_at_equal_times(files: Files) -> None:
     ts, bad = np.asarray(files.transactions["ts"]).copy(), files.fraud
     honest = np.flatnonzero(~bad)
@@ -162,32 +169,33 @@ def a_column_of_its_own(files: Files) -> None:
     files.transactions = files.transactions.append_column("risk", pa.array(noise + 4 * files.fraud))
 
 
-@pytest.mark.parametrize(
-    ("spoil", "named"),
-    [
-        (round_amounts, "amount_cents: last two digits"),
-        (round_amounts, "amount_cents: fraud rate of the last two digits"),
-        (ordered_ids, "tx_id: order"),
-        (ids_ordered_within_a_day, "tx_id: order within its day"),
-        (odd_ids, "tx_id: last two characters"),
-        (one_device, "device_id: fraud rate of each value"),
-        (one_device, "device_id: share at values peculiar to fraud"),
-        (one_device_now_and_then, "device_id: share at values peculiar to fraud"),
-        (typology_in_merchant, "merchant_id: values that name a typology or a campaign"),
-        (campaign_in_an_unused_word, "country: values that name a typology or a campaign"),
-        (frauds_last_at_equal_times, "ts: row order at equal times"),
-        (frauds_last_at_equal_times, "ts: rows that share it"),
-        (round_milliseconds, "ts: millisecond of the second"),
-        (round_milliseconds, "ts: fraud rate of the millisecond"),
-        (a_column_of_its_own, "risk: number"),
-    ],
-    ids=lambda value: value.__name__ if callable(value) else value,
-)
+RATE = "fraud rate of each value"
+PECULIAR = "share at values peculiar to fraud"
+LEAKS: list[tuple[Callable[[Files], None], set[str]]] = [
+    (
+        round_amounts,
+        {"amount_cents: last two digits", "amount_cents: fraud rate of the last two digits"},
+    ),
+    (ordered_ids, {"tx_id: order"}),
+    (ids_ordered_within_a_day, {"tx_id: order within its day"}),
+    (odd_ids, {"tx_id: last two characters"}),
+    (one_device, {f"device_id: {RATE}", f"device_id: {PECULIAR}"}),
+    (one_device_now_and_then, {f"device_id: {PECULIAR}"}),
+    (typology_in_merchant, {"merchant_id: values that name a typology or a campaign"}),
+    (campaign_in_an_unused_word, {"country: values that name a typology or a campaign"}),
+    (no_address_on_the_web, {"pairs of columns: share at combinations only fraud has"}),
+    (frauds_last_at_equal_times, {"ts: row order at equal times", "ts: rows that share it"}),
+    (round_milliseconds, {"ts: millisecond of the second", "ts: fraud rate of the millisecond"}),
+    (a_column_of_its_own, {"risk: number"}),
+]
+
+
+@pytest.mark.parametrize(("spoil", "named"), LEAKS, ids=[spoil.__name__ for spoil, _ in LEAKS])
 def test_a_leak_is_named(
-    leaky: Callable[[Callable[[Files], None]], Audit], spoil: Callable[[Files], None], named: str
+    leaky: Callable[[Callable[[Files], None]], Audit], spoil: Callable[[Files], None], named: set[str]
 ) -> None:
     audit = leaky(spoil)
-    assert named in names(audit)
+    assert named <= names(audit)
     assert not audit.passed
     assert "LEAK" in audit_table(audit)
 
@@ -233,21 +241,20 @@ def named_after_the_truth(files: Files) -> None:
     files.transactions = files.transactions.append_column("Fraud_kind", files.transactions["mcc"])
 
 
-@pytest.mark.parametrize(
-    ("spoil", "named"),
-    [
-        (backwards, "transactions: ts runs backwards"),
-        (repeated_id, "transactions: tx_id not unique"),
-        (early_label, "labels: known before the transaction"),
-        (label_of_another_card, "labels: another card_id"),
-        (label_of_nothing, "labels: of no transaction"),
-        (label_twice, "labels: given twice"),
-        (truth_out_of_step, "truth: not row by row that of the transactions"),
-        (frauds_last_at_equal_times, "transactions: equal times not by tx_id"),
-        (named_after_the_truth, "transactions: columns named after the truth"),
-    ],
-    ids=lambda value: value.__name__ if callable(value) else value,
-)
+BROKEN: list[tuple[Callable[[Files], None], str]] = [
+    (backwards, "transactions: ts runs backwards"),
+    (repeated_id, "transactions: tx_id not unique"),
+    (early_label, "labels: known before the transaction"),
+    (label_of_another_card, "labels: another card_id"),
+    (label_of_nothing, "labels: of no transaction"),
+    (label_twice, "labels: given twice"),
+    (truth_out_of_step, "truth: not row by row that of the transactions"),
+    (frauds_last_at_equal_times, "transactions: equal times not by tx_id"),
+    (named_after_the_truth, "transactions: columns named after the truth"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "named"), BROKEN, ids=[spoil.__name__ for spoil, _ in BROKEN])
 def test_broken_order_and_keys_are_named(
     leaky: Callable[[Callable[[Files], None]], Audit], spoil: Callable[[Files], None], named: str
 ) -> None:

@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError
 from producers.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, aggregate
+from producers.catalogue import CATEGORIES
 from producers.history import History, read_history, write_history
 from producers.page import base_rates, page, write_page
 from producers.published import FIGURES, MEASURES
 from producers.svg import Linear, Log, Plot, linear_ticks, log_ticks, nice_step, round_up
+from producers.typologies import SCHEMES
 from producers.world import World, WorldConfig
 from producers.world_cli import app
 
@@ -59,6 +61,7 @@ def test_the_counts_are_those_of_the_history(history: History, found: Aggregates
             len(remote),
             sum(row["amount_cents"] for row in remote),
         )
+        assert part.median_cents == np.median([row["amount_cents"] for row in mine])
         assert part.hours[13] == sum(row["ts"] // 3_600_000 % 24 == 13 for row in mine)
         low, high = AMOUNT_EDGES[40], AMOUNT_EDGES[41]
         assert part.amounts[40] == sum(low <= row["amount_cents"] < high for row in mine)
@@ -229,3 +232,20 @@ def test_tick_labels_never_overlap() -> None:
     scale = plot.x_scale(0, 50)
     plot.x_axis(scale, [(i, f"label {i}") for i in range(51)], "x")
     assert len(named(ElementTree.fromstring(plot.render()), "text")) < 6
+
+
+def test_the_documented_categories_and_typologies_are_those_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "world.md").read_text()
+    sold = {"shop": "shop", "atm": "cash machine", "online": "web", "recurring": "mandate"}
+    for c in CATEGORIES:
+        figures = f"{c.merchants:g} | {c.slots} | {c.weight:g} | {c.median_cents / 100:.2f} | {c.sigma:.2f} |"
+        assert f"| {c.name} | {c.mcc} | {sold[c.kind]} | {figures}" in text
+    for scheme in SCHEMES:
+        row = f"| {scheme.name} | {100 * scheme.share:.2f} % | {scheme.mean_size:g} | {scheme.span_days} |"
+        assert row in text
+
+
+def test_the_documented_sources_are_those_of_the_page() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "world.md").read_text()
+    for figure in FIGURES:
+        assert figure.value.replace("about € 40", "about 40 EUR") in text

@@ -39,9 +39,7 @@ def test_the_files_are_the_same_for_one_worker_and_for_two_and_other_for_another
     manifests = {}
     for name, seed, workers in (("one", 3, 1), ("two", 3, 2), ("again", 3, 2), ("other", 4, 2)):
         arguments = ["generate", "--cards", "200", "--days", str(DAYS), "--seed", str(seed)]
-        made = CliRunner().invoke(
-            app, [*arguments, "--workers", str(workers), "--out", str(tmp_path / name)]
-        )
+        made = CliRunner().invoke(app, [*arguments, "--workers", str(workers), "--out", str(tmp_path / name)])
         assert made.exit_code == 0, made.output
         manifests[name] = read_history(tmp_path / name).manifest
     assert manifests["one"].fingerprint == manifests["two"].fingerprint == manifests["again"].fingerprint
@@ -72,7 +70,7 @@ def test_a_worker_that_dies_is_an_error_and_leaves_nothing_behind(tmp_path: Path
 def test_a_worker_that_raises_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
     config = WorldConfig(cards=200)
     object.__setattr__(config, "fraud_scale", float("nan"))
-    with pytest.raises(FraudsimError, match="worker failed.*ValueError") as caught:
+    with pytest.raises(FraudsimError, match=r"worker failed.*ValueError") as caught:
         write_history(tmp_path, World(config), 20, workers=2)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -25,6 +26,7 @@ from fraudsim.topics import LABELS, TRANSACTIONS, TRUTH
 from producers import tables
 from producers.fingerprint import fingerprint
 from producers.history import History, read_history, transactions_per_day, world_of, write_history
+from producers.labels import LabelDelays
 from producers.source import Item, Source
 from producers.world import World, WorldConfig
 from producers.world_cli import app
@@ -111,6 +113,29 @@ def test_a_fingerprint_does_not_depend_on_chunks_or_coding_but_on_every_value() 
     others = [["a", "", "bc", ""], ["ab", None, "c", ""], ["a", None, "bd", ""]]
     changed = [plain.set_column(0, "word", pa.array(words)) for words in others]
     assert len({fingerprint(t=table) for table in [plain, *changed]}) == 4
+
+
+def test_a_text_behind_a_null_is_not_part_of_the_fingerprint() -> None:
+    plain = pa.array(["a", None, "c"])
+    mask = pa.array([True, False, True]).buffers()[1]
+    _, offsets, data = pa.array(["a", "hidden", "c"]).buffers()
+    hiding = pa.StringArray.from_buffers(3, offsets, data, mask)
+    assert fingerprint(t=pa.table({"word": hiding})) == fingerprint(t=pa.table({"word": plain}))
+
+
+def test_a_history_without_labels_is_written(tmp_path: Path) -> None:
+    config = WorldConfig(cards=5, fraud_scale=0, delays=LabelDelays(false_disputes=0))
+    assert write_history(tmp_path, World(config), 2).labels == 0
+    assert read_history(tmp_path).labels().num_rows == 0
+
+
+def test_row_groups_are_large_and_none_is_a_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producers.history.ROWS_PER_GROUP", 2000)
+    write_history(tmp_path, World(CONFIG), 10)
+    file = pq.ParquetFile(tmp_path / "transactions.parquet").metadata
+    rows = [file.row_group(group).num_rows for group in range(file.num_row_groups)]
+    assert len(rows) > 2
+    assert all(count >= 2000 for count in rows[:-1])
 
 
 def test_no_unfinished_file_is_left(history: History) -> None:
