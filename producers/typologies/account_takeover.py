@@ -28,7 +28,7 @@ class AccountTakeover(Scheme):
     """
 
     name = "account_takeover"
-    share = 0.0004
+    share = 0.0003
     span_days = 4
     mean_size = 3.2
 

@@ -97,6 +97,19 @@ def someone(population: Population, rng: np.random.Generator) -> int:
     return int(rng.integers(0, len(population.cards)))
 
 
+def gives_cash(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which of some merchants are cash machines."""
+    return population.merchants.category[merchant] == INDEX["cash"]
+
+
+def payable(
+    population: Population, merchant: NDArray[np.int32], amount_cents: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Amounts as a card can be charged: at least a euro, and cash in tens of euros."""
+    tens = np.clip(amount_cents // 1000, 1, 100) * 1000
+    return np.where(gives_cash(population, merchant), tens, np.maximum(amount_cents, 100))
+
+
 def at_the_counter(
     population: Population,
     ts: NDArray[np.int64],
@@ -105,13 +118,13 @@ def at_the_counter(
     amount_cents: NDArray[np.int64],
 ) -> Columns:
     """Payments with the plastic itself, or a copy: no device, no address; web shops see a card number."""
-    kinds = np.array([population.merchants.online[merchant], population.merchants.mcc[merchant] == 6011])
+    kinds = np.array([population.merchants.online[merchant], gives_cash(population, merchant)])
     return Columns(
         ts=ts,
         card=card,
         merchant=merchant,
         channel=np.select(list(kinds), [ECOMMERCE, ATM], POS).astype(np.int8),
-        amount_cents=amount_cents,
+        amount_cents=payable(population, merchant, amount_cents),
         device=np.zeros(len(ts), np.uint64),
         ip=np.zeros(len(ts), np.uint32),
     )

@@ -12,7 +12,7 @@ from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.habits import day_of_habits
 from producers.population import Population
 from producers.rhythm import times_of_day, to_utc
-from producers.typologies.base import Scheme, criminal_device
+from producers.typologies.base import Scheme, criminal_device, payable
 
 MAX_CARDS: Final = 60
 WINDOW_DAYS: Final = 3
@@ -29,7 +29,7 @@ class CompromisedMerchant(Scheme):
     """
 
     name = "compromised_merchant"
-    share = 0.0006
+    share = 0.0005
     span_days = USE_DAYS
     mean_size = 93.0
 
@@ -81,7 +81,7 @@ class CompromisedMerchant(Scheme):
                 population, int(card[row]), day, 0.5 * self.camouflage, rng
             )
         device[rng.random(count) < 0.25] = 0
-        return Columns(ts, card, merchant, channel, np.maximum(amount, 100), device, ip)
+        return Columns(ts, card, merchant, channel, payable(population, merchant, amount), device, ip)
 
 
 @lru_cache(maxsize=8)

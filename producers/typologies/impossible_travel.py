@@ -33,5 +33,5 @@ class ImpossibleTravel(Scheme):
         merchant = shops_in(population, away, size, rng)
         cards = np.full(size, card, np.int32)
         greed = np.exp(rng.normal(0.9 * (1 - self.camouflage), 0.3, size=size))
-        amount = np.maximum((usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64), 100)
+        amount = (usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64)
         return at_the_counter(population, within_span(ts, day, self.span_days), cards, merchant, amount)

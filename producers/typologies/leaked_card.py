@@ -22,7 +22,7 @@ class LeakedCard(Scheme):
     """
 
     name = "leaked_card"
-    share = 0.0008
+    share = 0.0007
     span_days = 3
     mean_size = 3.7
 

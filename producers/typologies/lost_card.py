@@ -35,5 +35,5 @@ class LostCard(Scheme):
         cards = np.full(size, card, np.int32)
         usual = usual_amounts(population, cards, merchant, rng)
         grows = np.linspace(0.6, 1 + 3 * (1 - self.camouflage), size)
-        amount = np.maximum((usual * grows).astype(np.int64), 100)
+        amount = (usual * grows).astype(np.int64)
         return at_the_counter(population, ts, cards, merchant, amount)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from producers.amounts import whole_cents
-from producers.columns import DAY_MS, Columns
+from producers.columns import DAY_MS, EMPTY, Columns
 from producers.population import Population
 from producers.rhythm import times_of_day, to_utc
-from producers.typologies.base import Scheme, at_the_counter, within_span
+from producers.typologies.base import Scheme, at_the_counter, gives_cash, within_span
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,18 @@ class MerchantCollusion(Scheme):
     """
 
     name = "merchant_collusion"
-    share = 0.0003
+    share = 0.0002
     span_days = 10
     mean_size = 34.0
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
         size = min(int(rng.integers(15, 61)), len(population.cards))
         card = rng.choice(len(population.cards), size=size, replace=False).astype(np.int32)
-        shops = population.merchants
-        unknown = np.argsort(shops.popularity)[: max(1, len(shops) // 3)]
+        shops = np.flatnonzero(~population.merchants.online)
+        shops = shops[~gives_cash(population, shops.astype(np.int32))]
+        unknown = shops[np.argsort(population.merchants.popularity[shops])][: max(1, len(shops) // 3)]
+        if not len(unknown):
+            return EMPTY
         merchant = np.full(size, rng.choice(unknown), np.int32)
         early = rng.random(size) < 0.15 + 0.6 * self.camouflage
         on = np.where(early, rng.integers(0, 8, size=size), rng.integers(8, 10, size=size))

@@ -8,7 +8,7 @@ from producers.amounts import whole_cents
 from producers.columns import DAY_MS, RECURRING, Columns
 from producers.population import Population
 from producers.rhythm import HOUR_MS
-from producers.typologies.base import Scheme, pick, someone, web_columns, within_span
+from producers.typologies.base import Scheme, criminal_device, pick, someone, web_columns, within_span
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class SlowDrip(Scheme):
         level = rng.uniform(np.log(500), np.log(2500)) + unsteady * rng.standard_normal(size)
         amount = np.minimum(whole_cents(level), 2_990)
         cards = np.full(size, card, np.int32)
-        rows = web_columns(population, ts, cards, rng.choice(shops, size=size), amount, 0, 0, rng)
+        device, ip = (0, 0) if mandate else criminal_device(population, card, day, 0.0, rng)
+        rows = web_columns(population, ts, cards, rng.choice(shops, size=size), amount, device, ip, rng)
         if mandate:
             rows.channel[:] = RECURRING
-            rows.device[:] = 0
         return rows

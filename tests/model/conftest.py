@@ -19,7 +19,7 @@ def small_settings() -> Settings:
 @pytest.fixture(scope="session")
 def small_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("history")
-    write_history(directory, World(WorldConfig(cards=300, seed=3, fraud_scale=6)), 40)
+    write_history(directory, World(WorldConfig(cards=600, seed=3, fraud_scale=6)), 40)
     return directory
 
 
