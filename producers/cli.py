@@ -41,7 +41,6 @@ def produce(
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
     from fraudsim.topics import CLOCK, NULL
-    from producers.handbook import HandbookSource
     from producers.kafka_io import SendError
     from producers.sender import send
 
@@ -55,9 +54,7 @@ def produce(
         signal.signal(number, lambda *_: stop.set())
     prefix = NULL if null else ""
     clock_log = open_clock(settings, topic=prefix + CLOCK)
-    source = _source(history, replay, clock_log.clock)
-    if seconds is None and isinstance(source, HandbookSource):
-        seconds = source.seconds(speed)  # its last labels come months after its last transaction
+    source, lasts = _source(history, replay, clock_log.clock, speed)
     log.info("producing", source=source.name, speed=speed, metrics_port=serve_metrics(settings))
 
     def keep(state: "SendReport") -> None:
@@ -69,7 +66,7 @@ def produce(
             source,
             settings,
             speed=speed,
-            seconds=seconds,
+            seconds=lasts if seconds is None else seconds,
             clock_log=clock_log,
             stop=stop,
             on_progress=keep,
@@ -82,15 +79,18 @@ def produce(
     log.info("produced", records=done.records, late=done.late, complete=done.complete)
 
 
-def _source(history: Path | None, replay: Path | None, clock: "Clock") -> "Source":
-    """The live stream that follows the history the log was started with."""
+def _source(
+    history: Path | None, replay: Path | None, clock: "Clock", speed: float
+) -> "tuple[Source, float | None]":
+    """The live stream that follows the log's history, and the wall seconds of its transactions if it ends."""
     split_ms = clock.first.event_epoch_ms
     if replay is not None:
         from producers.handbook import HandbookSource
 
-        return HandbookSource(replay, split_ms)
+        file = HandbookSource(replay, split_ms)
+        return file, file.seconds(speed)  # its last labels come months after its last transaction
     assert history is not None
-    return _world_source(history, split_ms)
+    return _world_source(history, split_ms), None
 
 
 def _world_source(history: Path, split_ms: int) -> "Source":

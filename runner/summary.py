@@ -19,7 +19,7 @@ from fraudsim.archive import read_log
 from fraudsim.events import ACTIONS
 from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
 from model.metrics import area_under_roc, average_precision, card_precision_at
-from runner.observer import percentiles
+from runner.observer import Latencies, percentiles
 from stream_features.parity import first_decisions
 
 PACKAGES: Final = ("kafka-python", "aiokafka", "faust-streaming", "redis", "xgboost", "numba", "numpy")
@@ -32,15 +32,15 @@ def summarise(
     planned: int,
     seconds: float,
     speed: float,
-    latencies_ms: list[float],
-    null_latencies_ms: list[float],
+    latencies: Latencies,
+    null_latencies: Latencies,
     restarts: Mapping[str, int],
     model_version: str,
 ) -> dict[str, Any]:
     """The content of `summary.json`.
 
     `planned` is how many transactions the producer put into the log by its own report, `seconds` the wall
-    time of live traffic, the latencies wall-clock ms from intended send to decision read back.
+    time of live traffic, the latencies wall-clock from intended send to decision read back.
     """
     transactions = read_log(run_dir, TRANSACTIONS, ["partition", "offset", "tx_id", "headers", "error"])
     decisions = first_decisions(run_dir)
@@ -58,8 +58,8 @@ def summarise(
         "dead_lettered": _dead_letters(run_dir),
         "seconds": round(seconds, 3),
         "throughput_tps": round(decided / seconds, 1) if seconds else 0.0,
-        "latency_ms": percentiles(latencies_ms),
-        "null_latency_ms": percentiles(null_latencies_ms),
+        "latency_ms": latencies.percentiles(),
+        "null_latency_ms": null_latencies.percentiles(),
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
         "staleness_ms": _percentiles_of(decisions, "staleness_ms", ("p50", "p99")),
         "stages_ms": _stages(decisions),
