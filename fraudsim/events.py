@@ -11,7 +11,7 @@ from msgspec import Meta
 
 SCHEMA_VERSION: Final = 1
 MAX_EVENT_BYTES: Final = 65_536
-"""A value larger than this is a dead letter, whatever it holds (decision headers are not counted)."""
+"""A value larger than this is a dead letter, whatever it holds; so is one with a larger decision header."""
 MAX_AMOUNT_CENTS: Final = 1_000_000_000
 MAX_TIME_MS: Final = 253_402_300_799_999
 """Last millisecond of the year 9999."""

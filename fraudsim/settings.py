@@ -65,7 +65,6 @@ class Settings(BaseSettings):
     http_max_body_bytes: int = Field(
         16_384, ge=1024, le=1_048_576, description="largest accepted HTTP body, bytes"
     )
-    deadline_ms: int = Field(50, ge=1, le=10_000, description="objective for one decision, ms")
 
     # Observability
     metrics_host: str = Field("127.0.0.1", description="address the metrics ports bind to")

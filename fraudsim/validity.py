@@ -27,6 +27,8 @@ from fraudsim.topics import LABELS, TRANSACTIONS
 
 UNIQUE_WITHIN: Final = 50_000
 """Offsets of one partition within which an id must be unique."""
+UNREADABLE_HEADERS: Final = "unreadable-headers"
+"""Stands for all headers of a record where the name of one is not UTF-8; its value is their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Judge:
     ) -> Rejected | None:
         number = h.int_header(headers, h.SEGMENT)
         if number is None:
+            if h.header(headers, UNREADABLE_HEADERS) is not None:
+                return Rejected("invalid", "headers", "the name of a header is not UTF-8")
             return Rejected("invalid", "segment", "header segment is missing or not a number")
         segment = self.clock.segment(number, broker_ts_ms)
         if segment is None and self._may_have_grown(broker_ts_ms):

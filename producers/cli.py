@@ -1,7 +1,7 @@
 """`fraudsim produce` and `fraudsim world`: making the traffic."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fraudsim.clock import Clock
     from producers.sender import SendReport
     from producers.source import Source
+    from producers.world_source import WorldSource
 
 SWITCH_S: Final = 0.0005
 """A send passes between three threads; each may wait this long for the one that makes the stream ahead."""
@@ -27,6 +28,9 @@ def produce(
     seconds: float | None = typer.Option(
         None, min=0, help="wall seconds of live traffic  [default: with --replay to the last transaction]"
     ),
+    script: Path | None = typer.Option(
+        None, help="scenario file to play on the stream, see `fraudsim world script`"
+    ),
     report: Path | None = typer.Option(None, help="JSON file to keep a report in, rewritten every second"),
     null: bool = typer.Option(False, "--null", help="send to the topics of the null pipeline"),
 ) -> None:
@@ -41,7 +45,6 @@ def produce(
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
     from fraudsim.topics import CLOCK, NULL
-    from producers.datasets.dataset import DatasetSource
     from producers.kafka_io import SendError
     from producers.sender import send
 
@@ -55,12 +58,7 @@ def produce(
         signal.signal(number, lambda *_: stop.set())
     prefix = NULL if null else ""
     clock_log = open_clock(settings, topic=prefix + CLOCK)
-    source = _source(history, replay, clock_log.clock)
-    if isinstance(source, DatasetSource):
-        for reason, rows in source.dropped.items():
-            log.warning("rows left out, no event can carry them", reason=reason, rows=rows)
-        if seconds is None:
-            seconds = source.seconds(speed)  # its last labels come months after its last transaction
+    source, lasts = _source(history, replay, script, clock_log.clock, speed, log)
     log.info("producing", source=source.name, speed=speed, metrics_port=serve_metrics(settings))
 
     def keep(state: "SendReport") -> None:
@@ -72,7 +70,7 @@ def produce(
             source,
             settings,
             speed=speed,
-            seconds=seconds,
+            seconds=lasts if seconds is None else seconds,
             clock_log=clock_log,
             stop=stop,
             on_progress=keep,
@@ -85,18 +83,35 @@ def produce(
     log.info("produced", records=done.records, late=done.late, complete=done.complete)
 
 
-def _source(history: Path | None, replay: Path | None, clock: "Clock") -> "Source":
-    """The live stream that follows the history the log was started with."""
-    split_ms = clock.first.event_epoch_ms
+def _source(
+    history: Path | None, replay: Path | None, script: Path | None, clock: "Clock", speed: float, log: Any
+) -> "tuple[Source, float | None]":
+    """The stream that follows the log's history, and the wall seconds of its transactions if it ends."""
+    from producers.script import read_script
+    from producers.scripted import ScriptedSource
+
+    events = read_script(script) if script is not None else None
+    source: Source
     if replay is not None:
-        from producers.datasets.known import replay_source
+        source, lasts, world = *_file_source(replay, clock, speed, log), None
+    else:
+        assert history is not None
+        source = _world_source(history, clock.first.event_epoch_ms)
+        lasts, world = None, source.world
+    return (source if events is None else ScriptedSource(source, events, speed, world)), lasts
 
-        return replay_source(replay, split_ms)
-    assert history is not None
-    return _world_source(history, split_ms)
+
+def _file_source(replay: Path, clock: "Clock", speed: float, log: Any) -> "tuple[Source, float]":
+    """A file from where the log's history ends, and the wall seconds that its transactions last."""
+    from producers.datasets.known import replay_source
+
+    source = replay_source(replay, clock.first.event_epoch_ms)
+    for reason, rows in source.dropped.items():
+        log.warning("rows left out, no event can carry them", reason=reason, rows=rows)
+    return source, source.seconds(speed)  # its last labels come months after its last transaction
 
 
-def _world_source(history: Path, split_ms: int) -> "Source":
+def _world_source(history: Path, split_ms: int) -> "WorldSource":
     from fraudsim.errors import FraudsimError
     from producers.history import read_history, world_of
     from producers.world_source import WorldSource

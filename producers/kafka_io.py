@@ -173,6 +173,9 @@ class _OrdinalReader:
     async def _start(self, settings: Settings) -> Any:
         from aiokafka import AIOKafkaConsumer
 
+        from fraudsim.lenient_records import read_past_unreadable_headers
+
+        read_past_unreadable_headers()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_bootstrap,
             enable_auto_commit=False,

@@ -71,9 +71,10 @@ class Peak(_Event, frozen=True, tag="peak", tag_field="event"):
 class Fault(_Event, frozen=True, tag="fault", tag_field="event"):
     """Bad data: a share of the transactions is touched.
 
-    `late`, `out_of_order` and `clock_skewed` are told in multiples of the limit that the log's clock
-    states, at most a half (still valid) or at least 2 (set aside), so that wall-clock jitter changes no
-    count. `duplicated` and `malformed` send further records and leave the transaction itself alone.
+    `late`, `out_of_order` and `clock_skewed` put the event time off from the arrival, in multiples of the
+    limit that the log's clock states: at most a half (still valid) or at least 2 (set aside), so that
+    wall-clock jitter changes no count. `late` is behind by just that, `out_of_order` by anything up to it,
+    `clock_skewed` ahead. `duplicated` and `malformed` send further records and leave the transaction alone.
     """
 
     kind: Literal["late", "out_of_order", "clock_skewed", "duplicated", "malformed"]
@@ -138,6 +139,21 @@ def read_script(path: Path) -> Script:
             line = _line(f"events[{number}].{field}", lines)
             raise FraudsimError(f"script {path}: line {line}: {reason}")
     return script
+
+
+def describe_script(script: Script) -> str:
+    """A line for each event, in order of time: when it is, and what."""
+    rows = []
+    for event in script.events:
+        when = event.at if isinstance(event, Attack) else f"{event.from_} to {event.until}"
+        begin = event.at if isinstance(event, Attack) else event.from_
+        fields = msgspec.to_builtins(event)
+        what = [str(fields.pop("event"))]
+        what += [f"{name} {value}" for name, value in fields.items() if name not in ("at", "from", "until")]
+        rows.append(
+            (duration_ms(begin), f"{when:<16}{', '.join(w for w in what if not w.endswith(' None'))}")
+        )
+    return "\n".join(row for _, row in sorted(rows, key=lambda row: row[0]))
 
 
 def _plain(node: yaml.Node, place: str, lines: dict[str, int]) -> Any:

@@ -17,7 +17,6 @@ import numpy as np
 from fraudsim.clock import future_limit_ms, past_limit_ms
 from fraudsim.errors import FraudsimError
 from fraudsim.events import MAX_AMOUNT_CENTS, Label, Transaction, Truth, encoder
-from fraudsim.topics import TRANSACTIONS
 from producers.catalogue import CATEGORIES, INDEX
 from producers.columns import DAY_MS, Columns, concatenate
 from producers.habits import day_of_habits
@@ -49,6 +48,10 @@ class ScriptedSource:
         self.start_ms = source.start_ms
         self._past_ms, self._future_ms = past_limit_ms(speed), future_limit_ms(speed)
         self._after_ms = max(1, round(_AFTER_MS * speed))
+        self._by_kind = {
+            kind: [(n, event) for n, event in enumerate(script.events) if isinstance(event, kind)]
+            for kind in (Attack, Drift, Outage, Peak, Fault)
+        }
         mark = hashlib.sha256(msgspec.json.encode([script, speed])).hexdigest()[:12]
         self.name = f"{source.name}-script-{mark}"
         if world is None:
@@ -68,7 +71,7 @@ class ScriptedSource:
         return self.start_ms + duration_ms(text)
 
     def _events(self, kind: type[Any]) -> list[tuple[int, Any]]:
-        return [(n, event) for n, event in enumerate(self._script.events) if isinstance(event, kind)]
+        return self._by_kind[kind]
 
     # Transactions that are added
 
@@ -208,57 +211,47 @@ class ScriptedSource:
     # Faults
 
     def _with_faults(self, items: Iterator[Item]) -> Iterator[Item]:
-        faults = [
-            (fault, self._ms(fault.from_), self._ms(fault.until), number)
-            for number, fault in self._events(Fault)
-        ]
         later: list[tuple[int, int, Item]] = []
         number = count()
         for item in items:
             while later and later[0][0] <= item.due_ms:
                 yield heappop(later)[2]
-            if item.topic != TRANSACTIONS or not isinstance(item.event, Transaction):
-                yield item
-                continue
-            now, put_off = self._struck(item, item.event, faults)
-            if now is not None:
-                yield now
-            for other in put_off:
-                heappush(later, (other.due_ms, next(number), other))
+            event = item.event
+            yield (
+                item._replace(event=self._shifted(event)) if isinstance(event, Transaction | Label) else item
+            )
+            if isinstance(event, Transaction):
+                for other in self._further(item, event):
+                    heappush(later, (other.due_ms, next(number), other))
         while later:
             yield heappop(later)[2]
 
-    def _struck(
-        self, item: Item, tx: Transaction, faults: Sequence[tuple[Fault, int, int, int]]
-    ) -> tuple[Item | None, list[Item]]:
-        """What goes out at once, and what later. The first fault that moves a record is the only one to."""
-        now: Item | None = item
-        put_off: list[Item] = []
-        for fault, begin, end, number in faults:
-            if not begin <= tx.ts < end:
-                continue
-            draw = _draw(self._script.seed, number, tx.tx_id)
-            if draw >= fault.share:
-                continue
-            chance = draw / fault.share
-            if fault.kind == "duplicated":
-                put_off.append(item._replace(due_ms=item.due_ms + self._after_ms))
-            elif fault.kind == "malformed":
-                put_off.append(item._replace(due_ms=item.due_ms + self._after_ms, event=broken(tx, chance)))
-            elif now is item:
-                now, moved = self._moved_in_time(item, tx, fault, chance)
-                put_off += moved
-        return now, put_off
+    def _struck(self, tx_id: str, ts: int, kinds: Sequence[str]) -> Iterator[tuple[Fault, float]]:
+        """The faults of some kinds that strike a transaction, each with a chance in [0, 1) of its own."""
+        for number, fault in self._events(Fault):
+            if fault.kind in kinds and self._ms(fault.from_) <= ts < self._ms(fault.until):
+                draw = _draw(self._script.seed, number, tx_id)
+                if draw < fault.share:
+                    yield fault, draw / fault.share
 
-    def _moved_in_time(
-        self, item: Item, tx: Transaction, fault: Fault, chance: float
-    ) -> tuple[Item | None, list[Item]]:
-        limits = fault.limits or 0.0
-        if fault.kind == "clock_skewed":  # a card terminal whose clock runs ahead
-            skewed = msgspec.structs.replace(tx, ts=tx.ts + round(limits * self._future_ms))
-            return item._replace(event=skewed), []
-        by_ms = limits * self._past_ms * (chance if fault.kind == "out_of_order" else 1.0)
-        return None, [item._replace(due_ms=item.due_ms + round(by_ms))]
+    def _shifted(self, event: Transaction | Label) -> Transaction | Label:
+        shift = self._shift_ms(event.tx_id, event.ts)
+        return msgspec.structs.replace(event, ts=event.ts + shift) if shift else event
+
+    def _shift_ms(self, tx_id: str, ts: int) -> int:
+        """How far a transaction's event time is off from when it arrives; its labels repeat that time."""
+        for fault, chance in self._struck(tx_id, ts, ("late", "out_of_order", "clock_skewed")):
+            limits = fault.limits or 0.0
+            if fault.kind == "clock_skewed":  # a card terminal whose clock runs ahead
+                return round(limits * self._future_ms)
+            return -round(limits * self._past_ms * (chance if fault.kind == "out_of_order" else 1.0))
+        return 0
+
+    def _further(self, item: Item, tx: Transaction) -> Iterator[Item]:
+        """Records that a transaction brings with it."""
+        for fault, chance in self._struck(tx.tx_id, tx.ts, ("duplicated", "malformed")):
+            event = item.event if fault.kind == "duplicated" else broken(tx, chance)
+            yield item._replace(due_ms=item.due_ms + self._after_ms, event=event)
 
 
 def _draw(seed: int, number: int, tx_id: str) -> float:

@@ -72,3 +72,15 @@ def audit(
         write_audit(json, found)
     if not found.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def script(
+    file: Annotated[Path, typer.Argument(help="scenario file, YAML")],
+    check: Annotated[bool, typer.Option("--check", help="only say whether it is right")] = False,
+) -> None:
+    """Check a scenario file for `demo --script`, and say what it will do and when."""
+    from producers.script import describe_script, read_script
+
+    events = read_script(file)
+    typer.echo(f"{file}: {len(events.events)} events" if check else describe_script(events))

@@ -24,7 +24,11 @@ CARDS = typer.Option(5_000, min=10, help="cards of the synthetic world")
 DAYS = typer.Option(75, min=10, help="days of history before the first live transaction")
 SEED = typer.Option(None, min=0, help="seed of the world  [default: FRAUDSIM_SEED]")
 OUT = typer.Option(None, help="the run folder itself  [default: a new one under runs/]")
-REPLAY = typer.Option(None, help="a public file to replay instead of the world (Handbook layout, Parquet)")
+REPLAY = typer.Option(
+    None,
+    help="a public dataset to replay instead of the world; its layout is recognised (Handbook, Sparkov, …)",
+)
+SCRIPT = typer.Option(None, help="scenario file to play on the live stream, see `fraudsim world script`")
 SPEED = typer.Option(
     None, min=0.001, help="event seconds per wall second; needed with --replay, else derived"
 )
@@ -40,6 +44,7 @@ def demo(
     seed: int | None = SEED,
     out: Path | None = OUT,
     replay: Path | None = REPLAY,
+    script: Path | None = SCRIPT,
     speed: float | None = SPEED,
     reuse: Path | None = REUSE,
 ) -> None:
@@ -48,7 +53,7 @@ def demo(
 
     if seconds is None and replay is None:
         seconds = 60.0
-    options, settings = _options(seconds, rate, cards, history_days, seed, out, replay, speed, reuse)
+    options, settings = _options(seconds, rate, cards, history_days, seed, out, replay, script, speed, reuse)
     summary = run_demo(options, settings)
     if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
         raise typer.Exit(1)
@@ -62,13 +67,14 @@ def up(
     seed: int | None = SEED,
     out: Path | None = OUT,
     replay: Path | None = REPLAY,
+    script: Path | None = SCRIPT,
     speed: float | None = SPEED,
     reuse: Path | None = REUSE,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     from runner.demo import run_up
 
-    run_up(*_options(None, rate, cards, history_days, seed, out, replay, speed, reuse))
+    run_up(*_options(None, rate, cards, history_days, seed, out, replay, script, speed, reuse))
 
 
 @app.command(hidden=True)
@@ -88,6 +94,7 @@ def _options(
     seed: int | None,
     out: Path | None,
     replay: Path | None,
+    script: Path | None,
     speed: float | None,
     reuse: Path | None,
 ) -> tuple["LineOptions", "Settings"]:
@@ -99,8 +106,12 @@ def _options(
     settings = load_settings()
     if seed is not None:
         settings = settings.model_copy(update={"seed": seed})
-    if replay is not None and not replay.is_file():
-        raise FraudsimError(f"--replay {replay} is not a file")
+    if replay is not None and not replay.exists():
+        raise FraudsimError(f"--replay {replay} does not exist")
+    if script is not None:
+        from producers.script import read_script
+
+        read_script(script)
     if replay is not None and speed is None:
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
     options = LineOptions(
@@ -110,6 +121,7 @@ def _options(
         cards=cards,
         history_days=history_days,
         replay=replay.resolve() if replay is not None else None,
+        script=script.resolve() if script is not None else None,
         speed=speed,
         reuse=reuse.resolve() if reuse is not None else None,
     )

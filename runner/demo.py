@@ -18,7 +18,7 @@ from runner.display import Progress, console, print_summary, progress, say
 from runner.foreground import unwinding_on_signals
 from runner.line import Line, LineOptions
 from runner.manifest import write_manifest
-from runner.observer import Observer
+from runner.observer import Latencies, Observer
 from runner.summary import summarise, write_summary
 from stream_features.parity import check_parity
 
@@ -40,7 +40,7 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
             seconds = _live(line, observer, options.seconds)
             say("draining: every decision read back, every record folded and archived")
             line.drain(observer.tally)
-        summary = sum_up(line, seconds, observer.tally.latencies_ms, null_latencies)
+        summary = sum_up(line, seconds, observer.tally.latencies, null_latencies)
     print_summary(summary)
     console.print(f"summary: {_short(line.run_dir)}/summary.json   log: {_short(line.run_dir)}/log")
     return summary
@@ -80,8 +80,8 @@ def _follow(line: Line, stop: threading.Event, shown: Progress) -> None:
 def sum_up(
     line: Line,
     seconds: float,
-    latencies_ms: list[float],
-    null_latencies_ms: list[float],
+    latencies: Latencies,
+    null_latencies: Latencies,
     brute_force: int = BRUTE_FORCE,
 ) -> dict[str, Any]:
     """Close the line, then count, measure and check what its log holds; writes manifest and summary."""
@@ -97,8 +97,8 @@ def sum_up(
         planned=line.planned(),
         seconds=seconds,
         speed=line.speed,
-        latencies_ms=latencies_ms,
-        null_latencies_ms=null_latencies_ms,
+        latencies=latencies,
+        null_latencies=null_latencies,
         restarts={name: n for name, n in restarts.items() if n},
         model_version=model["version"],
     )

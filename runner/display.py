@@ -42,7 +42,7 @@ class Progress:
         elapsed, tally = now - self._started, self._tally
         since, seen = self._last
         rate = (tally.seen - seen) / (now - since) if now > since else 0.0
-        recent = percentiles(tally.latencies_ms[-max(100, int(rate * 5)) :])
+        recent = percentiles(list(tally.latencies.recent_ms)[-max(100, int(rate * 5)) :])
         flagged = tally.seen - tally.actions.get("approve", 0)
         whole = f" of {self._seconds:g}" if self._seconds is not None else ""
         cells = {

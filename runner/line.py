@@ -20,16 +20,20 @@ from fraudsim.clock_log import start_log
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
 from producers.history import History, read_history, write_history
-from runner.observer import Observer, Tally
+from runner.observer import Latencies, Observer, Tally
 from runner.ports import free_port, is_free
 from runner.speed import consistent_speed
 from runner.stack import environment, start_stack
 from runner.supervisor import Event, Part, Supervisor
+from runner.waiting import poll_until
 
 READY_S: Final = 90.0
 NULL_S: Final = 15.0
 QUIET_S: Final = 15.0
 """With nothing decided for this long after the last send, what is missing is lost."""
+POLL_S: Final = 0.05
+SCORER_STOP_S: Final = 25.0
+"""The scorer itself waits up to 15 s for the HTTP requests under way, and then publishes what it answered."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class LineOptions:
     cards: int = 5_000
     history_days: int = 75
     replay: Path | None = None
+    script: Path | None = None
+    """A scenario file to play on the live stream."""
     speed: float | None = None
     reuse: Path | None = None
     """An earlier run whose history and model are taken over."""
@@ -97,7 +103,7 @@ class Line:
         transactions, labels = read_history_tables(self.run_dir / "history")
         segment = clock_log.clock.first
         table = state_of_history(transactions, labels, segment.event_epoch_ms, segment.horizon_ms)
-        prime(self.settings, segment, table)
+        prime(self.settings, segment, table, manifest.fingerprint)
         self.say(f"primed {len(table):,} keys")
 
     def _start_stack(self) -> None:
@@ -135,10 +141,10 @@ class Line:
                     raise FraudsimError(f"--reuse {options.reuse} has no {part} folder: name an earlier run")
                 shutil.copytree(options.reuse / part, self.run_dir / part)
         elif options.replay is not None:
-            from producers.handbook import handbook_history
+            from producers.datasets.known import replay_history
 
             self.say(f"reading {options.replay.name}: its first days become the history")
-            handbook_history(options.replay, target)
+            replay_history(options.replay, target)
         else:
             from producers.world import World, WorldConfig
 
@@ -182,7 +188,7 @@ class Line:
         """Worker, scorer and archiver, ready to take the first transaction."""
         self.say("starting the feature worker, the scorer and the archiver")
         self.start_part("worker", "worker", nice=5)  # nobody waits for it: the tail makes up
-        self.start_part("scorer", "scorer")
+        self.start_part("scorer", "scorer", stop_timeout_s=SCORER_STOP_S)
         self.start_part("archiver", "archive", "--run", str(self.run_dir), nice=10, stop_timeout_s=60.0)
         self.wait_for("the scorer to be ready", self._scorer_ready)
         self.wait_for("the feature worker to fold", self._worker_folds)
@@ -197,6 +203,8 @@ class Line:
             argv += ["--replay", str(self.options.replay)]
         else:
             argv += ["--history", str(self.run_dir / "history")]
+        if self.options.script is not None and "--null" not in more:
+            argv += ["--script", str(self.options.script)]
         return [*argv, "--seconds", repr(seconds)] if seconds is not None else argv
 
     def _scorer_ready(self) -> bool:
@@ -222,23 +230,26 @@ class Line:
         Raises:
             FraudsimError: a part was given up meanwhile, or time ran out.
         """
-        deadline = time.monotonic() + timeout_s
-        while not holds():
-            for reason in self.supervisor.failed.values():
-                raise FraudsimError(reason)
-            if time.monotonic() > deadline:
-                raise FraudsimError(f"waited {timeout_s:g} s for {what}; see {self.run_dir / 'logs'}")
-            time.sleep(0.05)
+
+        def holds_or_never_will() -> bool:
+            held = holds()
+            if not held:
+                for reason in self.supervisor.failed.values():
+                    raise FraudsimError(reason)
+            return held
+
+        if not poll_until(holds_or_never_will, timeout_s, every_s=POLL_S):
+            raise FraudsimError(f"waited {timeout_s:g} s for {what}; see {self.run_dir / 'logs'}")
 
     # The null pipeline
 
-    def run_null(self) -> list[float]:
-        """Latencies, ms, of the same schedule and sender through a bare relay on the same broker."""
+    def run_null(self) -> Latencies:
+        """Latencies of the same schedule and sender through a bare relay on the same broker."""
         seconds = self.options.null_seconds
         if self.options.seconds is not None:
             seconds = min(seconds, self.options.seconds)
         if seconds <= 0:
-            return []
+            return Latencies()
         self.say(f"null pipeline: {seconds:g} s of the same schedule through a bare relay")
         topics.create_topics(self.settings, topics.NULL)
         manifest = self.history.manifest
@@ -250,9 +261,9 @@ class Line:
             )
             self.wait_for("the null producer", lambda: self.done("null-producer"), seconds + READY_S)
             planned = self.planned("null-producer.json")
-            self._wait_quiet(observer.tally, planned)
+            wait_quiet(observer.tally, planned)
             self.supervisor.stop("relay")
-        return observer.tally.latencies_ms
+        return observer.tally.latencies
 
     # The end
 
@@ -268,17 +279,9 @@ class Line:
             return 0
         return int(records.get(topics.TRANSACTIONS, 0))
 
-    def _wait_quiet(self, tally: Tally, expected: int) -> None:
-        """Wait until as many as expected have been seen, or nothing more comes."""
-        last, since = tally.seen, time.monotonic()
-        while tally.seen < expected and time.monotonic() - since < QUIET_S:
-            if tally.seen != last:
-                last, since = tally.seen, time.monotonic()
-            time.sleep(0.05)
-
     def drain(self, tally: Tally) -> None:
         """After the last send: wait for the decisions and the fold, then let the archiver finish."""
-        self._wait_quiet(tally, self.planned())
+        wait_quiet(tally, self.planned())
         self.wait_for("the feature worker to catch up", self._folded_to_the_end, 60.0)
         self.supervisor.stop("producer")
         self.supervisor.stop("scorer")
@@ -308,3 +311,10 @@ class Line:
             for value in stored
             for i, tp in enumerate(sources)
         )
+
+
+def wait_quiet(tally: Tally, expected: int, quiet_s: float = QUIET_S) -> None:
+    """Wait until the stream has decided as many as expected, or none more for `quiet_s` seconds."""
+    while (seen := tally.streamed) < expected:
+        if not poll_until(lambda seen=seen: tally.streamed > seen, quiet_s, every_s=POLL_S):  # type: ignore[misc]
+            return

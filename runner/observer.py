@@ -1,10 +1,14 @@
 """Reading decisions back as anybody would: when each arrived, and what it said."""
 
 import asyncio
+import math
 import threading
 import time
+from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -13,8 +17,11 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from fraudsim.settings import Settings
+from producers.schedule import Delays
 
-PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
+PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
+RECENT: Final = 20_000
+"""Latencies that are kept as they are, for the live figures."""
 
 
 class _Stamped(msgspec.Struct):
@@ -26,6 +33,7 @@ class Seen(msgspec.Struct):
 
     tx_id: str
     action: str = ""
+    via: str = "stream"
     stamps: _Stamped | None = None
     sent_at: int = 0
 
@@ -33,14 +41,49 @@ class Seen(msgspec.Struct):
 _decode = msgspec.json.Decoder(Seen).decode
 
 
+class Latencies:
+    """Latencies of a run of any length: counted to three digits, the recent ones kept as they are."""
+
+    def __init__(self) -> None:
+        self.recent_ms: deque[float] = deque(maxlen=RECENT)
+        self._counted = Delays()
+        self._longest_ms = 0.0
+
+    def add(self, latency_ms: float) -> None:
+        """Count one more; less than nothing, by clocks that differ, counts as nothing."""
+        self.recent_ms.append(latency_ms)
+        self._counted.add(round(latency_ms * 1000))
+        self._longest_ms = max(self._longest_ms, latency_ms)
+
+    def percentiles(self) -> dict[str, float | None]:
+        """As the function of that name has them of every single value, but within 1 %; max is exact."""
+        buckets = sorted(self._counted.counts.items())
+        if not buckets:
+            return dict.fromkeys(PERCENTILES)
+        ends = list(accumulate(count for _, count in buckets))
+
+        def ranked_ms(rank: int) -> float:
+            return buckets[bisect_right(ends, rank)][0] / 1000
+
+        def interpolated_ms(q: float) -> float:
+            place = (ends[-1] - 1) * q / 100
+            below, above = ranked_ms(math.floor(place)), ranked_ms(math.ceil(place))
+            return below + (above - below) * (place % 1)
+
+        found: dict[str, float | None] = {n: round(interpolated_ms(q), 3) for n, q in PERCENTILES.items()}
+        return {**found, "max": round(self._longest_ms, 3)}
+
+
 @dataclass
 class Tally:
     """What has been seen so far; written by the observer's thread, read by others."""
 
     seen: int = 0
+    streamed: int = 0
+    """Of those, all but what HTTP decided."""
     actions: dict[str, int] = field(default_factory=dict)
-    latencies_ms: list[float] = field(default_factory=list)
-    """From intended send to read back, in order of arrival; records without a send time are left out."""
+    latencies: Latencies = field(default_factory=Latencies)
+    """From intended send to read back; records without a send time are left out."""
 
 
 class Observer:
@@ -97,9 +140,11 @@ class Observer:
         tally = self.tally
         intended = seen.stamps.intended if seen.stamps is not None else seen.sent_at
         if intended:
-            tally.latencies_ms.append((arrived_us - intended) / 1000)
+            tally.latencies.add((arrived_us - intended) / 1000)
         tally.actions[seen.action] = tally.actions.get(seen.action, 0) + 1
         tally.seen += 1
+        if seen.via != "http":
+            tally.streamed += 1
 
 
 def percentiles(values: list[float] | npt.NDArray[np.float64]) -> dict[str, float | None]:

@@ -19,7 +19,7 @@ from fraudsim.archive import read_log
 from fraudsim.events import ACTIONS
 from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
 from model.metrics import area_under_roc, average_precision, card_precision_at
-from runner.observer import percentiles
+from runner.observer import Latencies, percentiles
 from stream_features.parity import first_decisions
 
 PACKAGES: Final = ("kafka-python", "aiokafka", "faust-streaming", "redis", "xgboost", "numba", "numpy")
@@ -32,22 +32,22 @@ def summarise(
     planned: int,
     seconds: float,
     speed: float,
-    latencies_ms: list[float],
-    null_latencies_ms: list[float],
+    latencies: Latencies,
+    null_latencies: Latencies,
     restarts: Mapping[str, int],
     model_version: str,
 ) -> dict[str, Any]:
     """The content of `summary.json`.
 
     `planned` is how many transactions the producer put into the log by its own report, `seconds` the wall
-    time of live traffic, the latencies wall-clock ms from intended send to decision read back.
+    time of live traffic, the latencies wall-clock from intended send to decision read back.
     """
     transactions = read_log(run_dir, TRANSACTIONS, ["partition", "offset", "tx_id", "headers", "error"])
     decisions = first_decisions(run_dir)
     every_decision = read_log(run_dir, DECISIONS, ["offset"]).num_rows
     decided_ids = set(decisions["tx_id"].to_pylist())
-    sent_ids, http = _sent(transactions)
-    sent = planned + http
+    sent_ids, http, repeats, set_aside = _sent(transactions, _set_aside(run_dir))
+    sent = planned + http - repeats - set_aside
     decided = len(sent_ids & decided_ids)
     report = _producer_report(run_dir)
     return {
@@ -55,11 +55,12 @@ def summarise(
         "decided": decided,
         "lost": sent - decided,
         "duplicated": every_decision - decisions.num_rows,
+        "repeats": repeats,
         "dead_lettered": _dead_letters(run_dir),
         "seconds": round(seconds, 3),
         "throughput_tps": round(decided / seconds, 1) if seconds else 0.0,
-        "latency_ms": percentiles(latencies_ms),
-        "null_latency_ms": percentiles(null_latencies_ms),
+        "latency_ms": latencies.percentiles(),
+        "null_latency_ms": null_latencies.percentiles(),
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
         "staleness_ms": _percentiles_of(decisions, "staleness_ms", ("p50", "p99")),
         "stages_ms": _stages(decisions),
@@ -78,21 +79,36 @@ def summarise(
     }
 
 
-def _sent(transactions: pa.Table) -> tuple[set[str], int]:
-    """Ids of the transactions that carry a source's ordinal or HTTP's decision, and how many are HTTP's."""
+def _sent(transactions: pa.Table, set_aside: set[tuple[int, int]]) -> tuple[set[str], int, int, int]:
+    """Ids that ought to be decided: of records with a source's ordinal or HTTP's decision.
+
+    Also how many are HTTP's alone, and how many of the source's records need no decision: those that repeat
+    an id, and those that were set aside, as a script's bad data should be.
+    """
     ids: set[str] = set()
     http: set[str] = set()
-    for tx_id, headers in zip(
-        transactions["tx_id"].to_pylist(), transactions["headers"].to_pylist(), strict=True
-    ):
-        if tx_id is None:
-            continue
+    repeats = aside = 0
+    columns = (transactions[name].to_pylist() for name in ("partition", "offset", "tx_id", "headers"))
+    for partition, offset, tx_id, headers in zip(*columns, strict=True):
         names = {item["name"] for item in headers}
-        if h.ORDINAL in names:
+        if h.ORDINAL in names and (partition, offset) in set_aside:
+            aside += 1
+        elif h.ORDINAL in names and tx_id is not None:
+            repeats += tx_id in ids
             ids.add(tx_id)
-        elif h.DECISION in names:
+        elif h.DECISION in names and tx_id is not None:
             http.add(tx_id)
-    return ids | http, len(http - ids)
+    return ids | http, len(http - ids), repeats, aside
+
+
+def _set_aside(run_dir: Path) -> set[tuple[int, int]]:
+    """Partition and offset of the transactions among the dead letters."""
+    found = set()
+    for key in read_log(run_dir, DEAD_LETTERS, ["key"])["key"].to_pylist():
+        topic, partition, offset = key.split("/")
+        if topic == TRANSACTIONS:
+            found.add((int(partition), int(offset)))
+    return found
 
 
 def _dead_letters(run_dir: Path) -> int:

@@ -1,6 +1,7 @@
 """`POST /v1/score` and its neighbours. Bad input gets a 4xx that names the field."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,18 +18,17 @@ from fraudsim import __version__, metrics
 from fraudsim import headers as h
 from fraudsim.clock import event_time_ms
 from fraudsim.clock_log import ClockLog
-from fraudsim.events import Decision, TimeMs, Transaction, encoder
+from fraudsim.events import Decision, Segment, TimeMs, Transaction, encoder
 from fraudsim.settings import Settings
 from fraudsim.topics import TRANSACTIONS
 from fraudsim.validity import Rejected, read_event
 from scorer.decide import Decider, Incoming, now_us
-from scorer.idempotency import Idempotency
+from scorer.idempotency import Claim, Idempotency
 from scorer.observe import observe
 from scorer.served_model import ServedModel
+from stream_features.pending import PendingFullError
 from stream_features.reader import FeatureReader, NotPrimedError
 
-PENDING_S: Final = 60.0
-"""A transaction not read back from the log within this is given up as lost on the way."""
 REPEAT_WAIT_S: Final = 1.0
 
 
@@ -50,6 +50,11 @@ def reply(status: int, content: Any, **headers: str) -> Response:
 def refusal(status: int, field: str, reason: str, **headers: str) -> Response:
     """An error that names the field."""
     return reply(status, {"error": {"field": field, "reason": reason}}, **headers)
+
+
+def try_later(reason: str) -> Response:
+    """A refusal that is nobody's fault who asks."""
+    return refusal(503, "service", reason, **{"retry-after": "1"})
 
 
 class HttpApi:
@@ -102,7 +107,7 @@ class HttpApi:
             limit = self._settings.http_max_body_bytes
             return refusal(413, "body", f"body is over the limit of {limit} bytes")
         if not self._ready():
-            return refusal(503, "service", "state is not ready yet", **{"retry-after": "1"})
+            return try_later("state is not ready yet")
         asked = read_event(body, decode_request)
         if isinstance(asked, Rejected):
             return refusal(400 if asked.field == "value" else 422, asked.field, asked.reason)
@@ -117,17 +122,18 @@ class HttpApi:
             return refusal(
                 422, "ts", f"ts={tx.ts} is {now_ms - tx.ts} ms behind now, more than {segment.past_ms}"
             )
-        digest = Idempotency.digest(body)
+        claim = Claim.of(tx.tx_id, body)
         try:
-            repeated = await self._repeat(tx.tx_id, digest)
+            self._reader.pending.check_room(tx)  # refused before it costs anything
+            repeated = await self._repeat(claim)
             if repeated is not None:
                 return repeated
-            return await self._decide(tx, received_us, digest)
+            return await self._decide(tx, segment, received_us, claim)
+        except PendingFullError as error:
+            return try_later(f"{error}: the log cannot keep up")
         except (NotPrimedError, RedisError, KafkaError) as error:
             self._log.warning("http_not_decided", tx_id=tx.tx_id, error=str(error))
-            return refusal(
-                503, "service", "the feature state or the log cannot be reached", **{"retry-after": "1"}
-            )
+            return try_later("the feature state or the log cannot be reached")
 
     async def _body(self, request: Request) -> bytes | None:
         """The whole body, or None where it is over the limit."""
@@ -145,11 +151,12 @@ class HttpApi:
             return b""
         return bytes(body)
 
-    async def _repeat(self, tx_id: str, digest: bytes) -> Response | None:
+    async def _repeat(self, claim: Claim) -> Response | None:
         """The reply to a tx_id asked before; None if this request is the one to decide it."""
+        tx_id = claim.tx_id
         deadline = time.monotonic() + REPEAT_WAIT_S
         while True:
-            earlier = await self._idempotency.claim(tx_id, digest)
+            earlier = await self._idempotency.claim(claim)
             if earlier is None:
                 return None
             if not earlier.same_body:
@@ -160,47 +167,61 @@ class HttpApi:
                 return refusal(503, "tx_id", f"tx_id {tx_id} is still being decided", **{"retry-after": "1"})
             await asyncio.sleep(0.01)
 
-    async def _decide(self, tx: Transaction, received_us: int, digest: bytes) -> Response:
-        self._reader.pending[tx.tx_id] = tx
+    async def _decide(self, tx: Transaction, segment: Segment, received_us: int, claim: Claim) -> Response:
+        acked = self._settings.http_durability == "acked"
+        in_log = False
         try:
+            self._reader.pending.accept(tx)
             (decision,) = await self._decider.decide([Incoming(tx, received_us)], "http")
             body = encoder.encode(decision)
-            if self._settings.http_durability == "acked":
-                await self._publish(tx, decision, received_us)
-            await self._idempotency.settle(tx.tx_id, digest, body)
+            if acked:
+                await self._publish(tx, segment, decision, received_us)
+                in_log = True
+            await self._idempotency.settle(claim, body)
         except BaseException:
-            self._reader.pending.pop(tx.tx_id, None)
-            await self._idempotency.give_up(tx.tx_id)
+            if not in_log:
+                self._reader.pending.drop(tx)
+            with contextlib.suppress(RedisError):  # then it runs out by itself
+                await self._idempotency.give_up(claim)
             raise
-        observe(decision, self._clock_log.clock.current.speed)
-        if self._settings.http_durability == "async":
-            publishing = asyncio.create_task(self._publish(tx, decision, received_us))
+        observe(decision, segment.speed)
+        if not acked:
+            publishing = asyncio.create_task(self._publish(tx, segment, decision, received_us))
             self._publishing.add(publishing)
             publishing.add_done_callback(self._publishing.discard)
         return reply(200, body)
 
-    async def _publish(self, tx: Transaction, decision: Decision, received_us: int) -> None:
-        """One record: the transaction, with its decision in a header, so the log has both or neither."""
+    async def _publish(self, tx: Transaction, segment: Segment, decision: Decision, received_us: int) -> None:
+        """One record: the transaction, with its decision in a header, so the log has both or neither.
+
+        It names the segment it was accepted by: what the clock says by now may be another, by which the
+        judge of the log could come to another verdict.
+        """
         headers = [
-            (h.SEGMENT, h.encode_int(self._clock_log.clock.current.number)),
+            (h.SEGMENT, h.encode_int(segment.number)),
             (h.RECEIVED, h.encode_int(received_us // 1000)),
             (h.DECISION, encoder.encode(decision)),
         ]
         try:
-            await self._producer.send_and_wait(
+            place = await self._producer.send_and_wait(
                 TRANSACTIONS, value=encoder.encode(tx), key=tx.card_id.encode(), headers=headers
             )
         except BaseException as error:
-            self._reader.pending.pop(tx.tx_id, None)
+            # If the log has it all the same, it comes by the tail, as any other's record does.
+            self._reader.pending.drop(tx)
             metrics.TRANSACTIONS.labels("http", "not_published").inc()
             self._log.error("http_not_published", tx_id=tx.tx_id, error=str(error))
             raise
+        self._reader.pending.placed(tx, place.partition, place.offset)
         metrics.TRANSACTIONS.labels("http", "ok").inc()
-        asyncio.get_running_loop().call_later(PENDING_S, self._reader.pending.pop, tx.tx_id, None)
 
     async def _stored(self, request: Request) -> Response:
         tx_id = request.path_params["tx_id"]
-        found = await self._idempotency.stored(tx_id)
+        try:
+            found = await self._idempotency.stored(tx_id)
+        except RedisError as error:
+            self._log.warning("http_not_answered", tx_id=tx_id, error=str(error))
+            return try_later("the kept decisions cannot be reached")
         if found is None:
             return refusal(404, "tx_id", f"no decision of the last 10 minutes for tx_id {tx_id}")
         return reply(200, found)

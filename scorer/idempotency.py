@@ -1,16 +1,42 @@
 """One decision for one tx_id over HTTP: settled by a single SET NX before scoring."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 
 CLAIM_MS: Final = 5_000
 """A claim whose scorer died is free again after this."""
 REPEAT_S: Final = 600
 """A repeat within this gets the stored decision."""
+CONNECTIONS: Final = 32
+CONNECTION_WAIT_S: Final = 2.0
+"""Longest wait for a free connection; after that it is a ConnectionError."""
 _DIGEST: Final = 16
+_TOKEN: Final = 8
+
+RELEASE: Final = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One request's claim to decide a tx_id."""
+
+    tx_id: str
+    value: bytes
+    """Fingerprint of the body as received, then a token that no other request has."""
+
+    @staticmethod
+    def of(tx_id: str, body: bytes) -> "Claim":
+        return Claim(tx_id, hashlib.blake2b(body, digest_size=_DIGEST).digest() + os.urandom(_TOKEN))
+
+    @property
+    def name(self) -> str:
+        return f"tx:{self.tx_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +49,45 @@ class Earlier:
 
 
 class Idempotency:
-    """Claims and answers by tx_id, in Redis."""
+    """Claims and answers by tx_id, in Redis. All raise RedisError where it cannot be reached."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5)
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=CONNECTION_WAIT_S,
+            socket_connect_timeout=2,
+            socket_timeout=5,
+        )
+        self._redis: Redis = Redis.from_pool(pool)
 
     async def close(self) -> None:
         await self._redis.aclose()
 
-    @staticmethod
-    def digest(body: bytes) -> bytes:
-        """Fingerprint of a body as received."""
-        return hashlib.blake2b(body, digest_size=_DIGEST).digest()
-
-    async def claim(self, tx_id: str, digest: bytes) -> Earlier | None:
+    async def claim(self, claim: Claim) -> Earlier | None:
         """Claim a tx_id; None if it is ours now, else what stands there."""
-        name = f"tx:{tx_id}"
         while True:
-            if await self._redis.set(name, digest, nx=True, px=CLAIM_MS):
+            if await self._redis.set(claim.name, claim.value, nx=True, px=CLAIM_MS):
                 return None
-            old: Any = await self._redis.get(name)  # Redis before 7 has no SET with NX and GET together
+            old: Any = await self._redis.get(claim.name)  # Redis before 7 has no SET with NX and GET together
+            if old == claim.value:
+                return None  # the reply to our SET was lost, and the client sent it again
             if old is not None:  # else it has just expired
-                return Earlier(old[:_DIGEST] == digest, bytes(old[_DIGEST:]) or None)
+                return Earlier(old[:_DIGEST] == claim.value[:_DIGEST], _decision(old))
 
-    async def settle(self, tx_id: str, digest: bytes, decision: bytes) -> None:
+    async def settle(self, claim: Claim, decision: bytes) -> None:
         """Keep the decision for repeats."""
-        await self._redis.set(f"tx:{tx_id}", digest + decision, ex=REPEAT_S)
+        await self._redis.set(claim.name, claim.value + decision, ex=REPEAT_S)
 
-    async def give_up(self, tx_id: str) -> None:
-        """Free a claim that came to nothing."""
-        await self._redis.delete(f"tx:{tx_id}")
+    async def give_up(self, claim: Claim) -> None:
+        """Free a claim that came to nothing; one that ran out and is another's by now is left alone."""
+        await self._redis.eval(RELEASE, 1, claim.name, claim.value)
 
     async def stored(self, tx_id: str) -> bytes | None:
         """The decision kept for a tx_id."""
         old: Any = await self._redis.get(f"tx:{tx_id}")
-        return bytes(old[_DIGEST:]) or None if old is not None else None
+        return _decision(old) if old is not None else None
+
+
+def _decision(value: bytes) -> bytes | None:
+    return bytes(value[_DIGEST + _TOKEN :]) or None

@@ -158,7 +158,7 @@ class Service:
             await asyncio.sleep(PRUNE_EVERY_S)
             elapsed += PRUNE_EVERY_S
             try:
-                self._tail.prune(await self._reader.watermarks())
+                await self._reader.prune_tail()
             except (NotPrimedError, RedisError) as error:
                 self._log.warning("watermarks_unreadable", error=str(error))
             if self._clock_log.clock.current.speed == 0:

@@ -25,6 +25,8 @@ GROUP: Final = "scorers"
 SESSION_TIMEOUT_MS: Final = 10_000
 MAX_BATCH: Final = 256
 MAX_UNACKED: Final = 5_000
+MAX_TODO: Final = 20_000
+"""Transactions of one partition held for deciding; what comes beyond that is read again later."""
 RESUME_LOOK_BACK: Final = 2_000
 """Decisions read back on assignment; a zombie's late ones may stand after the newest."""
 
@@ -50,6 +52,12 @@ class StreamScorer(ConsumerRebalanceListener):
         self._decided: dict[int, int] = {}
         """Last source offset decided, by partition this process decides for."""
         self._todo: dict[int, deque[_Todo]] = {}
+        self._left_out: dict[int, int] = {}
+        """First offset that found no room in a partition's todo; all after it are left out too."""
+        self._rejected_to: dict[int, int] = {}
+        """Last offset counted as rejected, by partition: some are told of again."""
+        self._term = 0
+        """Counts the revocations: what was taken up in an earlier term is not published in this one."""
         self._arrived = asyncio.Event()
         self._assigned: set[int] = set()
         self._changed = asyncio.Event()
@@ -62,20 +70,24 @@ class StreamScorer(ConsumerRebalanceListener):
 
     def on_record(self, record: Any, event: Transaction | Rejected, received_us: int) -> None:
         """A record of `transactions` was read, of whatever partition."""
+        partition, offset = record.partition, record.offset
+        self._reader.pending.read_back(partition, event.tx_id)
         if isinstance(event, Rejected):
-            metrics.TRANSACTIONS.labels("decided", event.kind).inc()
-            if event.kind == "duplicate":  # what HTTP answered a second time is counted already
-                self._reader.pending.pop(event.tx_id, None)
+            if offset > self._rejected_to.get(partition, -1):
+                self._rejected_to[partition] = offset
+                metrics.TRANSACTIONS.labels("decided", event.kind).inc()
             return
-        self._reader.pending.pop(event.tx_id, None)
-        last = self._decided.get(record.partition)
-        if last is None or record.offset <= last:
+        last = self._decided.get(partition)
+        if last is None or offset <= last or partition in self._left_out:
             return
-        todo = self._todo[record.partition]
-        if todo and record.offset <= todo[-1].incoming.offset:
+        todo = self._todo[partition]
+        if todo and offset <= todo[-1].incoming.offset:
+            return
+        if len(todo) >= MAX_TODO:
+            self._left_out[partition] = offset
             return
         given = h.header(record.headers, h.DECISION)
-        todo.append(_Todo(Incoming(event, received_us, record.partition, record.offset), given))
+        todo.append(_Todo(Incoming(event, received_us, partition, offset), given))
         self._arrived.set()
 
     # Group membership: Kafka's protocol says which partitions are decided here
@@ -96,13 +108,18 @@ class StreamScorer(ConsumerRebalanceListener):
         await self._member.start()
 
     async def stop(self) -> None:
-        await self._member.stop()
-        await self._settle(0)
+        """Leave the group, once what was decided is acknowledged: whoever takes over goes on after it."""
+        try:
+            await self._settle(0)
+        finally:
+            await self._member.stop()
 
     def on_partitions_revoked(self, revoked: Any) -> None:
+        self._term += 1
         self._assigned.clear()
         self._decided.clear()
         self._todo.clear()
+        self._left_out.clear()
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         # The group only says who decides what; the records come through the log reader.
@@ -119,10 +136,14 @@ class StreamScorer(ConsumerRebalanceListener):
                 await self._resume()
 
     async def _resume(self) -> None:
+        term = self._term
+        if self._unacked:
+            await asyncio.wait(self._unacked)  # else what was sent before a revocation would not be found
         gained = sorted(self._assigned - self._decided.keys())
-        for partition, last in (await self._last_decided(gained)).items():
-            if partition not in self._assigned:
-                continue
+        found = await self._last_decided(gained)
+        if term != self._term:
+            return  # another may have decided since: the assignment that follows looks again
+        for partition, last in found.items():
             self._todo[partition] = deque()
             self._decided[partition] = last
             self.log_reader.tell_from(partition, last + 1)
@@ -149,11 +170,21 @@ class StreamScorer(ConsumerRebalanceListener):
             while any([await consumer.position(tp) < ends[tp] for tp in tps]):
                 for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
                     for record in records:
-                        offset = decode_decision(record.value).source_offset
-                        last[tp.partition] = max(last[tp.partition], offset)
+                        last[tp.partition] = max(last[tp.partition], self._source_offset(record))
             return last
         finally:
             await consumer.stop()
+
+    def _source_offset(self, record: Any) -> int:
+        """Where the transaction of a record of `decisions` stands; -1 if the record cannot be read."""
+        try:
+            return decode_decision(record.value or b"").source_offset
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            metrics.TRANSACTIONS.labels("resumed", "unreadable").inc()
+            self._log.warning(
+                "decision_unreadable", partition=record.partition, offset=record.offset, error=str(error)
+            )
+            return -1
 
     # Deciding
 
@@ -168,10 +199,13 @@ class StreamScorer(ConsumerRebalanceListener):
             if not batch:
                 self._arrived.clear()
                 continue
+            term = self._term
             decisions = await self._decide_or_wait(batch)
             for todo, decision in zip(batch, decisions, strict=True):
-                await self._publish(todo.incoming, decision)
+                await self._publish(todo.incoming, decision, term)
             await self._settle(MAX_UNACKED)
+            if self._left_out:
+                self._fetch_left_out()
 
     def _next_batch(self) -> list[_Todo]:
         batch: list[_Todo] = []
@@ -179,6 +213,13 @@ class StreamScorer(ConsumerRebalanceListener):
             while todo and len(batch) < MAX_BATCH:
                 batch.append(todo.popleft())
         return batch
+
+    def _fetch_left_out(self) -> None:
+        """Have what found no room told again, where all before it is decided."""
+        for partition, offset in list(self._left_out.items()):
+            if not self._todo[partition]:
+                del self._left_out[partition]
+                self.log_reader.tell_from(partition, offset)
 
     async def _decide_or_wait(self, batch: list[_Todo]) -> list[Decision]:
         """Decide, however long the feature state cannot be read: order and completeness come first."""
@@ -207,10 +248,9 @@ class StreamScorer(ConsumerRebalanceListener):
             decisions.append(decision)
         return decisions
 
-    async def _publish(self, incoming: Incoming, decision: Decision) -> None:
-        last = self._decided.get(incoming.partition)
-        if last is None or incoming.offset <= last:
-            return  # revoked meanwhile: its next owner decides
+    async def _publish(self, incoming: Incoming, decision: Decision, term: int) -> None:
+        if term != self._term or incoming.offset <= self._decided[incoming.partition]:
+            return  # revoked meanwhile: its next owner decides, be it this one, from where it resumes
         self._decided[incoming.partition] = incoming.offset
         self._unacked.append(
             await self._producer.send(
@@ -224,4 +264,7 @@ class StreamScorer(ConsumerRebalanceListener):
     async def _settle(self, allowed: int) -> None:
         """See that what was sent is acknowledged; at most `allowed` may still be under way."""
         while self._unacked and (self._unacked[0].done() or len(self._unacked) > allowed):
-            await self._unacked.popleft()
+            if not self._unacked[0].done():
+                # Not awaited itself: a stop while waiting here would cancel it, and forget it.
+                await asyncio.wait([self._unacked[0]])
+            self._unacked.popleft().result()

@@ -18,6 +18,8 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: str
     history: str
     """Fingerprint of the history whose state was put in first; empty for a start without one."""
+    slots: int = 0
+    """How many slots the keys were spread over; 0 where whoever primed it did not say."""
     offsets: tuple[int, ...]
     """Last offset folded, by source: the partitions of `transactions`, then those of `labels`; -1 is none."""
 
@@ -31,8 +33,12 @@ encode_applied = msgspec.json.Encoder().encode
 decode_applied = msgspec.json.Decoder(Applied).decode
 
 
-def check_applied(applied: Applied, slot: int, segment: Segment, sources: int) -> None:
-    """That a slot's state belongs to this log, this catalogue and these topics.
+def check_applied(
+    applied: Applied, slot: int, segment: Segment, sources: int, slots: int | None = None
+) -> None:
+    """That a slot's state belongs to this log, this catalogue, these topics and this number of slots.
+
+    `slots` is the number that the settings say; None leaves it unchecked.
 
     Raises:
         FraudsimError: it does not; the message names the command that mends it.
@@ -53,7 +59,13 @@ def check_applied(applied: Applied, slot: int, segment: Segment, sources: int) -
         )
     if len(applied.offsets) != sources:
         raise FraudsimError(
-            f"slot {slot} knows {len(applied.offsets)} source partitions, the settings say {sources}: {mend}"
+            f"slot {slot} was primed for {len(applied.offsets) // 2} partitions, FRAUDSIM_PARTITIONS is "
+            f"{sources // 2}: set it to match, or {mend}"
+        )
+    if slots is not None and applied.slots != slots:
+        raise FraudsimError(
+            f"slot {slot} was primed as one of {applied.slots or 'an unknown number of'} slots, "
+            f"FRAUDSIM_SLOTS is {slots}: set it to match, or {mend}"
         )
 
 

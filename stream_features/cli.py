@@ -26,15 +26,23 @@ def prime(
     """Fill Redis with a history's state; the same history again is a no-op."""
     from fraudsim.clock_log import open_clock
     from fraudsim.settings import load_settings
+    from stream_features.prime import (
+        check_history,
+        history_fingerprint,
+        read_history_tables,
+        state_of_history,
+    )
     from stream_features.prime import prime as write
-    from stream_features.prime import read_history_tables, state_of_history
 
     settings = load_settings()
     segment = open_clock(settings).clock.first
+    fingerprint = history_fingerprint(history)
+    check_history(fingerprint, segment)
     transactions, labels = read_history_tables(history)
     table = state_of_history(transactions, labels, segment.event_epoch_ms, segment.horizon_ms)
     typer.echo(
-        f"{write(settings, segment, table, force=force)}: {len(table):,} keys in {settings.slots} slots"
+        f"{write(settings, segment, table, fingerprint, force=force)}: "
+        f"{len(table):,} keys in {settings.slots} slots"
     )
 
 
@@ -46,7 +54,7 @@ def init(force: bool = typer.Option(False, help="replace what is there")) -> Non
     from stream_features.prime import prime as write
 
     settings = load_settings()
-    typer.echo(write(settings, open_clock(settings).clock.first, {}, force=force))
+    typer.echo(write(settings, open_clock(settings).clock.first, {}, "", force=force))
 
 
 @features.command("list")

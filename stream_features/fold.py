@@ -1,7 +1,9 @@
 """Folding a stretch of the log into the slots a worker owns. Pure: states come in and go out as bytes."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -15,8 +17,10 @@ from stream_features.state import NO_LABELS, NO_ROWS, State, UnreadableStateErro
 from stream_features.vector import keys_of
 
 Key = tuple[str, str]
-CACHED_KEYS = 200_000
-"""States a slot keeps between batches; the oldest go first."""
+CACHE_BYTES: Final = 64 << 20
+"""What the states that a slot keeps between batches may take."""
+ENTRY_BYTES: Final = 500
+"""What one of them takes beside its numbers: array, key, its strings, its place in the dict."""
 
 
 @dataclass(slots=True)
@@ -27,6 +31,41 @@ class Pending:
     labels: list[tuple[int, ...]] = field(default_factory=list)
 
 
+class StateCache:
+    """States by key, at most `limit_bytes` of them: those folded longest ago go first."""
+
+    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
+        self.bytes = 0
+        self._limit_bytes = limit_bytes
+        self._states: OrderedDict[Key, State | None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._states
+
+    def __getitem__(self, key: Key) -> State | None:
+        return self._states[key]
+
+    def put(self, key: Key, state: State | None) -> None:
+        """Keep a state as the latest; None marks a blob that cannot be read: it is left alone."""
+        if key in self._states:
+            self.bytes -= _size(self._states[key])
+            self._states.move_to_end(key)
+        self._states[key] = state
+        self.bytes += _size(state)
+
+    def trim(self) -> None:
+        """Drop what is over the limit. Between batches: within one, all that it folds must be there."""
+        while self.bytes > self._limit_bytes:
+            self.bytes -= _size(self._states.popitem(last=False)[1])
+
+
+def _size(state: State | None) -> int:
+    return ENTRY_BYTES + (state.nbytes if state is not None else 0)
+
+
 @dataclass(slots=True)
 class Slot:
     """One owned slot: its fence as stored, its cached states, and what the batch at hand adds."""
@@ -34,8 +73,7 @@ class Slot:
     number: int
     stored: bytes
     applied: Applied
-    states: dict[Key, State | None] = field(default_factory=dict)
-    """None marks a blob that cannot be read: it is left alone."""
+    states: StateCache = field(default_factory=StateCache)
     pending: dict[Key, Pending] = field(default_factory=dict)
 
     def pend(self, key: Key) -> Pending:
@@ -109,12 +147,12 @@ class Folder:
         """Put a state read from Redis into the cache; False where it cannot be read."""
         owner = self.owned[slot]
         if blob is None:
-            owner.states[key] = states.empty(key[0])
+            owner.states.put(key, states.empty(key[0]))
             return True
         try:
-            owner.states[key] = states.from_bytes(key[0], blob)
+            owner.states.put(key, states.from_bytes(key[0], blob))
         except UnreadableStateError:
-            owner.states[key] = None
+            owner.states.put(key, None)
             return False
         return True
 
@@ -131,7 +169,7 @@ class Folder:
                 if old is None:
                     continue
                 new = _folded(key[0], old, pending, self.horizon_ms)
-                slot.states[key] = new
+                slot.states.put(key, new)
                 blobs[blob_key(slot.number, *key)] = states.to_bytes(new)
             slot.pending.clear()
             result.append(SlotWrite(slot.number, slot.stored, encode_applied(applied), blobs))
@@ -152,8 +190,7 @@ class Folder:
         if slot is not None:
             slot.stored = write.applied
             slot.applied = decode_applied(write.applied)
-            while len(slot.states) > CACHED_KEYS:
-                del slot.states[next(iter(slot.states))]
+            slot.states.trim()
 
 
 def _folded(entity: str, old: State, pending: Pending, horizon_ms: int) -> State:

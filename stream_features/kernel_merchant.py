@@ -122,7 +122,7 @@ def _fold_labels(
             labels[j] = labels[j - 1]
         labels[at] = rows[i]
         count += 1
-    edge = newest - horizon_ms - LABEL_MEMORY
+    edge = newest - horizon_ms - HEAD_MS - LABEL_MEMORY  # a read rounds its now down
     floor = state[5]
     times = np.sort(labels[:count, 1])
     old = np.searchsorted(times, edge)

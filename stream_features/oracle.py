@@ -1,11 +1,18 @@
-"""The catalogue's definitions by brute force over lists of events: slow, short, no kernel code shared."""
+"""The catalogue's definitions by brute force over lists of events: slow, short, no kernel code shared.
+
+Also what no state can answer: a time beyond the horizon behind a key's newest event, and a window that
+reaches back to what a card or a merchant over its bound had to drop. There the features are null.
+"""
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 from fraudsim.events import Label, Transaction
 from stream_features.catalogue import DISTINCT_CAP, FEATURES, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, Feature
 from stream_features.encode import SOURCE_RANK, card_row
+from stream_features.kernel_card import CARD_ROWS
+from stream_features.kernel_merchant import LABEL_ROWS
 from stream_features.vector import request_features
 
 EARTH_KM = 6371.0088
@@ -77,17 +84,53 @@ def value_of(
     raise ValueError(f"aggregate {feature.aggregate!r} is not in the catalogue")
 
 
-def oracle(tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label]) -> list[float]:
-    """The whole vector in catalogue order, float64."""
-    of_card = [e for e in events if e.card_id == tx.card_id]
-    of_merchant = [e for e in events if tx.merchant_id is not None and e.merchant_id == tx.merchant_id]
-    its_labels = [item for item in labels if item.merchant_id == tx.merchant_id]
+def oracle(
+    tx: Transaction,
+    of_card: Sequence[Transaction],
+    of_merchant: Sequence[Transaction],
+    labels: Sequence[Label],
+    horizon_ms: int,
+) -> list[float]:
+    """The whole vector in catalogue order, float64.
+
+    `of_card` and `of_merchant` are all transactions that the state of each knows of, `labels` those of the
+    merchant; whether `tx` itself is among them does not matter.
+    """
     values = list(request_features(tx))
     for feature in FEATURES[len(values) :]:
         if feature.entity == "card":
-            values.append(value_of(feature, tx, of_card, []))
-        elif tx.merchant_id is None:
-            values.append(math.nan)
+            null = _beyond(tx, of_card, [], horizon_ms) or _card_forgot(feature, tx, of_card)
+            values.append(math.nan if null else value_of(feature, tx, of_card, []))
         else:
-            values.append(value_of(feature, tx, of_merchant, its_labels))
+            null = (
+                tx.merchant_id is None
+                or _beyond(tx, of_merchant, labels, horizon_ms)
+                or _merchant_forgot(feature, tx, labels, horizon_ms)
+            )
+            values.append(math.nan if null else value_of(feature, tx, of_merchant, labels))
     return values
+
+
+def _beyond(tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label], horizon_ms: int) -> bool:
+    """Whether `tx` lies further behind the key's newest event than its state answers."""
+    newest = max(chain((e.ts for e in events), (item.known_at for item in labels)), default=tx.ts)
+    return tx.ts < newest - horizon_ms
+
+
+def _card_forgot(feature: Feature, tx: Transaction, events: Sequence[Transaction]) -> bool:
+    """Whether a window reaches back to what a card with more than its bound of transactions dropped."""
+    if len(events) <= CARD_ROWS:
+        return False
+    return tx.ts - feature.window_ms <= sorted(e.ts for e in events)[-CARD_ROWS - 1]
+
+
+def _merchant_forgot(feature: Feature, tx: Transaction, labels: Sequence[Label], horizon_ms: int) -> bool:
+    """The same of the labels of a merchant that had more than its bound within their memory."""
+    if feature.aggregate != "fraud_rate" or len(labels) <= LABEL_ROWS:
+        return False
+    oldest = max(item.known_at for item in labels) - horizon_ms - LABEL_MEMORY
+    distinct = {(item.tx_id, item.known_at, item.source, item.is_fraud) for item in labels}
+    kept = sorted(known_at for _, known_at, _, _ in distinct if known_at >= oldest)
+    if len(kept) <= LABEL_ROWS:
+        return False
+    return _floor(tx.ts, feature.head_ms) - LABEL_MEMORY <= kept[-LABEL_ROWS - 1]

@@ -276,25 +276,14 @@ class _BruteForce:
                 self._history_labels.setdefault(("merchant", label.merchant_id), []).append(label)
 
     def compare(self, result: Result, tx: Transaction, prefix: LogPrefix, served: Vector) -> None:
-        events: dict[str, Transaction] = {}
-        labels: list[Label] = []
-        for key in keys_of(tx):
-            events.update((e.tx_id, e) for e in self._history.get(key, []))
-            found = self._log.by_key.get(key)
-            if found is not None:
-                at, _ = found.frozen(WIDTH[key[0]])
-                inside = self._log.within(at, key, prefix, self._slots)
-                for tx_id, place, here in zip(found.ids, found.at, inside, strict=True):
-                    if here or tx_id in prefix.pending:
-                        events[tx_id] = self._log.transactions[place]
-            labels += self._history_labels.get(key, [])
-            folded = prefix.slots[str(slot_of(*key, self._slots))][self._log.partitions :]
-            labels += [
-                label
-                for partition, offset, label in self._log.labels
-                if ("merchant", label.merchant_id) == key and offset <= folded[partition]
-            ]
-        values = oracle(tx, list(events.values()), labels)
+        card, *merchant = keys_of(tx)
+        values = oracle(
+            tx,
+            self._events(card, prefix),
+            self._events(merchant[0], prefix) if merchant else [],
+            self._labels(merchant[0], prefix) if merchant else [],
+            self._log.clock.horizon_ms,
+        )
         result.by_brute_force += 1
         for i, (name, value) in enumerate(zip(NAMES, values, strict=True)):
             expected = float(np.float32(value))
@@ -303,6 +292,27 @@ class _BruteForce:
                 continue
             if not abs(got - expected) <= ORACLE_TOLERANCE * max(1.0, abs(expected)):
                 result.differ(tx.tx_id, name, got, expected)
+
+    def _events(self, key: Key, prefix: LogPrefix) -> list[Transaction]:
+        """A key's transactions: those of the history, and those of the log that a prefix holds."""
+        events = {tx.tx_id: tx for tx in self._history.get(key, [])}
+        found = self._log.by_key.get(key)
+        if found is not None:
+            at, _ = found.frozen(WIDTH[key[0]])
+            inside = self._log.within(at, key, prefix, self._slots)
+            for tx_id, place, here in zip(found.ids, found.at, inside, strict=True):
+                if here or tx_id in prefix.pending:
+                    events[tx_id] = self._log.transactions[place]
+        return list(events.values())
+
+    def _labels(self, key: Key, prefix: LogPrefix) -> list[Label]:
+        """A merchant's labels, likewise."""
+        folded = prefix.slots[str(slot_of(*key, self._slots))][self._log.partitions :]
+        return self._history_labels.get(key, []) + [
+            label
+            for partition, offset, label in self._log.labels
+            if ("merchant", label.merchant_id) == key and offset <= folded[partition]
+        ]
 
 
 def _structs_of(table: pa.Table, event: type[Any], keys: set[Key]) -> Iterable[Any]:

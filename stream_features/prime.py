@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,29 +72,69 @@ def read_history_tables(directory: Path) -> tuple[pa.Table, pa.Table]:
     return pq.read_table(directory / "transactions.parquet"), pq.read_table(directory / "labels.parquet")
 
 
-def prime(settings: Settings, segment: Segment, table: Table, *, force: bool = False) -> str:
+class _Manifest(msgspec.Struct):
+    fingerprint: str
+
+
+def history_fingerprint(directory: Path) -> str:
+    """The fingerprint that a history folder's manifest gives.
+
+    Raises:
+        FraudsimError: there is no manifest that can be read.
+    """
+    path = directory / "manifest.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Manifest).fingerprint
+    except (OSError, msgspec.DecodeError) as error:
+        raise FraudsimError(
+            f"{path} cannot be read ({error}): write a history with `fraudsim world generate`"
+        ) from None
+
+
+def check_history(fingerprint: str, segment: Segment) -> None:
+    """That a history, "" for none, is the one that the log was started after.
+
+    Raises:
+        FraudsimError: it is not; the message names both.
+    """
+    named = segment.history_fingerprint
+    if fingerprint == named:
+        return
+    given = f"history {fingerprint[:16]}" if fingerprint else "a start without history"
+    follows = f"history {named[:16]}" if named else "none"
+    step = "run `fraudsim features init`"
+    if named:
+        step = f"give its folder (first in {segment.history}) to `fraudsim features prime --history`"
+    raise FraudsimError(
+        f"{given} does not fit log {segment.log_id}, which follows {follows}: {step}, or use another Kafka"
+    )
+
+
+def prime(
+    settings: Settings, segment: Segment, table: Table, fingerprint: str, *, force: bool = False
+) -> str:
     """Write every key's state, then each slot's `applied` with nothing folded.
 
+    `fingerprint` is that of the history which `table` is the state of, "" for a start without one.
     Returns "primed", or "already primed" where Redis holds this log's and this history's state.
 
     Raises:
-        FraudsimError: Redis holds another log's or history's state and `force` is not given.
+        FraudsimError: the log follows another history; or Redis holds another log's or history's state, or
+            one for another number of slots or partitions, and `force` is not given.
     """
+    check_history(fingerprint, segment)
     redis = Redis.from_url(settings.redis_url)
     sources = 2 * settings.partitions
     stored = redis.mget([applied_key(s) for s in range(settings.slots)])
     present = [(slot, decode_applied(value)) for slot, value in enumerate(stored) if value is not None]
     if present and not force:
         for slot, applied in present:
-            check_applied(applied, slot, segment, sources)
+            check_applied(applied, slot, segment, sources, settings.slots)
         if len(present) == settings.slots:
             return "already primed"
     # The fences go first, so that no worker writes into what is being replaced.
     redis.delete(*[applied_key(s) for s in range(settings.slots)])
-    for slot in range(settings.slots):
-        stale = list(redis.scan_iter(match=f"{{s{slot}}}:*", count=1000))
-        if stale:
-            redis.delete(*stale)
+    _delete_every_slot(redis)
     items = list(table.items())
     for start in range(0, len(items), 1_000):
         pipe = redis.pipeline(transaction=False)
@@ -104,7 +145,8 @@ def prime(settings: Settings, segment: Segment, table: Table, *, force: bool = F
         log_id=segment.log_id,
         generation=uuid.uuid4().hex,
         catalogue=HASH,
-        history=segment.history_fingerprint,
+        history=fingerprint,
+        slots=settings.slots,
         offsets=(-1,) * sources,
     )
     pipe = redis.pipeline(transaction=False)
@@ -113,3 +155,10 @@ def prime(settings: Settings, segment: Segment, table: Table, *, force: bool = F
         pipe.set(applied_key(slot), encode_applied(applied))
     pipe.execute()
     return "primed"
+
+
+def _delete_every_slot(redis: Redis) -> None:
+    """Also the slots beyond today's number: state primed for more of them would stay for ever."""
+    stale = list(redis.scan_iter(match="{s*}:*", count=1000))
+    for start in range(0, len(stale), 1_000):
+        redis.delete(*stale[start : start + 1_000])

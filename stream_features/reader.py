@@ -13,6 +13,7 @@ from fraudsim.slots import partition_of, slot_of
 from stream_features import state as states
 from stream_features.applied import Applied, check_applied, decode_applied
 from stream_features.encode import card_row, merchant_row
+from stream_features.pending import Pending
 from stream_features.redis_io import StateStore, applied_key, blob_key, fresh_key
 from stream_features.state import NO_LABELS, State, UnreadableStateError
 from stream_features.tail import Tail
@@ -65,8 +66,10 @@ class FeatureReader:
         self._partitions = partitions
         self._slots = slots
         self._pending_wait_s = pending_wait_ms / 1000
-        self.pending: dict[str, Transaction] = {}
-        """HTTP: accepted here and not yet read back from the log, by tx_id."""
+        self.pending = Pending(tail)
+        """HTTP: accepted here and not yet read back from the log."""
+        self._folded: list[int] | None = None
+        """The watermarks that `prune_tail` found last."""
 
     async def watermarks(self) -> list[int]:
         """The smallest watermark of every transactions partition, over all slots.
@@ -79,11 +82,20 @@ class FeatureReader:
         every = [self._applied(slot, value).offsets for slot, value in enumerate(found)]
         return [min(offsets[p] for offsets in every) for p in range(self._partitions)]
 
+    async def prune_tail(self) -> None:
+        """Let the tail go up to the watermarks that the call before this one found. Raises as they do."""
+        # A read under way holds the `applied` of its own MGET, which may be older than what is found now;
+        # pruned to now, the tail would lack the records between the two for it.
+        watermarks = await self.watermarks()
+        if self._folded is not None:
+            self.tail.prune(self._folded)
+        self._folded = watermarks
+
     def _applied(self, slot: int, value: bytes | None) -> Applied:
         if value is None:
             raise NotPrimedError(f"slot {slot} has no state")
         applied = decode_applied(value)
-        check_applied(applied, slot, self._segment, 2 * self._partitions)
+        check_applied(applied, slot, self._segment, 2 * self._partitions, self._slots)
         return applied
 
     async def read(self, transactions: Sequence[Transaction], *, http: bool = False) -> list[Reading]:
@@ -124,9 +136,9 @@ class FeatureReader:
             except UnreadableStateError:
                 return None
         rows = self.tail.rows(*key, applied.offsets)
-        if http and self.pending:
+        if http:
             row = card_row if entity == "card" else merchant_row
-            rows += [row(tx) for tx in self.pending.values() if key in keys_of(tx)]
+            rows += [row(tx) for tx in self.pending.of(key)]
         if rows:
             state = states.fold(entity, state, np.array(rows, np.int64), NO_LABELS, self._segment.horizon_ms)
         return state
@@ -139,17 +151,17 @@ class FeatureReader:
     ) -> bool:
         """Wait until no pending transaction of these keys can be in the state; True: one still can."""
         wanted = {key for tx in transactions for key in keys_of(tx)}
-        asking = {tx.tx_id for tx in transactions}
+        asking = {tx.tx_id for tx in transactions}  # not published yet
 
         def doubtful() -> bool:
-            for tx in self.pending.values():
-                if tx.tx_id in asking:  # not published yet
+            ends = self.tail.ends
+            for key in wanted:
+                offsets = slots[slot_by_key[key]].applied.offsets
+                if all(offset <= end for offset, end in zip(offsets, ends, strict=False)):
                     continue
-                partition = partition_of(tx.card_id, self._partitions)
-                for key in keys_of(tx):
-                    if key in wanted and (
-                        slots[slot_by_key[key]].applied.offsets[partition] > self.tail.ends[partition]
-                    ):
+                for tx in self.pending.of(key):
+                    partition = partition_of(tx.card_id, self._partitions)
+                    if tx.tx_id not in asking and offsets[partition] > ends[partition]:
                         return True
             return False
 
@@ -175,19 +187,16 @@ class FeatureReader:
         features, whole = vector(tx, current[keys[0]], merchant, self._segment.horizon_ms)
         its_slots = {slot_by_key[key]: slots[slot_by_key[key]] for key in keys}
         stale = not whole or not all(self.tail.covers(s.applied.offsets) for s in its_slots.values())
-        pending = []
+        pending: dict[str, None] = {}
         if http:
-            its_keys = set(keys)
-            pending = [
-                p.tx_id for p in self.pending.values() if p.tx_id != tx.tx_id and its_keys & set(keys_of(p))
-            ]
+            pending = {p.tx_id: None for key in keys for p in self.pending.of(key) if p.tx_id != tx.tx_id}
         return Reading(
             features=features,
             prefix=LogPrefix(
                 slots={str(number): list(s.applied.offsets) for number, s in its_slots.items()},
                 tail_from=list(self.tail.starts),
                 tail_to=list(self.tail.ends),
-                pending=pending,
+                pending=list(pending),
             ),
             staleness_ms=max(0.0, read_at_us / 1000 - min(s.fresh_at_ms for s in its_slots.values())),
             read_us=read_at_us,

@@ -8,6 +8,8 @@ from fraudsim.events import Transaction
 from stream_features.encode import card_row, merchant_row
 from stream_features.vector import keys_of
 
+Key = tuple[str, str]
+
 
 class Entry(NamedTuple):
     """One transaction of the tail."""
@@ -27,7 +29,8 @@ class Tail:
         """Offset from which on the tail is whole, by partition."""
         self._max_records = max_records
         self._queues: list[deque[Entry]] = [deque() for _ in range(partitions)]
-        self._by_key: dict[tuple[str, str], list[Entry]] = {}
+        self._by_key: dict[Key, Entry | dict[int, deque[Entry]]] = {}
+        """A key's only entry, as most have; else all, by partition: of each the leftmost goes first."""
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues)
@@ -48,7 +51,17 @@ class Tail:
         entry = Entry(partition, offset, tx)
         self._queues[partition].append(entry)
         for key in keys_of(tx):
-            self._by_key.setdefault(key, []).append(entry)
+            held = self._by_key.get(key)
+            if held is None:
+                self._by_key[key] = entry
+                continue
+            if isinstance(held, Entry):
+                held = self._by_key[key] = {held.partition: deque((held,))}
+            run = held.get(partition)
+            if run is None:
+                held[partition] = deque((entry,))
+            else:
+                run.append(entry)
         if len(self._queues[partition]) * len(self._queues) > self._max_records:
             self._drop_first(partition)
 
@@ -64,18 +77,36 @@ class Tail:
         entry = self._queues[partition].popleft()
         self.starts[partition] = entry.offset + 1
         for key in keys_of(entry.tx):
-            entries = self._by_key[key]
-            entries.remove(entry)
-            if not entries:
+            held = self._by_key[key]
+            if isinstance(held, Entry):
                 del self._by_key[key]
+                continue
+            run = held[partition]
+            run.popleft()
+            if not run:
+                del held[partition]
+                if not held:
+                    del self._by_key[key]
 
     def rows(self, entity: str, key: str, watermarks: Sequence[int]) -> list[tuple[int, ...]]:
-        """Kernel rows of a key beyond its slot's watermarks."""
-        entries = self._by_key.get((entity, key))
-        if entries is None:
+        """Kernel rows of a key beyond its slot's watermarks, nearly in order of time."""
+        held = self._by_key.get((entity, key))
+        if held is None:
             return []
         row = card_row if entity == "card" else merchant_row
-        return [row(e.tx) for e in entries if e.offset > watermarks[e.partition]]
+        if isinstance(held, Entry):
+            return [row(held.tx)] if held.offset > watermarks[held.partition] else []
+        found: list[tuple[int, ...]] = []
+        for partition, run in held.items():
+            watermark = watermarks[partition]
+            for entry in reversed(run):
+                if entry.offset <= watermark:
+                    break
+                found.append(row(entry.tx))
+        found.reverse()
+        if len(held) > 1:
+            found.sort()  # the kernel inserts from the end: runs one after the other would cost it a square
+        return found
 
     def covers(self, watermarks: Sequence[int]) -> bool:
         """Whether nothing is missing between a slot's watermarks and the tail."""

@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 import tempfile
+import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ IDLE_BEAT_S: Final = 0.1
 REDIS_AGAIN_S: Final = 0.2
 QUEUED_RECORDS: Final = 20_000
 """Records taken off Kafka and not folded yet; past that the agent waits."""
+STRAYED_S: Final = 5.0
+"""Reading that stays ahead of what was delivered for this long has left out something, and is rewound."""
 
 
 @dataclass
@@ -51,6 +54,7 @@ class FoldLoop:
     clock_log: ClockLog
     log: Any
     epoch: int = 0
+    _expected_epoch: int = 0
     _rewind: dict[TP, int] | None = None
     _wanted: frozenset[int] = frozenset()
     _out_of_place: bool = True
@@ -58,7 +62,8 @@ class FoldLoop:
     _queued: int = 0
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
-    _gap_seen: tuple[int, int] = (-1, -1)
+    _strayed: frozenset[tuple[int, int, int]] = frozenset()
+    _look_at: float = 0.0
     consumer: Any = None
 
     def __post_init__(self) -> None:
@@ -117,6 +122,7 @@ class FoldLoop:
                     if self._wanted != self.folder.owned.keys() or self._out_of_place:
                         await self._take_place()
                     await self._next_batch()
+                    self._check_place()
                 except RedisError as error:
                     # Whatever was under way: the stored watermarks say where to go on.
                     self.log.warning("redis_away", error=str(error))
@@ -146,7 +152,7 @@ class FoldLoop:
         for slot, value in zip(sorted(wanted), stored, strict=True):
             assert value is not None
             applied = decode_applied(value)
-            check_applied(applied, slot, self.clock_log.clock.first, len(self.sources))
+            check_applied(applied, slot, self.clock_log.clock.first, len(self.sources), self.settings.slots)
             check_range(applied, slot, begins, ends)
             self.folder.own(slot, value)
         metrics.SLOTS_OWNED.set(len(wanted))
@@ -165,6 +171,7 @@ class FoldLoop:
         ]
         self._rewind = dict(zip(self.sources, self.next, strict=True))
         self._expected_epoch = self.epoch + 1
+        self._strayed = frozenset()
         self.log.info("place_taken", slots=sorted(wanted), start=self.folder.start())
 
     async def _next_batch(self) -> None:
@@ -179,7 +186,11 @@ class FoldLoop:
             self._queued = 0
             return
         while self._queue and not self._out_of_place:
-            while self._queue and not self.folder.full(self.settings.worker_max_batch):
+            while (
+                self._queue
+                and not self._out_of_place
+                and not self.folder.full(self.settings.worker_max_batch)
+            ):
                 delivery = self._queue.popleft()
                 self._queued -= len(delivery.records)
                 if delivery.epoch == self._expected_epoch:
@@ -198,16 +209,14 @@ class FoldLoop:
         accept = judge.label if is_label else judge.transaction
         count = metrics.LABELS if is_label else metrics.TRANSACTIONS
         good = 0
+        if delivery.first > self.next[source]:
+            self.log.warning("gap", source=source, expected=self.next[source], got=delivery.first)
+            self._out_of_place = True
+            return
         for record in delivery.records:
             offset = record.offset
             if offset < self.next[source]:
                 continue
-            if offset > self.next[source] and self._gap_seen != (source, offset):
-                self._gap_seen = (source, offset)
-                self.log.warning("gap", source=source, expected=self.next[source], got=offset)
-                self._out_of_place = True
-                return
-            self.next[source] = offset + 1
             event = accept(partition, offset, record.timestamp, record.headers, record.value)
             if isinstance(event, Rejected):
                 await self._set_aside(source, record, event)
@@ -217,9 +226,27 @@ class FoldLoop:
             else:
                 folder.transaction(partition, offset, event)  # type: ignore[arg-type]
                 good += 1
-            folder.passed(source, max(folder.ends[source], offset))
             self._known_ms[source] = max(self._known_ms[source], record.timestamp)
+        self.next[source] = max(self.next[source], delivery.end)
+        folder.passed(source, max(folder.ends[source], self.next[source] - 1))
         count.labels("folded", "ok").inc(good)
+
+    def _check_place(self) -> None:
+        """Rewind again where the last rewind had no effect, or was undone, and nothing else would tell."""
+        now = time.monotonic()
+        settled = self.folder.owned and not self._queue and self.epoch == self._expected_epoch
+        if now < self._look_at or not settled or self._out_of_place:
+            return
+        self._look_at = now + STRAYED_S
+        ahead = frozenset(
+            (source, place, self.next[source])
+            for source, tp in enumerate(self.sources)
+            if (place := self.consumer.place(tp)) is not None and place > self.next[source]
+        )
+        if ahead & self._strayed:
+            self.log.warning("strayed", sources=sorted(source for source, _, _ in ahead & self._strayed))
+            self._out_of_place = True
+        self._strayed = ahead
 
     async def _set_aside(self, source: int, record: Any, rejected: Rejected) -> None:
         keeper = self.folder.owned.get(record.partition % self.settings.slots)

@@ -92,7 +92,8 @@ def test_no_module_bears_the_name_of_a_dependency_or_of_the_standard_library():
 @pytest.mark.parametrize("name", declared())
 def test_every_declared_dependency_can_be_imported(name):
     candidates = top_level(name) - {"tests", "test", "docs", "examples", "benchmarks"}
-    assert any(importlib.util.find_spec(module) is not None for module in candidates), name
+    # Faust replaces its module when it is imported, and leaves it no spec.
+    assert any(module in sys.modules or importlib.util.find_spec(module) for module in candidates), name
 
 
 def test_the_committed_schemas_are_those_of_the_events():

@@ -13,7 +13,7 @@ from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
 from runner.demo import sum_up
 from runner.line import Line, LineOptions
-from runner.observer import Observer
+from runner.observer import Latencies, Observer
 from stream_features import state as states
 from stream_features.parity import archived_clock, state_after
 from stream_features.redis_io import blob_key
@@ -38,7 +38,7 @@ def run_line(
             seconds = time.monotonic() - started
             line.drain(observer.tally)
         before_close(line)
-        return sum_up(line, seconds, observer.tally.latencies_ms, [], brute_force)
+        return sum_up(line, seconds, observer.tally.latencies, Latencies(), brute_force)
 
 
 def wait_until_seen(line: Line, observer: Observer, count: int) -> None:

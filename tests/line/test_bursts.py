@@ -109,10 +109,12 @@ def test_bursts_stay_exact_while_the_worker_stands_still_and_the_scorer_is_kille
         worker = line.supervisor.pid("worker")
         os.kill(worker, signal.SIGSTOP)
         try:
-            resume_at = time.monotonic() + 5
+            halted_at = time.monotonic()
             wait_until_seen(line, observer, observer.tally.seen + 200)
+            line.wait_for("the state to age", lambda: time.monotonic() > halted_at + 1.5)
+            wait_until_seen(line, observer, observer.tally.seen + 100)
             kill(line, "scorer")
-            line.wait_for("5 s to pass", lambda: time.monotonic() > resume_at)
+            line.wait_for("5 s to pass", lambda: time.monotonic() > halted_at + 5)
         finally:
             os.kill(worker, signal.SIGCONT)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudsim.events import Label, Transaction
-from stream_features import kernel_card, state
+from stream_features import kernel_card, kernel_merchant, state
 from stream_features.catalogue import DAY, FEATURES, HOUR, MERCHANT_TAIL, MINUTE, NAMES
 from stream_features.encode import card_row, label_row, merchant_row
 from stream_features.oracle import oracle
@@ -127,8 +127,16 @@ def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(events
         HORIZON,
     )
     assert whole
-    expected = oracle(at_hand, events, labels)
-    assert_close(got, expected)
+    assert_close(got, oracle(at_hand, events, of_merchant, labels, HORIZON))
+
+
+@settings(deadline=None, max_examples=200)
+@given(histories(), label_lists(), st.integers(1, 3 * HORIZON))
+def test_brute_force_is_null_beyond_the_horizon_where_the_kernel_is(events, labels, back):
+    of_merchant = [e for e in events if e.merchant_id == "m"]
+    at_hand = tx("at hand", max(e.ts for e in events) - back, 5_000)
+    got, _ = vector(at_hand, folded("card", events), folded("merchant", of_merchant, labels), HORIZON)
+    assert_close(got, oracle(at_hand, events, of_merchant, labels, HORIZON))
 
 
 @settings(deadline=None, max_examples=200)
@@ -175,9 +183,27 @@ def test_a_card_over_its_bound_gives_null_for_windows_that_reach_past_the_floor_
     random.Random(1).shuffle(events)
     full = folded("card", events, cuts=7)
     assert full.size == kernel_card.HEADER + kernel_card.WIDTH * kernel_card.CARD_ROWS
-    got, _ = vector(tx("x", T0 + n * 1000), full, None, HORIZON)
+    at_hand = tx("x", T0 + n * 1000)
+    got, _ = vector(at_hand, full, folded("merchant", []), HORIZON)
     assert got[NAMES.index("card_count_5m")] == 301
     assert np.isnan(got[NAMES.index("card_count_24h")])
+    assert_close(got, oracle(at_hand, events, [], [], HORIZON))
+
+
+@pytest.mark.parametrize("extra", [0, 1, 3])
+def test_a_merchant_with_more_labels_than_its_bound_has_no_fraud_rate(extra):
+    labels = [
+        Label(
+            tx_id=f"t{i}", card_id="c", merchant_id="m", ts=T0, amount_cents=1, is_fraud=True,
+            source="customer", known_at=T0 + i,
+        )
+        for i in range(kernel_merchant.LABEL_ROWS + extra)
+    ]  # fmt: skip
+    at_hand = tx("x", T0 + DAY)
+    got, whole = vector(at_hand, folded("card", []), folded("merchant", [], labels, cuts=3), HORIZON)
+    assert whole
+    assert np.isnan(got[NAMES.index("merchant_fraud_30d")]) == (extra > 0)
+    assert_close(got, oracle(at_hand, [], [], labels, HORIZON))
 
 
 def test_a_hot_merchant_is_bounded_and_exact():
@@ -187,7 +213,7 @@ def test_a_hot_merchant_is_bounded_and_exact():
     assert hot.size < 6 + 5 * 700
     at_hand = tx("x", max(e.ts for e in events) - 1234, 50)
     got, _ = vector(at_hand, None, hot, HORIZON)
-    expected = oracle(at_hand, events, [])
+    expected = oracle(at_hand, [], events, [], HORIZON)
     for i, feature in enumerate(FEATURES):
         if feature.entity == "merchant":
             assert got[i] == pytest.approx(np.float32(expected[i]), rel=1e-6), feature.name

@@ -1,0 +1,83 @@
+"""Claims on a tx_id in a real Redis: whose they are, and more requests than connections."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from scorer import idempotency
+from scorer.idempotency import Claim, Earlier, Idempotency
+
+pytestmark = pytest.mark.stack
+
+
+@asynccontextmanager
+async def kept(url):
+    redis = Redis.from_url(url)
+    await redis.delete(*[f"tx:{n}" for n in ("a", "b")])
+    claims = Idempotency(url)
+    yield claims, redis
+    await claims.close()
+    await redis.aclose()
+
+
+def test_a_tx_id_is_claimed_once_and_its_decision_is_kept(stack):
+    async def scene():
+        async with kept(stack.redis_url) as (claims, _):
+            first, second, other = Claim.of("a", b"body"), Claim.of("a", b"body"), Claim.of("a", b"another")
+            assert await claims.claim(first) is None
+            assert await claims.claim(second) == Earlier(True, None)
+            assert await claims.claim(other) == Earlier(False, None)
+            assert await claims.stored("a") is None
+            await claims.settle(first, b"decision")
+            assert await claims.claim(second) == Earlier(True, b"decision")
+            assert await claims.claim(other) == Earlier(False, b"decision")
+            assert await claims.stored("a") == b"decision"
+            assert await claims.stored("b") is None
+
+    asyncio.run(scene())
+
+
+def test_giving_up_frees_ones_own_claim_and_no_other(stack):
+    async def scene():
+        async with kept(stack.redis_url) as (claims, redis):
+            slow, successor = Claim.of("a", b"body"), Claim.of("a", b"body")
+            assert await claims.claim(slow) is None
+            await redis.delete("tx:a")  # it ran out
+            assert await claims.claim(successor) is None
+            await claims.give_up(slow)
+            assert await claims.claim(Claim.of("a", b"body")) == Earlier(True, None)
+            await claims.settle(successor, b"decision")
+            await claims.give_up(slow)
+            assert await claims.stored("a") == b"decision"
+            ours = Claim.of("b", b"body")
+            assert await claims.claim(ours) is None
+            await claims.give_up(ours)
+            assert await claims.claim(successor) is not None
+            assert await claims.claim(Claim.of("b", b"body")) is None
+
+    asyncio.run(scene())
+
+
+def test_a_claim_whose_reply_was_lost_is_still_ours(stack):
+    async def scene():
+        async with kept(stack.redis_url) as (claims, _):
+            ours = Claim.of("a", b"body")
+            assert await claims.claim(ours) is None
+            assert await claims.claim(ours) is None  # the client sends again what was not answered
+
+    asyncio.run(scene())
+
+
+def test_more_requests_than_connections_wait_for_their_turn(stack, monkeypatch):
+    monkeypatch.setattr(idempotency, "CONNECTIONS", 4)
+
+    async def scene():
+        async with kept(stack.redis_url) as (claims, redis):
+            before = len(await redis.client_list())
+            found = await asyncio.gather(*(claims.claim(Claim.of("a", b"body")) for _ in range(400)))
+            assert found.count(None) == 1
+            assert len(await redis.client_list()) - before <= 4
+
+    asyncio.run(scene())

@@ -1,0 +1,396 @@
+"""The stream scorer's bookkeeping: bounded memory, order, completeness, changes of assignment, stopping."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import TopicPartition
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from fraudsim import metrics
+from fraudsim.events import Decision, LogPrefix, Stamps, Transaction, decode_decision, encoder
+from fraudsim.settings import Settings
+from fraudsim.topics import TRANSACTIONS
+from fraudsim.validity import Rejected
+from scorer import stream as streams
+from scorer.stream import StreamScorer
+from stream_features.pending import Pending
+from stream_features.tail import Tail
+
+
+class Log:
+    def __init__(self):
+        self.events = []
+
+    def info(self, event, **fields):
+        self.events.append(event)
+
+    warning = info
+
+
+class Producer:
+    """Keeps what it was given; acknowledges when it is let."""
+
+    def __init__(self):
+        self.sent = []
+        self.acknowledge = True
+        self.acks = []
+
+    async def send(self, topic, value, key, partition):
+        self.sent.append((partition, decode_decision(value).source_offset))
+        ack = asyncio.get_running_loop().create_future()
+        if self.acknowledge:
+            ack.set_result(None)
+        self.acks.append(ack)
+        return ack
+
+
+class Decider:
+    def __init__(self):
+        self.away = False
+        self.held_most = 0
+        self.scorer = None
+        self.on_decide = None
+
+    async def decide(self, incoming, via="stream"):
+        self.held_most = max(self.held_most, *map(len, self.scorer._todo.values()))
+        if self.on_decide is not None:
+            await self.on_decide()
+        if self.away:
+            raise RedisConnectionError("away")
+        return [decision(item.tx, item.partition, item.offset) for item in incoming]
+
+
+class LogReader:
+    """A log that is told in full, from wherever it was asked for, some of it again."""
+
+    filled = True
+
+    def __init__(self, scorer, sizes, again=3):
+        self.scorer = scorer
+        self.sizes = sizes
+        self.next = dict.fromkeys(sizes, 0)
+        self.again = again
+        self.asked = []
+
+    def tell_from(self, partition, offset):
+        self.asked.append((partition, offset))
+        self.next[partition] = min(self.next[partition], max(0, offset - self.again))
+
+    async def run(self, batch=50):
+        while True:
+            for partition, size in self.sizes.items():
+                start = self.next[partition]
+                for offset in range(start, min(size, start + batch)):
+                    self.next[partition] = offset + 1
+                    self.scorer.on_record(record(partition, offset), transaction(offset), 0)
+            await asyncio.sleep(0)
+
+
+def transaction(n):
+    return Transaction(tx_id=f"t{n}", ts=n, card_id="c", amount_cents=1)
+
+
+def record(partition, offset, value=None):
+    return SimpleNamespace(partition=partition, offset=offset, headers=(), value=value)
+
+
+def decision(tx, partition=0, offset=0):
+    return Decision(
+        tx_id=tx.tx_id, ts=tx.ts, card_id=tx.card_id, amount_cents=1, score=0.1, action="approve", reasons=[],
+        rule_hits=[], model_version="1", policy_version="1", variant="champion",
+        stamps=Stamps(intended=1, received=1, state_read=1, features=1, scored=1, decided=1),
+        source_partition=partition, source_offset=offset,
+        prefix=LogPrefix(slots={}, tail_from=[], tail_to=[]), staleness_ms=0.0, features=[], feature_hash="",
+    )  # fmt: skip
+
+
+def scorer_of(sizes, decided=-1):
+    decider, producer = Decider(), Producer()
+    reader = SimpleNamespace(pending=Pending(Tail(max(sizes) + 1, 1_000)))
+    scorer = StreamScorer(Settings(_env_file=None), decider, reader, producer, Log())
+    decider.scorer = scorer
+    scorer.log_reader = LogReader(scorer, sizes)
+    assign(scorer, sizes, decided)
+    return scorer
+
+
+def assign(scorer, partitions, decided):
+    for partition in partitions:
+        scorer._assigned.add(partition)
+        scorer._todo[partition] = streams.deque()
+        scorer._decided[partition] = decided
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def cancel(*tasks):
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def offsets(scorer, partition):
+    return [offset for p, offset in scorer._producer.sent if p == partition]
+
+
+# A backlog
+
+
+def test_a_backlog_is_bounded_and_decided_whole_and_in_order(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_TODO", 40)
+    monkeypatch.setattr(streams, "MAX_BATCH", 16)
+
+    async def scene():
+        scorer = scorer_of({0: 500, 1: 30})
+        scorer._decider.away = True
+        reading, deciding = asyncio.create_task(scorer.log_reader.run()), asyncio.create_task(scorer.run())
+        await until(lambda: "waiting_for_state" in scorer._log.events)
+        await until(lambda: scorer.log_reader.next == {0: 500, 1: 30})
+        assert scorer.log_reader.asked == []  # not before there is room
+        scorer._decider.away = False
+        await until(lambda: len(scorer._producer.sent) == 530)
+        await cancel(reading, deciding)
+        assert offsets(scorer, 0) == list(range(500))
+        assert offsets(scorer, 1) == list(range(30))
+        assert scorer._decider.held_most <= 40
+        assert scorer.log_reader.asked
+        assert {partition for partition, _ in scorer.log_reader.asked} == {0}
+
+    asyncio.run(scene())
+
+
+def test_a_lost_partition_takes_what_was_left_out_with_it(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_TODO", 4)
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        for offset in range(10):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        scorer.on_partitions_revoked(set())
+        assign(scorer, [0], 5)
+        for offset in range(6, 9):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(scorer._producer.sent) == 3)
+        await cancel(deciding)
+        assert offsets(scorer, 0) == [6, 7, 8]
+        assert scorer.log_reader.asked == []
+
+    asyncio.run(scene())
+
+
+def test_a_rejected_record_that_is_told_again_is_counted_once():
+    def counted():
+        return metrics.TRANSACTIONS.labels("decided", "duplicate")._value.get()
+
+    scorer = scorer_of({0: 0})
+    before = counted()
+    rejected = Rejected("duplicate", "tx_id", "stands before", "t0")
+    for offset in (0, 1, 0, 1, 2):
+        scorer.on_record(record(0, offset), rejected, 0)
+    assert counted() == before + 3
+
+
+# Pending transactions
+
+
+@pytest.mark.parametrize(
+    "fate", [transaction(0), Rejected("duplicate", "tx_id", "", "t0"), Rejected("invalid", "segment", "")]
+)
+def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
+    scorer = scorer_of({0: 0})
+    tail = Tail(1, 100)
+    pending = scorer._reader.pending = Pending(tail)
+    tx = transaction(0)
+    pending.accept(tx)
+    pending.placed(tx, 0, 7)
+    tail.passed(0, 6)
+    scorer.on_record(record(0, 6), Rejected("invalid", "value", ""), 0)
+    assert len(pending) == 1
+    tail.passed(0, 7)
+    scorer.on_record(record(0, 7), fate, 0)
+    assert len(pending) == 0
+
+
+# Changes of assignment
+
+
+def test_a_batch_taken_up_before_a_revocation_is_not_published_after_it():
+    """Else its second half, published once the partition is back, would pass over its first."""
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        send = scorer._producer.send
+
+        async def slow_send(*args, **fields):
+            ack = await send(*args, **fields)
+            if len(scorer._producer.sent) == 3:
+                scorer.on_partitions_revoked(set())
+                await asyncio.sleep(0)
+                assign(scorer, [0], 0)  # only the first was acknowledged and found by the resumption
+            return ack
+
+        scorer._producer.send = slow_send
+        for offset in range(6):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(scorer._producer.sent) == 3 and not scorer._arrived.is_set())
+        assert offsets(scorer, 0) == [0, 1, 2]
+        scorer._producer.send = send
+        for offset in range(6):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        await until(lambda: len(scorer._producer.sent) == 8)
+        await cancel(deciding)
+        assert offsets(scorer, 0)[3:] == [1, 2, 3, 4, 5]
+
+    asyncio.run(scene())
+
+
+def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile():
+    async def scene():
+        scorer = scorer_of({0: 0})
+        scorer._member = SimpleNamespace(pause=lambda *tps: None)
+        scorer.on_partitions_revoked(set())
+        scorer.on_partitions_assigned([TopicPartition(TRANSACTIONS, 0)])
+        looked = []
+
+        async def last_decided(partitions):
+            looked.append(partitions)
+            if len(looked) == 1:  # away and back: another decided up to 30 in between
+                scorer.on_partitions_revoked(set())
+                scorer.on_partitions_assigned([TopicPartition(TRANSACTIONS, 0)])
+                return {0: 10}
+            return {0: 30}
+
+        scorer._last_decided = last_decided
+        while scorer._changed.is_set():
+            scorer._changed.clear()
+            await scorer._resume()
+        assert scorer._decided == {0: 30}
+        assert looked == [[0], [0]]
+        assert scorer.log_reader.asked == [(0, 31)]
+
+    asyncio.run(scene())
+
+
+def test_where_to_go_on_is_looked_up_once_ones_own_decisions_are_in_the_log():
+    async def scene():
+        scorer = scorer_of({0: 0})
+        scorer.on_partitions_revoked(set())
+        scorer._assigned.add(0)
+        ack = asyncio.get_running_loop().create_future()
+        scorer._unacked.append(ack)
+
+        async def last_decided(partitions):
+            return dict.fromkeys(partitions, 7 if ack.done() else 6)
+
+        scorer._last_decided = last_decided
+        resuming = asyncio.create_task(scorer._resume())
+        await asyncio.sleep(0.001)
+        ack.set_result(None)
+        await resuming
+        assert scorer._decided == {0: 7}
+
+    asyncio.run(scene())
+
+
+class Decisions:
+    """A consumer of one `decisions` partition."""
+
+    def __init__(self, values):
+        self.values = values
+        self.at = 0
+
+    async def start(self):
+        pass
+
+    stop = start
+
+    def assign(self, tps):
+        pass
+
+    def seek(self, tp, offset):
+        self.at = offset
+
+    async def end_offsets(self, tps):
+        return dict.fromkeys(tps, len(self.values))
+
+    async def beginning_offsets(self, tps):
+        return dict.fromkeys(tps, 0)
+
+    async def position(self, tp):
+        return self.at
+
+    async def getmany(self, timeout_ms):
+        records = [record(0, offset, value) for offset, value in enumerate(self.values) if offset >= self.at]
+        self.at = len(self.values)
+        return {TopicPartition("decisions", 0): records}
+
+
+def test_what_is_no_decision_is_counted_and_passed_over_on_resuming(monkeypatch):
+    values = [encoder.encode(decision(transaction(n), 0, n)) for n in range(3)]
+    values[1:1] = [b"", b"not json", None, b"\xff", b"[" * 5_000, b"{}", b'{"source_offset": 99}']
+    monkeypatch.setattr(streams, "AIOKafkaConsumer", lambda **_: Decisions(values))
+    unreadable = metrics.TRANSACTIONS.labels("resumed", "unreadable")
+    before = unreadable._value.get()
+    scorer = scorer_of({0: 0})
+    assert asyncio.run(scorer._last_decided([0])) == {0: 2}
+    assert unreadable._value.get() == before + 7
+    assert scorer._log.events == ["decision_unreadable"] * 7
+
+
+# Stopping
+
+
+class Member:
+    def __init__(self, producer):
+        self.producer = producer
+        self.under_way_at_leaving = None
+
+    async def stop(self):
+        self.under_way_at_leaving = sum(not ack.done() for ack in self.producer.acks)
+
+
+def test_the_group_is_left_only_when_all_decisions_are_acknowledged(monkeypatch):
+    """Also those that were waited for when the deciding was cut off."""
+    monkeypatch.setattr(streams, "MAX_UNACKED", 2)
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        producer = scorer._producer
+        member = scorer._member = Member(producer)
+        producer.acknowledge = False
+        for offset in range(5):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(producer.sent) == 5)
+        await cancel(deciding)
+        assert not any(ack.cancelled() for ack in producer.acks)
+        stopping = asyncio.create_task(scorer.stop())
+        for ack in producer.acks:
+            await asyncio.sleep(0.001)
+            assert not stopping.done()
+            ack.set_result(None)
+        await stopping
+        assert member.under_way_at_leaving == 0
+
+    asyncio.run(scene())
+
+
+def test_a_decision_that_could_not_be_written_ends_the_stop_with_its_error_after_leaving():
+    async def scene():
+        scorer = scorer_of({0: 0})
+        member = scorer._member = Member(scorer._producer)
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(RuntimeError("not written"))
+        scorer._unacked.append(failed)
+        with pytest.raises(RuntimeError, match="not written"):
+            await scorer.stop()
+        assert member.under_way_at_leaving is not None
+
+    asyncio.run(scene())

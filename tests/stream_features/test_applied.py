@@ -1,0 +1,62 @@
+"""A slot's state is refused where it belongs to something else, in one line with both values."""
+
+import msgspec
+import pytest
+
+from fraudsim.errors import FraudsimError
+from fraudsim.events import Segment
+from stream_features.applied import Applied, check_applied, decode_applied, encode_applied
+from stream_features.catalogue import HASH
+
+SEGMENT = Segment(
+    log_id="log",
+    number=0,
+    event_epoch_ms=0,
+    wall_epoch_ms=0,
+    speed=0.0,
+    past_ms=1,
+    future_ms=1,
+    horizon_ms=1,
+    history="somewhere/history",
+    history_fingerprint="print",
+)
+GOOD = Applied(
+    log_id="log", generation="g", catalogue=HASH, history="print", slots=8, offsets=(-1,) * 8
+)  # fmt: skip
+
+
+def refusal(applied, sources=8, slots=8):
+    with pytest.raises(FraudsimError) as refused:
+        check_applied(applied, 3, SEGMENT, sources, slots)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_state_of_this_log_these_topics_and_this_number_of_slots_is_taken():
+    check_applied(GOOD, 3, SEGMENT, 8, 8)
+    check_applied(GOOD, 3, SEGMENT, 8)
+    check_applied(GOOD.moved_to(range(8)), 3, SEGMENT, 8, 8)
+
+
+@pytest.mark.parametrize(("primed", "set_to"), [(8, 16), (16, 8), (8, 1)])
+def test_another_number_of_slots_names_the_setting_and_both_values(primed, set_to):
+    said = refusal(msgspec.structs.replace(GOOD, slots=primed), slots=set_to)
+    assert f"one of {primed} slots, FRAUDSIM_SLOTS is {set_to}" in said
+    assert "fraudsim features prime --force" in said
+
+
+def test_state_that_does_not_say_its_number_of_slots_is_refused():
+    fields = msgspec.to_builtins(GOOD)
+    del fields["slots"]
+    old = decode_applied(msgspec.json.encode(fields))
+    assert "an unknown number of slots" in refusal(old)
+
+
+def test_another_number_of_partitions_names_the_setting_and_both_values():
+    assert "primed for 4 partitions, FRAUDSIM_PARTITIONS is 2" in refusal(GOOD, sources=4)
+
+
+def test_moving_on_keeps_everything_but_the_watermarks_to_the_byte():
+    moved = GOOD.moved_to([5] * 8)
+    assert encode_applied(decode_applied(encode_applied(moved))) == encode_applied(moved)
+    assert msgspec.structs.replace(moved, offsets=GOOD.offsets) == GOOD

@@ -1,0 +1,68 @@
+"""The worker's cache of states: bounded by what they take, the least recently folded dropped first."""
+
+import numpy as np
+
+from fraudsim.events import Transaction
+from fraudsim.slots import slot_of
+from stream_features.applied import Applied, encode_applied
+from stream_features.catalogue import HASH, MINUTE
+from stream_features.fold import ENTRY_BYTES, Folder, StateCache
+
+
+def of_bytes(size):
+    return np.zeros(size // 8, np.int64)
+
+
+def key(n):
+    return ("card", f"c{n}")
+
+
+def test_the_bound_is_of_bytes_whatever_their_number():
+    cache = StateCache(limit_bytes=10 * (ENTRY_BYTES + 800))
+    for n in range(1_000):
+        cache.put(key(n), of_bytes(800))
+        cache.trim()
+    assert len(cache) == 10
+    cache.put(key("large"), of_bytes(8 * (ENTRY_BYTES + 800) - ENTRY_BYTES))
+    cache.trim()
+    assert len(cache) == 3
+    assert key("large") in cache
+    assert key(999) in cache
+    assert key(997) not in cache
+
+
+def test_what_was_folded_longest_ago_goes_first():
+    cache = StateCache(limit_bytes=2 * (ENTRY_BYTES + 80))
+    for n in (1, 2, 1, 3):
+        cache.put(key(n), of_bytes(80))
+    cache.trim()
+    assert [n for n in (1, 2, 3) if key(n) in cache] == [1, 3]
+
+
+def test_the_bytes_are_those_of_what_is_there():
+    cache = StateCache()
+    cache.put(key(1), of_bytes(80))
+    cache.put(key(1), of_bytes(800))
+    cache.put(key(2), None)
+    assert cache.bytes == 2 * ENTRY_BYTES + 800
+    assert cache[key(2)] is None
+
+
+def test_a_slot_keeps_no_more_than_its_bound_and_reads_again_what_it_dropped():
+    folder = Folder(partitions=1, slots=1, horizon_ms=2 * MINUTE)
+    assert slot_of("card", "c0", 1) == 0
+    applied = Applied(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))
+    folder.own(0, encode_applied(applied))
+    slot = folder.owned[0]
+    slot.states = StateCache(limit_bytes=5 * (ENTRY_BYTES + 100))
+    for n in range(40):
+        folder.transaction(0, n, Transaction(tx_id=f"t{n}", ts=n, card_id=f"c{n}", amount_cents=1))
+        folder.passed(0, n)
+        for number, missing in folder.missing():
+            assert folder.provide(number, missing, None)
+        (write,) = folder.writes()
+        folder.written(write)
+    assert 1 <= len(slot.states) <= 8
+    assert slot.states.bytes <= 5 * (ENTRY_BYTES + 100)
+    folder.transaction(0, 40, Transaction(tx_id="t40", ts=40, card_id="c0", amount_cents=1))
+    assert folder.missing() == [(0, ("card", "c0"))]

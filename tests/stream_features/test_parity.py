@@ -1,0 +1,129 @@
+"""Parity over an archived log that is written by hand: no Kafka, no Redis."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fraudsim.archive import Record, log_folder, write_file
+from fraudsim.events import Decision, LogPrefix, Segment, Stamps, Transaction, encoder
+from fraudsim.settings import Settings
+from fraudsim.slots import slot_of
+from fraudsim.topics import CLOCK, DECISIONS, TRANSACTIONS
+from producers.tables import LABELS as LABEL_SCHEMA
+from producers.tables import TRANSACTIONS as TRANSACTION_SCHEMA
+from stream_features import state
+from stream_features.catalogue import HASH, MINUTE, NAMES
+from stream_features.encode import card_row, merchant_row
+from stream_features.parity import check_parity
+from stream_features.vector import as_list, vector
+
+T0 = 1_700_000_000_000
+WALL = 1_800_000_000_000
+HORIZON = 2 * MINUTE
+SETTINGS = Settings(_env_file=None, partitions=1, slots=8)
+SEGMENT = Segment(
+    log_id="log",
+    number=0,
+    event_epoch_ms=T0,
+    wall_epoch_ms=WALL,
+    speed=1.0,
+    past_ms=10 * MINUTE,
+    future_ms=MINUTE,
+    horizon_ms=HORIZON,
+)
+
+
+def tx(n, minutes, card="c", merchant="m"):
+    ts = T0 + int(minutes * MINUTE)
+    return Transaction(tx_id=f"t{n}", ts=ts, card_id=card, amount_cents=100 + n, merchant_id=merchant)
+
+
+def folded(entity, transactions):
+    make = card_row if entity == "card" else merchant_row
+    rows = np.array([make(t) for t in transactions], np.int64)
+    return state.fold(entity, state.empty(entity), rows, state.NO_LABELS, HORIZON)
+
+
+def prefix(card_to, merchant_to, tail_from, tail_to):
+    """What a decision saw of card c and merchant m, as offsets of the one partition; no labels."""
+    card, merchant = (str(slot_of(*key, SETTINGS.slots)) for key in (("card", "c"), ("merchant", "m")))
+    assert card != merchant
+    slots = {card: [card_to, -1], merchant: [merchant_to, -1]}
+    return LogPrefix(slots=slots, tail_from=[tail_from], tail_to=[tail_to])
+
+
+def decision(at_hand, offset, its_prefix, features, *, stale):
+    return Decision(
+        tx_id=at_hand.tx_id,
+        ts=at_hand.ts,
+        card_id=at_hand.card_id,
+        amount_cents=at_hand.amount_cents,
+        score=0.5,
+        action="approve",
+        reasons=[],
+        rule_hits=[],
+        model_version="m",
+        policy_version="p",
+        variant="champion",
+        stamps=Stamps(intended=1, received=2, state_read=3, features=4, scored=5, decided=6),
+        source_partition=0,
+        source_offset=offset,
+        prefix=its_prefix,
+        staleness_ms=0.0,
+        features=as_list(features),
+        feature_hash=HASH,
+        stale=stale,
+    )
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Write a run folder: an empty history, the clock, and these transactions and decisions."""
+
+    def write(transactions, decisions):
+        history = tmp_path / "history"
+        history.mkdir()
+        pq.write_table(pa.Table.from_pylist([], schema=TRANSACTION_SCHEMA), history / "transactions.parquet")
+        pq.write_table(pa.Table.from_pylist([], schema=LABEL_SCHEMA), history / "labels.parquet")
+        log_folder(tmp_path).mkdir()
+        for topic, events in ((CLOCK, [SEGMENT]), (TRANSACTIONS, transactions), (DECISIONS, decisions)):
+            records = [
+                Record(0, offset, WALL + 6 * MINUTE * (topic != CLOCK), b"c", [("segment", b"0")], value)
+                for offset, value in enumerate(map(encoder.encode, events))
+            ]
+            write_file(tmp_path, topic, 0, records)
+        return tmp_path
+
+    return write
+
+
+def check(folder):
+    return check_parity(folder, folder / "history", SETTINGS, sample=10)
+
+
+def test_a_vector_that_is_null_beyond_the_horizon_is_as_brute_force_has_it(run):
+    ahead, late = tx(0, 5), tx(1, 2)
+    served, whole = vector(late, folded("card", [ahead]), folded("merchant", [ahead]), HORIZON)
+    assert not whole
+    assert np.isnan(served[6:]).all()
+    result = check(run([ahead, late], [decision(late, 1, prefix(0, 0, 1, 0), served, stale=True)]))
+    assert (result.vectors, result.by_brute_force, result.mismatches) == (1, 1, 0)
+
+
+def test_a_served_value_where_null_is_right_differs_from_both_recomputations(run):
+    ahead, late = tx(0, 5), tx(1, 2)
+    null, _ = vector(late, folded("card", [ahead]), folded("merchant", [ahead]), HORIZON)
+    wrong = np.where(np.arange(len(NAMES)) < 6, null, 1).astype(np.float32)
+    result = check(run([ahead, late], [decision(late, 1, prefix(0, 0, 1, 0), wrong, stale=True)]))
+    assert result.mismatches == 2 * (len(NAMES) - 6)
+
+
+def test_card_and_merchant_are_each_compared_with_what_their_own_slot_had_folded(run):
+    first, second, at_hand = tx(0, 1), tx(1, 2), tx(2, 3)
+    served, _ = vector(at_hand, folded("card", [first, second]), folded("merchant", [first]), HORIZON)
+    assert served[NAMES.index("card_count_1h")] == 3
+    assert served[NAMES.index("merchant_count_1h")] == 2
+    hole = prefix(1, 0, 2, 1)  # the tail does not reach back to the merchant's watermark
+    result = check(run([first, second, at_hand], [decision(at_hand, 2, hole, served, stale=True)]))
+    assert (result.by_brute_force, result.mismatches) == (1, 0)
