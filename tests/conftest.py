@@ -1,5 +1,6 @@
 """What all rooms' tests share: one real Kafka and Redis, started when the first test asks for them."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,12 @@ import pytest
 from fraudsim.settings import Settings
 from runner.stack import StackAddresses
 from runner.stack import stack as start
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores Ctrl-C, and so would every process started from here."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
