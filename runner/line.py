@@ -32,6 +32,8 @@ NULL_S: Final = 15.0
 QUIET_S: Final = 15.0
 """With nothing decided for this long after the last send, what is missing is lost."""
 POLL_S: Final = 0.05
+SCRIPT_QUIET_S: Final = 4.0
+"""The same with a script, whose bad data nobody decides, so that the wait always comes to this."""
 SCORER_STOP_S: Final = 25.0
 """The scorer itself waits up to 15 s for the HTTP requests under way, and then publishes what it answered."""
 
@@ -281,7 +283,7 @@ class Line:
 
     def drain(self, tally: Tally) -> None:
         """After the last send: wait for the decisions and the fold, then let the archiver finish."""
-        wait_quiet(tally, self.planned())
+        wait_quiet(tally, self.planned(), QUIET_S if self.options.script is None else SCRIPT_QUIET_S)
         self.wait_for("the feature worker to catch up", self._folded_to_the_end, 60.0)
         self.supervisor.stop("producer")
         self.supervisor.stop("scorer")

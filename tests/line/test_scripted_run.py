@@ -1,11 +1,17 @@
-"""A scenario with bad data of every kind, a peak, an attack and an outage, played live twice."""
+"""A scenario with bad data of every kind, a peak, an attack and an outage, played live."""
 
 import pytest
 from driving import run_line
 
 from fraudsim.archive import read_log
+from fraudsim.clock import future_limit_ms, past_limit_ms
 from fraudsim.settings import Settings
-from fraudsim.topics import DEAD_LETTERS, TRUTH
+from fraudsim.topics import DEAD_LETTERS, TRANSACTIONS, TRUTH
+from producers.history import read_history, world_of
+from producers.script import read_script
+from producers.scripted import ScriptedSource
+from producers.source import Raw
+from producers.world_source import WorldSource
 from runner.line import LineOptions
 
 pytestmark = pytest.mark.stack
@@ -24,30 +30,72 @@ events:
 """
 
 
-def test_a_script_played_twice_gives_the_same_counts(tmp_path):
-    (tmp_path / "script.yaml").write_text(SCRIPT)
-    history = None
-    counts = []
-    for name in ("once", "again"):
-        options = LineOptions(
-            tmp_path / name, seconds=8, rate=80, cards=600, history_days=40, null_seconds=0,
-            script=tmp_path / "script.yaml", reuse=history,
-        )  # fmt: skip
-        (tmp_path / name).mkdir()
-        summary = run_line(options, Settings(_env_file=None, label_gap_days=7), brute_force=10)
-        history = tmp_path / name
-        assert summary["lost"] == summary["duplicated"] == 0
-        assert summary["parity"]["mismatches"] == 0
-        letters = read_log(history, DEAD_LETTERS, ["field"])["field"].to_pylist()
-        truth = read_log(history, TRUTH, ["campaign_id"])["campaign_id"].to_pylist()
-        attacks = {c for c in truth if c is not None and c.startswith("script-")}
-        counts.append(
-            (summary["sent"], summary["repeats"], summary["dead_lettered"], sorted(letters), sorted(attacks))
-        )
-    assert counts[0] == counts[1]
-    sent, repeats, dead, letters, attacks = counts[0]
+SECONDS = 8.0
+
+
+def play(folder, script, reuse=None):
+    """Run the script live; sent, repeats, fields of the dead letters, campaigns."""
+    folder.mkdir()
+    options = LineOptions(
+        folder,
+        seconds=SECONDS,
+        rate=80,
+        cards=600,
+        history_days=40,
+        null_seconds=0,
+        script=script,
+        reuse=reuse,
+    )
+    summary = run_line(options, Settings(_env_file=None, label_gap_days=7), brute_force=10)
+    assert summary["lost"] == summary["duplicated"] == 0
+    assert summary["parity"]["mismatches"] == 0
+    letters = read_log(folder, DEAD_LETTERS, ["field"])["field"].to_pylist()
+    assert summary["dead_lettered"] == len(letters)
+    truth = read_log(folder, TRUTH, ["campaign_id"])["campaign_id"].to_pylist()
+    campaigns = {name for name in truth if name is not None and name.startswith("script-")}
+    return (summary["sent"], summary["repeats"], sorted(letters), len(campaigns)), summary["speed"]
+
+
+def expected(folder, script, speed):
+    """Sent, repeats and set aside, from the source alone."""
+    history = read_history(folder / "history")
+    world = world_of(history)
+    source = ScriptedSource(WorldSource(world, history.manifest.days), read_script(script), speed, world)
+    ids, repeats, aside = set(), 0, 0
+    for item in source.items():
+        if item.due_ms >= source.start_ms + SECONDS * speed * 1000:
+            return len(ids), repeats, aside
+        if item.topic != TRANSACTIONS:
+            continue
+        behind = 0 if isinstance(item.event, Raw) else item.due_ms - item.event.ts
+        if isinstance(item.event, Raw) or not -future_limit_ms(speed) < behind < past_limit_ms(speed):
+            aside += 1
+        elif item.event.tx_id in ids:
+            repeats += 1
+        else:
+            ids.add(item.event.tx_id)
+    raise AssertionError("the source ended")
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "script.yaml"
+    path.write_text(SCRIPT)
+    return path
+
+
+def test_a_script_played_live_comes_to_what_its_source_says(tmp_path, script):
+    (sent, repeats, letters, campaigns), speed = play(tmp_path / "run", script)
+    assert (sent, repeats, len(letters)) == expected(tmp_path / "run", script, speed)
     assert sent > 300
     assert repeats > 10
-    assert dead == len(letters) > 30
+    assert len(letters) > 30
     assert {"ts", "amount_cents", "card_id"} <= set(letters)
-    assert len(attacks) == 8
+    assert campaigns == 8
+
+
+@pytest.mark.long
+def test_a_script_played_twice_gives_the_same_counts(tmp_path, script):
+    once, _ = play(tmp_path / "once", script)
+    again, _ = play(tmp_path / "again", script, reuse=tmp_path / "once")
+    assert once == again
