@@ -44,17 +44,27 @@ class _PartitionRecords(fetcher.PartitionRecords):
         try:
             yield from super()._unpack_records()
         except (UnicodeDecodeError, CorruptRecordException):  # the latter from aiokafka's decoder in Python
-            self._records = _LenientRecords(self._records.fetched)
+            self._records = _LenientRecords(self._records.fetched, self.next_fetch_offset)
             self._aborted_transactions, self._aborted_producers = aborted, set()
             yield from super()._unpack_records()  # from `next_fetch_offset` on
 
 
 class _LenientRecords(memory_records._MemoryRecordsPy):
-    """Fetched bytes, decoded as far as they can be."""
+    """Fetched bytes, decoded as far as they can be, but for the batches that end before an offset.
+
+    Those were read before, and aiokafka would go back to where the last of them ends.
+    """
+
+    def __init__(self, fetched: bytes, from_offset: int) -> None:
+        super().__init__(fetched)
+        self._from_offset = from_offset
 
     def next_batch(self) -> Any:
         data = self._next_slice
         batch = super().next_batch()
+        while batch is not None and batch.next_offset <= self._from_offset and self.has_next():
+            data = self._next_slice
+            batch = super().next_batch()
         return _LenientBatch(data) if isinstance(batch, default_records.DefaultRecordBatch) else batch
 
 

@@ -55,7 +55,7 @@ def run_foreground(argv: Sequence[str], env: Mapping[str, str], guard: Guard) ->
     child = guard.popen(argv, env, stdin=None, output=None, new_session=False)
     try:
         with _terminal_of(child.pid):
-            code = child.wait()
+            code = _exit_code(child)
     except (KeyboardInterrupt, Terminated) as told:
         _pass_on(child, signal.SIGINT if isinstance(told, KeyboardInterrupt) else signal.SIGTERM)
         raise
@@ -64,6 +64,13 @@ def run_foreground(argv: Sequence[str], env: Mapping[str, str], guard: Guard) ->
         child.wait()
         guard.forget(child.pid)
     return 128 - code if code < 0 else code
+
+
+def _exit_code(child: "subprocess.Popen[bytes]") -> int:
+    # In steps: a signal that the kernel hands to another thread wakes no endless wait of this one.
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(1.0)
 
 
 def _pass_on(child: "subprocess.Popen[bytes]", number: int) -> None:

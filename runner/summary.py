@@ -46,10 +46,10 @@ def summarise(
     decisions = first_decisions(run_dir)
     every_decision = read_log(run_dir, DECISIONS, ["offset"]).num_rows
     decided_ids = set(decisions["tx_id"].to_pylist())
-    sent_ids, http, repeats, set_aside = _sent(transactions, _set_aside(run_dir))
+    report = _producer_report(run_dir)
+    sent_ids, http, repeats, set_aside = _sent(transactions, report.get("source"), _set_aside(run_dir))
     sent = planned + http - repeats - set_aside
     decided = len(sent_ids & decided_ids)
-    report = _producer_report(run_dir)
     return {
         "sent": sent,
         "decided": decided,
@@ -79,22 +79,25 @@ def summarise(
     }
 
 
-def _sent(transactions: pa.Table, set_aside: set[tuple[int, int]]) -> tuple[set[str], int, int, int]:
+def _sent(
+    transactions: pa.Table, source: str | None, set_aside: set[tuple[int, int]]
+) -> tuple[set[str], int, int, int]:
     """Ids that ought to be decided: of records with a source's ordinal or HTTP's decision.
 
-    Also how many are HTTP's alone, and how many of the source's records need no decision: those that repeat
-    an id, and those that were set aside, as a script's bad data should be.
+    Also how many are HTTP's alone, and how many records of the run's own source need no decision: those that
+    repeat an id, and those that were set aside, as a script's bad data should be.
     """
     ids: set[str] = set()
     http: set[str] = set()
     repeats = aside = 0
     columns = (transactions[name].to_pylist() for name in ("partition", "offset", "tx_id", "headers"))
     for partition, offset, tx_id, headers in zip(*columns, strict=True):
-        names = {item["name"] for item in headers}
+        names = {item["name"]: item["value"] for item in headers}
+        own = source is not None and names.get(h.SOURCE) == source.encode()
         if h.ORDINAL in names and (partition, offset) in set_aside:
-            aside += 1
+            aside += own
         elif h.ORDINAL in names and tx_id is not None:
-            repeats += tx_id in ids
+            repeats += own and tx_id in ids
             ids.add(tx_id)
         elif h.DECISION in names and tx_id is not None:
             http.add(tx_id)

@@ -61,6 +61,14 @@ def test_every_record_is_read_once_with_its_place_time_key_and_value(bad, compre
         assert (b"\xff\xfe" in value) == (n in bad)
 
 
+@pytest.mark.parametrize("compression", [0, 1])
+@pytest.mark.parametrize("bad", [{0}, {2}, {5}, {1, 4}])
+def test_batches_before_the_one_that_fails_are_not_read_again(bad, compression):
+    clean = [batch_of(set(), compression=compression, first=first) for first in (0, 6)]
+    records = read(b"".join(clean) + batch_of(bad, first=12) + batch_of(bad, first=18))
+    assert [r.offset for r in records] == list(range(24))
+
+
 def test_the_time_is_the_brokers_where_it_stamps():
     records = read(batch_of({1, 3}, log_append_ms=T0 + 5_000))
     assert [r.timestamp for r in records] == [T0 + 5_000] * 6

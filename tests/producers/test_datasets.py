@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from published_files import PER_DAY, PUBLISHED, ROWS, Published, published, write_handbook
+from structlog import get_logger
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction, Truth, decode_transaction, encoder
@@ -79,7 +80,9 @@ def test_the_same_content_twice_is_the_same_stream_whatever_the_files_name(tmp_p
 def test_the_producer_opens_it_where_the_logs_history_ends(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, name)
     end_ms = read_dataset(path).split_ms()
-    opened = _source(None, path, SimpleNamespace(first=SimpleNamespace(event_epoch_ms=end_ms)))
+    clock = SimpleNamespace(first=SimpleNamespace(event_epoch_ms=end_ms))
+    opened, lasts = _source(None, path, None, clock, 1000.0, get_logger())
+    assert lasts == opened.seconds(1000.0)
     assert opened.name == replay_source(path, end_ms).name
 
 

@@ -27,7 +27,8 @@ try:
             time.sleep(0.01)
         pids.append(int(supervisor.last_output("family")[0]))
         print(*pids, supervisor.guard.reaper_pid, flush=True)
-        time.sleep(600)
+        while True:  # a signal that lands in another thread would not wake a long sleep
+            time.sleep(0.2)
 except (KeyboardInterrupt, Terminated):
     pass
 """
