@@ -19,6 +19,19 @@ def whole_cents(log_cents: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.clip(np.rint(np.exp(log_cents)), MIN_CENTS, MAX_CENTS).astype(np.int64)
 
 
+def gives_cash(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which of some merchants are cash machines."""
+    return population.merchants.category[merchant] == INDEX["cash"]
+
+
+def payable(
+    population: Population, merchant: NDArray[np.int32], amount_cents: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Amounts as they can be charged: cash comes in tens of euros, at most a thousand."""
+    tens = np.clip(amount_cents // 1000, 1, 100) * 1000
+    return np.where(gives_cash(population, merchant), tens, amount_cents)
+
+
 def usual_amounts(
     population: Population,
     card: NDArray[np.int32],
@@ -30,7 +43,4 @@ def usual_amounts(
     log_cents = _LOG_MEDIAN[category] + population.merchants.log_price[merchant]
     log_cents += population.cards.log_income[card]
     log_cents += _SIGMA[category] * rng.standard_normal(len(card))
-    cents = whole_cents(log_cents)
-    cash = np.flatnonzero(category == INDEX["cash"])
-    cents[cash] = np.clip(cents[cash] // 1000, 1, 100) * 1000
-    return cents
+    return payable(population, merchant, whole_cents(log_cents))

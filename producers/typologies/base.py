@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.amounts import gives_cash, payable
 from producers.catalogue import INDEX
 from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.habits import fresh_devices, own_device
@@ -97,19 +98,6 @@ def someone(population: Population, rng: np.random.Generator) -> int:
     return int(rng.integers(0, len(population.cards)))
 
 
-def gives_cash(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which of some merchants are cash machines."""
-    return population.merchants.category[merchant] == INDEX["cash"]
-
-
-def payable(
-    population: Population, merchant: NDArray[np.int32], amount_cents: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Amounts as a card can be charged: at least a euro, and cash in tens of euros."""
-    tens = np.clip(amount_cents // 1000, 1, 100) * 1000
-    return np.where(gives_cash(population, merchant), tens, np.maximum(amount_cents, 100))
-
-
 def at_the_counter(
     population: Population,
     ts: NDArray[np.int64],
@@ -124,7 +112,7 @@ def at_the_counter(
         card=card,
         merchant=merchant,
         channel=np.select(list(kinds), [ECOMMERCE, ATM], POS).astype(np.int8),
-        amount_cents=payable(population, merchant, amount_cents),
+        amount_cents=payable(population, merchant, np.maximum(amount_cents, 100)),
         device=np.zeros(len(ts), np.uint64),
         ip=np.zeros(len(ts), np.uint32),
     )

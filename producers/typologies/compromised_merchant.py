@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.amounts import usual_amounts
+from producers.amounts import payable, usual_amounts
 from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.habits import day_of_habits
 from producers.population import Population
 from producers.rhythm import times_of_day, to_utc
-from producers.typologies.base import Scheme, criminal_device, payable
+from producers.typologies.base import Scheme, criminal_device
 
 MAX_CARDS: Final = 60
 WINDOW_DAYS: Final = 3
@@ -81,7 +81,9 @@ class CompromisedMerchant(Scheme):
                 population, int(card[row]), day, 0.5 * self.camouflage, rng
             )
         device[rng.random(count) < 0.25] = 0
-        return Columns(ts, card, merchant, channel, payable(population, merchant, amount), device, ip)
+        return Columns(
+            ts, card, merchant, channel, payable(population, merchant, np.maximum(amount, 100)), device, ip
+        )
 
 
 @lru_cache(maxsize=8)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.amounts import whole_cents
+from producers.amounts import gives_cash, whole_cents
 from producers.columns import DAY_MS, EMPTY, Columns
 from producers.population import Population
 from producers.rhythm import times_of_day, to_utc
-from producers.typologies.base import Scheme, at_the_counter, gives_cash, within_span
+from producers.typologies.base import Scheme, at_the_counter, within_span
 
 
 @dataclass(frozen=True)
