@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fraudsim.errors import FraudsimError
-from producers import handbook
-from producers.datasets import cardsim, ieee_cis, paysim, sparkov, tabformer, ulb
+from producers.datasets import cardsim, handbook, ieee_cis, paysim, sparkov, tabformer, ulb
 from producers.datasets.csv_file import read_header
 from producers.datasets.dataset import Dataset, DatasetSource, read_layout
 from producers.datasets.layout import Layout

@@ -19,7 +19,7 @@ from fraudsim.archive import read_log
 from fraudsim.settings import Settings
 from fraudsim.topics import DECISIONS
 from model.train import train_model
-from producers.handbook import handbook_history
+from producers.datasets.known import replay_history
 from runner.line import LineOptions
 
 pytestmark = pytest.mark.stack
@@ -67,7 +67,7 @@ def bursts(tmp_path_factory):
 @pytest.fixture(scope="module")
 def prepared_bursts(bursts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared-bursts")
-    handbook_history(bursts, folder / "history")
+    replay_history(bursts, folder / "history")
     train_model(folder / "history", folder / "model", Settings(_env_file=None, label_gap_days=1))
     return folder
 

@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import MAX_AMOUNT_CENTS, MAX_TIME_MS
-from producers.datasets.dataset import Dataset, DatasetSource, read_layout
 from producers.datasets.layout import Batch, Layout, events_table
-from producers.history import Manifest
-from producers.labels import LabelDelays
 
 COLUMNS: Final = (
     "TRANSACTION_ID",
@@ -35,47 +32,6 @@ COLUMNS: Final = (
 )
 """What is read. TX_TIME_SECONDS and TX_TIME_DAYS follow from TX_DATETIME and may be of any type."""
 _ID_PATTERN: Final = r"^[!-~]{1,64}$"
-
-
-def is_handbook(path: Path) -> bool:
-    """Whether the header of a Parquet file is of this layout, complete or not.
-
-    Raises:
-        FraudsimError: the file cannot be read.
-    """
-    return LAYOUT.fits(_open(path).schema_arrow.names)
-
-
-def read_handbook(path: Path, delays: LabelDelays | None = None) -> Dataset:
-    """Read a file of the layout whole.
-
-    Raises:
-        FraudsimError: the file cannot be read, a column is missing, or a row is bad; the message
-            names the file and the column or the row (counted from 0).
-    """
-    return read_layout(LAYOUT, path, delays)
-
-
-def handbook_history(
-    path: Path,
-    directory: Path,
-    split_ms: int | None = None,
-    history_share: float = 2 / 3,
-    delays: LabelDelays | None = None,
-) -> Manifest:
-    """Write what lies before the split as a history; by default the first two thirds of the days.
-
-    Raises:
-        FraudsimError: the file is bad, the split leaves no history, or the directory cannot be written.
-    """
-    return read_handbook(path, delays).write_history(directory, split_ms, history_share)
-
-
-class HandbookSource(DatasetSource):
-    """The part of a file from `split_ms` on as a live stream."""
-
-    def __init__(self, path: Path, split_ms: int, delays: LabelDelays | None = None) -> None:
-        super().__init__(read_handbook(path, delays), split_ms)
 
 
 def batches(path: Path) -> Iterator[Batch]:
