@@ -87,10 +87,6 @@ def _source(
     history: Path | None, replay: Path | None, script: Path | None, clock: "Clock", speed: float, log: Any
 ) -> "tuple[Source, float | None]":
     """The stream that follows the log's history, and the wall seconds of its transactions if it ends."""
-    from producers.script import read_script
-    from producers.scripted import ScriptedSource
-
-    events = read_script(script) if script is not None else None
     source: Source
     if replay is not None:
         source, lasts, world = *_file_source(replay, clock, speed, log), None
@@ -98,7 +94,12 @@ def _source(
         assert history is not None
         source = _world_source(history, clock.first.event_epoch_ms)
         lasts, world = None, source.world
-    return (source if events is None else ScriptedSource(source, events, speed, world)), lasts
+    if script is not None:
+        from producers.script import read_script
+        from producers.scripted import ScriptedSource
+
+        source = ScriptedSource(source, read_script(script), speed, world)
+    return source, lasts
 
 
 def _file_source(replay: Path, clock: "Clock", speed: float, log: Any) -> "tuple[Source, float]":
