@@ -47,7 +47,8 @@ def summarise(
     every_decision = read_log(run_dir, DECISIONS, ["offset"]).num_rows
     decided_ids = set(decisions["tx_id"].to_pylist())
     report = _producer_report(run_dir)
-    sent_ids, http, repeats, set_aside = _sent(transactions, report.get("source"), _set_aside(run_dir))
+    dead_letters = _dead_letters(run_dir)
+    sent_ids, http, repeats, set_aside = _sent(transactions, report.get("source"), dead_letters)
     sent = planned + http - repeats - set_aside
     decided = len(sent_ids & decided_ids)
     return {
@@ -56,7 +57,7 @@ def summarise(
         "lost": sent - decided,
         "duplicated": every_decision - decisions.num_rows,
         "repeats": repeats,
-        "dead_lettered": _dead_letters(run_dir),
+        "dead_lettered": len(dead_letters),
         "seconds": round(seconds, 3),
         "throughput_tps": round(decided / seconds, 1) if seconds else 0.0,
         "latency_ms": latencies.percentiles(),
@@ -80,7 +81,7 @@ def summarise(
 
 
 def _sent(
-    transactions: pa.Table, source: str | None, set_aside: set[tuple[int, int]]
+    transactions: pa.Table, source: str | None, dead_letters: set[tuple[str, int, int]]
 ) -> tuple[set[str], int, int, int]:
     """Ids that ought to be decided: of records with a source's ordinal or HTTP's decision.
 
@@ -94,7 +95,7 @@ def _sent(
     for partition, offset, tx_id, headers in zip(*columns, strict=True):
         names = {item["name"]: item["value"] for item in headers}
         own = source is not None and names.get(h.SOURCE) == source.encode()
-        if h.ORDINAL in names and (partition, offset) in set_aside:
+        if h.ORDINAL in names and (TRANSACTIONS, partition, offset) in dead_letters:
             aside += own
         elif h.ORDINAL in names and tx_id is not None:
             repeats += own and tx_id in ids
@@ -104,20 +105,10 @@ def _sent(
     return ids | http, len(http - ids), repeats, aside
 
 
-def _set_aside(run_dir: Path) -> set[tuple[int, int]]:
-    """Partition and offset of the transactions among the dead letters."""
-    found = set()
-    for key in read_log(run_dir, DEAD_LETTERS, ["key"])["key"].to_pylist():
-        topic, partition, offset = key.split("/")
-        if topic == TRANSACTIONS:
-            found.add((int(partition), int(offset)))
-    return found
-
-
-def _dead_letters(run_dir: Path) -> int:
-    """Distinct records set aside: by where they stood."""
-    keys = read_log(run_dir, DEAD_LETTERS, ["key"])["key"]
-    return len(set(keys.to_pylist()))
+def _dead_letters(run_dir: Path) -> set[tuple[str, int, int]]:
+    """Topic, partition and offset of every record that was set aside."""
+    keys = (key.split("/") for key in read_log(run_dir, DEAD_LETTERS, ["key"])["key"].to_pylist())
+    return {(topic, int(partition), int(offset)) for topic, partition, offset in keys}
 
 
 def _producer_report(run_dir: Path) -> dict[str, Any]:
