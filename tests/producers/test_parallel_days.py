@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from producers.history import read_history, write_history
 from producers.parallel_days import days_in_order
 from producers.world import World, WorldConfig
 from producers.world_cli import app
+from runner.waiting import poll_until
 
 CONFIG = WorldConfig(cards=200, fraud_scale=10)
 DAYS = 12
@@ -26,13 +26,6 @@ DAYS = 12
 
 def files(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.glob("*.parquet")}
-
-
-def poll_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_files_are_the_same_for_one_worker_and_for_two_and_other_for_another_seed(tmp_path: Path) -> None:
@@ -100,7 +93,7 @@ def generating(out: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[psutil
         try:
             part = out / "transactions.parquet.part"
             # A row group has been written: the workers are at work.
-            poll_until(lambda: part.exists() and part.stat().st_size > 1_000_000, 60)
+            assert poll_until(lambda: part.exists() and part.stat().st_size > 1_000_000, 60)
             yield process, psutil.Process(process.pid).children(recursive=True)
         finally:
             if process.poll() is None:
@@ -112,12 +105,12 @@ def test_ctrl_c_leaves_no_process_and_no_history(tmp_path: Path) -> None:
         assert len(children) >= 2
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
         assert process.wait(30) != 0
-        poll_until(lambda: not any(child.is_running() for child in children))
+        assert poll_until(lambda: not any(child.is_running() for child in children), 30)
     assert not list((tmp_path / "history").iterdir())
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     with generating(tmp_path / "history") as (process, children):
         process.kill()
-        poll_until(lambda: not any(child.is_running() for child in children))
+        assert poll_until(lambda: not any(child.is_running() for child in children), 30)
     assert not (tmp_path / "history" / "manifest.json").exists()
