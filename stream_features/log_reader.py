@@ -77,14 +77,16 @@ class LogReader:
             await self._seek()
             polled = await self._consumer.getmany(timeout_ms=200)
             received_us = time.time_ns() // 1000
-            lag = 0
-            staying = [tp for tp in self._tps if tp.partition not in self._seeks]
-            for tp in staying:  # elsewhere they come again
+            positions = {tp: await self._consumer.position(tp) for tp in self._tps}
+            # Nothing is awaited from here on, so no new seek comes in between.
+            for tp, position in positions.items():
+                if tp.partition in self._seeks:
+                    continue  # its records come again
                 if tp in polled:
                     self._take(tp.partition, polled[tp], received_us)
-                self._reach(tp.partition, await self._consumer.position(tp))
-            for tp in self._tps:
-                lag += max(0, (self._consumer.highwater(tp) or 0) - self.next[tp.partition])
+                self._reach(tp.partition, position)
+            ends = [self._consumer.highwater(tp) or 0 for tp in self._tps]
+            lag = sum(max(0, end - at) for end, at in zip(ends, self.next, strict=True))
             metrics.CONSUMER_LAG.labels(self._settings.scorer_name, TRANSACTIONS).set(lag)
             metrics.HEARTBEAT.set_to_current_time()
 
