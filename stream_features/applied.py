@@ -33,12 +33,8 @@ encode_applied = msgspec.json.Encoder().encode
 decode_applied = msgspec.json.Decoder(Applied).decode
 
 
-def check_applied(
-    applied: Applied, slot: int, segment: Segment, sources: int, slots: int | None = None
-) -> None:
+def check_applied(applied: Applied, slot: int, segment: Segment, sources: int, slots: int) -> None:
     """That a slot's state belongs to this log, this catalogue, these topics and this number of slots.
-
-    `slots` is the number that the settings say; None leaves it unchecked.
 
     Raises:
         FraudsimError: it does not; the message names the command that mends it.
@@ -62,7 +58,7 @@ def check_applied(
             f"slot {slot} was primed for {len(applied.offsets) // 2} partitions, FRAUDSIM_PARTITIONS is "
             f"{sources // 2}: set it to match, or {mend}"
         )
-    if slots is not None and applied.slots != slots:
+    if applied.slots != slots:
         raise FraudsimError(
             f"slot {slot} was primed as one of {applied.slots or 'an unknown number of'} slots, "
             f"FRAUDSIM_SLOTS is {slots}: set it to match, or {mend}"

@@ -6,6 +6,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_log import make_segment
 
 from fraudsim.clock import horizon_ms
 from fraudsim.errors import InvariantError
@@ -17,15 +18,8 @@ EVENT_MS = 1_700_000_000_000
 
 
 def segment(speed: float) -> Segment:
-    return Segment(
-        log_id="log",
-        number=1,
-        event_epoch_ms=EVENT_MS,
-        wall_epoch_ms=WALL_MS,
-        speed=speed,
-        past_ms=1,
-        future_ms=1,
-        horizon_ms=horizon_ms(speed),
+    return make_segment(
+        number=1, event_epoch_ms=EVENT_MS, wall_epoch_ms=WALL_MS, speed=speed, horizon_ms=horizon_ms(speed)
     )
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError
+from made_log import make_segment
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fraudsim import headers as h
@@ -15,7 +16,6 @@ from fraudsim.events import (
     MAX_EVENT_BYTES,
     Decision,
     LogPrefix,
-    Segment,
     Stamps,
     Transaction,
     decode_transaction,
@@ -30,10 +30,7 @@ from stream_features.tail import Tail
 
 
 def segment(number):
-    return Segment(
-        log_id="log", number=number, event_epoch_ms=0, wall_epoch_ms=0, speed=1.0,
-        past_ms=600_000, future_ms=60_000, horizon_ms=120_000,
-    )  # fmt: skip
+    return make_segment(number=number, event_epoch_ms=0)
 
 
 def decision(tx, pending=()):

@@ -5,34 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
+from made_log import T0, make_record, make_segment
 
 from fraudsim.clock import Clock, PlacedSegment
 from fraudsim.errors import InvariantError
-from fraudsim.events import Segment, Transaction, encoder
 from fraudsim.settings import Settings
 from fraudsim.topics import TRANSACTIONS
 from stream_features.log_reader import LogReader
 from stream_features.tail import Tail
 
-T0 = 1_700_000_000_000
 TP = TopicPartition(TRANSACTIONS, 0)
-SEGMENT = Segment(
-    log_id="log",
-    number=0,
-    event_epoch_ms=T0,
-    wall_epoch_ms=T0,
-    speed=1.0,
-    past_ms=600_000,
-    future_ms=60_000,
-    horizon_ms=120_000,
-)
-
-
-def record(offset):
-    tx = Transaction(tx_id=f"t{offset}", ts=T0, card_id="c", amount_cents=1)
-    return SimpleNamespace(
-        offset=offset, timestamp=T0, headers=(("segment", b"0"),), value=encoder.encode(tx), partition=0
-    )
 
 
 class Polls:
@@ -46,7 +28,7 @@ class Polls:
         if not self._polls:
             raise asyncio.CancelledError
         offsets, self._position = self._polls.pop(0)
-        return {TP: [record(offset) for offset in offsets]} if offsets else {}
+        return {TP: [make_record(offset) for offset in offsets]} if offsets else {}
 
     async def position(self, _tp):
         return self._position
@@ -58,7 +40,7 @@ class Polls:
 def read(*polls, fill_to=0):
     """The offsets told of, the reader and its tail."""
     clock = Clock()
-    clock.add(PlacedSegment(SEGMENT, T0))
+    clock.add(PlacedSegment(make_segment(), T0))
     told = []
     tail = Tail(1, 1_000)
     reader = LogReader(

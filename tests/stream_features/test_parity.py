@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_log import T0, make_segment
 
 from fraudsim.archive import Record, log_folder, write_file
-from fraudsim.events import Decision, LogPrefix, Segment, Stamps, Transaction, encoder
+from fraudsim.events import Decision, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
 from fraudsim.topics import CLOCK, DECISIONS, TRANSACTIONS
@@ -18,20 +19,10 @@ from stream_features.encode import card_row, merchant_row
 from stream_features.parity import check_parity
 from stream_features.vector import as_list, vector
 
-T0 = 1_700_000_000_000
 WALL = 1_800_000_000_000
 HORIZON = 2 * MINUTE
 SETTINGS = Settings(_env_file=None, partitions=1, slots=8)
-SEGMENT = Segment(
-    log_id="log",
-    number=0,
-    event_epoch_ms=T0,
-    wall_epoch_ms=WALL,
-    speed=1.0,
-    past_ms=10 * MINUTE,
-    future_ms=MINUTE,
-    horizon_ms=HORIZON,
-)
+SEGMENT = make_segment(wall_epoch_ms=WALL)
 
 
 def tx(n, minutes, card="c", merchant="m"):

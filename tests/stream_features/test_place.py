@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 from faust.types import TP
+from made_log import T0, make_record, make_segment
 from structlog.testing import ReturnLogger
 
 from fraudsim.clock import Clock, PlacedSegment
-from fraudsim.events import Segment, Transaction, encoder
 from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRANSACTIONS
 from stream_features import worker
@@ -16,29 +16,11 @@ from stream_features.applied import Applied, encode_applied
 from stream_features.transport import Delivery, StretchThread, WholePollConsumer, stretches
 from stream_features.worker import STRAYED_S, FoldLoop
 
-T0 = 1_700_000_000_000
 A, B = TP(TRANSACTIONS, 0), TP(TRANSACTIONS, 1)
-SEGMENT = Segment(
-    log_id="log",
-    number=0,
-    event_epoch_ms=T0,
-    wall_epoch_ms=T0,
-    speed=1.0,
-    past_ms=600_000,
-    future_ms=60_000,
-    horizon_ms=120_000,
-)
-
-
-def record(offset):
-    tx = Transaction(tx_id=f"t{offset}", ts=T0, card_id="c", amount_cents=1)
-    return SimpleNamespace(
-        offset=offset, timestamp=T0, headers=(("segment", b"0"),), value=encoder.encode(tx), partition=0
-    )
 
 
 def records(*offsets):
-    return [record(offset) for offset in offsets]
+    return [make_record(offset) for offset in offsets]
 
 
 class TestStretches:
@@ -131,7 +113,7 @@ def test_the_place_is_lost_before_and_after_fausts_seek():
 def loop():
     """A fold loop that owns the one slot of one partition, in place, with nothing folded."""
     clock = Clock()
-    clock.add(PlacedSegment(SEGMENT, T0))
+    clock.add(PlacedSegment(make_segment(), T0))
     clock_log = SimpleNamespace(clock=clock, refresh=lambda: None)
     settings = Settings(_env_file=None, partitions=1, slots=1)
     loop = FoldLoop(settings, None, clock_log, ReturnLogger())

@@ -5,12 +5,12 @@ import uuid
 import msgspec
 import numpy as np
 import pytest
+from made_log import make_segment
 from redis import Redis
 from typer.testing import CliRunner
 
 from fraudsim.clock_log import start_log
 from fraudsim.errors import FraudsimError
-from fraudsim.events import Segment
 from fraudsim.settings import Settings, load_settings
 from fraudsim.slots import slot_of
 from fraudsim.topics import create_topics
@@ -24,15 +24,8 @@ MINE, OTHER = "a" * 64, "b" * 64
 
 
 def segment(fingerprint=MINE):
-    return Segment(
+    return make_segment(
         log_id=uuid.uuid4().hex,
-        number=0,
-        event_epoch_ms=0,
-        wall_epoch_ms=0,
-        speed=0.0,
-        past_ms=1,
-        future_ms=1,
-        horizon_ms=1,
         history="runs/one/history" if fingerprint else "",
         history_fingerprint=fingerprint,
     )

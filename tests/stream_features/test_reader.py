@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from made_log import make_segment
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from fraudsim.events import Segment, Transaction
+from fraudsim.events import Transaction
 from stream_features import redis_io
 from stream_features.applied import Applied, encode_applied
 from stream_features.catalogue import HASH, NAMES
@@ -13,10 +14,7 @@ from stream_features.reader import FeatureReader
 from stream_features.redis_io import StateStore, applied_key
 from stream_features.tail import Tail
 
-SEGMENT = Segment(
-    log_id="log", number=0, event_epoch_ms=0, wall_epoch_ms=0, speed=1.0,
-    past_ms=600_000, future_ms=60_000, horizon_ms=120_000,
-)  # fmt: skip
+SEGMENT = make_segment()
 COUNT = NAMES.index("card_count_1h")
 
 
