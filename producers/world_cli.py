@@ -63,7 +63,8 @@ def audit(
     json: Annotated[Path | None, typer.Option("--json", help="also write every check as JSON")] = None,
 ) -> None:
     """Look for what would give fraud away: leaks, broken order, truth among what is observed; 1 if found."""
-    from producers.audit import audit_history, audit_table, write_audit
+    from producers.audit.history_audit import audit_history
+    from producers.audit.verdict import audit_table, write_audit
     from producers.history import read_history
 
     found = audit_history(read_history(directory))

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError
-from producers.audit import Audit, Bounds, auc, auc_error, audit_history, audit_table
+from producers.audit.auc import auc, auc_error
+from producers.audit.history_audit import audit_history
+from producers.audit.verdict import Audit, Bounds, audit_table
 from producers.history import History, read_history, write_history
 from producers.rng import generator
 from producers.world import World, WorldConfig

@@ -1,0 +1,51 @@
+"""Columns of a history as numbers, codes and words."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from producers.history import History
+
+
+def observable_columns(history: History) -> list[str]:
+    names: list[str] = pq.read_schema(history.transactions_path).names
+    return names
+
+
+def plain(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    return whole.cast(pa.string()) if pa.types.is_dictionary(whole.type) else whole
+
+
+def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Absent ones below all others, where there are any."""
+    whole = column.combine_chunks()
+    if whole.null_count == 0:
+        return np.asarray(whole)
+    return np.nan_to_num(np.asarray(whole.cast(pa.float64())), nan=-np.inf)
+
+
+def codes_and_words(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
+    """Codes from 1, 0 where absent, and the words from code 1 on."""
+    whole = column.combine_chunks()
+    if not pa.types.is_dictionary(whole.type):
+        whole = whole.dictionary_encode()
+    codes = np.asarray(whole.indices.fill_null(-1)).astype(np.int64) + 1
+    return codes, whole.dictionary
+
+
+def all_words(column: pa.ChunkedArray) -> pa.Array:
+    """Every word of a dictionary, also those that no row uses; all the values of a plain column."""
+    whole = column.combine_chunks()
+    return whole.dictionary if pa.types.is_dictionary(whole.type) else whole.drop_null()
+
+
+def rank_of(words: pa.Array) -> NDArray[np.int64]:
+    """Place of each code's word in the order of the text; absent ones first."""
+    rank = np.zeros(len(words) + 1, np.int64)
+    rank[np.asarray(pc.sort_indices(words)) + 1] = np.arange(1, len(words) + 1)
+    return rank

@@ -1,0 +1,48 @@
+"""The audit of a history: three groups of checks.
+
+*Signal*: how far each observable column separates fraud. *Order*: times, ids and the labels' keys are what
+they claim. *Truth*: no name or value of the truth stands in an observable column.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from fraudsim.errors import FraudsimError
+from producers.audit.claims import label_checks, order_checks, truth_checks
+from producers.audit.signals import signal_checks
+from producers.audit.verdict import Audit, Bounds
+from producers.history import History
+
+_MIN_FRAUDS: Final = 50
+
+
+def audit_history(history: History, bounds: Bounds | None = None) -> Audit:
+    """Ask a history everything; about ten seconds for 1.6 million transactions.
+
+    Raises:
+        FraudsimError: a file cannot be read, or a half of the history has too few frauds to judge by.
+    """
+    limits = bounds or Bounds()
+    truth = history.truth()
+    fraud = np.asarray(truth["is_fraud"])
+    half = len(fraud) // 2
+    fewest = int(min(fraud[:half].sum(), fraud[half:].sum()))
+    if fewest < _MIN_FRAUDS:
+        raise FraudsimError(
+            f"audit {history.directory}: {fewest} frauds in one half of the history, {_MIN_FRAUDS} are "
+            "needed; generate more cards or days"
+        )
+    checks = [
+        *signal_checks(history, fraud, truth, limits),
+        *order_checks(history, truth),
+        *label_checks(history),
+        *truth_checks(history, truth),
+    ]
+    return Audit(
+        fingerprint=history.manifest.fingerprint,
+        transactions=len(fraud),
+        frauds=int(fraud.sum()),
+        passed=all(check.passed for check in checks),
+        checks=checks,
+    )
