@@ -120,6 +120,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     features: list[float | None]
     """float32 values in catalogue order; null where a feature is unknown."""
     feature_hash: str
+    merchant_id: str | None = None
     via: Literal["stream", "http"] = "stream"
     stale: bool = False
     degraded: bool = False

@@ -15,7 +15,9 @@ PREFIX = "FRAUDSIM_"
 class Settings(BaseSettings):
     """Frozen; units are in the names. `load_settings()` makes a bad value one line naming the variable."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", frozen=True, extra="ignore"
+    )
 
     # Where things are
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
@@ -76,6 +78,15 @@ class Settings(BaseSettings):
 
     # World, labels, model
     seed: int = Field(7, ge=0, description="seed of the synthetic world")
+    world: dict[str, float] = Field(
+        {}, description="parameters of the world by name: FRAUDSIM_WORLD__CAMOUFLAGE=0.8; see docs/world.md"
+    )
+    label_delays: dict[str, float] = Field(
+        {}, description="who learns of fraud, how late, how wrongly: FRAUDSIM_LABEL_DELAYS__NEVER=0.1"
+    )
+    consequences: dict[str, float] = Field(
+        {}, description="step-up replies and the analysts' desk: FRAUDSIM_CONSEQUENCES__ANALYSTS=3"
+    )
     label_gap_days: float = Field(
         7, ge=0, le=365, description="days between the end of training and the test period"
     )

@@ -1,23 +1,18 @@
-"""`fraudsim produce` and `fraudsim world`: making the traffic."""
+"""`fraudsim produce`, `fraudsim labels` and `fraudsim world`: making the traffic."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import typer
 
-from producers import world_cli
-
-if TYPE_CHECKING:
-    from fraudsim.clock import Clock
-    from producers.sender import SendReport
-    from producers.source import Source
-    from producers.world_source import WorldSource
+from producers import labels_cli, world_cli
 
 SWITCH_S: Final = 0.0005
 """A send passes between three threads; each may wait this long for the one that makes the stream ahead."""
 
 app = typer.Typer()
 app.add_typer(world_cli.app, name="world")
+app.add_typer(labels_cli.app)
 
 
 @app.command()
@@ -32,6 +27,9 @@ def produce(
         None, help="scenario file to play on the stream, see `fraudsim world script`"
     ),
     report: Path | None = typer.Option(None, help="JSON file to keep a report in, rewritten every second"),
+    labels: bool = typer.Option(
+        True, help="send the world's own labels too, whatever is decided; else run `fraudsim labels`"
+    ),
     null: bool = typer.Option(False, "--null", help="send to the topics of the null pipeline"),
 ) -> None:
     """Send the live stream at its intended times; started again after a crash, go on where it stopped."""
@@ -40,16 +38,15 @@ def produce(
     import threading
 
     from fraudsim.clock_log import open_clock
-    from fraudsim.errors import FraudsimError
     from fraudsim.logs import set_up_logs
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
     from fraudsim.topics import CLOCK, NULL
     from producers.kafka_io import SendError
-    from producers.sender import send
+    from producers.live_source import live_source
+    from producers.report_file import read_report, write_report
+    from producers.sender import SendReport, send
 
-    if (history is None) == (replay is None):
-        raise FraudsimError("say either --history DIR or --replay FILE")
     settings = load_settings()
     log = set_up_logs(settings, "producer")
     sys.setswitchinterval(SWITCH_S)
@@ -58,93 +55,24 @@ def produce(
         signal.signal(number, lambda *_: stop.set())
     prefix = NULL if null else ""
     clock_log = open_clock(settings, topic=prefix + CLOCK)
-    source, lasts = _source(history, replay, script, clock_log.clock, speed, log)
-    log.info("producing", source=source.name, speed=speed, metrics_port=serve_metrics(settings))
+    live = live_source(history, replay, script, clock_log.clock, speed, settings, log)
+    log.info("producing", source=live.source.name, speed=speed, metrics_port=serve_metrics(settings))
 
-    def keep(state: "SendReport") -> None:
-        if report is not None:
-            _write_report(report, state)
-
+    earlier = read_report(report, SendReport)
     try:
         done = send(
-            source,
+            live.source,
             settings,
             speed=speed,
-            seconds=lasts if seconds is None else seconds,
+            seconds=live.lasts_s if seconds is None else seconds,
             clock_log=clock_log,
             stop=stop,
-            on_progress=keep,
-            earlier=_read_report(report, source.name),
+            on_progress=lambda state: write_report(report, state),
+            earlier=earlier if earlier and earlier.source == live.source.name else None,
+            labels=labels,
             prefix=prefix,
         )
     except SendError as error:
         log.error("ending, to go on in a new process", error=str(error))
         raise typer.Exit(1) from None
     log.info("produced", records=done.records, late=done.late, complete=done.complete)
-
-
-def _source(
-    history: Path | None, replay: Path | None, script: Path | None, clock: "Clock", speed: float, log: Any
-) -> "tuple[Source, float | None]":
-    """The stream that follows the log's history, and the wall seconds of its transactions if it ends."""
-    source: Source
-    if replay is not None:
-        source, lasts, world = *_file_source(replay, clock, speed, log), None
-    else:
-        assert history is not None
-        source = _world_source(history, clock.first.event_epoch_ms)
-        lasts, world = None, source.world
-    if script is not None:
-        from producers.script import read_script
-        from producers.scripted import ScriptedSource
-
-        source = ScriptedSource(source, read_script(script), speed, world)
-    return source, lasts
-
-
-def _file_source(replay: Path, clock: "Clock", speed: float, log: Any) -> "tuple[Source, float]":
-    """A file from where the log's history ends, and the wall seconds that its transactions last."""
-    from producers.datasets.known import replay_source
-
-    source = replay_source(replay, clock.first.event_epoch_ms)
-    for reason, rows in source.dropped.items():
-        log.warning("rows left out, no event can carry them", reason=reason, rows=rows)
-    return source, source.seconds(speed)  # its last labels come months after its last transaction
-
-
-def _world_source(history: Path, split_ms: int) -> "WorldSource":
-    from fraudsim.errors import FraudsimError
-    from producers.history import read_history, world_of
-    from producers.world_source import WorldSource
-
-    opened = read_history(history)
-    manifest = opened.manifest
-    if manifest.source != "world":
-        raise FraudsimError(f"history {history} is of a {manifest.source} file: name it with --replay FILE")
-    if manifest.end_ms != split_ms:
-        raise FraudsimError(
-            f"history {history} ends at {manifest.end_ms}, the log starts at {split_ms}: not the same run"
-        )
-    return WorldSource(world_of(opened), manifest.days)
-
-
-def _write_report(path: Path, report: "SendReport") -> None:
-    """Replace the report, whole at every moment."""
-    import msgspec
-
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    temporary.rename(path)
-
-
-def _read_report(path: Path | None, source: str) -> "SendReport | None":
-    """The report of an earlier start of the same source; None if there is none that can be read."""
-    import msgspec
-
-    from producers.sender import SendReport
-
-    try:
-        report = msgspec.json.decode(path.read_bytes(), type=SendReport) if path else None
-    except (OSError, msgspec.DecodeError):
-        return None
-    return report if report and report.source == source else None

@@ -4,6 +4,7 @@ Two calls with the same key give the same generator, so that any day can be made
 process, in any order.
 """
 
+import hashlib
 import zlib
 from typing import Final
 
@@ -18,6 +19,12 @@ def generator(seed: int, stream: str, *key: int) -> np.random.Generator:
     """PCG64 seeded by (seed, CRC-32 of the stream's name, key); all integers must be ≥ 0."""
     words = [seed, zlib.crc32(stream.encode()), *key]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
+
+
+def chance(*words: int | str) -> float:
+    """A number in [0, 1) that belongs to a few words, the same in every process."""
+    digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
 def mix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

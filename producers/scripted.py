@@ -21,7 +21,7 @@ from producers.catalogue import CATEGORIES, INDEX
 from producers.columns import DAY_MS, Columns, concatenate
 from producers.habits import day_of_habits
 from producers.labels import label_transactions
-from producers.rng import generator, mix64, salt
+from producers.rng import chance, generator, mix64, salt
 from producers.script import Attack, Drift, Fault, Outage, Peak, Script, duration_ms
 from producers.source import Item, Raw, Source
 from producers.tables import Vocabulary
@@ -230,7 +230,7 @@ class ScriptedSource:
         """The faults of some kinds that strike a transaction, each with a chance in [0, 1) of its own."""
         for number, fault in self._events(Fault):
             if fault.kind in kinds and self._ms(fault.from_) <= ts < self._ms(fault.until):
-                draw = _draw(self._script.seed, number, tx_id)
+                draw = chance(self._script.seed, number, tx_id)
                 if draw < fault.share:
                     yield fault, draw / fault.share
 
@@ -240,24 +240,18 @@ class ScriptedSource:
 
     def _shift_ms(self, tx_id: str, ts: int) -> int:
         """How far a transaction's event time is off from when it arrives; its labels repeat that time."""
-        for fault, chance in self._struck(tx_id, ts, ("late", "out_of_order", "clock_skewed")):
+        for fault, draw in self._struck(tx_id, ts, ("late", "out_of_order", "clock_skewed")):
             limits = fault.limits or 0.0
             if fault.kind == "clock_skewed":  # a card terminal whose clock runs ahead
                 return round(limits * self._future_ms)
-            return -round(limits * self._past_ms * (chance if fault.kind == "out_of_order" else 1.0))
+            return -round(limits * self._past_ms * (draw if fault.kind == "out_of_order" else 1.0))
         return 0
 
     def _further(self, item: Item, tx: Transaction) -> Iterator[Item]:
         """Records that a transaction brings with it."""
-        for fault, chance in self._struck(tx.tx_id, tx.ts, ("duplicated", "malformed")):
-            event = item.event if fault.kind == "duplicated" else broken(tx, chance)
+        for fault, draw in self._struck(tx.tx_id, tx.ts, ("duplicated", "malformed")):
+            event = item.event if fault.kind == "duplicated" else broken(tx, draw)
             yield item._replace(due_ms=item.due_ms + self._after_ms, event=event)
-
-
-def _draw(seed: int, number: int, tx_id: str) -> float:
-    """A number in [0, 1) of a transaction and an event of the script."""
-    digest = hashlib.blake2b(f"{seed}/{number}/{tx_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
 
 
 def broken(tx: Transaction, chance: float) -> Raw:

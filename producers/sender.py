@@ -73,6 +73,7 @@ def send(
     on_progress: Callable[[SendReport], None] | None = None,
     earlier: SendReport | None = None,
     tick_us: int = schedule.TICK_US,
+    labels: bool = True,
     prefix: str = "",
 ) -> SendReport:
     """Send a source's live stream, going on after what the log holds of it.
@@ -85,6 +86,7 @@ def send(
         on_progress: called every second.
         earlier: the report of the previous start, whose figures are carried on.
         tick_us: transactions are handed over at multiples of this, those due since the last one together.
+        labels: whether the source's labels are sent too.
         prefix: of the topics' names; `clock_log` must be that of the same prefix.
 
     Raises:
@@ -93,11 +95,12 @@ def send(
     """
     if not speed > 0:
         raise FraudsimError(f"speed {speed:g} must be more than 0")
-    partitions = partitions_of(settings, [prefix + topic for topic in TOPICS])
+    topics = [topic for topic in TOPICS if labels or topic != LABELS]
+    partitions = partitions_of(settings, [prefix + topic for topic in topics])
     outbox = Outbox(settings, list(partitions))
     try:
         found = find_present(settings, partitions, source.name)
-        present = {topic: found[prefix + topic] for topic in TOPICS}
+        present = {topic: found[prefix + topic] for topic in topics}
         run = _Run(
             source, outbox, clock_log, present, speed, seconds, stop, on_progress, earlier, tick_us, prefix
         )
@@ -306,11 +309,13 @@ def _standing(clock: Clock, number: int) -> Segment | None:
 
 
 def _missing(source: Source, present: Mapping[str, Present], end_ms: float) -> Iterator[_Numbered]:
-    """The records to send, with their ordinals: due before the end and not in the log."""
+    """The records to send, with their ordinals: due before the end, of the topics, and not in the log."""
     ordinals: Counter[str] = Counter()
     for item in source.items():
         if item.due_ms >= end_ms:
             return
+        if item.topic not in present:
+            continue
         ordinal = ordinals[item.topic]
         ordinals[item.topic] += 1
         if ordinal not in present[item.topic]:

@@ -22,9 +22,10 @@ def generate(
     from fraudsim.settings import load_settings
     from producers.history import write_history
     from producers.progress import progress
-    from producers.world import World, WorldConfig
+    from producers.world import World
+    from producers.world_settings import world_config
 
-    world = World(WorldConfig(cards=cards, seed=load_settings().seed if seed is None else seed))
+    world = World(world_config(load_settings(), cards, seed))
     with progress("days of history", days) as on_day:
         manifest = write_history(out, world, days, on_day, workers)
     typer.echo(

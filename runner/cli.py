@@ -32,6 +32,9 @@ SCRIPT = typer.Option(None, help="scenario file to play on the live stream, see 
 SPEED = typer.Option(
     None, min=0.001, help="event seconds per wall second; needed with --replay, else derived"
 )
+CONSEQUENCES = typer.Option(
+    True, help="labels follow from the decisions; else they come as the world has them, whatever is decided"
+)
 REUSE = typer.Option(None, help="take history and model over from an earlier run folder")
 
 
@@ -46,6 +49,7 @@ def demo(
     replay: Path | None = REPLAY,
     script: Path | None = SCRIPT,
     speed: float | None = SPEED,
+    consequences: bool = CONSEQUENCES,
     reuse: Path | None = REUSE,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
@@ -53,7 +57,9 @@ def demo(
 
     if seconds is None and replay is None:
         seconds = 60.0
-    options, settings = _options(seconds, rate, cards, history_days, seed, out, replay, script, speed, reuse)
+    options, settings = _options(
+        seconds, rate, cards, history_days, seed, out, replay, script, speed, consequences, reuse
+    )
     summary = run_demo(options, settings)
     if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
         raise typer.Exit(1)
@@ -69,12 +75,13 @@ def up(
     replay: Path | None = REPLAY,
     script: Path | None = SCRIPT,
     speed: float | None = SPEED,
+    consequences: bool = CONSEQUENCES,
     reuse: Path | None = REUSE,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     from runner.demo import run_up
 
-    run_up(*_options(None, rate, cards, history_days, seed, out, replay, script, speed, reuse))
+    run_up(*_options(None, rate, cards, history_days, seed, out, replay, script, speed, consequences, reuse))
 
 
 @app.command(hidden=True)
@@ -96,6 +103,7 @@ def _options(
     replay: Path | None,
     script: Path | None,
     speed: float | None,
+    consequences: bool,
     reuse: Path | None,
 ) -> tuple["LineOptions", "Settings"]:
     from fraudsim.errors import FraudsimError
@@ -123,6 +131,7 @@ def _options(
         replay=replay.resolve() if replay is not None else None,
         script=script.resolve() if script is not None else None,
         speed=speed,
+        consequences=consequences,
         reuse=reuse.resolve() if reuse is not None else None,
     )
     return options, settings

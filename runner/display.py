@@ -105,8 +105,24 @@ def print_summary(summary: dict[str, Any]) -> None:
         f"card precision@100 {detection['card_precision_at_100']}   "
         f"false alarms {summary['false_alarms']:,}   model {summary['model']}"
     )
+    _print_labels(summary["labels"])
     parity = summary.get("parity")
     if parity is not None:
         console.print(
             f"parity: {parity['vectors']:,} vectors recomputed from the log, {parity['mismatches']} differ"
         )
+
+
+def _print_labels(report: dict[str, Any]) -> None:
+    """What came of the decisions, where a label feed ran."""
+    if not report:
+        return
+    sent, came = report["sent"], report["decisions"]
+    answers = ("confirmed", "denied", "unanswered")
+    step_ups = ", ".join(f"{came.get(f'step_up_{answer}', 0):,} {answer}" for answer in answers)
+    unseen = came.get("review_crowded_out", 0) + came.get("review_gone_stale", 0)
+    reviews = f"{came.get('review_fraud', 0)} fraud, {came.get('review_cleared', 0)} cleared, {unseen} unseen"
+    console.print(
+        f"labels {sum(sent.values()):,}: {', '.join(f'{n:,} by {source}' for source, n in sent.items())}   "
+        f"step-ups: {step_ups}   reviews: {reviews}"
+    )

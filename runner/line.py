@@ -34,6 +34,7 @@ QUIET_S: Final = 15.0
 POLL_S: Final = 0.05
 SCRIPT_QUIET_S: Final = 4.0
 """The same with a script, whose bad data nobody decides, so that the wait always comes to this."""
+LABELS_S: Final = 90.0
 SCORER_STOP_S: Final = 25.0
 """The scorer itself waits up to 15 s for the HTTP requests under way, and then publishes what it answered."""
 
@@ -51,6 +52,8 @@ class LineOptions:
     replay: Path | None = None
     script: Path | None = None
     """A scenario file to play on the live stream."""
+    consequences: bool = True
+    """Labels follow from the decisions; else they come as the world has them, whatever is decided."""
     speed: float | None = None
     reuse: Path | None = None
     """An earlier run whose history and model are taken over."""
@@ -144,16 +147,16 @@ class Line:
                 shutil.copytree(options.reuse / part, self.run_dir / part)
         elif options.replay is not None:
             from producers.datasets.known import replay_history
+            from producers.world_settings import label_delays
 
             self.say(f"reading {options.replay.name}: its first days become the history")
-            replay_history(options.replay, target)
+            replay_history(options.replay, target, delays=label_delays(self.settings))
         else:
-            from producers.world import World, WorldConfig
+            from producers.world import World
+            from producers.world_settings import world_config
 
             self.say(f"generating {options.history_days} days of history for {options.cards:,} cards")
-            write_history(
-                target, World(WorldConfig(cards=options.cards, seed=self.settings.seed)), options.history_days
-            )
+            write_history(target, World(world_config(self.settings, options.cards)), options.history_days)
         self.history = read_history(target)
         manifest = self.history.manifest
         self.say(
@@ -187,20 +190,27 @@ class Line:
         self.supervisor.start(Part(name, self.command(*argv), env, **more))
 
     def start_line(self) -> None:
-        """Worker, scorer and archiver, ready to take the first transaction."""
-        self.say("starting the feature worker, the scorer and the archiver")
+        """Worker, scorer, archiver and label feed, ready to take the first transaction."""
+        self.say("starting the feature worker, the scorer, the archiver and the label feed")
         self.start_part("worker", "worker", nice=5)  # nobody waits for it: the tail makes up
         self.start_part("scorer", "scorer", stop_timeout_s=SCORER_STOP_S)
         self.start_part("archiver", "archive", "--run", str(self.run_dir), nice=10, stop_timeout_s=60.0)
+        if self.options.consequences:
+            argv = self._of_stream("labels", "labels.json", self.options.seconds)
+            self.start_part("labels", *argv, finishes=True, nice=5)
         self.wait_for("the scorer to be ready", self._scorer_ready)
         self.wait_for("the feature worker to fold", self._worker_folds)
 
     def start_producer(self) -> None:
         """Set the clock going and the traffic flowing."""
-        self.start_part("producer", *self._produce("producer.json", self.options.seconds), finishes=True)
+        argv = self._of_stream("produce", "producer.json", self.options.seconds, *self._labels())
+        self.start_part("producer", *argv, finishes=True)
 
-    def _produce(self, report: str, seconds: float | None, *more: str) -> list[str]:
-        argv = ["produce", "--speed", repr(self.speed), "--report", str(self.run_dir / report), *more]
+    def _labels(self) -> list[str]:
+        return ["--no-labels"] if self.options.consequences else ["--labels"]
+
+    def _of_stream(self, command: str, report: str, seconds: float | None, *more: str) -> list[str]:
+        argv = [command, "--speed", repr(self.speed), "--report", str(self.run_dir / report), *more]
         if self.options.replay is not None:
             argv += ["--replay", str(self.options.replay)]
         else:
@@ -258,9 +268,8 @@ class Line:
         start_log(self.settings, manifest.end_ms, self.speed, "", "", topics.NULL + topics.CLOCK)
         with Observer(self.settings, topics.NULL + topics.DECISIONS) as observer:
             self.start_part("relay", "relay")
-            self.start_part(
-                "null-producer", *self._produce("null-producer.json", seconds, "--null"), finishes=True
-            )
+            argv = self._of_stream("produce", "null-producer.json", seconds, "--null", *self._labels())
+            self.start_part("null-producer", *argv, finishes=True)
             self.wait_for("the null producer", lambda: self.done("null-producer"), seconds + READY_S)
             planned = self.planned("null-producer.json")
             wait_quiet(observer.tally, planned)
@@ -284,11 +293,19 @@ class Line:
     def drain(self, tally: Tally) -> None:
         """After the last send: wait for the decisions and the fold, then let the archiver finish."""
         wait_quiet(tally, self.planned(), QUIET_S if self.options.script is None else SCRIPT_QUIET_S)
+        self._end_labels()
         self.wait_for("the feature worker to catch up", self._folded_to_the_end, 60.0)
         self.supervisor.stop("producer")
         self.supervisor.stop("scorer")
         self.supervisor.stop("worker")
         self.supervisor.stop("archiver")
+
+    def _end_labels(self) -> None:
+        """The label feed ends with the stream; where the stream was stopped, it is stopped too."""
+        if self.options.consequences:
+            if self.done("producer"):
+                self.wait_for("the label feed", lambda: self.done("labels"), LABELS_S)
+            self.supervisor.stop("labels")
 
     def _folded_to_the_end(self) -> bool:
         from kafka import KafkaConsumer, TopicPartition

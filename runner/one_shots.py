@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from fraudsim.clock import Clock
@@ -15,7 +16,7 @@ from producers.world import World, WorldConfig
 
 
 def keep_or_make_history(
-    directory: Path, cards: int, days: int, seed: int, on_day: Callable[[int], None] = lambda _: None
+    directory: Path, config: WorldConfig, days: int, on_day: Callable[[int], None] = lambda _: None
 ) -> tuple[History, bool]:
     """The history of a synthetic world in `directory`, and whether it was made now.
 
@@ -23,16 +24,18 @@ def keep_or_make_history(
         FraudsimError: the history there is of another world than the one asked for, or cannot be read.
     """
     if not (directory / "manifest.json").exists():
-        write_history(directory, World(WorldConfig(cards=cards, seed=seed)), days, on_day)
+        write_history(directory, World(config), days, on_day)
         return read_history(directory), True
     history = read_history(directory)
     world_of(history)  # refuses what the live stream could not go on from
-    there = (history.manifest.cards, history.manifest.days, history.manifest.seed)
-    if there != (cards, days, seed):
-        raise FraudsimError(
-            f"history {directory} has {there[0]} cards, {there[1]} days and seed {there[2]}; asked for are "
-            f"{cards}, {days} and {seed}: ask for what is there, or remove it to start anew"
-        )
+    there = {**history.manifest.config, "days": history.manifest.days}
+    asked = {**asdict(config), "days": days}
+    for name, value in asked.items():
+        if there.get(name) != value:
+            raise FraudsimError(
+                f"history {directory} has {name}={there.get(name)}, asked for is {value}: "
+                "ask for what is there, or remove it to start anew"
+            )
     return history, False
 
 

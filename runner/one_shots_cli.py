@@ -21,11 +21,14 @@ def prepare(
     """Make a run folder's history and model; what is there already is checked and kept."""
     from fraudsim.settings import load_settings
     from producers.progress import progress
+    from producers.world_settings import world_config
     from runner.one_shots import keep_or_make_history, keep_or_train_model
 
     settings = load_settings()
     with progress("days of history", history_days) as on_day:
-        history, made = keep_or_make_history(run / "history", cards, history_days, settings.seed, on_day)
+        history, made = keep_or_make_history(
+            run / "history", world_config(settings, cards), history_days, on_day
+        )
     manifest = history.manifest
     typer.echo(
         f"history {'made' if made else 'kept'}: {manifest.transactions:,} transactions of "

@@ -46,7 +46,7 @@ def summarise(
     decisions = first_decisions(run_dir)
     every_decision = read_log(run_dir, DECISIONS, ["offset"]).num_rows
     decided_ids = set(decisions["tx_id"].to_pylist())
-    report = _producer_report(run_dir)
+    report = _report(run_dir / "producer.json")
     dead_letters = _dead_letters(run_dir)
     sent_ids, http, repeats, set_aside = _sent(transactions, report.get("source"), dead_letters)
     sent = planned + http - repeats - set_aside
@@ -65,6 +65,7 @@ def summarise(
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
         "staleness_ms": _percentiles_of(decisions, "staleness_ms", ("p50", "p99")),
         "stages_ms": _stages(decisions),
+        "labels": _report(run_dir / "labels.json"),
         "flags": {f: int(pc.sum(decisions[f]).as_py() or 0) for f in ("stale", "degraded", "uncertain")},
         "speed": speed,
         "restarts": dict(restarts),
@@ -111,9 +112,9 @@ def _dead_letters(run_dir: Path) -> set[tuple[str, int, int]]:
     return {(topic, int(partition), int(offset)) for topic, partition, offset in keys}
 
 
-def _producer_report(run_dir: Path) -> dict[str, Any]:
+def _report(path: Path) -> dict[str, Any]:
     try:
-        report: dict[str, Any] = json.loads((run_dir / "producer.json").read_text())
+        report: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
     return report

@@ -69,6 +69,7 @@ def _decision(
         ts=tx.ts,
         card_id=tx.card_id,
         amount_cents=tx.amount_cents,
+        merchant_id=tx.merchant_id,
         score=score,
         action=action,
         reasons=reasons,

@@ -16,6 +16,7 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
 from fraudsim.topics import CLOCK, create_topics
+from producers.world import WorldConfig
 from runner import kafka_server
 from runner.one_shots import keep_or_make_history, keep_or_start_clock, keep_or_train_model
 from runner.waiting import poll_until
@@ -202,26 +203,26 @@ def test_every_command_exists_and_takes_its_options(services):
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    keep_or_make_history(folder / "history", cards=500, days=40, seed=3)
+    keep_or_make_history(folder / "history", WorldConfig(cards=500, seed=3), days=40)
     return folder
 
 
 def test_a_history_that_is_there_is_kept_and_another_one_refused(run_dir):
     written = (run_dir / "history" / "manifest.json").stat().st_mtime_ns
-    _, made = keep_or_make_history(run_dir / "history", cards=500, days=40, seed=3)
+    _, made = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
     assert not made
     assert (run_dir / "history" / "manifest.json").stat().st_mtime_ns == written
-    with pytest.raises(FraudsimError, match="500 cards, 40 days and seed 3; asked for are 500, 41 and 3"):
-        keep_or_make_history(run_dir / "history", cards=500, days=41, seed=3)
+    with pytest.raises(FraudsimError, match="has days=40, asked for is 41"):
+        keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=41)
 
 
 def test_a_model_of_this_history_is_kept_and_one_of_another_refused(run_dir, tmp_path):
     settings = Settings(_env_file=None)
-    history, _ = keep_or_make_history(run_dir / "history", cards=500, days=40, seed=3)
+    history, _ = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
     version, trained = keep_or_train_model(history, run_dir / "model", settings)
     assert trained
     assert keep_or_train_model(history, run_dir / "model", settings) == (version, False)
-    other, _ = keep_or_make_history(tmp_path / "history", cards=20, days=10, seed=4)
+    other, _ = keep_or_make_history(tmp_path / "history", WorldConfig(cards=20, seed=4), days=10)
     with pytest.raises(FraudsimError, match="was trained on history"):
         keep_or_train_model(other, run_dir / "model", settings)
 
@@ -232,7 +233,7 @@ def test_a_log_is_started_once_for_one_history(stack, run_dir, tmp_path):
     prefix = f"{uuid.uuid4().hex[:8]}."
     create_topics(settings, prefix)
     topic = prefix + CLOCK
-    history, _ = keep_or_make_history(run_dir / "history", cards=500, days=40, seed=3)
+    history, _ = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
     first, started = keep_or_start_clock(settings, history, 1000.0, topic)
     again, started_again = keep_or_start_clock(settings, history, 500.0, topic)
     assert (started, started_again) == (True, False)
@@ -240,7 +241,7 @@ def test_a_log_is_started_once_for_one_history(stack, run_dir, tmp_path):
     assert first.first.event_epoch_ms == history.manifest.end_ms
     with pytest.raises(FraudsimError, match="start a new log for a higher speed"):
         keep_or_start_clock(settings, history, 2000.0, topic)
-    other, _ = keep_or_make_history(tmp_path / "history", cards=20, days=10, seed=4)
+    other, _ = keep_or_make_history(tmp_path / "history", WorldConfig(cards=20, seed=4), days=10)
     with pytest.raises(FraudsimError, match="use the history it was started with"):
         keep_or_start_clock(settings, other, 1000.0, topic)
 

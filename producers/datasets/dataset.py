@@ -125,6 +125,11 @@ class DatasetSource:
         """Rows of the whole file that no event can carry, by reason."""
         return self._dataset.dropped
 
+    @property
+    def longest_days(self) -> int:
+        """No label comes later than this after its transaction."""
+        return self._dataset.delays.longest_days
+
     def seconds(self, speed: float) -> float:
         """Wall seconds at a speed to just after the file's last transaction."""
         return (int(self._dataset.ts[-1]) + 1 - self.start_ms) / speed / 1000

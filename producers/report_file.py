@@ -1,0 +1,25 @@
+"""A process's report as a JSON file: whole at every moment, and read back by its next start."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+def write_report(path: Path | None, report: msgspec.Struct) -> None:
+    """Replace the report, if it is to be kept."""
+    if path is None:
+        return
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    temporary.rename(path)
+
+
+def read_report(path: Path | None, kind: type[R]) -> R | None:
+    """The report of an earlier start; None if there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind) if path else None
+    except (OSError, msgspec.DecodeError):
+        return None

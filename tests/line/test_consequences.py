@@ -1,0 +1,65 @@
+"""Labels of a live run: exactly those that follow from its decisions, also where the feed was killed."""
+
+import pytest
+from driving import kill, run_line, state_equals_the_log, wait_until_seen
+
+from fraudsim.archive import read_log
+from fraudsim.clock import event_time_ms, past_limit_ms
+from fraudsim.settings import Settings
+from fraudsim.topics import DEAD_LETTERS, DECISIONS, LABELS
+from producers import schedule
+from producers.back_office import BackOffice, Outcome
+from producers.columns import DAY_MS
+from producers.history import read_history, world_of
+from producers.label_feed import LabelFeed
+from producers.world_settings import consequences
+from producers.world_source import WorldSource
+from runner.line import LineOptions
+from stream_features.parity import archived_clock
+
+pytestmark = pytest.mark.stack
+SECONDS = 8.0
+
+
+def expected(run, settings, speed):
+    """Transaction, source and verdict of every label, worked out from the archived decisions."""
+    history = read_history(run / "history")
+    world = world_of(history)
+    source = WorldSource(world, history.manifest.days)
+    office = BackOffice(consequences(settings), world.config.seed, 1_000 * DAY_MS)
+    end_ms = schedule.end_ms(source.start_ms, speed, SECONDS)
+    feed = LabelFeed(source, office, settings.partitions, end_ms, past_limit_ms(speed))
+    names = [name for name in Outcome.__struct_fields__ if name != "source_offset"]
+    decisions = read_log(run, DECISIONS, ["partition", "offset", "source_offset", *names])
+    for row in sorted(decisions.to_pylist(), key=lambda row: (row["ts"], row["offset"])):
+        fields = {name: row[name] for name in (*names, "source_offset")}
+        feed.decided(row["partition"], Outcome(**fields))
+    labels = feed.due(int(end_ms), archived_clock(run).current, 0)
+    return {(label.tx_id, label.source, label.is_fraud) for label in labels}
+
+
+def test_a_run_s_labels_are_those_that_follow_from_its_decisions(tmp_path, prepared, monkeypatch):
+    # Twice the analysts that all reviews could need: none waits, so when the end comes does not matter.
+    monkeypatch.setenv("FRAUDSIM_CONSEQUENCES__ANALYSTS", "100")
+    monkeypatch.setenv("FRAUDSIM_CONSEQUENCES__REVIEW_MINUTES", "0.01")
+    settings = Settings(_env_file=None)
+    run = tmp_path / "run"
+    options = LineOptions(run, seconds=SECONDS, rate=250, cards=800, null_seconds=0, reuse=prepared)
+
+    def kill_the_feed(line, observer):
+        wait_until_seen(line, observer, 700)
+        kill(line, "labels")
+
+    summary = run_line(options, settings, kill_the_feed, state_equals_the_log)
+    assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
+    assert summary["restarts"] == {"labels": 1}
+    labels = read_log(run, LABELS).to_pylist()
+    found = [(label["tx_id"], label["source"], label["is_fraud"]) for label in labels]
+    assert len(found) == len(set(found)) > 20
+    assert set(found) == expected(run, settings, summary["speed"])
+    assert read_log(run, DEAD_LETTERS).num_rows == 0
+    assert sum(summary["labels"]["sent"].values()) == len(found)
+    declined = {d["tx_id"] for d in read_log(run, DECISIONS).to_pylist() if d["action"] == "decline"}
+    assert not declined & {tx_id for tx_id, _, _ in found}
+    clock = archived_clock(run).current
+    assert all(event_time_ms(clock, label["broker_ts_ms"] + 1) >= label["known_at"] for label in labels)

@@ -1,0 +1,60 @@
+"""The world by settings: what is asked for is made, and what makes no sense names the variable."""
+
+import pytest
+
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings
+from producers.labels import LabelDelays
+from producers.world import WorldConfig
+from producers.world_settings import consequences, label_delays, world_config
+
+
+def settings(monkeypatch, **variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(f"FRAUDSIM_{name}", value)
+    return Settings(_env_file=None)
+
+
+def all_of_it(given):
+    world_config(given, 500)
+    label_delays(given)
+    consequences(given)
+
+
+def test_without_settings_the_world_is_the_default_one(monkeypatch):
+    assert world_config(settings(monkeypatch), 500) == WorldConfig(cards=500)
+
+
+def test_parameters_come_from_variables_one_by_one_or_together(monkeypatch):
+    given = settings(
+        monkeypatch,
+        SEED="9",
+        WORLD='{"fraud_scale": 2, "merchants": 40}',
+        WORLD__CAMOUFLAGE="0.8",
+        LABEL_DELAYS__NEVER="0.1",
+        CONSEQUENCES__ANALYSTS="3",
+    )
+    assert world_config(given, 500) == WorldConfig(
+        cards=500, seed=9, merchants=40, fraud_scale=2, camouflage=0.8, delays=LabelDelays(never=0.1)
+    )
+    assert isinstance(world_config(given, 500).merchants, int)
+    assert consequences(given).analysts == 3
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"WORLD__CAMOUFLAG": "1"}, "FRAUDSIM_WORLD__CAMOUFLAG is not known; there are camouflage, "),
+        ({"WORLD__CAMOUFLAGE": "3"}, "FRAUDSIM_WORLD: world: camouflage=3.0 must be between 0 and 1"),
+        ({"WORLD__MERCHANTS": "3.5"}, "FRAUDSIM_WORLD__MERCHANTS=3.5 must be a whole number"),
+        ({"WORLD__CARDS": "3"}, "FRAUDSIM_WORLD__CARDS: give it by --cards"),
+        ({"LABEL_DELAYS__NEVER": "-1"}, "FRAUDSIM_LABEL_DELAYS: label delays: never=-1.0 must be 0 or more"),
+        ({"CONSEQUENCES__ANALYSTS": "1.5"}, "FRAUDSIM_CONSEQUENCES: analysts=1.5 must be a whole number"),
+    ],
+)
+def test_a_bad_value_is_one_line_with_the_variable_and_the_value(monkeypatch, variables, words):
+    given = settings(monkeypatch, **variables)
+    with pytest.raises(FraudsimError) as refused:
+        all_of_it(given)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
