@@ -37,8 +37,8 @@ QUIET_S: Final = 5.0
 SETTLE_S: Final = 1.0
 """The end of the stream is certain this long after it: the last transactions are in the log."""
 STOP_FLUSH_S: Final = 10.0
-MOST_UNDECIDED: Final = 100_000
-"""Frauds kept while no decision names them; beyond, the oldest are forgotten."""
+MOST_FRAUDS: Final = 1_000_000
+"""Frauds kept with the decision on each; beyond, the oldest are forgotten."""
 _decode_outcome = msgspec.json.Decoder(Outcome).decode
 LabelKey = tuple[str, str, bool]
 """Transaction, source, verdict: nobody says the same twice."""
@@ -80,11 +80,12 @@ class LabelFeed:
             known: labels that the log holds.
         """
         self._items = source.items()
+        self._start_ms = source.start_ms
         self._next: Item | None = next(self._items, None)
         self._office = office
         self._end_ms = end_ms
         self._late_ms = late_ms
-        self._frauds: dict[str, None] = {}
+        self._frauds: dict[str, Outcome | None] = {}
         self._due: list[tuple[int, int, Label, bool]] = []
         self._number = count()
         self._decided_to = [-1] * partitions
@@ -105,7 +106,8 @@ class LabelFeed:
         self._decided_to[partition] = max(self._decided_to[partition], outcome.ts)
         self._read_source(outcome.ts + self._late_ms)
         is_fraud = outcome.tx_id in self._frauds
-        self._frauds.pop(outcome.tx_id, None)
+        if is_fraud:
+            self._frauds[outcome.tx_id] = outcome
         for label in self._office.decided(outcome, is_fraud):
             self._add(label, of_the_world=False)
 
@@ -126,7 +128,7 @@ class LabelFeed:
             known_at, number, label, of_the_world = heappop(self._due)
             if known_at >= self._end_ms:
                 continue
-            if of_the_world and self._decided_to[partition_of(label.card_id, self._partitions)] < label.ts:
+            if of_the_world and not self._is_decided(label):
                 if now_ms - known_at < wait_ms:
                     waiting.append((known_at, number, label, of_the_world))
                 else:
@@ -135,7 +137,7 @@ class LabelFeed:
             if of_the_world and not self._office.passes(label):
                 self.withheld += 1
                 continue
-            found.append(self._fresh(label, now_ms, segment))
+            found.append(self._fresh(self._as_sent(label), now_ms, segment))
         for entry in waiting:
             heappush(self._due, entry)
         return [label for label in found if self._is_new(label)]
@@ -147,12 +149,36 @@ class LabelFeed:
                 self._add(event, of_the_world=True)
             elif isinstance(event, Truth) and event.is_fraud:
                 self._frauds[event.tx_id] = None
-                if len(self._frauds) > MOST_UNDECIDED:
+                if len(self._frauds) > MOST_FRAUDS:
                     del self._frauds[next(iter(self._frauds))]
             self._next = next(self._items, None)
 
     def _add(self, label: Label, of_the_world: bool) -> None:
         heappush(self._due, (label.known_at, next(self._number), label, of_the_world))
+
+    def _is_decided(self, label: Label) -> bool:
+        """Whether the transaction's decision is there, if ever it comes.
+
+        A fraud's is known by its id. Of honest ones only the stopped are kept; the decisions of a partition
+        come in the order of its transactions.
+        """
+        if label.tx_id in self._frauds:
+            return self._frauds[label.tx_id] is not None
+        partition = partition_of(label.card_id, self._partitions)
+        return label.ts < self._start_ms or self._decided_to[partition] >= label.ts
+
+    def _as_sent(self, label: Label) -> Label:
+        """The label with the keys of the transaction as it was decided: fraudsters may have changed it."""
+        outcome = self._frauds.get(label.tx_id)
+        if outcome is None:
+            return label
+        return msgspec.structs.replace(
+            label,
+            card_id=outcome.card_id,
+            ts=outcome.ts,
+            amount_cents=outcome.amount_cents,
+            merchant_id=outcome.merchant_id,
+        )
 
     def _fresh(self, label: Label, now_ms: int, segment: Segment) -> Label:
         """The label, known now where it is so old that it would not count any more."""

@@ -19,6 +19,8 @@ class Item(NamedTuple):
     topic: str
     key: str
     event: msgspec.Struct
+    campaign_id: str | None = None
+    """Of transactions and their truth: the campaign of fraud that they belong to."""
 
 
 class Source(Protocol):

@@ -77,11 +77,10 @@ def _transaction_items(transactions: pa.Table, truth_table: pa.Table) -> Iterato
             lat=lat,
             lon=lon,
         )
-        yield Item(ts, TRANSACTIONS, card, event)
         is_fraud, typology, campaign = truth
-        yield Item(
-            ts, TRUTH, card, Truth(tx_id=tx_id, is_fraud=is_fraud, typology=typology, campaign_id=campaign)
-        )
+        yield Item(ts, TRANSACTIONS, card, event, campaign)
+        known = Truth(tx_id=tx_id, is_fraud=is_fraud, typology=typology, campaign_id=campaign)
+        yield Item(ts, TRUTH, card, known, campaign)
 
 
 def label_items(labels: pa.Table) -> list[Item]:
