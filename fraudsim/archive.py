@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 
 from fraudsim import events
 from fraudsim.errors import InvariantError
+from fraudsim.headers import header
 from fraudsim.topics import CLOCK, DEAD_LETTERS, DECISIONS, LABELS, TRANSACTIONS, TRUTH
-from fraudsim.validity import Rejected, read_event
+from fraudsim.validity import HEADERS_REJECTED, UNREADABLE_HEADERS, Rejected, read_event
 
 RANGES_KEY: Final = b"fraudsim.ranges"
 """Footer entry: {partition: [[first, last], …]} of the offsets in the file, JSON."""
@@ -151,7 +152,10 @@ LAYOUTS: Final[dict[str, Layout]] = {
 
 
 def to_table(topic: str, records: Sequence[Record]) -> pa.Table:
-    """Records of one topic as a table; one that cannot be decoded has its bytes in `raw`, why in `error`."""
+    """Records of one topic as a table; one that cannot be decoded has its bytes in `raw`, why in `error`.
+
+    So does one whose headers cannot be read; its value, where that can be, is in its columns as well.
+    """
     layout = LAYOUTS[topic]
     nothing = (None,) * len(layout.fields)
     rows: list[tuple[Any, ...]] = []
@@ -160,10 +164,11 @@ def to_table(topic: str, records: Sequence[Record]) -> pa.Table:
         event = read_event(record.value, layout.decode)
         if isinstance(event, Rejected):
             rows.append(nothing)
-            errors.append(f"{event.field}: {event.reason}")
+            errors.append(_error(event))
         else:
             rows.append(layout.row(event))
-            errors.append(None)
+            unreadable = header(record.headers, UNREADABLE_HEADERS) is not None
+            errors.append(_error(HEADERS_REJECTED) if unreadable else None)
     columns = _decoded_columns(layout, rows, errors)
     raw = [None if e is None else r.value for r, e in zip(records, errors, strict=True)]
     record_columns = [
@@ -177,6 +182,10 @@ def to_table(topic: str, records: Sequence[Record]) -> pa.Table:
         pa.array(raw, pa.binary()),
     ]
     return pa.Table.from_arrays([*record_columns, *columns], schema=layout.schema)
+
+
+def _error(why: Rejected) -> str:
+    return f"{why.field}: {why.reason}"
 
 
 def _text(key: bytes | None) -> str | None:

@@ -42,6 +42,10 @@ class Rejected:
     """Of a duplicate."""
 
 
+HEADERS_REJECTED: Final = Rejected("invalid", "headers", "the name of a header is not UTF-8")
+"""A record with `UNREADABLE_HEADERS`."""
+
+
 @dataclass(slots=True)
 class _Seen:
     """Ids borne by valid records among the last `UNIQUE_WITHIN` offsets of a partition."""
@@ -137,7 +141,7 @@ class Judge:
         number = h.int_header(headers, h.SEGMENT)
         if number is None:
             if h.header(headers, UNREADABLE_HEADERS) is not None:
-                return Rejected("invalid", "headers", "the name of a header is not UTF-8")
+                return HEADERS_REJECTED
             return Rejected("invalid", "segment", "header segment is missing or not a number")
         segment = self.clock.segment(number, broker_ts_ms)
         if segment is None and self._may_have_grown(broker_ts_ms):

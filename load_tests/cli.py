@@ -1,13 +1,15 @@
 """`fraudsim bench`: figures measured beside a rival in one run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 app = typer.Typer()
 bench = typer.Typer(no_args_is_help=True, help="Benchmarks against peers; each writes JSON.")
 app.add_typer(bench, name="bench")
+
+Json = Annotated[Path, typer.Option("--json", help="file to write the report into")]
 
 
 @bench.callback()
@@ -17,24 +19,59 @@ def of_peers() -> None:
 
 @bench.command()
 def world(
-    json: Annotated[Path, typer.Option("--json", help="file to write the report into")],
+    json: Json,
     cards: Annotated[int, typer.Option("--cards", min=1, help="cards, and customers of the rival")] = 5000,
     days: Annotated[int, typer.Option("--days", min=1, help="days of transactions")] = 30,
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="also with so many processes, if more than 1")
+    ] = 1,
 ) -> None:
     """Measure the world's generator beside the Fraud Detection Handbook's algorithm."""
+    from load_tests.bench_world import bench_world
+
+    report = bench_world(cards, days, turns, workers)
+    _write(json, report)
+    ours, rival, *more = report["results"]
+    said = (
+        f"world: {ours['value']:,} tx/s to Parquet on one core, the Handbook's algorithm "
+        f"{rival['value']:,}: {report['ratios']['handbook']:.1f} times as fast"
+    )
+    for each in more:
+        ratio = report["ratios"]["one_worker"]
+        said += f"; {workers} workers {each['value']:,}, {ratio:.2f} times one"
+    typer.echo(f"{said} ({json})")
+
+
+@bench.command()
+def trees(
+    json: Json,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", help="folder of a model  [default: one trained on a small made world]"),
+    ] = None,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 5,
+) -> None:
+    """Measure the compiled walk over the trees beside XGBoost's own predict, for 1, 16 and 512 rows."""
+    from load_tests.bench_trees import bench_trees
+
+    report = bench_trees(model, turns)
+    _write(json, report)
+    value = {(each["name"], each["rows"]): each["value"] for each in report["results"]}
+    said = ", ".join(
+        f"{n} row{'s' * (n > 1)} in {value['fraudsim', n]:g} µs against {value['inplace_predict', n]:g}"
+        for name, n in value
+        if name == "fraudsim"
+    )
+    typer.echo(f"trees: the compiled walk scores {said} by inplace_predict, equal to the bit ({json})")
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
     import msgspec
 
     from fraudsim.errors import FraudsimError
-    from load_tests.bench_world import bench_world
 
-    report = bench_world(cards, days, turns)
     try:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     except OSError as error:
-        raise FraudsimError(f"bench: --json {json}: {error.strerror}") from None
-    ours, rival = report["results"]
-    typer.echo(
-        f"world: {ours['value']:,} tx/s to Parquet on one core, the Handbook's algorithm "
-        f"{rival['value']:,}: {report['ratios']['handbook']:.1f} times as fast ({json})"
-    )
+        raise FraudsimError(f"bench: --json {path}: {error.strerror}") from None

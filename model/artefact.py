@@ -33,7 +33,7 @@ class Model:
         self._booster = booster_of(ubj)
         self._walk: Walk | None = None
         self.not_compiled: str | None = None
-        """Why XGBoost itself scores, some 80 times slower for one row; None where the compiled walk does."""
+        """Why XGBoost itself scores, some 70 times slower for one row; None where the compiled walk does."""
         try:
             self._walk = Walk(trees_of(self._booster))
         except UnsupportedTreesError as error:

@@ -119,7 +119,8 @@ def test_records_with_unreadable_headers_are_set_aside_and_all_around_them_count
     assert len(decided) == len(set(decided))
     assert not set(decided) & set(bad)
     assert len(found["present"]) == len(good)
-    rows = read_log(run, TRANSACTIONS, ["partition", "offset", "key", "tx_id", "headers"]).to_pylist()
+    columns = ["partition", "offset", "key", "tx_id", "headers", "error"]
+    rows = read_log(run, TRANSACTIONS, columns).to_pylist()
     kept = {row["key"]: row for row in rows if row["key"] in bad}
     assert sorted(kept) == sorted(bad)
     for row in kept.values():
@@ -127,6 +128,7 @@ def test_records_with_unreadable_headers_are_set_aside_and_all_around_them_count
         assert header["name"] == UNREADABLE_HEADERS
         assert b"\xff\xfe" in header["value"]
         assert row["tx_id"] == row["key"]
+        assert row["error"].startswith("headers: ")
     letters = read_log(run, DEAD_LETTERS).to_pylist()
     assert {letter["field"] for letter in letters} == {"headers"}
     assert sorted(letter["key"] for letter in letters) == sorted(

@@ -118,22 +118,34 @@ def test_stolen_details_multiply_amounts_by_five() -> None:
     assert set(table.amount[table.scenario == 0].tolist()) == {10.0}
 
 
-def test_the_report_has_machine_protocol_results_and_ratios(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ([], ["fraudsim", "handbook"]),
+        (["--workers", "2"], ["fraudsim", "handbook", "fraudsim, 2 workers"]),
+    ],
+)
+def test_the_report_has_machine_protocol_results_and_ratios(
+    tmp_path: Path, more: list[str], names: list[str]
+) -> None:
     out = tmp_path / "world.json"
-    done = CliRunner().invoke(
-        app, ["bench", "world", "--json", str(out), "--cards", "60", "--days", "4", "--turns", "1"]
-    )
+    sizes = ["--cards", "60", "--days", "4", "--turns", "1"]
+    done = CliRunner().invoke(app, ["bench", "world", "--json", str(out), *sizes, *more])
     assert done.exit_code == 0, done.output
     assert len(done.output.splitlines()) == 1
     report = json.loads(out.read_text())
     assert {"cpu", "cores", "memory_gib", "versions"} <= report["machine"].keys()
     assert "Handbook" in report["protocol"]
-    ours, rival = report["results"]
-    assert (ours["name"], rival["name"]) == ("fraudsim", "handbook")
-    for result in (ours, rival):
+    assert [result["name"] for result in report["results"]] == names
+    for result in report["results"]:
         assert result["unit"] == "tx/s"
         assert result["rows"] > 0
         assert result["seconds"] > 0
-        assert result["value"] == result["tx_per_second"] > 0
+        assert result["value"] > 0
         assert len(result["turns"]) == 1
-    assert report["ratios"]["handbook"] == pytest.approx(ours["value"] / rival["value"], rel=0.05, abs=0.01)
+    ours, rival, *rest = (result["value"] for result in report["results"])
+    wanted = dict(
+        zip(("handbook", "one_worker"), (ours / rival, *(each / ours for each in rest)), strict=False)
+    )
+    assert report["ratios"] == pytest.approx(wanted, rel=0.05, abs=0.01)
+    assert len({result["rows"] for result in report["results"] if "fraudsim" in result["name"]}) == 1

@@ -1,14 +1,16 @@
 """Small files in exactly the published layouts: headers verbatim, values as the publishers write them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS, PER_DAY = 120, 20
+HANDBOOK_START = datetime(2018, 4, 1)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Published:
         path = folder / self.file
         path.write_text("\n".join(self.lines() if lines is None else lines) + "\n", encoding="utf-8")
         return path
+
+    def money(self, amount: str) -> str:
+        """An amount as the layout writes it."""
+        return f"${amount}" if self.layout == "tabformer" else amount
 
     def replaced(self, line: int, column: str, value: str) -> list[str]:
         """All lines, with one value of one (1-based) line replaced; for rows without quoted commas."""
@@ -168,18 +174,23 @@ def published(layout: str) -> Published:
     return next(one for one in PUBLISHED if one.layout == layout)
 
 
-def write_handbook(path: Path) -> Path:
-    """The same traffic in the Handbook's layout."""
-    values = {
-        "TRANSACTION_ID": list(range(ROWS)),
-        "TX_DATETIME": [moment(i) for i in range(ROWS)],
-        "CUSTOMER_ID": [i % 7 for i in range(ROWS)],
-        "TERMINAL_ID": [i % 5 for i in range(ROWS)],
-        "TX_AMOUNT": [round(1.01 + i / 100, 2) for i in range(ROWS)],
-        "TX_TIME_SECONDS": list(range(ROWS)),
-        "TX_TIME_DAYS": [i // PER_DAY for i in range(ROWS)],
-        "TX_FRAUD": [int(fraud(i)) for i in range(ROWS)],
-        "TX_FRAUD_SCENARIO": [int(fraud(i)) for i in range(ROWS)],
+def handbook(days: int = ROWS // PER_DAY) -> dict[str, list[Any]]:
+    """The Handbook's layout, exactly the published columns, in order of time."""
+    count = days * PER_DAY
+    times = [HANDBOOK_START + timedelta(days=i // PER_DAY, minutes=i % PER_DAY) for i in range(count)]
+    return {
+        "TRANSACTION_ID": list(range(count)),
+        "TX_DATETIME": times,
+        "CUSTOMER_ID": [i % 7 for i in range(count)],
+        "TERMINAL_ID": [i % 11 for i in range(count)],
+        "TX_AMOUNT": [round(1.01 + i / 100, 2) for i in range(count)],
+        "TX_TIME_SECONDS": [int((t - HANDBOOK_START).total_seconds()) for t in times],
+        "TX_TIME_DAYS": [(t - HANDBOOK_START).days for t in times],
+        "TX_FRAUD": [int(fraud(i)) for i in range(count)],
+        "TX_FRAUD_SCENARIO": [1 + i % 3 if fraud(i) else 0 for i in range(count)],
     }
-    pq.write_table(pa.table(values), path)
+
+
+def write_handbook(path: Path, values: Mapping[str, Any] | None = None) -> Path:
+    pq.write_table(pa.table(dict(handbook() if values is None else values)), path)
     return path

@@ -11,7 +11,7 @@ from published_files import PUBLISHED, published, write_handbook
 
 from fraudsim.errors import FraudsimError
 from producers.datasets.cells import Cells
-from producers.datasets.known import LAYOUTS, layout_of, read_dataset
+from producers.datasets.known import LAYOUTS, layout_of
 
 
 def refusal(path: Path) -> str:
@@ -100,13 +100,6 @@ def test_the_handbook_as_csv_is_refused_with_the_right_form(tmp_path: Path) -> N
         "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD,TX_FRAUD_SCENARIO\n"
     )
     assert refusal(path).startswith(f"handbook {path}: is CSV; this layout is read from Parquet")
-
-
-def test_a_missing_column_of_the_handbook_is_named(tmp_path: Path) -> None:
-    path = write_handbook(tmp_path / "book.parquet")
-    pq.write_table(pq.read_table(path).drop_columns(["TERMINAL_ID"]), path)
-    with pytest.raises(FraudsimError, match="column TERMINAL_ID is missing"):
-        read_dataset(path)
 
 
 @pytest.mark.parametrize(

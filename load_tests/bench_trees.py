@@ -1,0 +1,146 @@
+"""`fraudsim bench trees`: the time of one call that scores rows, our compiled walk and XGBoost in turns."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudsim.errors import FraudsimError, InvariantError
+from fraudsim.settings import Settings
+from load_tests.machine import machine
+from model.artefact import Model, booster_of, load_model
+from model.train import train_model
+from producers.history import write_history
+from producers.world import World, WorldConfig
+from stream_features.vector import SIZE, as_vector
+
+PROTOCOL: Final = (
+    "The same trees and the same float32 rows, all in one thread of one process: our walk, as the scorer "
+    "calls it, against XGBoost's inplace_predict and its predict of a DMatrix, the making of which counts. "
+    "A row takes each feature from one of the model's sample rows; one value in ten is missing. Before "
+    "anything is timed, all scores must be equal to the bit. Contestants alternate within each turn, which "
+    "calls each for a twentieth of a second at least; medians of the turns' means."
+)
+ROWS: Final = (1, 16, 512)
+SEED: Final = 7
+MISSING: Final = 0.1
+CARDS: Final = 600
+DAYS: Final = 40
+FRAUD_SCALE: Final = 6.0
+"""Of the small made world that a model is trained on where none is given."""
+SPAN_S: Final = 0.05
+
+Matrix = npt.NDArray[np.float32]
+Score = Callable[[Matrix], Matrix]
+
+
+def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
+    """The whole report, ready for JSON; of the model in a folder, or of one trained for the purpose.
+
+    Raises:
+        FraudsimError: the model cannot be loaded, or XGBoost itself scores it.
+        InvariantError: a score differs in any bit.
+    """
+    model = _loaded(directory)
+    if model.not_compiled is not None:
+        raise FraudsimError(f"bench: model {model.version}: XGBoost itself scores it: {model.not_compiled}")
+    contestants = contestants_of(model)
+    rows = rows_like(model, max(ROWS))
+    check_equal(contestants, rows)
+    measured: dict[tuple[str, int], list[float]] = {(name, n): [] for n in ROWS for name in contestants}
+    for _ in range(turns):
+        for (name, n), each in measured.items():
+            each.append(_microseconds(contestants[name], rows[:n]))
+    median = {key: statistics.median(each) for key, each in measured.items()}
+    return {
+        "machine": machine(("xgboost", "numba", "numpy")),
+        "protocol": PROTOCOL,
+        "configuration": {
+            "model": model.version,
+            "trees": booster_of(model.ubj).num_boosted_rounds(),
+            "features": SIZE,
+            "turns": turns,
+            "seed": SEED,
+        },
+        "results": [
+            {
+                "name": name,
+                "rows": n,
+                "value": round(median[name, n], 2),
+                "unit": "µs/call",
+                "turns": [round(each, 2) for each in measured[name, n]],
+            }
+            for name, n in measured
+        ],
+        "ratios": {
+            rival: {str(n): round(median[rival, n] / median["fraudsim", n], 2) for n in ROWS}
+            for rival in contestants
+            if rival != "fraudsim"
+        },
+    }
+
+
+def contestants_of(model: Model) -> dict[str, Score]:
+    """Ways to score float32 rows (n, SIZE), by name; ours first."""
+    import xgboost
+
+    booster = booster_of(model.ubj)
+    return {
+        "fraudsim": model.predict,
+        "inplace_predict": booster.inplace_predict,
+        "dmatrix": lambda rows: booster.predict(xgboost.DMatrix(rows, nthread=1)),
+    }
+
+
+def rows_like(model: Model, count: int) -> Matrix:
+    """Rows of values that the model was trained on, some of them missing; float32 (count, SIZE)."""
+    rng = np.random.default_rng(SEED)
+    sample = np.stack([as_vector(row) for row in model.manifest.sample.rows])
+    rows = sample[rng.integers(0, len(sample), (count, SIZE)), np.arange(SIZE)]
+    rows[rng.random(rows.shape) < MISSING] = np.nan
+    return rows
+
+
+def check_equal(contestants: dict[str, Score], rows: Matrix) -> None:
+    """Raise InvariantError where a way to score the rows, at once or one by one, differs in a bit."""
+    expected = contestants["inplace_predict"](rows)
+    for name, score in contestants.items():
+        for n in ROWS:
+            found = np.concatenate([score(rows[i : i + n]) for i in range(0, len(rows), n)])
+            wrong = int(np.count_nonzero(found.view(np.uint32) != expected.view(np.uint32)))
+            if wrong:
+                raise InvariantError(
+                    f"bench: {name}, {n} rows a call: {wrong} of {len(rows)} scores are not those of "
+                    "inplace_predict to the bit"
+                )
+
+
+def train(directory: Path) -> None:
+    """Train a model on a small made world; the same each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_history(Path(folder), World(WorldConfig(cards=CARDS, seed=SEED, fraud_scale=FRAUD_SCALE)), DAYS)
+        train_model(Path(folder), directory, Settings(_env_file=None, label_gap_days=7, seed=SEED))
+
+
+def _loaded(directory: Path | None) -> Model:
+    if directory is not None:
+        return load_model(directory)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "model"
+        train(made)
+        return load_model(made)
+
+
+def _microseconds(score: Score, rows: Matrix) -> float:
+    """Mean time of a call over `SPAN_S` at least."""
+    calls, started = 0, time.perf_counter()
+    while (now := time.perf_counter()) - started < SPAN_S:
+        for _ in range(10):
+            score(rows)
+        calls += 10
+    return (now - started) / calls * 1e6

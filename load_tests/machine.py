@@ -1,0 +1,25 @@
+"""What the figures of a benchmark were measured on."""
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import psutil
+
+from fraudsim import __version__
+
+
+def machine(packages: tuple[str, ...], **more: object) -> dict[str, Any]:
+    """Processor, cores, memory; versions of fraudsim, Python, the `packages`, and those that `more` gives."""
+    return {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "versions": {
+            "fraudsim": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+            **more,
+        },
+    }

@@ -1,0 +1,157 @@
+"""The Handbook's file played live, through producer, Kafka and archiver: what it is offline, in due time."""
+
+import threading
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from handbook_file import REAL, needs_the_file
+from structlog import get_logger
+
+from fraudsim import events
+from fraudsim import headers as h
+from fraudsim.archive import check_no_duplicates, missing_offsets, read_log
+from fraudsim.clock import event_time_ms
+from fraudsim.clock_log import start_log
+from fraudsim.events import Label, Transaction, Truth
+from fraudsim.settings import Settings
+from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
+from producers.cli import _source
+from producers.datasets.known import read_dataset, replay_source
+from producers.schedule import end_ms, intended_us
+from producers.sender import send
+from runner.archiver import run_archiver
+from stream_features.parity import archived_clock
+
+pytestmark = [pytest.mark.stack, needs_the_file]
+SPEED = 20_000.0
+KINDS = {TRANSACTIONS: Transaction, LABELS: Label, TRUTH: Truth}
+
+
+@dataclass(frozen=True)
+class Archived:
+    event: msgspec.Struct
+    key: str
+    broker_ts_ms: int
+    segment: events.Segment
+    ordinal: int
+
+    @property
+    def arrived_before_ms(self):
+        """Event time. The broker's stamp is cut off to whole milliseconds, each `SPEED` of event time."""
+        return event_time_ms(self.segment, self.broker_ts_ms + 1)
+
+
+def play(settings, run_dir, prefix, seconds):
+    """The last third of the file through the real producer and archiver; None plays all its transactions."""
+    split_ms = read_dataset(REAL).split_ms()
+    create_topics(settings, prefix)
+    clock_log = start_log(settings, split_ms, SPEED, "", "", prefix + CLOCK)
+    source, lasts = _source(None, REAL, None, clock_log.clock, SPEED, get_logger())
+    seconds = lasts if seconds is None else seconds
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        archiver = pool.submit(run_archiver, settings, run_dir, stop, drain=True, prefix=prefix)
+        try:
+            report = send(
+                source,
+                settings,
+                speed=SPEED,
+                seconds=seconds,
+                clock_log=clock_log,
+                stop=threading.Event(),
+                prefix=prefix,
+            )
+        finally:
+            stop.set()
+        archiver.result()
+    assert report.complete
+    return split_ms, end_ms(split_ms, SPEED, seconds)
+
+
+def archived(run_dir, topic):
+    """Every record of a topic by partition and offset, with the clock's segment that it names."""
+    clock, kind = archived_clock(run_dir), KINDS[topic]
+    names = [field.name for field in msgspec.structs.fields(kind)]
+    assert missing_offsets(run_dir, topic) == {}
+    check_no_duplicates(run_dir, topic)
+    found = []
+    for row in read_log(run_dir, topic).to_pylist():
+        assert row["error"] is None
+        event = kind(**{name: row[name] for name in names})
+        headers = [(item["name"], item["value"]) for item in row["headers"]]
+        segment = clock.segment(h.int_header(headers, h.SEGMENT), row["broker_ts_ms"])
+        found.append(
+            Archived(event, row["key"], row["broker_ts_ms"], segment, h.int_header(headers, h.ORDINAL))
+        )
+    return found
+
+
+def by_key(pairs):
+    lists = defaultdict(list)
+    for key, event in pairs:
+        lists[key].append(event)
+    return lists
+
+
+def check(run_dir, split_ms, until_ms):
+    """The archive against the file, read offline; the labels of live transactions that came."""
+    offline = {topic: [] for topic in KINDS}
+    for item in replay_source(REAL, split_ms).items():
+        if item.due_ms < until_ms:
+            offline[item.topic].append(item)
+    live = {topic: archived(run_dir, topic) for topic in KINDS}
+
+    for record in live[TRANSACTIONS]:
+        assert record.event.sent_at == intended_us(record.segment, record.event.ts)
+    unstamped = {
+        topic: [
+            (
+                each.key,
+                msgspec.structs.replace(each.event, sent_at=0) if topic == TRANSACTIONS else each.event,
+            )
+            for each in records
+        ]
+        for topic, records in live.items()
+    }
+    for topic, items in offline.items():
+        wanted = [(item.key, item.event) for item in items]
+        assert len(unstamped[topic]) == len(wanted)
+        assert set(unstamped[topic]) == set(wanted)
+        assert by_key(unstamped[topic]) == by_key(wanted)
+        for record, (_, event) in zip(live[topic], unstamped[topic], strict=True):
+            assert items[record.ordinal].event == event
+            assert record.arrived_before_ms > items[record.ordinal].due_ms
+
+    assert all(each.arrived_before_ms > each.event.ts for each in live[TRANSACTIONS])
+    assert all(each.arrived_before_ms > each.event.known_at for each in live[LABELS])
+    sent = {each.event.tx_id: each for each in live[TRANSACTIONS]}
+    of_live = [each for each in live[LABELS] if each.event.tx_id in sent]
+    for label in of_live:
+        transaction = sent[label.event.tx_id]
+        assert label.event.known_at > label.event.ts == transaction.event.ts
+        assert label.broker_ts_ms >= transaction.broker_ts_ms
+    old = [each.event for each in live[LABELS] if each.event.tx_id not in sent]
+    assert all(label.ts < split_ms <= label.known_at for label in old)
+    assert old
+    return len(live[TRANSACTIONS]), len(of_live)
+
+
+@pytest.fixture
+def settings(stack):
+    return Settings(_env_file=None, kafka_bootstrap=stack.kafka_bootstrap, redis_url=stack.redis_url)
+
+
+def test_the_first_day_played_live_is_the_file_and_its_labels_come_when_they_are_known(settings, tmp_path):
+    transactions, labels = check(tmp_path, *play(settings, tmp_path, "handbook-day.", 5.0))
+    assert transactions == 9_995
+    assert labels == 10
+
+
+@pytest.mark.long
+def test_the_whole_live_third_is_the_file_and_its_labels_come_when_they_are_known(settings, tmp_path):
+    transactions, labels = check(tmp_path, *play(settings, tmp_path, "handbook-week.", None))
+    assert transactions == 66_968
+    assert labels == 228
