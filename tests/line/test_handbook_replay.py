@@ -18,8 +18,8 @@ from fraudsim.clock_log import start_log
 from fraudsim.events import Label, Transaction, Truth
 from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
-from producers.cli import _source
 from producers.datasets.known import read_dataset, replay_source
+from producers.live_source import live_source
 from producers.schedule import end_ms, intended_us
 from producers.sender import send
 from runner.archiver import run_archiver
@@ -49,14 +49,14 @@ def play(settings, run_dir, prefix, seconds):
     split_ms = read_dataset(REAL).split_ms()
     create_topics(settings, prefix)
     clock_log = start_log(settings, split_ms, SPEED, "", "", prefix + CLOCK)
-    source, lasts = _source(None, REAL, None, clock_log.clock, SPEED, get_logger())
-    seconds = lasts if seconds is None else seconds
+    live = live_source(None, REAL, None, clock_log.clock, SPEED, settings, get_logger())
+    seconds = live.lasts_s if seconds is None else seconds
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         archiver = pool.submit(run_archiver, settings, run_dir, stop, drain=True, prefix=prefix)
         try:
             report = send(
-                source,
+                live.source,
                 settings,
                 speed=SPEED,
                 seconds=seconds,
