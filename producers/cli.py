@@ -55,7 +55,7 @@ def produce(
         signal.signal(number, lambda *_: stop.set())
     prefix = NULL if null else ""
     clock_log = open_clock(settings, topic=prefix + CLOCK)
-    live = live_source(history, replay, script, clock_log.clock, speed, settings, log)
+    live = live_source(history, replay, script, clock_log.clock, speed, settings, log, labels=labels)
     log.info("producing", source=live.source.name, speed=speed, metrics_port=serve_metrics(settings))
 
     earlier = read_report(report, SendReport)

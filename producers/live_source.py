@@ -32,6 +32,8 @@ def live_source(
     speed: float,
     settings: Settings,
     log: Any,
+    *,
+    labels: bool = True,
 ) -> LiveSource:
     """The stream that goes on where the history ends.
 
@@ -40,6 +42,7 @@ def live_source(
         replay: a file of a known layout.
         script: a scenario file to play on it.
         clock: of the log; its first segment starts where the history ends.
+        labels: whether they are wanted; of a world it takes seconds to find those of the days before.
 
     Raises:
         FraudsimError: neither or both of history and replay are given; a file is bad or does not fit the log.
@@ -51,7 +54,7 @@ def live_source(
         live = _of_file(replay, split_ms, speed, settings, log)
     else:
         assert history is not None
-        live = _of_world(history, split_ms)
+        live = _of_world(history, split_ms, labels)
     if script is None:
         return live
     from producers.script import read_script
@@ -72,7 +75,7 @@ def _of_file(replay: Path, split_ms: int, speed: float, settings: Settings, log:
     return LiveSource(source, source.seconds(speed), LABEL_SEED, source.longest_days, None)
 
 
-def _of_world(history: Path, split_ms: int) -> LiveSource:
+def _of_world(history: Path, split_ms: int, labels: bool) -> LiveSource:
     from producers.history import read_history, world_of
     from producers.world_source import WorldSource
 
@@ -85,5 +88,5 @@ def _of_world(history: Path, split_ms: int) -> LiveSource:
             f"history {history} ends at {manifest.end_ms}, the log starts at {split_ms}: not the same run"
         )
     world = world_of(opened)
-    source = WorldSource(world, manifest.days)
+    source = WorldSource(world, manifest.days, labels=labels)
     return LiveSource(source, None, world.config.seed, world.config.delays.longest_days, world)

@@ -25,7 +25,9 @@ class WorldSource:
     transaction has one truth, due with it and after it. `sent_at` is 0: the sender stamps it.
     """
 
-    def __init__(self, world: World, first_live_day: int) -> None:
+    def __init__(self, world: World, first_live_day: int, *, labels: bool = True) -> None:
+        """`labels=False` leaves the labels out, and spares making the days before that they are of."""
+        self._with_labels = labels
         self.world = world
         self.first_live_day = first_live_day
         self.start_ms = world.day_start_ms(first_live_day)
@@ -35,18 +37,23 @@ class WorldSource:
         """Records in order of `due_ms`; at equal times transactions, then truths, then labels."""
         vocabulary = Vocabulary(self.world.population)
         typologies = [typology.name for typology in self.world.typologies]
-        waiting: list[Item] = []
-        back = max(0, self.first_live_day - self.world.config.delays.longest_days)
-        for number in range(back, self.first_live_day):
-            labels = vocabulary.labels(self.world.day(number))
-            waiting += [item for item in label_items(labels) if item.due_ms >= self.start_ms]
+        waiting = self._labels_of_days_before(vocabulary) if self._with_labels else []
         for number in count(self.first_live_day):
             tables = vocabulary.tables(self.world.day(number), typologies)
-            waiting += label_items(tables.labels)
+            if self._with_labels:
+                waiting += label_items(tables.labels)
             end_ms = self.world.day_start_ms(number + 1)
             due = sorted((item for item in waiting if item.due_ms < end_ms), key=label_order)
             waiting = [item for item in waiting if item.due_ms >= end_ms]
             yield from merge(transaction_items(tables), due, key=itemgetter(0))
+
+    def _labels_of_days_before(self, vocabulary: Vocabulary) -> list[Item]:
+        found: list[Item] = []
+        back = max(0, self.first_live_day - self.world.config.delays.longest_days)
+        for number in range(back, self.first_live_day):
+            labels = vocabulary.labels(self.world.day(number))
+            found += [item for item in label_items(labels) if item.due_ms >= self.start_ms]
+        return found
 
 
 def transaction_items(tables: Tables) -> Iterator[Item]:

@@ -51,6 +51,15 @@ def items() -> list[Item]:
     return list(takewhile(lambda item: item.due_ms < end_ms, source.items()))
 
 
+def test_without_labels_everything_else_is_the_same(items: list[Item]) -> None:
+    bare = WorldSource(World(CONFIG), DAYS, labels=False)
+    end_ms = World(CONFIG).day_start_ms(DAYS + 3)
+    assert list(takewhile(lambda item: item.due_ms < end_ms, bare.items())) == [
+        item for item in items if not isinstance(item.event, Label)
+    ]
+    assert bare.name == WorldSource(World(CONFIG), DAYS).name
+
+
 def test_files_have_the_fields_of_the_events(history: History) -> None:
     assert history.transactions().schema.equals(tables.TRANSACTIONS)
     assert history.labels().schema.equals(tables.LABELS)
