@@ -19,6 +19,7 @@ def labels(
     report: Path | None = typer.Option(None, help="JSON file to keep a report in, rewritten every second"),
 ) -> None:
     """Send labels when they are known, as they follow from the decisions: replies, reviews, reports."""
+    import asyncio
     import signal
     import threading
 
@@ -29,7 +30,7 @@ def labels(
     from producers.back_office import BackOffice
     from producers.columns import DAY_MS
     from producers.kafka_io import SendError
-    from producers.label_feed import run_feed
+    from producers.label_service import feed_labels
     from producers.live_source import live_source
     from producers.report_file import write_report
     from producers.world_settings import consequences
@@ -43,14 +44,16 @@ def labels(
     live = live_source(history, replay, script, open_clock(settings).clock, speed, settings, log)
     log.info("feeding labels", source=live.source.name, metrics_port=serve_metrics(settings))
     try:
-        done = run_feed(
-            live.source,
-            BackOffice(rules, live.seed, keep_ms=(live.longest_days + 1) * DAY_MS),
-            settings,
-            speed=speed,
-            seconds=live.lasts_s if seconds is None else seconds,
-            stop=stop,
-            on_progress=lambda state: write_report(report, state),
+        done = asyncio.run(
+            feed_labels(
+                live.source,
+                BackOffice(rules, live.seed, keep_ms=(live.longest_days + 1) * DAY_MS),
+                settings,
+                speed=speed,
+                seconds=live.lasts_s if seconds is None else seconds,
+                stop=stop,
+                on_progress=lambda state: write_report(report, state),
+            )
         )
     except SendError as error:
         log.error("ending, to go on in a new process", error=str(error))
