@@ -25,7 +25,7 @@ from fraudsim.settings import Settings
 from fraudsim.slots import partition_of
 from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
 from producers import sender
-from producers.cli import _write_report
+from producers.report_file import write_report
 from producers.schedule import intended_us
 from producers.sender import TOPICS, SendReport, send
 from producers.source import Item
@@ -306,7 +306,7 @@ def main(bootstrap: str, prefix: str, seconds: str, report: str) -> None:
         EvenSource(),
         seconds=float(seconds),
         stop=stop,
-        on_progress=lambda state: _write_report(Path(report), state),
+        on_progress=lambda state: write_report(Path(report), state),
     )
 
 
