@@ -1,7 +1,7 @@
 """`fraudsim bench`: figures measured beside a rival in one run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,18 +23,47 @@ def world(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
 ) -> None:
     """Measure the world's generator beside the Fraud Detection Handbook's algorithm."""
-    import msgspec
-
-    from fraudsim.errors import FraudsimError
     from load_tests.bench_world import bench_world
 
     report = bench_world(cards, days, turns)
-    try:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    except OSError as error:
-        raise FraudsimError(f"bench: --json {json}: {error.strerror}") from None
+    _write(json, report)
     ours, rival = report["results"]
     typer.echo(
         f"world: {ours['value']:,} tx/s to Parquet on one core, the Handbook's algorithm "
         f"{rival['value']:,}: {report['ratios']['handbook']:.1f} times as fast ({json})"
     )
+
+
+@bench.command()
+def sender(
+    json: Annotated[Path, typer.Option("--json", help="file to write the report into")],
+    rate: Annotated[list[int] | None, typer.Option(min=1, help="tx/s  [default: 1000 and 5000]")] = None,
+    tick: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=100, help="ms, for kafka-python at the first rate  [default: 5, 10 and 15]"),
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="of traffic a turn")] = 6.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 1,
+) -> None:
+    """Measure the live sender on kafka-python and on librdkafka, on a Kafka of its own."""
+    from load_tests.bench_sender import bench_on_own_stack
+
+    report = bench_on_own_stack(rate or [1000, 5000], tick or [5, 10, 15], seconds, turns)
+    _write(json, report)
+    for r in report["results"]:
+        typer.echo(
+            f"{r['name']}: {r['core_share']:.0%} of a core, {r['achieved_tx_per_second']:,.0f} tx/s, "
+            f"delay p50 {r['delay_p50_ms']:.1f} p99 {r['delay_p99_ms']:.1f} ms, "
+            f"send call p99 {r['send_call_p99_us'] / 1000:.2f} ms, broker {r['broker_core_share']:.0%}"
+        )
+
+
+def _write(json: Path, report: dict[str, Any]) -> None:
+    import msgspec
+
+    from fraudsim.errors import FraudsimError
+
+    try:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    except OSError as error:
+        raise FraudsimError(f"bench: --json {json}: {error.strerror}") from None

@@ -1,7 +1,7 @@
 """`fraudsim produce` and `fraudsim world`: making the traffic."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from producers.sender import SendReport
     from producers.source import Source
     from producers.world_source import WorldSource
-
-SWITCH_S: Final = 0.0005
-"""A send passes between three threads; each may wait this long for the one that makes the stream ahead."""
 
 app = typer.Typer()
 app.add_typer(world_cli.app, name="world")
@@ -33,11 +30,15 @@ def produce(
     ),
     report: Path | None = typer.Option(None, help="JSON file to keep a report in, rewritten every second"),
     null: bool = typer.Option(False, "--null", help="send to the topics of the null pipeline"),
+    shards: int = typer.Option(
+        1, min=1, max=64, help="processes that share the sending by card; the same at every start"
+    ),
 ) -> None:
     """Send the live stream at its intended times; started again after a crash, go on where it stopped."""
     import signal
     import sys
     import threading
+    from functools import partial
 
     from fraudsim.clock_log import open_clock
     from fraudsim.errors import FraudsimError
@@ -45,8 +46,9 @@ def produce(
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
     from fraudsim.topics import CLOCK, NULL
-    from producers.kafka_io import SendError
-    from producers.sender import send
+    from producers.outbox import SendError
+    from producers.sender import SWITCH_S, send
+    from producers.shards import Task, send_in_shards
 
     if (history is None) == (replay is None):
         raise FraudsimError("say either --history DIR or --replay FILE")
@@ -65,22 +67,38 @@ def produce(
         if report is not None:
             _write_report(report, state)
 
+    seconds = lasts if seconds is None else seconds
+    earlier = _read_report(report, source.name)
     try:
-        done = send(
-            source,
-            settings,
-            speed=speed,
-            seconds=lasts if seconds is None else seconds,
-            clock_log=clock_log,
-            stop=stop,
-            on_progress=keep,
-            earlier=_read_report(report, source.name),
-            prefix=prefix,
-        )
+        if shards == 1:
+            done = send(
+                source,
+                settings,
+                speed=speed,
+                seconds=seconds,
+                clock_log=clock_log,
+                stop=stop,
+                on_progress=keep,
+                earlier=earlier,
+                prefix=prefix,
+            )
+        else:
+            make_source = partial(_shard_source, history, replay, script, speed)
+            task = Task(make_source, settings, shards, speed, seconds, prefix)
+            done = send_in_shards(
+                task, source, clock_log=clock_log, stop=stop, on_progress=keep, earlier=earlier
+            )
     except SendError as error:
         log.error("ending, to go on in a new process", error=str(error))
         raise typer.Exit(1) from None
-    log.info("produced", records=done.records, late=done.late, complete=done.complete)
+    log.info("produced", records=done.records, late=done.late, behind_s=done.behind_s, complete=done.complete)
+
+
+def _shard_source(
+    history: Path | None, replay: Path | None, script: Path | None, speed: float, clock: "Clock"
+) -> "Source":
+    """In a shard's process: the parent has said already what is left out."""
+    return _source(history, replay, script, clock, speed, None)[0]
 
 
 def _source(
@@ -107,7 +125,7 @@ def _file_source(replay: Path, clock: "Clock", speed: float, log: Any) -> "tuple
     from producers.datasets.known import replay_source
 
     source = replay_source(replay, clock.first.event_epoch_ms)
-    for reason, rows in source.dropped.items():
+    for reason, rows in source.dropped.items() if log is not None else ():
         log.warning("rows left out, no event can carry them", reason=reason, rows=rows)
     return source, source.seconds(speed)  # its last labels come months after its last transaction
 

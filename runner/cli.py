@@ -32,6 +32,7 @@ SCRIPT = typer.Option(None, help="scenario file to play on the live stream, see 
 SPEED = typer.Option(
     None, min=0.001, help="event seconds per wall second; needed with --replay, else derived"
 )
+SHARDS = typer.Option(1, min=1, max=64, help="processes that share the sending by card")
 REUSE = typer.Option(None, help="take history and model over from an earlier run folder")
 
 
@@ -47,13 +48,16 @@ def demo(
     script: Path | None = SCRIPT,
     speed: float | None = SPEED,
     reuse: Path | None = REUSE,
+    shards: int = SHARDS,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     from runner.demo import run_demo
 
     if seconds is None and replay is None:
         seconds = 60.0
-    options, settings = _options(seconds, rate, cards, history_days, seed, out, replay, script, speed, reuse)
+    options, settings = _options(
+        seconds, rate, cards, history_days, seed, out, replay, script, speed, reuse, shards
+    )
     summary = run_demo(options, settings)
     if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
         raise typer.Exit(1)
@@ -70,11 +74,12 @@ def up(
     script: Path | None = SCRIPT,
     speed: float | None = SPEED,
     reuse: Path | None = REUSE,
+    shards: int = SHARDS,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     from runner.demo import run_up
 
-    run_up(*_options(None, rate, cards, history_days, seed, out, replay, script, speed, reuse))
+    run_up(*_options(None, rate, cards, history_days, seed, out, replay, script, speed, reuse, shards))
 
 
 @app.command(hidden=True)
@@ -97,6 +102,7 @@ def _options(
     script: Path | None,
     speed: float | None,
     reuse: Path | None,
+    shards: int,
 ) -> tuple["LineOptions", "Settings"]:
     from fraudsim.errors import FraudsimError
     from fraudsim.settings import load_settings
@@ -124,5 +130,6 @@ def _options(
         script=script.resolve() if script is not None else None,
         speed=speed,
         reuse=reuse.resolve() if reuse is not None else None,
+        shards=shards,
     )
     return options, settings

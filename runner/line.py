@@ -34,6 +34,8 @@ QUIET_S: Final = 15.0
 POLL_S: Final = 0.05
 SCRIPT_QUIET_S: Final = 4.0
 """The same with a script, whose bad data nobody decides, so that the wait always comes to this."""
+PRODUCER_STOP_S: Final = 30.0
+"""The sender itself waits up to 20 s for acknowledgements, and for its shards 5 s more."""
 SCORER_STOP_S: Final = 25.0
 """The scorer itself waits up to 15 s for the HTTP requests under way, and then publishes what it answered."""
 
@@ -54,6 +56,8 @@ class LineOptions:
     speed: float | None = None
     reuse: Path | None = None
     """An earlier run whose history and model are taken over."""
+    shards: int = 1
+    """Processes that share the sending by card."""
     null_seconds: float = NULL_S
 
 
@@ -197,7 +201,12 @@ class Line:
 
     def start_producer(self) -> None:
         """Set the clock going and the traffic flowing."""
-        self.start_part("producer", *self._produce("producer.json", self.options.seconds), finishes=True)
+        self.start_part(
+            "producer",
+            *self._produce("producer.json", self.options.seconds),
+            finishes=True,
+            stop_timeout_s=PRODUCER_STOP_S,
+        )
 
     def _produce(self, report: str, seconds: float | None, *more: str) -> list[str]:
         argv = ["produce", "--speed", repr(self.speed), "--report", str(self.run_dir / report), *more]
@@ -207,6 +216,8 @@ class Line:
             argv += ["--history", str(self.run_dir / "history")]
         if self.options.script is not None and "--null" not in more:
             argv += ["--script", str(self.options.script)]
+        if self.options.shards > 1:
+            argv += ["--shards", str(self.options.shards)]
         return [*argv, "--seconds", repr(seconds)] if seconds is not None else argv
 
     def _scorer_ready(self) -> bool:

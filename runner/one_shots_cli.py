@@ -89,6 +89,7 @@ def produce_line(
     run: Path = RUN,
     rate: float = RATE,
     seconds: float | None = typer.Option(None, min=0, help="wall seconds  [default: until stopped]"),
+    shards: int = typer.Option(1, min=1, max=64, help="processes that share the sending by card"),
 ) -> None:
     """Send the live stream that follows a run folder's history, at a rate; goes on where it stopped."""
     from producers.cli import produce
@@ -101,8 +102,10 @@ def produce_line(
         replay=None,
         speed=speed_for(rate, read_history(history).manifest.transactions_per_day),
         seconds=seconds,
+        script=None,
         report=run / "producer.json",
         null=False,
+        shards=shards,
     )
 
 
