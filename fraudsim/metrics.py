@@ -57,6 +57,11 @@ CONSUMER_LAG: Final = Gauge(
 HEARTBEAT: Final = Gauge(
     "fraudsim_heartbeat_timestamp_seconds", "Wall clock of the last sign of life", registry=registry
 )
+BEHIND: Final = Counter(
+    "fraudsim_schedule_behind_seconds",
+    "Wall seconds in which the sender did not keep its schedule",
+    registry=registry,
+)
 MODEL_INFO: Final = Gauge(
     "fraudsim_model_info", "1 for the model that is served", ["version", "features"], registry=registry
 )

@@ -76,6 +76,14 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field("json", description="structured log output")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level logged")
 
+    # Live sender
+    sender: Literal["kafka-python", "confluent"] = Field(
+        "kafka-python", description="Kafka client that sends live traffic; confluent is in the extra load"
+    )
+    tick_ms: int | None = Field(
+        None, ge=1, le=100, description="due transactions go out together so often, ms; unset: by the client"
+    )
+
     # World, labels, model
     seed: int = Field(7, ge=0, description="seed of the synthetic world")
     world: dict[str, float] = Field(

@@ -66,6 +66,30 @@ def trees(
     typer.echo(f"trees: the compiled walk scores {said} by inplace_predict, equal to the bit ({json})")
 
 
+@bench.command()
+def sender(
+    json: Json,
+    rate: Annotated[list[int] | None, typer.Option(min=1, help="tx/s  [default: 1000 and 5000]")] = None,
+    tick: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=100, help="ms, for kafka-python at the first rate  [default: 5, 10 and 15]"),
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="of traffic a turn")] = 6.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 1,
+) -> None:
+    """Measure the live sender on kafka-python and on librdkafka, on a Kafka of its own."""
+    from load_tests.bench_sender import bench_on_own_stack
+
+    report = bench_on_own_stack(rate or [1000, 5000], tick or [5, 10, 15], seconds, turns)
+    _write(json, report)
+    for r in report["results"]:
+        typer.echo(
+            f"{r['name']}: {r['core_share']:.0%} of a core, {r['achieved_tx_per_second']:,.0f} tx/s, "
+            f"delay p50 {r['delay_p50_ms']:.1f} p99 {r['delay_p99_ms']:.1f} ms, "
+            f"send call p99 {r['send_call_p99_us'] / 1000:.2f} ms, broker {r['broker_core_share']:.0%}"
+        )
+
+
 def _write(path: Path, report: dict[str, Any]) -> None:
     import msgspec
 

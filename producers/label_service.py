@@ -16,8 +16,9 @@ from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 from producers import schedule
 from producers.back_office import BackOffice, Outcome
-from producers.kafka_io import Outbox, partitions_of
+from producers.kafka_io import partitions_of
 from producers.label_feed import FeedReport, LabelFeed, LabelKey, key_of
+from producers.outbox import open_outbox
 from producers.source import Source
 
 POLL_MS: Final = 100
@@ -53,7 +54,7 @@ async def feed_labels(
         SendError: Kafka did not acknowledge a label. End the process; the next start mends it.
     """
     partitions = partitions_of(settings, [LABELS, DECISIONS, CLOCK])
-    outbox = Outbox(settings, [LABELS])
+    outbox = open_outbox(settings, [LABELS])
     reader = await _Reader.start(settings, partitions)
     end_ms = schedule.end_ms(source.start_ms, speed, seconds)
     header = (h.SOURCE, f"labels-{source.name}".encode())
@@ -74,7 +75,8 @@ async def feed_labels(
                 )
                 wait_ms = 0 if complete else round(UNDECIDED_S * 1000 * segment.speed)
                 for label in feed.due(now_ms, segment, wait_ms):
-                    outbox.wait_for_room()
+                    while not outbox.wait_for_room():
+                        outbox.check()
                     headers = [(h.SEGMENT, h.encode_int(segment.number)), header]
                     outbox.hand_over(LABELS, label.card_id.encode(), encoder.encode(label), headers)
                     _SENT.inc()

@@ -12,7 +12,9 @@ from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK
 from model.trees import compile_walk
 from producers.history import History, read_history, world_of, write_history
+from producers.live_source import Stream
 from producers.world import World, WorldConfig
+from runner.speed import speed_for
 
 
 def keep_or_make_history(
@@ -83,6 +85,13 @@ def keep_or_start_clock(
     # The producer would be refused the same way, but only after everything else is up.
     next_segment(log.clock, speed, manifest.end_ms, 0)
     return log.clock, started
+
+
+def stream_at(run: Path, rate: float, labels: bool = True) -> Stream:
+    """The live stream that follows a run folder's history, at a number of transactions a second."""
+    history = run / "history"
+    speed = speed_for(rate, read_history(history).manifest.transactions_per_day)
+    return Stream(history=history, speed=speed, labels=labels)
 
 
 def compile_kernels() -> None:

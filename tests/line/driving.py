@@ -1,16 +1,21 @@
 """Running a line under a test's hands."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from redis import Redis
 
 from fraudsim import topics
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
+from model.artefact import load_model, read_manifest, write_model
+from model.threshold import Thresholds
 from runner.demo import sum_up
 from runner.line import Line, LineOptions
 from runner.observer import Latencies, Observer
@@ -39,6 +44,16 @@ def run_line(
             line.drain(observer.tally)
         before_close(line)
         return sum_up(line, seconds, observer.tally.latencies, Latencies(), brute_force)
+
+
+def with_thresholds(prepared: Path, folder: Path, step_up: float, review: float, decline: float) -> Path:
+    """A prepared run whose model acts at other scores, so that a test has the actions that it is about."""
+    shutil.copytree(prepared, folder)
+    manifest = read_manifest(folder / "model")
+    thresholds = Thresholds(step_up=step_up, review=review, decline=decline)
+    ubj = load_model(prepared / "model").ubj
+    write_model(folder / "model", ubj, msgspec.structs.replace(manifest, thresholds=thresholds))
+    return folder
 
 
 def wait_until_seen(line: Line, observer: Observer, count: int) -> None:

@@ -13,7 +13,7 @@ from fraudsim.settings import Settings
 from producers.columns import DAY_MS
 from producers.datasets.known import LAYOUTS, layout_of, read_dataset, replay_history, replay_source
 from producers.history import read_history
-from producers.live_source import live_source
+from producers.live_source import Stream, live_source
 
 NAMES = [layout.name for layout in LAYOUTS]
 CSV = pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: one.layout)
@@ -87,7 +87,7 @@ def test_the_producer_opens_it_where_the_logs_history_ends(tmp_path: Path, name:
     path = write(tmp_path, name)
     end_ms = read_dataset(path).split_ms()
     clock = SimpleNamespace(first=SimpleNamespace(event_epoch_ms=end_ms))
-    opened = live_source(None, path, None, clock, 1000.0, Settings(_env_file=None), get_logger())
+    opened = live_source(Stream(replay=path, speed=1000.0), clock, Settings(_env_file=None), get_logger())
     source = replay_source(path, end_ms)
     assert opened.lasts_s == source.seconds(1000.0)
     assert opened.source.name == source.name

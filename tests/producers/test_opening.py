@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from producers.catalogue import CATEGORIES, INDEX
 from producers.closed_shops import another_hour, closed_rows, open_instead
-from producers.columns import DAY_MS
+from producers.columns import DAY_MS, RECURRING
 from producers.habits import day_of_habits
 from producers.opening import TRADES, Hours, are_open, is_rest_day
 from producers.population import Population, build_population
@@ -85,6 +85,8 @@ def test_somewhere_in_every_city_is_always_open(cards: int, merchants: int, seed
     assert (population.never_closed.has(city) == population.by_city.has(city)).all()
     for day in (SUNDAY, SUNDAY + 1):
         rows = day_of_habits(population, seed, day)
+        # In so small a world a mandate may be with a shop, which charges it at night.
+        rows = rows.take(np.flatnonzero(rows.channel != RECURRING))
         assert not len(closed_rows(population, rows.ts, rows.merchant))
 
 
