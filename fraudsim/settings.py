@@ -116,5 +116,5 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = variable(str(first["loc"][0])) if first["loc"] else PREFIX + "…"
+        name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"
         raise FraudsimError(f"setting {name}={first.get('input')!r}: {first['msg']}") from None
