@@ -104,7 +104,9 @@ def produce_line(
         replay=None,
         speed=speed_for(rate, read_history(history).manifest.transactions_per_day),
         seconds=seconds,
+        script=None,
         report=run / "producer.json",
+        labels=True,
         null=False,
     )
 
