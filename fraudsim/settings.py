@@ -1,15 +1,24 @@
 """Every setting of every process, read from `FRAUDSIM_…` environment variables and `.env`."""
 
+import socket
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fraudsim.errors import FraudsimError
 
 PREFIX = "FRAUDSIM_"
+
+
+def _on_this_host(name: Any) -> Any:
+    return name.replace("{host}", socket.gethostname()) if isinstance(name, str) else name
+
+
+Name = Annotated[str, BeforeValidator(_on_this_host)]
+"""`{host}` in it stands for this host's name, as replicas of one container share their variables."""
 
 
 class Settings(BaseSettings):
@@ -42,8 +51,10 @@ class Settings(BaseSettings):
     slots: int = Field(8, ge=1, le=256, description="shares that the feature state is divided into")
 
     # Feature worker and reader
-    worker_name: str = Field(
-        "features-0", pattern=r"^[A-Za-z0-9._-]+$", description="name of this feature worker"
+    worker_name: Name = Field(
+        "features-0",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="name of this feature worker; {host} in it is the host's name",
     )
     worker_max_batch: int = Field(
         2000, ge=1, le=100_000, description="most transactions folded before a write"
