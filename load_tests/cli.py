@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from fraudsim.errors import FraudsimError
+
 app = typer.Typer()
 bench = typer.Typer(no_args_is_help=True, help="Benchmarks against peers; each writes JSON.")
 app.add_typer(bench, name="bench")
@@ -90,10 +92,27 @@ def sender(
         )
 
 
+@bench.command()
+def kernel(
+    json: Json,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
+) -> None:
+    """Measure folding and reading one key, from 10 to 100,000 events, and a scan for each feature beside."""
+    from load_tests.bench_kernel import TYPICAL, bench_kernel, value_of
+
+    report = bench_kernel(turns=turns)
+    _write(json, report)
+    results, ratios = report["results"], report["ratios"]
+    for entity, events in TYPICAL:
+        typer.echo(
+            f"{entity} with {events} events in 30 days: read {value_of(results, entity, 'read'):.2f} µs "
+            f"({ratios[f'{entity} scan per feature']:.1f} times as fast as a scan per feature), "
+            f"append {value_of(results, entity, 'append'):.2f} µs ({json})"
+        )
+
+
 def _write(path: Path, report: dict[str, Any]) -> None:
     import msgspec
-
-    from fraudsim.errors import FraudsimError
 
     try:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from fraudsim.errors import FraudsimError
 from model.manifest import Manifest, Versions, check_seal, from_json, sealed, to_json
 from model.trees import UnsupportedTreesError, Walk, trees_of
-from stream_features.vector import SIZE, Vector, as_vector
+from stream_features.state import Vector
+from stream_features.vector import SIZE, as_vector
 
 MODEL_FILE: Final = "model.ubj"
 MANIFEST_FILE: Final = "manifest.json"

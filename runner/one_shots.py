@@ -98,6 +98,7 @@ def compile_kernels() -> None:
     """Run every numba kernel once, on a small world, so that its machine code is in the cache."""
     from stream_features.offline import bulk_features
     from stream_features.prime import state_of_history
+    from stream_features.state import warm_up_kernel
 
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_history(Path(folder), World(WorldConfig(cards=50, seed=1)), 12)
@@ -105,4 +106,5 @@ def compile_kernels() -> None:
         transactions, labels = history.transactions(), history.labels()
         state_of_history(transactions, labels, manifest.end_ms, horizon_ms=120_000)
         bulk_features(transactions, labels)
+    warm_up_kernel()
     compile_walk()

@@ -20,6 +20,7 @@ from runner.demo import sum_up
 from runner.line import Line, LineOptions
 from runner.observer import Latencies, Observer
 from stream_features import state as states
+from stream_features.catalogue import WINDOWED
 from stream_features.parity import archived_clock, state_after
 from stream_features.redis_io import blob_key
 
@@ -76,7 +77,7 @@ def state_equals_the_log(line: Line) -> None:
         for key, blob in state_after(run, run / "history", settings).items()
     }
     with Redis.from_url(settings.redis_url) as redis:
-        names = sorted(key.decode() for entity in ("card", "merchant") for key in redis.keys(f"*:{entity}:*"))
+        names = sorted(key.decode() for entity in WINDOWED for key in redis.keys(f"*:{entity}:*"))
         assert names == sorted(expected)
         horizon_ms = archived_clock(run).horizon_ms
         for name, blob in zip(names, redis.mget(names), strict=True):

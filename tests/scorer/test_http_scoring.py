@@ -25,6 +25,7 @@ from fraudsim.settings import Settings
 from scorer.http_api import HttpApi
 from scorer.idempotency import Earlier
 from stream_features import pending as pendings
+from stream_features.catalogue import WINDOWED
 from stream_features.pending import MAX_PENDING_OF_KEY, Pending
 from stream_features.tail import Tail
 
@@ -271,6 +272,6 @@ def test_without_redis_the_answer_is_try_later():
 
 
 def test_a_decision_with_the_most_that_can_be_pending_is_within_the_size_of_an_event():
-    ids = [f"{n:064}" for n in range(2 * MAX_PENDING_OF_KEY)]
+    ids = [f"{n:064}" for n in range(len(WINDOWED) * MAX_PENDING_OF_KEY)]
     tx = Transaction(tx_id="t", ts=0, card_id="c", merchant_id="m", amount_cents=1)
     assert len(encoder.encode(decision(tx, ids))) < 0.7 * MAX_EVENT_BYTES
