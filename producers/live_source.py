@@ -95,7 +95,8 @@ def _of_world(history: Path, split_ms: int, labels: bool) -> LiveSource:
             f"history {history} ends at {manifest.end_ms}, the log starts at {split_ms}: not the same run"
         )
     world = world_of(opened)
-    source = WorldSource(world, manifest.days, labels=labels)
+    before = opened.labels() if labels else None
+    source = WorldSource(world, manifest.days, labels=labels, labels_before=before)
     return LiveSource(source, None, world.config.seed, world.config.delays.longest_days, world)
 
 

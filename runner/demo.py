@@ -19,6 +19,7 @@ from runner.foreground import unwinding_on_signals
 from runner.line import Line, LineOptions
 from runner.manifest import write_manifest
 from runner.observer import Latencies, Observer
+from runner.speed import DAY_S
 from runner.summary import summarise, write_summary
 from stream_features.parity import check_parity
 
@@ -58,8 +59,9 @@ def _live(line: Line, observer: Observer, seconds: float | None) -> float:
 
 
 def _say_traffic(line: Line) -> None:
-    manifest = line.history.manifest
-    rate = manifest.transactions_per_day * line.speed / 86_400
+    manifest, rate = line.history.manifest, line.options.rate
+    if line.options.replay is not None:
+        rate = manifest.transactions_per_day * line.speed / DAY_S
     say(
         f"live: {manifest.cards:,} cards, about {rate:,.0f} tx/s, {line.speed:,.0f} event s per s; "
         f"HTTP on 127.0.0.1:{line.settings.http_port}"
