@@ -13,6 +13,7 @@ from fraudsim import metrics
 from fraudsim.clock import Clock, PlacedSegment, past_limit_ms
 from fraudsim.events import decode_label, decode_segment, encoder
 from fraudsim.lenient_records import read_past_unreadable_headers
+from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.validity import Rejected, read_event
@@ -65,6 +66,7 @@ async def feed_labels(
         known = await reader.read_back()
         late_ms = past_limit_ms(speed)
         feed = LabelFeed(source, office, len(partitions[DECISIONS]), end_ms, late_ms, known)
+        settle()
         complete, report_at = False, 0.0
         while not stop.is_set() and not complete:
             for partition, outcome in await reader.poll():

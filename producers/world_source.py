@@ -33,13 +33,16 @@ class WorldSource:
         *,
         labels: bool = True,
         labels_before: pa.Table | None = None,
+        honest: bool = True,
     ) -> None:
         """
         Args:
             labels: False leaves them all out.
             labels_before: those of the days before (`tables.LABELS`), as a history holds them; without,
                 three months of days are made again.
+            honest: False leaves out honest transactions and their truth, which is most of the work.
         """
+        self._honest = honest
         self._with_labels = labels
         self._labels_before = labels_before
         self.world = world
@@ -59,7 +62,8 @@ class WorldSource:
             end_ms = self.world.day_start_ms(number + 1)
             due = sorted((item for item in waiting if item.due_ms < end_ms), key=label_order)
             waiting = [item for item in waiting if item.due_ms >= end_ms]
-            yield from merge(transaction_items(tables), due, key=itemgetter(0))
+            made = tables if self._honest else frauds_of(tables)
+            yield from merge(transaction_items(made), due, key=itemgetter(0))
 
     def _labels_of_days_before(self, vocabulary: Vocabulary) -> Iterator[Item]:
         if self._labels_before is not None:
@@ -70,6 +74,12 @@ class WorldSource:
             tables = [vocabulary.labels(self.world.day(number)) for number in days]
         for table in tables:
             yield from label_items(table.filter(pc.greater_equal(table["known_at"], self.start_ms)))
+
+
+def frauds_of(tables: Tables) -> Tables:
+    """The tables without honest transactions and their truth; the labels are left as they are."""
+    fraud = tables.truth["is_fraud"]
+    return tables._replace(transactions=tables.transactions.filter(fraud), truth=tables.truth.filter(fraud))
 
 
 def transaction_items(tables: Tables) -> Iterator[Item]:

@@ -13,6 +13,7 @@ from fraudsim import topics
 from fraudsim.archive import read_log
 from fraudsim.clock import Clock
 from fraudsim.clock_log import ClockLog
+from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from runner.display import Progress, console, print_summary, progress, say
 from runner.foreground import unwinding_on_signals
@@ -37,6 +38,7 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
         line.prepare()
         null_latencies = line.run_null()
         line.start_line()
+        settle()
         with Observer(line.settings, topics.DECISIONS) as observer:
             seconds = _live(line, observer, options.seconds)
             say("draining: every decision read back, every record folded and archived")

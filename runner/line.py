@@ -211,6 +211,8 @@ class Line:
             self.start_part("labels", *argv, finishes=True, nice=10)
         self.wait_for("the scorer to be ready", self._scorer_ready)
         self.wait_for("the feature worker to fold", self._worker_folds)
+        if self.options.consequences:
+            self.wait_for("the label feed to have read its labels", (self.run_dir / "labels.json").exists)
 
     def start_producer(self) -> None:
         """Set the clock going and the traffic flowing."""

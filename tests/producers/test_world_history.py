@@ -72,6 +72,16 @@ def test_the_labels_of_a_history_spare_making_its_days_again(
     assert min(made) == DAYS
 
 
+def test_without_the_honest_everything_else_is_the_same(items: list[Item]) -> None:
+    source = WorldSource(World(CONFIG), DAYS, honest=False)
+    end_ms = World(CONFIG).day_start_ms(DAYS + 3)
+    frauds = {item.event.tx_id for item in items if isinstance(item.event, Truth) and item.event.is_fraud}
+    assert list(takewhile(lambda item: item.due_ms < end_ms, source.items())) == [
+        item for item in items if isinstance(item.event, Label) or item.event.tx_id in frauds
+    ]
+    assert frauds
+
+
 def test_files_have_the_fields_of_the_events(history: History) -> None:
     assert history.transactions().schema.equals(tables.TRANSACTIONS)
     assert history.labels().schema.equals(tables.LABELS)
