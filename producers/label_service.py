@@ -81,7 +81,7 @@ async def feed_labels(
                     while not outbox.wait_for_room():
                         metrics.HEARTBEAT.set_to_current_time()
                     headers = [(h.SEGMENT, h.encode_int(segment.number)), header]
-                    outbox.hand_over(LABELS, label.card_id.encode(), encoder.encode(label), headers)
+                    outbox.hand_over(LABELS, label.card_id, encoder.encode(label), headers)
                     _SENT.inc()
             outbox.check()
             if time.monotonic() >= report_at:

@@ -276,7 +276,7 @@ class _Run:
             event = msgspec.structs.replace(event, sent_at=intended_us)
         value = event.value if isinstance(event, Raw) else encoder.encode(event)
         headers = [self._segment_header, (h.ORDINAL, h.encode_int(ordinal)), self._source_header]
-        self._outbox.hand_over(self._prefix + item.topic, item.key.encode(), value, headers)
+        self._outbox.hand_over(self._prefix + item.topic, item.key, value, headers)
         self._sent[item.topic] += 1
         if item.topic == TRANSACTIONS_TOPIC:
             _TRANSACTIONS_OK.inc()
