@@ -60,6 +60,42 @@ def init(force: bool = typer.Option(False, help="replace what is there")) -> Non
 
 
 @features.command()
+def inspect(
+    entity: str = typer.Argument(help="card, device, merchant or ip"),
+    key: str = typer.Argument(help="its id"),
+    at: int | None = typer.Option(None, help="event time, ms UTC  [default: the run's clock now]"),
+    amount_cents: int = typer.Option(0, min=0, help="of a transaction at hand, which every window includes"),
+) -> None:
+    """Show one key's state in Redis and its features, as a transaction would find them now."""
+    import math
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from fraudsim.settings import load_settings
+    from stream_features.inspect_key import inspect_key
+
+    found = inspect_key(load_settings(), entity, key, at, amount_cents)
+
+    def moment(ms: int) -> str:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(" ", "milliseconds")
+
+    held = ", ".join(f"{number:,} {what}" for what, number in found.held.items())
+    typer.echo(f"{entity} {key}: slot {found.slot}, {found.stored_bytes:,} bytes, {held}")
+    if found.newest_ms is None:
+        typer.echo("never seen in 30 days")
+    else:
+        typer.echo(f"newest transaction {moment(found.newest_ms)}")
+    typer.echo(f"folded to offsets {list(found.applied.offsets)}, state {found.behind_ms:,.0f} ms old")
+    table = Table("feature", "value", "unit", "meaning", title=f"at {moment(found.at_ms)}")
+    for feature, value in found.features:
+        shown = "null" if math.isnan(value) else f"{value:,.6g}"
+        table.add_row(feature.name, shown, feature.unit, feature.description)
+    Console().print(table)
+
+
+@features.command()
 def catalogue(
     markdown_file: Path | None = typer.Option(None, "--markdown", help="write it there as a page instead"),
 ) -> None:

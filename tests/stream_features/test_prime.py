@@ -1,5 +1,6 @@
 """Priming: only the history that the log follows, and for the number of slots that will be read."""
 
+import re
 import uuid
 
 import msgspec
@@ -122,3 +123,43 @@ def test_the_commands_refuse_what_the_log_does_not_follow(tmp_path, settings, lo
         assert "follows history aaaaaaaaaaaaaaaa" in str(outcome.exception)
     with Redis.from_url(settings.redis_url) as redis:
         assert redis.dbsize() == 0
+
+
+@pytest.mark.stack
+def test_a_key_can_be_looked_at(settings, log_after_mine, monkeypatch):
+    monkeypatch.setattr("stream_features.inspect_key.open_clock", lambda _: log_after_mine)
+    prime(settings, log_after_mine.clock.first, table(3), MINE)
+    shown = CliRunner().invoke(
+        app, ["features", "inspect", "card", "c1", "--at", "1000", "--amount-cents", "40"]
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "1 transactions" in shown.output
+    assert "1970-01-01 00:00:00.001" in shown.output
+    values = {line.split()[1]: line.split()[3] for line in shown.output.splitlines() if "card_" in line}
+    assert values["card_count_1m"] == "2"
+    assert values["card_sum_24h"] == "42"
+    never = CliRunner().invoke(app, ["features", "inspect", "card", "nobody"])
+    assert "0 bytes" in never.output
+    assert "never seen" in never.output
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("entity", "blob", "words"),
+    [
+        ("planet", None, "ENTITY 'planet' is not one of card, device, merchant, ip"),
+        ("card", b"12345678", "cannot be read .*`fraudsim features prime --force`"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_said_in_a_line(
+    settings, log_after_mine, monkeypatch, entity, blob, words
+):
+    monkeypatch.setattr("stream_features.inspect_key.open_clock", lambda _: log_after_mine)
+    prime(settings, log_after_mine.clock.first, table(3), MINE)
+    if blob is not None:
+        with Redis.from_url(settings.redis_url) as redis:
+            redis.set(blob_key(slot_of(entity, "c1", 8), entity, "c1"), blob)
+    outcome = CliRunner().invoke(app, ["features", "inspect", entity, "c1"])
+    assert isinstance(outcome.exception, FraudsimError)
+    assert "\n" not in str(outcome.exception)
+    assert re.search(words, str(outcome.exception))
