@@ -120,6 +120,7 @@ class Line:
     def _start_stack(self) -> None:
         self.say("starting Kafka and Redis")
         addresses = start_stack(self.run_dir / "stack", self.settings, self.supervisor)
+        self.say("  ".join(f"{name}={value}" for name, value in environment(addresses).items()))
         http_port = self._http_port()
         self.settings = self.settings.model_copy(
             update={
