@@ -44,7 +44,7 @@ def consequences(settings: Settings) -> Consequences:
 
 
 def _made(kind: type[T], setting: str, values: Mapping[str, float], **more: Any) -> T:
-    whole = {field.name for field in fields(kind) if field.type in (int, int | None, "int", "int | None")}
+    whole = {field.name for field in fields(kind) if field.type in (int, int | None)}
     known = {field.name for field in fields(kind)} - more.keys()
     given: dict[str, Any] = {}
     for name, value in values.items():
