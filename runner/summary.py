@@ -63,7 +63,9 @@ def summarise(
         "latency_ms": latencies.percentiles(),
         "null_latency_ms": null_latencies.percentiles(),
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
-        "staleness_ms": _percentiles_of(decisions, "staleness_ms", ("p50", "p99")),
+        "staleness_ms": _percentiles_of(
+            decisions.filter(pc.invert(decisions["degraded"])), "staleness_ms", ("p50", "p99")
+        ),
         "stages_ms": _stages(decisions),
         "labels": _report(run_dir / "labels.json"),
         "flags": {f: int(pc.sum(decisions[f]).as_py() or 0) for f in ("stale", "degraded", "uncertain")},
