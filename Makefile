@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long lint format lock schemas clean
+.PHONY: help setup demo up test test-long lint format lock schemas dashboards prometheus clean
 
 help: ## say what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,15 @@ lock: ## pin every dependency with hashes (needs uv)
 
 schemas: setup ## write the JSON Schemas of the events
 	@$(BIN)/fraudsim schemas
+
+dashboards: setup ## write Grafana's dashboards
+	@$(BIN)/python -m dashboards.grafana
+
+prometheus: setup ## build promtool and prometheus, which some tests use (needs Go; minutes, once)
+	@version=$$($(BIN)/python -c 'from dashboards.prometheus_binaries import version; print(version())') && \
+	  cd dashboards/prometheus/build && \
+	  go build -mod=readonly -buildvcs=false -tags remove_all_sd,enable_dns_sd -o "$(CACHE)/prometheus-$$version/" \
+	  github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus/cmd/prometheus
 
 clean: ## remove .venv and runs
 	rm -rf $(VENV) runs

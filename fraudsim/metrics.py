@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
 
 from fraudsim.settings import Settings
 
@@ -11,8 +19,29 @@ LATENCY_BUCKETS_S: Final = (
     0.075, 0.1, 0.2, 0.5, 1.0,
 )  # fmt: skip
 """0.5 ms to 1 s, with an edge at the 50 ms objective."""
+SCORE_BUCKETS: Final = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+    1.0,
+)
+"""Fine where most scores are."""
 
 registry: Final = CollectorRegistry()
+ProcessCollector(registry=registry)  # reads /proc, so it has nothing to say on macOS
+GCCollector(registry=registry)
 
 TRANSACTIONS: Final = Counter(
     "fraudsim_transactions",
@@ -57,8 +86,24 @@ CONSUMER_LAG: Final = Gauge(
 HEARTBEAT: Final = Gauge(
     "fraudsim_heartbeat_timestamp_seconds", "Wall clock of the last sign of life", registry=registry
 )
+BEHIND: Final = Counter(
+    "fraudsim_schedule_behind_seconds",
+    "Wall seconds in which the sender did not keep its schedule",
+    registry=registry,
+)
 MODEL_INFO: Final = Gauge(
     "fraudsim_model_info", "1 for the model that is served", ["version", "features"], registry=registry
+)
+MODEL_TRAINED: Final = Gauge(
+    "fraudsim_model_trained_timestamp_seconds",
+    "Event time the served model was trained at",
+    registry=registry,
+)
+EVENT_TIME: Final = Gauge(
+    "fraudsim_event_timestamp_seconds", "Event time of the last decision", registry=registry
+)
+SCORE: Final = Histogram(
+    "fraudsim_score", "Scores of the decisions", ["via"], buckets=SCORE_BUCKETS, registry=registry
 )
 FOLD_BATCH: Final = Histogram(
     "fraudsim_fold_batch_size", "Transactions folded before one write",

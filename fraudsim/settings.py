@@ -1,15 +1,24 @@
 """Every setting of every process, read from `FRAUDSIM_…` environment variables and `.env`."""
 
+import socket
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fraudsim.errors import FraudsimError
 
 PREFIX = "FRAUDSIM_"
+
+
+def _on_this_host(name: Any) -> Any:
+    return name.replace("{host}", socket.gethostname()) if isinstance(name, str) else name
+
+
+Name = Annotated[str, BeforeValidator(_on_this_host)]
+"""`{host}` in it stands for this host's name, as replicas of one container share their variables."""
 
 
 class Settings(BaseSettings):
@@ -42,8 +51,10 @@ class Settings(BaseSettings):
     slots: int = Field(8, ge=1, le=256, description="shares that the feature state is divided into")
 
     # Feature worker and reader
-    worker_name: str = Field(
-        "features-0", pattern=r"^[A-Za-z0-9._-]+$", description="name of this feature worker"
+    worker_name: Name = Field(
+        "features-0",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="name of this feature worker; {host} in it is the host's name",
     )
     worker_max_batch: int = Field(
         2000, ge=1, le=100_000, description="most transactions folded before a write"
@@ -95,6 +106,14 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field("json", description="structured log output")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level logged")
 
+    # Live sender
+    sender: Literal["kafka-python", "confluent"] = Field(
+        "kafka-python", description="Kafka client that sends live traffic; confluent is in the extra load"
+    )
+    tick_ms: int | None = Field(
+        None, ge=1, le=100, description="due transactions go out together so often, ms; unset: by the client"
+    )
+
     # World, labels, model
     seed: int = Field(7, ge=0, description="seed of the synthetic world")
     world: dict[str, float] = Field(
@@ -127,5 +146,5 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = variable(str(first["loc"][0])) if first["loc"] else PREFIX + "…"
+        name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"
         raise FraudsimError(f"setting {name}={first.get('input')!r}: {first['msg']}") from None

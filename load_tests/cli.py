@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from fraudsim.errors import FraudsimError
+
 app = typer.Typer()
 bench = typer.Typer(no_args_is_help=True, help="Benchmarks against peers; each writes JSON.")
 app.add_typer(bench, name="bench")
@@ -66,10 +68,51 @@ def trees(
     typer.echo(f"trees: the compiled walk scores {said} by inplace_predict, equal to the bit ({json})")
 
 
+@bench.command()
+def sender(
+    json: Json,
+    rate: Annotated[list[int] | None, typer.Option(min=1, help="tx/s  [default: 1000 and 5000]")] = None,
+    tick: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=100, help="ms, for kafka-python at the first rate  [default: 5, 10 and 15]"),
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="of traffic a turn")] = 6.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 1,
+) -> None:
+    """Measure the live sender on kafka-python and on librdkafka, on a Kafka of its own."""
+    from load_tests.bench_sender import bench_on_own_stack
+
+    report = bench_on_own_stack(rate or [1000, 5000], tick or [5, 10, 15], seconds, turns)
+    _write(json, report)
+    for r in report["results"]:
+        typer.echo(
+            f"{r['name']}: {r['core_share']:.0%} of a core, {r['achieved_tx_per_second']:,.0f} tx/s, "
+            f"delay p50 {r['delay_p50_ms']:.1f} p99 {r['delay_p99_ms']:.1f} ms, "
+            f"send call p99 {r['send_call_p99_us'] / 1000:.2f} ms, broker {r['broker_core_share']:.0%}"
+        )
+
+
+@bench.command()
+def kernel(
+    json: Json,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
+) -> None:
+    """Measure folding and reading one key, from 10 to 100,000 events, and a scan for each feature beside."""
+    from load_tests.bench_kernel import TYPICAL, bench_kernel, value_of
+
+    report = bench_kernel(turns=turns)
+    _write(json, report)
+    results, ratios = report["results"], report["ratios"]
+    for entity, events in TYPICAL:
+        typer.echo(
+            f"{entity} with {events} events in 30 days: read {value_of(results, entity, 'read'):.2f} µs "
+            f"({ratios[f'{entity} scan per feature']:.1f} times as fast as a scan per feature), "
+            f"append {value_of(results, entity, 'append'):.2f} µs ({json})"
+        )
+
+
 def _write(path: Path, report: dict[str, Any]) -> None:
     import msgspec
-
-    from fraudsim.errors import FraudsimError
 
     try:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from model.trees import UnsupportedTreesError, Walk, trees_of
 from stream_features.catalogue import NAMES
-from stream_features.vector import SIZE, Vector
+from stream_features.state import Vector
+from stream_features.vector import SIZE
 
 Matrix = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]

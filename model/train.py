@@ -29,7 +29,7 @@ from model.metrics import (
 from model.split import Split, split_history
 from model.threshold import NEVER, Costs, Thresholds, choose_thresholds, total_cost
 from producers.history import read_history
-from stream_features.catalogue import HASH, NAMES, columns
+from stream_features.catalogue import HASH, NAMES, places
 from stream_features.offline import bulk_features
 from stream_features.vector import as_list
 
@@ -102,7 +102,7 @@ def request_only(features: Matrix) -> Matrix:
     The columns stay, so that both models score rows of one shape; trees never split on a null column.
     """
     blinded = np.full_like(features, np.nan)
-    request = columns("request")
+    request = places("request")
     blinded[:, request] = features[:, request]
     return blinded
 

@@ -19,7 +19,9 @@ from producers.tables import TRUTH
 HOUR_MS: Final = 3_600_000
 REMOTE: Final = ("ecommerce", "moto", "recurring")
 _KEPT: Final = ["ts", "amount_cents", "card_id", "merchant_id", "device_id"]
-_OBSERVED: Final = [*_KEPT, "channel", "currency", "lon"]
+_OBSERVED: Final = [*_KEPT, "channel", "currency", "lon", "mcc"]
+TRADES: Final = {"groceries": 5411, "restaurants": 5812, "clothes": 5651}
+"""Trades whose hours are told apart, and their MCC."""
 _MEDIAN_CENTS: Final = 2_000_000
 """Medians are exact up to here; larger amounts count as this."""
 AMOUNT_EDGES: Final = np.logspace(1, 7, 73)
@@ -83,6 +85,8 @@ class Aggregates:
     fraud: Part
     local_hours: NDArray[np.int64] | None
     """(24,) card-present transactions by the hour at the merchant's longitude; None if no place is known."""
+    trade_hours: dict[str, NDArray[np.int64]]
+    """(24,) each, like `local_hours`, of those of `TRADES` that there are."""
     remote_hours: NDArray[np.int64]
     """(24,) card-not-present transactions by hour, UTC."""
     typologies: list[TypologyCounts]
@@ -102,6 +106,7 @@ def aggregate(history: History) -> Aggregates:
     fraud, truth = _frauds(history)
     tallies = (_Tally(days), _Tally(days))
     local, remote_hours = np.zeros(24, np.int64), np.zeros(24, np.int64)
+    trades = {name: np.zeros(24, np.int64) for name in TRADES}
     currencies: set[str] = set()
     kept, done = [], 0
     for batch in _batches(history.transactions_path, _OBSERVED):
@@ -117,7 +122,11 @@ def aggregate(history: History) -> Aggregates:
         lon = np.asarray(batch["lon"].cast(pa.float64()))
         placed = np.flatnonzero(~np.isnan(lon))
         zone = np.rint(lon[placed] / 15).astype(np.int64)
-        local += np.bincount((hour[placed] + zone) % 24, minlength=24)
+        clock = (hour[placed] + zone) % 24
+        local += np.bincount(clock, minlength=24)
+        mcc = np.asarray(batch["mcc"].fill_null(0))[placed]
+        for name, code in TRADES.items():
+            trades[name] += np.bincount(clock[mcc == code], minlength=24)
         currencies |= set(pc.unique(_texts(batch["currency"])).drop_null().to_pylist())
         kept.append(_plain(batch.filter(pa.array(bad)), _KEPT))
     ours = pa.concat_tables(kept)
@@ -128,6 +137,7 @@ def aggregate(history: History) -> Aggregates:
         honest=tallies[0].part(start),
         fraud=tallies[1].part(start),
         local_hours=local if local.any() else None,
+        trade_hours={name: hours for name, hours in trades.items() if hours.any()},
         remote_hours=remote_hours,
         typologies=_typologies(ours, truth, start, days),
         arrivals=_arrivals(history, truth["tx_id"]),

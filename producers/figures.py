@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, Campaign, TypologyCounts
+from producers.columns import DAY_MS
 from producers.svg import (
     FRAUD,
     HONEST,
+    INK,
     PALETTE,
     QUIET,
     Plot,
@@ -24,6 +26,8 @@ from producers.svg import (
 _BOTH: Final = [("honest", HONEST), ("fraud", FRAUD)]
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOURS: Final[list[Tick]] = [(h, f"{h:02d}") for h in range(0, 25, 3)]
+LONG_DAYS: Final = 60
+"""Above, seasons and months are drawn too."""
 _UNITS: Final = ((1, "min", 180), (60, "h", 4320), (1440, "d", float("inf")))
 """Minutes in a unit, its name, and up to how many minutes it is used."""
 _SOURCES: Final = {
@@ -61,6 +65,10 @@ def per_day(found: Aggregates) -> str:
     for i, value in enumerate(total):
         tip = f"day {i}: {value:,} transactions, {found.fraud.per_day[i]:,} frauds"
         plot.bar(x(i) + wide * 0.1, y(value), wide * 0.8, y(0) - y(value), HONEST, tip)
+    if days > LONG_DAYS:
+        weekly = np.convolve(total, np.full(7, 1 / 7), mode="valid")
+        plot.line([i + 3.5 for i in range(len(weekly))], list(weekly), x, y, INK)
+        plot.legend([("each day", HONEST), ("mean of seven days", INK)])
     plot.x_axis(x, _middle(day_ticks(found.start_ms, days, 15)), "day (UTC)")
     return plot.render()
 
@@ -100,6 +108,25 @@ def one_part_by_hour(hours: NDArray[np.int64], what: str, axis: str) -> str:
     for hour, value in enumerate(share):
         tip = f"{hour:02d} h: {value:.1f} %"
         plot.bar(x(hour + 0.1), y(value), x(0.8) - x(0), y(0) - y(value), HONEST, tip)
+    plot.x_axis(x, _HOURS, axis)
+    return plot.render()
+
+
+def trades_by_hour(hours: dict[str, NDArray[np.int64]], axis: str) -> str:
+    """Each trade's transactions by the hour of the day: when its shops are open."""
+    shares = {name: 100 * counts / counts.sum() for name, counts in hours.items()}
+    colours = [(name, PALETTE[i]) for i, name in enumerate(shares)]
+    plot = Plot(
+        "Transactions of some trades by hour",
+        "; ".join(f"{name} most at {int(share.argmax())} o'clock" for name, share in shares.items()),
+        top=30,
+    )
+    top = round_up(float(max(share.max() for share in shares.values())))
+    x, y = plot.x_scale(0, 24), plot.y_scale(0, top)
+    plot.y_axis(y, linear_ticks(0, top, unit=" %"), "share of each by hour")
+    for name, colour in colours:
+        plot.line([hour + 0.5 for hour in range(24)], list(shares[name]), x, y, colour)
+    plot.legend(colours)
     plot.x_axis(x, _HOURS, axis)
     return plot.render()
 
@@ -146,6 +173,29 @@ def by_weekday(found: Aggregates) -> str:
             plot.bar(left, y(value), x(0.34) - x(0), y(0) - y(value), colour, tip)
     plot.legend(_BOTH)
     plot.x_axis(x, [(i + 0.5, name) for i, name in enumerate(_DAYS)], "weekday (UTC)")
+    return plot.render()
+
+
+def by_month_day(found: Aggregates) -> str:
+    """Each day over the mean of its weekday, by the day of the month: what pay days do."""
+    total = found.honest.per_day + found.fraud.per_day
+    ordinal = found.start_ms // DAY_MS + np.arange(len(total))
+    weekday, one = (ordinal + 3) % 7, np.ones(len(total))
+    usual = np.bincount(weekday, weights=total) / np.bincount(weekday, weights=one)
+    month_day = np.array([datetime.fromtimestamp(86_400 * int(day), UTC).day - 1 for day in ordinal])
+    level = np.bincount(month_day, weights=total / usual[weekday]) / np.bincount(month_day, weights=one)
+    plot = Plot(
+        "Transactions by day of the month",
+        f"Relative to the weekday's mean; most on day {int(level.argmax()) + 1}, {level.max():.2f} times.",
+        top=30,
+    )
+    top = round_up(float(level.max()))
+    x, y = plot.x_scale(0.5, 31.5), plot.y_scale(0, top)
+    plot.y_axis(y, linear_ticks(0, top), "relative to the mean of the weekday")
+    for i, value in enumerate(level):
+        tip = f"day {i + 1}: {value:.2f} times the mean of the weekday"
+        plot.bar(x(i + 0.6), y(value), x(1.8) - x(1), y(0) - y(value), HONEST, tip)
+    plot.x_axis(x, [(day, str(day)) for day in (1, 5, 10, 15, 20, 25, 31)], "day of the month (UTC)")
     return plot.render()
 
 

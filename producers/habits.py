@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.amounts import usual_amounts
-from producers.catalogue import CATEGORIES, INDEX
+from producers.catalogue import CATEGORIES, CITIES, INDEX
+from producers.closed_shops import in_opening_hours, open_instead
 from producers.columns import ATM, DAY_MS, ECOMMERCE, MOTO, POS, RECURRING, Columns, concatenate
-from producers.population import COMMUTER, DRAWS, Population, address
+from producers.pay_days import pay_day_factors
+from producers.population import COMMUTER, DRAWS, SLOT_CATEGORY, Population, address, slots_of_draws
 from producers.rhythm import MINUTE_MS, WEEK, times_of_day, to_utc, weekday
 from producers.rng import generator, mix64
+from producers.seasons import category_factors
 
 NEARBY_SHARE: Final = 0.14
 """Everyday visits to any shop in town instead of the repertoire."""
@@ -35,13 +38,16 @@ DEVICE_LIFE_DAYS: Final = 500
 
 _CHANNEL_OF_KIND: Final = {"shop": POS, "atm": ATM, "online": ECOMMERCE, "recurring": RECURRING}
 _CHANNEL: Final = np.array([_CHANNEL_OF_KIND[category.kind] for category in CATEGORIES], np.int8)
+_ZONE: Final = np.rint(np.array([city[3] for city in CITIES]) / 15).astype(np.int8)
+"""Hours east of Greenwich of each city."""
+_SLOT_CATEGORY: Final = np.array(SLOT_CATEGORY)
 
 
 @lru_cache(maxsize=4)
 def day_of_habits(population: Population, seed: int, day: int) -> Columns:
     """Every honest transaction of a day, in no particular order; arrays that cannot be written to.
 
-    `day` counts from 1970-01-01. About 1.01 times the population's everyday rate on an average day.
+    `day` counts from 1970-01-01. About 1.07 times the population's everyday rate on an average day.
     The last days are kept: what follows from them is made after them.
     """
     columns = concatenate(
@@ -130,19 +136,28 @@ def city_of(population: Population, seed: int, day: int) -> NDArray[np.int8]:
 def _everyday(population: Population, seed: int, day: int) -> Columns:
     rng = generator(seed, "habits", day)
     cards = population.cards
-    visits = rng.poisson(cards.per_day * WEEK[weekday(day)])
-    card = np.repeat(np.arange(len(cards), dtype=np.int32), visits)
-    ts = day * DAY_MS + to_utc(times_of_day(day, cards.rhythm[card], rng), cards.zone[card])
-    slot = population.slot_of_draw[cards.taste[card], rng.integers(0, DRAWS, size=len(card))]
+    season = category_factors(day)
+    # Poisson visits to each slot at its category's season: so many in all, divided so.
+    wanted = population.tastes * season[_SLOT_CATEGORY]
+    often = wanted.sum(axis=1)[cards.taste] * pay_day_factors(day)[cards.pay_day]
+    often *= WEEK[weekday(day)] * population.growth.factor(day)
+    card = np.repeat(np.arange(len(cards), dtype=np.int32), rng.poisson(cards.per_day * often))
+    where = city_of(population, seed, day)[card]
+    zone = _ZONE[where]
+    ts = day * DAY_MS + to_utc(times_of_day(day, cards.rhythm[card], rng), zone)
+    slot = slots_of_draws(wanted)[cards.taste[card], rng.integers(0, DRAWS, size=len(card))]
     merchant = cards.repertoire[card, slot]
     draw = rng.random(len(card))
-    where = city_of(population, seed, day)[card]
     at_home = where == cards.city[card]
     nearby = (draw < NEARBY_SHARE) | (~at_home & ~population.merchants.online[merchant])
     nearby = np.flatnonzero(nearby & population.by_city.has(where.astype(np.int64)))
-    merchant[nearby] = population.by_city.pick(where[nearby].astype(np.int64), rng.random(len(nearby)))
+    in_season = season[population.merchants.category]
+    in_town = population.by_city.times(in_season)
+    merchant[nearby] = in_town.pick(where[nearby].astype(np.int64), rng.random(len(nearby)))
     web = np.flatnonzero(draw > 1 - WEB_SHARE)
-    merchant[web] = population.by_web.pick(np.zeros(len(web), np.int64), rng.random(len(web)))
+    on_web = population.by_web.times(in_season)
+    merchant[web] = on_web.pick(np.zeros(len(web), np.int64), rng.random(len(web)))
+    ts, merchant = in_opening_hours(population, ts, card, zone, merchant, rng)
     return complete(population, day, ts, card, merchant, rng)
 
 
@@ -163,7 +178,8 @@ def _bursts(population: Population, seed: int, day: int) -> Columns:
     rng = generator(seed, "bursts", day)
     cards = population.cards
     bursty = np.flatnonzero(cards.bursty)
-    who = bursty[rng.random(len(bursty)) < BURSTS_PER_DAY].astype(np.int32)
+    chance = BURSTS_PER_DAY * population.growth.factor(day)
+    who = bursty[rng.random(len(bursty)) < chance].astype(np.int32)
     # Half within an hour, half all day long: so many a day is no proof, so many at once nearly is.
     slow = rng.random(len(who)) < 0.5
     size = 3 + rng.poisson(np.where(slow, 5.0, 2.5))
@@ -178,6 +194,7 @@ def _bursts(population: Population, seed: int, day: int) -> Columns:
     web = games[rng.choice(3, size=len(who), p=[0.6, 0.3, 0.1])]
     category = population.category_or_any[np.where(commuter, machine, web)]
     merchant = population.by_category.pick(category, rng.random(len(who)))[cluster]
+    merchant = open_instead(population, ts, merchant, rng)
     day_columns = complete(population, day, ts, who[cluster], merchant, rng)
     # Some end with something dear: a hotel after the train, a console after the games.
     dear = np.flatnonzero((rng.random(len(ts)) < 0.03) & ~commuter[cluster])
@@ -188,7 +205,9 @@ def _bursts(population: Population, seed: int, day: int) -> Columns:
 def _sprees(population: Population, seed: int, day: int) -> Columns:
     rng = generator(seed, "sprees", day)
     cards = population.cards
-    who = np.flatnonzero(rng.random(len(cards)) < SPREES_PER_DAY).astype(np.int32)
+    chance = pay_day_factors(day)[cards.pay_day] * category_factors(day)[INDEX["fashion"]]
+    chance *= SPREES_PER_DAY * population.growth.factor(day)
+    who = np.flatnonzero(rng.random(len(cards)) < chance).astype(np.int32)
     size = 3 + rng.poisson(2.0, size=len(who))
     begin = times_of_day(day, cards.rhythm[who], rng)
     local, cluster = _clusters(who, size, rng.uniform(20, 150, size=len(who)), begin, rng)
@@ -200,6 +219,7 @@ def _sprees(population: Population, seed: int, day: int) -> Columns:
     category = wanted[np.where(on_web[cluster], draw, 3 + draw)]
     card = who[cluster]
     merchant = population.by_category.pick(population.category_or_any[category], rng.random(len(ts)))
+    merchant = open_instead(population, ts, merchant, rng)
     columns = complete(population, day, ts, card, merchant, rng)
     new_device = fresh_devices(len(who), rng)[cluster]
     replaced = (rng.random(len(who)) < 0.5)[cluster] & (columns.device != 0)

@@ -1,23 +1,19 @@
-"""The producers' side of Kafka: handing records over with a bound, and reading the ends of the log back."""
+"""The producers' side of Kafka apart from sending: where topics are, and reading the ends of the log back."""
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from fraudsim import headers as h
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from producers.resume import MAX_OUTSTANDING, Present, Range, own_ordinal, present, read_back
+from producers.shard import refuse_other_shards
 
-DELIVERY_TIMEOUT_MS: Final = 90_000
-"""Under the 120 s of wall time within which a late record still counts: what is given up is sent again."""
 SETTLE_S: Final = 0.25
 """Requests that a killed sender left in the broker's socket are in the log after this."""
-
-
-class SendError(Exception):
-    """A record was not acknowledged. The process must end; its successor finds what is missing."""
 
 
 def partitions_of(settings: Settings, topics: Sequence[str]) -> dict[str, list[int]]:
@@ -41,93 +37,6 @@ def partitions_of(settings: Settings, topics: Sequence[str]) -> dict[str, list[i
     return partitions
 
 
-class Outbox:
-    """kafka-python's producer, idempotent and acks=all, few records outstanding, none lost silently."""
-
-    def __init__(
-        self, settings: Settings, topics: Sequence[str], max_outstanding: int = MAX_OUTSTANDING
-    ) -> None:
-        """Connect, and learn where `topics` are, so that the first record goes out at once."""
-        from kafka import KafkaProducer
-
-        self._max_outstanding = max_outstanding
-        self._waiting: deque[Any] = deque()
-        self._failure: BaseException | None = None
-        self._producer: Any = KafkaProducer(
-            bootstrap_servers=settings.kafka_bootstrap.split(","),
-            acks="all",
-            enable_idempotence=True,  # one batch in flight per partition: order is kept through retries
-            linger_ms=0,  # records of one tick share a batch anyway
-            request_timeout_ms=20_000,
-            delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
-            reconnect_backoff_max_ms=1_000,
-            metrics_enabled=False,
-            allow_auto_create_topics=False,
-        )
-        for topic in topics:
-            self._producer.partitions_for(topic)
-
-    @property
-    def outstanding(self) -> int:
-        """Records handed over since the oldest one that is not acknowledged yet.
-
-        Not a count of those without acknowledgement: one partition may be stuck while others go on, and a
-        restart finds what is missing only within a bounded stretch of the sequence.
-        """
-        waiting = self._waiting
-        while waiting and waiting[0].is_done:
-            waiting.popleft()
-        return len(waiting)
-
-    def hand_over(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        """Give a record to the producer's own thread; it may batch it with others."""
-        future = self._producer.send(topic, key=key, value=value, headers=headers)
-        future.add_errback(self._on_error)
-        self._waiting.append(future)
-
-    def _on_error(self, error: BaseException) -> None:
-        if self._failure is None:
-            self._failure = error
-
-    def check(self) -> None:
-        """Raises:
-        SendError: a record was not acknowledged.
-        """
-        if self._failure is not None:
-            raise SendError(f"Kafka did not take a record: {self._failure}") from self._failure
-
-    def wait_for_room(self) -> None:
-        """Back-pressure: return once fewer than the bound are outstanding.
-
-        Raises:
-            SendError: a record was not acknowledged.
-        """
-        while self.outstanding >= self._max_outstanding:
-            self.check()
-            time.sleep(0.005)
-
-    def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:
-        """Wait until everything handed over is acknowledged.
-
-        Raises:
-            SendError: something is not, within the time.
-        """
-        from kafka.errors import KafkaTimeoutError
-
-        try:
-            self._producer.flush(timeout=timeout_s)
-        except KafkaTimeoutError as error:
-            self.check()
-            raise SendError(
-                f"{self.outstanding} records without acknowledgement after {timeout_s:g} s"
-            ) from error
-        self.check()
-
-    def close(self, timeout_s: float = 5.0) -> None:
-        """Close the connections; with 0, whatever is outstanding is given up."""
-        self._producer.close(timeout=timeout_s)
-
-
 def find_present(
     settings: Settings,
     topics: Mapping[str, Iterable[int]],
@@ -138,6 +47,9 @@ def find_present(
 
     Args:
         topics: the topics, each with its partitions.
+
+    Raises:
+        FraudsimError: the log holds records of the source, sent by another number of shards.
     """
     from aiokafka import TopicPartition
 
@@ -209,6 +121,7 @@ class _OrdinalReader:
             for partition, records in (await self._consumer.getmany(timeout_ms=1_000)).items():
                 for record in records:
                     if record.offset < ranges[partition][1]:
+                        refuse_other_shards(h.header(record.headers, h.SOURCE), self._source)
                         ordinal = own_ordinal(record.headers, self._source)
                         if ordinal is not None:
                             found[partition].append(ordinal)

@@ -1,45 +1,24 @@
-"""The label feed: decisions read from the log, and the labels that follow from them sent when they are known.
+"""The label feed, pure: which labels are due, in which order, and whether they come at all.
 
-It keeps nothing of its own. Started again, it works out everything anew from the source and the decisions,
-and sends what the log does not hold yet.
+It keeps nothing between starts. Fed anew with the source, the decisions and the labels that the log holds, it
+comes to what is missing.
 """
 
-import asyncio
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from fraudsim import headers as h
-from fraudsim import metrics
-from fraudsim.clock import Clock, PlacedSegment, past_limit_ms
-from fraudsim.events import Label, Segment, Truth, decode_label, decode_segment, encoder
-from fraudsim.lenient_records import read_past_unreadable_headers
-from fraudsim.settings import Settings
+from fraudsim.events import Label, Segment, Truth
 from fraudsim.slots import partition_of
-from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
-from producers import schedule
 from producers.back_office import BackOffice, Outcome
-from producers.kafka_io import Outbox, partitions_of
 from producers.source import Item, Source
 
-POLL_MS: Final = 100
-PROGRESS_S: Final = 1.0
-UNDECIDED_S: Final = 60.0
-"""Wall time that a label waits for the decision on its transaction; without one there was no payment."""
-QUIET_S: Final = 5.0
-"""At the end of the stream, with no decision for this long, what is not decided will not be."""
-SETTLE_S: Final = 1.0
-"""The end of the stream is certain this long after it: the last transactions are in the log."""
-STOP_FLUSH_S: Final = 10.0
 MOST_FRAUDS: Final = 1_000_000
 """Frauds kept with the decision on each; beyond, the oldest are forgotten."""
-_decode_outcome = msgspec.json.Decoder(Outcome).decode
 LabelKey = tuple[str, str, bool]
 """Transaction, source, verdict: nobody says the same twice."""
 
@@ -61,7 +40,7 @@ class FeedReport(msgspec.Struct, kw_only=True):
 
 
 class LabelFeed:
-    """The pure part: what is due, in which order, and whether it comes. Reading and sending are elsewhere."""
+    """What a live stream's decisions, and its truth, come to."""
 
     def __init__(
         self,
@@ -182,13 +161,13 @@ class LabelFeed:
 
     def _fresh(self, label: Label, now_ms: int, segment: Segment) -> Label:
         """The label, known now where it is so old that it would not count any more."""
-        if now_ms - label.known_at <= segment.past_ms // 2 or _key(label) in self._known:
+        if now_ms - label.known_at <= segment.past_ms // 2 or key_of(label) in self._known:
             return label
         self.delayed += 1
         return msgspec.structs.replace(label, known_at=now_ms)
 
     def _is_new(self, label: Label) -> bool:
-        key = _key(label)
+        key = key_of(label)
         if key in self._known:
             return False
         self._known.add(key)
@@ -206,154 +185,5 @@ class LabelFeed:
         )
 
 
-def _key(label: Label) -> LabelKey:
+def key_of(label: Label) -> LabelKey:
     return (label.tx_id, label.source, label.is_fraud)
-
-
-async def feed_labels(
-    source: Source,
-    office: BackOffice,
-    settings: Settings,
-    *,
-    speed: float,
-    seconds: float | None,
-    stop: threading.Event,
-    on_progress: Callable[[FeedReport], None] = lambda report: None,
-) -> FeedReport:
-    """Send labels until the live stream ends, or until told to stop.
-
-    Args:
-        speed: event milliseconds per wall millisecond.
-        seconds: wall seconds of live traffic; labels known later are not sent. None goes on.
-
-    Raises:
-        FraudsimError: a topic is missing.
-        SendError: Kafka did not acknowledge a label. End the process; the next start mends it.
-    """
-    partitions = partitions_of(settings, [LABELS, DECISIONS, CLOCK])
-    outbox = Outbox(settings, [LABELS])
-    reader = await _Reader.start(settings, partitions)
-    end_ms = schedule.end_ms(source.start_ms, speed, seconds)
-    header = (h.SOURCE, f"labels-{source.name}".encode())
-    try:
-        known = await reader.read_back()
-        late_ms = past_limit_ms(speed)
-        feed = LabelFeed(source, office, len(partitions[DECISIONS]), end_ms, late_ms, known)
-        complete, report_at = False, 0.0
-        while not stop.is_set() and not complete:
-            for partition, outcome in await reader.poll():
-                feed.decided(partition, outcome)
-            if not await reader.caught_up():
-                continue
-            segment, now_ms = reader.clock.current, reader.clock.now_ms(time.time() * 1000)
-            if segment.speed > 0:
-                complete = now_ms >= end_ms + SETTLE_S * 1000 * segment.speed and (
-                    reader.quiet_s > QUIET_S or await reader.all_decided(feed.last_source)
-                )
-                wait_ms = 0 if complete else round(UNDECIDED_S * 1000 * segment.speed)
-                for label in feed.due(now_ms, segment, wait_ms):
-                    outbox.wait_for_room()
-                    headers = [(h.SEGMENT, h.encode_int(segment.number)), header]
-                    outbox.hand_over(LABELS, label.card_id.encode(), encoder.encode(label), headers)
-                    _SENT.inc()
-            outbox.check()
-            if time.monotonic() >= report_at:
-                report_at = time.monotonic() + PROGRESS_S
-                metrics.HEARTBEAT.set_to_current_time()
-                on_progress(feed.report(False))
-        outbox.flush(STOP_FLUSH_S)
-        report = feed.report(complete)
-        on_progress(report)
-        return report
-    finally:
-        await reader.stop()
-        outbox.close(0)
-
-
-class _Reader:
-    """Decisions and the clock as they come, and once the labels that the log holds already."""
-
-    def __init__(self, consumer: Any, partitions: dict[str, list[int]]) -> None:
-        from aiokafka import TopicPartition
-
-        self._consumer = consumer
-        self._labels = [TopicPartition(LABELS, p) for p in partitions[LABELS]]
-        self._transactions = [TopicPartition(TRANSACTIONS, p) for p in partitions[DECISIONS]]
-        self._live = [TopicPartition(topic, p) for topic in (DECISIONS, CLOCK) for p in partitions[topic]]
-        self._decided_at = time.monotonic()
-        self._ends: dict[Any, int] = {}
-        self.clock = Clock()
-
-    @classmethod
-    async def start(cls, settings: Settings, partitions: dict[str, list[int]]) -> "_Reader":
-        from aiokafka import AIOKafkaConsumer
-
-        read_past_unreadable_headers()
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            max_poll_records=2_000,
-            fetch_min_bytes=128 * 1024,  # nobody waits for a label: few, large fetches
-            fetch_max_wait_ms=250,
-        )
-        await consumer.start()
-        return cls(consumer, partitions)
-
-    async def stop(self) -> None:
-        await self._consumer.stop()
-
-    @property
-    def quiet_s(self) -> float:
-        """Wall seconds since the last decision."""
-        return time.monotonic() - self._decided_at
-
-    async def read_back(self) -> set[LabelKey]:
-        """Every label in the log; from now on decisions and clock are read, from their beginning."""
-        known: set[LabelKey] = set()
-        self._consumer.assign(self._labels)
-        ends = await self._consumer.end_offsets(self._labels)
-        await self._consumer.seek_to_beginning(*self._labels)
-        while any([await self._consumer.position(tp) < ends[tp] for tp in self._labels]):
-            for records in (await self._consumer.getmany(timeout_ms=POLL_MS)).values():
-                for record in records:
-                    try:
-                        known.add(_key(decode_label(record.value)))
-                    except (msgspec.DecodeError, TypeError):
-                        continue  # somebody else's; the workers set it aside
-        self._consumer.assign(self._live)
-        self._ends = await self._consumer.end_offsets(self._live)
-        await self._consumer.seek_to_beginning(*self._live)
-        return known
-
-    async def caught_up(self) -> bool:
-        """Whether everything has been read that the log held when reading began."""
-        for tp in list(self._ends):
-            if await self._consumer.position(tp) >= self._ends[tp]:
-                del self._ends[tp]
-        return not self._ends
-
-    async def all_decided(self, last_source: Sequence[int]) -> bool:
-        """Whether the decisions read are as far as the transactions in the log."""
-        ends = await self._consumer.end_offsets(self._transactions)
-        return all(last_source[tp.partition] + 1 >= end for tp, end in ends.items())
-
-    async def poll(self) -> list[tuple[int, Outcome]]:
-        """Decisions that have come in, with their partitions; clock segments go to `clock`."""
-        outcomes = []
-        for tp, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
-            for record in records:
-                if tp.topic == CLOCK:
-                    self.clock.add(PlacedSegment(decode_segment(record.value), record.timestamp))
-                else:
-                    outcomes.append((tp.partition, _decode_outcome(record.value)))
-                    self._decided_at = time.monotonic()
-        return outcomes
-
-
-_SENT = metrics.LABELS.labels(stage="sent", outcome="ok")
-
-
-def run_feed(*args: Any, **kwargs: Any) -> FeedReport:
-    """`feed_labels` to its end."""
-    return asyncio.run(feed_labels(*args, **kwargs))

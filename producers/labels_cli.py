@@ -19,40 +19,8 @@ def labels(
     report: Path | None = typer.Option(None, help="JSON file to keep a report in, rewritten every second"),
 ) -> None:
     """Send labels when they are known, as they follow from the decisions: replies, reviews, reports."""
-    import signal
-    import threading
+    from producers.feed import run_feed
+    from producers.live_source import Stream
 
-    from fraudsim.clock_log import open_clock
-    from fraudsim.logs import set_up_logs
-    from fraudsim.metrics import serve_metrics
-    from fraudsim.settings import load_settings
-    from producers.back_office import BackOffice
-    from producers.columns import DAY_MS
-    from producers.kafka_io import SendError
-    from producers.label_feed import run_feed
-    from producers.live_source import live_source
-    from producers.report_file import write_report
-    from producers.world_settings import consequences
-
-    settings = load_settings()
-    rules = consequences(settings)
-    log = set_up_logs(settings, "labels")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    live = live_source(history, replay, script, open_clock(settings).clock, speed, settings, log)
-    log.info("feeding labels", source=live.source.name, metrics_port=serve_metrics(settings))
-    try:
-        done = run_feed(
-            live.source,
-            BackOffice(rules, live.seed, keep_ms=(live.longest_days + 1) * DAY_MS),
-            settings,
-            speed=speed,
-            seconds=live.lasts_s if seconds is None else seconds,
-            stop=stop,
-            on_progress=lambda state: write_report(report, state),
-        )
-    except SendError as error:
-        log.error("ending, to go on in a new process", error=str(error))
-        raise typer.Exit(1) from None
-    log.info("fed", labels=done.sent, decisions=done.decisions, withheld=done.withheld)
+    stream = Stream(history=history, replay=replay, script=script, speed=speed)
+    run_feed(stream, seconds=seconds, report=report)

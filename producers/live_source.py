@@ -1,21 +1,40 @@
 """The live stream that follows a log's history: a world, a file, with a script or without."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fraudsim.clock import Clock
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from fraudsim.topics import LABELS
+from producers.source import Item, Source
 
 if TYPE_CHECKING:
-    from producers.source import Source
     from producers.world import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Which stream it is."""
+
+    history: Path | None = None
+    """Folder of the world's history; or else"""
+    replay: Path | None = None
+    """a file of a known layout."""
+    script: Path | None = None
+    """A scenario file to play on it."""
+    speed: float = 1.0
+    """Event seconds per wall second."""
+    labels: bool = True
+    """With the labels as the world has them, whatever is decided."""
 
 
 class LiveSource(NamedTuple):
     """A source and what goes with it."""
 
-    source: "Source"
+    source: Source
     lasts_s: float | None
     """Wall seconds of its transactions; None where it has no end."""
     seed: int
@@ -24,43 +43,31 @@ class LiveSource(NamedTuple):
     world: "World | None"
 
 
-def live_source(
-    history: Path | None,
-    replay: Path | None,
-    script: Path | None,
-    clock: Clock,
-    speed: float,
-    settings: Settings,
-    log: Any,
-    *,
-    labels: bool = True,
-) -> LiveSource:
-    """The stream that goes on where the history ends.
+def live_source(stream: Stream, clock: Clock, settings: Settings, log: Any = None) -> LiveSource:
+    """Open the stream that goes on where the history of the log ends.
 
     Args:
-        history: folder of the world's history; or else
-        replay: a file of a known layout.
-        script: a scenario file to play on it.
         clock: of the log; its first segment starts where the history ends.
-        labels: whether they are wanted; of a world it takes seconds to find those of the days before.
+        log: is told what of a file is left out.
 
     Raises:
         FraudsimError: neither or both of history and replay are given; a file is bad or does not fit the log.
     """
-    if (history is None) == (replay is None):
+    if (stream.history is None) == (stream.replay is None):
         raise FraudsimError("say either --history DIR or --replay FILE")
     split_ms = clock.first.event_epoch_ms
-    if replay is not None:
-        live = _of_file(replay, split_ms, speed, settings, log)
+    if stream.replay is not None:
+        live = _of_file(stream.replay, split_ms, stream.speed, settings, log)
     else:
-        assert history is not None
-        live = _of_world(history, split_ms, labels)
-    if script is None:
-        return live
-    from producers.script import read_script
-    from producers.scripted import ScriptedSource
+        assert stream.history is not None
+        live = _of_world(stream.history, split_ms, stream.labels)
+    if stream.script is not None:
+        from producers.script import read_script
+        from producers.scripted import ScriptedSource
 
-    return live._replace(source=ScriptedSource(live.source, read_script(script), speed, live.world))
+        script = read_script(stream.script)
+        live = live._replace(source=ScriptedSource(live.source, script, stream.speed, live.world))
+    return live if stream.labels else live._replace(source=_Unlabelled(live.source))
 
 
 def _of_file(replay: Path, split_ms: int, speed: float, settings: Settings, log: Any) -> LiveSource:
@@ -69,7 +76,7 @@ def _of_file(replay: Path, split_ms: int, speed: float, settings: Settings, log:
     from producers.world_settings import label_delays
 
     source = replay_source(replay, split_ms, label_delays(settings))
-    for reason, rows in source.dropped.items():
+    for reason, rows in source.dropped.items() if log is not None else ():
         log.warning("rows left out, no event can carry them", reason=reason, rows=rows)
     # Its last labels come months after its last transaction.
     return LiveSource(source, source.seconds(speed), LABEL_SEED, source.longest_days, None)
@@ -90,3 +97,15 @@ def _of_world(history: Path, split_ms: int, labels: bool) -> LiveSource:
     world = world_of(opened)
     source = WorldSource(world, manifest.days, labels=labels)
     return LiveSource(source, None, world.config.seed, world.config.delays.longest_days, world)
+
+
+class _Unlabelled:
+    """A source less its labels; a `producers.source.Source`. Everything else keeps its ordinal."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name = source.name
+        self.start_ms = source.start_ms
+
+    def items(self) -> Iterator[Item]:
+        return (item for item in self._source.items() if item.topic != LABELS)

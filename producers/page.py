@@ -112,10 +112,14 @@ def _times(found: Aggregates) -> str:
     if found.local_hours is not None:
         axis = "hour at the merchant's longitude (hours = longitude ÷ 15°)"
         shown.append(figures.one_part_by_hour(found.local_hours, "card-present", axis))
+    if found.trade_hours:
+        shown.append(figures.trades_by_hour(found.trade_hours, "hour at the merchant's longitude"))
     if found.remote_hours.any():
         axis = "hour (UTC), cards of every time zone together"
         shown.append(figures.one_part_by_hour(found.remote_hours, "card-not-present", axis))
     shown += [figures.by_hour(found), figures.by_weekday(found)]
+    if len(found.honest.per_day) > figures.LONG_DAYS:
+        shown.append(figures.by_month_day(found))
     return "".join(parts) + f'<div class="two">{"".join(_figure(svg) for svg in shown)}</div>'
 
 

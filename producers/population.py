@@ -4,6 +4,7 @@ Pure. Places are multiples of 1e-4 degree and money is whole cents, so that the 
 platform's `exp` does not reach the data.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -12,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.catalogue import CATEGORIES, CITIES, COUNTRIES, HOME_CITIES
+from producers.growth import NO_GROWTH, Growth
+from producers.opening import Hours, opening_hours
+from producers.pay_days import PAY_DAYS
 from producers.rng import generator, mix64, salt
 
 MEAN_TRANSACTIONS_PER_DAY: Final = 2.5
@@ -45,6 +49,9 @@ class Merchants:
     """Zipf weight, sums to 1."""
     log_price: NDArray[np.float64]
     """Added to the log of the category's amounts."""
+    zone: NDArray[np.int8]
+    """Hours east of Greenwich, by longitude."""
+    hours: Hours
 
     def __len__(self) -> int:
         return len(self.category)
@@ -67,7 +74,9 @@ class Cards:
     rhythm: NDArray[np.int8]
     """Index into `rhythm.RHYTHMS`."""
     taste: NDArray[np.int8]
-    """Row of `Population.slot_of_draw`."""
+    """Row of `Population.tastes`."""
+    pay_day: NDArray[np.int8]
+    """Day of the month, 31 for the last one."""
     repertoire: NDArray[np.int32]
     """(cards, slots): the merchants a card returns to; `SLOT_CATEGORY` says what each slot is."""
     bursty: NDArray[np.int8]
@@ -97,10 +106,21 @@ class MerchantPicker:
         order = members[np.argsort(group[members], kind="stable")]
         self._order = order.astype(np.int32)
         bounds = np.searchsorted(group[order], np.arange(groups + 1))
-        self._cumulative = np.concatenate([[0.0], np.cumsum(popularity[order])])
-        self._low = self._cumulative[bounds[:-1]]
-        self._high = self._cumulative[bounds[1:]]
+        self._bounds = bounds
         self._first, self._last = bounds[:-1], bounds[1:] - 1
+        self._popularity = popularity
+        self._weigh(popularity)
+
+    def _weigh(self, popularity: NDArray[np.float64]) -> None:
+        self._cumulative = np.concatenate([[0.0], np.cumsum(popularity[self._order])])
+        self._low = self._cumulative[self._bounds[:-1]]
+        self._high = self._cumulative[self._bounds[1:]]
+
+    def times(self, factor: NDArray[np.float64]) -> "MerchantPicker":
+        """The same groups, each merchant as many times as likely (> 0)."""
+        other = copy(self)
+        other._weigh(self._popularity * factor)
+        return other
 
     def has(self, group: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether a group has any merchant."""
@@ -122,20 +142,23 @@ class Population:
     merchants: Merchants
     cities: int
     """Cities in use: the first of `catalogue.CITIES`."""
-    slot_of_draw: NDArray[np.uint8]
-    """(TASTES, DRAWS): slot of a repertoire by taste and draw."""
+    tastes: NDArray[np.float64]
+    """(TASTES, slots): share of the visits of each slot of a repertoire; rows sum to 1."""
     by_city: MerchantPicker
     """Shops and cash machines by city."""
+    never_closed: MerchantPicker
+    """Those of `by_city` that are always open: at least one in every city that has any."""
     by_category: MerchantPicker
     """Every merchant by category."""
     by_web: MerchantPicker
     """Web shops, one group."""
     category_or_any: NDArray[np.int64]
     """The category itself where it has merchants, else one of its kind that has."""
+    growth: Growth
 
     @property
     def transactions_per_day(self) -> float:
-        """Everyday transactions expected on an average day."""
+        """Everyday transactions expected on an average day, before any growth."""
         return float(self.cards.per_day.sum())
 
 
@@ -158,20 +181,24 @@ def _merchants(seed: int, count: int, cities: int) -> Merchants:
     spread = rng.normal(0.0, 0.06, size=(count, 2))
     kinds = np.array([c.kind for c in CATEGORIES])
     countries = np.array([COUNTRIES.index(c[1]) for c in CITIES], np.int8)
+    online = np.isin(kinds, ["online", "recurring"])[category]
+    lon = _quantise(places[:, 1] + spread[:, 1])
     return Merchants(
         category=category.astype(np.int8),
         mcc=np.array([c.mcc for c in CATEGORIES], np.int16)[category],
         city=city.astype(np.int8),
         country=countries[city],
         lat=_quantise(places[:, 0] + spread[:, 0]),
-        lon=_quantise(places[:, 1] + spread[:, 1]),
-        online=np.isin(kinds, ["online", "recurring"])[category],
+        lon=lon,
+        online=online,
         popularity=popularity / popularity.sum(),
         log_price=rng.normal(0.0, 0.3, size=count),
+        zone=np.rint(lon / 15).astype(np.int8),
+        hours=opening_hours(seed, category, np.where(online, -1, city), popularity),
     )
 
 
-def _tastes(seed: int) -> NDArray[np.uint8]:
+def _tastes(seed: int) -> NDArray[np.float64]:
     """How each taste divides its visits: category weights, tilted to or from the web, with noise."""
     rng = generator(seed, "tastes")
     slots = len(SLOT_CATEGORY)
@@ -179,13 +206,16 @@ def _tastes(seed: int) -> NDArray[np.uint8]:
     online = np.array([CATEGORIES[c].kind == "online" for c in SLOT_CATEGORY])
     tilt = np.exp(np.linspace(-1.2, 1.2, TASTES))[:, None] ** online
     noisy = weights * tilt * np.exp(rng.normal(0.0, 0.6, size=(TASTES, slots)))
-    cumulative = np.cumsum(noisy, axis=1)
+    shares: NDArray[np.float64] = noisy / noisy.sum(axis=1, keepdims=True)
+    return shares
+
+
+def slots_of_draws(tastes: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(TASTES, DRAWS): slot of a repertoire by taste and draw, from weights of the slots."""
+    cumulative = np.cumsum(tastes, axis=1)
     middle = (np.arange(DRAWS) + 0.5) / DRAWS
-    return (
-        np.stack([np.searchsorted(row / row[-1], middle) for row in cumulative])
-        .clip(0, slots - 1)
-        .astype(np.uint8)
-    )
+    drawn = np.stack([np.searchsorted(row / row[-1], middle) for row in cumulative])
+    return drawn.clip(0, tastes.shape[1] - 1).astype(np.uint8)
 
 
 def _repertoire(
@@ -246,6 +276,9 @@ def _cards(seed: int, count: int, merchants: Merchants, cities: int, any_of: NDA
         per_day=np.maximum(per_day, 0.05),
         rhythm=rng.choice(4, size=count, p=[0.5, 0.25, 0.15, 0.1]).astype(np.int8),
         taste=rng.integers(0, TASTES, size=count).astype(np.int8),
+        pay_day=generator(seed, "pay days")
+        .choice(list(PAY_DAYS), size=count, p=list(PAY_DAYS.values()))
+        .astype(np.int8),
         repertoire=_repertoire(seed, merchants, city, cities, any_of),
         bursty=bursty.astype(np.int8),
         phone_wallet=rng.random(count) < 0.3,
@@ -265,7 +298,7 @@ def address(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
 
 
 @lru_cache(maxsize=4)
-def build_population(cards: int, merchants: int, seed: int) -> Population:
+def build_population(cards: int, merchants: int, seed: int, growth: Growth = NO_GROWTH) -> Population:
     """Everybody in a world of `cards` cards and `merchants` merchants (both ≥ 1).
 
     Merchants' popularity follows Zipf's law with exponent 1.05; a card's daily rate is gamma with
@@ -289,9 +322,11 @@ def build_population(cards: int, merchants: int, seed: int) -> Population:
         cards=_cards(seed, cards, paid, cities, any_of),
         merchants=paid,
         cities=cities,
-        slot_of_draw=_tastes(seed),
+        tastes=_tastes(seed),
         by_city=MerchantPicker(shops, cities, paid.popularity**0.7),
+        never_closed=MerchantPicker(np.where(paid.hours.always, shops, -1), cities, paid.popularity**0.7),
         by_category=MerchantPicker(category, len(CATEGORIES), paid.popularity),
         by_web=MerchantPicker(web, 1, paid.popularity),
         category_or_any=any_of,
+        growth=growth,
     )

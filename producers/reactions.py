@@ -13,6 +13,7 @@ import numpy as np
 from fraudsim.events import Transaction, Truth
 from producers.amounts import MIN_CENTS, payable
 from producers.catalogue import COUNTRIES
+from producers.closed_shops import closed_rows
 from producers.rng import chance
 from producers.source import Item, Source
 from producers.world import World
@@ -29,6 +30,8 @@ MOST_PATIENT: Final = 3
 """Declines that the most patient campaigns take before they react; the least patient take one."""
 LOWERED: Final = 0.6
 """Of the amount, for every further decline."""
+TRIES: Final = 4
+"""Merchants that are looked at before a campaign stays where it is."""
 RECENT: Final = 50_000
 """Fraudulent transactions whose decisions may be outstanding."""
 
@@ -113,12 +116,17 @@ class Reactions:
         return msgspec.structs.replace(tx, amount_cents=int(charged[0]))
 
     def _elsewhere(self, tx: Transaction) -> Transaction:
-        """The same purchase at another merchant of the category."""
+        """The same purchase at another merchant of the category that is open; at its own where none is."""
         population = self._world.population
         merchants = population.merchants
         category = merchants.category[_merchant(tx)].astype(np.int64)
-        draw = np.array([chance(self._seed, "elsewhere", tx.tx_id)])
-        chosen = int(population.by_category.pick(category, draw)[0])
+        draws = np.array([chance(self._seed, "elsewhere", tx.tx_id, n) for n in range(TRIES)])
+        there = population.by_category.pick(np.repeat(category, TRIES), draws)
+        closed = closed_rows(population, np.full(TRIES, tx.ts), there)
+        still_open = np.delete(there, closed)
+        if not len(still_open):
+            return tx
+        chosen = int(still_open[0])
         present = tx.lat is not None
         return msgspec.structs.replace(
             tx,

@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from producers.public_holidays import is_public_holiday
+
 RHYTHMS: Final = (
     # (hour of a peak, width in hours, weight), …: office, home by day, evening, night shift
     ((8.3, 0.8, 1.0), (12.7, 1.0, 1.6), (18.3, 1.8, 2.6), (13.0, 5.0, 0.8)),
@@ -27,9 +29,14 @@ def weekday(day: int) -> int:
     return (day + 3) % 7
 
 
+def is_free_day(day: int) -> bool:
+    """Saturdays, Sundays and public holidays; `day` counts from 1970-01-01."""
+    return weekday(day) >= 5 or is_public_holiday(day)
+
+
 @lru_cache(maxsize=1)
-def quantiles() -> NDArray[np.float64]:
-    """(2, rhythms, RESOLUTION): minute of the day by [is weekend, rhythm, draw]."""
+def shares() -> NDArray[np.float64]:
+    """(2, rhythms, 1441): share of the day's payments before a minute, by [is free day, rhythm, minute]."""
     minutes = np.arange(1440) + 0.5
     tables = []
     for weekend in (False, True):
@@ -41,17 +48,46 @@ def quantiles() -> NDArray[np.float64]:
                 away = np.minimum(away, 24 - away)
                 density += weight / width * np.exp(-0.5 * (away / width) ** 2)
             cumulative = np.concatenate([[0.0], np.cumsum(density)])
-            places = (np.arange(RESOLUTION) + 0.5) / RESOLUTION * cumulative[-1]
-            tables.append(np.interp(places, cumulative, np.arange(1441)))
+            tables.append(cumulative / cumulative[-1])
+    return np.array(tables).reshape(2, len(RHYTHMS), 1441)
+
+
+@lru_cache(maxsize=1)
+def quantiles() -> NDArray[np.float64]:
+    """(2, rhythms, RESOLUTION): minute of the day by [is free day, rhythm, draw]."""
+    places = (np.arange(RESOLUTION) + 0.5) / RESOLUTION
+    tables = [np.interp(places, row, np.arange(1441)) for row in shares().reshape(-1, 1441)]
     return np.array(tables).reshape(2, len(RHYTHMS), RESOLUTION)
 
 
 def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int64]:
     """Milliseconds since local midnight, one for each rhythm given."""
-    table = quantiles()[int(weekday(day) >= 5)]
+    table = quantiles()[int(is_free_day(day))]
     draw = rng.integers(0, RESOLUTION, size=len(rhythm))
     minute = np.minimum(table[rhythm, draw] + rng.random(len(rhythm)), 1439.999)
     return (minute * MINUTE_MS).astype(np.int64)
+
+
+def times_between(
+    free: NDArray[np.intp],
+    rhythm: NDArray[np.int8],
+    first: NDArray[np.int64],
+    length: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Milliseconds since local midnight, within `length` minutes (at most a day) from minute `first` on.
+
+    As `times_of_day` draws them, given that they fall there; `free` says whose day is a free one.
+    """
+    share, table = shares(), quantiles()
+    last = first + length
+    low = share[free, rhythm, first]
+    high = share[free, rhythm, last % 1440] + last // 1440
+    place = (low + rng.random(len(first)) * (high - low)) % 1.0 * RESOLUTION - 0.5
+    below = np.clip(place.astype(np.int64), 0, RESOLUTION - 2)
+    minute = table[free, rhythm, below]
+    minute += (place - below) * (table[free, rhythm, below + 1] - minute)
+    return (np.clip(minute, 0, 1439.999) * MINUTE_MS).astype(np.int64)
 
 
 def to_utc(local_ms: NDArray[np.int64], zone: NDArray[np.int8]) -> NDArray[np.int64]:

@@ -11,11 +11,12 @@ from typing import Final
 
 from fraudsim.clock import wall_time_ms
 from fraudsim.events import Segment
+from fraudsim.settings import Settings
 
-TICK_US: Final = 15_000
-"""Due transactions are handed over together at multiples of this: kafka-python, the broker and the scorer pay
-per wake-up. On two cores at 600 transactions/s, 15 ms took a third less processor time of all of them than
-10 ms: p50 17.5 instead of 18.5 ms, p99 35 instead of 55. On idle cores it costs 2.5 ms."""
+TICKS_MS: Final = {"kafka-python": 15, "confluent": 1}
+"""Due transactions are handed over together at multiples of this, where FRAUDSIM_TICK_MS does not say.
+kafka-python, the broker and the scorer pay per wake-up: at 1,000 transactions/s the sender took 58, 49 and
+40 % of a core in ticks of 5, 10 and 15 ms (`fraudsim bench sender`). librdkafka gathers in its own thread."""
 LATE_US: Final = 30_000
 """A transaction handed over more than this behind its intended time is reported as late."""
 SLEPT_US: Final = 30_000_000
@@ -31,7 +32,12 @@ def intended_us(segment: Segment, due_ms: float) -> int:
     return round(wall_time_ms(segment, due_ms) * 1000)
 
 
-def next_tick_us(time_us: int, tick_us: int = TICK_US) -> int:
+def tick_us(settings: Settings) -> int:
+    """Microseconds between two times at which transactions are handed over."""
+    return 1000 * (settings.tick_ms or TICKS_MS[settings.sender])
+
+
+def next_tick_us(time_us: int, tick_us: int) -> int:
     """The first tick at or after a time.
 
     >>> next_tick_us(7_000, 3_000), next_tick_us(9_000, 3_000)
@@ -57,6 +63,10 @@ class Delays:
             unit: int = 10 ** (len(str(delay_us)) - 3)
             delay_us -= delay_us % unit
         self.counts[delay_us] += 1
+
+    def take_in(self, others: Mapping[int, int]) -> None:
+        """Count what was counted elsewhere."""
+        self.counts.update(others)
 
     def quantile_ms(self, q: float) -> float | None:
         """The smallest delay that a share `q` of the sends did not exceed, ms; None if there was none."""

@@ -18,6 +18,7 @@ from fraudsim.clock import future_limit_ms, past_limit_ms
 from fraudsim.errors import FraudsimError
 from fraudsim.events import MAX_AMOUNT_CENTS, Label, Transaction, Truth, encoder
 from producers.catalogue import CATEGORIES, INDEX
+from producers.closed_shops import closed_rows, open_instead
 from producers.columns import DAY_MS, Columns, concatenate
 from producers.habits import day_of_habits
 from producers.labels import label_transactions
@@ -26,6 +27,7 @@ from producers.script import Attack, Drift, Fault, Outage, Peak, Script, duratio
 from producers.source import Item, Raw, Source
 from producers.tables import Vocabulary
 from producers.typologies import SCHEMES
+from producers.typologies.base import at_the_counter
 from producers.world import Day, World
 from producers.world_source import label_items, label_order, transaction_items
 
@@ -95,7 +97,7 @@ class ScriptedSource:
                 made.append(rows)
             if len(made) == attack.campaigns:
                 break
-        moved = [self._moved(rows, at_ms - int(rows.ts.min())) for rows in made]
+        moved = [_in_open_shops(world, self._moved(rows, at_ms - int(rows.ts.min())), rng) for rows in made]
         campaign = np.repeat(np.arange(len(made), dtype=np.int32), [len(rows) for rows in made])
         ids = [f"script-{number}-{i}" for i in range(len(made))]
         return self._rows(world, number, concatenate(moved), campaign, ids, attack.typology)
@@ -252,6 +254,17 @@ class ScriptedSource:
         for fault, draw in self._struck(tx.tx_id, tx.ts, ("duplicated", "malformed")):
             event = item.event if fault.kind == "duplicated" else broken(tx, draw)
             yield item._replace(due_ms=item.due_ms + self._after_ms, event=event)
+
+
+def _in_open_shops(world: World, rows: Columns, rng: np.random.Generator) -> Columns:
+    """A campaign moved in time, its payments at shops that are closed by then made at others in town."""
+    closed = closed_rows(world.population, rows.ts, rows.merchant)
+    if not len(closed):
+        return rows
+    late = rows.take(closed)
+    shops = open_instead(world.population, late.ts, late.merchant, rng)
+    paid = at_the_counter(world.population, late.ts, late.card, shops, late.amount_cents)
+    return concatenate([rows.take(np.setdiff1d(np.arange(len(rows)), closed)), paid])
 
 
 def broken(tx: Transaction, chance: float) -> Raw:

@@ -4,14 +4,14 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
+import structlog
 
 from fraudsim import headers as h
-from fraudsim.clock import Clock
-from fraudsim.clock_log import ClockLog, next_segment
+from fraudsim.clock_log import ClockLog
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Segment, Transaction, encoder
 from fraudsim.metrics import HEARTBEAT, TRANSACTIONS
@@ -20,23 +20,30 @@ from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRUTH
 from fraudsim.topics import TRANSACTIONS as TRANSACTIONS_TOPIC
 from producers import schedule
-from producers.kafka_io import Outbox, find_present, partitions_of
+from producers.clock_start import ClockStart, OwnClock
+from producers.kafka_io import find_present, partitions_of
+from producers.outbox import Outbox, open_outbox
 from producers.resume import Present
+from producers.schedule_watch import ScheduleWatch
 from producers.source import Item, Raw, Source
 
 TOPICS: Final = (TRANSACTIONS_TOPIC, LABELS, TRUTH)
-LEAD_MS: Final = 500
-"""A new segment starts this much in the future: appending it takes some of that."""
 HOLD_US: Final = 50_000
 """Labels and truth may wait this long for company: nobody counts their latency, and each wake-up costs.
 (Longer saves little and makes bursts that delay transactions: p99 11 ms at 200 ms, 5.5 at 50.)"""
 HOLD_RECORDS: Final = 200
 """So many go at once even while transactions are overdue."""
+SWITCH_S: Final = 0.0005
+"""A send passes between three threads; each may wait this long for the one that makes the stream ahead."""
 PROGRESS_US: Final = 1_000_000
 STOP_FLUSH_S: Final = 20.0
 FILL_S: Final = 5.0
 PREFETCH: Final = 64
 """Items the source makes ahead at a time, in a thread of its own, so that its pauses do not delay sends."""
+
+
+React = Callable[[Item], Item | None]
+"""Gives a record as it is to be sent, None where it is not."""
 
 
 class SendReport(msgspec.Struct, kw_only=True):
@@ -53,6 +60,8 @@ class SendReport(msgspec.Struct, kw_only=True):
     transactions_timed: int
     late: int
     """Transactions handed over more than `schedule.LATE_US` behind their intended time."""
+    behind_s: float = 0.0
+    """Wall seconds in which more than 1 % of the transactions were late, or none went out though due."""
     delay_p50_ms: float | None
     delay_p99_ms: float | None
     """Handing over to the client minus intended time, transactions only."""
@@ -60,6 +69,8 @@ class SendReport(msgspec.Struct, kw_only=True):
     """The distribution behind it: delay in µs (three significant digits) → transactions."""
     segments: list[Segment]
     """Appended to the clock by the sender."""
+    left_out: dict[str, list[int]] = {}
+    """Ordinals per topic of records that were not sent, because fraudsters had given up before them."""
 
 
 def send(
@@ -72,9 +83,10 @@ def send(
     stop: threading.Event,
     on_progress: Callable[[SendReport], None] | None = None,
     earlier: SendReport | None = None,
-    tick_us: int = schedule.TICK_US,
-    labels: bool = True,
     prefix: str = "",
+    clock: ClockStart | None = None,
+    outbox_opener: Callable[[Settings, Sequence[str]], Outbox] = open_outbox,
+    react: React | None = None,
 ) -> SendReport:
     """Send a source's live stream, going on after what the log holds of it.
 
@@ -85,24 +97,26 @@ def send(
         stop: set it to stop early: what is outstanding is flushed.
         on_progress: called every second.
         earlier: the report of the previous start, whose figures are carried on.
-        tick_us: transactions are handed over at multiples of this, those due since the last one together.
-        labels: whether the source's labels are sent too.
         prefix: of the topics' names; `clock_log` must be that of the same prefix.
+        clock: sets the clock going, where that is another process's business.
+        outbox_opener: opens the outbox, by default the one that the settings name.
+        react: may change a record, or leave it out, at the last moment.
 
     Raises:
-        FraudsimError: the speed or the source does not fit the log; a topic is missing.
+        FraudsimError: the speed or the source does not fit the log; a topic, or the client, is missing.
         SendError: Kafka did not acknowledge a record. End the process; the next start mends it.
     """
     if not speed > 0:
         raise FraudsimError(f"speed {speed:g} must be more than 0")
-    topics = [topic for topic in TOPICS if labels or topic != LABELS]
-    partitions = partitions_of(settings, [prefix + topic for topic in topics])
-    outbox = Outbox(settings, list(partitions))
+    partitions = partitions_of(settings, [prefix + topic for topic in TOPICS])
+    outbox = outbox_opener(settings, list(partitions))
     try:
         found = find_present(settings, partitions, source.name)
-        present = {topic: found[prefix + topic] for topic in topics}
+        present = {topic: found[prefix + topic] for topic in TOPICS}
+        clock = clock or OwnClock(clock_log, source.name, source.start_ms, speed)
+        tick_us = schedule.tick_us(settings)
         run = _Run(
-            source, outbox, clock_log, present, speed, seconds, stop, on_progress, earlier, tick_us, prefix
+            source, outbox, clock, present, speed, seconds, stop, on_progress, earlier, tick_us, prefix, react
         )
         return run.go()
     finally:
@@ -116,7 +130,7 @@ class _Run:
         self,
         source: Source,
         outbox: Outbox,
-        clock_log: ClockLog,
+        clock: ClockStart,
         present: Mapping[str, Present],
         speed: float,
         seconds: float | None,
@@ -125,12 +139,14 @@ class _Run:
         earlier: SendReport | None,
         tick_us: int,
         prefix: str,
+        react: React | None,
     ) -> None:
         self._prefix = prefix
+        self._react = react
         self._source = source
         self._source_header = (h.SOURCE, source.name.encode())
         self._outbox = outbox
-        self._clock_log = clock_log
+        self._clock = clock
         self._present = present
         self._holes = {topic for topic, there in present.items() if there.missing}
         self._speed = speed
@@ -139,10 +155,16 @@ class _Run:
         self._stop = stop
         self._on_progress = on_progress
         self._tick_us = tick_us
-        self._delays = schedule.Delays(earlier.delay_us_counts if earlier else None)
+        self._watch = ScheduleWatch(
+            _log.bind(source=source.name),
+            *((earlier.delay_us_counts, earlier.behind_s) if earlier else (None, 0.0)),
+        )
         self._segments: list[Segment] = list(earlier.segments) if earlier else []
         self._starts = 1 + (earlier.starts if earlier else 0)
-        self._sent = Counter({topic: len(there) for topic, there in present.items()})
+        before = earlier.left_out if earlier else {}
+        # Those that are missing from the end of the log are looked at again.
+        self._left_out = {t: [o for o in before.get(t, ()) if o in there] for t, there in present.items()}
+        self._sent = Counter({t: len(there) - len(self._left_out[t]) for t, there in present.items()})
         self._held: list[tuple[Item, int, int]] = []
         self._held_until_us = 0
         self._progress_at_us = 0
@@ -155,11 +177,15 @@ class _Run:
             first = items.next(self._stop)
             if first is not None:
                 items.fill(self._stop)
-                self._set_going(self._event_epoch_ms(first[0]))
-                complete = self._send_all(first, items)
+                there = any(len(present) for present in self._present.values())
+                segment = self._clock.start(first[0].due_ms, there)
+                if segment is not None:
+                    self._follow(segment)
+                    complete = self._send_all(first, items)
             elif not self._stop.is_set():
                 complete = True
         self._release_held()
+        self._watch.look(_now_us(), None)
         if self._stop.is_set():
             self._outbox.flush(STOP_FLUSH_S)
         else:
@@ -169,21 +195,7 @@ class _Run:
             self._on_progress(report)
         return report
 
-    def _event_epoch_ms(self, first: Item) -> int:
-        """Where event time goes on: the source's start, or the first record that is missing."""
-        if any(len(there) for there in self._present.values()):
-            return first.due_ms
-        reached_ms = self._clock_log.clock.current.event_epoch_ms
-        if self._source.start_ms < reached_ms:
-            raise FraudsimError(
-                f"source {self._source.name} starts at event time {self._source.start_ms}, this log has got "
-                f"to {reached_ms}: start a new log for it"
-            )
-        return self._source.start_ms
-
-    def _set_going(self, event_epoch_ms: int) -> None:
-        """Append a segment that starts at an event time, a moment from now."""
-        segment = append_segment(self._clock_log, self._speed, event_epoch_ms)
+    def _follow(self, segment: Segment) -> None:
         self._segments.append(segment)
         self._segment = segment
         self._segment_header = (h.SEGMENT, h.encode_int(segment.number))
@@ -197,7 +209,7 @@ class _Run:
             if not self._wait_until(intended_us):
                 return False
             if _now_us() - intended_us > schedule.SLEPT_US:
-                self._set_going(item.due_ms)  # a laptop that slept: event time goes on where it stopped
+                self._follow(self._clock.go_on(item.due_ms))  # a laptop that slept: on where it stopped
                 continue
             self._pass_on(item, ordinal, intended_us)
             numbered = items.next(self._stop)
@@ -214,7 +226,7 @@ class _Run:
         while not self._stop.is_set():
             now_us = _now_us()
             if now_us >= self._progress_at_us:
-                self._progress(now_us)
+                self._progress(now_us, intended_us)
             if now_us - intended_us > schedule.SLEPT_US:
                 return True  # what is held must go with the new segment
             if now_us >= due_us and len(self._held) < HOLD_RECORDS:
@@ -235,9 +247,15 @@ class _Run:
             self._release_held()
             self._outbox.flush()
             self._holes.discard(topic)
+        if self._react is not None:
+            reacted = self._react(item)
+            if reacted is None:
+                self._left_out[topic].append(ordinal)
+                return
+            item = reacted
         if topic == TRANSACTIONS_TOPIC:
             self._hand_over(item, ordinal, intended_us)
-            self._delays.add(_now_us() - intended_us)
+            self._watch.sent(intended_us, _now_us())
             return
         if not self._held:
             self._held_until_us = _now_us() + HOLD_US
@@ -249,7 +267,8 @@ class _Run:
             self._hand_over(item, ordinal, intended_us)
 
     def _hand_over(self, item: Item, ordinal: int, intended_us: int) -> None:
-        self._outbox.wait_for_room()
+        while not self._outbox.wait_for_room():
+            self._progress(_now_us(), intended_us)
         event = item.event
         if isinstance(event, Transaction):
             event = msgspec.structs.replace(event, sent_at=intended_us)
@@ -262,14 +281,16 @@ class _Run:
         elif item.topic == LABELS:
             _LABELS_OK.inc()
 
-    def _progress(self, now_us: int) -> None:
+    def _progress(self, now_us: int, next_us: int) -> None:
         self._outbox.check()
+        self._watch.look(now_us, next_us)
         HEARTBEAT.set(now_us / 1e6)
         if self._on_progress:
             self._on_progress(self._report(False))
         self._progress_at_us = now_us + PROGRESS_US
 
     def _report(self, complete: bool) -> SendReport:
+        delays = self._watch.delays
         return SendReport(
             source=self._source.name,
             speed=self._speed,
@@ -277,45 +298,29 @@ class _Run:
             starts=self._starts,
             complete=complete,
             records=dict(self._sent),
-            transactions_timed=self._delays.counts.total(),
-            late=self._delays.over(schedule.LATE_US),
-            delay_p50_ms=self._delays.quantile_ms(0.5),
-            delay_p99_ms=self._delays.quantile_ms(0.99),
-            delay_us_counts=dict(sorted(self._delays.counts.items())),
+            transactions_timed=delays.counts.total(),
+            late=delays.over(schedule.LATE_US),
+            delay_p50_ms=delays.quantile_ms(0.5),
+            delay_p99_ms=delays.quantile_ms(0.99),
+            behind_s=round(self._watch.behind_s, 3),
+            delay_us_counts=dict(sorted(delays.counts.items())),
             segments=list(self._segments),
+            left_out={topic: list(ordinals) for topic, ordinals in self._left_out.items() if ordinals},
         )
 
 
+_log = structlog.get_logger()
 _TRANSACTIONS_OK = TRANSACTIONS.labels(stage="sent", outcome="ok")
 _LABELS_OK = LABELS_SENT.labels(stage="sent", outcome="ok")
 _Numbered = tuple[Item, int]
 
 
-def append_segment(clock_log: ClockLog, speed: float, event_epoch_ms: int) -> Segment:
-    """Set the clock going (again) from an event time, `LEAD_MS` from now; acknowledged when this returns.
-
-    Of two segments with one number the first stands, so a lost race is tried again.
-    """
-    while True:
-        wall_ms = _now_us() // 1000 + LEAD_MS
-        segment = next_segment(clock_log.clock, speed, event_epoch_ms, wall_ms)
-        clock_log.append(segment)
-        if _standing(clock_log.clock, segment.number) == segment:
-            return segment
-
-
-def _standing(clock: Clock, number: int) -> Segment | None:
-    return next((s for s in clock.segments if s.number == number), None)
-
-
 def _missing(source: Source, present: Mapping[str, Present], end_ms: float) -> Iterator[_Numbered]:
-    """The records to send, with their ordinals: due before the end, of the topics, and not in the log."""
+    """The records to send, with their ordinals: due before the end and not in the log."""
     ordinals: Counter[str] = Counter()
     for item in source.items():
         if item.due_ms >= end_ms:
             return
-        if item.topic not in present:
-            continue
         ordinal = ordinals[item.topic]
         ordinals[item.topic] += 1
         if ordinal not in present[item.topic]:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from fraudsim.errors import FraudsimError
 from producers.columns import DAY_MS, Columns, concatenate
+from producers.growth import Growth
 from producers.habits import day_of_habits
 from producers.labels import LabelColumns, LabelDelays, label_transactions
 from producers.population import Population, build_population
 from producers.rng import generator, mix64, salt
 from producers.typologies import default_typologies
 
-WORLD_VERSION: Final = 1
+WORLD_VERSION: Final = 2
 """Changes whenever the same configuration would give other transactions or labels."""
 FIRST_DAY: Final = 19_723
 """2024-01-01, a Monday, in days since 1970-01-01."""
@@ -46,6 +47,8 @@ class WorldConfig:
     """Multiplies every typology's share."""
     camouflage: float = 0.5
     """0 to 1: how much fraud takes care to look like its victims."""
+    growth_per_year: float = 0.0
+    """Compound, of the number of transactions; none, so that days differ by the calendar alone."""
     delays: LabelDelays = field(default_factory=LabelDelays)
 
     def __post_init__(self) -> None:
@@ -56,6 +59,7 @@ class WorldConfig:
             ("start_day", self.start_day, 100, 1_000_000),
             ("fraud_scale", self.fraud_scale, 0, 100),
             ("camouflage", self.camouflage, 0, 1),
+            ("growth_per_year", self.growth_per_year, -0.9, 10),
         )
         for name, value, low, high in ranges:
             if not low <= value <= high:
@@ -108,7 +112,9 @@ class World:
 
     @property
     def population(self) -> Population:
-        return build_population(self.config.cards, self.config.merchant_count, self.config.seed)
+        config = self.config
+        growth = Growth(config.growth_per_year, config.start_day)
+        return build_population(config.cards, config.merchant_count, config.seed, growth)
 
     @property
     def fingerprint(self) -> str:

@@ -1,7 +1,7 @@
 """`fraudsim demo`, `up`, `stack`, `archive`, `relay`: running the parts and the whole."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -35,6 +35,10 @@ SPEED = typer.Option(
 CONSEQUENCES = typer.Option(
     True, help="labels follow from the decisions; else they come as the world has them, whatever is decided"
 )
+SHARDS = typer.Option(1, min=1, max=64, help="processes that share the sending by card")
+REACTING = typer.Option(
+    False, "--reacting", help="campaigns of fraud react to declines: they change, move on or end"
+)
 REUSE = typer.Option(None, help="take history and model over from an earlier run folder")
 
 
@@ -50,17 +54,15 @@ def demo(
     script: Path | None = SCRIPT,
     speed: float | None = SPEED,
     consequences: bool = CONSEQUENCES,
+    reacting: bool = REACTING,
     reuse: Path | None = REUSE,
+    shards: int = SHARDS,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
+    given = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
     from runner.demo import run_demo
 
-    if seconds is None and replay is None:
-        seconds = 60.0
-    options, settings = _options(
-        seconds, rate, cards, history_days, seed, out, replay, script, speed, consequences, reuse
-    )
-    summary = run_demo(options, settings)
+    summary = run_demo(*_options(**given))
     if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
         raise typer.Exit(1)
 
@@ -76,12 +78,15 @@ def up(
     script: Path | None = SCRIPT,
     speed: float | None = SPEED,
     consequences: bool = CONSEQUENCES,
+    reacting: bool = REACTING,
     reuse: Path | None = REUSE,
+    shards: int = SHARDS,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
+    given = locals()
     from runner.demo import run_up
 
-    run_up(*_options(None, rate, cards, history_days, seed, out, replay, script, speed, consequences, reuse))
+    run_up(*_options(seconds=None, **given))
 
 
 @app.command(hidden=True)
@@ -94,18 +99,9 @@ def relay() -> None:
 
 
 def _options(
-    seconds: float | None,
-    rate: float,
-    cards: int,
-    history_days: int,
-    seed: int | None,
-    out: Path | None,
-    replay: Path | None,
-    script: Path | None,
-    speed: float | None,
-    consequences: bool,
-    reuse: Path | None,
-) -> tuple["LineOptions", "Settings"]:
+    *, seed: int | None, out: Path | None, replay: Path | None, script: Path | None, reuse: Path | None,
+    speed: float | None, **more: Any,
+) -> tuple["LineOptions", "Settings"]:  # fmt: skip
     from fraudsim.errors import FraudsimError
     from fraudsim.settings import load_settings
     from runner.line import LineOptions
@@ -124,14 +120,12 @@ def _options(
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
     options = LineOptions(
         run_dir=new_run_folder(settings.runs_dir, out),
-        seconds=seconds,
-        rate=rate,
-        cards=cards,
-        history_days=history_days,
         replay=replay.resolve() if replay is not None else None,
         script=script.resolve() if script is not None else None,
-        speed=speed,
-        consequences=consequences,
         reuse=reuse.resolve() if reuse is not None else None,
+        speed=speed,
+        **more,
     )
+    if options.reacting and (options.replay or not options.consequences or options.shards > 1):
+        raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")
     return options, settings

@@ -99,6 +99,11 @@ def print_summary(summary: dict[str, Any]) -> None:
         caught.add_row(name, f"{found['fraud']:,}", f"{found['caught']:,}")
     for table in (counts, latency, caught):
         console.print(table)
+    if summary["send_behind_s"]:
+        console.print(
+            f"the sender did not keep its schedule for {summary['send_behind_s']:.0f} s: "
+            f"{summary['send_late']:,} transactions went out more than 30 ms late"
+        )
     detection = summary["detection"]
     console.print(
         f"average precision {detection['average_precision']}   AUC {detection['auc']}   "

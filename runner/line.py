@@ -35,6 +35,8 @@ POLL_S: Final = 0.05
 SCRIPT_QUIET_S: Final = 4.0
 """The same with a script, whose bad data nobody decides, so that the wait always comes to this."""
 LABELS_S: Final = 90.0
+PRODUCER_STOP_S: Final = 30.0
+"""The sender itself waits up to 20 s for acknowledgements, and for its shards 5 s more."""
 SCORER_STOP_S: Final = 25.0
 """The scorer itself waits up to 15 s for the HTTP requests under way, and then publishes what it answered."""
 
@@ -54,9 +56,13 @@ class LineOptions:
     """A scenario file to play on the live stream."""
     consequences: bool = True
     """Labels follow from the decisions; else they come as the world has them, whatever is decided."""
+    reacting: bool = False
+    """Campaigns of fraud react to declines."""
     speed: float | None = None
     reuse: Path | None = None
     """An earlier run whose history and model are taken over."""
+    shards: int = 1
+    """Processes that share the sending by card."""
     null_seconds: float = NULL_S
 
 
@@ -203,8 +209,9 @@ class Line:
 
     def start_producer(self) -> None:
         """Set the clock going and the traffic flowing."""
-        argv = self._of_stream("produce", "producer.json", self.options.seconds, *self._labels())
-        self.start_part("producer", *argv, finishes=True)
+        more = [*self._labels(), *(["--reacting"] if self.options.reacting else [])]
+        argv = self._of_stream("produce", "producer.json", self.options.seconds, *more)
+        self.start_part("producer", *argv, finishes=True, stop_timeout_s=PRODUCER_STOP_S)
 
     def _labels(self) -> list[str]:
         return ["--no-labels"] if self.options.consequences else ["--labels"]
@@ -217,6 +224,8 @@ class Line:
             argv += ["--history", str(self.run_dir / "history")]
         if self.options.script is not None and "--null" not in more:
             argv += ["--script", str(self.options.script)]
+        if self.options.shards > 1 and command == "produce":
+            argv += ["--shards", str(self.options.shards)]
         return [*argv, "--seconds", repr(seconds)] if seconds is not None else argv
 
     def _scorer_ready(self) -> bool:

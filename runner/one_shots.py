@@ -12,7 +12,9 @@ from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK
 from model.trees import compile_walk
 from producers.history import History, read_history, world_of, write_history
+from producers.live_source import Stream
 from producers.world import World, WorldConfig
+from runner.speed import speed_for
 
 
 def keep_or_make_history(
@@ -85,10 +87,18 @@ def keep_or_start_clock(
     return log.clock, started
 
 
+def stream_at(run: Path, rate: float, labels: bool = True) -> Stream:
+    """The live stream that follows a run folder's history, at a number of transactions a second."""
+    history = run / "history"
+    speed = speed_for(rate, read_history(history).manifest.transactions_per_day)
+    return Stream(history=history, speed=speed, labels=labels)
+
+
 def compile_kernels() -> None:
     """Run every numba kernel once, on a small world, so that its machine code is in the cache."""
     from stream_features.offline import bulk_features
     from stream_features.prime import state_of_history
+    from stream_features.state import warm_up_kernel
 
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_history(Path(folder), World(WorldConfig(cards=50, seed=1)), 12)
@@ -96,4 +106,5 @@ def compile_kernels() -> None:
         transactions, labels = history.transactions(), history.labels()
         state_of_history(transactions, labels, manifest.end_ms, horizon_ms=120_000)
         bulk_features(transactions, labels)
+    warm_up_kernel()
     compile_walk()

@@ -92,21 +92,28 @@ def produce_line(
     run: Path = RUN,
     rate: float = RATE,
     seconds: float | None = typer.Option(None, min=0, help="wall seconds  [default: until stopped]"),
+    shards: int = typer.Option(1, min=1, max=64, help="processes that share the sending by card"),
 ) -> None:
     """Send the live stream that follows a run folder's history, at a rate; goes on where it stopped."""
-    from producers.cli import produce
-    from producers.history import read_history
-    from runner.speed import speed_for
+    from producers.produce import run_producer
+    from runner.one_shots import stream_at
 
-    history = run / "history"
-    produce(
-        history=history,
-        replay=None,
-        speed=speed_for(rate, read_history(history).manifest.transactions_per_day),
-        seconds=seconds,
-        report=run / "producer.json",
-        null=False,
+    run_producer(
+        stream_at(run, rate, labels=False), seconds=seconds, report=run / "producer.json", shards=shards
     )
+
+
+@app.command("label-line")
+def label_line(
+    run: Path = RUN,
+    rate: float = RATE,
+    seconds: float | None = typer.Option(None, min=0, help="wall seconds  [default: until stopped]"),
+) -> None:
+    """Send the labels that follow from the decisions on `produce-line`'s stream."""
+    from producers.feed import run_feed
+    from runner.one_shots import stream_at
+
+    run_feed(stream_at(run, rate), seconds=seconds, report=run / "labels.json")
 
 
 @app.command("compile")

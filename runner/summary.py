@@ -19,6 +19,7 @@ from fraudsim.archive import read_log
 from fraudsim.events import ACTIONS
 from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
 from model.metrics import area_under_roc, average_precision, card_precision_at
+from producers.shard import split_name
 from runner.observer import Latencies, percentiles
 from stream_features.parity import first_decisions
 
@@ -63,6 +64,8 @@ def summarise(
         "latency_ms": latencies.percentiles(),
         "null_latency_ms": null_latencies.percentiles(),
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
+        "send_late": report.get("late", 0),
+        "send_behind_s": report.get("behind_s", 0.0),
         "staleness_ms": _percentiles_of(
             decisions.filter(pc.invert(decisions["degraded"])), "staleness_ms", ("p50", "p99")
         ),
@@ -97,7 +100,7 @@ def _sent(
     columns = (transactions[name].to_pylist() for name in ("partition", "offset", "tx_id", "headers"))
     for partition, offset, tx_id, headers in zip(*columns, strict=True):
         names = {item["name"]: item["value"] for item in headers}
-        own = source is not None and names.get(h.SOURCE) == source.encode()
+        own = split_name(names.get(h.SOURCE, b"").decode(errors="replace"))[0] == source
         if h.ORDINAL in names and (TRANSACTIONS, partition, offset) in dead_letters:
             aside += own
         elif h.ORDINAL in names and tx_id is not None:

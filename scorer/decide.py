@@ -13,11 +13,11 @@ from model.artefact import Model
 from scorer.dependency import AwayError, Dependency
 from scorer.policy import POLICY_VERSION, apply_policy
 from scorer.served_model import ServedModel
-from stream_features.catalogue import columns
+from stream_features.catalogue import places
 from stream_features.reader import FeatureReader, Reading
 from stream_features.vector import SIZE, as_list, request_features
 
-_REQUEST = columns("request")
+_REQUEST = places("request")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,23 +4,32 @@ from functools import cache
 from typing import Any
 
 from fraudsim import metrics
-from fraudsim.events import Decision
+from fraudsim.events import ACTIONS, Decision
 
 _STAGES = [
     (stage, metrics.STAGE.labels(stage))
     for stage in ("received", "state_read", "features", "scored", "decided")
 ]
 
+# All from the start, so that a share of none is 0 and not unknown.
+_FLAGS = [(flag, metrics.DECISION_FLAGS.labels(flag)) for flag in ("stale", "degraded", "uncertain")]
+
 
 @cache  # a lookup by labels costs as much as the observation
-def _of(action: str, via: str) -> tuple[Any, Any]:
-    return metrics.DECISIONS.labels(action, via), metrics.LATENCY.labels(via)
+def _of(action: str, via: str) -> tuple[Any, Any, Any]:
+    return metrics.DECISIONS.labels(action, via), metrics.LATENCY.labels(via), metrics.SCORE.labels(via)
+
+
+for _action in ACTIONS:
+    for _via in ("stream", "http"):
+        _of(_action, _via)
 
 
 def observe(decision: Decision, speed: float) -> None:
     """Count a decision that this process made."""
-    decisions, latency = _of(decision.action, decision.via)
+    decisions, latency, score = _of(decision.action, decision.via)
     decisions.inc()
+    score.observe(decision.score)
     stamps = decision.stamps
     latency.observe((stamps.decided - stamps.intended) / 1e6)
     before = stamps.intended
@@ -31,6 +40,7 @@ def observe(decision: Decision, speed: float) -> None:
     if not decision.degraded:  # else it read no state that could be stale
         metrics.STALENESS.observe(decision.staleness_ms / 1e3)
         metrics.STALENESS_EVENT_TIME.observe(decision.staleness_ms / 1e3 * speed)
-    for flag in ("stale", "degraded", "uncertain"):
+    metrics.EVENT_TIME.set(decision.ts / 1e3)
+    for flag, counter in _FLAGS:
         if getattr(decision, flag):
-            metrics.DECISION_FLAGS.labels(flag).inc()
+            counter.inc()

@@ -7,7 +7,7 @@ from typing import Final
 from fraudsim.events import ACTIONS, Action, Transaction
 from model.threshold import Thresholds
 from stream_features.catalogue import NAMES
-from stream_features.vector import Vector
+from stream_features.state import Vector
 
 POLICY_VERSION: Final = "1"
 

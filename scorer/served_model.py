@@ -29,8 +29,10 @@ class ServedModel:
         for forest in (self.model, self.model.fallback):
             if forest.not_compiled is not None:
                 self._log.warning("scored_by_xgboost_itself", reason=forest.not_compiled)
+        manifest = self.model.manifest
         metrics.MODEL_INFO.clear()
-        metrics.MODEL_INFO.labels(self.model.manifest.version, str(len(self.model.manifest.features))).set(1)
+        metrics.MODEL_INFO.labels(manifest.version, str(len(manifest.features))).set(1)
+        metrics.MODEL_TRAINED.set(manifest.test_from_ms / 1e3)
 
     def look_again(self) -> None:
         """Load the folder's artefact if it has changed."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from fraudsim.errors import FraudsimError
+
 app = typer.Typer()
 features = typer.Typer(no_args_is_help=True, help="The feature state in Redis: prime, initialise, check.")
 app.add_typer(features, name="features")
@@ -57,18 +59,28 @@ def init(force: bool = typer.Option(False, help="replace what is there")) -> Non
     typer.echo(write(settings, open_clock(settings).clock.first, {}, "", force=force))
 
 
-@features.command("list")
-def list_features() -> None:
-    """Print the catalogue."""
+@features.command()
+def catalogue(
+    markdown_file: Path | None = typer.Option(None, "--markdown", help="write it there as a page instead"),
+) -> None:
+    """Print the catalogue, or write its page."""
     from rich.console import Console
     from rich.table import Table
 
     from stream_features.catalogue import FEATURES, HASH
+    from stream_features.catalogue_page import cells, markdown
 
-    table = Table("feature", "entity", "aggregate", "window", "unit", "meaning", title=f"catalogue {HASH}")
-    for f in FEATURES:
-        window = f"{f.window_ms / 1000:g} s" if f.window_ms else ""
-        table.add_row(f.name, f.entity, f.aggregate, window, f.unit, f.description)
+    if markdown_file is not None:
+        try:
+            markdown_file.write_text(markdown())
+        except OSError as error:
+            raise FraudsimError(f"features catalogue: --markdown {markdown_file}: {error.strerror}") from None
+        typer.echo(f"{len(FEATURES)} features of catalogue {HASH} written to {markdown_file}")
+        return
+    heads = ("feature", "aggregate", "window", "tail", "head", "unit", "meaning", "null")
+    table = Table(*heads, title=f"catalogue {HASH}: {len(FEATURES)} features")
+    for feature in FEATURES:
+        table.add_row(*cells(feature))
     Console().print(table)
 
 

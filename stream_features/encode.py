@@ -1,18 +1,19 @@
-"""From events to the integers that the kernel folds."""
+"""From events to the integers that the kernels fold."""
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from fraudsim.events import Label, Transaction
 
 NO_PLACE: Final = -1
-NO_MERCHANT: Final = 0
+NOBODY: Final = 0
 SOURCE_RANK: Final = {"customer": 0, "chargeback": 1, "analyst": 2}
 """Of labels known at the same millisecond, the higher rank stands."""
 
-CardRow = tuple[int, int, int, int]
-MerchantRow = tuple[int, int]
+ExactRow = tuple[int, int, int, int, int]
+TiledRow = tuple[int, int, int]
 LabelRow = tuple[int, int, int]
 
 
@@ -20,7 +21,7 @@ LabelRow = tuple[int, int, int]
 def id_hash(text: str | None) -> int:
     """64-bit hash of an id, the same on every platform; 0 stands for an absent one."""
     if text is None:
-        return NO_MERCHANT
+        return NOBODY
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True) or 1
 
 
@@ -31,14 +32,28 @@ def place(lat: float | None, lon: float | None) -> int:
     return (round((lat + 90.0) * 1e5) << 26) | round((lon + 180.0) * 1e5)
 
 
-def card_row(tx: Transaction) -> CardRow:
-    """(ts ms, amount cents, merchant hash, place)."""
-    return tx.ts, tx.amount_cents, id_hash(tx.merchant_id), place(tx.lat, tx.lon)
+def card_row(tx: Transaction) -> ExactRow:
+    """(ts ms, amount cents, merchant hash, device hash, place)."""
+    return tx.ts, tx.amount_cents, id_hash(tx.merchant_id), id_hash(tx.device_id), place(tx.lat, tx.lon)
 
 
-def merchant_row(tx: Transaction) -> MerchantRow:
-    """(ts ms, amount cents)."""
-    return tx.ts, tx.amount_cents
+def device_row(tx: Transaction) -> ExactRow:
+    """(ts ms, amount cents, card hash, merchant hash, place)."""
+    return tx.ts, tx.amount_cents, id_hash(tx.card_id), id_hash(tx.merchant_id), place(tx.lat, tx.lon)
+
+
+def tiled_row(tx: Transaction) -> TiledRow:
+    """(ts ms, amount cents, card hash), for merchant and ip."""
+    return tx.ts, tx.amount_cents, id_hash(tx.card_id)
+
+
+ROW_OF: Final[dict[str, Callable[[Transaction], tuple[int, ...]]]] = {
+    "card": card_row,
+    "device": device_row,
+    "merchant": tiled_row,
+    "ip": tiled_row,
+}
+"""What an entity's state keeps of a transaction: ts, amount, counterparts as the catalogue orders them, …"""
 
 
 def label_row(label: Label) -> LabelRow:

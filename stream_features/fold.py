@@ -11,7 +11,8 @@ from fraudsim.events import Label, Transaction
 from fraudsim.slots import slot_of
 from stream_features import state as states
 from stream_features.applied import Applied, decode_applied, encode_applied
-from stream_features.encode import card_row, label_row, merchant_row
+from stream_features.catalogue import KEY_FIELD, LABELLED
+from stream_features.encode import ROW_OF, label_row
 from stream_features.redis_io import MAX_BLOBS_PER_CALL, SlotWrite, blob_key
 from stream_features.state import NO_LABELS, NO_ROWS, State, UnreadableStateError
 from stream_features.vector import keys_of
@@ -123,17 +124,16 @@ class Folder:
         for entity, key in keys_of(tx):
             slot = self.owned.get(slot_of(entity, key, self.slots))
             if slot is not None and offset > slot.applied.offsets[partition]:
-                row = card_row(tx) if entity == "card" else merchant_row(tx)
-                slot.pend((entity, key)).rows.append(row)
+                slot.pend((entity, key)).rows.append(ROW_OF[entity](tx))
         self.transactions += 1
 
     def label(self, partition: int, offset: int, label: Label) -> None:
         """Gather a label that counts."""
-        if label.merchant_id is None:
-            return
-        slot = self.owned.get(slot_of("merchant", label.merchant_id, self.slots))
-        if slot is not None and offset > slot.applied.offsets[self.partitions + partition]:
-            slot.pend(("merchant", label.merchant_id)).labels.append(label_row(label))
+        for entity in LABELLED:
+            key = getattr(label, KEY_FIELD[entity])
+            slot = self.owned.get(slot_of(entity, key, self.slots)) if key is not None else None
+            if slot is not None and offset > slot.applied.offsets[self.partitions + partition]:
+                slot.pend((entity, key)).labels.append(label_row(label))
 
     def passed(self, source: int, offset: int) -> None:
         """Everything of a source up to this offset has been gathered, or does not count."""
@@ -194,6 +194,7 @@ class Folder:
 
 
 def _folded(entity: str, old: State, pending: Pending, horizon_ms: int) -> State:
+    pending.rows.sort()  # partitions come one after the other, and kernels insert from the end
     rows = np.array(pending.rows, np.int64) if pending.rows else NO_ROWS[entity]
     labels = np.array(pending.labels, np.int64) if pending.labels else NO_LABELS
     return states.fold(entity, old, rows, labels, horizon_ms)

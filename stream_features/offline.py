@@ -1,65 +1,38 @@
 """The same kernel over a whole history: each transaction's features as of its own time."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
-from stream_features.catalogue import DAY, HOUR, MINUTE, columns, specification
+from stream_features.catalogue import (
+    COUNTERPARTS,
+    DAY,
+    DISTINCT_CAP,
+    EXACT,
+    HOUR,
+    KEY_FIELD,
+    LABEL_MEMORY,
+    LABELLED,
+    MINUTE,
+    RISK_PRIOR,
+    RISK_WEIGHT,
+    WINDOWED,
+    places,
+)
 from stream_features.encode import NO_PLACE, SOURCE_RANK, id_hash
-from stream_features.kernel_card import empty_card, fold_card, read_card
-from stream_features.kernel_merchant import empty_merchant, fold_merchant, read_merchant
-from stream_features.state import NO_LABELS
-from stream_features.vector import CHANNELS, COUNTRY_BUCKETS, SIZE
+from stream_features.kernel_exact import ROWS, bulk_exact
+from stream_features.kernel_tiled import LABELS, bulk_tiled
+from stream_features.state import KIND, LABEL_REACH, LEVELS, NO_LABELS, specification
+from stream_features.vector import BUCKETS, CHANNELS, COUNTRY_BUCKETS, ROUND_CENTS, SIZE, bucket, network
 
 HORIZON_MS: Final = 2 * MINUTE
 """History is read in time order, so the shortest horizon serves."""
 
 Ints = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float32]
-
-
-@njit(cache=True)
-def _bulk_card(rows: Ints, starts: Ints, spec: Ints, horizon_ms: int, lag_ms: int, out: Any) -> None:
-    """Rows (ts, amount, merchant hash, place) grouped by card, in time order within; out is (n, features)."""
-    for group in range(starts.shape[0] - 1):
-        state = empty_card()
-        folded = starts[group]
-        for i in range(starts[group], starts[group + 1]):
-            first = folded
-            while rows[folded, 0] < rows[i, 0] - lag_ms:
-                folded += 1
-            if folded > first:
-                state = fold_card(state, rows[first:folded], horizon_ms)
-            read_card(state, spec, rows[i, 0], horizon_ms, rows[i, 1], rows[i, 2], rows[i, 3], out[i])
-
-
-@njit(cache=True)
-def _bulk_merchant(
-    rows: Ints,
-    starts: Ints,
-    labels: Ints,
-    label_starts: Ints,
-    spec: Ints,
-    horizon_ms: int,
-    lag_ms: int,
-    out: Any,
-) -> None:
-    """The same by merchant, rows (ts, amount), with each merchant's labels in order of known_at."""
-    for group in range(starts.shape[0] - 1):
-        state = empty_merchant()
-        folded, known = starts[group], label_starts[group]
-        for i in range(starts[group], starts[group + 1]):
-            first, first_label = folded, known
-            while rows[folded, 0] < rows[i, 0] - lag_ms:
-                folded += 1
-            while known < label_starts[group + 1] and labels[known, 1] < rows[i, 0] - lag_ms:
-                known += 1
-            if folded > first or known > first_label:
-                state = fold_merchant(state, rows[first:folded], labels[first_label:known], horizon_ms)
-            read_merchant(state, spec, rows[i, 0], horizon_ms, rows[i, 1], out[i])
 
 
 def column(table: pa.Table, name: str, absent: float = np.nan) -> npt.NDArray[Any]:
@@ -94,7 +67,7 @@ def hashes(table: pa.Table, name: str) -> Ints:
     return table_of[indices]
 
 
-def places(table: pa.Table) -> Ints:
+def packed_places(table: pa.Table) -> Ints:
     """Packed places; -1 where a transaction has none."""
     lat, lon = column(table, "lat").astype(float), column(table, "lon").astype(float)
     known = ~(np.isnan(lat) | np.isnan(lon))
@@ -104,35 +77,49 @@ def places(table: pa.Table) -> Ints:
     return np.where(known, packed, NO_PLACE)
 
 
+def _by_value(table: pa.Table, name: str, value: Callable[[str | None], float]) -> npt.NDArray[np.float64]:
+    """`value` of each of a string column's entries, computed once for each that is different."""
+    indices, values = codes(table, name)
+    return np.array([*(value(v) for v in values), np.nan])[indices]
+
+
+def _mcc_country_buckets(table: pa.Table, mcc: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    country, names = codes(table, "country")
+    known = ~np.isnan(mcc) & (country >= 0)
+    pairs, at = np.unique(
+        np.column_stack([np.where(known, mcc, 0).astype(np.int64), country]), axis=0, return_inverse=True
+    )
+    of_pair = np.array([bucket(f"{code}:{names[c]}") if c >= 0 else np.nan for code, c in pairs.tolist()])
+    return np.where(known, of_pair[at.ravel()], np.nan) if len(at) else np.empty(0)
+
+
 def request_matrix(table: pa.Table) -> npt.NDArray[np.float64]:
     """Request features, vectorised; the same values as `vector.request_features`."""
     ts = column(table, "ts").astype(np.int64)
-    channel_codes, channels = codes(table, "channel")
-    channel_of = np.array([*(float(CHANNELS.index(c)) if c else np.nan for c in channels), np.nan])
-    country_codes, countries = codes(table, "country")
-    bucket_of = np.array([*(float(id_hash(c) % COUNTRY_BUCKETS) if c else np.nan for c in countries), np.nan])
+    amount, mcc = column(table, "amount_cents").astype(np.int64), column(table, "mcc").astype(float)
     return np.column_stack(
         [
-            column(table, "amount_cents").astype(float),
+            amount.astype(float),
+            (amount % ROUND_CENTS == 0).astype(float),
             ts % DAY / HOUR,
             ((ts // DAY + 3) % 7).astype(float),
-            channel_of[channel_codes],
-            column(table, "mcc").astype(float),
-            bucket_of[country_codes],
+            _by_value(table, "channel", lambda c: float(CHANNELS.index(c)) if c else np.nan),
+            mcc,
+            _by_value(table, "country", lambda c: bucket(c, COUNTRY_BUCKETS)),
+            _mcc_country_buckets(table, mcc),
+            _by_value(table, "merchant_id", lambda m: bucket(m, BUCKETS)),
+            _by_value(table, "ip", lambda ip: bucket(network(ip), BUCKETS)),
         ]
     )
 
 
-def card_rows(table: pa.Table) -> Ints:
-    """Rows for the card kernel, in the table's order, shape (n, 4)."""
-    return np.column_stack(
-        [
-            column(table, "ts").astype(np.int64),
-            column(table, "amount_cents").astype(np.int64),
-            hashes(table, "merchant_id"),
-            places(table),
-        ]
-    )
+def entity_rows(table: pa.Table, entity: str) -> Ints:
+    """Rows for an entity's kernel, in the table's order: ts, amount, counterparts, place if it is exact."""
+    parts = [column(table, "ts").astype(np.int64), column(table, "amount_cents").astype(np.int64)]
+    parts += [hashes(table, KEY_FIELD[counterpart]) for counterpart in COUNTERPARTS[entity]]
+    if entity in EXACT:
+        parts.append(packed_places(table))
+    return np.column_stack(parts)
 
 
 def label_rows(labels: pa.Table) -> Ints:
@@ -154,45 +141,34 @@ def bulk_features(transactions: pa.Table, labels: pa.Table | None = None, lag_ms
     `lag_ms` leaves out of the windows whatever became known less than that long ago: how features look
     when they are computed in batches.
     """
-    out = np.full((transactions.num_rows, SIZE), np.nan)
-    request = request_matrix(transactions)
-    out[:, : request.shape[1]] = request
-    rows = card_rows(transactions)
-    ts = rows[:, 0]
-
-    card, _ = codes(transactions, "card_id")
-    order = np.lexsort((ts, card))
-    starts = np.searchsorted(card[order], np.arange(card.max(initial=-1) + 2))
-    part = np.full((len(order), columns("card").size), np.nan)
-    _bulk_card(rows[order], starts, specification("card"), HORIZON_MS, lag_ms, part)
-    out[np.ix_(order, columns("card"))] = part
-
-    merchant, names = codes(transactions, "merchant_id")
-    order = np.lexsort((ts, merchant))
-    order = order[merchant[order] >= 0]
-    starts = np.searchsorted(merchant[order], np.arange(len(names) + 1))
-    known, label_starts = _labels_by(names, labels)
-    part = np.full((len(order), columns("merchant").size), np.nan)
-    _bulk_merchant(
-        rows[order][:, :2].copy(),
-        starts,
-        known,
-        label_starts,
-        specification("merchant"),
-        HORIZON_MS,
-        lag_ms,
-        part,
-    )
-    out[np.ix_(order, columns("merchant"))] = part
-    return out.astype(np.float32)
+    out = np.full((transactions.num_rows, SIZE), np.nan, np.float32)
+    out[:, places("request")] = request_matrix(transactions)
+    ts = column(transactions, "ts").astype(np.int64)
+    for entity in WINDOWED:
+        key, names = codes(transactions, KEY_FIELD[entity])
+        order = np.lexsort((ts, key))
+        order = order[key[order] >= 0]
+        if not order.size:
+            continue
+        starts = np.searchsorted(key[order], np.arange(len(names) + 1))
+        rows, spec = entity_rows(transactions, entity)[order], specification(entity)
+        if entity in EXACT:
+            bulk_exact(rows, order, starts, spec, ROWS, lag_ms, DISTINCT_CAP, out)
+            continue
+        known, label_starts = _labels_by(names, KEY_FIELD[entity], labels if entity in LABELLED else None)
+        bulk_tiled(
+            rows, order, starts, known, label_starts, spec, LEVELS, KIND[entity], HORIZON_MS, lag_ms,
+            DISTINCT_CAP, LABEL_REACH, LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
+        )  # fmt: skip
+    return out
 
 
-def _labels_by(names: list[str | None], labels: pa.Table | None) -> tuple[Ints, Ints]:
-    """Labels grouped by merchant in the order of `names`, by known_at within; and where groups start."""
+def _labels_by(names: list[str | None], field: str, labels: pa.Table | None) -> tuple[Ints, Ints]:
+    """Labels grouped by key in the order of `names`, by known_at within; and where groups start."""
     if labels is None or labels.num_rows == 0:
         return NO_LABELS, np.zeros(len(names) + 1, np.int64)
     place_of = {name: i for i, name in enumerate(names)}
-    label_codes, label_names = codes(labels, "merchant_id")
+    label_codes, label_names = codes(labels, field)
     group_of = np.array([*(place_of.get(name, -1) for name in label_names), -1], np.int64)
     group = group_of[label_codes]
     rows = label_rows(labels)

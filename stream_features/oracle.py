@@ -1,18 +1,28 @@
 """The catalogue's definitions by brute force over lists of events: slow, short, no kernel code shared.
 
 Also what no state can answer: a time beyond the horizon behind a key's newest event, and a window that
-reaches back to what a card or a merchant over its bound had to drop. There the features are null.
+reaches back to what a key over its bound had to drop. There the features are null.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from fraudsim.events import Label, Transaction
-from stream_features.catalogue import DISTINCT_CAP, FEATURES, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, Feature
-from stream_features.encode import SOURCE_RANK, card_row
-from stream_features.kernel_card import CARD_ROWS
-from stream_features.kernel_merchant import LABEL_ROWS
+from stream_features.catalogue import (
+    DISTINCT_CAP,
+    EXACT,
+    FEATURES,
+    KEY_FIELD,
+    LABEL_MEMORY,
+    LABELLED,
+    RISK_PRIOR,
+    RISK_WEIGHT,
+    Feature,
+)
+from stream_features.encode import ROW_OF, SOURCE_RANK
+from stream_features.kernel_exact import ROWS
+from stream_features.kernel_tiled import LABELS
 from stream_features.vector import request_features
 
 EARTH_KM = 6371.0088
@@ -53,6 +63,10 @@ def value_of(
     before = [e for e in events if low <= e.ts < high and e.tx_id != tx.tx_id]
     amounts = [e.amount_cents for e in before]
     n, amount = len(before), tx.amount_cents
+
+    def counterpart(event: Transaction) -> str | None:
+        return getattr(event, KEY_FIELD[feature.counterpart])
+
     match feature.aggregate:
         case "count":
             return n + 1
@@ -65,8 +79,11 @@ def value_of(
             return math.sqrt(sum((a - mean) ** 2 for a in [*amounts, amount]) / (n + 1))
         case "max":
             return max([*amounts, amount])
-        case "distinct_merchants":
-            return min(DISTINCT_CAP, len({e.merchant_id for e in [*before, tx]} - {None}))
+        case "distinct":
+            return min(DISTINCT_CAP, len({counterpart(e) for e in [*before, tx]} - {None}))
+        case "same":
+            mine = counterpart(tx)
+            return math.nan if mine is None else sum(counterpart(e) == mine for e in before)
         case "since_last":
             return (tx.ts - max(e.ts for e in before)) / 1000 if before else math.nan
         case "speed":
@@ -75,7 +92,7 @@ def value_of(
                 return math.nan
             newest = max(e.ts for e in placed)
             # Of several places at one instant the one last in the state's order counts.
-            previous = max((e for e in placed if e.ts == newest), key=card_row)
+            previous = max((e for e in placed if e.ts == newest), key=ROW_OF[feature.entity])
             return _kilometres(previous, tx) / ((tx.ts - newest) / 3_600_000)
         case "ratio_to_mean":
             return amount * n / sum(amounts) if sum(amounts) > 0 else math.nan
@@ -86,29 +103,45 @@ def value_of(
 
 def oracle(
     tx: Transaction,
-    of_card: Sequence[Transaction],
-    of_merchant: Sequence[Transaction],
+    events: Mapping[str, Sequence[Transaction]],
     labels: Sequence[Label],
     horizon_ms: int,
+    row_bound: int = ROWS,
+    label_bound: int = LABELS,
 ) -> list[float]:
     """The whole vector in catalogue order, float64.
 
-    `of_card` and `of_merchant` are all transactions that the state of each knows of, `labels` those of the
-    merchant; whether `tx` itself is among them does not matter.
+    `events` are, by entity, all transactions that the state of the transaction's own card, device, … knows
+    of, `labels` those of its merchant; whether `tx` itself is among them does not matter.
     """
-    values = list(request_features(tx))
-    for feature in FEATURES[len(values) :]:
-        if feature.entity == "card":
-            null = _beyond(tx, of_card, [], horizon_ms) or _card_forgot(feature, tx, of_card)
-            values.append(math.nan if null else value_of(feature, tx, of_card, []))
-        else:
-            null = (
-                tx.merchant_id is None
-                or _beyond(tx, of_merchant, labels, horizon_ms)
-                or _merchant_forgot(feature, tx, labels, horizon_ms)
-            )
-            values.append(math.nan if null else value_of(feature, tx, of_merchant, labels))
-    return values
+    request = iter(request_features(tx))
+    return [
+        next(request)
+        if feature.entity == "request"
+        else _windowed(feature, tx, events, labels, horizon_ms, row_bound, label_bound)
+        for feature in FEATURES
+    ]
+
+
+def _windowed(
+    feature: Feature,
+    tx: Transaction,
+    events: Mapping[str, Sequence[Transaction]],
+    labels: Sequence[Label],
+    horizon_ms: int,
+    row_bound: int,
+    label_bound: int,
+) -> float:
+    if getattr(tx, KEY_FIELD[feature.entity]) is None:
+        return math.nan
+    of_key = events.get(feature.entity, ())
+    its_labels = labels if feature.entity in LABELLED else ()
+    forgot = _beyond(tx, of_key, its_labels, horizon_ms)
+    if feature.entity in EXACT:
+        forgot |= _rows_forgot(feature, tx, of_key, row_bound)
+    if feature.aggregate == "fraud_rate":
+        forgot |= _labels_forgot(feature, tx, labels, horizon_ms, label_bound)
+    return math.nan if forgot else value_of(feature, tx, of_key, its_labels)
 
 
 def _beyond(tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label], horizon_ms: int) -> bool:
@@ -117,20 +150,22 @@ def _beyond(tx: Transaction, events: Sequence[Transaction], labels: Sequence[Lab
     return tx.ts < newest - horizon_ms
 
 
-def _card_forgot(feature: Feature, tx: Transaction, events: Sequence[Transaction]) -> bool:
-    """Whether a window reaches back to what a card with more than its bound of transactions dropped."""
-    if len(events) <= CARD_ROWS:
+def _rows_forgot(feature: Feature, tx: Transaction, events: Sequence[Transaction], bound: int) -> bool:
+    """Whether a window reaches back to what a key with more than its bound of transactions dropped."""
+    if len(events) <= bound:
         return False
-    return tx.ts - feature.window_ms <= sorted(e.ts for e in events)[-CARD_ROWS - 1]
+    return tx.ts - feature.window_ms <= sorted(e.ts for e in events)[-bound - 1]
 
 
-def _merchant_forgot(feature: Feature, tx: Transaction, labels: Sequence[Label], horizon_ms: int) -> bool:
+def _labels_forgot(
+    feature: Feature, tx: Transaction, labels: Sequence[Label], horizon_ms: int, bound: int
+) -> bool:
     """The same of the labels of a merchant that had more than its bound within their memory."""
-    if feature.aggregate != "fraud_rate" or len(labels) <= LABEL_ROWS:
+    if len(labels) <= bound:
         return False
     oldest = max(item.known_at for item in labels) - horizon_ms - LABEL_MEMORY
     distinct = {(item.tx_id, item.known_at, item.source, item.is_fraud) for item in labels}
     kept = sorted(known_at for _, known_at, _, _ in distinct if known_at >= oldest)
-    if len(kept) <= LABEL_ROWS:
+    if len(kept) <= bound:
         return False
-    return _floor(tx.ts, feature.head_ms) - LABEL_MEMORY <= kept[-LABEL_ROWS - 1]
+    return _floor(tx.ts, feature.head_ms) - LABEL_MEMORY <= kept[-bound - 1]

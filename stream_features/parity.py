@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,12 +28,12 @@ from fraudsim.slots import slot_of
 from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.validity import Judge, Rejected
 from stream_features import state as states
-from stream_features.catalogue import HASH, NAMES
-from stream_features.encode import card_row, label_row, merchant_row
+from stream_features.catalogue import HASH, KEY_FIELD, LABELLED, NAMES
+from stream_features.encode import ROW_OF, label_row
 from stream_features.oracle import oracle
 from stream_features.prime import Table, read_history_tables, state_of_history
-from stream_features.state import NO_LABELS, NO_ROWS
-from stream_features.vector import Vector, as_vector, keys_of, vector
+from stream_features.state import KERNELS, NO_LABELS, NO_ROWS, Vector
+from stream_features.vector import as_vector, keys_of, vector
 
 EXAMPLES: Final = 5
 ORACLE_TOLERANCE: Final = 2e-6
@@ -88,9 +89,6 @@ class _Events:
         return self.arrays
 
 
-WIDTH: Final = {"card": 4, "merchant": 2}
-
-
 class History(NamedTuple):
     """The history's tables."""
 
@@ -128,7 +126,7 @@ class LogEvents:
         for entity, key in keys_of(tx):
             found = self.by_key.setdefault((entity, key), _Events())
             found.at.append((partition, offset))
-            found.rows.append(card_row(tx) if entity == "card" else merchant_row(tx))
+            found.rows.append(ROW_OF[entity](tx))
             found.ids.append(tx.tx_id)
 
     def rows_within(self, key: Key, prefix: LogPrefix, slots: int) -> Ints:
@@ -136,7 +134,7 @@ class LogEvents:
         found = self.by_key.get(key)
         if found is None:
             return NO_ROWS[key[0]]
-        at, rows = found.frozen(WIDTH[key[0]])
+        at, rows = found.frozen(KERNELS[key[0]].width)
         chosen = self.within(at, key, prefix, slots)
         if prefix.pending:
             chosen |= np.isin(np.array(found.ids), prefix.pending)
@@ -247,7 +245,7 @@ def _recomputed(
 ) -> Vector:
     its: dict[str, states.State] = {}
     for key in keys_of(tx):
-        labels = log.label_rows_within(key, prefix, slots) if key[0] == "merchant" else NO_LABELS
+        labels = log.label_rows_within(key, prefix, slots) if key[0] in LABELLED else NO_LABELS
         start = base.get(key)
         its[key[0]] = states.fold(
             key[0],
@@ -256,7 +254,7 @@ def _recomputed(
             labels,
             horizon_ms,
         )
-    return vector(tx, its["card"], its.get("merchant"), horizon_ms)[0]
+    return vector(tx, its, horizon_ms)[0]
 
 
 def _compare(result: Result, tx: Transaction, served: Vector, expected: Vector) -> None:
@@ -281,14 +279,10 @@ class _BruteForce:
                 self._history_labels.setdefault(("merchant", label.merchant_id), []).append(label)
 
     def compare(self, result: Result, tx: Transaction, prefix: LogPrefix, served: Vector) -> None:
-        card, *merchant = keys_of(tx)
-        values = oracle(
-            tx,
-            self._events(card, prefix),
-            self._events(merchant[0], prefix) if merchant else [],
-            self._labels(merchant[0], prefix) if merchant else [],
-            self._log.clock.horizon_ms,
-        )
+        keys = keys_of(tx)
+        events = {key[0]: self._events(key, prefix) for key in keys}
+        labels = [label for key in keys if key[0] in LABELLED for label in self._labels(key, prefix)]
+        values = oracle(tx, events, labels, self._log.clock.horizon_ms)
         result.by_brute_force += 1
         for i, (name, value) in enumerate(zip(NAMES, values, strict=True)):
             expected = float(np.float32(value))
@@ -303,7 +297,7 @@ class _BruteForce:
         events = {tx.tx_id: tx for tx in self._history.get(key, [])}
         found = self._log.by_key.get(key)
         if found is not None:
-            at, _ = found.frozen(WIDTH[key[0]])
+            at, _ = found.frozen(KERNELS[key[0]].width)
             inside = self._log.within(at, key, prefix, self._slots)
             for tx_id, place, here in zip(found.ids, found.at, inside, strict=True):
                 if here or tx_id in prefix.pending:
@@ -323,15 +317,12 @@ class _BruteForce:
 def _structs_of(table: pa.Table, event: type[Any], keys: set[Key]) -> Iterable[Any]:
     """The rows that have one of the keys."""
     names = [f.name for f in msgspec.structs.fields(event) if f.name in table.column_names]
-    chosen = pc.or_kleene(
-        *(
-            pc.is_in(
-                table[f"{entity}_id"].cast(pa.string()), pa.array(sorted(k for e, k in keys if e == entity))
-            )
-            for entity in ("card", "merchant")
-        )
-    )
-    for row in table.select(names).filter(chosen).to_pylist():
+    chosen = [
+        pc.is_in(table[field].cast(pa.string()), pa.array([k for e, k in keys if e == entity], pa.string()))
+        for entity, field in KEY_FIELD.items()
+        if field in table.column_names
+    ]
+    for row in table.select(names).filter(reduce(pc.or_kleene, chosen)).to_pylist():
         yield event(**{name: value for name, value in row.items() if value is not None})
 
 
@@ -361,7 +352,7 @@ def state_after(run_dir: Path, history: Path, settings: Settings) -> dict[Key, b
         state = states.fold(
             entity,
             start if start is not None else states.empty(entity),
-            found.frozen(WIDTH[entity])[1] if found else NO_ROWS[entity],
+            found.frozen(KERNELS[entity].width)[1] if found else NO_ROWS[entity],
             known.frozen(3)[1] if known else NO_LABELS,
             first.horizon_ms,
         )

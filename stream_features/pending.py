@@ -9,8 +9,8 @@ from stream_features.tail import Key, Tail
 from stream_features.vector import keys_of
 
 MAX_PENDING: Final = 2_000
-MAX_PENDING_OF_KEY: Final = 300
-"""A decision lists what is pending on its keys, and goes into the log within the size of an event."""
+MAX_PENDING_OF_KEY: Final = 150
+"""A decision lists what is pending on its four keys, and goes into the log within the size of an event."""
 
 
 class PendingFullError(Exception):

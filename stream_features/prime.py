@@ -17,8 +17,8 @@ from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
 from stream_features import state as states
 from stream_features.applied import Applied, check_applied, decode_applied, encode_applied
-from stream_features.catalogue import HASH
-from stream_features.offline import card_rows, codes, column, label_rows
+from stream_features.catalogue import HASH, KEY_FIELD, LABELLED, WINDOWED
+from stream_features.offline import codes, column, entity_rows, label_rows
 from stream_features.redis_io import applied_key, blob_key, fresh_key
 from stream_features.state import NO_LABELS, NO_ROWS, State
 
@@ -28,23 +28,22 @@ Table = dict[tuple[str, str], State]
 def state_of_history(transactions: pa.Table, labels: pa.Table, end_ms: int, horizon_ms: int) -> Table:
     """Every key's state at the end of a history: its transactions and the labels known by then."""
     known = labels.filter(pa.array(column(labels, "known_at") < end_ms)) if labels.num_rows else labels
-    rows = card_rows(transactions)
-    result: Table = {}
-    for key, at in _groups(transactions, "card_id"):
-        result["card", key] = states.fold("card", states.empty("card"), rows[at], NO_LABELS, horizon_ms)
-    of_label = dict(_groups(known, "merchant_id"))
-    its_labels = label_rows(known) if known.num_rows else NO_LABELS
+    of_label = label_rows(known) if known.num_rows else NO_LABELS
     nothing = np.empty(0, np.int64)
-    of_merchant = dict(_groups(transactions, "merchant_id"))
-    for key in of_merchant.keys() | of_label.keys():
-        at, label_at = of_merchant.get(key, nothing), of_label.get(key, nothing)
-        result["merchant", key] = states.fold(
-            "merchant",
-            states.empty("merchant"),
-            rows[at][:, :2].copy() if at.size else NO_ROWS["merchant"],
-            its_labels[label_at] if label_at.size else NO_LABELS,
-            horizon_ms,
-        )
+    result: Table = {}
+    for entity in WINDOWED:
+        rows = entity_rows(transactions, entity)
+        at_of = dict(_groups(transactions, KEY_FIELD[entity]))
+        label_at_of = dict(_groups(known, KEY_FIELD[entity])) if entity in LABELLED else {}
+        for key in at_of.keys() | label_at_of.keys():
+            at, label_at = at_of.get(key, nothing), label_at_of.get(key, nothing)
+            result[entity, key] = states.fold(
+                entity,
+                states.empty(entity),
+                rows[at] if at.size else NO_ROWS[entity],
+                of_label[label_at] if label_at.size else NO_LABELS,
+                horizon_ms,
+            )
     return result
 
 

@@ -12,12 +12,12 @@ from fraudsim.events import LogPrefix, Segment, Transaction
 from fraudsim.slots import partition_of, slot_of
 from stream_features import state as states
 from stream_features.applied import Applied, check_applied, decode_applied
-from stream_features.encode import card_row, merchant_row
+from stream_features.encode import ROW_OF
 from stream_features.pending import Pending
 from stream_features.redis_io import StateStore, applied_key, blob_key, fresh_key
-from stream_features.state import NO_LABELS, State, UnreadableStateError
+from stream_features.state import NO_LABELS, State, UnreadableStateError, Vector
 from stream_features.tail import Tail
-from stream_features.vector import Vector, keys_of, vector
+from stream_features.vector import keys_of, vector
 
 WAIT_STEP_S: Final = 0.001
 
@@ -137,8 +137,7 @@ class FeatureReader:
                 return None
         rows = self.tail.rows(*key, applied.offsets)
         if http:
-            row = card_row if entity == "card" else merchant_row
-            rows += [row(tx) for tx in self.pending.of(key)]
+            rows += [ROW_OF[entity](tx) for tx in self.pending.of(key)]
         if rows:
             state = states.fold(entity, state, np.array(rows, np.int64), NO_LABELS, self._segment.horizon_ms)
         return state
@@ -183,8 +182,8 @@ class FeatureReader:
         uncertain: bool,
     ) -> Reading:
         keys = keys_of(tx)
-        merchant = current[keys[1]] if len(keys) > 1 else None
-        features, whole = vector(tx, current[keys[0]], merchant, self._segment.horizon_ms)
+        states_of_tx = {key[0]: current[key] for key in keys}
+        features, whole = vector(tx, states_of_tx, self._segment.horizon_ms)
         its_slots = {slot_by_key[key]: slots[slot_by_key[key]] for key in keys}
         stale = not whole or not all(self.tail.covers(s.applied.offsets) for s in its_slots.values())
         pending: dict[str, None] = {}

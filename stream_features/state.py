@@ -1,41 +1,172 @@
-"""One entity's state as a value: empty, folded, canonical, to and from the bytes that Redis holds."""
+"""One entity's state as a value: empty, folded, read, canonical, to and from the bytes that Redis holds."""
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fraudsim.errors import InvariantError
-from stream_features import kernel_card, kernel_merchant
-from stream_features.kernel_card import empty_card, fold_card
-from stream_features.kernel_merchant import empty_merchant, fold_merchant
+from stream_features import kernel_exact, kernel_tiled
+from stream_features.catalogue import (
+    COUNTERPARTS,
+    DISTINCT_CAP,
+    EXACT,
+    FEATURES,
+    HEAD,
+    LABEL_MEMORY,
+    LONGEST,
+    RISK_PRIOR,
+    RISK_WEIGHT,
+    TAIL,
+    WINDOWED,
+    Feature,
+)
+from stream_features.kernel_exact import empty_exact, fold_exact, read_exact
+from stream_features.kernel_tiled import empty_tiled, fold_tiled, read_tiled
 
 State = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float32]
 
-NO_ROWS: Final = {
-    "card": np.empty((0, 4), np.int64),
-    "merchant": np.empty((0, 2), np.int64),
+KIND: Final = {
+    entity: int.from_bytes(f"FS{entity[:4].upper():_<4}2".encode(), "little") for entity in WINDOWED
 }
+"""First word of a blob: the entity, and the version of its layout."""
+LEVELS: Final = np.array(list(TAIL.items()), dtype=np.int64)
+LABEL_REACH: Final = LABEL_MEMORY + HEAD
+"""How far behind the oldest `now` a label matters: a read rounds its `now` down."""
 NO_LABELS: Final = np.empty((0, 3), np.int64)
-LABELLED: Final = ("merchant",)
-"""The entities whose state holds labels too."""
 
 
 class UnreadableStateError(Exception):
     """A blob is not a state of this version. It is never replaced by an empty one."""
 
 
+class Kernel(Protocol):
+    """What is done with the states of one entity."""
+
+    @property
+    def width(self) -> int:
+        """Words of a transaction's row."""
+        ...
+
+    def empty(self) -> State:
+        """The state of a key never seen."""
+        ...
+
+    def fold(self, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
+        """A new state with rows, shape (m, width), and labels, shape (k, 3), added."""
+        ...
+
+    def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
+        """Write the features of the transaction with this row, at its ts, to their places in the vector.
+
+        Returns False where its ts lies beyond the horizon of the state: the features are null.
+        """
+        ...
+
+    def words(self, state: State) -> int:
+        """How many words a state with this header has; -1 where it is shorter than a header."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExactKernel:
+    """Cards and devices: rows."""
+
+    kind: int
+    spec: Rows
+    bound: int = kernel_exact.ROWS
+    width: int = kernel_exact.WIDTH
+
+    def empty(self) -> State:
+        return empty_exact(self.kind)
+
+    def fold(self, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
+        return fold_exact(state, rows, horizon_ms + LONGEST, self.bound)
+
+    def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
+        return bool(read_exact(state, self.spec, horizon_ms, *row, DISTINCT_CAP, out))
+
+    def words(self, state: State) -> int:
+        if state.size < kernel_exact.HEADER:
+            return -1
+        return kernel_exact.HEADER + kernel_exact.WIDTH * int(state[1])
+
+
+@dataclass(frozen=True)
+class TiledKernel:
+    """Merchants and addresses: tiles, counterparts, labels."""
+
+    kind: int
+    spec: Rows
+    label_bound: int = kernel_tiled.LABELS
+    width: int = kernel_tiled.WIDTH
+
+    def empty(self) -> State:
+        return empty_tiled(self.kind)
+
+    def fold(self, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
+        return fold_tiled(
+            state, rows, labels, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH, self.label_bound
+        )  # fmt: skip
+
+    def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
+        ts, amount, who = row
+        return bool(
+            read_tiled(
+                state, self.spec, horizon_ms, ts, amount, who,
+                DISTINCT_CAP, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
+            )
+        )  # fmt: skip
+
+    def words(self, state: State) -> int:
+        if state.size < kernel_tiled.HEADER:
+            return -1
+        tiles, seen, labels = (int(state[i]) for i in (1, 2, 3))
+        return (
+            kernel_tiled.HEADER
+            + kernel_tiled.TILE * tiles
+            + kernel_tiled.SEEN * seen
+            + kernel_tiled.LABEL * labels
+        )
+
+
+def specification(entity: str, features: tuple[Feature, ...] = FEATURES) -> Rows:
+    """What a kernel needs of an entity's features, by ascending window; places are those in the vector.
+
+    Shape (n, 4) for an exact entity: code, window ms, which counterpart, place; (n, 5) for a tiled one:
+    code, window ms, tail ms, head ms, place.
+    """
+    rows: list[tuple[int, ...]] = []
+    for place, f in enumerate(features):
+        if f.entity != entity:
+            continue
+        if entity in EXACT:
+            which = COUNTERPARTS[entity].index(f.counterpart) if f.counterpart else 0
+            rows.append((kernel_exact.CODES[f.aggregate], f.window_ms, which, place))
+        else:
+            rows.append((kernel_tiled.CODES[f.aggregate], f.window_ms, f.tail_ms, f.head_ms, place))
+    rows.sort(key=lambda row: row[1])
+    return np.array(rows, dtype=np.int64).reshape(len(rows), 4 if entity in EXACT else 5)
+
+
+KERNELS: Final[dict[str, Kernel]] = {
+    entity: (ExactKernel if entity in EXACT else TiledKernel)(KIND[entity], specification(entity))
+    for entity in WINDOWED
+}
+NO_ROWS: Final = {entity: np.empty((0, KERNELS[entity].width), np.int64) for entity in WINDOWED}
+
+
 def empty(entity: str) -> State:
     """The state of a key never seen."""
-    return empty_card() if entity == "card" else empty_merchant()
+    return KERNELS[entity].empty()
 
 
 def fold(entity: str, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
     """A new state with transactions and labels added; the argument is left as it is."""
-    if entity == "card":
-        return fold_card(state, rows, horizon_ms)
-    return fold_merchant(state, rows, labels, horizon_ms)
+    return KERNELS[entity].fold(state, rows, labels, horizon_ms)
 
 
 def to_bytes(state: State) -> bytes:
@@ -52,14 +183,7 @@ def from_bytes(entity: str, blob: bytes) -> State:
     if len(blob) % 8 or len(blob) < 8:
         raise UnreadableStateError(f"{len(blob)} bytes are not whole words")
     state = np.frombuffer(blob, dtype="<i8").astype(np.int64)
-    if entity == "card":
-        kind, header = kernel_card.CARD_KIND, kernel_card.HEADER
-        size = header + kernel_card.WIDTH * int(state[1]) if state.size >= header else -1
-    else:
-        kind, header = kernel_merchant.MERCHANT_KIND, kernel_merchant.HEADER
-        size = -1
-        if state.size >= header:
-            size = header + kernel_merchant.TILE * int(state[1]) + kernel_merchant.LABEL * int(state[2])
+    kind, size = KIND[entity], KERNELS[entity].words(state)
     if state[0] != kind or state.size != size:
         raise UnreadableStateError(f"kind {int(state[0]):#x}, {state.size} words, expected {kind:#x}, {size}")
     return state
@@ -75,7 +199,9 @@ def canonical(entity: str, blob: bytes, horizon_ms: int) -> bytes:
 
 
 def warm_up_kernel() -> None:
-    """Load the compiled kernel: the first call of each function takes some 0.1 s."""
-    for entity, rows in NO_ROWS.items():
-        some = np.zeros((1, rows.shape[1]), np.int64)
-        fold(entity, empty(entity), some, NO_LABELS, 0)
+    """Load the compiled kernels: the first call of each function takes some 0.1 s."""
+    out = np.empty(len(FEATURES), np.float32)
+    for entity, kernel in KERNELS.items():
+        some = np.zeros((1, kernel.width), np.int64)
+        state = fold(entity, empty(entity), some, NO_LABELS, 0)
+        kernel.read(state, tuple(some[0].tolist()), 0, out)

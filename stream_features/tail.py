@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fraudsim.events import Transaction
-from stream_features.encode import card_row, merchant_row
+from stream_features.encode import ROW_OF
 from stream_features.vector import keys_of
 
 Key = tuple[str, str]
@@ -93,7 +93,7 @@ class Tail:
         held = self._by_key.get((entity, key))
         if held is None:
             return []
-        row = card_row if entity == "card" else merchant_row
+        row = ROW_OF[entity]
         if isinstance(held, Entry):
             return [row(held.tx)] if held.offset > watermarks[held.partition] else []
         found: list[tuple[int, ...]] = []
@@ -105,7 +105,7 @@ class Tail:
                 found.append(row(entry.tx))
         found.reverse()
         if len(held) > 1:
-            found.sort()  # the kernel inserts from the end: runs one after the other would cost it a square
+            found.sort()  # kernels insert from the end: runs one after the other would cost it a square
         return found
 
     def covers(self, watermarks: Sequence[int]) -> bool:

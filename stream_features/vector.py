@@ -1,71 +1,77 @@
 """The feature vector: request features, and each entity's windows, in catalogue order."""
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from fraudsim.events import Transaction
-from stream_features import encode
-from stream_features.catalogue import DAY, FEATURES, HOUR, columns, specification
-from stream_features.kernel_card import read_card
-from stream_features.kernel_merchant import read_merchant
-from stream_features.state import State
+from stream_features.catalogue import DAY, FEATURES, HOUR, KEY_FIELD, places
+from stream_features.encode import ROW_OF, id_hash
+from stream_features.state import KERNELS, State, Vector
 
 CHANNELS: Final = ("pos", "ecommerce", "atm", "recurring", "moto")
+ROUND_CENTS: Final = 1_000
 COUNTRY_BUCKETS: Final = 64
+BUCKETS: Final = 256
 SIZE: Final = len(FEATURES)
 
-_CARD, _MERCHANT = columns("card"), columns("merchant")
-_CARD_SPEC, _MERCHANT_SPEC = specification("card"), specification("merchant")
-_CARD_FROM, _CARD_TO = int(_CARD[0]), int(_CARD[-1]) + 1
-_MERCHANT_FROM, _MERCHANT_TO = int(_MERCHANT[0]), int(_MERCHANT[-1]) + 1
-
-Vector = npt.NDArray[np.float32]
+_REQUEST = places("request")
 
 
 def keys_of(tx: Transaction) -> list[tuple[str, str]]:
     """The (entity, key) pairs with state that a transaction has; absent entities are left out."""
     keys = [("card", tx.card_id)]
+    if tx.device_id is not None:
+        keys.append(("device", tx.device_id))
     if tx.merchant_id is not None:
         keys.append(("merchant", tx.merchant_id))
+    if tx.ip is not None:
+        keys.append(("ip", tx.ip))
     return keys
+
+
+def bucket(text: str | None, buckets: int = BUCKETS) -> float:
+    """An id of which there are too many, as one of a few; NaN where it is absent."""
+    return float(id_hash(text) % buckets) if text else math.nan
+
+
+def network(ip: str | None) -> str | None:
+    """The first half of an IPv4 address, or all of another."""
+    return ".".join(ip.split(".")[:2]) if ip else None
 
 
 def request_features(tx: Transaction) -> tuple[float, ...]:
     """What the transaction alone says, in catalogue order."""
     return (
         float(tx.amount_cents),
+        float(tx.amount_cents % ROUND_CENTS == 0),
         tx.ts % DAY / HOUR,
         float((tx.ts // DAY + 3) % 7),
-        float(CHANNELS.index(tx.channel)) if tx.channel else np.nan,
-        float(tx.mcc) if tx.mcc is not None else np.nan,
-        float(encode.id_hash(tx.country) % COUNTRY_BUCKETS) if tx.country else np.nan,
+        float(CHANNELS.index(tx.channel)) if tx.channel else math.nan,
+        float(tx.mcc) if tx.mcc is not None else math.nan,
+        bucket(tx.country, COUNTRY_BUCKETS),
+        bucket(f"{tx.mcc}:{tx.country}") if tx.mcc is not None and tx.country else math.nan,
+        bucket(tx.merchant_id),
+        bucket(network(tx.ip)),
     )
 
 
-def vector(
-    tx: Transaction, card: State | None, merchant: State | None, horizon_ms: int
-) -> tuple[Vector, bool]:
+def vector(tx: Transaction, states: Mapping[str, State | None], horizon_ms: int) -> tuple[Vector, bool]:
     """Every feature of `tx` at its own ts from states that need not know of it yet, shape (SIZE,).
 
-    A state of None is one that cannot be read: its features are null. The flag is False where a state
-    could not answer as far back as the transaction's ts.
+    `states` are by entity. One that is missing, or None (it cannot be read), leaves its features null; so
+    does an entity that the transaction lacks. The flag is False where a state could not answer as far back
+    as the transaction's ts.
     """
-    out = np.full(SIZE, np.nan)
-    out[:_CARD_FROM] = request_features(tx)
-    _, amount, merchant_hash, place = encode.card_row(tx)
+    out = np.full(SIZE, np.nan, np.float32)
+    out[_REQUEST] = request_features(tx)
     whole = True
-    if card is not None:
-        whole = read_card(
-            card, _CARD_SPEC, tx.ts, horizon_ms, amount, merchant_hash, place, out[_CARD_FROM:_CARD_TO]
-        )
-    if merchant is not None:
-        whole &= read_merchant(
-            merchant, _MERCHANT_SPEC, tx.ts, horizon_ms, amount, out[_MERCHANT_FROM:_MERCHANT_TO]
-        )
-    return out.astype(np.float32), whole
+    for entity, state in states.items():
+        if state is not None and getattr(tx, KEY_FIELD[entity]) is not None:
+            whole &= KERNELS[entity].read(state, ROW_OF[entity](tx), horizon_ms, out)
+    return out, whole
 
 
 def as_list(values: Vector) -> list[float | None]:

@@ -356,7 +356,7 @@ def run_worker(settings: Settings) -> None:
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust makes loops of its own, in two threads
     log = set_up_logs(settings, settings.worker_name)
-    metrics.serve_metrics(settings)
+    log.info("worker_starting", metrics_port=metrics.serve_metrics(settings))
     clock_log = open_clock(settings)
     warm_up_kernel()
     store = StateStore(settings.redis_url)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tomllib
 import urllib.parse
@@ -55,7 +56,7 @@ def test_the_example_environment_says_what_the_compose_file_does_without_it():
 
 def test_every_image_is_pinned_to_a_full_version():
     images = {name: value for name, value in defaults().items() if name.endswith("_IMAGE")}
-    assert len(images) == 5
+    assert len(images) == 6
     for name, image in images.items():
         assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+(-[a-z-]+)?", image), name
     assert f"ARG PYTHON_IMAGE={images['PYTHON_IMAGE']}\n" in text("Dockerfile")
@@ -88,10 +89,34 @@ def test_the_build_gets_every_package_and_nothing_that_is_not_named():
 
 def test_prometheus_asks_every_process_where_it_answers():
     config = text("dashboards/prometheus/prometheus.yml")
-    assert set(re.findall(r"names: \[(\w+)\]", config)) == {"worker", "scorer", "producer", "archiver"}
+    assert set(re.findall(r"names: \[(\w+)\]", config)) == {
+        "worker",
+        "scorer",
+        "producer",
+        "labels",
+        "archiver",
+    }
     port = re.search(r'FRAUDSIM_METRICS_PORT: "(\d+)"', text("docker-compose.yml"))
     assert port
     assert set(re.findall(r"port: (\d+)", config)) == {port[1]}
+
+
+def test_every_worker_has_a_name_of_its_own():
+    """Of two members with one name Kafka puts the earlier out of the group."""
+    (name,) = re.findall(r'FRAUDSIM_WORKER_NAME: "(.*)"', text("docker-compose.yml"))
+    assert Settings(_env_file=None, worker_name=name).worker_name == f"features-{socket.gethostname()}"
+
+
+def test_whoever_reaches_grafana_may_look_and_nobody_may_log_in():
+    grafana = dict(
+        re.findall(r"^ +GF_([A-Z_]+): \"?([^\"\n]*)\"?$", text("docker-compose.yml"), re.MULTILINE)
+    )
+    assert grafana["AUTH_ANONYMOUS_ENABLED"] == "true"
+    assert grafana["AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert grafana["AUTH_BASIC_ENABLED"] == "false"
+    assert grafana["AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert grafana["SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert not [name for name in grafana if "PASSWORD" in name or "SECRET" in name]
 
 
 def test_kafka_is_set_as_in_the_stack_without_docker():
@@ -154,7 +179,7 @@ def test_every_container_is_limited_and_contained(services):
 
 def test_ports_are_published_on_the_loopback_only(services):
     published = [port for service in services.values() for port in service.get("ports", [])]
-    assert {port["target"] for port in published} == {8000, 8089, 9090}
+    assert {port["target"] for port in published} == {3000, 8000, 8089, 9090}
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
 
 
@@ -227,6 +252,21 @@ def test_a_model_of_this_history_is_kept_and_one_of_another_refused(run_dir, tmp
         keep_or_train_model(other, run_dir / "model", settings)
 
 
+def test_producer_and_label_feed_go_on_from_the_same_history_at_one_speed(run_dir, monkeypatch):
+    from producers import feed, produce
+    from runner.one_shots_cli import label_line, produce_line
+
+    given = []
+    monkeypatch.setattr(produce, "run_producer", lambda stream, **options: given.append((stream, options)))
+    monkeypatch.setattr(feed, "run_feed", lambda stream, **options: given.append((stream, options)))
+    produce_line(run_dir, rate=100.0, seconds=None, shards=1)
+    label_line(run_dir, rate=100.0, seconds=None)
+    (sent, _), (labelled, _) = given
+    assert sent.history == labelled.history == run_dir / "history"
+    assert sent.speed == labelled.speed > 100
+    assert (sent.labels, labelled.labels) == (False, True)
+
+
 @pytest.mark.stack
 def test_a_log_is_started_once_for_one_history(stack, run_dir, tmp_path):
     settings = Settings(_env_file=None, kafka_bootstrap=stack.kafka_bootstrap)
@@ -256,7 +296,7 @@ class Project:
         self.name = f"fraudsim-test-{uuid.uuid4().hex[:8]}"
         self.image = f"{self.name}:1.0.0"
         small = {"LINE_RATE": "100", "LINE_CARDS": "500", "LINE_HISTORY_DAYS": "40"}
-        ports = {"FRAUDSIM_HTTP_PORT": "0", "PROMETHEUS_PORT": "0"}
+        ports = dict.fromkeys(("FRAUDSIM_HTTP_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"), "0")
         self.env = {**os.environ, **small, **ports, "APP_IMAGE": self.image}
 
     def compose(self, *argv, timeout=300):
@@ -279,12 +319,15 @@ class Project:
             ).split()
         ]
 
+    def get(self, service, port, path):
+        address = self.compose("port", service, port).strip()
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+            return json.load(answer)
+
     def metric(self, query):
         """The sum of what Prometheus knows by this query; 0.0 for nothing."""
-        address = self.compose("port", "prometheus", "9090").strip()
-        url = f"http://{address}/api/v1/query?" + urllib.parse.urlencode({"query": f"sum({query})"})
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            result = json.load(answer)["data"]["result"]
+        query = urllib.parse.urlencode({"query": f"sum({query})"})
+        result = self.get("prometheus", "9090", f"/api/v1/query?{query}")["data"]["result"]
         return float(result[0]["value"][1]) if result else 0.0
 
 
@@ -309,8 +352,10 @@ def test_the_line_comes_up_decides_survives_a_restart_and_leaves_nothing(project
         for s in map(json.loads, project.compose("ps", "--format", "json").splitlines())
     }
     assert set(state.values()) == {"healthy"}
-    assert poll_until(lambda: project.metric("up") == 5, 60)
+    assert poll_until(lambda: project.metric("up") == 6, 60)
     assert poll_until(lambda: project.metric("fraudsim_decisions_total") > 500, 60)
+    assert len(project.get("prometheus", "9090", "/api/v1/rules?type=alert")["data"]["groups"]) > 1
+    assert len(project.get("grafana", "3000", "/api/search?type=dash-db")) == 4
 
     # Stopped and started again: no step is done twice, and the stream goes on in the same log.
     project.compose("stop")

@@ -121,3 +121,9 @@ def test_every_command_says_what_it_does():
             walk(child, f"{path} {name}")
 
     walk(get_command(build()), "fraudsim")
+
+
+def test_no_two_test_files_bear_one_name() -> None:
+    # pytest would collect neither.
+    names = [path.name for path in (ROOT / "tests").rglob("*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == ["conftest.py"]

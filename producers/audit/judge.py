@@ -38,6 +38,8 @@ class Judge:
         """Whether the order of rows at one ts tells fraud: the share of pairs whose fraud stands later."""
         group = np.cumsum(np.diff(ts, prepend=ts[0] - 1) != 0) - 1
         rows = np.flatnonzero(np.bincount(group)[group] > 1)
+        if not len(rows):
+            return self._check("ts", "row order at equal times", 0.5, self._bounds.mark, 0.0, "0 of 0 pairs")
         bad = self._fraud[rows].astype(np.int64)
         honest = np.cumsum(1 - bad)
         where = group[rows]

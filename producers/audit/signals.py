@@ -18,6 +18,7 @@ from producers.audit.judge import Judge
 from producers.audit.verdict import Bounds, Check
 from producers.columns import DAY_MS
 from producers.history import History
+from producers.rhythm import HOUR_MS
 
 _FEW: Final = 64
 """Values up to which a column is looked at together with others."""
@@ -74,7 +75,7 @@ def _tx_id(judge: Judge, column: pa.ChunkedArray, ts: NDArray[np.int64], bounds:
 
 def _ts(judge: Judge, ts: NDArray[np.int64], bounds: Bounds) -> Iterator[Check]:
     yield judge.number("ts", "number", ts, bounds.signal)
-    yield judge.rate("ts", "hour of the day (UTC)", ts // 3_600_000 % 24, bounds.signal)
+    yield judge.rate("ts", "hour of the day (UTC)", ts // HOUR_MS % 24, bounds.signal)
     yield judge.rate("ts", "day of the week", ts // DAY_MS % 7, bounds.signal)
     yield judge.rate("ts", "second of the minute", ts // 1000 % 60, bounds.mark)
     yield judge.number("ts", "millisecond of the second", ts % 1000, bounds.mark)
@@ -146,7 +147,7 @@ def _pairs(
 
 
 def _coarse(history: History) -> Iterator[tuple[str, tuple[NDArray[np.int32], list[str]]]]:
-    """Columns of few values as codes and words; of the others whether they are there, and round amounts."""
+    """Columns of few values as codes and words; of the others presence, round amounts and hours."""
     for name in observable_columns(history):
         column = history.transactions([name])[name]
         if name == "amount_cents":
@@ -154,6 +155,8 @@ def _coarse(history: History) -> Iterator[tuple[str, tuple[NDArray[np.int32], li
             roundness = (cents % 100 == 0).astype(np.int32) + (cents % 1000 == 0)
             yield "amount", (roundness.astype(np.int32), ["not whole", "whole", "in tens"])
             continue
+        if name == "ts":
+            yield from _hours(np.asarray(column), numbers(history.transactions(["lon"])["lon"]))
         if name in ("tx_id", "ts"):
             continue
         codes, words = codes_and_words(column)
@@ -161,3 +164,15 @@ def _coarse(history: History) -> Iterator[tuple[str, tuple[NDArray[np.int32], li
             yield name, (codes.astype(np.int32), ["absent", *map(str, words.to_pylist())])
         elif column.null_count:
             yield name, ((codes > 0).astype(np.int32), ["absent", "present"])
+
+
+def _hours(
+    ts: NDArray[np.int64], lon: NDArray[np.float64]
+) -> Iterator[tuple[str, tuple[NDArray[np.int32], list[str]]]]:
+    """Hours of the day as codes and words: UTC, and at the longitude (degrees) of those that have one."""
+    words = [f"{hour:02d}" for hour in range(24)]
+    hour = ts // HOUR_MS
+    yield "hour (UTC)", ((hour % 24).astype(np.int32), words)
+    there = np.isfinite(lon)
+    local = (hour + np.rint(np.where(there, lon, 0) / 15).astype(np.int64)) % 24
+    yield "local hour", (np.where(there, local + 1, 0).astype(np.int32), ["absent", *words])

@@ -19,6 +19,7 @@ from producers.habits import fresh_devices, own_device
 from producers.population import Population, address
 from producers.rhythm import times_of_day, to_utc
 from producers.rng import generator
+from producers.seasons import level
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,9 @@ class Scheme(ABC):
 
     def campaigns(self, population: Population, seed: int, day: int) -> list[Campaign]:
         rng = generator(seed, self.name, day)
-        expected = population.transactions_per_day * self.fraud_share / self.mean_size
+        # Fraud follows the traffic of the year, so that its share is the same in every season.
+        usual = population.transactions_per_day * population.growth.factor(day) * level(day)
+        expected = usual * self.fraud_share / self.mean_size
         made = [
             Campaign(f"{self.name}-{day}-{i}", self.transactions(population, seed, day, rng))
             for i in range(int(rng.poisson(expected)))
@@ -86,7 +89,7 @@ def pick(
 
 
 def shops_in(population: Population, city: int, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Shops and cash machines of a city; anything at all where it has none."""
+    """Shops and cash machines of a city, open or closed; anything at all where it has none."""
     there = np.full(count, city, np.int64)
     if not population.by_city.has(there[:1])[0]:
         return rng.integers(0, len(population.merchants), size=count).astype(np.int32)
@@ -105,7 +108,10 @@ def at_the_counter(
     merchant: NDArray[np.int32],
     amount_cents: NDArray[np.int64],
 ) -> Columns:
-    """Payments with the plastic itself, or a copy: no device, no address; web shops see a card number."""
+    """Payments with the plastic itself, or a copy: no device, no address; web shops see a card number.
+
+    Only at shops that are open: `closed_shops` finds another one or another hour, before there is an amount.
+    """
     kinds = np.array([population.merchants.online[merchant], gives_cash(population, merchant)])
     return Columns(
         ts=ts,

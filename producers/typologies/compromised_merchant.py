@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.amounts import payable, usual_amounts
+from producers.closed_shops import open_instead
 from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.habits import day_of_habits
 from producers.population import Population
@@ -69,6 +70,7 @@ class CompromisedMerchant(Scheme):
         city = city.astype(np.int64)
         cloned = np.flatnonzero(~on_web & population.by_city.has(city))
         merchant[cloned] = population.by_city.pick(city[cloned], rng.random(len(cloned)))
+        merchant = open_instead(population, ts, merchant, rng)
         on_web = population.merchants.online[merchant]
         cash = population.merchants.mcc[merchant] == 6011
         channel = np.select([on_web, cash], [ECOMMERCE, ATM], POS).astype(np.int8)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from producers.amounts import usual_amounts
+from producers.closed_shops import open_instead
 from producers.columns import DAY_MS, Columns
 from producers.population import Population
 from producers.rhythm import HOUR_MS
@@ -29,9 +30,10 @@ class ImpossibleTravel(Scheme):
         away = (home + int(rng.integers(1, max(population.cities, 2)))) % population.cities
         size = 1 + min(int(rng.poisson(2.9 - 2 * self.camouflage)), 4)
         begin = day * DAY_MS + usual_time(population, day, card, rng)
-        ts = begin + rng.random(size) * (1 + 9 * self.camouflage) * HOUR_MS
-        merchant = shops_in(population, away, size, rng)
+        later = rng.random(size) * (1 + 9 * self.camouflage) * HOUR_MS
+        ts = within_span(begin + later, day, self.span_days)
+        merchant = open_instead(population, ts, shops_in(population, away, size, rng), rng)
         cards = np.full(size, card, np.int32)
         greed = np.exp(rng.normal(0.9 * (1 - self.camouflage), 0.3, size=size))
         amount = (usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64)
-        return at_the_counter(population, within_span(ts, day, self.span_days), cards, merchant, amount)
+        return at_the_counter(population, ts, cards, merchant, amount)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from producers.amounts import usual_amounts
+from producers.closed_shops import open_instead
 from producers.columns import DAY_MS, Columns
 from producers.population import Population
 from producers.rhythm import HOUR_MS
@@ -32,6 +33,7 @@ class LostCard(Scheme):
         merchant = shops_in(population, int(population.cards.city[card]), size, rng)
         own = population.cards.repertoire[card][rng.integers(0, 10, size=size)]
         merchant = np.where(rng.random(size) < 0.5 * self.camouflage, own, merchant).astype(np.int32)
+        merchant = open_instead(population, ts, merchant, rng)
         cards = np.full(size, card, np.int32)
         usual = usual_amounts(population, cards, merchant, rng)
         grows = np.linspace(0.6, 1 + 3 * (1 - self.camouflage), size)

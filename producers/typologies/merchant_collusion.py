@@ -1,14 +1,21 @@
 """Merchant collusion: a small shop that looks honest for days, then charges stolen cards and is gone."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from producers.amounts import gives_cash, whole_cents
+from producers.closed_shops import another_hour, closed_rows
 from producers.columns import DAY_MS, EMPTY, Columns
+from producers.opening import are_open
 from producers.population import Population
 from producers.rhythm import times_of_day, to_utc
 from producers.typologies.base import Scheme, at_the_counter, within_span
+
+_TRIES: Final = 3
+"""At an hour within the shop's."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class MerchantCollusion(Scheme):
         card = rng.choice(len(population.cards), size=size, replace=False).astype(np.int32)
         shops = np.flatnonzero(~population.merchants.online)
         shops = shops[~gives_cash(population, shops.astype(np.int32))]
+        # One that trades on Sundays too, so that the bust-out loses no day.
+        shops = shops[population.merchants.hours.trades_on_sundays[shops]]
         unknown = shops[np.argsort(population.merchants.popularity[shops])][: max(1, len(shops) // 3)]
         if not len(unknown):
             return EMPTY
@@ -36,6 +45,26 @@ class MerchantCollusion(Scheme):
         on = np.where(early, rng.integers(0, 8, size=size), rng.integers(8, 10, size=size))
         clock = to_utc(times_of_day(day, population.cards.rhythm[card], rng), population.cards.zone[card])
         ts = within_span((day + on) * DAY_MS + clock, day, self.span_days)
+        ts = self._in_its_hours(population, ts, card, merchant, rng)
         level = np.log(6_000.0) + 1.0 * (1 - self.camouflage) * ~early[np.argsort(on, kind="stable")]
         amount = whole_cents(level + 0.5 * rng.standard_normal(size))
-        return at_the_counter(population, ts, card, merchant, amount)
+        rows = at_the_counter(population, ts, card, merchant, amount)
+        # What still finds it closed, at the edges of its hours, is not charged.
+        return rows.take(are_open(population.merchants.hours, population.merchants.zone, merchant, ts))
+
+    @staticmethod
+    def _in_its_hours(
+        population: Population,
+        ts: NDArray[np.int64],
+        card: NDArray[np.int32],
+        merchant: NDArray[np.int32],
+        rng: np.random.Generator,
+    ) -> NDArray[np.int64]:
+        """In order again."""
+        moved, zone = ts.copy(), population.merchants.zone[merchant]
+        for _ in range(_TRIES):
+            closed = closed_rows(population, moved, merchant)
+            moved[closed] = another_hour(
+                population, moved[closed], card[closed], zone[closed], merchant[closed], rng
+            )
+        return np.sort(moved)

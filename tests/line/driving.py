@@ -1,20 +1,26 @@
 """Running a line under a test's hands."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from redis import Redis
 
 from fraudsim import topics
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
+from model.artefact import load_model, read_manifest, write_model
+from model.threshold import Thresholds
 from runner.demo import sum_up
 from runner.line import Line, LineOptions
 from runner.observer import Latencies, Observer
 from stream_features import state as states
+from stream_features.catalogue import WINDOWED
 from stream_features.parity import archived_clock, state_after
 from stream_features.redis_io import blob_key
 
@@ -41,6 +47,16 @@ def run_line(
         return sum_up(line, seconds, observer.tally.latencies, Latencies(), brute_force)
 
 
+def with_thresholds(prepared: Path, folder: Path, step_up: float, review: float, decline: float) -> Path:
+    """A prepared run whose model acts at other scores, so that a test has the actions that it is about."""
+    shutil.copytree(prepared, folder)
+    manifest = read_manifest(folder / "model")
+    thresholds = Thresholds(step_up=step_up, review=review, decline=decline)
+    ubj = load_model(prepared / "model").ubj
+    write_model(folder / "model", ubj, msgspec.structs.replace(manifest, thresholds=thresholds))
+    return folder
+
+
 def wait_until_seen(line: Line, observer: Observer, count: int) -> None:
     line.wait_for(f"{count} decisions", lambda: observer.tally.seen >= count, 60)
 
@@ -61,7 +77,7 @@ def state_equals_the_log(line: Line) -> None:
         for key, blob in state_after(run, run / "history", settings).items()
     }
     with Redis.from_url(settings.redis_url) as redis:
-        names = sorted(key.decode() for entity in ("card", "merchant") for key in redis.keys(f"*:{entity}:*"))
+        names = sorted(key.decode() for entity in WINDOWED for key in redis.keys(f"*:{entity}:*"))
         assert names == sorted(expected)
         horizon_ms = archived_clock(run).horizon_ms
         for name, blob in zip(names, redis.mget(names), strict=True):

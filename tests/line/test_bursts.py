@@ -21,6 +21,7 @@ from fraudsim.topics import DECISIONS
 from model.train import train_model
 from producers.datasets.known import replay_history
 from runner.line import LineOptions
+from stream_features.catalogue import NAMES
 
 pytestmark = pytest.mark.stack
 DAYS, CUSTOMERS, TERMINALS = 12, 60, 25
@@ -97,7 +98,8 @@ def test_bursts_are_decided_once_on_exact_features(tmp_path, bursts, prepared_bu
         brute_force=200,
     )
     assert_whole(summary, live_rows(bursts))
-    counts = [row[7] for row in read_log(run, DECISIONS, ["features"])["features"].to_pylist()]
+    count = NAMES.index("card_count_5m")
+    counts = [row[count] for row in read_log(run, DECISIONS, ["features"])["features"].to_pylist()]
     assert max(counts) >= 8  # the tail saw the burst, whatever Faust had folded by then
 
 

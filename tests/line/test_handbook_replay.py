@@ -19,7 +19,7 @@ from fraudsim.events import Label, Transaction, Truth
 from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
 from producers.datasets.known import read_dataset, replay_source
-from producers.live_source import live_source
+from producers.live_source import Stream, live_source
 from producers.schedule import end_ms, intended_us
 from producers.sender import send
 from runner.archiver import run_archiver
@@ -49,7 +49,7 @@ def play(settings, run_dir, prefix, seconds):
     split_ms = read_dataset(REAL).split_ms()
     create_topics(settings, prefix)
     clock_log = start_log(settings, split_ms, SPEED, "", "", prefix + CLOCK)
-    live = live_source(None, REAL, None, clock_log.clock, SPEED, settings, get_logger())
+    live = live_source(Stream(replay=REAL, speed=SPEED), clock_log.clock, settings, get_logger())
     seconds = live.lasts_s if seconds is None else seconds
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from fraudsim.errors import FraudsimError
 from producers.audit.auc import auc, auc_error
 from producers.audit.history_audit import audit_history
+from producers.audit.judge import Judge
 from producers.audit.verdict import Audit, Bounds, audit_table
 from producers.history import History, read_history, write_history
 from producers.rng import generator
@@ -166,6 +167,15 @@ def round_milliseconds(files: Files) -> None:
     files.reorder(np.lexsort((files.text("tx_id").astype(str), np.asarray(files.transactions["ts"]))))
 
 
+def in_clothes_shops_at_night(files: Files) -> None:
+    """Frauds are made at night, clothes are bought: only a shop that is closed tells."""
+    ts, lon = np.asarray(files.transactions["ts"]), np.asarray(files.transactions["lon"])
+    hour = (ts // 3_600_000 + np.rint(np.nan_to_num(lon) / 15).astype(np.int64)) % 24
+    mcc = np.asarray(files.transactions["mcc"]).copy()
+    mcc[files.fraud & np.isfinite(lon) & (hour < 7)] = 5651
+    files.put("mcc", pa.array(mcc))
+
+
 def a_column_of_its_own(files: Files) -> None:
     noise = generator(3, "noise").normal(size=len(files.fraud))
     files.transactions = files.transactions.append_column("risk", pa.array(noise + 4 * files.fraud))
@@ -186,6 +196,7 @@ LEAKS: list[tuple[Callable[[Files], None], set[str]]] = [
     (typology_in_merchant, {"merchant_id: values that name a typology or a campaign"}),
     (campaign_in_an_unused_word, {"country: values that name a typology or a campaign"}),
     (no_address_on_the_web, {"pairs of columns: share at combinations only fraud has"}),
+    (in_clothes_shops_at_night, {"pairs of columns: share at combinations only fraud has"}),
     (frauds_last_at_equal_times, {"ts: row order at equal times", "ts: rows that share it"}),
     (round_milliseconds, {"ts: millisecond of the second", "ts: fraud rate of the millisecond"}),
     (a_column_of_its_own, {"risk: number"}),
@@ -284,6 +295,11 @@ def test_the_error_of_an_auc_is_that_of_repeated_draws() -> None:
     assert np.mean(drawn) == pytest.approx(2 / 3, abs=0.01)
     assert auc_error(2 / 3, 50, 400) == pytest.approx(np.std(drawn), rel=0.1)
     assert auc_error(0.7, 500, 5000) < auc_error(0.7, 50, 5000)
+
+
+def test_times_that_are_all_different_say_nothing() -> None:
+    found = Judge(np.arange(100) % 10 == 0, Bounds()).ties(np.arange(100))
+    assert (found.value, found.passed, found.note) == (0.5, True, "0 of 0 pairs")
 
 
 def test_too_few_frauds_to_judge_by_is_an_error(tmp_path: Path) -> None:

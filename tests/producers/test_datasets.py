@@ -9,10 +9,11 @@ from structlog import get_logger
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction, Truth, decode_transaction, encoder
-from producers.cli import _source
+from fraudsim.settings import Settings
 from producers.columns import DAY_MS
 from producers.datasets.known import LAYOUTS, layout_of, read_dataset, replay_history, replay_source
 from producers.history import read_history
+from producers.live_source import Stream, live_source
 
 NAMES = [layout.name for layout in LAYOUTS]
 CSV = pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: one.layout)
@@ -86,9 +87,10 @@ def test_the_producer_opens_it_where_the_logs_history_ends(tmp_path: Path, name:
     path = write(tmp_path, name)
     end_ms = read_dataset(path).split_ms()
     clock = SimpleNamespace(first=SimpleNamespace(event_epoch_ms=end_ms))
-    opened, lasts = _source(None, path, None, clock, 1000.0, get_logger())
-    assert lasts == opened.seconds(1000.0)
-    assert opened.name == replay_source(path, end_ms).name
+    opened = live_source(Stream(replay=path, speed=1000.0), clock, Settings(_env_file=None), get_logger())
+    source = replay_source(path, end_ms)
+    assert opened.lasts_s == source.seconds(1000.0)
+    assert opened.source.name == source.name
 
 
 @CSV

@@ -1,6 +1,7 @@
 """What a history holds, on one page: the counts are right and the page needs nothing but itself."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,11 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError
+from producers import figures
 from producers.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, aggregate
 from producers.catalogue import CATEGORIES
 from producers.history import History, read_history, write_history
+from producers.opening import TRADES
 from producers.page import base_rates, page, write_page
+from producers.pay_days import LIFT, LIFT_DAYS, PAY_DAYS
 from producers.published import FIGURES, MEASURES
+from producers.seasons import CHRISTMAS_SHOPPING, HOLIDAY, MONTHS, SALES, SEASON
 from producers.svg import Linear, Log, Plot, linear_ticks, log_ticks, nice_step, round_up
 from producers.typologies import SCHEMES
 from producers.world import World, WorldConfig
@@ -50,7 +55,7 @@ def named(element: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
 
 
 def test_the_counts_are_those_of_the_history(history: History, found: Aggregates) -> None:
-    rows = history.transactions(["ts", "amount_cents", "channel", "lon"]).to_pylist()
+    rows = history.transactions(["ts", "amount_cents", "channel", "lon", "mcc"]).to_pylist()
     fraud = history.truth()["is_fraud"].to_pylist()
     for part, wanted in ((found.honest, False), (found.fraud, True)):
         mine = [row for row, bad in zip(rows, fraud, strict=True) if bad == wanted]
@@ -67,9 +72,23 @@ def test_the_counts_are_those_of_the_history(history: History, found: Aggregates
         assert part.amounts[40] == sum(low <= row["amount_cents"] < high for row in mine)
     placed = [row for row in rows if row["lon"] is not None]
     assert found.local_hours is not None
-    assert found.local_hours[18] == sum(
-        (row["ts"] // 3_600_000 + round(row["lon"] / 15)) % 24 == 18 for row in placed
-    )
+    hours = [(row["ts"] // 3_600_000 + round(row["lon"] / 15)) % 24 for row in placed]
+    assert found.local_hours[18] == hours.count(18)
+    groceries = [hour for row, hour in zip(placed, hours, strict=True) if row["mcc"] == 5411]
+    assert found.trade_hours["groceries"].tolist() == [groceries.count(hour) for hour in range(24)]
+
+
+def test_a_long_history_shows_its_seasons_through_the_weekdays(history: History, found: Aggregates) -> None:
+    def lines(aggregates: Aggregates) -> list[ElementTree.Element]:
+        return named(ElementTree.fromstring(figures.per_day(aggregates)), "polyline")
+
+    honest = replace(found.honest, per_day=np.tile(found.honest.per_day, 3))
+    fraud = replace(found.fraud, per_day=np.tile(found.fraud.per_day, 3))
+    long = replace(found, honest=honest, fraud=fraud)
+    assert not lines(found)
+    assert len(lines(long)) == 1
+    assert len(drawings(page(history.manifest, long))) == len(drawings(page(history.manifest, found))) + 1
+    assert len(named(ElementTree.fromstring(figures.by_month_day(long)), "rect")) == 31
 
 
 def test_weekdays_are_means_of_such_days(found: Aggregates) -> None:
@@ -116,7 +135,7 @@ def test_the_page_is_a_function_of_the_history(history: History, html: str) -> N
 
 def test_every_plot_is_named_and_nothing_is_cut_off(html: str, found: Aggregates) -> None:
     plots = drawings(html)
-    assert len(plots) == 2 + 4 + 1 + 1 + 2 * len(found.typologies) + 1
+    assert len(plots) == 2 + 5 + 1 + 1 + 2 * len(found.typologies) + 1
     ids: list[str] = []
     for plot in plots:
         title, description = (plot.find(f"{{http://www.w3.org/2000/svg}}{tag}") for tag in ("title", "desc"))
@@ -166,6 +185,7 @@ def test_a_history_without_places_or_campaigns_is_drawn_too(history: History, tm
     (tmp_path / "manifest.json").write_bytes((history.directory / "manifest.json").read_bytes())
     found = aggregate(read_history(tmp_path))
     assert found.local_hours is None
+    assert found.trade_hours == {}
     assert found.typologies == []
     html = page(history.manifest, found)
     assert "nowhere where a payment was made" in html
@@ -176,7 +196,7 @@ def test_a_world_without_fraud_is_drawn_too(tmp_path: Path) -> None:
     write_history(tmp_path, World(WorldConfig(cards=2000, fraud_scale=0)), 3)
     found = aggregate(read_history(tmp_path))
     assert found.fraud.number == 0
-    assert len(drawings(page(read_history(tmp_path).manifest, found))) == 8
+    assert len(drawings(page(read_history(tmp_path).manifest, found))) == 9
 
 
 def test_a_file_that_cannot_be_written_is_named(history: History, tmp_path: Path) -> None:
@@ -243,6 +263,29 @@ def test_the_documented_categories_and_typologies_are_those_of_the_code() -> Non
     for scheme in SCHEMES:
         row = f"| {scheme.name} | {100 * scheme.share:.2f} % | {scheme.mean_size:g} | {scheme.span_days} |"
         assert row in text
+
+
+def test_the_documented_year_and_opening_hours_are_those_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "world.md").read_text()
+    for season, months in MONTHS.items():
+        categories = ", ".join(name for name, own in SEASON.items() if own == season)
+        figures = " | ".join(f"{value:.2f}" for value in months)
+        assert f"| {season} | {categories} | {figures} |" in text
+    assert ", ".join(f"{name} {factor:g}" for name, factor in HOLIDAY.items()) in text
+    for factor in (f"gifts × {SALES:g} from", f"gifts × {CHRISTMAS_SHOPPING:g} from"):
+        assert factor in text
+    named = {1: "1st of the month", 15: "15th", 25: "25th", 28: "28th", 31: "last"}
+    assert ", ".join(f"{named[day]} {100 * share:.0f} %" for day, share in PAY_DAYS.items()) in text
+    assert f"1 + {LIFT:g} e^(−days ÷ {LIFT_DAYS:g})" in text
+    assert f"| `growth_per_year` | {WorldConfig().growth_per_year:g} |" in text
+
+    def clock(hour: float) -> str:
+        return f"{int(hour % 24):02d}:{int(hour % 1 * 60):02d}"
+
+    for name, t in TRADES.items():
+        hours = f"{clock(t.opens)} to {clock(t.closes)} | {t.spread:g} h"
+        sundays = f"{clock(t.sunday_opens)} to {clock(t.sunday_closes)} | {100 * t.sunday_closed:.0f} %"
+        assert f"| {name} | {hours} | {sundays} | {100 * t.never_closed:.0f} % |" in text
 
 
 def test_the_documented_sources_are_those_of_the_page() -> None:

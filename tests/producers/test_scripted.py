@@ -1,6 +1,7 @@
 from collections import Counter
 from itertools import takewhile
 
+import numpy as np
 import pytest
 
 from fraudsim.clock import future_limit_ms, past_limit_ms
@@ -8,6 +9,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction, Truth, decode_transaction, encoder
 from fraudsim.topics import LABELS, TRANSACTIONS, TRUTH
 from fraudsim.validity import Rejected, read_event
+from producers.closed_shops import closed_rows
 from producers.script import Attack, Drift, Fault, Outage, Peak, Script
 from producers.scripted import ScriptedSource
 from producers.source import Raw
@@ -80,6 +82,16 @@ def test_an_attack_adds_campaigns_with_their_truth_and_labels(world, plain):
     assert min(t.ts for t in txs) == start + 3 * HOUR
     assert {i.event.tx_id for i in news if i.topic == LABELS} <= {t.tx_id for t in txs}
     assert transactions(plain) == [t for t in transactions(items) if t.tx_id not in {n.tx_id for n in txs}]
+
+
+@pytest.mark.parametrize("typology", ["lost_card", "merchant_collusion"])
+def test_an_attack_at_any_hour_pays_in_open_shops(world, plain, typology):
+    items = played(world, Attack(typology=typology, at="1h", campaigns=8), hours=72)
+    ids = {i.event.tx_id for i in plain if i.topic == TRANSACTIONS}
+    txs = [t for t in transactions(items) if t.tx_id not in ids]
+    ts = np.array([t.ts for t in txs], np.int64)
+    merchant = np.array([int(t.merchant_id[1:]) for t in txs], np.int32)
+    assert not len(closed_rows(world.population, ts, merchant))
 
 
 def test_a_peak_multiplies_honest_traffic_in_its_hours(world, plain):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,16 +19,20 @@ from typing import Any
 import pytest
 
 from fraudsim import headers as h
+from fraudsim.clock import Clock
 from fraudsim.clock_log import open_clock, start_log
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction, Truth, decode_transaction
 from fraudsim.settings import Settings
 from fraudsim.slots import partition_of
 from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
-from producers import sender
-from producers.cli import _write_report
+from producers import clock_start, sender
+from producers.kafka_python_outbox import KafkaPythonOutbox
+from producers.outbox import SendError
+from producers.report_file import write_report
 from producers.schedule import intended_us
 from producers.sender import TOPICS, SendReport, send
+from producers.shards import Task, send_in_shards
 from producers.source import Item
 from runner.waiting import poll_until
 
@@ -127,11 +132,22 @@ def send_here(settings: Settings, prefix: str, source: EvenSource, **more: Any) 
 class SenderProcess:
     """A sender in a process of its own."""
 
-    def __init__(self, settings: Settings, prefix: str, seconds: float, report: Path) -> None:
+    def __init__(
+        self, settings: Settings, prefix: str, seconds: float, report: Path, shards: int = 1
+    ) -> None:
         self._report = report
         report.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, __file__, settings.kafka_bootstrap, prefix, str(seconds), str(report)]
+            [
+                sys.executable,
+                __file__,
+                settings.kafka_bootstrap,
+                prefix,
+                str(seconds),
+                str(report),
+                settings.sender,
+                str(shards),
+            ]
         )
 
     def sent_here(self) -> int:
@@ -167,11 +183,13 @@ def write_foreign(settings: Settings, prefix: str) -> None:
     producer.close()
 
 
-def test_after_three_kills_every_record_is_there_once_and_in_order(
-    settings: Settings, prefix: str, tmp_path: Path
+@pytest.mark.parametrize(("client", "kills"), [("kafka-python", 2), ("confluent", 2)])
+def test_after_kills_every_record_is_there_once_and_in_order(
+    settings: Settings, prefix: str, tmp_path: Path, client: str, kills: int
 ) -> None:
-    seconds, report = 2.5, tmp_path / "report.json"
-    for _ in range(3):
+    settings = settings.model_copy(update={"sender": client})
+    seconds, report = 2.0, tmp_path / "report.json"
+    for _ in range(kills):
         SenderProcess(settings, prefix, seconds, report).kill_after(100)
         write_foreign(settings, prefix)
     assert SenderProcess(settings, prefix, seconds, report).finish() == 0
@@ -181,7 +199,7 @@ def test_after_three_kills_every_record_is_there_once_and_in_order(
     assert last["complete"]
     assert last["records"] == dict(expected)
     clock = open_clock(settings, topic=prefix + CLOCK).clock
-    assert len(clock.segments) == 5  # standing still, and one a start
+    assert len(clock.segments) == kills + 2  # standing still, and one a start
     segments = {segment.number: segment for segment in clock.segments}
     for topic in TOPICS:
         by_partition = read_topic(settings, prefix + topic)
@@ -233,7 +251,8 @@ def test_after_a_sleep_event_time_goes_on_where_it_stopped(
     settings: Settings, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awake, slept_us = sender._now_us, 0
-    monkeypatch.setattr(sender, "_now_us", lambda: awake() + slept_us)
+    for module in (sender, clock_start):
+        monkeypatch.setattr(module, "_now_us", lambda: awake() + slept_us)
 
     class Sleepy(EvenSource):
         def items(self) -> Iterator[Item]:
@@ -246,9 +265,9 @@ def test_after_a_sleep_event_time_goes_on_where_it_stopped(
 
     first_sent = threading.Event()
     monkeypatch.setattr(
-        sender.Outbox,
+        KafkaPythonOutbox,
         "hand_over",
-        _after(sender.Outbox.hand_over, first_sent.set),
+        _after(KafkaPythonOutbox.hand_over, first_sent.set),
     )
     done = send_here(settings, prefix, Sleepy(count=400))
     assert done.complete
@@ -295,22 +314,80 @@ def test_what_a_source_raises_ends_the_sender(settings: Settings, prefix: str) -
         send_here(settings, prefix, Broken())
 
 
-def main(bootstrap: str, prefix: str, seconds: str, report: str) -> None:
-    settings = Settings(_env_file=None, kafka_bootstrap=bootstrap)
+def test_a_sender_that_cannot_keep_up_says_so_and_reports_it(
+    settings: Settings, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[dict[str, Any]] = []
+
+    class Log:
+        def bind(self, **_: Any) -> "Log":
+            return self
+
+        def warning(self, event: str, **more: Any) -> None:
+            said.append({"event": event, **more})
+
+        info = warning
+
+    class Slow:
+        """Takes 3 ms a record, so 167 transactions a second where 400 are due; then nothing at all."""
+
+        outstanding = 0
+        full_until = 0.0
+
+        def __init__(self, *_: Any) -> None:
+            self.handed = 0
+
+        def hand_over(self, *_: Any) -> None:
+            self.handed += 1
+            time.sleep(0.003)
+            if self.handed == 200:
+                self.full_until = time.monotonic() + 1
+
+        def wait_for_room(self, timeout_s: float = 0.1) -> bool:
+            time.sleep(min(timeout_s, max(0.0, self.full_until - time.monotonic())))
+            return time.monotonic() >= self.full_until
+
+        def nothing(self, *_: Any) -> None: ...
+
+        check = flush = close = nothing
+
+    monkeypatch.setattr(sender, "_log", Log())
+    monkeypatch.setattr(sender, "PROGRESS_US", 300_000)
+    done = send_here(settings, prefix, EvenSource(count=300), outbox_opener=Slow)
+    assert done.complete
+    assert done.behind_s > 1.5
+    assert done.late > 200
+    assert len(said) == 1  # and no more than one in five seconds
+    (warning,) = said
+    assert warning["event"] == "the schedule is not kept"
+    assert warning["achieved_per_s"] < 0.9 * warning["intended_per_s"]
+    assert warning["intended_per_s"] == pytest.approx(400, rel=0.05)
+    assert warning["delay_p99_ms"] > 30
+    assert "--shards" in warning["next_step"]
+
+
+def main(bootstrap: str, prefix: str, seconds: str, report: str, client: str, shards: str) -> None:
+    settings = Settings(_env_file=None, kafka_bootstrap=bootstrap, sender=client)
     sender.PROGRESS_US = 100_000  # type: ignore[misc]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    send_here(
-        settings,
-        prefix,
-        EvenSource(),
-        seconds=float(seconds),
-        stop=stop,
-        on_progress=lambda state: _write_report(Path(report), state),
-    )
+    keep = {"stop": stop, "on_progress": lambda state: write_report(Path(report), state)}
+    if shards == "1":
+        send_here(settings, prefix, EvenSource(), seconds=float(seconds), **keep)
+        return
+    task = Task(even_source, settings, int(shards), SPEED, float(seconds), prefix)
+    log = open_clock(settings, topic=prefix + CLOCK)
+    send_in_shards(task, EvenSource(), clock_log=log, **keep)
+
+
+def even_source(_: Clock) -> EvenSource:
+    return EvenSource()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except SendError:
+        os._exit(1)
     sys.stdout.flush()
     os._exit(0)

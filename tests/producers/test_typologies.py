@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from producers.closed_shops import closed_rows
 from producers.columns import ATM, CHANNELS, DAY_MS, ECOMMERCE, POS, RECURRING, Columns
 from producers.habits import day_of_habits
 from producers.population import Population, build_population
@@ -75,6 +76,14 @@ def test_transactions_are_of_the_population_and_of_its_days(
             assert rows.ts.max() < (day + typology.span_days) * DAY_MS
             assert rows.ts.dtype == np.int64
             assert rows.device.dtype == np.uint64
+
+
+def test_nobody_is_paid_while_closed(typology: Typology, population: Population) -> None:
+    # A whole week and the first of January, so that Sundays and holidays are there.
+    for day in range(FIRST_DAY, FIRST_DAY + 8):
+        for campaign in typology.campaigns(population, SEED, day):
+            rows = campaign.columns
+            assert not len(closed_rows(population, rows.ts, rows.merchant))
 
 
 def test_the_truth_of_a_world_is_complete(typology: Typology) -> None:

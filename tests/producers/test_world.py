@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudsim.errors import FraudsimError
+from producers.closed_shops import closed_rows
 from producers.columns import CHANNELS, DAY_MS, POS
 from producers.fingerprint import fingerprint
 from producers.tables import Vocabulary
@@ -118,6 +119,23 @@ def test_amounts_are_whole_cents_within_bounds(month: list[Day]) -> None:
         assert day.transactions.amount_cents.min() >= 50
 
 
+def test_nobody_is_paid_while_closed(month: list[Day]) -> None:
+    population = World(WorldConfig()).population
+    for day in month:
+        assert not len(closed_rows(population, day.transactions.ts, day.transactions.merchant))
+
+
+def test_a_world_grows_by_its_rate_and_its_fraud_with_it() -> None:
+    config = WorldConfig(cards=1500, fraud_scale=8)
+    still, growing = World(config), World(replace(config, growth_per_year=1.0))
+    days = range(366, 380)
+    plain, grown = ([world.day(number) for number in days] for world in (still, growing))
+    assert sum(len(d.transactions) for d in grown) / sum(len(d.transactions) for d in plain) == pytest.approx(
+        2, rel=0.06
+    )
+    assert sum(int(d.is_fraud.sum()) for d in grown) > 1.4 * sum(int(d.is_fraud.sum()) for d in plain)
+
+
 def test_campaigns_run_on_over_midnight() -> None:
     world = World(SMALL)
     days_of: dict[str, set[int]] = {}
@@ -143,6 +161,7 @@ def test_tiny_worlds_work(cards: int) -> None:
         {"fraud_scale": -1.0},
         {"camouflage": 1.5},
         {"start_day": 5},
+        {"growth_per_year": -1.0},
     ],
 )
 def test_a_value_out_of_range_is_named(values: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from fraudsim.errors import FraudsimError
-from fraudsim.settings import Settings
+from fraudsim.settings import Settings, load_settings
 from producers.labels import LabelDelays
 from producers.world import WorldConfig
 from producers.world_settings import consequences, label_delays, world_config
@@ -13,6 +13,16 @@ def settings(monkeypatch, **variables):
     for name, value in variables.items():
         monkeypatch.setenv(f"FRAUDSIM_{name}", value)
     return Settings(_env_file=None)
+
+
+def test_a_value_that_is_no_number_names_its_variable(monkeypatch):
+    monkeypatch.setenv("FRAUDSIM_WORLD__CAMOUFLAGE", "much")
+    load_settings.cache_clear()
+    with pytest.raises(
+        FraudsimError, match="FRAUDSIM_WORLD__CAMOUFLAGE='much': Input should be a valid number"
+    ):
+        load_settings()
+    load_settings.cache_clear()
 
 
 def all_of_it(given):

@@ -7,6 +7,7 @@ import pytest
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from producers.shards import STOP_S
 from runner.line import Line, LineOptions, wait_quiet
 from runner.observer import Tally
 from runner.supervisor import Part
@@ -44,6 +45,17 @@ def test_the_scorer_has_longer_to_stop_than_it_takes(line, monkeypatch):
     line.start_line()
     (scorer,) = (part for part in started if part.name == "scorer")
     assert scorer.stop_timeout_s >= SCORER_TAKES_S + 10
+
+
+def test_the_producer_is_told_of_its_shards_and_the_null_pipeline_too(tmp_path, monkeypatch):
+    with Line(LineOptions(tmp_path, shards=3), Settings(_env_file=None)) as line:
+        started = []
+        monkeypatch.setattr(line.supervisor, "start", started.append)
+        line.start_producer()
+        (producer,) = started
+        assert producer.argv[producer.argv.index("--shards") :][:2] == ["--shards", "3"]
+        assert "--shards" in line._of_stream("produce", "null-producer.json", 5.0, "--null")
+        assert producer.stop_timeout_s > STOP_S
 
 
 def test_the_end_is_waited_for_until_the_stream_has_decided_all_though_http_decides_too():

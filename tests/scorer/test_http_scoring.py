@@ -11,6 +11,7 @@ from fraudsim import headers as h
 from fraudsim.clock import PlacedSegment
 from fraudsim.events import MAX_EVENT_BYTES, Transaction, encoder
 from stream_features import pending as pendings
+from stream_features.catalogue import WINDOWED
 from stream_features.pending import MAX_PENDING_OF_KEY
 
 
@@ -218,6 +219,6 @@ def test_a_failure_inside_is_told_without_what_it_was():
 
 
 def test_a_decision_with_the_most_that_can_be_pending_is_within_the_size_of_an_event():
-    ids = [f"{n:064}" for n in range(2 * MAX_PENDING_OF_KEY)]
+    ids = [f"{n:064}" for n in range(len(WINDOWED) * MAX_PENDING_OF_KEY)]
     tx = Transaction(tx_id="t", ts=0, card_id="c", merchant_id="m", amount_cents=1)
     assert len(encoder.encode(decision(tx, ids))) < 0.7 * MAX_EVENT_BYTES

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from fraudsim.events import Transaction
+from fraudsim.events import Label, Transaction
 from fraudsim.slots import slot_of
+from stream_features import state
 from stream_features.applied import Applied, encode_applied
 from stream_features.catalogue import HASH, MINUTE
 from stream_features.fold import ENTRY_BYTES, Folder, StateCache
+from stream_features.redis_io import blob_key
 
 
 def of_bytes(size):
@@ -66,3 +68,34 @@ def test_a_slot_keeps_no_more_than_its_bound_and_reads_again_what_it_dropped():
     assert slot.states.bytes <= 5 * (ENTRY_BYTES + 100)
     folder.transaction(0, 40, Transaction(tx_id="t40", ts=40, card_id="c0", amount_cents=1))
     assert folder.missing() == [(0, ("card", "c0"))]
+
+
+def test_a_transaction_is_folded_into_all_its_entities_and_a_label_into_its_merchant():
+    folder = Folder(partitions=2, slots=4, horizon_ms=2 * MINUTE)
+    for slot in range(4):
+        applied = Applied(
+            log_id="log", generation="g", catalogue=HASH, history="", slots=4, offsets=(-1, -1, -1, -1)
+        )
+        folder.own(slot, encode_applied(applied))
+    whole = Transaction(
+        tx_id="a", ts=5, card_id="c", amount_cents=1, device_id="d", merchant_id="m", ip="1.2.3.4"
+    )
+    bare = Transaction(tx_id="b", ts=3, card_id="c", amount_cents=1)
+    folder.transaction(0, 0, whole)
+    folder.transaction(1, 0, bare)
+    for offset, (tx, merchant) in enumerate(((whole, "m"), (bare, None))):
+        label = Label(
+            tx_id=tx.tx_id, card_id="c", merchant_id=merchant, ts=tx.ts, amount_cents=1, is_fraud=True,
+            source="customer", known_at=9,
+        )  # fmt: skip
+        folder.label(0, offset, label)
+    for source in range(4):
+        folder.passed(source, 1)
+    for slot, missing in folder.missing():
+        assert folder.provide(slot, missing, None)
+    blobs = {name: blob for write in folder.writes() for name, blob in write.blobs.items()}
+    keys = [("card", "c"), ("device", "d"), ("merchant", "m"), ("ip", "1.2.3.4")]
+    assert blobs.keys() == {blob_key(slot_of(*key, 4), *key) for key in keys}
+    found = {key[0]: state.from_bytes(key[0], blobs[blob_key(slot_of(*key, 4), *key)]) for key in keys}
+    assert [found[entity][1] for entity in ("card", "device", "merchant", "ip")] == [2, 1, 1, 1]
+    assert (found["merchant"][3], found["ip"][3]) == (1, 0)

@@ -67,7 +67,7 @@ def test_the_history_that_the_log_follows_is_taken():
 
 
 def table(keys):
-    rows = np.array([[1, 2, 3, -1]], np.int64)
+    rows = np.array([[1, 2, 3, 4, -1]], np.int64)
     folded = state.fold("card", state.empty("card"), rows, state.NO_LABELS, 1)
     return {("card", f"c{n}"): folded for n in range(keys)}
 

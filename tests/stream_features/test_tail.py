@@ -7,7 +7,7 @@ import pytest
 from fraudsim.events import Transaction
 from stream_features import pending as pendings
 from stream_features import tail as tails
-from stream_features.encode import card_row, merchant_row
+from stream_features.encode import ROW_OF
 from stream_features.pending import Pending, PendingFullError
 from stream_features.tail import Tail
 from stream_features.vector import keys_of
@@ -42,9 +42,8 @@ class PlainTail:
             self.starts[partition] = max(self.starts[partition], watermark + 1)
 
     def rows(self, entity, key, watermarks):
-        row = card_row if entity == "card" else merchant_row
         return sorted(
-            row(tx)
+            ROW_OF[entity](tx)
             for partition, entries in enumerate(self.entries)
             for offset, tx in entries
             if offset > watermarks[partition] and (entity, key) in keys_of(tx)
@@ -196,3 +195,15 @@ def test_a_failed_one_does_not_take_its_successor_along(pending):
     assert list(pending.of(("card", "c2"))) == [successor]
     pending.drop(successor)
     assert len(pending) == 0
+
+
+def test_rows_are_those_of_the_entity_that_is_asked_for(tail):
+    tx = Transaction(
+        tx_id="t", ts=7, card_id="c", merchant_id="m", device_id="d", ip="10.0.0.1", amount_cents=100
+    )
+    read_into(tail, 0, 0, tx)
+    for entity, key in keys_of(tx):
+        assert tail.rows(entity, key, [-1, -1]) == [ROW_OF[entity](tx)]
+    assert len(tail._by_key) == 4
+    tail.prune([0, -1])
+    assert not tail._by_key

@@ -1,0 +1,45 @@
+"""The machine: what each process takes of it. Read from /proc, so empty on macOS without Docker."""
+
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.grafana.panels import board, series
+
+_WHO = "{{job}} {{instance}}"
+
+
+def make() -> Dashboard:
+    rows = [
+        series(
+            "Processor time",
+            ("rate(process_cpu_seconds_total[$__rate_interval])", _WHO),
+            about="Cores in use.",
+            width=12,
+            stacked=True,
+        ),
+        series(
+            "Memory",
+            ("process_resident_memory_bytes", _WHO),
+            unit=units.BytesIEC,
+            about="Resident. Compose gives each process 1 GiB.",
+            width=12,
+        ),
+        series(
+            "File descriptors",
+            ("process_open_fds / process_max_fds", _WHO),
+            unit=units.PercentUnit,
+            about="Of those allowed.",
+        ),
+        series(
+            "Garbage collections",
+            (
+                "sum by (job, instance, generation) (rate(python_gc_collections_total[$__rate_interval]))",
+                f"{_WHO} generation {{{{generation}}}}",
+            ),
+            unit=units.OpsPerSecond,
+            about="A full one (generation 2) stops the process for tens of milliseconds.",
+        ),
+        series("Up for", ("time() - process_start_time_seconds", _WHO), unit=units.DurationSeconds),
+    ]
+    about = "What each process takes of the machine."
+    return board("fraudsim-machine", "Machine", about, [("Processes", rows)])

@@ -1,0 +1,34 @@
+"""Where Prometheus's programs are: named by a variable, on PATH, or built by `make prometheus`."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Final, Literal
+
+from fraudsim.errors import FraudsimError
+
+BUILD: Final = Path(__file__).parent / "prometheus" / "build"
+
+
+def version() -> str:
+    """The version that `make prometheus` builds. The module's v0.313.5 is the release 3.13.5."""
+    found = re.search(r"prometheus/prometheus v0\.(\d)(\d\d)\.(\d+)$", (BUILD / "go.mod").read_text(), re.M)
+    if not found:
+        raise FraudsimError(f"{BUILD / 'go.mod'} names no version of Prometheus")
+    return f"{found[1]}.{int(found[2])}.{found[3]}"
+
+
+def find(name: Literal["promtool", "prometheus"], cache_dir: Path) -> Path:
+    """`FRAUDSIM_PROMTOOL` or `FRAUDSIM_PROMETHEUS`, else PATH, else the cache folder.
+
+    Raises:
+        FraudsimError: it is in none of them.
+    """
+    named = os.environ.get(f"FRAUDSIM_{name.upper()}")
+    on_path = shutil.which(name)
+    built = cache_dir.expanduser() / f"prometheus-{version()}" / name
+    for path in (named, on_path, built):
+        if path and Path(path).is_file():
+            return Path(path)
+    raise FraudsimError(f"no {name}: `make prometheus` builds it (needs Go), or set FRAUDSIM_{name.upper()}")

@@ -1,0 +1,44 @@
+"""Made transactions at one even rate, to measure the sender by: cheap to make, nothing to learn from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from fraudsim.events import Transaction, Truth
+from fraudsim.topics import TRANSACTIONS, TRUTH
+from producers.source import Item
+
+CARDS: Final = 5_000
+START_MS: Final = 1_700_000_000_000
+
+
+@dataclass
+class EvenSource:
+    """Transactions at one rate, each followed by its truth; a `producers.source.Source` at speed 1."""
+
+    rate: int
+    count: int
+    name: str = "bench"
+    start_ms: int = START_MS
+
+    def items(self) -> Iterator[Item]:
+        for number in range(self.count):
+            ts = self.start_ms + number * 1000 // self.rate
+            tx_id, card = f"bench-{number:012}", f"card-{number * 7919 % CARDS}"
+            event = Transaction(
+                tx_id=tx_id,
+                ts=ts,
+                card_id=card,
+                merchant_id=f"merchant-{number % 1000}",
+                device_id=f"device-{number % 4000}",
+                ip="203.0.113.7",
+                amount_cents=4_200,
+                currency="EUR",
+                mcc=5411,
+                channel="ecommerce",
+                country="DE",
+                lat=52.52,
+                lon=13.405,
+            )
+            yield Item(ts, TRANSACTIONS, card, event)
+            yield Item(ts, TRUTH, card, Truth(tx_id=tx_id, is_fraud=False))

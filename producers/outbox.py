@@ -1,0 +1,89 @@
+"""What the sender hands its records to, and which Kafka client stands behind it."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings, variable
+from producers.resume import MAX_OUTSTANDING
+
+DELIVERY_TIMEOUT_MS: Final = 90_000
+"""Under the 120 s of wall time within which a late record still counts: what is given up is sent again."""
+ROOM_S: Final = 1.0
+"""A sender that waits for room looks up this often."""
+
+
+class SendError(Exception):
+    """A record was not acknowledged. The process must end; its successor finds what is missing."""
+
+
+class Outbox(Protocol):
+    """An idempotent producer, acks=all, with few records outstanding, none lost silently."""
+
+    @property
+    def outstanding(self) -> int:
+        """Records handed over since the oldest one that is not acknowledged yet.
+
+        Not a count of those without acknowledgement: one partition may be stuck while others go on, and a
+        restart finds what is missing only within a bounded stretch of the sequence.
+        """
+        ...
+
+    def hand_over(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        """Give a record to the client's own thread; it may batch it with others.
+
+        Raises:
+            SendError: the client takes no more records.
+        """
+        ...
+
+    def wait_for_room(self, timeout_s: float = ROOM_S) -> bool:
+        """Back-pressure: whether fewer than the bound are outstanding, within `timeout_s` seconds.
+
+        Raises:
+            SendError: a record was not acknowledged.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raises:
+        SendError: a record was not acknowledged.
+        """
+        ...
+
+    def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:
+        """Wait until everything handed over is acknowledged.
+
+        Raises:
+            SendError: something is not, within the time.
+        """
+        ...
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Close the connections; with 0, whatever is outstanding is given up."""
+        ...
+
+
+def open_outbox(
+    settings: Settings,
+    topics: Sequence[str],
+    *,
+    max_outstanding: int = MAX_OUTSTANDING,
+    delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
+) -> Outbox:
+    """The outbox that the settings name, connected, and knowing where `topics` are.
+
+    Raises:
+        FraudsimError: it needs a package that is not installed.
+    """
+    if settings.sender == "confluent":
+        try:
+            from producers.confluent_outbox import ConfluentOutbox
+        except ModuleNotFoundError as error:
+            raise FraudsimError(
+                f"setting {variable('sender')}=confluent needs {error.name}: pip install 'fraudsim[load]'"
+            ) from None
+        return ConfluentOutbox(settings, topics, max_outstanding, delivery_timeout_ms)
+    from producers.kafka_python_outbox import KafkaPythonOutbox
+
+    return KafkaPythonOutbox(settings, topics, max_outstanding, delivery_timeout_ms)

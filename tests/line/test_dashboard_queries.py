@@ -1,0 +1,133 @@
+"""Every rule and every query of a dashboard, asked of a real Prometheus that watches a real line."""
+
+import json
+import math
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+from kafka import KafkaProducer
+
+from dashboards.prometheus_binaries import find
+from fraudsim import topics
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings
+from runner.line import Line, LineOptions
+from runner.ports import free_port
+from runner.supervisor import Part
+from runner.waiting import poll_until
+
+pytestmark = pytest.mark.stack
+FOLDER = Path(__file__).parent.parent.parent / "dashboards"
+JOBS = ("worker", "scorer", "producer", "labels", "archiver")
+
+# What a line of half a minute cannot have, and why.
+NO_PAST = {"offset 30m": "there is nothing of 30 minutes ago"}
+
+
+def queries():
+    """(dashboard, panel, PromQL) of every target."""
+    for path in sorted((FOLDER / "grafana" / "boards").glob("*.json")):
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel.get("targets", []):
+                yield path.stem, panel["title"], target["expr"].replace("$__rate_interval", "10s")
+
+
+def recorded():
+    groups = yaml.safe_load((FOLDER / "prometheus" / "rules" / "recording.yml").read_text())["groups"]
+    return {rule["record"] for group in groups for rule in group["rules"]}
+
+
+class Server:
+    """Prometheus, scraping the processes of a line once a second."""
+
+    def __init__(self, line, binary):
+        self.url = f"http://127.0.0.1:{free_port()}"
+        folder = line.run_dir / "prometheus"
+        (folder / "rules").mkdir(parents=True)
+        for path in (FOLDER / "prometheus" / "rules").glob("*.yml"):
+            # A group's own interval is longer than this test.
+            text = re.sub(r"^    interval: .*\n", "", path.read_text(), flags=re.M)
+            (folder / "rules" / path.name).write_text(text)
+        jobs = [
+            {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{metrics_port(line, job)}"]}]}
+            for job in JOBS
+        ]
+        times = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+        config = {"global": times, "rule_files": ["rules/*.yml"], "scrape_configs": jobs}
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        argv = [str(binary), f"--config.file={folder / 'prometheus.yml'}", "--log.level=warn"]
+        argv += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self.url[7:]}"]
+        line.supervisor.start(Part("prometheus", argv, {}, restart=False, nice=10))
+        line.wait_for("Prometheus", self.ready, 30)
+
+    def ready(self):
+        try:
+            return urllib.request.urlopen(f"{self.url}/-/ready", timeout=2).status == 200
+        except OSError:
+            return False
+
+    def get(self, path, **arguments):
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)["data"]
+
+    def has_data(self, query):
+        result = self.get("query", query=query)["result"]
+        return any(not math.isnan(float(series["value"][1])) for series in result)
+
+
+def metrics_port(line, part):
+    found = re.findall(r'"metrics_port": ?(\d+)', line.supervisor.log(part).read_text())
+    return int(found[-1])
+
+
+def provoke(line):
+    """A dead letter and a refused request, which an orderly line has none of."""
+    producer = KafkaProducer(bootstrap_servers=line.settings.kafka_bootstrap)
+    producer.send(topics.TRANSACTIONS, b"{").get(10)
+    producer.close()
+    url = f"http://127.0.0.1:{line.settings.http_port}/v1/score"
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(urllib.request.Request(url, b"{"), timeout=5)
+
+
+def test_every_rule_and_every_panel_has_data_of_a_running_line(tmp_path, prepared):
+    try:
+        binary = find("prometheus", Settings(_env_file=None).cache_dir)
+    except FraudsimError as error:
+        pytest.skip(str(error))
+    # Fast enough that labels come within seconds.
+    options = LineOptions(tmp_path / "run", seconds=180, rate=300, cards=800, null_seconds=0, reuse=prepared)
+    with Line(options, Settings(_env_file=None)) as line:
+        line.prepare()
+        line.start_line()
+        line.start_producer()
+        line.wait_for(
+            "the producer's port", lambda: "metrics_port" in line.supervisor.log("producer").read_text()
+        )
+        server = Server(line, binary)
+        provoke(line)
+
+        asked = {query: f"{board}, {panel}" for board, panel, query in queries()}
+        asked |= dict.fromkeys(recorded(), "a recording rule")
+        missing = {query for query in asked if not any(words in query for words in NO_PAST)}
+
+        def all_have_data():
+            missing.difference_update([query for query in missing if server.has_data(query)])
+            return not missing
+
+        poll_until(all_have_data, 40, every_s=1.0)
+        assert not missing, {query: asked[query] for query in missing}
+        for query in asked.keys() - missing:
+            server.get("query", query=query)  # parses, even where it has no data
+
+        rules = [rule for group in server.get("rules")["groups"] for rule in group["rules"]]
+        assert {rule["name"]: rule["lastError"] for rule in rules if rule.get("lastError")} == {}
+        assert {rule["health"] for rule in rules} == {"ok"}
+        firing = {rule["name"] for rule in rules if rule.get("state") == "firing"}
+        assert firing <= {"DeadLetters", "ModelOld"}, "a sound line fires no others"

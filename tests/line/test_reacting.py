@@ -1,0 +1,72 @@
+"""Campaigns that hear of their declines in a live run: what was sent is not what the world had planned."""
+
+import pytest
+from driving import kill, run_line, state_equals_the_log, wait_until_seen, with_thresholds
+
+from fraudsim.archive import read_log
+from fraudsim.settings import Settings
+from fraudsim.topics import DECISIONS, LABELS, TRANSACTIONS
+from producers.history import read_history, world_of
+from producers.script import read_script
+from producers.scripted import ScriptedSource
+from producers.world_source import WorldSource
+from runner.line import LineOptions
+
+pytestmark = pytest.mark.stack
+SCRIPT = """\
+version: 1
+events:
+  - {event: attack, typology: card_testing, at: 10m, campaigns: 40, camouflage: 0.0}
+  - {event: attack, typology: slow_drip, at: 10m, campaigns: 40, camouflage: 0.0}
+"""
+
+
+def planned(run, script, speed, seconds):
+    """Every transaction that the source had for the run, by id."""
+    history = read_history(run / "history")
+    world = world_of(history)
+    source = ScriptedSource(WorldSource(world, history.manifest.days), read_script(script), speed, world)
+    found = {}
+    for item in source.items():
+        if item.due_ms >= source.start_ms + seconds * speed * 1000:
+            return found
+        if item.topic == TRANSACTIONS:
+            found[item.event.tx_id] = item
+    raise AssertionError("the source ended")
+
+
+def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
+    # Whatever looks a little like fraud is declined, so that there is something to react to.
+    strict = with_thresholds(prepared, tmp_path / "strict", 0.005, 0.005, 0.005)
+    script, run = tmp_path / "attacks.yaml", tmp_path / "run"
+    script.write_text(SCRIPT)
+    options = LineOptions(
+        run, seconds=10, rate=150, cards=800, null_seconds=0, reuse=strict, script=script, reacting=True
+    )
+
+    def kill_the_producer(line, observer):
+        wait_until_seen(line, observer, 500)
+        kill(line, "producer")
+
+    summary = run_line(options, Settings(_env_file=None), kill_the_producer, state_equals_the_log)
+    assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
+    plan = planned(run, script, summary["speed"], 10)
+    sent = {row["tx_id"]: row for row in read_log(run, TRANSACTIONS).to_pylist()}
+    assert sent.keys() <= plan.keys()
+    keys = ("card_id", "merchant_id", "amount_cents", "ts", "device_id")
+    changed = {
+        tx_id
+        for tx_id, row in sent.items()
+        if any(row[key] != getattr(plan[tx_id].event, key) for key in keys)
+    }
+    given_up = plan.keys() - sent.keys()
+    assert changed
+    assert all(plan[tx_id].campaign_id is not None for tx_id in changed | given_up)
+    declined = {d["tx_id"] for d in read_log(run, DECISIONS).to_pylist() if d["action"] == "decline"}
+    heard = {plan[tx_id].campaign_id for tx_id in declined}
+    assert {plan[tx_id].campaign_id for tx_id in changed | given_up} <= heard
+    # Labels speak of what was sent, not of what was planned.
+    for label in read_log(run, LABELS).to_pylist():
+        if label["tx_id"] in sent:
+            assert all(label[key] == sent[label["tx_id"]][key] for key in keys[:4]), label["tx_id"]
+        assert label["tx_id"] not in given_up
