@@ -32,7 +32,7 @@ up: setup ## keep the whole line running until Ctrl-C
 	@$(BIN)/fraudsim up $(ARGS)
 
 test: setup lint ## lint, types and all tests, with the real Kafka and Redis
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-long: setup ## soaks, repetitions and long fuzzing
 	@$(BIN)/python -m pytest -m long $(ARGS)

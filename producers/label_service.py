@@ -21,7 +21,7 @@ from producers.label_feed import FeedReport, LabelFeed, LabelKey, key_of
 from producers.outbox import open_outbox
 from producers.source import Source
 
-POLL_MS: Final = 100
+POLL_MS: Final = 500
 PROGRESS_S: Final = 1.0
 UNDECIDED_S: Final = 60.0
 """Wall time that a label waits for the decision on its transaction; without one there was no payment."""
@@ -118,8 +118,8 @@ class _Reader:
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_poll_records=2_000,
-            fetch_min_bytes=128 * 1024,  # nobody waits for a label: few, large fetches
-            fetch_max_wait_ms=250,
+            fetch_min_bytes=512 * 1024,  # nobody waits for a label: few, large fetches
+            fetch_max_wait_ms=500,
         )
         await consumer.start()
         return cls(consumer, partitions)

@@ -203,7 +203,7 @@ class Line:
         self.start_part("archiver", "archive", "--run", str(self.run_dir), nice=10, stop_timeout_s=60.0)
         if self.options.consequences:
             argv = self._of_stream("labels", "labels.json", self.options.seconds)
-            self.start_part("labels", *argv, finishes=True, nice=5)
+            self.start_part("labels", *argv, finishes=True, nice=10)
         self.wait_for("the scorer to be ready", self._scorer_ready)
         self.wait_for("the feature worker to fold", self._worker_folds)
 
