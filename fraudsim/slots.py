@@ -11,6 +11,7 @@ def slot_of(entity: str, key: str, slots: int) -> int:
     return (murmur2(f"{entity}:{key}".encode()) & 0x7FFFFFFF) % slots
 
 
+@lru_cache(maxsize=500_000)
 def partition_of(key: str, partitions: int) -> int:
     """Partition that Kafka's default partitioner gives a key."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

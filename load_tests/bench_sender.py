@@ -70,7 +70,7 @@ class TimedOutbox:
     def outstanding(self) -> int:
         return self._outbox.outstanding
 
-    def hand_over(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         if self.began is None:
             self.began = self._clocks()
         before = time.perf_counter()

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fraudsim.events import Action, Label
+from fraudsim.events import Action, Label, LabelSource
 from producers.analysts import AnalystDesk
 from producers.consequences import MINUTE_MS, Consequences, analyst_says_fraud, step_up_reply
 
@@ -101,14 +101,14 @@ class BackOffice:
         return not (label.source == "analyst" and label.tx_id in self._looked_at)
 
 
-def _label(outcome: Outcome, source: str, is_fraud: bool, known_at: int) -> Label:
+def _label(outcome: Outcome, source: LabelSource, is_fraud: bool, known_at: int) -> Label:
     return Label(
         tx_id=outcome.tx_id,
         card_id=outcome.card_id,
         ts=outcome.ts,
         amount_cents=outcome.amount_cents,
         is_fraud=is_fraud,
-        source=source,  # type: ignore[arg-type]
+        source=source,
         known_at=known_at,
         merchant_id=outcome.merchant_id,
     )

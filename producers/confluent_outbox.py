@@ -1,40 +1,39 @@
 """The sender's outbox on librdkafka, by confluent-kafka (extra `load`): for thousands a second."""
 
 import logging
-from collections import deque
-from collections.abc import Sequence
-from time import monotonic
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer
 
 from fraudsim.settings import Settings
-from producers.outbox import DELIVERY_TIMEOUT_MS, ROOM_S, SendError
+from producers.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, SendError
 from producers.resume import MAX_OUTSTANDING
 
 LINGER_MS: Final = 5
 METADATA_S: Final = 20.0
-LOOK_S: Final = 0.05
-"""A `poll` may take its whole time though reports came early (confluent-kafka-python issue 2215)."""
 
 
 class _Handed:
     """A record that was handed over; called with what became of it."""
 
-    __slots__ = ("_failures", "is_done")
+    __slots__ = ("_on_failure", "is_done")
 
-    def __init__(self, failures: list[str]) -> None:
-        self._failures = failures
+    def __init__(self, on_failure: Callable[[str], None]) -> None:
+        self._on_failure = on_failure
         self.is_done = False
 
     def __call__(self, error: Any, _: Any) -> None:
         if error is not None:
-            self._failures.append(error.str())
+            self._on_failure(error.str())
         self.is_done = True
 
 
-class ConfluentOutbox:
+class ConfluentOutbox(BoundedOutbox):
     """A `producers.outbox.Outbox`. Acknowledgements are taken in by the sender's own calls, in no thread."""
+
+    look_s = 0.05
+    """A `poll` may take its whole time though reports came early (confluent-kafka-python issue 2215)."""
 
     def __init__(
         self,
@@ -44,9 +43,7 @@ class ConfluentOutbox:
         delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
     ) -> None:
         """Connect, and learn where `topics` are, so that the first record goes out at once."""
-        self._max_outstanding = max_outstanding
-        self._waiting: deque[_Handed] = deque()
-        self._failures: list[str] = []
+        super().__init__(max_outstanding)
         self._producer: Any = Producer(
             {
                 "bootstrap.servers": settings.kafka_bootstrap,
@@ -66,38 +63,17 @@ class ConfluentOutbox:
         except KafkaException as error:
             raise SendError(f"Kafka does not answer: {error.args[0].str()}") from error
 
-    @property
-    def outstanding(self) -> int:
-        self._producer.poll(0)
-        waiting = self._waiting
-        while waiting and waiting[0].is_done:
-            waiting.popleft()
-        return len(waiting)
+    def _serve(self, wait_s: float) -> None:
+        self._producer.poll(wait_s)
 
-    def hand_over(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        handed = _Handed(self._failures)
+    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        handed = _Handed(self._on_failure)
         try:
             self._producer.produce(topic, value, key, on_delivery=handed, headers=headers)
         except KafkaException as error:
-            self._failures.append(error.args[0].str())
+            self._on_failure(error.args[0].str())
             self.check()
         self._waiting.append(handed)
-
-    def check(self) -> None:
-        self._producer.poll(0)
-        if self._failures:
-            raise SendError(f"Kafka did not take a record: {self._failures[0]}")
-
-    def wait_for_room(self, timeout_s: float = ROOM_S) -> bool:
-        if self.outstanding < self._max_outstanding:
-            return True
-        deadline = monotonic() + timeout_s
-        while self.outstanding >= self._max_outstanding:
-            self.check()
-            if monotonic() > deadline:
-                return False
-            self._producer.poll(LOOK_S)
-        return True
 
     def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:
         left = self._producer.flush(timeout_s)

@@ -1,7 +1,6 @@
 """The sender's outbox on kafka-python: nothing to install, 1,000 transactions a second."""
 
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,15 +8,17 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudsim.settings import Settings
-from producers.outbox import DELIVERY_TIMEOUT_MS, ROOM_S, SendError
+from fraudsim.slots import partition_of
+from producers.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, SendError
 from producers.resume import MAX_OUTSTANDING
 
 REQUEST_TIMEOUT_MS: Final = 20_000
-LOOK_S: Final = 0.005
 
 
-class KafkaPythonOutbox:
+class KafkaPythonOutbox(BoundedOutbox):
     """A `producers.outbox.Outbox`."""
+
+    look_s = 0.005
 
     def __init__(
         self,
@@ -27,9 +28,7 @@ class KafkaPythonOutbox:
         delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
     ) -> None:
         """Connect, and learn where `topics` are, so that the first record goes out at once."""
-        self._max_outstanding = max_outstanding
-        self._waiting: deque[Any] = deque()
-        self._failure: BaseException | None = None
+        super().__init__(max_outstanding)
         self._producer: Any = KafkaProducer(
             bootstrap_servers=settings.kafka_bootstrap.split(","),
             acks="all",
@@ -41,43 +40,28 @@ class KafkaPythonOutbox:
             metrics_enabled=False,
             allow_auto_create_topics=False,
         )
-        for topic in topics:
-            self._producer.partitions_for(topic)
+        self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
 
-    @property
-    def outstanding(self) -> int:
-        waiting = self._waiting
-        while waiting and waiting[0].is_done:
-            waiting.popleft()
-        return len(waiting)
+    def _serve(self, wait_s: float) -> None:
+        """The client has a thread of its own."""
+        if wait_s:
+            time.sleep(wait_s)
 
-    def hand_over(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         try:
-            future = self._producer.send(topic, key=key, value=value, headers=headers)
+            future = self._producer.send(
+                topic,
+                key=key.encode(),
+                value=value,
+                headers=headers,
+                # As the client's own partitioner has it, which hashes in Python for every record.
+                partition=partition_of(key, self._partitions[topic]),
+            )
         except KafkaError as error:
-            self._on_error(error)
+            self._on_failure(error)
             self.check()
-        future.add_errback(self._on_error)
+        future.add_errback(self._on_failure)
         self._waiting.append(future)
-
-    def _on_error(self, error: BaseException) -> None:
-        if self._failure is None:
-            self._failure = error
-
-    def check(self) -> None:
-        if self._failure is not None:
-            raise SendError(f"Kafka did not take a record: {self._failure}") from self._failure
-
-    def wait_for_room(self, timeout_s: float = ROOM_S) -> bool:
-        if self.outstanding < self._max_outstanding:
-            return True
-        deadline = time.monotonic() + timeout_s
-        while self.outstanding >= self._max_outstanding:
-            self.check()
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(LOOK_S)
-        return True
 
     def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:
         try:

@@ -1,9 +1,10 @@
 """The label feed's edge: decisions and the clock read from the log, labels sent to it."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,11 +13,13 @@ from fraudsim import metrics
 from fraudsim.clock import Clock, PlacedSegment, past_limit_ms
 from fraudsim.events import decode_label, decode_segment, encoder
 from fraudsim.lenient_records import read_past_unreadable_headers
+from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
+from fraudsim.validity import Rejected, read_event
 from producers import schedule
 from producers.back_office import BackOffice, Outcome
-from producers.kafka_io import partitions_of
+from producers.kafka_io import SETTLE_S, partitions_of
 from producers.label_feed import FeedReport, LabelFeed, LabelKey, key_of
 from producers.outbox import open_outbox
 from producers.source import Source
@@ -27,9 +30,10 @@ UNDECIDED_S: Final = 60.0
 """Wall time that a label waits for the decision on its transaction; without one there was no payment."""
 QUIET_S: Final = 5.0
 """At the end of the stream, with no decision for this long, what is not decided will not be."""
-SETTLE_S: Final = 1.0
+OVER_S: Final = 1.0
 """The end of the stream is certain this long after it: the last transactions are in the log."""
 STOP_FLUSH_S: Final = 10.0
+E = TypeVar("E")
 _decode = msgspec.json.Decoder(Outcome).decode
 
 
@@ -62,23 +66,22 @@ async def feed_labels(
         known = await reader.read_back()
         late_ms = past_limit_ms(speed)
         feed = LabelFeed(source, office, len(partitions[DECISIONS]), end_ms, late_ms, known)
+        settle()
         complete, report_at = False, 0.0
         while not stop.is_set() and not complete:
             for partition, outcome in await reader.poll():
                 feed.decided(partition, outcome)
-            if not await reader.caught_up():
-                continue
-            segment, now_ms = reader.clock.current, reader.clock.now_ms(time.time() * 1000)
-            if segment.speed > 0:
-                complete = now_ms >= end_ms + SETTLE_S * 1000 * segment.speed and (
+            if await reader.caught_up() and reader.clock.current.speed > 0:
+                segment, now_ms = reader.clock.current, reader.clock.now_ms(time.time() * 1000)
+                complete = now_ms >= end_ms + OVER_S * 1000 * segment.speed and (
                     reader.quiet_s > QUIET_S or await reader.all_decided(feed.last_source)
                 )
                 wait_ms = 0 if complete else round(UNDECIDED_S * 1000 * segment.speed)
                 for label in feed.due(now_ms, segment, wait_ms):
                     while not outbox.wait_for_room():
-                        outbox.check()
+                        metrics.HEARTBEAT.set_to_current_time()
                     headers = [(h.SEGMENT, h.encode_int(segment.number)), header]
-                    outbox.hand_over(LABELS, label.card_id.encode(), encoder.encode(label), headers)
+                    outbox.hand_over(LABELS, label.card_id, encoder.encode(label), headers)
                     _SENT.inc()
             outbox.check()
             if time.monotonic() >= report_at:
@@ -135,20 +138,23 @@ class _Reader:
     async def read_back(self) -> set[LabelKey]:
         """Every label in the log; from now on decisions and clock are read, from their beginning."""
         known: set[LabelKey] = set()
-        self._consumer.assign(self._labels)
-        ends = await self._consumer.end_offsets(self._labels)
-        await self._consumer.seek_to_beginning(*self._labels)
-        while any([await self._consumer.position(tp) < ends[tp] for tp in self._labels]):
-            for records in (await self._consumer.getmany(timeout_ms=POLL_MS)).values():
-                for record in records:
-                    try:
-                        known.add(key_of(decode_label(record.value)))
-                    except (msgspec.DecodeError, TypeError):
-                        continue  # somebody else's; the workers set it aside
-        self._consumer.assign(self._live)
-        self._ends = await self._consumer.end_offsets(self._live)
-        await self._consumer.seek_to_beginning(*self._live)
+        await self._begin(self._labels)
+        grew = True
+        while grew:  # until nothing of a predecessor arrives any more
+            while not await self.caught_up():
+                for records in (await self._consumer.getmany(timeout_ms=POLL_MS)).values():
+                    known.update(key_of(label) for label in _readable(records, decode_label))
+            await asyncio.sleep(SETTLE_S)
+            self._ends = await self._consumer.end_offsets(self._labels)
+            grew = not await self.caught_up()
+        await self._begin(self._live)
         return known
+
+    async def _begin(self, tps: list[Any]) -> None:
+        """Read these partitions from their beginning, and know how far they reach by now."""
+        self._consumer.assign(tps)
+        self._ends = await self._consumer.end_offsets(tps)
+        await self._consumer.seek_to_beginning(*tps)
 
     async def caught_up(self) -> bool:
         """Whether everything has been read that the log held when reading began."""
@@ -164,15 +170,23 @@ class _Reader:
 
     async def poll(self) -> list[tuple[int, Outcome]]:
         """Decisions that have come in, with their partitions; clock segments go to `clock`."""
-        outcomes = []
+        outcomes: list[tuple[int, Outcome]] = []
         for tp, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
-            for record in records:
-                if tp.topic == CLOCK:
+            if tp.topic == CLOCK:
+                for record in records:
                     self.clock.add(PlacedSegment(decode_segment(record.value), record.timestamp))
-                else:
-                    outcomes.append((tp.partition, _decode(record.value)))
-                    self._decided_at = time.monotonic()
+            else:
+                outcomes += [(tp.partition, outcome) for outcome in _readable(records, _decode)]
+                self._decided_at = time.monotonic()
         return outcomes
+
+
+def _readable(records: Iterable[Any], decode: Callable[[bytes], E]) -> Iterator[E]:
+    """The events of some records, less what somebody else wrote there and nobody can read."""
+    for record in records:
+        event = read_event(record.value, decode)
+        if not isinstance(event, Rejected):
+            yield event
 
 
 _SENT = metrics.LABELS.labels(stage="sent", outcome="ok")

@@ -22,5 +22,5 @@ def labels(
     from producers.feed import run_feed
     from producers.live_source import Stream
 
-    stream = Stream(history=history, replay=replay, script=script, speed=speed)
+    stream = Stream(history=history, replay=replay, script=script, speed=speed, honest=False)
     run_feed(stream, seconds=seconds, report=report)

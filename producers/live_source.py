@@ -29,6 +29,8 @@ class Stream:
     """Event seconds per wall second."""
     labels: bool = True
     """With the labels as the world has them, whatever is decided."""
+    honest: bool = True
+    """False leaves out honest transactions and their truth, where a world plays without a script."""
 
 
 class LiveSource(NamedTuple):
@@ -60,7 +62,8 @@ def live_source(stream: Stream, clock: Clock, settings: Settings, log: Any = Non
         live = _of_file(stream.replay, split_ms, stream.speed, settings, log)
     else:
         assert stream.history is not None
-        live = _of_world(stream.history, split_ms, stream.labels)
+        honest = stream.honest or stream.script is not None
+        live = _of_world(stream.history, split_ms, stream.labels, honest)
     if stream.script is not None:
         from producers.script import read_script
         from producers.scripted import ScriptedSource
@@ -82,7 +85,7 @@ def _of_file(replay: Path, split_ms: int, speed: float, settings: Settings, log:
     return LiveSource(source, source.seconds(speed), LABEL_SEED, source.longest_days, None)
 
 
-def _of_world(history: Path, split_ms: int, labels: bool) -> LiveSource:
+def _of_world(history: Path, split_ms: int, labels: bool, honest: bool) -> LiveSource:
     from producers.history import read_history, world_of
     from producers.world_source import WorldSource
 
@@ -95,7 +98,8 @@ def _of_world(history: Path, split_ms: int, labels: bool) -> LiveSource:
             f"history {history} ends at {manifest.end_ms}, the log starts at {split_ms}: not the same run"
         )
     world = world_of(opened)
-    source = WorldSource(world, manifest.days, labels=labels)
+    before = opened.labels() if labels else None
+    source = WorldSource(world, manifest.days, labels=labels, labels_before=before, honest=honest)
     return LiveSource(source, None, world.config.seed, world.config.delays.longest_days, world)
 
 

@@ -1,7 +1,10 @@
 """What the sender hands its records to, and which Kafka client stands behind it."""
 
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol
+from time import monotonic
+from typing import Any, Final, Protocol
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
@@ -29,7 +32,7 @@ class Outbox(Protocol):
         """
         ...
 
-    def hand_over(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Give a record to the client's own thread; it may batch it with others.
 
         Raises:
@@ -62,6 +65,51 @@ class Outbox(Protocol):
     def close(self, timeout_s: float = 5.0) -> None:
         """Close the connections; with 0, whatever is outstanding is given up."""
         ...
+
+
+class BoundedOutbox(ABC):
+    """What outboxes share: the records under way, the bound on them, and the first failure."""
+
+    look_s: float
+    """How long to serve the client before looking for room again."""
+
+    def __init__(self, max_outstanding: int) -> None:
+        self._max_outstanding = max_outstanding
+        self._waiting: deque[Any] = deque()
+        """Handed over, in order, each with `is_done`; the first is not acknowledged, as far as is known."""
+        self._failure: str | None = None
+
+    @abstractmethod
+    def _serve(self, wait_s: float) -> None:
+        """Let the client take in acknowledgements, for up to so long."""
+
+    @property
+    def outstanding(self) -> int:
+        self._serve(0)
+        waiting = self._waiting
+        while waiting and waiting[0].is_done:
+            waiting.popleft()
+        return len(waiting)
+
+    def _on_failure(self, error: object) -> None:
+        if self._failure is None:
+            self._failure = str(error)
+
+    def check(self) -> None:
+        self._serve(0)
+        if self._failure is not None:
+            raise SendError(f"Kafka did not take a record: {self._failure}")
+
+    def wait_for_room(self, timeout_s: float = ROOM_S) -> bool:
+        if self.outstanding < self._max_outstanding:
+            return True
+        deadline = monotonic() + timeout_s
+        while self.outstanding >= self._max_outstanding:
+            self.check()
+            if monotonic() > deadline:
+                return False
+            self._serve(self.look_s)
+        return True
 
 
 def open_outbox(

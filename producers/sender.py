@@ -14,6 +14,7 @@ from fraudsim import headers as h
 from fraudsim.clock_log import ClockLog
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Segment, Transaction, encoder
+from fraudsim.long_lived import settle
 from fraudsim.metrics import HEARTBEAT, TRANSACTIONS
 from fraudsim.metrics import LABELS as LABELS_SENT
 from fraudsim.settings import Settings
@@ -177,6 +178,7 @@ class _Run:
             first = items.next(self._stop)
             if first is not None:
                 items.fill(self._stop)
+                settle()
                 there = any(len(present) for present in self._present.values())
                 segment = self._clock.start(first[0].due_ms, there)
                 if segment is not None:
@@ -274,7 +276,7 @@ class _Run:
             event = msgspec.structs.replace(event, sent_at=intended_us)
         value = event.value if isinstance(event, Raw) else encoder.encode(event)
         headers = [self._segment_header, (h.ORDINAL, h.encode_int(ordinal)), self._source_header]
-        self._outbox.hand_over(self._prefix + item.topic, item.key.encode(), value, headers)
+        self._outbox.hand_over(self._prefix + item.topic, item.key, value, headers)
         self._sent[item.topic] += 1
         if item.topic == TRANSACTIONS_TOPIC:
             _TRANSACTIONS_OK.inc()

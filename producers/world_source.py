@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fraudsim.events import Label, Transaction, Truth
 from fraudsim.topics import LABELS, TRANSACTIONS, TRUTH
@@ -25,9 +26,25 @@ class WorldSource:
     transaction has one truth, due with it and after it. `sent_at` is 0: the sender stamps it.
     """
 
-    def __init__(self, world: World, first_live_day: int, *, labels: bool = True) -> None:
-        """`labels=False` leaves the labels out, and spares making the days before that they are of."""
+    def __init__(
+        self,
+        world: World,
+        first_live_day: int,
+        *,
+        labels: bool = True,
+        labels_before: pa.Table | None = None,
+        honest: bool = True,
+    ) -> None:
+        """
+        Args:
+            labels: False leaves them all out.
+            labels_before: those of the days before (`tables.LABELS`), as a history holds them; without,
+                three months of days are made again.
+            honest: False leaves out honest transactions and their truth, which is most of the work.
+        """
+        self._honest = honest
         self._with_labels = labels
+        self._labels_before = labels_before
         self.world = world
         self.first_live_day = first_live_day
         self.start_ms = world.day_start_ms(first_live_day)
@@ -37,7 +54,7 @@ class WorldSource:
         """Records in order of `due_ms`; at equal times transactions, then truths, then labels."""
         vocabulary = Vocabulary(self.world.population)
         typologies = [typology.name for typology in self.world.typologies]
-        waiting = self._labels_of_days_before(vocabulary) if self._with_labels else []
+        waiting = list(self._labels_of_days_before(vocabulary)) if self._with_labels else []
         for number in count(self.first_live_day):
             tables = vocabulary.tables(self.world.day(number), typologies)
             if self._with_labels:
@@ -45,15 +62,24 @@ class WorldSource:
             end_ms = self.world.day_start_ms(number + 1)
             due = sorted((item for item in waiting if item.due_ms < end_ms), key=label_order)
             waiting = [item for item in waiting if item.due_ms >= end_ms]
-            yield from merge(transaction_items(tables), due, key=itemgetter(0))
+            made = tables if self._honest else frauds_of(tables)
+            yield from merge(transaction_items(made), due, key=itemgetter(0))
 
-    def _labels_of_days_before(self, vocabulary: Vocabulary) -> list[Item]:
-        found: list[Item] = []
-        back = max(0, self.first_live_day - self.world.config.delays.longest_days)
-        for number in range(back, self.first_live_day):
-            labels = vocabulary.labels(self.world.day(number))
-            found += [item for item in label_items(labels) if item.due_ms >= self.start_ms]
-        return found
+    def _labels_of_days_before(self, vocabulary: Vocabulary) -> Iterator[Item]:
+        if self._labels_before is not None:
+            tables = [self._labels_before]
+        else:
+            first = max(0, self.first_live_day - self.world.config.delays.longest_days)
+            days = range(first, self.first_live_day)
+            tables = [vocabulary.labels(self.world.day(number)) for number in days]
+        for table in tables:
+            yield from label_items(table.filter(pc.greater_equal(table["known_at"], self.start_ms)))
+
+
+def frauds_of(tables: Tables) -> Tables:
+    """The tables without honest transactions and their truth; the labels are left as they are."""
+    fraud = tables.truth["is_fraud"]
+    return tables._replace(transactions=tables.transactions.filter(fraud), truth=tables.truth.filter(fraud))
 
 
 def transaction_items(tables: Tables) -> Iterator[Item]:

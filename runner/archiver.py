@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 import structlog
 
 from fraudsim.archive import (
@@ -22,9 +23,11 @@ from fraudsim.archive import (
     log_folder,
     merge_ranges,
     read_ranges,
+    to_table,
     write_file,
 )
 from fraudsim.errors import FraudsimError
+from fraudsim.long_lived import settle
 from fraudsim.metrics import CONSUMER_LAG, HEARTBEAT
 from fraudsim.settings import Settings
 from fraudsim.topics import ARCHIVED
@@ -130,7 +133,7 @@ class _Archiver:
         self._flush_every_s = flush_every_s
         self._covered = {topic: recover(run_dir, topic) for topic in ARCHIVED}
         self._seq = {topic: self._next_seq(topic) for topic in ARCHIVED}
-        self._buffers: dict[str, list[Record]] = {topic: [] for topic in ARCHIVED}
+        self._tables: dict[str, list[pa.Table]] = {topic: [] for topic in ARCHIVED}
         self._buffered = 0
         self._flush_at = 0.0
         self._written = dict.fromkeys(ARCHIVED, 0)
@@ -164,6 +167,7 @@ class _Archiver:
         await consumer.start()
         try:
             partitions = await self._assign(consumer)
+            settle()
             self._flush_at = time.monotonic() + self._flush_every_s
             while not self._stop.is_set():
                 await self._read(consumer, partitions)
@@ -205,14 +209,16 @@ class _Archiver:
             await self._report(consumer, partitions)
 
     def _take(self, polled: Mapping[Any, list[Any]]) -> None:
+        """Make columns of what came, at once: all of them just before a file is written were a burst of work
+        that transactions had to wait for."""
+        taken: dict[str, list[Record]] = defaultdict(list)
         for partition, records in polled.items():
-            covered = self._covered[self._topic(partition)].get(partition.partition, [])
-            buffer = self._buffers[self._topic(partition)]
-            before = len(buffer)
+            topic = self._topic(partition)
+            covered = self._covered[topic].get(partition.partition, [])
             for record in records:
                 if covered and any(first <= record.offset <= last for first, last in covered):
                     continue  # read again on the way from a gap to the end
-                buffer.append(
+                taken[topic].append(
                     Record(
                         partition.partition,
                         record.offset,
@@ -222,15 +228,18 @@ class _Archiver:
                         record.value,
                     )
                 )
-            self._buffered += len(buffer) - before
+        for topic, kept in taken.items():
+            self._tables[topic].append(to_table(topic, kept))
+            self._buffered += len(kept)
 
     def _flush(self) -> None:
-        for topic, records in self._buffers.items():
-            if records:
-                write_file(self._run_dir, topic, self._seq[topic], records)
+        for topic, tables in self._tables.items():
+            if tables:
+                table = pa.concat_tables(tables)
+                write_file(self._run_dir, topic, self._seq[topic], table)
                 self._seq[topic] += 1
-                self._written[topic] += len(records)
-                self._buffers[topic] = []
+                self._written[topic] += table.num_rows
+                self._tables[topic] = []
         self._buffered = 0
         self._flush_at = time.monotonic() + self._flush_every_s
         HEARTBEAT.set_to_current_time()

@@ -13,12 +13,14 @@ from fraudsim import topics
 from fraudsim.archive import read_log
 from fraudsim.clock import Clock
 from fraudsim.clock_log import ClockLog
+from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from runner.display import Progress, console, print_summary, progress, say
 from runner.foreground import unwinding_on_signals
 from runner.line import Line, LineOptions
 from runner.manifest import write_manifest
 from runner.observer import Latencies, Observer
+from runner.speed import DAY_S
 from runner.summary import summarise, write_summary
 from stream_features.parity import check_parity
 
@@ -36,6 +38,7 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
         line.prepare()
         null_latencies = line.run_null()
         line.start_line()
+        settle()
         with Observer(line.settings, topics.DECISIONS) as observer:
             seconds = _live(line, observer, options.seconds)
             say("draining: every decision read back, every record folded and archived")
@@ -58,8 +61,9 @@ def _live(line: Line, observer: Observer, seconds: float | None) -> float:
 
 
 def _say_traffic(line: Line) -> None:
-    manifest = line.history.manifest
-    rate = manifest.transactions_per_day * line.speed / 86_400
+    manifest, rate = line.history.manifest, line.options.rate
+    if line.options.replay is not None:
+        rate = manifest.transactions_per_day * line.speed / DAY_S
     say(
         f"live: {manifest.cards:,} cards, about {rate:,.0f} tx/s, {line.speed:,.0f} event s per s; "
         f"HTTP on 127.0.0.1:{line.settings.http_port}"

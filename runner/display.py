@@ -14,7 +14,7 @@ from runner.observer import Tally, percentiles
 
 console = Console(highlight=False)
 LINE_EVERY_S = 5.0
-SHOW_EVERY_S = 0.25
+SHOW_EVERY_S = 0.5
 
 
 def say(text: str) -> None:
@@ -30,13 +30,13 @@ class Progress:
         self._seconds = seconds
         self._live = live
         self._started = time.monotonic()
-        self._printed = self._shown = self._started
+        self._shown = self._started
         self._last = (self._started, 0)
 
     def show(self, restarts: int = 0) -> None:
         """Show where things stand."""
         now = time.monotonic()
-        if now - self._shown < SHOW_EVERY_S:
+        if now - self._shown < (LINE_EVERY_S if self._live is None else SHOW_EVERY_S):
             return
         self._shown = now
         elapsed, tally = now - self._started, self._tally
@@ -59,8 +59,7 @@ class Progress:
             table = Table(*cells, title="live")
             table.add_row(*cells.values())
             self._live.update(table)
-        elif now - self._printed >= LINE_EVERY_S:
-            self._printed = now
+        else:
             console.print("  " + "  ".join(f"{name} {value}" for name, value in cells.items()))
         if now - since >= 2:
             self._last = (now, tally.seen)

@@ -19,10 +19,10 @@ from fraudsim import topics
 from fraudsim.clock_log import start_log
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
-from producers.history import History, read_history, write_history
+from producers.history import History, read_history, world_of, write_history
 from runner.observer import Latencies, Observer, Tally
 from runner.ports import free_port, is_free
-from runner.speed import consistent_speed
+from runner.speed import consistent_speed, speed_for, speed_of_run
 from runner.stack import environment, start_stack
 from runner.supervisor import Event, Part, Supervisor
 from runner.waiting import poll_until
@@ -173,9 +173,14 @@ class Line:
             assert options.speed is not None
             self.speed = options.speed
         else:
-            self.speed = consistent_speed(
-                options.rate, options.speed, manifest.transactions_per_day, manifest.cards
-            )
+            self.speed = consistent_speed(options.speed, self._derived(), options.rate, manifest.cards)
+
+    def _derived(self) -> float:
+        """The speed that the rate comes to."""
+        options, manifest = self.options, self.history.manifest
+        if options.seconds is None:
+            return speed_for(options.rate, manifest.transactions_per_day)
+        return speed_of_run(world_of(self.history), manifest.days, options.rate, options.seconds)
 
     def _make_model(self) -> None:
         if self.options.reuse is not None:
@@ -206,6 +211,8 @@ class Line:
             self.start_part("labels", *argv, finishes=True, nice=10)
         self.wait_for("the scorer to be ready", self._scorer_ready)
         self.wait_for("the feature worker to fold", self._worker_folds)
+        if self.options.consequences:
+            self.wait_for("the label feed to have read its labels", (self.run_dir / "labels.json").exists)
 
     def start_producer(self) -> None:
         """Set the clock going and the traffic flowing."""

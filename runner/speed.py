@@ -1,6 +1,9 @@
 """Of rate, number of cards and speed any two determine the third."""
 
+from itertools import count
+
 from fraudsim.errors import FraudsimError
+from producers.world import World
 
 DAY_S = 86_400.0
 TOLERANCE = 0.02
@@ -11,19 +14,30 @@ def speed_for(rate: float, transactions_per_day: float) -> float:
     return rate * DAY_S / transactions_per_day
 
 
-def consistent_speed(rate: float, speed: float | None, transactions_per_day: float, cards: int) -> float:
-    """The speed to go at.
+def speed_of_run(world: World, first_day: int, rate: float, seconds: float) -> float:
+    """Event seconds per wall second at which the live stream's first `rate` · `seconds` transactions take
+    `seconds`: no two days are equally busy, so the history's mean would miss the rate by some tenth."""
+    wanted = max(1, round(rate * seconds))
+    for number in count(first_day):
+        ts = world.day(number).transactions.ts
+        if len(ts) > wanted:
+            return float(ts[wanted] - world.day_start_ms(first_day)) / 1000 / seconds
+        wanted -= len(ts)
+    raise AssertionError("a world has no last day")
+
+
+def consistent_speed(speed: float | None, derived: float, rate: float, cards: int) -> float:
+    """The speed to go at: `derived`, at which the cards' habits give `rate`.
 
     Raises:
         FraudsimError: a speed is given that contradicts rate and cards; names the consistent value.
     """
-    derived = speed_for(rate, transactions_per_day)
     if speed is None:
         return derived
     if abs(speed - derived) > TOLERANCE * derived:
         raise FraudsimError(
-            f"--speed {speed:g} contradicts --rate {rate:g} with --cards {cards}: their habits give "
-            f"{transactions_per_day:,.0f} transactions a day, so the speed is {derived:.1f} "
-            f"(or the rate {speed * transactions_per_day / DAY_S:.1f}); leave one of them out"
+            f"--speed {speed:g} contradicts --rate {rate:g} with --cards {cards}: by their habits that rate "
+            f"needs the speed {derived:.1f}, and that speed gives the rate {rate * speed / derived:.1f}; "
+            "leave one of them out"
         )
     return speed

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 import time
@@ -19,6 +18,7 @@ from fraudsim.clock_log import ClockLog, open_clock
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Transaction
 from fraudsim.logs import set_up_logs
+from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from fraudsim.topics import DECISIONS, TRANSACTIONS
 from scorer.budget import STREAM_BUDGETS
@@ -111,8 +111,7 @@ class Service:
         await log_reader.start(watermarks)
         await stream.start()
         await self._warm_up(decider, producer)
-        gc.collect()
-        gc.freeze()
+        settle()
         tasks: list[asyncio.Task[None]] = [
             asyncio.create_task(work, name=name)
             for name, work in (

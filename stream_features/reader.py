@@ -16,7 +16,7 @@ from stream_features.encode import ROW_OF
 from stream_features.pending import Pending
 from stream_features.redis_io import StateStore, applied_key, blob_key, fresh_key
 from stream_features.state import NO_LABELS, State, UnreadableStateError, Vector
-from stream_features.tail import Tail
+from stream_features.tail import Key, Tail
 from stream_features.vector import keys_of, vector
 
 WAIT_STEP_S: Final = 0.001
@@ -43,8 +43,12 @@ class Reading:
 
 @dataclass(slots=True)
 class _Slot:
-    applied: Applied
+    name: str
+    offsets: list[int]
+    """The watermarks, by source partition."""
     fresh_at_ms: float
+    covered: bool = False
+    """Whether the tail reaches back to the watermarks."""
 
 
 class FeatureReader:
@@ -100,7 +104,8 @@ class FeatureReader:
 
     async def read(self, transactions: Sequence[Transaction], *, http: bool = False) -> list[Reading]:
         """Features of each transaction at its own ts. Raises as `watermarks` does, and redis errors."""
-        keys = sorted({key for tx in transactions for key in keys_of(tx)})
+        keys_by_tx = [keys_of(tx) for tx in transactions]
+        keys = sorted({key for its in keys_by_tx for key in its})
         slot_by_key = {key: slot_of(*key, self._slots) for key in keys}
         numbers = sorted(set(slot_by_key.values()))
         found = await self._store.read(
@@ -113,19 +118,26 @@ class FeatureReader:
         n = len(numbers)
         read_at_us = time.time_ns() // 1000
         slots = {
-            number: _Slot(self._applied(number, found[i]), float(found[n + i] or 0))
+            number: _Slot(
+                str(number), list(self._applied(number, found[i]).offsets), float(found[n + i] or 0)
+            )
             for i, number in enumerate(numbers)
         }
-        uncertain = await self._settle_pending(transactions, slots, slot_by_key) if http else False
+        slot_of_key = {key: slots[number] for key, number in slot_by_key.items()}
+        uncertain = await self._settle_pending(transactions, slot_of_key) if http else False
+        for slot in slots.values():
+            slot.covered = self.tail.covers(slot.offsets)
         current = {
-            key: self._state(key, found[2 * n + i], slots[slot_by_key[key]].applied, http)
+            key: self._state(key, found[2 * n + i], slot_of_key[key].offsets, http)
             for i, key in enumerate(keys)
         }
+        reach = list(self.tail.starts), list(self.tail.ends)
         return [
-            self._reading(tx, slots, slot_by_key, current, read_at_us, http, uncertain) for tx in transactions
+            self._reading(tx, its, slot_of_key, current, reach, read_at_us, http, uncertain)
+            for tx, its in zip(transactions, keys_by_tx, strict=True)
         ]
 
-    def _state(self, key: tuple[str, str], blob: bytes | None, applied: Applied, http: bool) -> State | None:
+    def _state(self, key: Key, blob: bytes | None, offsets: Sequence[int], http: bool) -> State | None:
         """The stored state with the tail folded into a copy; None where it cannot be read."""
         entity = key[0]
         if blob is None:
@@ -135,7 +147,7 @@ class FeatureReader:
                 state = states.from_bytes(entity, blob)
             except UnreadableStateError:
                 return None
-        rows = self.tail.rows(*key, applied.offsets)
+        rows = self.tail.rows(*key, offsets)
         if http:
             rows += [ROW_OF[entity](tx) for tx in self.pending.of(key)]
         if rows:
@@ -143,19 +155,15 @@ class FeatureReader:
         return state
 
     async def _settle_pending(
-        self,
-        transactions: Sequence[Transaction],
-        slots: dict[int, _Slot],
-        slot_by_key: dict[tuple[str, str], int],
+        self, transactions: Sequence[Transaction], slot_of_key: dict[Key, _Slot]
     ) -> bool:
         """Wait until no pending transaction of these keys can be in the state; True: one still can."""
-        wanted = {key for tx in transactions for key in keys_of(tx)}
         asking = {tx.tx_id for tx in transactions}  # not published yet
 
         def doubtful() -> bool:
             ends = self.tail.ends
-            for key in wanted:
-                offsets = slots[slot_by_key[key]].applied.offsets
+            for key, slot in slot_of_key.items():
+                offsets = slot.offsets
                 if all(offset <= end for offset, end in zip(offsets, ends, strict=False)):
                     continue
                 for tx in self.pending.of(key):
@@ -174,30 +182,30 @@ class FeatureReader:
     def _reading(
         self,
         tx: Transaction,
-        slots: dict[int, _Slot],
-        slot_by_key: dict[tuple[str, str], int],
-        current: dict[tuple[str, str], State | None],
+        keys: list[Key],
+        slot_of_key: dict[Key, _Slot],
+        current: dict[Key, State | None],
+        reach: tuple[list[int], list[int]],
         read_at_us: int,
         http: bool,
         uncertain: bool,
     ) -> Reading:
-        keys = keys_of(tx)
         states_of_tx = {key[0]: current[key] for key in keys}
         features, whole = vector(tx, states_of_tx, self._segment.horizon_ms)
-        its_slots = {slot_by_key[key]: slots[slot_by_key[key]] for key in keys}
-        stale = not whole or not all(self.tail.covers(s.applied.offsets) for s in its_slots.values())
+        slots = [slot_of_key[key] for key in keys]
+        stale = not (whole and all(slot.covered for slot in slots))
         pending: dict[str, None] = {}
         if http:
             pending = {p.tx_id: None for key in keys for p in self.pending.of(key) if p.tx_id != tx.tx_id}
         return Reading(
             features=features,
             prefix=LogPrefix(
-                slots={str(number): list(s.applied.offsets) for number, s in its_slots.items()},
-                tail_from=list(self.tail.starts),
-                tail_to=list(self.tail.ends),
+                slots={slot.name: slot.offsets for slot in slots},
+                tail_from=reach[0],
+                tail_to=reach[1],
                 pending=list(pending),
             ),
-            staleness_ms=max(0.0, read_at_us / 1000 - min(s.fresh_at_ms for s in its_slots.values())),
+            staleness_ms=max(0.0, read_at_us / 1000 - min(slot.fresh_at_ms for slot in slots)),
             read_us=read_at_us,
             stale=stale,
             uncertain=uncertain,

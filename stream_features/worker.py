@@ -26,6 +26,7 @@ from fraudsim import metrics
 from fraudsim.clock_log import ClockLog, open_clock
 from fraudsim.errors import FraudsimError
 from fraudsim.logs import set_up_logs
+from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRANSACTIONS
 from fraudsim.validity import UNIQUE_WITHIN, Judge, Rejected
@@ -111,6 +112,7 @@ class FoldLoop:
         )
         await producer.start()
         await owner.start()
+        settle()
         keeping = asyncio.create_task(owner.keep())
         self.letters = DeadLetterWriter(producer)
         self.admin = owner.consumer

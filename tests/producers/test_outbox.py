@@ -61,7 +61,7 @@ def test_records_arrive_once_in_order_in_the_partition_of_their_key(
     for number in range(2 * len(keys)):
         assert outbox.wait_for_room()
         key = keys[number % len(keys)]
-        outbox.hand_over(topic, key.encode(), b"v%d" % number, [("ordinal", b"%d" % number), ("a", b"\xff")])
+        outbox.hand_over(topic, key, b"v%d" % number, [("ordinal", b"%d" % number), ("a", b"\xff")])
     assert 0 <= outbox.outstanding <= 2 * len(keys)
     outbox.flush()
     outbox.check()
@@ -86,7 +86,7 @@ def test_a_record_that_kafka_does_not_take_is_an_error(topic: str, outbox: Outbo
 
 
 def send_and_flush(outbox: Outbox, topic: str, value: bytes, timeout_s: float) -> None:
-    outbox.hand_over(topic, b"key", value, [])
+    outbox.hand_over(topic, "key", value, [])
     outbox.flush(timeout_s)
 
 
@@ -109,8 +109,8 @@ def test_a_broker_that_is_gone_is_an_error(tmp_path: Path) -> None:
             send_and_flush(outbox, TRANSACTIONS, b"before", 10)
         supervisor.stop("kafka")
         for outbox in outboxes:
-            outbox.hand_over(TRANSACTIONS, b"key", b"after", [])
-            outbox.hand_over(TRANSACTIONS, b"key", b"after", [])
+            outbox.hand_over(TRANSACTIONS, "key", b"after", [])
+            outbox.hand_over(TRANSACTIONS, "key", b"after", [])
             assert outbox.outstanding == 2
             assert not outbox.wait_for_room(0.05)
         for outbox in outboxes:
@@ -144,7 +144,7 @@ def test_outstanding_counts_from_the_oldest_that_is_not_acknowledged(monkeypatch
     monkeypatch.setattr(confluent_outbox, "Producer", lambda *_, **__: client)
     outbox = confluent_outbox.ConfluentOutbox(Settings(_env_file=None), [], max_outstanding=3)
     for _ in range(3):
-        outbox.hand_over("t", b"k", b"v", [])
+        outbox.hand_over("t", "k", b"v", [])
     assert outbox.outstanding == 3
     client.reports[1](None, None)
     client.reports[2](None, None)
@@ -154,7 +154,7 @@ def test_outstanding_counts_from_the_oldest_that_is_not_acknowledged(monkeypatch
     assert outbox.outstanding == 0
     assert outbox.wait_for_room(0)
     for _ in range(2):
-        outbox.hand_over("t", b"k", b"v", [])
+        outbox.hand_over("t", "k", b"v", [])
     client.reports[4](Refusal(), None)  # behind one that is stuck
     with pytest.raises(SendError, match="no"):
         outbox.check()

@@ -60,6 +60,28 @@ def test_without_labels_everything_else_is_the_same(items: list[Item]) -> None:
     assert bare.name == WorldSource(World(CONFIG), DAYS).name
 
 
+def test_the_labels_of_a_history_spare_making_its_days_again(
+    history: History, items: list[Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, made = World(CONFIG), []
+    day = world.day
+    monkeypatch.setattr(world, "day", lambda number: made.append(number) or day(number))
+    source = WorldSource(world, DAYS, labels_before=history.labels())
+    end_ms = world.day_start_ms(DAYS + 3)
+    assert list(takewhile(lambda item: item.due_ms < end_ms, source.items())) == items
+    assert min(made) == DAYS
+
+
+def test_without_the_honest_everything_else_is_the_same(items: list[Item]) -> None:
+    source = WorldSource(World(CONFIG), DAYS, honest=False)
+    end_ms = World(CONFIG).day_start_ms(DAYS + 3)
+    frauds = {item.event.tx_id for item in items if isinstance(item.event, Truth) and item.event.is_fraud}
+    assert list(takewhile(lambda item: item.due_ms < end_ms, source.items())) == [
+        item for item in items if isinstance(item.event, Label) or item.event.tx_id in frauds
+    ]
+    assert frauds
+
+
 def test_files_have_the_fields_of_the_events(history: History) -> None:
     assert history.transactions().schema.equals(tables.TRANSACTIONS)
     assert history.labels().schema.equals(tables.LABELS)

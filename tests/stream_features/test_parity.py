@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_log import T0, make_segment
 
-from fraudsim.archive import Record, log_folder, write_file
+from fraudsim.archive import Record, log_folder, to_table, write_file
 from fraudsim.events import Decision, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
@@ -88,7 +88,7 @@ def run(tmp_path):
                 Record(0, offset, WALL + 6 * MINUTE * (topic != CLOCK), b"c", [("segment", b"0")], value)
                 for offset, value in enumerate(map(encoder.encode, events))
             ]
-            write_file(tmp_path, topic, 0, records)
+            write_file(tmp_path, topic, 0, to_table(topic, records))
         return tmp_path
 
     return write
