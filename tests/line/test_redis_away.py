@@ -16,8 +16,10 @@ from fraudsim.archive import read_log
 from fraudsim.clock import Clock
 from fraudsim.clock_log import ClockLog
 from fraudsim.topics import DECISIONS
+from model.manifest import REQUEST_NAMES
 from runner.line import LineOptions
 from runner.redis_server import redis_answers
+from stream_features.catalogue import NAMES
 from stream_features.prime import prime, read_history_tables, state_of_history
 
 pytestmark = pytest.mark.stack
@@ -143,7 +145,8 @@ def test_without_redis_the_line_decides_degraded_and_in_time_and_comes_back_by_i
     for replies in (found["paused"], found["killed"]):
         degraded = [reply for reply in replies if reply["degraded"]]
         assert len(degraded) > 20
-        assert all(set(reply["features"][6:]) == {None} for reply in degraded)
+        by_name = [dict(zip(NAMES, reply["features"], strict=True)) for reply in degraded]
+        assert all({its[name] for name in NAMES if name not in REQUEST_NAMES} == {None} for its in by_name)
         assert {reply["variant"] for reply in degraded} == {"fallback"}
     assert len(found["after"]) > 20
     assert not any(reply["degraded"] for reply in found["after"])

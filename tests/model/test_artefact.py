@@ -11,7 +11,7 @@ from model import manifest as manifests
 from model.artefact import FALLBACK_FILE, MANIFEST_FILE, MODEL_FILE, load_model, read_manifest, write_model
 from model.fit import scores_of
 from model.manifest import REQUEST_NAMES
-from stream_features.catalogue import NAMES
+from stream_features.catalogue import NAMES, places
 from stream_features.vector import SIZE, as_vector
 
 
@@ -183,9 +183,10 @@ def test_a_fallback_of_other_features_or_scores_is_refused(copy):
 
 def test_the_fallback_looks_at_nothing_but_the_request(model):
     rows = np.stack([as_vector(row) for row in model.manifest.fallback.sample.rows])
-    assert np.isnan(rows[:, 6:]).all()
+    windows = np.delete(np.arange(SIZE), places("request"))
+    assert np.isnan(rows[:, windows]).all()
     filled = rows.copy()
-    filled[:, 6:] = 1e6
+    filled[:, windows] = 1e6
     assert np.array_equal(model.fallback.predict(filled), model.fallback.predict(rows))
     assert set(model.fallback.reasons(rows[-1])) <= set(REQUEST_NAMES)
     assert model.fallback.not_compiled is None

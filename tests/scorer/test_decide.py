@@ -15,6 +15,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.events import LogPrefix, Transaction
 from model.artefact import Model
 from model.fit import fit_trees
+from model.manifest import REQUEST_NAMES
 from model.train import request_only
 from scorer.decide import Decider, Incoming
 from scorer.dependency import Dependency
@@ -96,12 +97,13 @@ def test_without_state_the_fallback_decides_on_the_request_alone_and_says_so(mod
     assert decision.degraded
     assert decision.variant == "fallback"
     assert decision.features[0] == 50_000
-    assert set(decision.features[6:]) == {None}
+    by_name = dict(zip(NAMES, decision.features, strict=True))
+    assert {by_name[name] for name in NAMES if name not in REQUEST_NAMES} == {None}
     assert decision.prefix == LogPrefix(slots={}, tail_from=[], tail_to=[])
     assert not decision.stale
     row = np.array([[np.nan if value is None else value for value in decision.features]], np.float32)
     assert decision.score == float(model.fallback.predict(row)[0])
-    assert set(decision.reasons) <= set(NAMES[:6])
+    assert set(decision.reasons) <= set(REQUEST_NAMES)
     assert counted._value.get() == before + 1
 
 

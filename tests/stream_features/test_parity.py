@@ -119,7 +119,7 @@ def test_a_decision_made_without_state_is_counted_and_compared_with_nothing(run)
     first, second = tx(0, 1), tx(1, 2)
     features = np.full(len(NAMES), np.nan, np.float32)
     nothing = LogPrefix(slots={}, tail_from=[], tail_to=[])
-    served, _ = vector(second, folded("card", [first]), folded("merchant", [first]), HORIZON)
+    served, _ = features_of(second, [first], [first])
     result = check(
         run(
             [first, second],
