@@ -9,6 +9,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.events import Segment, decode_segment, encoder
 from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK
+from fraudsim.waiting import poll_until
 
 
 @dataclass
@@ -59,14 +60,14 @@ def open_clock(settings: Settings, wait_s: float = 60.0, topic: str = CLOCK) -> 
         FraudsimError: no clock within `wait_s` seconds.
     """
     log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
-    deadline = time.monotonic() + wait_s
-    while True:
+
+    def has_begun() -> bool:
         log.refresh()
-        if log.clock:
-            return log
-        if time.monotonic() > deadline:
-            raise FraudsimError("run.clock has no segment: start a log with `fraudsim clock start`")
-        time.sleep(0.2)
+        return bool(log.clock)
+
+    if not poll_until(has_begun, wait_s, every_s=0.2):
+        raise FraudsimError("run.clock has no segment: start a log with `fraudsim clock start`")
+    return log
 
 
 def start_log(

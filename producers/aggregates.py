@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fraudsim.errors import FraudsimError
 from producers.columns import DAY_MS
 from producers.history import History
+from producers.rhythm import zone_of
 from producers.tables import TRUTH
 
 HOUR_MS: Final = 3_600_000
@@ -121,8 +122,7 @@ def aggregate(history: History) -> Aggregates:
         remote_hours += np.bincount(hour[remote], minlength=24)
         lon = np.asarray(batch["lon"].cast(pa.float64()))
         placed = np.flatnonzero(~np.isnan(lon))
-        zone = np.rint(lon[placed] / 15).astype(np.int64)
-        clock = (hour[placed] + zone) % 24
+        clock = (hour[placed] + zone_of(lon[placed])) % 24
         local += np.bincount(clock, minlength=24)
         mcc = np.asarray(batch["mcc"].fill_null(0))[placed]
         for name, code in TRADES.items():

@@ -1,8 +1,6 @@
 """The label feed's process."""
 
 import asyncio
-import signal
-import threading
 from pathlib import Path
 
 import typer
@@ -11,6 +9,7 @@ from fraudsim.clock_log import open_clock
 from fraudsim.logs import set_up_logs
 from fraudsim.metrics import serve_metrics
 from fraudsim.settings import load_settings
+from fraudsim.stopping import stop_on_signals
 from producers.back_office import BackOffice
 from producers.columns import DAY_MS
 from producers.label_service import feed_labels
@@ -33,9 +32,7 @@ def run_feed(stream: Stream, *, seconds: float | None = None, report: Path | Non
     settings = load_settings()
     rules = consequences(settings)
     log = set_up_logs(settings, "labels")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     live = live_source(stream, open_clock(settings).clock, settings, log)
     log.info("feeding labels", source=live.source.name, metrics_port=serve_metrics(settings))
     try:

@@ -17,7 +17,7 @@ from producers.closed_shops import in_opening_hours, open_instead
 from producers.columns import ATM, DAY_MS, ECOMMERCE, MOTO, POS, RECURRING, Columns, concatenate
 from producers.pay_days import pay_day_factors
 from producers.population import COMMUTER, DRAWS, SLOT_CATEGORY, Population, address, slots_of_draws
-from producers.rhythm import MINUTE_MS, WEEK, times_of_day, to_utc, weekday
+from producers.rhythm import MINUTE_MS, WEEK, times_of_day, to_utc, weekday, zone_of
 from producers.rng import generator, mix64
 from producers.seasons import category_factors
 
@@ -38,7 +38,7 @@ DEVICE_LIFE_DAYS: Final = 500
 
 _CHANNEL_OF_KIND: Final = {"shop": POS, "atm": ATM, "online": ECOMMERCE, "recurring": RECURRING}
 _CHANNEL: Final = np.array([_CHANNEL_OF_KIND[category.kind] for category in CATEGORIES], np.int8)
-_ZONE: Final = np.rint(np.array([city[3] for city in CITIES]) / 15).astype(np.int8)
+_ZONE: Final = zone_of(np.array([city[3] for city in CITIES]))
 """Hours east of Greenwich of each city."""
 _SLOT_CATEGORY: Final = np.array(SLOT_CATEGORY)
 

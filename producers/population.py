@@ -16,6 +16,7 @@ from producers.catalogue import CATEGORIES, CITIES, COUNTRIES, HOME_CITIES
 from producers.growth import NO_GROWTH, Growth
 from producers.opening import Hours, opening_hours
 from producers.pay_days import PAY_DAYS
+from producers.rhythm import zone_of
 from producers.rng import generator, mix64, salt
 
 MEAN_TRANSACTIONS_PER_DAY: Final = 2.5
@@ -193,7 +194,7 @@ def _merchants(seed: int, count: int, cities: int) -> Merchants:
         online=online,
         popularity=popularity / popularity.sum(),
         log_price=rng.normal(0.0, 0.3, size=count),
-        zone=np.rint(lon / 15).astype(np.int8),
+        zone=zone_of(lon),
         hours=opening_hours(seed, category, np.where(online, -1, city), popularity),
     )
 
@@ -271,7 +272,7 @@ def _cards(seed: int, count: int, merchants: Merchants, cities: int, any_of: NDA
         country=np.array([COUNTRIES.index(c[1]) for c in CITIES], np.int8)[city],
         home_lat=_quantise(places[:, 0] + spread[:, 0]),
         home_lon=_quantise(places[:, 1] + spread[:, 1]),
-        zone=np.rint(places[:, 1] / 15).astype(np.int8),
+        zone=zone_of(places[:, 1]),
         log_income=log_income,
         per_day=np.maximum(per_day, 0.05),
         rhythm=rng.choice(4, size=count, p=[0.5, 0.25, 0.15, 0.1]).astype(np.int8),

@@ -1,8 +1,6 @@
 """The producer's process: the live stream sent at its intended times, from where the log ends."""
 
-import signal
 import sys
-import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.logs import set_up_logs
 from fraudsim.metrics import serve_metrics
 from fraudsim.settings import Settings, load_settings
+from fraudsim.stopping import stop_on_signals
 from fraudsim.topics import CLOCK, DECISIONS, NULL
 from producers.decline_reader import DeclineReader
 from producers.kafka_io import partitions_of
@@ -52,9 +51,7 @@ def run_producer(
     settings = load_settings()
     log = set_up_logs(settings, "producer")
     sys.setswitchinterval(SWITCH_S)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     prefix = NULL if null else ""
     clock_log = open_clock(settings, topic=prefix + CLOCK)
     live = live_source(stream, clock_log.clock, settings, log)

@@ -16,6 +16,7 @@ from producers.catalogue import COUNTRIES
 from producers.closed_shops import closed_rows
 from producers.rng import chance
 from producers.source import Item, Source
+from producers.tables import card_id, merchant_id
 from producers.world import World
 
 Way = Literal["lower", "elsewhere", "move_on", "end"]
@@ -130,7 +131,7 @@ class Reactions:
         present = tx.lat is not None
         return msgspec.structs.replace(
             tx,
-            merchant_id=f"m{chosen:06d}",
+            merchant_id=merchant_id(chosen),
             country=COUNTRIES[int(merchants.country[chosen])],
             lat=float(merchants.lat[chosen]) if present else None,
             lon=float(merchants.lon[chosen]) if present else None,
@@ -139,7 +140,7 @@ class Reactions:
     def _other_card(self, campaign: str, declines: int) -> str:
         """The card that a campaign uses next: another one after every decline."""
         cards = len(self._world.population.cards)
-        return f"c{int(chance(self._seed, 'card', campaign, declines) * cards):07d}"
+        return card_id(int(chance(self._seed, "card", campaign, declines) * cards))
 
 
 def _merchant(tx: Transaction) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":

@@ -90,6 +90,11 @@ def times_between(
     return (np.clip(minute, 0, 1439.999) * MINUTE_MS).astype(np.int64)
 
 
+def zone_of(lon: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Hours east of Greenwich by the sun, from degrees: no borders, no summer time."""
+    return np.rint(lon / 15).astype(np.int8)
+
+
 def to_utc(local_ms: NDArray[np.int64], zone: NDArray[np.int8]) -> NDArray[np.int64]:
     """Milliseconds since midnight UTC of the same date, from local ones and zones (hours east of Greenwich).
 

@@ -1,6 +1,5 @@
 """The open-loop sender: every record of a source at its intended time, exactly once over all restarts."""
 
-import queue
 import threading
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRUTH
 from fraudsim.topics import TRANSACTIONS as TRANSACTIONS_TOPIC
 from producers import schedule
+from producers.ahead import Ahead
 from producers.clock_start import ClockStart, OwnClock
 from producers.kafka_io import find_present, partitions_of
 from producers.outbox import Outbox, open_outbox
@@ -38,9 +38,6 @@ SWITCH_S: Final = 0.0005
 """A send passes between three threads; each may wait this long for the one that makes the stream ahead."""
 PROGRESS_US: Final = 1_000_000
 STOP_FLUSH_S: Final = 20.0
-FILL_S: Final = 5.0
-PREFETCH: Final = 64
-"""Items the source makes ahead at a time, in a thread of its own, so that its pauses do not delay sends."""
 
 
 React = Callable[[Item], Item | None]
@@ -174,7 +171,7 @@ class _Run:
 
     def go(self) -> SendReport:
         complete = False
-        with _Ahead(_missing(self._source, self._present, self._end_ms)) as items:
+        with Ahead(_missing(self._source, self._present, self._end_ms)) as items:
             first = items.next(self._stop)
             if first is not None:
                 items.fill(self._stop)
@@ -202,7 +199,7 @@ class _Run:
         self._segment = segment
         self._segment_header = (h.SEGMENT, h.encode_int(segment.number))
 
-    def _send_all(self, first: "_Numbered", items: "_Ahead") -> bool:
+    def _send_all(self, first: "_Numbered", items: "Ahead[_Numbered]") -> bool:
         """Send until the end (True) or until told to stop (False)."""
         numbered: _Numbered | None = first
         while numbered is not None:
@@ -327,79 +324,6 @@ def _missing(source: Source, present: Mapping[str, Present], end_ms: float) -> I
         ordinals[item.topic] += 1
         if ordinal not in present[item.topic]:
             yield item, ordinal
-
-
-class _Ahead:
-    """Runs an iterator in a thread, some items ahead."""
-
-    def __init__(self, items: Iterator[_Numbered]) -> None:
-        self._items = items
-        self._queue: queue.Queue[list[_Numbered] | BaseException] = queue.Queue(maxsize=64)
-        self._chunk: Iterator[_Numbered] = iter(())
-        self._closed = threading.Event()
-        self._ended = False
-        self._thread = threading.Thread(target=self._run, name="source", daemon=True)
-
-    def __enter__(self) -> "_Ahead":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closed.set()
-        self._thread.join(timeout=2)
-
-    def fill(self, stop: threading.Event) -> None:
-        """Wait until as much as fits is made, so that making it does not slow the first sends."""
-        deadline = time.monotonic() + FILL_S
-        while self._thread.is_alive() and not self._queue.full() and time.monotonic() < deadline:
-            if stop.wait(0.01):
-                return
-
-    def next(self, stop: threading.Event) -> _Numbered | None:
-        """The next item; None at the end, or on stop.
-
-        Raises what the iterator raised.
-        """
-        while not self._ended:
-            item = next(self._chunk, None)
-            if item is not None:
-                return item
-            try:
-                got = self._queue.get(timeout=0.2)
-            except queue.Empty:
-                if stop.is_set():
-                    return None
-                continue
-            if isinstance(got, BaseException):
-                self._ended = True
-                raise got
-            self._ended = not got  # an empty chunk is the end
-            self._chunk = iter(got)
-        return None
-
-    def _run(self) -> None:
-        try:
-            chunk: list[_Numbered] = []
-            for item in self._items:
-                chunk.append(item)
-                if len(chunk) == PREFETCH:
-                    self._put(chunk)
-                    chunk = []
-                if self._closed.is_set():
-                    return
-            if chunk:
-                self._put(chunk)
-            self._put([])
-        except BaseException as error:
-            self._put(error)
-
-    def _put(self, chunk: "list[_Numbered] | BaseException") -> None:
-        while not self._closed.is_set():
-            try:
-                self._queue.put(chunk, timeout=0.2)
-            except queue.Full:
-                continue
-            return
 
 
 def _now_us() -> int:

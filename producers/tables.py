@@ -61,13 +61,23 @@ class Tables(NamedTuple):
     truth: pa.Table
 
 
+def card_id(number: int) -> str:
+    """The id of a population's card, by its index."""
+    return f"c{number:07d}"
+
+
+def merchant_id(number: int) -> str:
+    """The id of a population's merchant, by its index."""
+    return f"m{number:06d}"
+
+
 class Vocabulary:
     """The texts that a population's codes stand for."""
 
     def __init__(self, population: Population) -> None:
         self.population = population
-        self.cards = pa.array([f"c{i:07d}" for i in range(len(population.cards))])
-        self.merchants = pa.array([f"m{i:06d}" for i in range(len(population.merchants))])
+        self.cards = pa.array([card_id(i) for i in range(len(population.cards))])
+        self.merchants = pa.array([merchant_id(i) for i in range(len(population.merchants))])
 
     def tables(self, day: Day, typologies: list[str]) -> Tables:
         """One day as tables; the codes of `day.typology` stand for `typologies`."""

@@ -14,19 +14,16 @@ def archive(
 ) -> None:
     """Write every record of the run's topics to Parquet files, each exactly once, until SIGTERM."""
     import os
-    import signal
-    import threading
 
     from fraudsim.logs import set_up_logs
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
+    from fraudsim.stopping import stop_on_signals
     from runner.archiver import run_archiver
 
     settings = load_settings()
     log = set_up_logs(settings, "archiver")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     os.nice(10)
     log.info("archiving", run=str(run), metrics_port=serve_metrics(settings))
     log.info("archived", records=run_archiver(settings, run, stop, drain=drain))

@@ -19,13 +19,13 @@ from fraudsim import topics
 from fraudsim.clock_log import start_log
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
+from fraudsim.waiting import poll_until
 from producers.history import History, read_history, world_of, write_history
 from runner.observer import Latencies, Observer, Tally
 from runner.ports import free_port, is_free
 from runner.speed import consistent_speed, speed_for, speed_of_run
 from runner.stack import environment, start_stack
 from runner.supervisor import Event, Part, Supervisor
-from runner.waiting import poll_until
 
 READY_S: Final = 90.0
 NULL_S: Final = 15.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
+from fraudsim.waiting import poll_until
 from runner import kafka_server, redis_server
 from runner.class_archive import ClassArchive
 from runner.disk import require_free, writing_to
@@ -20,7 +21,6 @@ from runner.redis_binary import find_redis
 from runner.redis_server import RedisServer, redis_answers
 from runner.stack_lock import stack_lock
 from runner.supervisor import Part, Supervisor
-from runner.waiting import poll_until
 
 _READY_S = 60.0
 _PORT_ATTEMPTS = 3

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fraudsim.errors import FraudsimError
+from fraudsim.waiting import poll_until
 from runner.disk import writing_to
 from runner.reaper import start_token
-from runner.waiting import poll_until
 
 FILE = "stack.lock"
 # A reaper has ended the servers of a killed owner by then.

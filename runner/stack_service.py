@@ -10,13 +10,13 @@ from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from fraudsim.waiting import poll_until
 from runner import stack_lock
 from runner.disk import writing_to
 from runner.foreground import Terminated, unwinding_on_signals
 from runner.log_tail import last_lines
 from runner.reaper import signal_group
 from runner.stack import StackAddresses, find_programs, stack
-from runner.waiting import poll_until
 
 STATE_FILE = "stack.json"
 LOG_FILE = "stack.log"

@@ -58,6 +58,18 @@ def empty_tiled(kind: int) -> State:
 
 
 @njit(cache=True)
+def _first_from(words: Words, base: int, width: int, low: int, high: int, value: int) -> int:
+    """Of the entries `low` to `high` - 1, sorted by their first word: the first of at least `value`."""
+    while low < high:
+        middle = (low + high) // 2
+        if words[base + middle * width] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True)
 def _age(levels: Words, level: int, newest: int, horizon_ms: int) -> int:
     """Before this time tiles have at least the length of `level`: no finer window can cut them any more."""
     finer, length = levels[level - 1, 1], levels[level, 1]
@@ -82,13 +94,7 @@ def _fold_tiles(
     first = 0
     while first < n and state[HEADER + first * TILE] < gone:
         first += 1
-    low, high = first, n
-    while low < high:
-        middle = (low + high) // 2
-        if state[HEADER + middle * TILE] < unchanged:
-            low = middle + 1
-        else:
-            high = middle
+    low = _first_from(state, HEADER, TILE, first, n, unchanged)
     count = low - first
     out[HEADER : HEADER + count * TILE] = state[HEADER + first * TILE : HEADER + low * TILE]
     for i in range(low, n + rows.shape[0]):
@@ -169,14 +175,7 @@ def _fold_seen(
                 out[j] = out[j + SEEN]
             end -= SEEN
         aged = aged or second < edge
-    low, high = 0, (end - begin) // SEEN
-    while low < high:
-        middle = (low + high) // 2
-        if out[begin + middle * SEEN] < edge:
-            low = middle + 1
-        else:
-            high = middle
-    young = begin + low * SEEN
+    young = begin + _first_from(out, begin, SEEN, 0, (end - begin) // SEEN, edge) * SEEN
     if young > begin and (aged or out[young - SEEN] >= old_edge):
         table = np.zeros(WORDS, np.int64)
         to, kept, at = young, 0, young - SEEN

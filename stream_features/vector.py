@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -18,18 +19,12 @@ BUCKETS: Final = 256
 SIZE: Final = len(FEATURES)
 
 _REQUEST = places("request")
+_keys = attrgetter(*KEY_FIELD.values())
 
 
 def keys_of(tx: Transaction) -> list[tuple[str, str]]:
     """The (entity, key) pairs with state that a transaction has; absent entities are left out."""
-    keys = [("card", tx.card_id)]
-    if tx.device_id is not None:
-        keys.append(("device", tx.device_id))
-    if tx.merchant_id is not None:
-        keys.append(("merchant", tx.merchant_id))
-    if tx.ip is not None:
-        keys.append(("ip", tx.ip))
-    return keys
+    return [(entity, key) for entity, key in zip(KEY_FIELD, _keys(tx), strict=True) if key is not None]
 
 
 def bucket(text: str | None, buckets: int = BUCKETS) -> float:

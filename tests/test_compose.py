@@ -17,10 +17,10 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
 from fraudsim.topics import CLOCK, create_topics
+from fraudsim.waiting import poll_until
 from producers.world import WorldConfig
 from runner import kafka_server
 from runner.one_shots import keep_or_make_history, keep_or_start_clock, keep_or_train_model
-from runner.waiting import poll_until
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"

@@ -16,10 +16,10 @@ from dashboards.prometheus_binaries import find
 from fraudsim import topics
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from fraudsim.waiting import poll_until
 from runner.line import Line, LineOptions
 from runner.ports import free_port
 from runner.supervisor import Part
-from runner.waiting import poll_until
 
 pytestmark = pytest.mark.stack
 FOLDER = Path(__file__).parent.parent.parent / "dashboards"

@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from runner.waiting import poll_until
+from fraudsim.waiting import poll_until
 
 pytestmark = pytest.mark.stack
 CONTRACT = {

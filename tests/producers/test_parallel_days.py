@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError
+from fraudsim.waiting import poll_until
 from producers.history import read_history, write_history
 from producers.parallel_days import days_in_order
 from producers.world import World, WorldConfig
 from producers.world_cli import app
-from runner.waiting import poll_until
 
 CONFIG = WorldConfig(cards=200, fraud_scale=10)
 DAYS = 12

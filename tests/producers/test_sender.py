@@ -26,6 +26,7 @@ from fraudsim.events import Label, Transaction, Truth, decode_transaction
 from fraudsim.settings import Settings
 from fraudsim.slots import partition_of
 from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
+from fraudsim.waiting import poll_until
 from producers import clock_start, sender
 from producers.kafka_python_outbox import KafkaPythonOutbox
 from producers.outbox import SendError
@@ -34,7 +35,6 @@ from producers.schedule import intended_us
 from producers.sender import TOPICS, SendReport, send
 from producers.shards import Task, send_in_shards
 from producers.source import Item
-from runner.waiting import poll_until
 
 pytestmark = pytest.mark.stack
 

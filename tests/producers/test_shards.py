@@ -26,12 +26,12 @@ from fraudsim.errors import FraudsimError
 from fraudsim.events import decode_transaction
 from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK, TRANSACTIONS
+from fraudsim.waiting import poll_until
 from producers.schedule import intended_us
 from producers.sender import TOPICS, SendReport
 from producers.shard import Shard, refuse_other_shards, shard_name, split_name
 from producers.shards import Task, merged
 from producers.source import Item
-from runner.waiting import poll_until
 
 __all__ = ["prefix", "settings"]
 SHARDS = 2

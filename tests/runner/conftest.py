@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from fraudsim.settings import Settings
+from fraudsim.waiting import poll_until
 from runner.maven_jars import PinnedJar
 from runner.reaper import start_token
-from runner.waiting import poll_until
 
 
 @pytest.fixture

@@ -45,8 +45,8 @@ from fraudsim.topics import (
     TRUTH,
     create_topics,
 )
+from fraudsim.waiting import poll_until
 from runner.archiver import run_archiver
-from runner.waiting import poll_until
 
 pytestmark = pytest.mark.stack
 

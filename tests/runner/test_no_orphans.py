@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fraudsim.waiting import poll_until
 from runner.guard import _GATE, Guard
 from runner.reaper import follow, start_token
-from runner.waiting import poll_until
 
 PARENT = """
 import os, sys, time

@@ -18,13 +18,13 @@ from redis import Redis
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from fraudsim.waiting import poll_until
 from runner.kafka_server import kafka_answers
 from runner.redis_binary import find_redis
 from runner.redis_server import redis_answers
 from runner.stack import StackAddresses, environment, start_stack
 from runner.stack_lock import is_held, stack_lock
 from runner.supervisor import Supervisor
-from runner.waiting import poll_until
 
 pytestmark = pytest.mark.stack
 

@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from fraudsim.errors import FraudsimError
+from fraudsim.waiting import poll_until
 from runner.reaper import start_token
 from runner.supervisor import Backoff, Event, Part, Supervisor
-from runner.waiting import poll_until
 
 ENV = dict(os.environ)
 
