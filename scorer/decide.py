@@ -13,11 +13,8 @@ from model.artefact import Model
 from scorer.dependency import AwayError, Dependency
 from scorer.policy import POLICY_VERSION, apply_policy
 from scorer.served_model import ServedModel
-from stream_features.catalogue import places
 from stream_features.reader import FeatureReader, Reading
-from stream_features.vector import SIZE, as_list, request_features
-
-_REQUEST = places("request")
+from stream_features.vector import as_list, vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +82,8 @@ class Decider:
 
 def _no_reading(tx: Transaction) -> Reading:
     """What is known of a transaction without any state."""
-    features = np.full(SIZE, np.nan, np.float32)
-    features[_REQUEST] = request_features(tx)
     return Reading(
-        features=features,
+        features=vector(tx, {}, 0)[0],
         prefix=LogPrefix(slots={}, tail_from=[], tail_to=[]),
         staleness_ms=0.0,
         read_us=now_us(),
