@@ -24,7 +24,7 @@ from fraudsim.lenient_records import read_past_unreadable_headers
 
 POLL_EVERY_S: Final = 0.16
 """When little comes, records wait this long for company: the reader's tail makes up for it, and a broker
-that is asked half a dozen times a second, not five hundred, leaves the machine to those who are waited for."""
+that is asked six times a second, not five hundred, leaves the machine to those who are waited for."""
 BUSY_RECORDS: Final = 500
 """A poll that brings this many is followed by the next at once."""
 
