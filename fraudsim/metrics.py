@@ -115,6 +115,18 @@ HTTP_REPLIES: Final = Counter(
     "fraudsim_http_replies", "HTTP replies, by status", ["status"], registry=registry
 )
 
+DEGRADED: Final = Counter(
+    "fraudsim_degraded_decisions", "Decisions made without state, by way in and reason",
+    ["via", "reason"], registry=registry,
+)  # fmt: skip
+SHED: Final = Counter(
+    "fraudsim_shed_requests", "HTTP requests turned away under load, by reason", ["reason"], registry=registry
+)
+BREAKER: Final = Gauge(
+    "fraudsim_breaker_state", "Circuit breaker of a role of Redis: 0 closed, 1 half open, 2 open",
+    ["name"], registry=registry,
+)  # fmt: skip
+
 
 def serve_metrics(settings: Settings) -> int:
     """Serve this process's metrics; returns the port."""

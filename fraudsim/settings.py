@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fraudsim.errors import FraudsimError
@@ -77,6 +77,25 @@ class Settings(BaseSettings):
     )
     http_max_body_bytes: int = Field(
         16_384, ge=1024, le=1_048_576, description="largest accepted HTTP body, bytes"
+    )
+
+    http_max_batch_body_bytes: int = Field(
+        1_048_576, ge=1024, le=16_777_216, description="largest accepted HTTP body of a batch, bytes"
+    )
+    http_max_concurrent: int = Field(
+        64, ge=1, le=10_000, description="most HTTP requests decided at once; others queue, then get 503"
+    )
+    http_queue_ms: int = Field(
+        25, ge=0, le=10_000, description="longest wait of an HTTP request for its turn, ms; then 503"
+    )
+    http_token: SecretStr = Field(
+        SecretStr(""), description="bearer token that /v1 asks for; empty asks for none"
+    )
+    deadline_ms: int = Field(
+        50,
+        ge=5,
+        le=10_000,
+        description="time for one HTTP decision, ms; without state in time it is degraded",
     )
 
     # Observability

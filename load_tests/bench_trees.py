@@ -13,7 +13,8 @@ import numpy.typing as npt
 from fraudsim.errors import FraudsimError, InvariantError
 from fraudsim.settings import Settings
 from load_tests.machine import machine
-from model.artefact import Model, booster_of, load_model
+from model.artefact import Model, load_model
+from model.forest import booster_of
 from model.train import train_model
 from producers.history import write_history
 from producers.world import World, WorldConfig

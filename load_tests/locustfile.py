@@ -41,6 +41,8 @@ class Cardholder(FastHttpUser):
     def on_start(self) -> None:
         self.rng = random.Random()
         self.intended = time.time() + self.rng.random() * self._interval()
+        token = os.environ.get("FRAUDSIM_HTTP_TOKEN")
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def _interval(self) -> float:
         """Seconds between two sends of one user."""
@@ -53,7 +55,8 @@ class Cardholder(FastHttpUser):
     @task
     def score(self) -> None:
         intended = self.intended
-        with self.client.post("/v1/score", json=transaction(self.rng), catch_response=True) as reply:
+        body = transaction(self.rng)
+        with self.client.post("/v1/score", json=body, headers=self.headers, catch_response=True) as reply:
             if reply.status_code != 200:
                 reply.failure(f"{reply.status_code}: {reply.text[:200]}")
             elif reply.json()["action"] not in ("approve", "step_up", "review", "decline"):

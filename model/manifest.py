@@ -8,9 +8,11 @@ import msgspec
 
 from fraudsim.errors import FraudsimError
 from model.threshold import Costs, Thresholds
-from stream_features.catalogue import HASH, NAMES
+from stream_features.catalogue import FEATURES, HASH, NAMES
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+REQUEST_NAMES: Final = tuple(feature.name for feature in FEATURES if feature.entity == "request")
+"""The features that a transaction has of itself, without any state."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +65,17 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     fraudsim: str
 
 
+class Fallback(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides where the state cannot be read: `fallback.ubj`, trained on the same periods and labels."""
+
+    features: list[str]
+    """What it looks at; the rest of its rows is null."""
+    thresholds: Thresholds
+    metrics: Metrics
+    sample: Sample
+    model_sha256: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`manifest.json` beside `model.ubj`. Nothing in it depends on when or where it was made."""
 
@@ -83,6 +96,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     thresholds: Thresholds
     costs: Costs
     sample: Sample
+    fallback: Fallback
     versions: Versions
     model_sha256: str
     manifest_sha256: str = ""
@@ -96,7 +110,11 @@ def feature_hash(names: list[str]) -> str:
 
 def version_of(manifest: Manifest) -> str:
     """The version that a manifest's content implies."""
-    deciding = [manifest.model_sha256, manifest.catalogue_hash, manifest.features, manifest.thresholds]
+    fallback = manifest.fallback
+    deciding = [
+        *(manifest.model_sha256, manifest.catalogue_hash, manifest.features, manifest.thresholds),
+        *(fallback.model_sha256, fallback.features, fallback.thresholds),
+    ]
     return hashlib.sha256(msgspec.json.encode(deciding)).hexdigest()[:16]
 
 
@@ -144,6 +162,11 @@ def from_json(raw: bytes, where: str) -> Manifest:
             raise FraudsimError(
                 f"model {where}: {field}={_short(found, value)}; train a model with this version of fraudsim"
             )
+    if manifest.fallback.features != list(REQUEST_NAMES):
+        raise FraudsimError(
+            f"model {where}: fallback.features={_short(manifest.fallback.features, list(REQUEST_NAMES))}; "
+            "train a model with this version of fraudsim"
+        )
     if manifest.version != version_of(manifest):
         raise FraudsimError(
             f"model {where}: version={manifest.version!r} but its content gives {version_of(manifest)!r}; "

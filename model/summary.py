@@ -10,7 +10,7 @@ from model.threshold import NEVER
 
 def summary(manifest: Manifest) -> Table:
     """A table of what a model is and how good."""
-    m = manifest.metrics
+    m, fallback = manifest.metrics, manifest.fallback.metrics
     table = Table(title=f"model {manifest.version}", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
@@ -33,9 +33,11 @@ def summary(manifest: Manifest) -> Table:
         "step up from": _cut(manifest.thresholds.step_up, manifest.thresholds.review),
         "review from": _cut(manifest.thresholds.review, manifest.thresholds.decline),
         "decline from": _cut(manifest.thresholds.decline, NEVER),
-        "cost": "undefined"
-        if m.cost_share is None
-        else f"{_percent(m.cost_share)} of that of approving everything",
+        "cost": _cost(m.cost_share),
+        "without state": f"average precision {_figure(fallback.average_precision)}, "
+        f"AUC {_figure(fallback.auc)}, recall {_figure(fallback.recall)} at as many alerts: the fallback, on "
+        f"{len(manifest.fallback.features)} features of the request alone",
+        "cost without state": _cost(fallback.cost_share),
     }
     for name, value in rows.items():
         table.add_row(name, value)
@@ -52,6 +54,10 @@ def _percent(share: float) -> str:
 
 def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
+
+
+def _cost(share: float | None) -> str:
+    return "undefined" if share is None else f"{_percent(share)} of that of approving everything"
 
 
 def _cut(value: float, stricter: float) -> str:

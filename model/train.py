@@ -17,7 +17,7 @@ from fraudsim.settings import Settings
 from model.artefact import current_versions, sample_scores, sha256_of, write_model
 from model.dataset import Dataset, build_dataset
 from model.fit import fit_trees, scores_of
-from model.manifest import Manifest, Metrics, Sample, feature_hash
+from model.manifest import REQUEST_NAMES, Fallback, Manifest, Metrics, Sample, feature_hash
 from model.metrics import (
     ALERT_BUDGET,
     alerts_at,
@@ -29,7 +29,7 @@ from model.metrics import (
 from model.split import Split, split_history
 from model.threshold import NEVER, Costs, Thresholds, choose_thresholds, total_cost
 from producers.history import read_history
-from stream_features.catalogue import HASH, NAMES
+from stream_features.catalogue import HASH, NAMES, places
 from stream_features.offline import bulk_features
 from stream_features.vector import as_list
 
@@ -48,6 +48,8 @@ class Fitted:
     metrics: Metrics
     test_scores: Scores
     """In the order of the dataset's test rows."""
+    sample: Sample
+    """Of the train period."""
 
 
 def train_model(
@@ -84,11 +86,25 @@ def train_model(
     with _step(console, f"training on {int(dataset.train.sum()):,} of them"):
         groups = groups_of(transactions, dataset, evaluate_by)
         fitted = fit_and_test(dataset, features, costs, settings.seed, groups)
+    with _step(console, "training the fallback, which has no state to look at"):
+        fallback = fit_and_test(dataset, request_only(features), costs, settings.seed, groups)
     return write_model(
         out_dir,
         fitted.ubj,
-        _manifest(split, settings, costs, fitted, features[dataset.train], manifest.fingerprint),
+        fallback.ubj,
+        _manifest(split, settings, costs, fitted, fallback, manifest.fingerprint),
     )
+
+
+def request_only(features: Matrix) -> Matrix:
+    """The features where no state can be read: all but what the transaction itself says is null.
+
+    The columns stay, so that both models score rows of one shape; trees never split on a null column.
+    """
+    blinded = np.full_like(features, np.nan)
+    request = places("request")
+    blinded[:, request] = features[:, request]
+    return blinded
 
 
 def fit_and_test(
@@ -112,7 +128,11 @@ def fit_and_test(
     )
     ubj = fit_trees(*_rows(dataset, features, dataset.train), seed)
     scores = scores_of(ubj, features[dataset.test])
-    return Fitted(ubj, thresholds, _metrics(dataset, scores, costs, thresholds, groups), scores)
+    metrics = _metrics(dataset, scores, costs, thresholds, groups)
+    trained_on = features[dataset.train]
+    rows = sample_of(scores_of(ubj, trained_on), trained_on)
+    sample = Sample(rows=[as_list(row) for row in rows], scores=sample_scores(ubj, rows))
+    return Fitted(ubj, thresholds, metrics, scores, sample)
 
 
 def groups_of(
@@ -165,9 +185,8 @@ def _metrics(
 
 
 def _manifest(
-    split: Split, settings: Settings, costs: Costs, fitted: Fitted, trained_on: Matrix, fingerprint: str
+    split: Split, settings: Settings, costs: Costs, fitted: Fitted, fallback: Fitted, fingerprint: str
 ) -> Manifest:
-    rows = sample_of(scores_of(fitted.ubj, trained_on), trained_on)
     return Manifest(
         version="",
         features=list(NAMES),
@@ -181,7 +200,14 @@ def _manifest(
         metrics=fitted.metrics,
         thresholds=fitted.thresholds,
         costs=costs,
-        sample=Sample(rows=[as_list(row) for row in rows], scores=sample_scores(fitted.ubj, rows)),
+        sample=fitted.sample,
+        fallback=Fallback(
+            features=list(REQUEST_NAMES),
+            thresholds=fallback.thresholds,
+            metrics=fallback.metrics,
+            sample=fallback.sample,
+            model_sha256=sha256_of(fallback.ubj),
+        ),
         versions=current_versions(),
         model_sha256=sha256_of(fitted.ubj),
     )

@@ -111,7 +111,15 @@ def sum_up(
     result = check_parity(run_dir, run_dir / "history", settings, brute_force)
     summary["parity"] = {
         name: getattr(result, name)
-        for name in ("vectors", "features", "mismatches", "uncertain", "missing_pending", "by_brute_force")
+        for name in (
+            "vectors",
+            "features",
+            "mismatches",
+            "degraded",
+            "uncertain",
+            "missing_pending",
+            "by_brute_force",
+        )
     }
     write_summary(run_dir, summary)
     return summary

@@ -112,8 +112,10 @@ def print_summary(summary: dict[str, Any]) -> None:
     _print_labels(summary["labels"])
     parity = summary.get("parity")
     if parity is not None:
+        without = f"; {parity['degraded']:,} decided without state" if parity["degraded"] else ""
         console.print(
             f"parity: {parity['vectors']:,} vectors recomputed from the log, {parity['mismatches']} differ"
+            + without
         )
 
 

@@ -66,7 +66,9 @@ def summarise(
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
         "send_late": report.get("late", 0),
         "send_behind_s": report.get("behind_s", 0.0),
-        "staleness_ms": _percentiles_of(decisions, "staleness_ms", ("p50", "p99")),
+        "staleness_ms": _percentiles_of(
+            decisions.filter(pc.invert(decisions["degraded"])), "staleness_ms", ("p50", "p99")
+        ),
         "stages_ms": _stages(decisions),
         "labels": _report(run_dir / "labels.json"),
         "flags": {f: int(pc.sum(decisions[f]).as_py() or 0) for f in ("stale", "degraded", "uncertain")},

@@ -37,8 +37,9 @@ def observe(decision: Decision, speed: float) -> None:
         at = getattr(stamps, stage)
         histogram.observe((at - before) / 1e6)
         before = at
-    metrics.STALENESS.observe(decision.staleness_ms / 1e3)
-    metrics.STALENESS_EVENT_TIME.observe(decision.staleness_ms / 1e3 * speed)
+    if not decision.degraded:  # else it read no state that could be stale
+        metrics.STALENESS.observe(decision.staleness_ms / 1e3)
+        metrics.STALENESS_EVENT_TIME.observe(decision.staleness_ms / 1e3 * speed)
     metrics.EVENT_TIME.set(decision.ts / 1e3)
     for flag, counter in _FLAGS:
         if getattr(decision, flag):

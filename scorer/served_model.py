@@ -26,8 +26,9 @@ class ServedModel:
         return (stat.st_mtime_ns, stat.st_ino)
 
     def _announce(self) -> None:
-        if self.model.not_compiled is not None:
-            self._log.warning("scored_by_xgboost_itself", reason=self.model.not_compiled)
+        for forest in (self.model, self.model.fallback):
+            if forest.not_compiled is not None:
+                self._log.warning("scored_by_xgboost_itself", reason=forest.not_compiled)
         manifest = self.model.manifest
         metrics.MODEL_INFO.clear()
         metrics.MODEL_INFO.labels(manifest.version, str(len(manifest.features))).set(1)

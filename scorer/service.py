@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Generator
 from typing import Any, Final
 
@@ -20,8 +21,12 @@ from fraudsim.logs import set_up_logs
 from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from fraudsim.topics import DECISIONS, TRANSACTIONS
+from scorer.budget import STREAM_BUDGETS
 from scorer.decide import Decider, Incoming, now_us
+from scorer.dependency import AwayError, Dependency
 from scorer.http_api import HttpApi
+from scorer.http_gate import BoundedProtocol
+from scorer.http_scoring import HttpScoring
 from scorer.served_model import ServedModel
 from scorer.stream import StreamScorer
 from stream_features.log_reader import LogReader
@@ -33,6 +38,9 @@ from stream_features.vector import SIZE
 
 PRUNE_EVERY_S: Final = 0.25
 LOOK_EVERY_S: Final = 1.0
+WARM_UP_S: Final = 30.0
+MAX_CONNECTIONS: Final = 2_000
+"""Past this uvicorn itself answers 503."""
 
 
 class _Server(uvicorn.Server):
@@ -50,7 +58,8 @@ class Service:
         self._settings = settings
         self._clock_log = clock_log
         self._log = log
-        self._store = StateStore(settings.redis_url)
+        self._store = StateStore(settings.redis_url, impatient=True)
+        self._state, self._claims = Dependency("state"), Dependency("claims")
         self._tail = Tail(settings.partitions, settings.tail_max_records)
         self._reader = FeatureReader(
             self._store,
@@ -72,13 +81,17 @@ class Service:
             bootstrap_servers=self._settings.kafka_bootstrap, acks="all", enable_idempotence=True
         )
         await producer.start()
-        decider = Decider(self._reader, self._served)
+        patience_s = STREAM_BUDGETS * self._settings.deadline_ms / 1000
+        decider = Decider(self._reader, self._served, self._state, patience_s)
         stream = StreamScorer(self._settings, decider, self._reader, producer, self._log)
         log_reader = LogReader(self._settings, self._clock_log, self._tail, stream.on_record)
         stream.log_reader = log_reader
         stream.speed = self._clock_log.clock.current.speed
+        scoring = HttpScoring(
+            self._settings, decider, self._reader, self._clock_log, producer, self._claims, self._log
+        )
         api = HttpApi(
-            self._settings, decider, self._reader, self._clock_log, self._served, producer,
+            self._settings, scoring, self._clock_log, self._served, self._state,
             lambda: log_reader.filled, self._log,
         )  # fmt: skip
         server = _Server(
@@ -86,6 +99,9 @@ class Service:
                 api.app,
                 host=self._settings.http_host,
                 port=self._settings.http_port,
+                http=BoundedProtocol,
+                ws="none",
+                limit_concurrency=MAX_CONNECTIONS,
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=10,
@@ -102,7 +118,8 @@ class Service:
                 ("log reader", log_reader.run()),
                 ("membership", stream.keep_membership()),
                 ("decisions", stream.run()),
-                ("upkeep", self._upkeep(stream)),
+                ("upkeep", self._upkeep(stream, scoring)),
+                ("admission", api.admission.watch()),
                 ("http", server.serve()),
             )
         ]
@@ -115,7 +132,7 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await api.drain()
+        await scoring.drain()
         await stream.stop()
         await log_reader.stop()
         await producer.stop()
@@ -137,9 +154,10 @@ class Service:
             amount_cents=0,
         )
         for size in (1, 2, 16):
-            await decider.decide([Incoming(nobody, now_us())] * size)
+            await decider.decide([Incoming(nobody, now_us())] * size, until_s=time.monotonic() + WARM_UP_S)
         warm_up_kernel()
         self._served.model.reasons(np.zeros(SIZE, np.float32))
+        self._served.model.fallback.predict(np.zeros((1, SIZE), np.float32))
 
     async def _primed(self) -> list[int]:
         """The watermarks, once the state is there."""
@@ -150,16 +168,21 @@ class Service:
                 self._log.info("waiting_for_state", reason=str(error), next_step="fraudsim features prime")
                 await asyncio.sleep(0.5)
 
-    async def _upkeep(self, stream: StreamScorer) -> None:
-        """Let go of the folded tail, follow the clock and the model folder."""
+    async def _upkeep(self, stream: StreamScorer, scoring: HttpScoring) -> None:
+        """Let go of the folded tail, see whether Redis is back, follow the clock and the model folder."""
         elapsed = 0.0
         while True:
             await asyncio.sleep(PRUNE_EVERY_S)
             elapsed += PRUNE_EVERY_S
-            try:
-                await self._reader.prune_tail()
-            except (NotPrimedError, RedisError) as error:
-                self._log.warning("watermarks_unreadable", error=str(error))
+            away = self._state.away
+            for dependency, work in (
+                (self._state, self._reader.prune_tail),
+                (self._claims, scoring.idempotency.ping),
+            ):
+                with contextlib.suppress(AwayError):
+                    await dependency.probe(work)
+            if self._state.away != away:
+                self._log.warning("state_away", reason=self._state.away or "it is back")
             if self._clock_log.clock.current.speed == 0:
                 # Not set going yet: known before the first record names it, it keeps that one from waiting.
                 await asyncio.to_thread(self._clock_log.refresh)
@@ -176,6 +199,9 @@ def run_scorer(settings: Settings) -> None:
     log = set_up_logs(settings, settings.scorer_name)
     clock_log = open_clock(settings)
     port = metrics.serve_metrics(settings)
+    loopback = settings.http_host in ("127.0.0.1", "::1", "localhost")
+    if not loopback and not settings.http_token.get_secret_value():
+        log.warning("http_without_token", host=settings.http_host, next_step="set FRAUDSIM_HTTP_TOKEN")
     log.info("scorer_starting", http=f"{settings.http_host}:{settings.http_port}", metrics_port=port)
     try:
         uvloop.run(_serve(settings, clock_log, log))

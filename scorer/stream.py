@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from redis.exceptions import RedisError
 
 from fraudsim import headers as h
 from fraudsim import metrics
@@ -19,7 +18,7 @@ from fraudsim.validity import Rejected
 from scorer.decide import Decider, Incoming
 from scorer.observe import observe
 from stream_features.log_reader import LogReader
-from stream_features.reader import FeatureReader, NotPrimedError
+from stream_features.reader import FeatureReader
 
 GROUP: Final = "scorers"
 SESSION_TIMEOUT_MS: Final = 10_000
@@ -200,7 +199,7 @@ class StreamScorer(ConsumerRebalanceListener):
                 self._arrived.clear()
                 continue
             term = self._term
-            decisions = await self._decide_or_wait(batch)
+            decisions = await self._decide(batch)
             for todo, decision in zip(batch, decisions, strict=True):
                 await self._publish(todo.incoming, decision, term)
             await self._settle(MAX_UNACKED)
@@ -221,17 +220,8 @@ class StreamScorer(ConsumerRebalanceListener):
                 del self._left_out[partition]
                 self.log_reader.tell_from(partition, offset)
 
-    async def _decide_or_wait(self, batch: list[_Todo]) -> list[Decision]:
-        """Decide, however long the feature state cannot be read: order and completeness come first."""
-        while True:
-            try:
-                return await self._decide(batch)
-            except (NotPrimedError, RedisError) as error:
-                self._log.warning("waiting_for_state", error=str(error))
-                await asyncio.sleep(0.2)
-
     async def _decide(self, batch: list[_Todo]) -> list[Decision]:
-        """A decision for each: HTTP's own where it gave one, else made here."""
+        """A decision for each: HTTP's own where it gave one, else made here, degraded without state."""
         fresh = [todo.incoming for todo in batch if todo.given is None]
         made = iter(await self._decider.decide(fresh) if fresh else [])
         decisions = []

@@ -135,7 +135,8 @@ def parity(
         write_result(result, json_file)
     typer.echo(
         f"{result.vectors:,} vectors of {result.features} features, {result.by_brute_force} by brute force: "
-        f"{result.mismatches} values differ, {result.uncertain} decisions uncertain"
+        f"{result.mismatches} values differ, {result.uncertain} decisions uncertain, "
+        f"{result.degraded} degraded"
     )
     for example in result.examples:
         typer.echo(f"  {example}")

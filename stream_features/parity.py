@@ -54,6 +54,8 @@ class Result:
     """Feature values that differ, anywhere."""
     uncertain: int = 0
     """Decisions that could not be told exactly when they were made; not compared."""
+    degraded: int = 0
+    """Decisions made without state; there is nothing to compare."""
     missing_pending: int = 0
     """Decisions that counted an HTTP transaction which never reached the log; not compared."""
     by_brute_force: int = 0
@@ -218,6 +220,9 @@ def check_parity(
     for i, row in enumerate(decisions):
         if row["feature_hash"] != HASH:
             raise FraudsimError(f"{run_dir} was served with catalogue {row['feature_hash']}, this is {HASH}")
+        if row["degraded"]:
+            result.degraded += 1
+            continue
         prefix = _decode_prefix(row["prefix"].encode())
         tx = log.transactions.get((row["source_partition"], row["source_offset"]))
         if row["uncertain"]:

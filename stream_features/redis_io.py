@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 FENCE: Final = (Path(__file__).parent / "fence.lua").read_text()
@@ -53,8 +55,15 @@ class _Asked:
 class StateStore:
     """Reads and writes of the feature state."""
 
-    def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10)
+    def __init__(self, url: str, *, impatient: bool = False) -> None:
+        """`impatient` gives up after a second, for who would rather do without."""
+        if impatient:
+            # Once more at once, for a connection that died with the Redis before.
+            self._redis: Redis = Redis.from_url(
+                url, socket_connect_timeout=1, socket_timeout=1, retry=Retry(NoBackoff(), 1)
+            )
+        else:
+            self._redis = Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10)
         self._script = ""
         self._under_way = 0
         self._asked: deque[_Asked] = deque()

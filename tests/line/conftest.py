@@ -17,6 +17,12 @@ def line_settings() -> Settings:
     return Settings(_env_file=None, label_gap_days=7)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of these tests are about exact features: on a busy machine too, they are worth waiting for."""
+    monkeypatch.setenv("FRAUDSIM_DEADLINE_MS", "1000")
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory, line_settings: Settings) -> Path:
     """A folder with `history` and `model`, as an earlier run leaves it."""

@@ -52,8 +52,9 @@ def with_thresholds(prepared: Path, folder: Path, step_up: float, review: float,
     shutil.copytree(prepared, folder)
     manifest = read_manifest(folder / "model")
     thresholds = Thresholds(step_up=step_up, review=review, decline=decline)
-    ubj = load_model(prepared / "model").ubj
-    write_model(folder / "model", ubj, msgspec.structs.replace(manifest, thresholds=thresholds))
+    model = load_model(prepared / "model")
+    changed = msgspec.structs.replace(manifest, thresholds=thresholds)
+    write_model(folder / "model", model.ubj, model.fallback.ubj, changed)
     return folder
 
 

@@ -11,7 +11,7 @@ from fraudsim.errors import FraudsimError, InvariantError
 from load_tests import bench_trees
 from load_tests.bench_trees import ROWS, check_equal, contestants_of, rows_like
 from load_tests.cli import app
-from model import artefact
+from model import forest
 from model.artefact import Model, load_model
 from model.trees import UnsupportedTreesError
 from stream_features.vector import SIZE
@@ -103,7 +103,7 @@ def test_a_model_that_xgboost_itself_scores_is_refused(
     def refuse(_: object) -> None:
         raise UnsupportedTreesError("dart")
 
-    monkeypatch.setattr(artefact, "trees_of", refuse)
+    monkeypatch.setattr(forest, "trees_of", refuse)
     with pytest.raises(FraudsimError, match="XGBoost itself scores it: dart"):
         bench("--json", str(tmp_path / "trees.json"), "--model", str(directory))
 

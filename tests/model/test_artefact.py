@@ -8,9 +8,10 @@ import pytest
 from fraudsim.errors import FraudsimError
 from model import artefact
 from model import manifest as manifests
-from model.artefact import MANIFEST_FILE, MODEL_FILE, load_model, read_manifest, write_model
+from model.artefact import FALLBACK_FILE, MANIFEST_FILE, MODEL_FILE, load_model, read_manifest, write_model
 from model.fit import scores_of
-from stream_features.catalogue import NAMES
+from model.manifest import REQUEST_NAMES
+from stream_features.catalogue import NAMES, places
 from stream_features.vector import SIZE, as_vector
 
 
@@ -53,8 +54,8 @@ def test_a_model_scores_after_loading_as_before_to_the_bit(model):
 
 
 def test_writing_what_was_loaded_gives_the_same_bytes(model, trained, tmp_path):
-    write_model(tmp_path / "again", model.ubj, model.manifest)
-    for name in (MODEL_FILE, MANIFEST_FILE):
+    write_model(tmp_path / "again", model.ubj, model.fallback.ubj, model.manifest)
+    for name in (MODEL_FILE, FALLBACK_FILE, MANIFEST_FILE):
         assert (tmp_path / "again" / name).read_bytes() == (trained / name).read_bytes()
 
 
@@ -82,7 +83,7 @@ def test_reasons_are_features_that_raise_the_score(model):
     assert model.reasons(riskiest, k=1) == reasons[:1]
 
 
-@pytest.mark.parametrize("name", [MODEL_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("name", [MODEL_FILE, FALLBACK_FILE, MANIFEST_FILE])
 def test_a_missing_file_is_refused_with_the_command_that_makes_it(copy, name):
     (copy / name).unlink()
     message = refusal(copy)
@@ -99,11 +100,16 @@ def test_a_cut_model_is_refused(copy, size):
     assert "model_sha256" in message
 
 
-def test_a_model_with_one_bit_changed_is_refused(copy):
-    raw = bytearray((copy / MODEL_FILE).read_bytes())
+@pytest.mark.parametrize(
+    ("name", "field"), [(MODEL_FILE, " model_sha256"), (FALLBACK_FILE, "fallback.model_sha256")]
+)
+def test_a_model_with_one_bit_changed_is_refused(copy, name, field):
+    raw = bytearray((copy / name).read_bytes())
     raw[len(raw) // 2] ^= 1
-    (copy / MODEL_FILE).write_bytes(raw)
-    assert "model_sha256" in refusal(copy)
+    (copy / name).write_bytes(raw)
+    message = refusal(copy)
+    assert name in message
+    assert field in message
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"version": "x"}', b"\xff\xfe"])
@@ -160,6 +166,32 @@ def test_a_changed_sample_score_is_refused_even_where_the_hashes_agree(copy):
     assert "scores[5]" in message
 
 
+def test_a_fallback_of_other_features_or_scores_is_refused(copy):
+    def look_at_state(document):
+        document["fallback"]["features"][0] = "card_count_1h"
+
+    def nudge(document):
+        scores = document["fallback"]["sample"]["scores"]
+        scores[5] = float(np.nextafter(np.float32(scores[5]), np.float32(1)))
+
+    shutil.copytree(copy, copy.parent / "other")
+    edit(copy, look_at_state, reseal=True)
+    assert "fallback.features" in refusal(copy)
+    edit(copy.parent / "other", nudge, reseal=True)
+    assert "fallback.sample row 5" in refusal(copy.parent / "other")
+
+
+def test_the_fallback_looks_at_nothing_but_the_request(model):
+    rows = np.stack([as_vector(row) for row in model.manifest.fallback.sample.rows])
+    windows = np.delete(np.arange(SIZE), places("request"))
+    assert np.isnan(rows[:, windows]).all()
+    filled = rows.copy()
+    filled[:, windows] = 1e6
+    assert np.array_equal(model.fallback.predict(filled), model.fallback.predict(rows))
+    assert set(model.fallback.reasons(rows[-1])) <= set(REQUEST_NAMES)
+    assert model.fallback.not_compiled is None
+
+
 def test_a_changed_sample_row_is_refused(copy):
     def swap(document):
         rows = document["sample"]["rows"]
@@ -191,7 +223,7 @@ def test_another_version_of_xgboost_may_differ_in_the_last_bits_but_no_more(copy
 
 def test_a_model_is_replaced_whole_and_nothing_is_left_beside_it(model, tmp_path):
     for _ in range(2):
-        write_model(tmp_path / "m", model.ubj, model.manifest)
+        write_model(tmp_path / "m", model.ubj, model.fallback.ubj, model.manifest)
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
     assert load_model(tmp_path / "m").version == model.version
 
@@ -200,7 +232,7 @@ def test_a_folder_with_other_files_is_not_replaced(model, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "diary.txt").write_text("mine")
     with pytest.raises(FraudsimError, match=r"diary\.txt"):
-        write_model(tmp_path / "home", model.ubj, model.manifest)
+        write_model(tmp_path / "home", model.ubj, model.fallback.ubj, model.manifest)
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
@@ -210,7 +242,7 @@ def test_a_failed_write_leaves_the_old_model_in_place(model, trained, copy, monk
 
     monkeypatch.setattr(artefact, "_put_in_place", fail)
     with pytest.raises(FraudsimError, match="No space left"):
-        write_model(copy, model.ubj, model.manifest)
+        write_model(copy, model.ubj, model.fallback.ubj, model.manifest)
     assert load_model(copy).version == model.version
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
 

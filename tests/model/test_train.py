@@ -96,3 +96,12 @@ def test_the_command_shows_a_model(trained):
     assert result.exit_code == 0
     for words in ("average precision", "card precision@100", "not known yet", "decline from"):
         assert words in " ".join(result.output.split())
+
+
+def test_what_it_costs_to_decide_without_state_is_measured_and_shown(model, trained):
+    champion, fallback = model.manifest.metrics, model.manifest.fallback.metrics
+    assert fallback.average_precision < champion.average_precision
+    assert fallback.test_rows == champion.test_rows
+    assert model.manifest.fallback.thresholds != model.manifest.thresholds
+    result = CliRunner().invoke(app, ["model", str(trained)])
+    assert f"average precision {fallback.average_precision:.3f}" in " ".join(result.output.split())

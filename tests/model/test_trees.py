@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from model import artefact
-from model.artefact import Model, booster_of, load_model
+from model import forest
+from model.artefact import Model, load_model
+from model.forest import booster_of
 from model.trees import MAX_DEPTH, UnsupportedTreesError, Walk, trees_of
 
 FEATURES = 7
@@ -93,9 +94,9 @@ def test_a_model_falls_back_to_xgboost_and_says_why(model, monkeypatch):
     def refuse(_):
         raise UnsupportedTreesError("dart")
 
-    monkeypatch.setattr(artefact, "trees_of", refuse)
+    monkeypatch.setattr(forest, "trees_of", refuse)
     rows = np.array(model.manifest.sample.rows, dtype=np.float32)
-    slow = Model(model.ubj, model.manifest)
+    slow = Model(model.ubj, model.fallback.ubj, model.manifest)
     assert slow.not_compiled == "dart"
     assert model.not_compiled is None
     assert np.array_equal(slow.predict(rows), model.predict(rows))

@@ -1,163 +1,18 @@
 """`POST /v1/score` over fakes: what stays pending, what it is published under, what is refused."""
 
 import asyncio
-import json
 import time
-from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import KafkaTimeoutError
-from made_log import make_segment
+from http_bench import Bench, asked, decision, refused_for_now, segment
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fraudsim import headers as h
-from fraudsim.clock import Clock, PlacedSegment
-from fraudsim.events import (
-    MAX_EVENT_BYTES,
-    Decision,
-    LogPrefix,
-    Stamps,
-    Transaction,
-    decode_transaction,
-    encoder,
-)
-from fraudsim.settings import Settings
-from scorer.http_api import HttpApi
-from scorer.idempotency import Earlier
+from fraudsim.clock import PlacedSegment
+from fraudsim.events import MAX_EVENT_BYTES, Transaction, encoder
 from stream_features import pending as pendings
 from stream_features.catalogue import WINDOWED
-from stream_features.pending import MAX_PENDING_OF_KEY, Pending
-from stream_features.tail import Tail
-
-
-def segment(number):
-    return make_segment(number=number, event_epoch_ms=0)
-
-
-def decision(tx, pending=()):
-    return Decision(
-        tx_id=tx.tx_id, ts=tx.ts, card_id=tx.card_id, amount_cents=1, score=0.1, action="approve", reasons=[],
-        rule_hits=[], model_version="1", policy_version="1", variant="champion",
-        stamps=Stamps(intended=1, received=1, state_read=1, features=1, scored=1, decided=1),
-        source_partition=-1, source_offset=-1,
-        prefix=LogPrefix(slots={}, tail_from=[], tail_to=[], pending=list(pending)), staleness_ms=0.0,
-        features=[], feature_hash="",
-    )  # fmt: skip
-
-
-class Kept:
-    """Idempotency in memory."""
-
-    def __init__(self):
-        self.values = {}
-        self.error = None
-
-    def _answer(self):
-        if self.error:
-            raise self.error
-
-    async def claim(self, claim):
-        self._answer()
-        await asyncio.sleep(0)
-        if claim.tx_id not in self.values:
-            self.values[claim.tx_id] = None
-            return None
-        return Earlier(True, self.values[claim.tx_id])
-
-    async def settle(self, claim, body):
-        self._answer()
-        self.values[claim.tx_id] = body
-
-    async def give_up(self, claim):
-        self._answer()
-        del self.values[claim.tx_id]
-
-    async def stored(self, tx_id):
-        self._answer()
-        return self.values.get(tx_id)
-
-    async def close(self):
-        pass
-
-
-class Producer:
-    """A log of one partition; `away` refuses, `let` holds the acknowledgements back."""
-
-    def __init__(self):
-        self.records = []
-        self.away = False
-        self.let = None
-
-    async def send_and_wait(self, topic, value, key, headers):
-        if self.away:
-            raise KafkaTimeoutError()
-        self.records.append((decode_transaction(value), headers))
-        offset = len(self.records) - 1
-        if self.let is not None:
-            await self.let.wait()
-        return SimpleNamespace(partition=0, offset=offset)
-
-
-class Bench:
-    """An API over fakes."""
-
-    def __init__(self, durability="async"):
-        self.tail = Tail(1, 1_000)
-        self.reader = SimpleNamespace(pending=Pending(self.tail))
-        self.clock = Clock([PlacedSegment(segment(1), 0)])
-        self.producer, self.kept = Producer(), Kept()
-        self.decider = SimpleNamespace(decide=self.decide)
-        self.meanwhile = None
-        silent = SimpleNamespace(warning=lambda *_, **__: None, error=lambda *_, **__: None)
-        settings = Settings(_env_file=None, http_durability=durability)
-        self.api = HttpApi(
-            settings, self.decider, self.reader, SimpleNamespace(clock=self.clock), None, self.producer,
-            lambda: True, silent,
-        )  # fmt: skip
-        self.api._idempotency = self.kept
-
-    async def decide(self, incoming, via):
-        if self.meanwhile is not None:
-            self.meanwhile()
-        return [decision(item.tx) for item in incoming]
-
-    def read_log(self, offset, tx_id=""):
-        self.tail.passed(0, offset)
-        self.reader.pending.read_back(0, tx_id)
-
-    async def ask(self, method, path, body=b""):
-        """(status, headers, JSON)."""
-        sent = []
-
-        async def receive():
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message):
-            sent.append(message)
-
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
-            "raw_path": path.encode(), "root_path": "", "scheme": "http", "query_string": b"", "headers": [],
-            "client": ("test", 1), "server": ("test", 80),
-        }  # fmt: skip
-        await self.api.app(scope, receive, send)
-        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return sent[0]["status"], headers, json.loads(sent[1]["body"])
-
-    async def score(self, tx_id, card="c", merchant="m"):
-        body = {"tx_id": tx_id, "card_id": card, "merchant_id": merchant, "amount_cents": 1}
-        return await self.ask("POST", "/v1/score", json.dumps(body).encode())
-
-    @property
-    def waiting(self):
-        return [tx.tx_id for tx in self.reader.pending.of(("card", "c"))]
-
-
-def refused_for_now(reply):
-    status, headers, body = reply
-    assert (status, headers["retry-after"], body["error"]["field"]) == (503, "1", "service")
-    assert "\n" not in body["error"]["reason"]
-    return body["error"]["reason"]
+from stream_features.pending import MAX_PENDING_OF_KEY
 
 
 @pytest.mark.parametrize("durability", ["async", "acked"])
@@ -166,7 +21,7 @@ def test_what_was_answered_is_pending_until_the_log_was_read_past_it(durability)
         bench = Bench(durability)
         assert (await bench.score("t0"))[0] == 200
         assert (await bench.score("t1"))[0] == 200
-        await bench.api.drain()
+        await bench.scoring.drain()
         assert bench.waiting == ["t0", "t1"]
         bench.read_log(0, "t0")
         assert bench.waiting == ["t1"]
@@ -185,7 +40,7 @@ def test_an_acknowledgement_after_the_reading_leaves_nothing_behind():
         bench.read_log(0)
         assert bench.waiting == ["t0"]  # nothing says yet that the offset was its
         bench.producer.let.set()
-        await bench.api.drain()
+        await bench.scoring.drain()
         assert bench.waiting == []
 
     asyncio.run(scene())
@@ -197,7 +52,7 @@ def test_what_did_not_get_into_the_log_is_not_pending(durability):
         bench = Bench(durability)
         bench.producer.away = True
         reply = await bench.score("t0")
-        await bench.api.drain()
+        await bench.scoring.drain()
         assert bench.waiting == []
         if durability == "async":
             assert reply[0] == 200
@@ -210,18 +65,27 @@ def test_what_did_not_get_into_the_log_is_not_pending(durability):
     asyncio.run(scene())
 
 
-def test_what_is_in_the_log_stays_pending_though_its_decision_could_not_be_kept():
+@pytest.mark.parametrize("durability", ["async", "acked"])
+def test_a_decision_that_redis_cannot_keep_is_answered_all_the_same_and_kept_here(durability):
     async def scene():
-        bench = Bench("acked")
+        bench = Bench(durability)
 
-        async def settle(claim, body):
+        async def settle_all(settled):
             raise RedisConnectionError("gone")
 
-        bench.kept.settle = settle
-        refused_for_now(await bench.score("t0"))
+        settle, bench.kept.settle_all = bench.kept.settle_all, settle_all
+        bench.kept.keep = lambda claim, body: settle([(claim, body)])
+        status, _, first = await bench.score("t0")
+        assert status == 200
+        await bench.scoring.drain()
         assert bench.waiting == ["t0"]
         bench.read_log(0, "t0")
         assert bench.waiting == []
+        assert (await bench.score("t0"))[2] == first
+        assert (await bench.score("t0", amount=2))[0] == 409
+        assert len(bench.producer.records) == 1
+        await asyncio.sleep(0)
+        assert bench.kept.values["t0"][1]  # it was only slow: there by now for every other process
 
     asyncio.run(scene())
 
@@ -237,7 +101,7 @@ def test_past_the_cap_requests_are_refused_until_the_log_gives_something_back(mo
         assert reason == "3 transactions wait to be read back from the log: the log cannot keep up"
         assert len(bench.kept.values) == 3  # the others' claims are free
         assert len(bench.reader.pending) == 3
-        await bench.api.drain()
+        await bench.scoring.drain()
         bench.read_log(0)
         assert (await bench.score("t10", "c10", "m10"))[0] == 200
 
@@ -249,24 +113,107 @@ def test_a_record_names_the_segment_that_its_request_was_judged_by():
         bench = Bench()
         bench.meanwhile = lambda: bench.clock.add(PlacedSegment(segment(2), int(time.time() * 1000)))
         await bench.score("t0")
-        await bench.api.drain()
+        await bench.scoring.drain()
         bench.meanwhile = None
         await bench.score("t1")
-        await bench.api.drain()
+        await bench.scoring.drain()
         assert [h.int_header(headers, h.SEGMENT) for _, headers in bench.producer.records] == [1, 2]
 
     asyncio.run(scene())
 
 
-def test_without_redis_the_answer_is_try_later():
+def test_without_redis_a_tx_id_is_settled_by_this_process_s_own_memory():
     async def scene():
         bench = Bench()
         bench.kept.error = RedisConnectionError("Error 111 connecting to 127.0.0.1:6379")
-        assert "feature state" in refused_for_now(await bench.score("t0"))
-        assert "kept decisions" in refused_for_now(await bench.ask("GET", "/v1/decisions/t0"))
-        assert len(bench.reader.pending) == 0
+        status, _, first = await bench.score("t0")
+        assert status == 200
+        assert await bench.score("t0") == (200, *(await bench.score("t0"))[1:])
+        assert (await bench.score("t0"))[2] == first
+        assert (await bench.score("t0", amount=2))[0] == 409
+        assert (await bench.ask("GET", "/v1/decisions/t0"))[2] == first
+        assert "kept decisions" in refused_for_now(await bench.ask("GET", "/v1/decisions/t1"))
         bench.kept.error = None
-        assert (await bench.ask("GET", "/v1/decisions/t0"))[0] == 404
+        assert (await bench.score("t0"))[2] == first
+        await bench.scoring.drain()
+        assert len(bench.producer.records) == 1
+        assert (await bench.ask("GET", "/v1/decisions/t1"))[0] == 404
+
+    asyncio.run(scene())
+
+
+def test_what_was_answered_before_redis_went_is_answered_the_same_while_it_is_gone():
+    async def scene():
+        bench = Bench()
+        _, _, first = await bench.score("t0")
+        bench.kept.error = RedisConnectionError("gone")
+        assert (await bench.score("t0"))[2] == first
+        assert (await bench.score("t0", amount=2))[0] == 409
+        assert bench.batches == [1]
+
+    asyncio.run(scene())
+
+
+def test_without_redis_who_failed_may_try_again():
+    async def scene():
+        bench = Bench("acked")
+        bench.kept.error = RedisConnectionError("gone")
+        bench.producer.away = True
+        refused_for_now(await bench.score("t0"))
+        bench.producer.away = False
+        assert (await bench.score("t0"))[0] == 200
+
+    asyncio.run(scene())
+
+
+def test_past_the_places_and_the_queue_requests_are_shed():
+    async def scene():
+        bench = Bench(http_max_concurrent=2, http_queue_ms=20)
+        slow, decide = asyncio.Event(), bench.decide
+
+        async def decide_slowly(*arguments):
+            await slow.wait()
+            return await decide(*arguments)
+
+        bench.decider.decide = decide_slowly
+        asking = [asyncio.ensure_future(bench.score(f"t{n}", f"c{n}")) for n in range(12)]
+        await asyncio.sleep(0.1)
+        slow.set()
+        replies = await asyncio.gather(*asking)
+        assert [status for status, _, _ in replies] == [200] * 2 + [503] * 10
+        assert refused_for_now(replies[-1]) == "too many requests at once"
+        assert (await bench.score("t12"))[0] == 200  # the places are free again
+
+    asyncio.run(scene())
+
+
+def test_readyz_says_why_decisions_are_made_without_state():
+    async def scene():
+        bench = Bench()
+        assert (await bench.ask("GET", "/readyz"))[2] == {"status": "ready", "reason": ""}
+        bench.state.why = "not_primed"
+        bench.state.breaker.trip(0.0)
+        status, _, reply = await bench.ask("GET", "/readyz")
+        assert (status, reply["status"]) == (200, "degraded")
+        assert "fraudsim features prime" in reply["reason"]
+
+    asyncio.run(scene())
+
+
+def test_a_failure_inside_is_told_without_what_it_was():
+    async def scene():
+        bench = Bench()
+
+        async def fail(*_):
+            raise RuntimeError("secret")
+
+        bench.decider.decide = fail
+        replies = []
+        with pytest.raises(RuntimeError):  # on its way to the server's log
+            await bench.ask("POST", "/v1/score", encoder.encode(asked("t0")), replies=replies)
+        assert replies[0]["status"] == 500
+        assert b"secret" not in replies[1]["body"]
+        assert (len(bench.reader.pending), bench.kept.values) == (0, {})
 
     asyncio.run(scene())
 

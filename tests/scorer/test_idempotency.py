@@ -81,3 +81,41 @@ def test_more_requests_than_connections_wait_for_their_turn(stack, monkeypatch):
             assert len(await redis.client_list()) - before <= 4
 
     asyncio.run(scene())
+
+
+def test_many_are_claimed_and_kept_at_once_as_each_would_be_alone(stack):
+    async def scene():
+        async with kept(stack.redis_url) as (claims, redis):
+            await redis.delete(*[f"tx:many-{n}" for n in range(100)])
+            earlier = Claim.of("many-7", b"body")
+            assert await claims.claim(earlier) is None
+            await claims.settle(earlier, b"decision")
+            many = [Claim.of(f"many-{n}", b"body") for n in range(100)]
+            found = await claims.claim_all(many)
+            assert found[7] == Earlier(True, b"decision")
+            assert found.count(None) == 99
+            await claims.settle_all([(claim, b"made") for claim in many if claim is not many[7]])
+            assert [await claims.stored(f"many-{n}") for n in (6, 7, 8)] == [b"made", b"decision", b"made"]
+            assert 500 < await redis.ttl("tx:many-6") <= idempotency.REPEAT_S
+
+    asyncio.run(scene())
+
+
+def test_a_decision_brought_late_is_kept_unless_another_s_stands_there(stack):
+    async def scene():
+        async with kept(stack.redis_url) as (claims, redis):
+            late, other = Claim.of("a", b"body"), Claim.of("a", b"body")
+            await claims.keep(late, b"late")  # its SET NX never came
+            assert await claims.stored("a") == b"late"
+            await redis.delete("tx:a")
+            assert await claims.claim(late) is None  # it came after all, before the decision
+            await claims.keep(late, b"late")
+            assert await claims.stored("a") == b"late"
+            assert 500 < await redis.ttl("tx:a") <= idempotency.REPEAT_S
+            await redis.delete("tx:a")
+            assert await claims.claim(other) is None
+            await claims.keep(late, b"late")
+            assert await claims.claim(late) == Earlier(True, None)
+            await claims.ping()
+
+    asyncio.run(scene())

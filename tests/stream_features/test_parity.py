@@ -48,7 +48,7 @@ def prefix(card_to, merchant_to, tail_from, tail_to):
     return LogPrefix(slots=slots, tail_from=[tail_from], tail_to=[tail_to])
 
 
-def decision(at_hand, offset, its_prefix, features, *, stale):
+def decision(at_hand, offset, its_prefix, features, *, stale, degraded=False):
     return Decision(
         tx_id=at_hand.tx_id,
         ts=at_hand.ts,
@@ -69,6 +69,7 @@ def decision(at_hand, offset, its_prefix, features, *, stale):
         features=as_list(features),
         feature_hash=HASH,
         stale=stale,
+        degraded=degraded,
     )
 
 
@@ -112,6 +113,23 @@ def test_a_served_value_where_null_is_right_differs_from_both_recomputations(run
     wrong = np.where(np.arange(len(NAMES)) < WINDOWS, null, 1).astype(np.float32)
     result = check(run([ahead, late], [decision(late, 1, prefix(0, 0, 1, 0), wrong, stale=True)]))
     assert result.mismatches == 2 * (len(NAMES) - WINDOWS)
+
+
+def test_a_decision_made_without_state_is_counted_and_compared_with_nothing(run):
+    first, second = tx(0, 1), tx(1, 2)
+    features = np.full(len(NAMES), np.nan, np.float32)
+    nothing = LogPrefix(slots={}, tail_from=[], tail_to=[])
+    served, _ = features_of(second, [first], [first])
+    result = check(
+        run(
+            [first, second],
+            [
+                decision(first, 0, nothing, features, stale=False, degraded=True),
+                decision(second, 1, prefix(0, 0, 1, 0), served, stale=False),
+            ],
+        )
+    )
+    assert (result.vectors, result.degraded, result.by_brute_force, result.mismatches) == (1, 1, 1, 0)
 
 
 def test_card_and_merchant_are_each_compared_with_what_their_own_slot_had_folded(run):

@@ -1,0 +1,90 @@
+"""What goes in and out over HTTP, as structs: they decode it and describe it in the OpenAPI document."""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from fraudsim.events import Decision, Segment, TimeMs, Transaction
+from model.manifest import Metrics
+from scorer.problems import Problem
+
+MAX_BATCH: Final = 1_000
+
+
+class ScoreRequest(Transaction, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A transaction as a client sends it; without `ts` it is stamped with the clock's now."""
+
+    ts: TimeMs = 0
+
+
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Transactions that are each decided, or refused, on their own."""
+
+    transactions: Annotated[list[ScoreRequest], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class RawBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch whose transactions are still to be read, so that one that cannot be spoils no other."""
+
+    transactions: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class BatchItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The reply to one transaction of a batch: a decision or a problem, and the status it had alone."""
+
+    status: int
+    decision: Decision | None = None
+    problem: Problem | None = None
+
+
+class BatchReply(msgspec.Struct, frozen=True, kw_only=True):
+    """One item for each transaction, in their order."""
+
+    results: list[BatchItem]
+
+
+class RawBatchItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A `BatchItem` whose decision is JSON already."""
+
+    status: int
+    decision: msgspec.Raw | None = None
+    problem: Problem | None = None
+
+
+class ClockReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The run's clock."""
+
+    now_ms: int
+    """Event time now; the clock stands still until the traffic starts."""
+    log_id: str
+    segment: Segment
+
+
+class ModelReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The model that decides, and what it came to on its test period."""
+
+    version: str
+    features: list[str]
+    metrics: Metrics
+    fallback_features: list[str]
+    """What the fallback looks at, which decides where the state cannot be read."""
+    fallback_metrics: Metrics
+
+
+class HealthReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The process runs."""
+
+    status: Literal["alive"] = "alive"
+    version: str
+
+
+class ReadyReply(msgspec.Struct, frozen=True, kw_only=True):
+    """It decides; degraded where it does so without state."""
+
+    status: Literal["ready", "degraded"]
+    reason: str = ""
+
+
+decode_request = msgspec.json.Decoder(ScoreRequest).decode
+decode_batch = msgspec.json.Decoder(RawBatch).decode

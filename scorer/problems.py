@@ -1,0 +1,67 @@
+"""Errors as problem documents (RFC 9457), all kinds of them in one place."""
+
+from typing import Final, Literal
+
+import msgspec
+from starlette.responses import Response
+
+from fraudsim import metrics
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+Kind = Literal[
+    "not-json", "unauthorized", "not-found", "method-not-allowed", "body-timeout", "conflict", "too-large",
+    "uri-too-long", "unsupported-encoding", "not-valid", "headers-too-large", "internal", "try-later",
+]  # fmt: skip
+
+STATUS: Final[dict[Kind, int]] = {
+    "not-json": 400, "unauthorized": 401, "not-found": 404, "method-not-allowed": 405, "body-timeout": 408,
+    "conflict": 409, "too-large": 413, "uri-too-long": 414, "unsupported-encoding": 415, "not-valid": 422,
+    "headers-too-large": 431, "internal": 500, "try-later": 503,
+}  # fmt: skip
+TITLE: Final[dict[Kind, str]] = {
+    "not-json": "The body is not JSON of the expected shape",
+    "unauthorized": "A valid bearer token is needed",
+    "not-found": "There is no such thing",
+    "method-not-allowed": "The path does not take this method",
+    "body-timeout": "The body did not come in time",
+    "conflict": "The tx_id was used before for something else",
+    "too-large": "The body is too large",
+    "uri-too-long": "The URL is too long",
+    "unsupported-encoding": "The body is encoded in a way that is not understood",
+    "not-valid": "A field is not valid",
+    "headers-too-large": "The headers are too large",
+    "internal": "The server failed",
+    "try-later": "Not now; try again",
+}
+RETRY_AFTER: Final = {"retry-after": "1"}
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    """Names the kind; it leads nowhere."""
+    title: str
+    status: int
+    detail: str
+    field: str = ""
+    """What of the request is at fault, such as `amount_cents`; `value` where it is the whole body."""
+
+
+def problem(kind: Kind, detail: str, field: str = "") -> Problem:
+    return Problem(
+        type=f"urn:fraudsim:problem:{kind}",
+        title=TITLE[kind],
+        status=STATUS[kind],
+        detail=detail,
+        field=field,
+    )
+
+
+def problem_response(found: Problem, **headers: str) -> Response:
+    """The problem as a reply."""
+    metrics.HTTP_REPLIES.labels(str(found.status)).inc()
+    if found.status == STATUS["try-later"]:
+        headers = {**RETRY_AFTER, **headers}
+    return Response(msgspec.json.encode(found), found.status, headers or None, MEDIA_TYPE)

@@ -1,0 +1,132 @@
+"""One code path: HTTP and the stream decide alike, and alike without state."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import msgspec
+import numpy as np
+import pytest
+from http_bench import MANIFEST
+from made_log import T0, make_segment
+
+from fraudsim import metrics
+from fraudsim.errors import FraudsimError
+from fraudsim.events import LogPrefix, Transaction
+from model.artefact import Model
+from model.fit import fit_trees
+from model.manifest import REQUEST_NAMES
+from model.train import request_only
+from scorer.decide import Decider, Incoming
+from scorer.dependency import Dependency
+from stream_features.applied import Applied, encode_applied
+from stream_features.catalogue import HASH, MINUTE, NAMES
+from stream_features.reader import FeatureReader
+from stream_features.redis_io import applied_key
+from stream_features.tail import Tail
+from stream_features.vector import SIZE
+
+PATIENCE_S = 0.2
+
+
+@pytest.fixture(scope="module")
+def model():
+    rng = np.random.default_rng(1)
+    features = rng.lognormal(5, 2, (3_000, SIZE)).astype(np.float32)
+    fraud = rng.random(3_000) < 0.05 + 0.5 * (features[:, 0] > 1_000)
+    return Model(fit_trees(features, fraud, 1), fit_trees(request_only(features), fraud, 1), MANIFEST)
+
+
+class Store:
+    """Redis with one slot of which nothing is folded; it answers after a while, or as it is told."""
+
+    def __init__(self, after_s=0.0, log_id="log"):
+        self.after_s = after_s
+        self.asked = 0
+        applied = Applied(
+            log_id=log_id, generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1)
+        )
+        self.values = {applied_key(0): encode_applied(applied)}
+
+    async def read(self, keys):
+        self.asked += 1
+        await asyncio.sleep(self.after_s)
+        return [self.values.get(key) for key in keys]
+
+
+def decider_of(model, store):
+    tail = Tail(1, 1_000)
+    for n in range(5):
+        tail.add(0, n, transaction(n))
+        tail.passed(0, n)
+    reader = FeatureReader(store, tail, make_segment(), partitions=1, slots=1, pending_wait_ms=20)
+    return Decider(reader, SimpleNamespace(model=model), Dependency("test"), PATIENCE_S)
+
+
+def transaction(n, amount=50_000):
+    return Transaction(
+        tx_id=f"t{n}", ts=T0 + n * MINUTE, card_id="c", merchant_id="m", amount_cents=amount, channel="pos"
+    )
+
+
+def decide(decider, via, n=9, until_s=None):
+    (decision,) = asyncio.run(decider.decide([Incoming(transaction(n), 1, 0, 7)], via, until_s))
+    return decision
+
+
+def without_the_way(decision):
+    return msgspec.structs.replace(decision, via="stream", stamps=None, staleness_ms=0.0)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 60.0])
+def test_http_and_stream_give_the_same_decision_on_the_same_state(model, after_s):
+    decider = decider_of(model, Store(after_s))
+    until_s = time.monotonic() + PATIENCE_S
+    by_http, by_stream = decide(decider, "http", until_s=until_s), decide(decider, "stream")
+    assert (by_http.via, by_stream.via) == ("http", "stream")
+    assert without_the_way(by_http) == without_the_way(by_stream)
+    assert by_http.degraded == (after_s > 0)
+    assert by_http.action != "approve"
+    assert by_http.reasons
+
+
+def test_without_state_the_fallback_decides_on_the_request_alone_and_says_so(model):
+    counted = metrics.DEGRADED.labels("stream", "slow")
+    before = counted._value.get()
+    decision = decide(decider_of(model, Store(60.0)), "stream")
+    assert decision.degraded
+    assert decision.variant == "fallback"
+    assert decision.features[0] == 50_000
+    by_name = dict(zip(NAMES, decision.features, strict=True))
+    assert {by_name[name] for name in NAMES if name not in REQUEST_NAMES} == {None}
+    assert decision.prefix == LogPrefix(slots={}, tail_from=[], tail_to=[])
+    assert not decision.stale
+    row = np.array([[np.nan if value is None else value for value in decision.features]], np.float32)
+    assert decision.score == float(model.fallback.predict(row)[0])
+    assert set(decision.reasons) <= set(REQUEST_NAMES)
+    assert counted._value.get() == before + 1
+
+
+def test_a_pause_of_some_tens_of_milliseconds_degrades_nothing_on_the_stream(model):
+    decider = decider_of(model, Store(0.07))
+    decisions = [decide(decider, "stream", n) for n in range(9, 14)]
+    assert not any(decision.degraded for decision in decisions)
+    assert decisions[0].features[NAMES.index("card_count_1h")] == 6
+
+
+def test_http_does_not_wait_beyond_its_share_and_comes_back_by_itself(model):
+    store = Store(60.0)
+    decider = decider_of(model, store)
+    for _ in range(50):
+        assert decide(decider, "http", until_s=time.monotonic() + 0.035).degraded
+    assert store.asked < 20  # the breaker opened: most did not wait at all
+    store.after_s = 0.0
+    asyncio.run(decider._state.probe(decider._reader.watermarks, 1.0))
+    time.sleep(0.3)
+    asyncio.run(decider._state.probe(decider._reader.watermarks, 1.0))
+    assert not decide(decider, "http", until_s=time.monotonic() + 1).degraded
+
+
+def test_another_log_s_state_is_no_outage(model):
+    with pytest.raises(FraudsimError, match="holds the state of log other"):
+        decide(decider_of(model, Store(log_id="other")), "stream")
