@@ -66,23 +66,18 @@ def inspect_key(
         ) from None
     wall_ms = time.time() * 1000
     at_ms = clock.now_ms(wall_ms) if at_ms is None else at_ms
-    newest = int(state[2] if entity in EXACT else state[4])
+    kernel = KERNELS[entity]
+    newest = kernel.newest(state)
     return Inspection(
         slot=slot,
         applied=applied,
         behind_ms=wall_ms - float(fresh_at) if fresh_at else float("inf"),
         stored_bytes=len(blob or b""),
         newest_ms=newest if newest >= 0 else None,
-        held=_held(entity, state.tolist()),
+        held=kernel.held(state),
         at_ms=at_ms,
         features=_features(entity, state, at_ms, amount_cents, clock.first.horizon_ms),
     )
-
-
-def _held(entity: str, header: list[int]) -> dict[str, int]:
-    if entity in EXACT:
-        return {"transactions": header[1]}
-    return {"tiles": header[1], "counterparts seen": header[2], "labels": header[3]}
 
 
 def _features(

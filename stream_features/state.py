@@ -70,6 +70,14 @@ class Kernel(Protocol):
         """How many words a state with this header has; -1 where it is shorter than a header."""
         ...
 
+    def newest(self, state: State) -> int:
+        """Event time of the newest transaction, ms; negative where there is none."""
+        ...
+
+    def held(self, state: State) -> dict[str, int]:
+        """How many of what the state keeps, for people."""
+        ...
+
 
 @dataclass(frozen=True)
 class ExactKernel:
@@ -93,6 +101,12 @@ class ExactKernel:
         if state.size < kernel_exact.HEADER:
             return -1
         return kernel_exact.HEADER + kernel_exact.WIDTH * int(state[1])
+
+    def newest(self, state: State) -> int:
+        return int(state[2])
+
+    def held(self, state: State) -> dict[str, int]:
+        return {"transactions": int(state[1])}
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,13 @@ class TiledKernel:
             + kernel_tiled.SEEN * seen
             + kernel_tiled.LABEL * labels
         )
+
+    def newest(self, state: State) -> int:
+        return int(state[4])
+
+    def held(self, state: State) -> dict[str, int]:
+        tiles, seen, labels = (int(state[i]) for i in (1, 2, 3))
+        return {"tiles": tiles, "counterparts seen": seen, "labels": labels}
 
 
 def specification(entity: str, features: tuple[Feature, ...] = FEATURES) -> Rows:
