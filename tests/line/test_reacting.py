@@ -17,7 +17,7 @@ SCRIPT = """\
 version: 1
 events:
   - {event: attack, typology: card_testing, at: 10m, campaigns: 40, camouflage: 0.0}
-  - {event: attack, typology: slow_drip, at: 10m, campaigns: 40, camouflage: 0.0}
+  - {event: attack, typology: leaked_card, at: 10m, campaigns: 60, camouflage: 0.0}
 """
 
 
@@ -41,16 +41,16 @@ def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
     script, run = tmp_path / "attacks.yaml", tmp_path / "run"
     script.write_text(SCRIPT)
     options = LineOptions(
-        run, seconds=10, rate=150, cards=800, null_seconds=0, reuse=strict, script=script, reacting=True
+        run, seconds=20, rate=80, cards=800, null_seconds=0, reuse=strict, script=script, reacting=True
     )
 
     def kill_the_producer(line, observer):
-        wait_until_seen(line, observer, 500)
+        wait_until_seen(line, observer, 300)
         kill(line, "producer")
 
     summary = run_line(options, Settings(_env_file=None), kill_the_producer, state_equals_the_log)
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
-    plan = planned(run, script, summary["speed"], 10)
+    plan = planned(run, script, summary["speed"], options.seconds)
     sent = {row["tx_id"]: row for row in read_log(run, TRANSACTIONS).to_pylist()}
     assert sent.keys() <= plan.keys()
     keys = ("card_id", "merchant_id", "amount_cents", "ts", "device_id")
