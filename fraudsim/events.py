@@ -61,7 +61,10 @@ class Label(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
 
 
 class Truth(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """What the generator knows; for evaluation only."""
+    """What the generator knows of a fraud; for evaluation only.
+
+    Transactions without one are honest: with one each, the sender would have twice the records.
+    """
 
     tx_id: Id
     is_fraud: bool

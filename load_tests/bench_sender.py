@@ -27,7 +27,7 @@ from runner.stack import start_stack
 from runner.supervisor import Supervisor
 
 PROTOCOL: Final = (
-    "Each turn is a fresh process that sends made transactions of 5,000 cards, each with its truth, at an "
+    "Each turn is a fresh process that sends made transactions of 5,000 cards at an "
     "even rate through the live sender (idempotent, acks=all) to four partitions of a real Kafka on the same "
     "machine. CPU is of the sender's whole process, making the records included, from the first hand-over to "
     "the last acknowledgement; the broker's over the same time. Delay is hand-over minus intended time, so "

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from fraudsim.events import Transaction, Truth
-from fraudsim.topics import TRANSACTIONS, TRUTH
+from fraudsim.events import Transaction
+from fraudsim.topics import TRANSACTIONS
 from producers.source import Item
 
 CARDS: Final = 5_000
@@ -14,7 +14,7 @@ START_MS: Final = 1_700_000_000_000
 
 @dataclass
 class EvenSource:
-    """Transactions at one rate, each followed by its truth; a `producers.source.Source` at speed 1."""
+    """Honest transactions at one rate; a `producers.source.Source` at speed 1."""
 
     rate: int
     count: int
@@ -41,4 +41,3 @@ class EvenSource:
                 lon=13.405,
             )
             yield Item(ts, TRANSACTIONS, card, event)
-            yield Item(ts, TRUTH, card, Truth(tx_id=tx_id, is_fraud=False))

@@ -1,4 +1,4 @@
-"""The world as a live stream: transactions, their truth, and labels when they become known."""
+"""The world as a live stream: transactions, the truth of the frauds, and labels when they become known."""
 
 from collections.abc import Iterator
 from heapq import merge
@@ -22,8 +22,9 @@ _ROWS_AT_ONCE: Final = 500
 class WorldSource:
     """Endless, lazy, day by day; a `producers.source.Source`.
 
-    Labels of the days before `first_live_day` come too, those known from `start_ms` on. Each
-    transaction has one truth, due with it and after it. `sent_at` is 0: the sender stamps it.
+    Labels of the days before `first_live_day` come too, those known from `start_ms` on. A
+    fraudulent transaction has one truth, due with it and after it; one without is honest. `sent_at` is 0: the
+    sender stamps it.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class WorldSource:
             labels: False leaves them all out.
             labels_before: those of the days before (`tables.LABELS`), as a history holds them; without,
                 three months of days are made again.
-            honest: False leaves out honest transactions and their truth, which is most of the work.
+            honest: False leaves out honest transactions, which is most of the work.
         """
         self._honest = honest
         self._with_labels = labels
@@ -77,13 +78,13 @@ class WorldSource:
 
 
 def frauds_of(tables: Tables) -> Tables:
-    """The tables without honest transactions and their truth; the labels are left as they are."""
+    """The tables without honest transactions; the labels are left as they are."""
     fraud = tables.truth["is_fraud"]
     return tables._replace(transactions=tables.transactions.filter(fraud), truth=tables.truth.filter(fraud))
 
 
 def transaction_items(tables: Tables) -> Iterator[Item]:
-    """Each transaction of the tables followed by its truth, in the tables' order."""
+    """Each transaction of the tables, a fraud followed by its truth, in the tables' order."""
     for start in range(0, tables.transactions.num_rows, _ROWS_AT_ONCE):
         yield from _transaction_items(
             tables.transactions.slice(start, _ROWS_AT_ONCE), tables.truth.slice(start, _ROWS_AT_ONCE)
@@ -112,8 +113,9 @@ def _transaction_items(transactions: pa.Table, truth_table: pa.Table) -> Iterato
         )
         is_fraud, typology, campaign = truth
         yield Item(ts, TRANSACTIONS, card, event, campaign)
-        known = Truth(tx_id=tx_id, is_fraud=is_fraud, typology=typology, campaign_id=campaign)
-        yield Item(ts, TRUTH, card, known, campaign)
+        if is_fraud:
+            known = Truth(tx_id=tx_id, is_fraud=True, typology=typology, campaign_id=campaign)
+            yield Item(ts, TRUTH, card, known, campaign)
 
 
 def label_items(labels: pa.Table) -> list[Item]:

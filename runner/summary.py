@@ -150,14 +150,13 @@ def _stages(decisions: pa.Table) -> dict[str, dict[str, float | None]]:
 
 
 def _detection(run_dir: Path, decisions: pa.Table) -> dict[str, Any]:
-    """How well fraud was found, against the generator's truth."""
+    """How well fraud was found in the stream, against the generator's truth: what it does not name is honest."""
     truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "typology", "error"])
     truth = truth.filter(pc.is_null(truth["error"])).drop_columns(["error"])
     keys = truth.group_by("tx_id").aggregate([("is_fraud", "max"), ("typology", "max")])
-    joined = decisions.select(["tx_id", "ts", "card_id", "score", "action"]).join(
-        keys, "tx_id", join_type="inner"
-    )
-    is_fraud = joined["is_fraud_max"].to_numpy(zero_copy_only=False).astype(bool)
+    stream = decisions.filter(pc.equal(decisions["via"], "stream"))
+    joined = stream.select(["tx_id", "ts", "card_id", "score", "action"]).join(keys, "tx_id")
+    is_fraud = pc.fill_null(joined["is_fraud_max"], False).to_numpy(zero_copy_only=False).astype(bool)
     scores = joined["score"].to_numpy()
     caught = np.array([action != "approve" for action in joined["action"].to_pylist()], dtype=bool)
     typologies = np.array([name or "unnamed" for name in joined["typology_max"].to_pylist()], dtype=object)

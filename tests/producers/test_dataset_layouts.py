@@ -51,7 +51,7 @@ def test_sparkov(tmp_path: Path) -> None:
     )
     assert [t.channel for t in transactions] == ["ecommerce", "pos", None]
     assert transactions[1].amount_cents == 10723
-    assert truths[1] == Truth(tx_id="1f76529f8574734946361c461b024d99", is_fraud=True, typology="sparkov")
+    assert truths[0] == Truth(tx_id="1f76529f8574734946361c461b024d99", is_fraud=True, typology="sparkov")
 
 
 def test_sparkov_with_a_named_first_column(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_tabformer(tmp_path: Path) -> None:
     assert [t.amount_cents for t in transactions] == [13409, 3848, 120005, 0]
     assert transactions[2].ts == ms(2016, 2, 29, 23, 59)
     assert transactions[1].merchant_id == "-727612092139916043"
-    assert truths[1].typology == "tabformer"
+    assert truths[0].typology == "tabformer"
 
 
 def test_tabformer_has_no_thirtieth_of_february(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_paysim(tmp_path: Path) -> None:
     )
     assert [t.ts - start for t in transactions] == [0, hour // 3, 2 * hour // 3, 742 * hour]
     assert [t.amount_cents for t in transactions] == [983964, 18100, 18100, 1_000_000_000]
-    assert [t.typology for t in truths] == [None, "transfer", "cash_out", "cash_out"]
+    assert [t.typology for t in truths] == ["transfer", "cash_out", "cash_out"]
 
 
 def test_cardsim(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_ieee_cis_without_its_identity_file(tmp_path: Path) -> None:
             amount_cents=3710,
         ),
     ]
-    assert truths[1] == Truth(tx_id="2987004", is_fraud=True, typology="ieee-cis")
+    assert truths[0] == Truth(tx_id="2987004", is_fraud=True, typology="ieee-cis")
 
 
 def test_ieee_cis_takes_devices_from_the_identity_file_beside_it(tmp_path: Path) -> None:
