@@ -311,10 +311,20 @@ def read_log(run_dir: Path, topic: str, columns: Sequence[str] | None = None) ->
     schema = LAYOUTS[topic].schema
     wanted = schema.names if columns is None else list(columns)
     needed = list(dict.fromkeys(["partition", "offset", *wanted]))
-    part = pa.schema([schema.field(name) for name in needed])
-    tables = [pq.read_table(path, columns=needed, schema=part) for path in log_files(run_dir, topic)]
-    table = pa.concat_tables([part.empty_table(), *(t.replace_schema_metadata(None) for t in tables)])
-    return table.sort_by([("partition", "ascending"), ("offset", "ascending")]).select(wanted)
+    nothing = pa.schema([schema.field(name) for name in needed]).empty_table()
+    tables = [read_archived(path, topic, needed) for path in log_files(run_dir, topic)]
+    return _in_order(pa.concat_tables([nothing, *tables])).select(wanted)
+
+
+def read_archived(path: Path, topic: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The records of one file, sorted by (partition, offset), which must be among the columns."""
+    schema = LAYOUTS[topic].schema
+    part = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    return _in_order(pq.read_table(path, columns=part.names, schema=part).replace_schema_metadata(None))
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    return table.sort_by([("partition", "ascending"), ("offset", "ascending")])
 
 
 def check_no_duplicates(run_dir: Path, topic: str) -> int:

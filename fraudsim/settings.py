@@ -66,6 +66,13 @@ class Settings(BaseSettings):
         20, ge=0, le=1000, description="longest wait of HTTP for its own log reader, ms"
     )
 
+    session_timeout_ms: int = Field(
+        10_000,
+        ge=1_000,
+        le=300_000,
+        description="Kafka gives the share of a worker or scorer that is silent for so long to others, ms",
+    )
+
     # Scorer
     scorer_name: str = Field(
         "scorer-0", pattern=r"^[A-Za-z0-9._-]+$", description="name of this scorer process"

@@ -150,7 +150,7 @@ def _stages(decisions: pa.Table) -> dict[str, dict[str, float | None]]:
 
 
 def _detection(run_dir: Path, decisions: pa.Table) -> dict[str, Any]:
-    """How well fraud was found in the stream, against the generator's truth: what it does not name is honest."""
+    """How well fraud was found in the stream: what the generator's truth does not name is honest."""
     truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "typology", "error"])
     truth = truth.filter(pc.is_null(truth["error"])).drop_columns(["error"])
     keys = truth.group_by("tx_id").aggregate([("is_fraud", "max"), ("typology", "max")])

@@ -21,7 +21,6 @@ from stream_features.log_reader import LogReader
 from stream_features.reader import FeatureReader
 
 GROUP: Final = "scorers"
-SESSION_TIMEOUT_MS: Final = 10_000
 MAX_BATCH: Final = 256
 MAX_UNACKED: Final = 5_000
 MAX_TODO: Final = 20_000
@@ -98,8 +97,8 @@ class StreamScorer(ConsumerRebalanceListener):
             group_instance_id=self._settings.scorer_name,
             client_id=self._settings.scorer_name,
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            session_timeout_ms=SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+            session_timeout_ms=self._settings.session_timeout_ms,
+            heartbeat_interval_ms=self._settings.session_timeout_ms // 5,
             enable_auto_commit=False,
             auto_offset_reset="latest",
         )

@@ -1,12 +1,16 @@
 """`applied`: what a slot's state in Redis has folded. Compared and replaced as a whole, with the blobs."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Segment
 from stream_features.catalogue import HASH
+
+REBUILD: Final = "`fraudsim features rebuild --run FOLDER`"
+"""The command that mends a state from the run's archive."""
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +43,7 @@ def check_applied(applied: Applied, slot: int, segment: Segment, sources: int, s
     Raises:
         FraudsimError: it does not; the message names the command that mends it.
     """
-    mend = "run `fraudsim features prime --force`"
+    mend = f"run {REBUILD}, or `fraudsim features prime --force` to fold the log from its start"
     if applied.log_id != segment.log_id:
         raise FraudsimError(
             f"slot {slot} holds the state of log {applied.log_id}, this is {segment.log_id}: {mend}"
@@ -75,10 +79,10 @@ def check_range(applied: Applied, slot: int, begins: Sequence[int], ends: Sequen
         if offset >= end:
             raise FraudsimError(
                 f"slot {slot} has folded offset {offset} of source {source}, the log ends at {end}: "
-                "run `fraudsim features prime --force`"
+                f"run {REBUILD}"
             )
         if offset + 1 < begin:
             raise FraudsimError(
                 f"slot {slot} goes on at offset {offset + 1} of source {source}, the log starts at {begin}: "
-                "run `fraudsim features prime --force`"
+                f"run {REBUILD}"
             )

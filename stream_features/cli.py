@@ -49,6 +49,23 @@ def prime(
 
 
 @features.command()
+def rebuild(
+    run: Path = typer.Option(Path("runs/latest"), help="run folder with an archived log"),
+    history: Path | None = typer.Option(None, help="the history's folder  [default: the run's own]"),
+    slot: list[int] = typer.Option([], help="only this slot; may be given again  [default: all]"),
+) -> None:
+    """Restore the state from history and archive, after losing Redis or part of the log."""
+    from fraudsim.settings import load_settings
+    from stream_features.rebuild import rebuild as restore
+
+    done = restore(load_settings(), run, history, slot)
+    typer.echo(
+        f"rebuilt {done.slots} slots from {done.keys:,} keys and {done.records:,} records; "
+        f"folding goes on after offsets {done.ends}"
+    )
+
+
+@features.command()
 def init(force: bool = typer.Option(False, help="replace what is there")) -> None:
     """Start with empty state, for a log without a history."""
     from fraudsim.clock_log import open_clock

@@ -168,7 +168,7 @@ class Folder:
                 old = slot.states[key]
                 if old is None:
                     continue
-                new = _folded(key[0], old, pending, self.horizon_ms)
+                new = fold_pending(key[0], old, pending, self.horizon_ms)
                 slot.states.put(key, new)
                 blobs[blob_key(slot.number, *key)] = states.to_bytes(new)
             slot.pending.clear()
@@ -193,7 +193,8 @@ class Folder:
             slot.states.trim()
 
 
-def _folded(entity: str, old: State, pending: Pending, horizon_ms: int) -> State:
+def fold_pending(entity: str, old: State, pending: Pending, horizon_ms: int) -> State:
+    """A key's state with what a batch adds to it."""
     pending.rows.sort()  # partitions come one after the other, and kernels insert from the end
     rows = np.array(pending.rows, np.int64) if pending.rows else NO_ROWS[entity]
     labels = np.array(pending.labels, np.int64) if pending.labels else NO_LABELS

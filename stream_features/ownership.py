@@ -10,7 +10,6 @@ from fraudsim.settings import Settings
 from fraudsim.topics import SLOTS
 
 GROUP = "features"
-SESSION_TIMEOUT_MS = 10_000
 
 
 class SlotOwner(ConsumerRebalanceListener):
@@ -31,8 +30,8 @@ class SlotOwner(ConsumerRebalanceListener):
             group_instance_id=self._settings.worker_name,
             client_id=self._settings.worker_name,
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            session_timeout_ms=SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+            session_timeout_ms=self._settings.session_timeout_ms,
+            heartbeat_interval_ms=self._settings.session_timeout_ms // 5,
             enable_auto_commit=False,
             auto_offset_reset="latest",
         )

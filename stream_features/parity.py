@@ -7,7 +7,7 @@ A sample is computed a third time by brute force.
 
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -20,14 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim.archive import read_log
-from fraudsim.clock import Clock, PlacedSegment
 from fraudsim.errors import FraudsimError
-from fraudsim.events import Label, LogPrefix, Segment, Transaction
+from fraudsim.events import Label, LogPrefix, Transaction
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
-from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
+from fraudsim.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.validity import Judge, Rejected
 from stream_features import state as states
+from stream_features.archived_log import archived_clock, archived_records
 from stream_features.catalogue import HASH, KEY_FIELD, LABELLED, NAMES
 from stream_features.encode import ROW_OF, label_row
 from stream_features.oracle import oracle
@@ -108,11 +108,11 @@ class LogEvents:
         self.by_key: dict[Key, _Events] = {}
         self.labels_by_key: dict[Key, _Events] = {}
         self.id_of: dict[str, tuple[int, int]] = {}
-        for row, value in _records(run_dir, TRANSACTIONS, Transaction):
+        for row, value in archived_records(run_dir, TRANSACTIONS, Transaction):
             tx = judge.transaction(row.partition, row.offset, row.broker_ts_ms, row.headers, value)
             if not isinstance(tx, Rejected):
                 self._add_transaction(row.partition, row.offset, tx)
-        for row, value in _records(run_dir, LABELS, Label):
+        for row, value in archived_records(run_dir, LABELS, Label):
             label = judge.label(row.partition, row.offset, row.broker_ts_ms, row.headers, value)
             if not isinstance(label, Rejected) and label.merchant_id is not None:
                 self.labels.append((row.partition, row.offset, label))
@@ -156,42 +156,6 @@ class LogEvents:
         at, rows = found.frozen(3)
         folded = np.array(prefix.slots[str(slot_of(*key, slots))], np.int64)[self.partitions :]
         return rows[at[:, 1] <= folded[at[:, 0]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    partition: int
-    offset: int
-    broker_ts_ms: int
-    headers: list[tuple[str, bytes]]
-
-
-def _records(run_dir: Path, topic: str, event: type[msgspec.Struct]) -> Iterator[tuple[_Place, bytes | None]]:
-    """Archived records with their value as bytes again, in log order per partition."""
-    names = [f.name for f in msgspec.structs.fields(event)]
-    for row in read_log(run_dir, topic).to_pylist():
-        headers = [(item["name"], item["value"]) for item in row["headers"]]
-        value = row["raw"]
-        if row["error"] is None:
-            value = msgspec.json.encode({name: row[name] for name in names if row[name] is not None})
-        yield _Place(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
-
-
-def archived_clock(run_dir: Path) -> Clock:
-    """The run's clock from its archive.
-
-    Raises:
-        FraudsimError: the archive has no clock.
-    """
-    names = [f.name for f in msgspec.structs.fields(Segment)]
-    clock = Clock()
-    for row in read_log(run_dir, CLOCK).to_pylist():
-        if row["error"] is None:
-            segment = Segment(**{name: row[name] for name in names})
-            clock.add(PlacedSegment(segment, row["broker_ts_ms"]))
-    if not clock:
-        raise FraudsimError(f"{run_dir} has no archived clock: is it a run folder?")
-    return clock
 
 
 def check_parity(

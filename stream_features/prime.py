@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -131,33 +131,49 @@ def prime(
             check_applied(applied, slot, segment, sources, settings.slots)
         if len(present) == settings.slots:
             return "already primed"
-    # The fences go first, so that no worker writes into what is being replaced.
-    redis.delete(*[applied_key(s) for s in range(settings.slots)])
-    _delete_every_slot(redis)
-    items = list(table.items())
+    # Also the slots beyond today's number: state primed for more of them would stay for ever.
+    replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
+    return "primed"
+
+
+def replace_state(
+    redis: Redis,
+    settings: Settings,
+    segment: Segment,
+    table: Table,
+    patterns: Iterable[str],
+    slots: Iterable[int],
+    offsets: tuple[int, ...],
+) -> int:
+    """Put the states of `table` that belong to `slots` in the place of every key that fits `patterns`.
+
+    The fences go first and come last: meanwhile workers wait, and scorers decide without state.
+    Returns how many keys were written.
+    """
+    slots = list(slots)
+    redis.delete(*[applied_key(s) for s in slots])
+    for pattern in patterns:
+        stale = list(redis.scan_iter(match=pattern, count=1000))
+        for start in range(0, len(stale), 1_000):
+            redis.delete(*stale[start : start + 1_000])
+    placed = ((slot_of(*key, settings.slots), key, state) for key, state in table.items())
+    items = [(slot, key, state) for slot, key, state in placed if slot in slots]
     for start in range(0, len(items), 1_000):
         pipe = redis.pipeline(transaction=False)
-        for (entity, key), state in items[start : start + 1_000]:
-            pipe.set(blob_key(slot_of(entity, key, settings.slots), entity, key), states.to_bytes(state))
+        for slot, key, state in items[start : start + 1_000]:
+            pipe.set(blob_key(slot, *key), states.to_bytes(state))
         pipe.execute()
     applied = Applied(
         log_id=segment.log_id,
         generation=uuid.uuid4().hex,
         catalogue=HASH,
-        history=fingerprint,
+        history=segment.history_fingerprint,
         slots=settings.slots,
-        offsets=(-1,) * sources,
+        offsets=offsets,
     )
     pipe = redis.pipeline(transaction=False)
-    for slot in range(settings.slots):
+    for slot in slots:
         pipe.set(fresh_key(slot), int(time.time() * 1000))
         pipe.set(applied_key(slot), encode_applied(applied))
     pipe.execute()
-    return "primed"
-
-
-def _delete_every_slot(redis: Redis) -> None:
-    """Also the slots beyond today's number: state primed for more of them would stay for ever."""
-    stale = list(redis.scan_iter(match="{s*}:*", count=1000))
-    for start in range(0, len(stale), 1_000):
-        redis.delete(*stale[start : start + 1_000])
+    return len(items)

@@ -20,8 +20,9 @@ from runner.demo import sum_up
 from runner.line import Line, LineOptions
 from runner.observer import Latencies, Observer
 from stream_features import state as states
+from stream_features.archived_log import archived_clock
 from stream_features.catalogue import WINDOWED
-from stream_features.parity import archived_clock, state_after
+from stream_features.parity import state_after
 from stream_features.redis_io import blob_key
 
 

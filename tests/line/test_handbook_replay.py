@@ -23,7 +23,7 @@ from producers.live_source import Stream, live_source
 from producers.schedule import end_ms, intended_us
 from producers.sender import send
 from runner.archiver import run_archiver
-from stream_features.parity import archived_clock
+from stream_features.archived_log import archived_clock
 
 pytestmark = [pytest.mark.stack, needs_the_file]
 SPEED = 20_000.0

@@ -15,7 +15,7 @@ from producers.label_feed import LabelFeed
 from producers.world_settings import consequences
 from producers.world_source import WorldSource
 from runner.line import LineOptions
-from stream_features.parity import archived_clock
+from stream_features.archived_log import archived_clock
 
 pytestmark = pytest.mark.stack
 SECONDS = 8.0

@@ -1,0 +1,73 @@
+"""The archived log for who folds it again: its records as Kafka gave them, its clock, its ends."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from fraudsim.archive import log_files, read_archived, read_log, read_ranges
+from fraudsim.clock import Clock, PlacedSegment
+from fraudsim.errors import FraudsimError
+from fraudsim.events import Segment
+from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stood, and what came with it."""
+
+    partition: int
+    offset: int
+    broker_ts_ms: int
+    headers: list[tuple[str, bytes]]
+
+
+def archived_records(
+    run_dir: Path, topic: str, event: type[msgspec.Struct]
+) -> Iterator[tuple[Place, bytes | None]]:
+    """Records with their value as bytes again, in the log's order within each partition, a file at a time."""
+    names = [f.name for f in msgspec.structs.fields(event)]
+    for path in log_files(run_dir, topic):
+        for row in read_archived(path, topic).to_pylist():
+            headers = [(item["name"], item["value"]) for item in row["headers"]]
+            value = row["raw"]
+            if row["error"] is None:
+                value = msgspec.json.encode({name: row[name] for name in names if row[name] is not None})
+            yield Place(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
+
+
+def archived_clock(run_dir: Path) -> Clock:
+    """The run's clock from its archive.
+
+    Raises:
+        FraudsimError: the archive has no clock.
+    """
+    names = [f.name for f in msgspec.structs.fields(Segment)]
+    clock = Clock()
+    for row in read_log(run_dir, CLOCK).to_pylist():
+        if row["error"] is None:
+            segment = Segment(**{name: row[name] for name in names})
+            clock.add(PlacedSegment(segment, row["broker_ts_ms"]))
+    if not clock:
+        raise FraudsimError(f"{run_dir} has no archived clock: is it a run folder?")
+    return clock
+
+
+def archived_ends(run_dir: Path, partitions: int) -> list[int]:
+    """Last offset archived, by source (partitions of `transactions`, then of `labels`); -1 where none is.
+
+    Raises:
+        FraudsimError: the archive has more partitions than that.
+    """
+    ends = [-1] * (2 * partitions)
+    for at, topic in ((0, TRANSACTIONS), (partitions, LABELS)):
+        for path in log_files(run_dir, topic):
+            for partition, stretches in read_ranges(path).items():
+                if partition >= partitions:
+                    raise FraudsimError(
+                        f"{path} has partition {partition} of {topic}, FRAUDSIM_PARTITIONS is {partitions}: "
+                        "set it to what the run had"
+                    )
+                ends[at + partition] = max(ends[at + partition], stretches[-1][1])
+    return ends

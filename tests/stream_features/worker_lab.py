@@ -1,0 +1,281 @@
+"""Workers as real processes on a stack of their own, whose calls of Redis a test can hold, cut or let by."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from redis import Redis
+
+from fraudsim import headers as h
+from fraudsim.clock_log import next_segment, start_log
+from fraudsim.events import Label, Transaction, encoder
+from fraudsim.settings import Settings
+from fraudsim.slots import slot_of
+from fraudsim.topics import LABELS, TRANSACTIONS, create_topics
+from fraudsim.waiting import poll_until
+from runner.stack import StackAddresses
+from stream_features import state as states
+from stream_features.applied import Applied, decode_applied
+from stream_features.catalogue import WINDOWED
+from stream_features.encode import ROW_OF, label_row
+from stream_features.prime import prime
+from stream_features.redis_io import applied_key, blob_key
+from stream_features.vector import keys_of
+
+WAIT_S = 60.0
+CUT = 40
+"""Bytes of the first script call that pass before a cut."""
+
+
+class Gate:
+    """A port before Redis. Once armed, it stops at the next script call that comes by."""
+
+    def __init__(self, redis_url: str) -> None:
+        host, port = redis_url.removeprefix("redis://").split("/")[0].split(":")
+        self._redis = (host, int(port))
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
+        self.reached = threading.Event()
+        self._open = threading.Event()
+        self._stop_at = ""
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def arm(self, stop_at: str) -> None:
+        """Stop `before` the call is passed on, with `half` of it passed on, or `after` all of it is."""
+        self.reached.clear()
+        self._open.clear()
+        self._stop_at = stop_at
+
+    def open(self) -> None:
+        """Let what is held pass."""
+        self._stop_at = ""
+        self._open.set()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._server.accept()
+            redis = socket.create_connection(self._redis)
+            answering = threading.Event()
+            answering.set()
+            threading.Thread(target=self._pass_on, args=(client, redis, answering), daemon=True).start()
+            threading.Thread(target=self._answer, args=(redis, client, answering), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, redis: socket.socket, answering: threading.Event) -> None:
+        try:
+            while data := client.recv(1 << 20):
+                at = data.find(b"EVALSHA")
+                if at >= 0 and self._stop_at:
+                    stop_at, self._stop_at = self._stop_at, ""
+                    passed = {"before": 0, "half": at + CUT, "after": len(data)}[stop_at]
+                    answering.clear()
+                    redis.sendall(data[:passed])
+                    self.reached.set()
+                    self._open.wait()
+                    data = data[passed:]
+                    answering.set()
+                redis.sendall(data)
+        except OSError:
+            pass
+        finally:
+            redis.close()
+
+    @staticmethod
+    def _answer(redis: socket.socket, client: socket.socket, answering: threading.Event) -> None:
+        try:
+            while data := redis.recv(1 << 20):
+                answering.wait()
+                client.sendall(data)
+        except OSError:
+            pass
+        finally:
+            client.close()
+
+
+@dataclass
+class Worker:
+    """One worker process and the gate it reaches Redis through."""
+
+    process: subprocess.Popen[bytes]
+    gate: Gate
+    output: Path
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.gate.open()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def said(self, words: str) -> bool:
+        return words in self.output.read_text()
+
+
+@dataclass
+class Lab:
+    """A log, its state, and the workers that fold it."""
+
+    addresses: StackAddresses
+    folder: Path
+    workers: list[Worker] = field(default_factory=list)
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        self.settings = Settings(
+            _env_file=None,
+            kafka_bootstrap=self.addresses.kafka_bootstrap,
+            redis_url=self.addresses.redis_url,
+            session_timeout_ms=1_500,
+        )
+        create_topics(self.settings)
+        log = start_log(self.settings, int(time.time() * 1000), 1.0, "", "")
+        log.append(next_segment(log.clock, 1.0, log.clock.first.event_epoch_ms, int(time.time() * 1000)))
+        self.clock = log.clock
+        self.redis: Any = Redis.from_url(self.addresses.redis_url)
+        prime(self.settings, self.clock.first, {}, "")
+        self._producer = KafkaProducer(bootstrap_servers=[self.addresses.kafka_bootstrap], acks="all")
+        self._random = random.Random(5)
+        self._sent: list[Transaction] = []
+        self._labels: dict[tuple[str, str, int], Label] = {}
+
+    def running(self) -> Worker:
+        """A worker that runs, alone: one that stands from before, or a new one."""
+        self.workers = [worker for worker in self.workers if worker.process.poll() is None]
+        for worker in self.workers[1:]:
+            worker.kill()
+        del self.workers[1:]
+        return self.workers[0] if self.workers else self.start()
+
+    def start(self) -> Worker:
+        """Start one more, under a name of its own."""
+        gate = Gate(self.addresses.redis_url)
+        self._number += 1
+        name = f"worker-{self._number}"
+        output = self.folder / f"{name}.log"
+        variables = {
+            "FRAUDSIM_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
+            "FRAUDSIM_REDIS_URL": gate.url,
+            "FRAUDSIM_SESSION_TIMEOUT_MS": str(self.settings.session_timeout_ms),
+            "FRAUDSIM_WORKER_NAME": name,
+            "FRAUDSIM_METRICS_PORT": "0",
+        }
+        with output.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "fraudsim", "worker"],
+                env=os.environ | variables,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.workers.append(Worker(process, gate, output))
+        return self.workers[-1]
+
+    def stop_workers(self) -> None:
+        """End all that still run."""
+        for worker in self.workers:
+            worker.gate.open()
+            if worker.process.poll() is None:
+                worker.signal(signal.SIGCONT)
+                worker.kill()
+        self.workers.clear()
+
+    def send(self, count: int) -> None:
+        """Append transactions to the log, every tenth with a label of an earlier one."""
+        draw = self._random
+        for _ in range(count):
+            number, now_ms = len(self._sent), self.clock.now_ms(int(time.time() * 1000))
+            tx = Transaction(
+                tx_id=f"t{number}",
+                ts=now_ms - draw.randrange(2_000),
+                card_id=f"c{draw.randrange(60)}",
+                merchant_id=f"m{draw.randrange(8)}",
+                device_id=f"d{draw.randrange(60)}",
+                ip=f"10.0.0.{draw.randrange(20)}",
+                amount_cents=draw.randrange(1, 90_000),
+            )
+            self._sent.append(tx)
+            self._append(TRANSACTIONS, tx.card_id, encoder.encode(tx))
+            if number % 10 == 9:
+                of = draw.choice(self._sent)
+                label = Label(
+                    tx_id=of.tx_id,
+                    card_id=of.card_id,
+                    merchant_id=of.merchant_id,
+                    ts=of.ts,
+                    amount_cents=of.amount_cents,
+                    is_fraud=draw.random() < 0.7,
+                    source=draw.choice(("analyst", "customer", "chargeback")),
+                    known_at=now_ms,
+                )
+                self._labels[label.tx_id, label.source, label.known_at] = label
+                self._append(LABELS, label.card_id, encoder.encode(label))
+        self._producer.flush()
+
+    def _append(self, topic: str, key: str, value: bytes) -> None:
+        segment = [(h.SEGMENT, h.encode_int(self.clock.current.number))]
+        self._producer.send(topic, key=key.encode(), value=value, headers=segment)
+
+    def ends(self) -> list[int]:
+        """Last offset in the log, by source."""
+        consumer = KafkaConsumer(bootstrap_servers=[self.addresses.kafka_bootstrap])
+        tps = [TopicPartition(t, p) for t in (TRANSACTIONS, LABELS) for p in range(self.settings.partitions)]
+        try:
+            found = consumer.end_offsets(tps)
+            return [found[tp] - 1 for tp in tps]
+        finally:
+            consumer.close()
+
+    def applied(self) -> list[Applied | None]:
+        """What each slot has folded."""
+        stored = self.redis.mget([applied_key(s) for s in range(self.settings.slots)])
+        return [value and decode_applied(value) for value in stored]
+
+    def catch_up(self) -> None:
+        """Wait until every slot has folded the whole log."""
+        ends = tuple(self.ends())
+
+        def done() -> bool:
+            return all(slot is not None and slot.offsets == ends for slot in self.applied())
+
+        assert poll_until(done, WAIT_S), (ends, self.applied(), [w.output.read_text() for w in self.workers])
+
+    def check(self) -> None:
+        """Catch up; the state is then, key by key and in canonical form, that of all that was sent."""
+        self.catch_up()
+        expected = {
+            blob_key(slot_of(*key, self.settings.slots), *key): (key[0], blob)
+            for key, blob in self._state_of_what_was_sent().items()
+        }
+        names = [key.decode() for entity in WINDOWED for key in self.redis.keys(f"*:{entity}:*")]
+        assert sorted(names) == sorted(expected)
+        for name, blob in zip(names, self.redis.mget(names), strict=True):
+            entity, wanted = expected[name]
+            assert states.canonical(entity, blob, self.clock.horizon_ms) == wanted, name
+
+    def _state_of_what_was_sent(self) -> dict[tuple[str, str], bytes]:
+        rows: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        labels: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        for tx in self._sent:
+            for key in keys_of(tx):
+                rows[key].append(ROW_OF[key[0]](tx))
+        for label in self._labels.values():
+            labels["merchant", str(label.merchant_id)].append(label_row(label))
+        result = {}
+        for key in rows:
+            of_label = np.array(labels[key], np.int64) if key in labels else states.NO_LABELS
+            whole = states.fold(
+                key[0], states.empty(key[0]), np.array(rows[key], np.int64), of_label, self.clock.horizon_ms
+            )
+            result[key] = states.to_bytes(whole)
+        return result
