@@ -15,8 +15,8 @@ from fraudsim.settings import Settings
 
 TICKS_MS: Final = {"kafka-python": 15, "confluent": 1}
 """Due transactions are handed over together at multiples of this, where FRAUDSIM_TICK_MS does not say.
-kafka-python, the broker and the scorer pay per wake-up: at 1,000 transactions/s the sender took 58, 49 and
-40 % of a core in ticks of 5, 10 and 15 ms (`fraudsim bench sender`). librdkafka gathers in its own thread."""
+kafka-python, the broker and the scorer pay per wake-up: at 1,000 transactions/s the sender took 42, 30 and
+22 % of a core in ticks of 5, 10 and 15 ms (`fraudsim bench sender`). librdkafka gathers in its own thread."""
 LATE_US: Final = 30_000
 """A transaction handed over more than this behind its intended time is reported as late."""
 SLEPT_US: Final = 30_000_000
