@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         20, ge=0, le=1000, description="longest wait of HTTP for its own log reader, ms"
     )
 
+    catch_up_beyond: int = Field(
+        100_000,
+        ge=1_000,
+        description="a slot that lacks more records than this is caught up apart; the others do not wait",
+    )
     session_timeout_ms: int = Field(
         10_000,
         ge=1_000,

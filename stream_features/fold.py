@@ -1,12 +1,13 @@
 """Folding a stretch of the log into the slots a worker owns. Pure: states come in and go out as bytes."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
+from fraudsim.errors import InvariantError
 from fraudsim.events import Label, Transaction
 from fraudsim.slots import slot_of
 from stream_features import state as states
@@ -76,6 +77,8 @@ class Slot:
     applied: Applied
     states: StateCache = field(default_factory=StateCache)
     pending: dict[Key, Pending] = field(default_factory=dict)
+    ready: bool = True
+    """False while another reading still brings it up to `applied`: it is gathered for, and not written."""
 
     def pend(self, key: Key) -> Pending:
         found = self.pending.get(key)
@@ -101,6 +104,29 @@ class Folder:
         """Take a slot over (again) as Redis has it."""
         self.owned[number] = Slot(number, stored, decode_applied(stored))
 
+    def expect(self, number: int, stored: bytes, until: Sequence[int]) -> None:
+        """Take over a slot that another reading will have folded up to the offsets `until`, left out."""
+        self.own(number, stored)
+        slot = self.owned[number]
+        slot.applied = slot.applied.moved_to([offset - 1 for offset in until])
+        slot.ready = False
+
+    def hand_over(self, number: int, stored: bytes) -> None:
+        """An expected slot is where it should be.
+
+        Raises:
+            InvariantError: it is elsewhere.
+        """
+        slot = self.owned[number]
+        if decode_applied(stored) != slot.applied:
+            raise InvariantError(f"slot {number} was caught up to {stored!r}, expected {slot.applied}")
+        slot.stored, slot.ready = stored, True
+
+    @property
+    def ready(self) -> dict[int, Slot]:
+        """The owned slots that are written."""
+        return {number: slot for number, slot in self.owned.items() if slot.ready}
+
     def release(self, numbers: Iterable[int]) -> None:
         """Give slots up; what was gathered for them is forgotten."""
         for number in numbers:
@@ -109,7 +135,7 @@ class Folder:
     def start(self) -> list[int]:
         """First offset to fold, by source: the smallest over the owned slots."""
         return [
-            min(s.applied.offsets[i] for s in self.owned.values()) + 1 for i in range(2 * self.partitions)
+            min(s.applied.offsets[i] for s in self.ready.values()) + 1 for i in range(2 * self.partitions)
         ]
 
     def rewound(self) -> None:
@@ -141,7 +167,7 @@ class Folder:
 
     def missing(self) -> list[tuple[int, Key]]:
         """Keys of the batch whose state is not cached."""
-        return [(s.number, key) for s in self.owned.values() for key in s.pending if key not in s.states]
+        return [(s.number, key) for s in self.ready.values() for key in s.pending if key not in s.states]
 
     def provide(self, slot: int, key: Key, blob: bytes | None) -> bool:
         """Put a state read from Redis into the cache; False where it cannot be read."""
@@ -159,7 +185,7 @@ class Folder:
     def writes(self) -> list[SlotWrite]:
         """Fold the batch and hand out each slot's write; the states in the cache are the new ones."""
         result: list[SlotWrite] = []
-        for slot in self.owned.values():
+        for slot in self.ready.values():
             applied = slot.applied.moved_to(self.ends)
             if applied == slot.applied:
                 continue
@@ -178,7 +204,7 @@ class Folder:
 
     def largest_pending(self) -> int:
         """Keys that the fullest slot would write: batches are cut so that they fit one call."""
-        return max((len(s.pending) for s in self.owned.values()), default=0)
+        return max((len(s.pending) for s in self.ready.values()), default=0)
 
     def full(self, max_transactions: int) -> bool:
         """Whether the batch should be written before more is gathered."""

@@ -29,12 +29,13 @@ from fraudsim.logs import set_up_logs
 from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRANSACTIONS
-from fraudsim.validity import UNIQUE_WITHIN, Judge, Rejected
+from fraudsim.validity import UNIQUE_WITHIN
 from stream_features.applied import check_applied, check_range, decode_applied
+from stream_features.catch_up import CatchUp, FencedError, far_behind
 from stream_features.dead_letters import DeadLetterWriter
-from stream_features.fold import Folder
+from stream_features.gather import Gatherer
 from stream_features.ownership import SlotOwner
-from stream_features.redis_io import StateStore, applied_key, blob_key
+from stream_features.redis_io import StateStore, applied_key
 from stream_features.state import warm_up_kernel
 from stream_features.transport import Delivery, WholePollSchema, WholePollTransport
 
@@ -42,6 +43,8 @@ IDLE_BEAT_S: Final = 0.1
 REDIS_AGAIN_S: Final = 0.2
 QUEUED_RECORDS: Final = 20_000
 """Records taken off Kafka and not folded yet; past that the agent waits."""
+MAX_WAITING_RECORDS: Final = 2_000_000
+"""Read while slots are caught up: what they take of it waits in memory. Past that, all begin again."""
 STRAYED_S: Final = 5.0
 """Reading that stays ahead of what was delivered for this long has left out something, and is rewound."""
 
@@ -65,17 +68,16 @@ class FoldLoop:
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
     _strayed: frozenset[tuple[int, int, int]] = frozenset()
     _look_at: float = 0.0
+    _began_at: int = 0
+    """The sum of the offsets at which the last place was taken."""
+    _catching_up: asyncio.Task[dict[int, bytes]] | None = None
     consumer: Any = None
 
     def __post_init__(self) -> None:
         n = self.settings.partitions
-        self.folder = Folder(n, self.settings.slots, self.clock_log.clock.horizon_ms)
-        self.judge = Judge(self.clock_log.clock, self.clock_log.refresh)
-        self.next = [0] * (2 * n)
-        """Next offset to be judged, by source."""
+        self.gatherer = Gatherer(self.settings, self.store, self.clock_log, self.log)
+        self.folder = self.gatherer.folder
         self.sources = [TP(topic, p) for topic in (TRANSACTIONS, LABELS) for p in range(n)]
-        self._known_ms = [0] * (2 * n)
-        """Wall-clock time up to which everything in a source's log has been judged; 0: not known."""
 
     # The transport's feed
 
@@ -114,13 +116,14 @@ class FoldLoop:
         await owner.start()
         settle()
         keeping = asyncio.create_task(owner.keep())
-        self.letters = DeadLetterWriter(producer)
+        self.gatherer.letters = DeadLetterWriter(producer)
         self.admin = owner.consumer
         try:
             while True:
                 if keeping.done():
                     keeping.result()
                 try:
+                    self._take_over_the_caught_up()
                     if self._wanted != self.folder.owned.keys() or self._out_of_place:
                         await self._take_place()
                     await self._next_batch()
@@ -132,12 +135,14 @@ class FoldLoop:
                     await asyncio.sleep(REDIS_AGAIN_S)
                 metrics.HEARTBEAT.set_to_current_time()
         finally:
+            await self._give_up_catching_up()
             keeping.cancel()
             await owner.stop()
             await producer.stop()
 
     async def _take_place(self) -> None:
         """Own exactly the wanted slots, as Redis has them, and rewind to the smallest watermark."""
+        await self._give_up_catching_up()
         wanted = self._wanted
         self.folder.release(set(self.folder.owned) - wanted)
         stored = await self.store.read([applied_key(s) for s in sorted(wanted)])
@@ -151,30 +156,37 @@ class FoldLoop:
         begin = await self.admin.beginning_offsets(tps)
         end = await self.admin.end_offsets(tps)
         begins, ends = [begin[tp] for tp in tps], [end[tp] for tp in tps]
-        for slot, value in zip(sorted(wanted), stored, strict=True):
-            assert value is not None
-            applied = decode_applied(value)
-            check_applied(applied, slot, self.clock_log.clock.first, len(self.sources), self.settings.slots)
-            check_range(applied, slot, begins, ends)
-            self.folder.own(slot, value)
+        found = {slot: value for slot, value in zip(sorted(wanted), stored, strict=True) if value is not None}
+        applied = {slot: decode_applied(value) for slot, value in found.items()}
+        for slot, its in applied.items():
+            check_applied(its, slot, self.clock_log.clock.first, len(self.sources), self.settings.slots)
+            check_range(its, slot, begins, ends)
+        slow = far_behind(applied, self.settings.catch_up_beyond)
+        for slot in found.keys() - slow:
+            self.folder.own(slot, found[slot])
+        self.folder.release(slow)
         metrics.SLOTS_OWNED.set(len(wanted))
         self._out_of_place = False
         if not wanted:
             return
-        self.folder.rewound()
-        self.judge.forget()
-        self._known_ms = [0] * len(self.sources)
+        start = self.folder.start()
+        for slot in slow:
+            self.folder.expect(slot, found[slot], start)
         self._queue.clear()
         self._queued = 0
         self._drained.set()
         # Uniqueness looks back, so that many records are judged again before anything is folded.
-        self.next = [
-            max(b, first - UNIQUE_WITHIN) for b, first in zip(begins, self.folder.start(), strict=True)
-        ]
-        self._rewind = dict(zip(self.sources, self.next, strict=True))
+        self._began_at = sum(start)
+        self.gatherer.begin([max(b, first - UNIQUE_WITHIN) for b, first in zip(begins, start, strict=True)])
+        self._rewind = dict(zip(self.sources, self.gatherer.next, strict=True))
         self._expected_epoch = self.epoch + 1
         self._strayed = frozenset()
-        self.log.info("place_taken", slots=sorted(wanted), start=self.folder.start())
+        self.log.info("place_taken", slots=sorted(wanted - slow), start=start)
+        if slow:
+            catch_up = CatchUp(self.settings, self.store, self.clock_log, self.gatherer.letters, self.log)
+            reading = catch_up.run({slot: found[slot] for slot in slow}, begins, start)
+            self._catching_up = asyncio.create_task(reading)
+            self._catching_up.add_done_callback(lambda _: self._arrived.set())
 
     async def _next_batch(self) -> None:
         try:
@@ -196,42 +208,20 @@ class FoldLoop:
                 delivery = self._queue.popleft()
                 self._queued -= len(delivery.records)
                 if delivery.epoch == self._expected_epoch:
-                    await self._judge(delivery)
+                    await self._take(delivery)
             self._drained.set()
             await self._write()
             if self._wanted != self.folder.owned.keys():
                 return
 
-    async def _judge(self, delivery: Delivery) -> None:
-        """Gather what counts of one delivery, in offset order; set aside what is not valid."""
-        folder, judge = self.folder, self.judge
-        is_label = delivery.topic == LABELS
-        partition = delivery.partition
-        source = partition + (self.settings.partitions if is_label else 0)
-        accept = judge.label if is_label else judge.transaction
-        count = metrics.LABELS if is_label else metrics.TRANSACTIONS
-        good = 0
-        if delivery.first > self.next[source]:
-            self.log.warning("gap", source=source, expected=self.next[source], got=delivery.first)
+    async def _take(self, delivery: Delivery) -> None:
+        """Gather what counts of one delivery, unless something before it is missing."""
+        source = delivery.partition + (self.settings.partitions if delivery.topic == LABELS else 0)
+        if delivery.first > self.gatherer.next[source]:
+            self.log.warning("gap", source=source, expected=self.gatherer.next[source], got=delivery.first)
             self._out_of_place = True
             return
-        for record in delivery.records:
-            offset = record.offset
-            if offset < self.next[source]:
-                continue
-            event = accept(partition, offset, record.timestamp, record.headers, record.value)
-            if isinstance(event, Rejected):
-                await self._set_aside(source, record, event)
-            elif is_label:
-                folder.label(partition, offset, event)  # type: ignore[arg-type]
-                good += 1
-            else:
-                folder.transaction(partition, offset, event)  # type: ignore[arg-type]
-                good += 1
-            self._known_ms[source] = max(self._known_ms[source], record.timestamp)
-        self.next[source] = max(self.next[source], delivery.end)
-        folder.passed(source, max(folder.ends[source], self.next[source] - 1))
-        count.labels("folded", "ok").inc(good)
+        await self.gatherer.take(source, delivery.records, delivery.end)
 
     def _check_place(self) -> None:
         """Rewind again where the last rewind had no effect, or was undone, and nothing else would tell."""
@@ -241,45 +231,40 @@ class FoldLoop:
             return
         self._look_at = now + STRAYED_S
         ahead = frozenset(
-            (source, place, self.next[source])
+            (source, place, self.gatherer.next[source])
             for source, tp in enumerate(self.sources)
-            if (place := self.consumer.place(tp)) is not None and place > self.next[source]
+            if (place := self.consumer.place(tp)) is not None and place > self.gatherer.next[source]
         )
         if ahead & self._strayed:
             self.log.warning("strayed", sources=sorted(source for source, _, _ in ahead & self._strayed))
             self._out_of_place = True
         self._strayed = ahead
 
-    async def _set_aside(self, source: int, record: Any, rejected: Rejected) -> None:
-        keeper = self.folder.owned.get(record.partition % self.settings.slots)
-        if keeper is None or record.offset <= keeper.applied.offsets[source]:
-            return
-        if rejected.kind == "duplicate":
-            metrics.TRANSACTIONS.labels("folded", "duplicate").inc()
-            return
-        await self.letters.add(record, rejected)
-
     async def _write(self) -> None:
-        folder = self.folder
-        missing = folder.missing()
-        blobs = await self.store.read([blob_key(slot, *key) for slot, key in missing])
-        for (slot, key), blob in zip(missing, blobs, strict=True):
-            if not folder.provide(slot, key, blob):
-                metrics.TRANSACTIONS.labels("folded", "unreadable_state").inc()
-                self.log.error("unreadable_state", slot=slot, entity=key[0], key=key[1])
-        await self.letters.settle()
-        metrics.FOLD_BATCH.observe(folder.transactions)
-        writes = folder.writes()
-        if not writes:
+        if not await self.gatherer.write(self._fresh_at_ms()):
+            self._out_of_place = True
+
+    async def _give_up_catching_up(self) -> None:
+        if self._catching_up is not None:
+            task, self._catching_up = self._catching_up, None
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _take_over_the_caught_up(self) -> None:
+        """Slots that are where the others are join them; where that failed, all places are taken anew."""
+        task = self._catching_up
+        if task is None or not task.done():
+            if task is not None and sum(self.gatherer.next) - self._began_at > MAX_WAITING_RECORDS:
+                self._out_of_place = True  # it begins again, from where it has come to
             return
-        passed = await self.store.write(writes, self._fresh_at_ms())
-        for write, went_through in zip(writes, passed, strict=True):
-            if went_through:
-                folder.written(write)
-            else:
-                metrics.FENCED.inc()
-                self.log.warning("fenced", slot=write.slot)
-                self._out_of_place = True
+        self._catching_up = None
+        try:
+            caught_up = task.result()
+        except FencedError:
+            self._out_of_place = True
+            return
+        for slot, stored in caught_up.items():
+            self.folder.hand_over(slot, stored)
 
     def _fresh_at_ms(self) -> int | None:
         """Wall-clock time up to which the log is known to be judged whole; None before all is known.
@@ -294,18 +279,20 @@ class FoldLoop:
             end = self.consumer.highwater(tp)
             if end is None:
                 continue
-            lag += max(0, end - self.next[source])
-            if self.next[source] >= end:
-                self._known_ms[source] = max(self._known_ms[source], self.consumer.looked_at_ms(tp))
+            lag += max(0, end - self.gatherer.next[source])
+            if self.gatherer.next[source] >= end:
+                self.gatherer.known_ms[source] = max(
+                    self.gatherer.known_ms[source], self.consumer.looked_at_ms(tp)
+                )
         metrics.CONSUMER_LAG.labels(self.settings.worker_name, "all").set(lag)
-        return min(self._known_ms) or None
+        return min(self.gatherer.known_ms) or None
 
     async def _beat(self) -> None:
         if not self.folder.owned or self._out_of_place:
             return
         fresh_at_ms = self._fresh_at_ms()
         if fresh_at_ms is not None:
-            await self.store.mark_fresh(self.folder.owned, fresh_at_ms)
+            await self.store.mark_fresh(self.folder.ready, fresh_at_ms)
 
 
 def build_app(settings: Settings, loop: FoldLoop) -> faust.App:

@@ -125,7 +125,7 @@ def loop():
 
 
 def judge(loop, first, end, *offsets):
-    asyncio.run(loop._judge(Delivery(0, TRANSACTIONS, 0, records(*offsets), first, end)))
+    asyncio.run(loop._take(Delivery(0, TRANSACTIONS, 0, records(*offsets), first, end)))
 
 
 class TestJudging:
@@ -133,7 +133,7 @@ class TestJudging:
         judge(loop, 0, 2, 0, 1)
         judge(loop, 2, 6, 3, 4)
         judge(loop, 6, 9)
-        assert loop.next[0] == 9
+        assert loop.gatherer.next[0] == 9
         assert loop.folder.ends[0] == 8
         assert loop.folder.transactions == 4
         assert not loop._out_of_place
@@ -142,7 +142,7 @@ class TestJudging:
         judge(loop, 0, 2, 0, 1)
         judge(loop, 3, 5, 3, 4)
         assert loop._out_of_place
-        assert (loop.next[0], loop.folder.ends[0]) == (2, 1)
+        assert (loop.gatherer.next[0], loop.folder.ends[0]) == (2, 1)
         assert loop.folder.transactions == 2
 
     def test_what_was_judged_before_is_left_out(self, loop):
@@ -150,11 +150,11 @@ class TestJudging:
         judge(loop, 1, 4, 1, 2, 3)
         judge(loop, 0, 2, 0, 1)
         assert loop.folder.transactions == 4
-        assert loop.next[0] == 4
+        assert loop.gatherer.next[0] == 4
 
     def test_nothing_is_judged_once_out_of_place(self, loop):
-        loop.store = SimpleNamespace(read=_nothing, write=_nothing)
-        loop.letters = SimpleNamespace(settle=_nothing)
+        loop.gatherer._store = SimpleNamespace(read=_nothing, write=_nothing)
+        loop.gatherer.letters = SimpleNamespace(settle=_nothing)
 
         async def run():
             await loop.deliver(Delivery(0, TRANSACTIONS, 0, records(3), 3, 4))
@@ -215,7 +215,7 @@ class TestCheckingThePlace:
         for end in (2, 4, 6):
             loop.consumer = FakeConsumer(end + 1)
             loop._check_place()
-            judge(loop, loop.next[0], end, *range(loop.next[0], end))
+            judge(loop, loop.gatherer.next[0], end, *range(loop.gatherer.next[0], end))
             later(STRAYED_S + 1)
         assert not loop._out_of_place
 

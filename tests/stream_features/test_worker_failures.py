@@ -111,6 +111,30 @@ def test_a_zombie_s_late_write_is_refused(lab):
     lab.check()
 
 
+@pytest.mark.parametrize("when", ["before", "half", "after"])
+def test_a_slot_far_behind_is_caught_up_while_the_others_go_on(lab, when):
+    lab.running()
+    lab.send(100)
+    lab.catch_up()
+    old = {key: lab.redis.get(key) for key in lab.redis.keys("{s3}:*")}
+    lab.send(1_500)
+    lab.catch_up()
+    lab.stop_workers()
+    lab.redis.delete(*lab.redis.keys("{s3}:*"))
+    lab.redis.mset(old)
+    worker = lab.start(stop_at=when)
+    lab.send(300)
+    assert worker.gate.reached.wait(WAIT_S)
+    worker.kill()
+    worker = lab.start()
+    for _ in range(20):
+        lab.send(20)
+    lab.check()
+    assert '"slots": [0, 1, 2, 4, 5, 6, 7]' in worker.words_of("place_taken")
+    assert '"slots": [3]' in worker.words_of("catching_up")
+    assert worker.said("caught_up")
+
+
 @pytest.fixture(scope="module")
 def archive(lab):
     """All that the log holds by now."""

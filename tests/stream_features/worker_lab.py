@@ -49,6 +49,7 @@ class Gate:
         self.reached = threading.Event()
         self._open = threading.Event()
         self._stop_at = ""
+        self._dropped = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, stop_at: str) -> None:
@@ -61,6 +62,11 @@ class Gate:
         """Let what is held pass."""
         self._stop_at = ""
         self._open.set()
+
+    def drop(self) -> None:
+        """What is held never arrives: its connection ends."""
+        self._dropped = True
+        self.open()
 
     def _accept(self) -> None:
         while True:
@@ -82,6 +88,8 @@ class Gate:
                     redis.sendall(data[:passed])
                     self.reached.set()
                     self._open.wait()
+                    if self._dropped:
+                        return
                     data = data[passed:]
                     answering.set()
                 redis.sendall(data)
@@ -113,13 +121,17 @@ class Worker:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.gate.open()
+        self.gate.drop()
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
     def said(self, words: str) -> bool:
         return words in self.output.read_text()
+
+    def words_of(self, event: str) -> str:
+        """The first line of its log with an event."""
+        return next((line for line in self.output.read_text().splitlines() if event in line), "")
 
 
 @dataclass
@@ -157,9 +169,11 @@ class Lab:
         del self.workers[1:]
         return self.workers[0] if self.workers else self.start()
 
-    def start(self) -> Worker:
-        """Start one more, under a name of its own."""
+    def start(self, stop_at: str = "") -> Worker:
+        """Start one more, under a name of its own; its gate stops at `stop_at`."""
         gate = Gate(self.addresses.redis_url)
+        if stop_at:
+            gate.arm(stop_at)
         self._number += 1
         name = f"worker-{self._number}"
         output = self.folder / f"{name}.log"
@@ -167,6 +181,7 @@ class Lab:
             "FRAUDSIM_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
             "FRAUDSIM_REDIS_URL": gate.url,
             "FRAUDSIM_SESSION_TIMEOUT_MS": str(self.settings.session_timeout_ms),
+            "FRAUDSIM_CATCH_UP_BEYOND": "1000",
             "FRAUDSIM_WORKER_NAME": name,
             "FRAUDSIM_METRICS_PORT": "0",
         }
@@ -218,7 +233,8 @@ class Lab:
                     source=draw.choice(("analyst", "customer", "chargeback")),
                     known_at=now_ms,
                 )
-                self._labels[label.tx_id, label.source, label.known_at] = label
+                # Of two that say when, by whom and of what alike, the first counts, whatever they say.
+                self._labels.setdefault((label.tx_id, label.source, label.known_at), label)
                 self._append(LABELS, label.card_id, encoder.encode(label))
         self._producer.flush()
 
