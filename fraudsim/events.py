@@ -128,6 +128,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool = False
     degraded: bool = False
     uncertain: bool = False
+    probability: float | None = None
+    """The score, calibrated: what the policy weighed costs with."""
+    held_back: list[str] = []
+    """Why it is not the action that was wanted first: a limit, or exploration."""
+    weight: float = 1.0
+    """1 over the probability that exploration left the action so; 1 where chance had no part."""
     schema_version: Literal[1] = SCHEMA_VERSION
 
 

@@ -119,6 +119,17 @@ DEGRADED: Final = Counter(
     "fraudsim_degraded_decisions", "Decisions made without state, by way in and reason",
     ["via", "reason"], registry=registry,
 )  # fmt: skip
+POLICY_INFO: Final = Gauge(
+    "fraudsim_policy_info", "1 for the policy that decides", ["version"], registry=registry
+)
+POLICY_CHANGES: Final = Counter(
+    "fraudsim_policy_changes", "Changes of the policy's files, by outcome: served or refused",
+    ["outcome"], registry=registry,
+)  # fmt: skip
+RULE_ERRORS: Final = Counter(
+    "fraudsim_rule_errors", "Rule files that could not be evaluated for a transaction",
+    ["file"], registry=registry,
+)  # fmt: skip
 SHED: Final = Counter(
     "fraudsim_shed_requests", "HTTP requests turned away under load, by reason", ["reason"], registry=registry
 )

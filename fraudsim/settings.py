@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     )
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
 
+    policy: Path | None = Field(
+        None, description="folder of the policy the scorer acts by, watched; unset: the shipped one"
+    )
+
     # The local stack (no Docker)
     kafka_port: int = Field(0, ge=0, le=65535, description="port of the local Kafka; 0 takes a free one")
     redis_port: int = Field(0, ge=0, le=65535, description="port of the local Redis; 0 takes a free one")

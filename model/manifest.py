@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from fraudsim.errors import FraudsimError
+from model.calibration import Calibration
 from model.threshold import Costs, Thresholds
 from stream_features.catalogue import FEATURES, HASH, NAMES
 
@@ -74,6 +75,12 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     sample: Sample
     model_sha256: str
+    calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
+    """As the manifest's own."""
+
+    @property
+    def to_probability(self) -> Calibration:
+        return Calibration() if self.calibration is msgspec.UNSET else self.calibration
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,8 +106,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fallback: Fallback
     versions: Versions
     model_sha256: str
+    calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
+    """From scores to probabilities; models that were made before there was one lack it."""
     manifest_sha256: str = ""
     """Of this document with an empty `manifest_sha256`: finds edits that no other check would."""
+
+    @property
+    def to_probability(self) -> Calibration:
+        return Calibration() if self.calibration is msgspec.UNSET else self.calibration
 
 
 def feature_hash(names: list[str]) -> str:
@@ -114,6 +127,7 @@ def version_of(manifest: Manifest) -> str:
     deciding = [
         *(manifest.model_sha256, manifest.catalogue_hash, manifest.features, manifest.thresholds),
         *(fallback.model_sha256, fallback.features, fallback.thresholds),
+        *(c for c in (manifest.calibration, fallback.calibration) if c is not msgspec.UNSET),
     ]
     return hashlib.sha256(msgspec.json.encode(deciding)).hexdigest()[:16]
 

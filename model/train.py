@@ -15,6 +15,7 @@ from rich.console import Console
 
 from fraudsim.settings import Settings
 from model.artefact import current_versions, sample_scores, sha256_of, write_model
+from model.calibration import Calibration, fit_calibration
 from model.dataset import Dataset, build_dataset
 from model.fit import fit_trees, scores_of
 from model.manifest import REQUEST_NAMES, Fallback, Manifest, Metrics, Sample, feature_hash
@@ -45,6 +46,7 @@ class Fitted:
 
     ubj: bytes
     thresholds: Thresholds
+    calibration: Calibration
     metrics: Metrics
     test_scores: Scores
     """In the order of the dataset's test rows."""
@@ -110,29 +112,26 @@ def request_only(features: Matrix) -> Matrix:
 def fit_and_test(
     dataset: Dataset, features: Matrix, costs: Costs, seed: int, groups: list[str | None] | None = None
 ) -> Fitted:
-    """Trees, thresholds and test figures, from features in the dataset's order, shape (n, SIZE).
+    """Trees, thresholds, calibration and test figures, from features in the dataset's order, shape (n, SIZE).
 
-    Thresholds are chosen on the end of the train period with scores of trees that have not seen it; the
-    trees that are kept are then fitted on the whole period, so that they know the latest attacks.
+    Thresholds and calibration come from the end of the train period with scores of trees that have not seen
+    it; the trees that are kept are then fitted on the whole period, so that they know the latest attacks.
 
     Args:
         groups: one per test row; recall is reported by group.
     """
     held_out = dataset.calibration
     early = fit_trees(*_rows(dataset, features, dataset.train & ~held_out), seed)
-    thresholds = choose_thresholds(
-        scores_of(early, features[held_out]),
-        dataset.amount_cents[held_out],
-        dataset.known_fraud[held_out],
-        costs,
-    )
+    unseen, known = scores_of(early, features[held_out]), dataset.known_fraud[held_out]
+    thresholds = choose_thresholds(unseen, dataset.amount_cents[held_out], known, costs)
+    calibration = fit_calibration(unseen, known)
     ubj = fit_trees(*_rows(dataset, features, dataset.train), seed)
     scores = scores_of(ubj, features[dataset.test])
     metrics = _metrics(dataset, scores, costs, thresholds, groups)
     trained_on = features[dataset.train]
     rows = sample_of(scores_of(ubj, trained_on), trained_on)
     sample = Sample(rows=[as_list(row) for row in rows], scores=sample_scores(ubj, rows))
-    return Fitted(ubj, thresholds, metrics, scores, sample)
+    return Fitted(ubj, thresholds, calibration, metrics, scores, sample)
 
 
 def groups_of(
@@ -207,9 +206,11 @@ def _manifest(
             metrics=fallback.metrics,
             sample=fallback.sample,
             model_sha256=sha256_of(fallback.ubj),
+            calibration=fallback.calibration,
         ),
         versions=current_versions(),
         model_sha256=sha256_of(fitted.ubj),
+        calibration=fitted.calibration,
     )
 
 

@@ -26,6 +26,8 @@ from runner.ports import free_port, is_free
 from runner.speed import consistent_speed, speed_for, speed_of_run
 from runner.stack import environment, start_stack
 from runner.supervisor import Event, Part, Supervisor
+from scorer.policy_file import SHIPPED
+from scorer.policy_store import put
 
 READY_S: Final = 90.0
 NULL_S: Final = 15.0
@@ -100,6 +102,7 @@ class Line:
 
     def prepare(self) -> None:
         """Stack, history, model, clock, state: everything before the first live transaction."""
+        self._take_policy()
         self._start_stack()
         self._make_history()
         self._make_model()
@@ -134,6 +137,7 @@ class Line:
             **os.environ,
             **environment(addresses),
             variable("model_dir"): str(self.run_dir / "model"),
+            variable("policy"): str(self.run_dir / "policy"),
             variable("http_port"): str(http_port),
             variable("metrics_port"): "0",
         }
@@ -144,6 +148,12 @@ class Line:
         if "http_port" in self.settings.model_fields_set and usual:
             return usual
         return usual if usual and self.options.seconds is None and is_free(usual) else free_port()
+
+    def _take_policy(self) -> None:
+        """A copy of its own, so that a run knows what it was decided by, and it can be changed meanwhile."""
+        taken = put(self.settings.policy or SHIPPED, self.run_dir / "policy")
+        self.settings = self.settings.model_copy(update={"policy": self.run_dir / "policy"})
+        self.say(f"policy: {taken.version}")
 
     def _make_history(self) -> None:
         target, options = self.run_dir / "history", self.options

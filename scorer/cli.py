@@ -1,8 +1,12 @@
-"""`fraudsim scorer`: one scorer process."""
+"""`fraudsim scorer`: one scorer process; `fraudsim policy …` and `fraudsim explain`: by what it decides."""
 
 import typer
 
+from scorer.policy_cli import explain_one, policy
+
 app = typer.Typer()
+app.add_typer(policy, name="policy")
+app.command("explain")(explain_one)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """One code path for stream and HTTP: features, score, policy, reasons, decision."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,9 +11,13 @@ import numpy as np
 from fraudsim import metrics
 from fraudsim.events import Decision, LogPrefix, Stamps, Transaction
 from model.artefact import Model
+from model.forest import Forest
+from scorer.daily_limits import Places, hold_places
 from scorer.dependency import AwayError, Dependency
-from scorer.policy import POLICY_VERSION, apply_policy
+from scorer.policy import Choice, Limit, Opinion, Policy, Variant
 from scorer.served_model import ServedModel
+from scorer.served_policy import ServedPolicy
+from stream_features.catalogue import DAY
 from stream_features.reader import FeatureReader, Reading
 from stream_features.vector import as_list, vector
 
@@ -36,12 +41,26 @@ class Decider:
     """Decides batches of transactions; every one is decided from its own reading, or degraded without."""
 
     def __init__(
-        self, reader: FeatureReader, served: ServedModel, state: Dependency, patience_s: float
+        self,
+        reader: FeatureReader,
+        model: ServedModel,
+        policy: ServedPolicy,
+        places: Places,
+        *,
+        state: Dependency,
+        limits: Dependency,
+        patience_s: float,
     ) -> None:
-        """`patience_s` is how long the stream waits for the state of a batch."""
+        """`state` and `limits` guard what `reader` and `places` ask of Redis.
+
+        `patience_s` is how long the stream waits for the state of a batch.
+        """
         self._reader = reader
-        self._served = served
+        self._model = model
+        self._policy = policy
+        self._places = places
         self._state = state
+        self._limits = limits
         self._patience_s = patience_s
 
     async def decide(
@@ -63,21 +82,58 @@ class Decider:
             )
         except AwayError as away:
             metrics.DEGRADED.labels(via, away.reason).inc(len(incoming))
-            return self._by_model([*zip(incoming, map(_no_reading, transactions), strict=True)], via, True)
-        return self._by_model([*zip(incoming, readings, strict=True)], via, False)
+            return await self._by_model(incoming, [*map(_no_reading, transactions)], via, "fallback", until_s)
+        return await self._by_model(incoming, readings, via, "champion", until_s)
 
-    def _by_model(
-        self, read: Sequence[tuple[Incoming, Reading]], via: Literal["stream", "http"], degraded: bool
+    async def _by_model(
+        self,
+        incoming: Sequence[Incoming],
+        readings: Sequence[Reading],
+        via: Literal["stream", "http"],
+        variant: Variant,
+        until_s: float,
     ) -> list[Decision]:
-        model = self._served.model
-        forest = model.fallback if degraded else model
+        """One model and one policy for all of them, whatever is exchanged meanwhile."""
+        model, policy = self._model.model, self._policy.policy
+        manifest = model.manifest if variant == "champion" else model.manifest.fallback
+        forest = model if variant == "champion" else model.fallback
         features_us = now_us()
-        scores = forest.predict(np.stack([reading.features for _, reading in read]))
-        stage = _Stage(model, degraded, via, features_us, scored_us=now_us())
+        scores = forest.predict(np.stack([reading.features for reading in readings])).tolist()
+        scored_us = now_us()
+        probabilities = [*map(manifest.to_probability.probability, scores)]
+        opinions = [
+            policy.consider(
+                item.tx, reading.features, score, probability, variant, manifest.thresholds,
+                self._policy.rule_failed,
+            )
+            for item, reading, score, probability in zip(
+                incoming, readings, scores, probabilities, strict=True
+            )
+        ]  # fmt: skip
+        if policy.limited:
+            await self._hold_places(policy, [item.tx for item in incoming], opinions, until_s)
+        stage = _Stage(model, forest, policy.version, variant, via, features_us, scored_us)
         return [
-            _decision(item, reading, float(score), stage)
-            for (item, reading), score in zip(read, scores, strict=True)
+            _decision(item, reading, score, probability, policy.conclude(item.tx, opinion), stage)
+            for item, reading, score, probability, opinion in zip(
+                incoming, readings, scores, probabilities, opinions, strict=True
+            )
         ]
+
+    async def _hold_places(
+        self, policy: Policy, transactions: Sequence[Transaction], opinions: Sequence[Opinion], until_s: float
+    ) -> None:
+        async def take(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool] | None:
+            try:
+                return await self._limits.ask(
+                    lambda: self._places.take(policy.limits, limit, day, tx_ids), until_s
+                )
+            except AwayError:
+                return None
+
+        for day, count in Counter(tx.ts // DAY for tx in transactions).items():
+            self._places.decided(day, count)
+        await hold_places(policy, [*zip(transactions, opinions, strict=True)], take)
 
 
 def _no_reading(tx: Transaction) -> Reading:
@@ -97,18 +153,19 @@ class _Stage:
     """What the decisions of one batch share."""
 
     model: Model
-    degraded: bool
+    forest: Forest
+    policy_version: str
+    variant: Variant
     via: Literal["stream", "http"]
     features_us: int
     scored_us: int
 
 
-def _decision(item: Incoming, reading: Reading, score: float, stage: _Stage) -> Decision:
+def _decision(
+    item: Incoming, reading: Reading, score: float, probability: float, choice: Choice, stage: _Stage
+) -> Decision:
     tx, manifest = item.tx, stage.model.manifest
-    forest = stage.model.fallback if stage.degraded else stage.model
-    thresholds = manifest.fallback.thresholds if stage.degraded else manifest.thresholds
-    action, rule_hits = apply_policy(tx, score, reading.features, thresholds)
-    reasons = [] if action == "approve" else forest.reasons(reading.features)
+    reasons = [] if choice.action == "approve" else stage.forest.reasons(reading.features)
     return Decision(
         tx_id=tx.tx_id,
         ts=tx.ts,
@@ -116,12 +173,12 @@ def _decision(item: Incoming, reading: Reading, score: float, stage: _Stage) -> 
         amount_cents=tx.amount_cents,
         merchant_id=tx.merchant_id,
         score=score,
-        action=action,
+        action=choice.action,
         reasons=reasons,
-        rule_hits=rule_hits,
+        rule_hits=choice.rule_hits,
         model_version=manifest.version,
-        policy_version=POLICY_VERSION,
-        variant="fallback" if stage.degraded else "champion",
+        policy_version=stage.policy_version,
+        variant=stage.variant,
         stamps=Stamps(
             intended=tx.sent_at or item.received_us,
             received=item.received_us,
@@ -138,6 +195,9 @@ def _decision(item: Incoming, reading: Reading, score: float, stage: _Stage) -> 
         feature_hash=manifest.catalogue_hash,
         via=stage.via,
         stale=reading.stale,
-        degraded=stage.degraded,
+        degraded=stage.variant == "fallback",
         uncertain=reading.uncertain,
+        probability=probability,
+        held_back=choice.held_back,
+        weight=choice.weight,
     )

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import uvicorn
 from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from fraudsim import metrics
@@ -22,12 +23,15 @@ from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from fraudsim.topics import DECISIONS, TRANSACTIONS
 from scorer.budget import STREAM_BUDGETS
+from scorer.daily_limits import PlacesInRedis
 from scorer.decide import Decider, Incoming, now_us
 from scorer.dependency import AwayError, Dependency
 from scorer.http_api import HttpApi
 from scorer.http_gate import BoundedProtocol
 from scorer.http_scoring import HttpScoring
+from scorer.policy_file import SHIPPED
 from scorer.served_model import ServedModel
+from scorer.served_policy import ServedPolicy
 from scorer.stream import StreamScorer
 from stream_features.log_reader import LogReader
 from stream_features.reader import FeatureReader, NotPrimedError
@@ -59,7 +63,8 @@ class Service:
         self._clock_log = clock_log
         self._log = log
         self._store = StateStore(settings.redis_url, impatient=True)
-        self._state, self._claims = Dependency("state"), Dependency("claims")
+        self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
+        self._places = PlacesInRedis(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
         self._tail = Tail(settings.partitions, settings.tail_max_records)
         self._reader = FeatureReader(
             self._store,
@@ -70,6 +75,7 @@ class Service:
             pending_wait_ms=settings.pending_wait_ms,
         )
         self._served = ServedModel(settings.model_dir, log)
+        self._policy = ServedPolicy(settings.policy or SHIPPED, log)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -82,7 +88,10 @@ class Service:
         )
         await producer.start()
         patience_s = STREAM_BUDGETS * self._settings.deadline_ms / 1000
-        decider = Decider(self._reader, self._served, self._state, patience_s)
+        decider = Decider(
+            self._reader, self._served, self._policy, self._places,
+            state=self._state, limits=self._limits, patience_s=patience_s,
+        )  # fmt: skip
         stream = StreamScorer(self._settings, decider, self._reader, producer, self._log)
         log_reader = LogReader(self._settings, self._clock_log, self._tail, stream.on_record)
         stream.log_reader = log_reader
@@ -136,6 +145,7 @@ class Service:
         await stream.stop()
         await log_reader.stop()
         await producer.stop()
+        await self._places.close()
         await self._store.close()
         for task in failed:
             if not task.cancelled() and task.exception() is not None:
@@ -169,7 +179,7 @@ class Service:
                 await asyncio.sleep(0.5)
 
     async def _upkeep(self, stream: StreamScorer, scoring: HttpScoring) -> None:
-        """Let go of the folded tail, see whether Redis is back, follow the clock and the model folder."""
+        """Let go of the folded tail, see whether Redis is back, follow the clock, the policy, the model."""
         elapsed = 0.0
         while True:
             await asyncio.sleep(PRUNE_EVERY_S)
@@ -178,6 +188,7 @@ class Service:
             for dependency, work in (
                 (self._state, self._reader.prune_tail),
                 (self._claims, scoring.idempotency.ping),
+                (self._limits, self._places.ping),
             ):
                 with contextlib.suppress(AwayError):
                     await dependency.probe(work)
@@ -187,6 +198,7 @@ class Service:
                 # Not set going yet: known before the first record names it, it keeps that one from waiting.
                 await asyncio.to_thread(self._clock_log.refresh)
             stream.speed = self._clock_log.clock.current.speed
+            self._policy.look_again()
             if elapsed >= LOOK_EVERY_S:
                 elapsed = 0.0
                 self._served.look_again()

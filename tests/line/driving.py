@@ -1,5 +1,6 @@
 """Running a line under a test's hands."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,17 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from redis import Redis
 
 from fraudsim import topics
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
-from model.artefact import load_model, read_manifest, write_model
-from model.threshold import Thresholds
 from runner.demo import sum_up
 from runner.line import Line, LineOptions
 from runner.observer import Latencies, Observer
+from scorer.policy_file import SHIPPED
 from stream_features import state as states
 from stream_features.archived_log import archived_clock
 from stream_features.catalogue import WINDOWED
@@ -48,14 +47,14 @@ def run_line(
         return sum_up(line, seconds, observer.tally.latencies, Latencies(), brute_force)
 
 
-def with_thresholds(prepared: Path, folder: Path, step_up: float, review: float, decline: float) -> Path:
-    """A prepared run whose model acts at other scores, so that a test has the actions that it is about."""
-    shutil.copytree(prepared, folder)
-    manifest = read_manifest(folder / "model")
-    thresholds = Thresholds(step_up=step_up, review=review, decline=decline)
-    model = load_model(prepared / "model")
-    changed = msgspec.structs.replace(manifest, thresholds=thresholds)
-    write_model(folder / "model", model.ubj, model.fallback.ubj, changed)
+def policy_at(folder: Path, step_up: float, review: float, decline: float) -> Path:
+    """A policy that acts at these scores, so that a test has the actions that it is about."""
+    shutil.copytree(SHIPPED, folder)
+    words = json.loads((folder / "policy.json").read_text())
+    cuts = {"step_up": step_up, "review": review, "decline": decline}
+    words["act_by"] = {"type": "thresholds", "champion": cuts, "fallback": cuts}
+    words["exploration"]["share"] = 0
+    (folder / "policy.json").write_text(json.dumps(words))
     return folder
 
 

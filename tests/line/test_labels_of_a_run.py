@@ -1,7 +1,7 @@
 """Labels of a live run: exactly those that follow from its decisions, also where the feed was killed."""
 
 import pytest
-from driving import kill, run_line, state_equals_the_log, wait_until_seen, with_thresholds
+from driving import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
 
 from fraudsim.archive import read_log
 from fraudsim.clock import event_time_ms, past_limit_ms
@@ -42,10 +42,9 @@ def test_a_run_s_labels_are_those_that_follow_from_its_decisions(tmp_path, prepa
     # More analysts than all reviews could need: none waits, so in which order they come does not matter.
     monkeypatch.setenv("FRAUDSIM_CONSEQUENCES__ANALYSTS", "100")
     monkeypatch.setenv("FRAUDSIM_CONSEQUENCES__REVIEW_MINUTES", "0.01")
-    settings = Settings(_env_file=None)
-    every_action = with_thresholds(prepared, tmp_path / "prepared", 0.004, 0.01, 0.03)
+    settings = Settings(_env_file=None, policy=policy_at(tmp_path / "every_action", 0.004, 0.01, 0.03))
     run = tmp_path / "run"
-    options = LineOptions(run, seconds=SECONDS, rate=250, cards=800, null_seconds=0, reuse=every_action)
+    options = LineOptions(run, seconds=SECONDS, rate=250, cards=800, null_seconds=0, reuse=prepared)
 
     def kill_the_feed(line, observer):
         wait_until_seen(line, observer, 700)

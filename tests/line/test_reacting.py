@@ -1,7 +1,7 @@
 """Campaigns that hear of their declines in a live run: what was sent is not what the world had planned."""
 
 import pytest
-from driving import kill, run_line, state_equals_the_log, wait_until_seen, with_thresholds
+from driving import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
 
 from fraudsim.archive import read_log
 from fraudsim.settings import Settings
@@ -37,18 +37,18 @@ def planned(run, script, speed, seconds):
 
 def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
     # Whatever looks a little like fraud is declined, so that there is something to react to.
-    strict = with_thresholds(prepared, tmp_path / "strict", 0.005, 0.005, 0.005)
+    strict = Settings(_env_file=None, policy=policy_at(tmp_path / "strict", 0.005, 0.005, 0.005))
     script, run = tmp_path / "attacks.yaml", tmp_path / "run"
     script.write_text(SCRIPT)
     options = LineOptions(
-        run, seconds=20, rate=80, cards=800, null_seconds=0, reuse=strict, script=script, reacting=True
+        run, seconds=20, rate=80, cards=800, null_seconds=0, reuse=prepared, script=script, reacting=True
     )
 
     def kill_the_producer(line, observer):
         wait_until_seen(line, observer, 300)
         kill(line, "producer")
 
-    summary = run_line(options, Settings(_env_file=None), kill_the_producer, state_equals_the_log)
+    summary = run_line(options, strict, kill_the_producer, state_equals_the_log)
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     plan = planned(run, script, summary["speed"], options.seconds)
     sent = {row["tx_id"]: row for row in read_log(run, TRANSACTIONS).to_pylist()}

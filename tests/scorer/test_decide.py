@@ -9,16 +9,22 @@ import numpy as np
 import pytest
 from http_bench import MANIFEST
 from made_log import T0, make_segment
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.events import LogPrefix, Transaction
 from model.artefact import Model
+from model.calibration import Calibration
 from model.fit import fit_trees
 from model.manifest import REQUEST_NAMES
+from model.threshold import Thresholds
 from model.train import request_only
+from scorer.daily_limits import PlacesHere
 from scorer.decide import Decider, Incoming
 from scorer.dependency import Dependency
+from scorer.policy import ByThresholds, Exploration, Limits, Policy
+from scorer.policy_file import SHIPPED, load_policy
 from stream_features.applied import Applied, encode_applied
 from stream_features.catalogue import HASH, MINUTE, NAMES
 from stream_features.reader import FeatureReader
@@ -27,6 +33,7 @@ from stream_features.tail import Tail
 from stream_features.vector import SIZE
 
 PATIENCE_S = 0.2
+POLICY = load_policy(SHIPPED)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +61,17 @@ class Store:
         return [self.values.get(key) for key in keys]
 
 
-def decider_of(model, store):
+def decider_of(model, store, served=None, places=None):
     tail = Tail(1, 1_000)
     for n in range(5):
         tail.add(0, n, transaction(n))
         tail.passed(0, n)
     reader = FeatureReader(store, tail, make_segment(), partitions=1, slots=1, pending_wait_ms=20)
-    return Decider(reader, SimpleNamespace(model=model), Dependency("test"), PATIENCE_S)
+    return Decider(
+        reader, SimpleNamespace(model=model), served or SimpleNamespace(policy=POLICY, rule_failed=None),
+        places or PlacesHere(),
+        state=Dependency("test"), limits=Dependency("test"), patience_s=PATIENCE_S,
+    )  # fmt: skip
 
 
 def transaction(n, amount=50_000):
@@ -125,6 +136,57 @@ def test_http_does_not_wait_beyond_its_share_and_comes_back_by_itself(model):
     time.sleep(0.3)
     asyncio.run(decider._state.probe(decider._reader.watermarks, 1.0))
     assert not decide(decider, "http", until_s=time.monotonic() + 1).degraded
+
+
+def limited(name, reviews):
+    """Everything wants a review, and some get it."""
+    by = ByThresholds(Thresholds(0.0, 0.0, 1.0))
+    acting = {"champion": by, "fallback": by}
+    return Policy(name, acting, Limits(reviews_per_day=reviews), Exploration(), ())
+
+
+def test_a_batch_is_decided_by_one_policy_and_its_limits_whatever_is_exchanged_meanwhile(model):
+    served = SimpleNamespace(policy=limited("old", 2), rule_failed=None)
+
+    class Exchanging(PlacesHere):
+        async def take(self, *which):
+            served.policy = limited("new", 5)
+            return await super().take(*which)
+
+    decider = decider_of(model, Store(), served, Exchanging())
+    batch = [Incoming(transaction(n), 1, 0, n) for n in range(9, 13)]
+    before = asyncio.run(decider.decide(batch))
+    assert [(d.action, d.policy_version) for d in before] == [("review", "old")] * 2 + [
+        ("step_up", "old")
+    ] * 2
+    assert [d.held_back for d in before] == [[], [], ["reviews_per_day"], ["reviews_per_day"]]
+    after = asyncio.run(decider.decide(batch))
+    assert [(d.action, d.policy_version) for d in after] == [("review", "new")] * 4
+
+
+def test_without_redis_nothing_limited_is_had_and_the_decision_says_so(model):
+    class Gone(PlacesHere):
+        async def take(self, *which):
+            raise RedisConnectionError
+
+    decider = decider_of(model, Store(), SimpleNamespace(policy=limited("p", 9), rule_failed=None), Gone())
+    decision = decide(decider, "stream")
+    assert (decision.action, decision.held_back) == ("step_up", ["limits_away"])
+    assert not decision.degraded
+
+
+def test_decisions_bear_the_calibrated_probability(model):
+    calibration = Calibration(1.3, 0.4)
+    calibrated = Model(model.ubj, model.fallback.ubj, MANIFEST)
+    calibrated.manifest = msgspec.structs.replace(
+        MANIFEST,
+        calibration=calibration,
+        fallback=msgspec.structs.replace(MANIFEST.fallback, calibration=Calibration(1.0, -0.5)),
+    )
+    decision = decide(decider_of(calibrated, Store()), "stream")
+    assert decision.probability == calibration.probability(decision.score) != decision.score
+    degraded = decide(decider_of(calibrated, Store(60.0)), "stream")
+    assert degraded.probability == Calibration(1.0, -0.5).probability(degraded.score)
 
 
 def test_another_log_s_state_is_no_outage(model):

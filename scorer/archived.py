@@ -1,0 +1,82 @@
+"""Decisions of an archived run, each with the transaction it was made on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraudsim.archive import log_folder, read_log
+from fraudsim.errors import FraudsimError
+from fraudsim.events import Action, Transaction
+from fraudsim.topics import TRANSACTIONS
+from model.manifest import Fallback, Manifest
+from scorer.policy import Variant
+from stream_features.catalogue import HASH
+from stream_features.parity import first_decisions
+from stream_features.state import Vector
+from stream_features.vector import as_vector
+
+_FIELDS = [name for name in Transaction.__struct_fields__ if name != "schema_version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision, as far as a policy had a part in it."""
+
+    tx: Transaction
+    features: Vector
+    score: float
+    variant: Variant
+    action: Action
+    row: dict[str, Any]
+    """The whole decision, by column of the archive."""
+
+    def of(self, manifest: Manifest) -> Manifest | Fallback:
+        """What of a model was asked."""
+        return manifest if self.variant == "champion" else manifest.fallback
+
+    def probability(self, manifest: Manifest) -> float:
+        """As it was recorded; computed again for runs that lack it."""
+        recorded: float | None = self.row["probability"]
+        return self.of(manifest).to_probability.probability(self.score) if recorded is None else recorded
+
+
+def read_decided(run_dir: Path, tx_id: str | None = None) -> Iterator[Decided]:
+    """The standing decisions of a run in the order they were made, or that on one transaction.
+
+    Raises:
+        FraudsimError: there is no archive, or its features are not this catalogue's.
+    """
+    if not log_folder(run_dir).is_dir():
+        raise FraudsimError(f"--run {run_dir} has no log folder: name the folder of a run")
+    decisions = first_decisions(run_dir)
+    transactions = read_log(run_dir, TRANSACTIONS, ["partition", "offset", "error", *_FIELDS])
+    if tx_id is not None:
+        decisions, transactions = _only(decisions, tx_id), _only(transactions, tx_id)
+    by_place = {
+        (row.pop("partition"), row.pop("offset")): row
+        for row in transactions.to_pylist()
+        if row.pop("error") is None
+    }
+    for row in decisions.sort_by("stamp_decided").to_pylist():
+        if row["feature_hash"] != HASH:
+            raise FraudsimError(
+                f"--run {run_dir}: its catalogue is {row['feature_hash']}, this program's {HASH}"
+            )
+        tx = by_place.get((row["source_partition"], row["source_offset"]))
+        if tx is not None:
+            yield Decided(
+                Transaction(**tx),
+                as_vector(row["features"]),
+                row["score"],
+                row["variant"],
+                row["action"],
+                row,
+            )
+
+
+def _only(table: pa.Table, tx_id: str) -> pa.Table:
+    return table.filter(pc.equal(table["tx_id"], tx_id))

@@ -1,0 +1,141 @@
+"""`fraudsim policy check | dry-run | put | rollback` and `fraudsim explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraudsim.errors import FraudsimError
+
+policy = typer.Typer(
+    no_args_is_help=True, help="The policy: rules, costs, limits. Check it, try it, exchange it."
+)
+
+New = Annotated[Path, typer.Argument(help="folder of a policy")]
+Run = Annotated[Path | None, typer.Option("--run", help="folder of an archived run  [default: the latest]")]
+At = Annotated[
+    Path | None, typer.Option("--at", help="folder that a scorer watches  [default: FRAUDSIM_POLICY]")
+]
+
+
+@policy.callback()
+def of_the_scorer() -> None:
+    """The policy: rules, costs, limits. Check it, try it, exchange it."""
+
+
+@policy.command()
+def check(new: New) -> None:
+    """Say whether a policy can be served: its fields, its rules, the examples beside them."""
+    from scorer.policy_file import load_policy
+
+    found = load_policy(new)
+    typer.echo(f"{found.version}: it can be served")
+    for rules in found.rules:
+        how = (
+            "asked of every transaction, tens of µs each"
+            if rules.always_asked
+            else "asked where it could hit"
+        )
+        typer.echo(f"  {rules.name}: {', '.join(sorted(rules.rule_names)) or 'rules'}; {how}")
+
+
+@policy.command("dry-run")
+def dry_run(new: New, run: Run = None) -> None:
+    """Show what a policy would have decided on an archived run, beside what was decided."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from model.artefact import read_manifest
+    from scorer.archived import read_decided
+    from scorer.dry_run import decide_again, known_frauds, transitions
+    from scorer.policy_file import load_policy
+
+    run_dir = _run(run)
+    found, manifest = load_policy(new), read_manifest(run_dir / "model")
+    decided = list(read_decided(run_dir))
+    if not decided:
+        raise FraudsimError(f"--run {run_dir} holds no decisions")
+    choices = decide_again(found, decided, manifest)
+    frauds = known_frauds(run_dir, (each.tx for each in decided))
+    versions = ", ".join(sorted({each.row["policy_version"] for each in decided}))
+    others = {each.row["model_version"] for each in decided} - {manifest.version}
+    if others:
+        typer.echo(
+            f"decided by {', '.join(sorted(others))}; calibration is that of the run's {manifest.version}"
+        )
+    changed = sum(each.action != choice.action for each, choice in zip(decided, choices, strict=True))
+    table = Table(title=f"{versions} → {found.version}: {changed:,} of {len(decided):,} would change")
+    for title in ("was", "would be", "transactions", "value", "known frauds", "their value"):
+        table.add_column(title, justify="left" if title in ("was", "would be") else "right")
+    for (old, now), of in transitions(decided, choices, frauds).items():
+        table.add_row(
+            old, now, f"{of.count:,}", f"{of.cents / 100:,.2f}", f"{of.known_frauds:,}",
+            f"{of.fraud_cents / 100:,.2f}", style=None if old == now else "bold",
+        )  # fmt: skip
+    console = Console(width=max(100, Console().width))
+    console.print(table)
+    console.print(
+        "Known frauds are those that the run's labels tell of; what was declined is never reported."
+    )
+
+
+@policy.command()
+def put(new: New, at: At = None) -> None:
+    """Check a policy and put it where a scorer watches; the old one is kept for a rollback."""
+    from scorer import policy_store
+
+    typer.echo(f"{policy_store.put(new, _at(at)).version} is in place")
+
+
+@policy.command()
+def rollback(at: At = None) -> None:
+    """Exchange the policy that a scorer watches for the one before."""
+    from scorer import policy_store
+
+    typer.echo(f"{policy_store.rollback(_at(at)).version} is back in place")
+
+
+def explain_one(
+    tx_id: Annotated[str, typer.Argument(help="transaction to explain")],
+    run: Run = None,
+    named: Annotated[
+        Path | None,
+        typer.Option("--policy", help="folder of the policy that decided, if it is not in the run's"),
+    ] = None,
+) -> None:
+    """Explain a decision of a run: features, score, reasons, rules, expected costs, thresholds, versions.
+
+    A run under way will do: its archive is some seconds behind.
+    """
+    from model.artefact import read_manifest
+    from scorer.archived import read_decided
+    from scorer.explain import explain
+    from scorer.policy_file import SHIPPED, load_policy
+    from scorer.policy_store import previous_of
+
+    run_dir = _run(run)
+    decided = next(iter(read_decided(run_dir, tx_id)), None)
+    if decided is None:
+        raise FraudsimError(f"--run {run_dir} has no decision on tx_id={tx_id!r}")
+    manifest = read_manifest(run_dir / "model")
+    used = run_dir / "policy"
+    places = [named] if named else [p for p in (used, previous_of(used), SHIPPED) if p.is_dir()]
+    version = decided.row["policy_version"]
+    found = {each.version: each for each in map(load_policy, places)}
+    if named and version not in found:
+        raise FraudsimError(f"--policy {named} is {', '.join(found)}, but {version} decided")
+    for line in explain(decided, manifest, found.get(version)):
+        typer.echo(line)
+
+
+def _run(given: Path | None) -> Path:
+    from fraudsim.settings import load_settings
+
+    return given or load_settings().runs_dir / "latest"
+
+
+def _at(given: Path | None) -> Path:
+    from fraudsim.settings import load_settings
+    from scorer.policy_file import SHIPPED
+
+    return given or load_settings().policy or SHIPPED
