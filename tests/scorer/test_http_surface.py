@@ -230,13 +230,17 @@ UNCHECKED = [positive_data_acceptance]
 IN_A_BATCH = [*UNCHECKED, negative_data_rejection]  # each item is refused on its own, the batch is not
 
 
-def fuzz(url, seconds):
-    """How many requests were made of what the description allows and does not allow."""
+def fuzz(url, seconds, at_least=100):
+    """Ask what the description allows and what it does not allow, for a time, and so often at least."""
     schema = schemathesis.openapi.from_url(f"{url}/v1/openapi.json")
     operations = [operation.ok() for operation in schema.get_all_operations()]
     made = 0
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+
+    def more():
+        return made < at_least or time.monotonic() < until
+
+    while more():
         for operation in operations:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
@@ -257,13 +261,12 @@ def fuzz(url, seconds):
 
                 with contextlib.suppress(hypothesis.errors.Unsatisfiable):
                     ask()
-                if time.monotonic() > until:
+                if not more():
                     break
-    return made
 
 
 def test_nothing_that_the_description_allows_or_forbids_is_a_failure(url):
-    assert fuzz(url, 8) > 100
+    fuzz(url, 8)
 
 
 @pytest.mark.long

@@ -111,7 +111,10 @@ def test_a_zombie_s_late_write_is_refused(lab):
     lab.check()
 
 
-@pytest.mark.parametrize("when", ["before", "half", "after"])
+@pytest.mark.parametrize(
+    "when",
+    [pytest.param("before", marks=pytest.mark.long), "half", pytest.param("after", marks=pytest.mark.long)],
+)
 def test_a_slot_far_behind_is_caught_up_while_the_others_go_on(lab, when):
     lab.running()
     lab.send(100)
