@@ -21,6 +21,9 @@ Name = Annotated[str, BeforeValidator(_on_this_host)]
 """`{host}` in it stands for this host's name, as replicas of one container share their variables."""
 
 
+ModelKind = Literal["full", "cascade", "distilled"]
+
+
 class Settings(BaseSettings):
     """Frozen; units are in the names. `load_settings()` makes a bad value one line naming the variable."""
 
@@ -36,6 +39,9 @@ class Settings(BaseSettings):
         Path.home() / ".cache" / "fraudsim", description="downloaded Kafka and Redis, compiled kernels"
     )
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
+    model_kind: ModelKind = Field(
+        "full", description="which of its models serves: full, or a cheaper one that `train --variants` made"
+    )
 
     # The local stack (no Docker)
     kafka_port: int = Field(0, ge=0, le=65535, description="port of the local Kafka; 0 takes a free one")

@@ -70,7 +70,7 @@ class Decider:
         self, read: Sequence[tuple[Incoming, Reading]], via: Literal["stream", "http"], degraded: bool
     ) -> list[Decision]:
         model = self._served.model
-        forest = model.fallback if degraded else model
+        forest = model.fallback if degraded else model.serving
         features_us = now_us()
         scores = forest.predict(np.stack([reading.features for _, reading in read]))
         stage = _Stage(model, degraded, via, features_us, scored_us=now_us())
@@ -105,8 +105,8 @@ class _Stage:
 
 def _decision(item: Incoming, reading: Reading, score: float, stage: _Stage) -> Decision:
     tx, manifest = item.tx, stage.model.manifest
-    forest = stage.model.fallback if stage.degraded else stage.model
-    thresholds = manifest.fallback.thresholds if stage.degraded else manifest.thresholds
+    forest = stage.model.fallback if stage.degraded else stage.model.serving
+    thresholds = manifest.fallback.thresholds if stage.degraded else stage.model.thresholds
     action, rule_hits = apply_policy(tx, score, reading.features, thresholds)
     reasons = [] if action == "approve" else forest.reasons(reading.features)
     return Decision(
@@ -121,7 +121,7 @@ def _decision(item: Incoming, reading: Reading, score: float, stage: _Stage) -> 
         rule_hits=rule_hits,
         model_version=manifest.version,
         policy_version=POLICY_VERSION,
-        variant="fallback" if stage.degraded else "champion",
+        variant="fallback" if stage.degraded else stage.model.variant,
         stamps=Stamps(
             intended=tx.sent_at or item.received_us,
             received=item.received_us,
