@@ -21,6 +21,9 @@ Name = Annotated[str, BeforeValidator(_on_this_host)]
 """`{host}` in it stands for this host's name, as replicas of one container share their variables."""
 
 
+ModelKind = Literal["full", "cascade", "distilled"]
+
+
 class Settings(BaseSettings):
     """Frozen; units are in the names. `load_settings()` makes a bad value one line naming the variable."""
 
@@ -36,6 +39,9 @@ class Settings(BaseSettings):
         Path.home() / ".cache" / "fraudsim", description="downloaded Kafka and Redis, compiled kernels"
     )
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
+    model_kind: ModelKind = Field(
+        "full", description="which of its models serves: full, or a cheaper one that `train --variants` made"
+    )
 
     policy: Path | None = Field(
         None, description="folder of the policy the scorer acts by, watched; unset: the shipped one"

@@ -1,4 +1,4 @@
-"""`fraudsim bench trees`: the time of one call that scores rows, our compiled walk and XGBoost in turns."""
+"""`fraudsim bench trees`: scoring rows and explaining one, by our compiled code and by XGBoost in turns."""
 
 import statistics
 import tempfile
@@ -27,7 +27,16 @@ PROTOCOL: Final = (
     "anything is timed, all scores must be equal to the bit. Contestants alternate within each turn, which "
     "calls each for a twentieth of a second at least; medians of the turns' means."
 )
+REASONS_PROTOCOL: Final = (
+    "Contributions of every feature to the margin of one row, of some in turn: our compiled TreeSHAP, as "
+    "the scorer calls it, against XGBoost's pred_contribs, exact and approximate, the making of the DMatrix "
+    "included. Before anything is timed, ours must be XGBoost's exact ones, which are float32, to 1e-5 of "
+    "their sum."
+)
 ROWS: Final = (1, 16, 512)
+EXPLAINED: Final = 32
+"""Rows that are explained."""
+SHAP_TOLERANCE: Final = 1e-5
 SEED: Final = 7
 MISSING: Final = 0.1
 CARDS: Final = 600
@@ -38,6 +47,7 @@ SPAN_S: Final = 0.05
 
 Matrix = npt.NDArray[np.float32]
 Score = Callable[[Matrix], Matrix]
+Explain = Callable[[Matrix], npt.NDArray[Any]]
 
 
 def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
@@ -82,6 +92,60 @@ def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
             rival: {str(n): round(median[rival, n] / median["fraudsim", n], 2) for n in ROWS}
             for rival in contestants
             if rival != "fraudsim"
+        },
+        "reasons": bench_reasons(model, rows[:EXPLAINED], turns),
+    }
+
+
+def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
+    """The part of the report on explaining a row.
+
+    Raises:
+        FraudsimError: XGBoost itself explains the model.
+        InvariantError: a contribution is not XGBoost's.
+    """
+    import xgboost
+
+    if model.not_explained is not None:
+        raise FraudsimError(
+            f"bench: model {model.version}: XGBoost itself explains it: {model.not_explained}"
+        )
+    booster = booster_of(model.ubj)
+
+    def by_xgboost(row: Matrix, approx: bool = False) -> Matrix:
+        data = xgboost.DMatrix(row.reshape(1, SIZE), nthread=1)
+        found = booster.predict(data, pred_contribs=True, approx_contribs=approx)
+        return np.asarray(found[0, :SIZE])
+
+    contestants: dict[str, Explain] = {
+        "fraudsim": model.contributions,
+        "pred_contribs": by_xgboost,
+        "approx_contribs": lambda row: by_xgboost(row, approx=True),
+    }
+    for row in rows:
+        expected = by_xgboost(row)
+        off = np.abs(model.contributions(row) - expected).max()
+        if not off <= SHAP_TOLERANCE * (1 + np.abs(expected).sum()):
+            raise InvariantError(f"bench: a contribution is {off:g} off that of pred_contribs")
+    measured: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(turns):
+        for name, each in measured.items():
+            each.append(_microseconds_each(contestants[name], rows))
+    median = {name: statistics.median(each) for name, each in measured.items()}
+    return {
+        "protocol": REASONS_PROTOCOL,
+        "results": [
+            {
+                "name": name,
+                "rows": 1,
+                "value": round(median[name], 1),
+                "unit": "µs/call",
+                "turns": [round(one, 1) for one in each],
+            }
+            for name, each in measured.items()
+        ],
+        "ratios": {
+            name: round(median[name] / median["fraudsim"], 2) for name in median if name != "fraudsim"
         },
     }
 
@@ -144,4 +208,14 @@ def _microseconds(score: Score, rows: Matrix) -> float:
         for _ in range(10):
             score(rows)
         calls += 10
+    return (now - started) / calls * 1e6
+
+
+def _microseconds_each(explain: Explain, rows: Matrix) -> float:
+    """Mean time of a call for one row, over all rows, as often as `SPAN_S` takes."""
+    calls, started = 0, time.perf_counter()
+    while (now := time.perf_counter()) - started < SPAN_S:
+        for row in rows:
+            explain(row)
+        calls += len(rows)
     return (now - started) / calls * 1e6

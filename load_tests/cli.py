@@ -65,7 +65,11 @@ def trees(
         for name, n in value
         if name == "fraudsim"
     )
-    typer.echo(f"trees: the compiled walk scores {said} by inplace_predict, equal to the bit ({json})")
+    took = {each["name"]: each["value"] for each in report["reasons"]["results"]}
+    typer.echo(
+        f"trees: the compiled walk scores {said} by inplace_predict, equal to the bit; "
+        f"1 row explained in {took['fraudsim']:g} µs against {took['pred_contribs']:g} ({json})"
+    )
 
 
 @bench.command()

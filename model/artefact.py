@@ -1,4 +1,7 @@
-"""The model on disk and in the scorer: `model.ubj`, `fallback.ubj` (UBJSON), `manifest.json`; no pickle."""
+"""The model on disk and in the scorer: trees in UBJSON, `manifest.json`; no pickle.
+
+`model.ubj` and `fallback.ubj` are always there, `distilled.ubj` where the manifest has variants.
+"""
 
 import hashlib
 import os
@@ -7,32 +10,90 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from fraudsim.errors import FraudsimError
+from fraudsim.settings import ModelKind
+from model.cascade import Cascade
+from model.first_stage import FirstStage
 from model.forest import Forest, Matrix, booster_of
-from model.manifest import Manifest, Sample, Versions, check_seal, from_json, sealed, to_json
+from model.manifest import (
+    CascadeNumbers,
+    Manifest,
+    Sample,
+    Variants,
+    Versions,
+    check_seal,
+    from_json,
+    sealed,
+    to_json,
+)
 from stream_features.vector import SIZE, as_vector
 
 MODEL_FILE: Final = "model.ubj"
 FALLBACK_FILE: Final = "fallback.ubj"
+DISTILLED_FILE: Final = "distilled.ubj"
 MANIFEST_FILE: Final = "manifest.json"
+FILES: Final = (MODEL_FILE, FALLBACK_FILE, DISTILLED_FILE, MANIFEST_FILE)
 SAMPLE_TOLERANCE: Final = 1e-6
 """Largest difference of a sample's score under another version of XGBoost."""
 
 
 class Model(Forest):
-    """A model that has passed every check of `load_model`: the champion's trees, and the fallback's."""
+    """A model that has passed every check of `load_model`: the champion, its fallback, and others."""
 
-    def __init__(self, ubj: bytes, fallback_ubj: bytes, manifest: Manifest) -> None:
+    def __init__(
+        self,
+        ubj: bytes,
+        fallback_ubj: bytes,
+        manifest: Manifest,
+        distilled_ubj: bytes | None = None,
+        kind: ModelKind = "full",
+    ) -> None:
         super().__init__(ubj)
         self.manifest = manifest
         self.fallback = Forest(fallback_ubj)
         """Scores on what the transaction alone says, where the state cannot be read."""
+        self.kind = kind
+        self.kinds: tuple[ModelKind, ...] = ("full",)
+        """Those that there are."""
+        self.thresholds = manifest.thresholds
+        """Of the kind that serves; so are the metrics."""
+        self.metrics = manifest.metrics
+        if manifest.variants is not msgspec.UNSET and distilled_ubj is not None:
+            numbers, distilled = manifest.variants.cascade, manifest.variants.distilled
+            self.kinds = ("full", "cascade", "distilled")
+            self.distilled_ubj = distilled_ubj
+            self._distilled = Forest(distilled_ubj)
+            self._first = FirstStage.of(numbers.weight, numbers.missing, numbers.bias)
+            self._limit = numbers.limit
+            if kind == "distilled":
+                self.thresholds, self.metrics = distilled.thresholds, distilled.metrics
+            elif kind == "cascade":
+                self.metrics = numbers.metrics
 
     @property
     def version(self) -> str:
         return self.manifest.version
+
+    @property
+    def serving(self) -> Forest | Cascade:
+        """What scores and explains where the state can be read."""
+        return self.scorer(self.kind)
+
+    def scorer(self, kind: ModelKind) -> Forest | Cascade:
+        """One of `kinds`."""
+        if (
+            kind == "cascade"
+        ):  # made anew, since one that is kept would make a cycle, which reloads would leave
+            return Cascade(self._first, self._limit, self)
+        return self._distilled if kind == "distilled" else self
+
+    @property
+    def variant(self) -> str:
+        """What a decision says has made it."""
+        return "champion" if self.kind == "full" else self.kind
 
 
 def current_versions() -> Versions:
@@ -55,7 +116,9 @@ def sha256_of(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def write_model(directory: Path, ubj: bytes, fallback_ubj: bytes, manifest: Manifest) -> Manifest:
+def write_model(
+    directory: Path, ubj: bytes, fallback_ubj: bytes, manifest: Manifest, distilled_ubj: bytes | None = None
+) -> Manifest:
     """Write an artefact; the directory appears, or is replaced, whole. Returns the sealed manifest.
 
     A directory in the way is replaced only if it holds nothing but a model.
@@ -71,6 +134,8 @@ def write_model(directory: Path, ubj: bytes, fallback_ubj: bytes, manifest: Mani
         fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
         (fresh / MODEL_FILE).write_bytes(ubj)
         (fresh / FALLBACK_FILE).write_bytes(fallback_ubj)
+        if distilled_ubj is not None:
+            (fresh / DISTILLED_FILE).write_bytes(distilled_ubj)
         (fresh / MANIFEST_FILE).write_bytes(to_json(final))
         fresh.chmod(0o755)
         _put_in_place(fresh, directory)
@@ -84,8 +149,7 @@ def write_model(directory: Path, ubj: bytes, fallback_ubj: bytes, manifest: Mani
 
 def _put_in_place(fresh: Path, directory: Path) -> None:
     if directory.is_dir():
-        ours = {MODEL_FILE, FALLBACK_FILE, MANIFEST_FILE}
-        others = sorted({path.name for path in directory.iterdir()} - ours)
+        others = sorted({path.name for path in directory.iterdir()} - {*FILES})
         if others:
             raise FraudsimError(
                 f"model {directory}: holds {others[0]!r}, not only a model; choose another --out"
@@ -110,24 +174,54 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def load_model(directory: Path) -> Model:
+def load_model(directory: Path, kind: ModelKind = "full") -> Model:
     """Open an artefact, refusing whatever would not score as it did when it was trained.
 
+    Args:
+        kind: what is to serve. Everything in the artefact is checked, whatever serves.
+
     Raises:
-        FraudsimError: a file is missing, was cut or changed, or is for other features; one line that
-            names the file and the field.
+        FraudsimError: a file is missing, was cut or changed, or is for other features, or there is none of
+            the kind asked for; one line that names the file and the field.
     """
     path = directory / MANIFEST_FILE
     manifest = from_json(_read(path), str(path))
     ubj = _read_trees(directory / MODEL_FILE, manifest.model_sha256, "model_sha256")
     fallback_sha256 = manifest.fallback.model_sha256
     fallback_ubj = _read_trees(directory / FALLBACK_FILE, fallback_sha256, "fallback.model_sha256")
-    model = Model(ubj, fallback_ubj, manifest)
+    variants, distilled_ubj = manifest.variants, None
+    if variants is not msgspec.UNSET:
+        expected = variants.distilled.model_sha256
+        distilled_ubj = _read_trees(directory / DISTILLED_FILE, expected, "distilled.model_sha256")
+        _check_numbers(variants.cascade, str(path))
+    elif kind != "full":
+        raise FraudsimError(
+            f"setting FRAUDSIM_MODEL_KIND={kind}: model {directory} has no {kind} model; "
+            f"`fraudsim train --variants --out {directory}` makes one"
+        )
+    model = Model(ubj, fallback_ubj, manifest, distilled_ubj, kind)
     trained_with = manifest.versions.xgboost
     _check_sample(model, manifest.sample, trained_with, f"{path}: sample")
     _check_sample(model.fallback, manifest.fallback.sample, trained_with, f"{path}: fallback.sample")
+    if variants is not msgspec.UNSET:
+        for name, sample in _samples(variants):
+            _check_sample(model.scorer(name), sample, trained_with, f"{path}: variants.{name}.sample")
     check_seal(manifest, str(path))
     return model
+
+
+def _samples(variants: Variants) -> tuple[tuple[ModelKind, Sample], ...]:
+    return ("cascade", variants.cascade.sample), ("distilled", variants.distilled.sample)
+
+
+def _check_numbers(cascade: CascadeNumbers, where: str) -> None:
+    for field in ("weight", "missing"):
+        count = len(getattr(cascade, field))
+        if count != SIZE:
+            raise FraudsimError(
+                f"model {where}: variants.cascade.{field} has {count} numbers for {SIZE} features; "
+                "train a model with this version of fraudsim"
+            )
 
 
 def _read_trees(path: Path, expected: str, field: str) -> bytes:
@@ -145,16 +239,19 @@ def sample_scores(ubj: bytes, rows: Matrix) -> list[float]:
     return [float(score) for score in booster_of(ubj).inplace_predict(rows)]
 
 
-def _check_sample(forest: Forest, sample: Sample, trained_with: str, where: str) -> None:
+def _check_sample(scorer: Forest | Cascade, sample: Sample, trained_with: str, where: str) -> None:
     if len(sample.rows) != len(sample.scores) or any(len(row) != SIZE for row in sample.rows):
         raise FraudsimError(f"model {where}: {len(sample.rows)} rows do not match its scores or features")
     if not sample.rows:
         raise FraudsimError(f"model {where}: it has no rows")
     rows = np.stack([as_vector(row) for row in sample.rows])
-    forest.check_walk(rows)
-    found = forest.predict(rows)
+    if isinstance(scorer, Forest):
+        scorer.check_walk(rows)
+        scorer.check_shap(rows)
+    found = scorer.predict(rows)
     expected = np.array(sample.scores, dtype=np.float64)
-    exact = trained_with == current_versions().xgboost
+    # The logarithms of a cascade's first stage are those of the machine.
+    exact = isinstance(scorer, Forest) and trained_with == current_versions().xgboost
     off = np.abs(found.astype(np.float64) - expected)
     wrong = np.flatnonzero(~(off <= (0.0 if exact else SAMPLE_TOLERANCE)))
     if wrong.size:

@@ -14,6 +14,9 @@ def train(
     warm_up_days: float | None = typer.Option(
         None, min=0, help="days at the start not trained on [default: min(30, a third of the history)]"
     ),
+    variants: bool = typer.Option(
+        False, "--variants", help="also a cascade and a distilled model, for FRAUDSIM_MODEL_KIND"
+    ),
 ) -> None:
     """Train a model on a history, choose its thresholds by cost, test it, and write it."""
     from rich.console import Console
@@ -23,7 +26,9 @@ def train(
     from model.train import train_model
 
     console = Console()
-    manifest = train_model(history, out, load_settings(), warm_up_days=warm_up_days, console=console)
+    manifest = train_model(
+        history, out, load_settings(), warm_up_days=warm_up_days, variants=variants, console=console
+    )
     console.print(summary(manifest))
     console.print(f"written to {out}")
 
@@ -34,9 +39,12 @@ def model(directory: Path = typer.Argument(..., help="folder of a model")) -> No
     from rich.console import Console
 
     from model.artefact import load_model
+    from model.sacrifice import sacrifices
     from model.summary import summary
 
     console = Console()
     loaded = load_model(directory)
     console.print(summary(loaded.manifest))
+    if len(loaded.kinds) > 1:
+        console.print(sacrifices(loaded))
     console.print(f"features {loaded.manifest.catalogue_hash}, data {loaded.manifest.data_fingerprint[:16]}")

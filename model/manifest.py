@@ -83,6 +83,38 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True):
         return Calibration() if self.calibration is msgspec.UNSET else self.calibration
 
 
+class CascadeNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """A first stage before the full model, whose thresholds hold for both; see `first_stage.FirstStage`."""
+
+    weight: list[float]
+    missing: list[float]
+    bias: float
+    limit: float
+    """The first stage's score below which it approves by itself."""
+    cheap_share: float
+    """Share of the test transactions that it decided."""
+    metrics: Metrics
+    sample: Sample
+
+
+class Distilled(msgspec.Struct, frozen=True, kw_only=True):
+    """Few shallow trees that imitate the full model: `distilled.ubj`."""
+
+    trees: int
+    depth: int
+    thresholds: Thresholds
+    metrics: Metrics
+    sample: Sample
+    model_sha256: str
+
+
+class Variants(msgspec.Struct, frozen=True, kw_only=True):
+    """Cheaper models that may serve in the full one's place."""
+
+    cascade: CascadeNumbers
+    distilled: Distilled
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`manifest.json` beside `model.ubj`. Nothing in it depends on when or where it was made."""
 
@@ -108,6 +140,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_sha256: str
     calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
     """From scores to probabilities; models that were made before there was one lack it."""
+    variants: Variants | msgspec.UnsetType = msgspec.UNSET
+    """Absent unless they were asked for."""
     manifest_sha256: str = ""
     """Of this document with an empty `manifest_sha256`: finds edits that no other check would."""
 
@@ -129,6 +163,10 @@ def version_of(manifest: Manifest) -> str:
         *(fallback.model_sha256, fallback.features, fallback.thresholds),
         *(c for c in (manifest.calibration, fallback.calibration) if c is not msgspec.UNSET),
     ]
+    if manifest.variants is not msgspec.UNSET:
+        cascade, distilled = manifest.variants.cascade, manifest.variants.distilled
+        deciding += [cascade.weight, cascade.missing, cascade.bias, cascade.limit]
+        deciding += [distilled.model_sha256, distilled.thresholds]
     return hashlib.sha256(msgspec.json.encode(deciding)).hexdigest()[:16]
 
 

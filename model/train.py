@@ -1,13 +1,13 @@
 """From a history on disk to a model on disk."""
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -17,24 +17,16 @@ from fraudsim.settings import Settings
 from model.artefact import current_versions, sample_scores, sha256_of, write_model
 from model.calibration import Calibration, fit_calibration
 from model.dataset import Dataset, build_dataset
+from model.evaluate import metrics_of, sample_of
 from model.fit import fit_trees, scores_of
-from model.manifest import REQUEST_NAMES, Fallback, Manifest, Metrics, Sample, feature_hash
-from model.metrics import (
-    ALERT_BUDGET,
-    alerts_at,
-    area_under_roc,
-    average_precision,
-    card_precision_at,
-    recall_by_group,
-)
+from model.manifest import REQUEST_NAMES, Fallback, Manifest, Metrics, Sample, Variants, feature_hash
 from model.split import Split, split_history
-from model.threshold import NEVER, Costs, Thresholds, choose_thresholds, total_cost
+from model.threshold import Costs, Thresholds, choose_thresholds
+from model.variants import Teacher, fit_variants
 from producers.history import read_history
 from stream_features.catalogue import HASH, NAMES, places
 from stream_features.offline import bulk_features
 from stream_features.vector import as_list
-
-SAMPLE_ROWS: Final = 32
 
 Matrix = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
@@ -44,6 +36,8 @@ Scores = npt.NDArray[np.float32]
 class Fitted:
     """A model before it has been written."""
 
+    early: bytes
+    """Trees that have not seen the calibration slice."""
     ubj: bytes
     thresholds: Thresholds
     calibration: Calibration
@@ -62,6 +56,7 @@ def train_model(
     evaluate_by: Mapping[str, str] | None = None,
     costs: Costs | None = None,
     warm_up_days: float | None = None,
+    variants: bool = False,
     console: Console | None = None,
 ) -> Manifest:
     """Features, split, trees, thresholds, test, artefact; the same history and settings give the same bytes.
@@ -70,6 +65,7 @@ def train_model(
         evaluate_by: group of some transactions by tx_id, such as the typology of frauds; recall is then
             also reported by group. It has no part in training.
         warm_up_days: days at the start that are not trained on; min(30, a third) if None.
+        variants: also fit a cascade and a distilled model, which may serve in the full one's place.
         console: where progress goes; None is silent.
 
     Raises:
@@ -90,12 +86,14 @@ def train_model(
         fitted = fit_and_test(dataset, features, costs, settings.seed, groups)
     with _step(console, "training the fallback, which has no state to look at"):
         fallback = fit_and_test(dataset, request_only(features), costs, settings.seed, groups)
-    return write_model(
-        out_dir,
-        fitted.ubj,
-        fallback.ubj,
-        _manifest(split, settings, costs, fitted, fallback, manifest.fingerprint),
-    )
+    cheaper: Variants | msgspec.UnsetType = msgspec.UNSET
+    distilled: bytes | None = None
+    if variants:
+        with _step(console, "training a cascade and a distilled model"):
+            teacher = Teacher(fitted.early, fitted.ubj, fitted.thresholds)
+            cheaper, distilled = fit_variants(dataset, features, teacher, costs, settings.seed, groups)
+    described = _manifest(split, settings, costs, fitted, fallback, manifest.fingerprint, cheaper)
+    return write_model(out_dir, fitted.ubj, fallback.ubj, described, distilled)
 
 
 def request_only(features: Matrix) -> Matrix:
@@ -127,11 +125,11 @@ def fit_and_test(
     calibration = fit_calibration(unseen, known)
     ubj = fit_trees(*_rows(dataset, features, dataset.train), seed)
     scores = scores_of(ubj, features[dataset.test])
-    metrics = _metrics(dataset, scores, costs, thresholds, groups)
+    metrics = metrics_of(dataset, scores, costs, thresholds, groups)
     trained_on = features[dataset.train]
     rows = sample_of(scores_of(ubj, trained_on), trained_on)
     sample = Sample(rows=[as_list(row) for row in rows], scores=sample_scores(ubj, rows))
-    return Fitted(ubj, thresholds, calibration, metrics, scores, sample)
+    return Fitted(early, ubj, thresholds, calibration, metrics, scores, sample)
 
 
 def groups_of(
@@ -150,41 +148,14 @@ def _rows(
     return features[rows], dataset.known_fraud[rows]
 
 
-def _metrics(
-    dataset: Dataset, scores: Scores, costs: Costs, thresholds: Thresholds, groups: list[str | None] | None
-) -> Metrics:
-    test, train = dataset.test, dataset.train
-    fraud, amount = dataset.eventual_fraud[test], dataset.amount_cents[test]
-    precision, ceiling = card_precision_at(
-        100, dataset.ts[test], dataset.card[test], fraud, scores, dataset.split.test_from_ms
-    )
-    alerts = alerts_at(scores)
-    approve_all = total_cost(scores, amount, fraud, costs, Thresholds(NEVER, NEVER, NEVER))
-    cost = total_cost(scores, amount, fraud, costs, thresholds)
-    sources = [dataset.source[i] if dataset.eventual_fraud[i] else None for i in np.flatnonzero(test)]
-    return Metrics(
-        average_precision=_finite(average_precision(fraud, scores)),
-        auc=_finite(area_under_roc(fraud, scores)),
-        card_precision_100=_finite(precision),
-        card_precision_100_ceiling=_finite(ceiling),
-        brier=float(np.mean((scores.astype(np.float64) - fraud) ** 2)),
-        mean_score=float(scores.mean(dtype=np.float64)),
-        alert_budget=ALERT_BUDGET,
-        recall=float(alerts[fraud].mean()) if fraud.any() else None,
-        recall_by_source=recall_by_group(alerts, sources),
-        recall_by_group=recall_by_group(alerts, groups) if groups else {},
-        cost_share=cost / approve_all if approve_all else None,
-        train_rows=int(train.sum()),
-        test_rows=int(test.sum()),
-        train_fraud_rate=float(dataset.known_fraud[train].mean()),
-        test_fraud_rate=float(fraud.mean()),
-        unknown_fraud_share=dataset.unknown_share,
-        compromised_cards=dataset.compromised_cards,
-    )
-
-
 def _manifest(
-    split: Split, settings: Settings, costs: Costs, fitted: Fitted, fallback: Fitted, fingerprint: str
+    split: Split,
+    settings: Settings,
+    costs: Costs,
+    fitted: Fitted,
+    fallback: Fitted,
+    fingerprint: str,
+    variants: Variants | msgspec.UnsetType,
 ) -> Manifest:
     return Manifest(
         version="",
@@ -211,18 +182,8 @@ def _manifest(
         versions=current_versions(),
         model_sha256=sha256_of(fitted.ubj),
         calibration=fitted.calibration,
+        variants=variants,
     )
-
-
-def sample_of(scores: Scores, features: Matrix) -> Matrix:
-    """Rows spread evenly over the ranking, the riskiest included; shape (at most 32, SIZE)."""
-    order = np.argsort(scores, kind="stable")
-    at = np.unique(np.linspace(0, len(order) - 1, SAMPLE_ROWS).astype(np.int64))
-    return features[order[at]]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 @contextmanager

@@ -35,20 +35,26 @@ class Trees:
     """Column of the doubled row that a node looks at; (T, 2^D − 1)."""
     bound: Floats
     """A value goes left if it is less; (T, 2^D − 1)."""
-    mean: Floats
-    """Expected value at a node, its value at a leaf; (T, 2^(D+1) − 1)."""
+    leaf: Floats
+    """Leaf values of each tree; (T, 2^D)."""
     base: np.float32
     """Margin before the first tree."""
     features: int
 
-    @property
-    def leaf(self) -> Floats:
-        """Leaf values of each tree; (T, 2^D)."""
-        return np.ascontiguousarray(self.mean[:, self.column.shape[1] :])
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """A booster's trees as it writes them down."""
+
+    trees: list[dict[str, Any]]
+    depth: int
+    base: np.float32
+    """Margin before the first tree."""
+    features: int
 
 
-def trees_of(booster: Any) -> Trees:
-    """The trees of an XGBoost booster.
+def documents_of(booster: Any) -> Documents:
+    """The trees of an XGBoost booster, as its JSON has them.
 
     Raises:
         UnsupportedTreesError: it is not a binary:logistic gbtree with numeric splits and one target.
@@ -68,13 +74,19 @@ def trees_of(booster: Any) -> Trees:
     depth = max(_depth(tree) for tree in documents)
     if depth > MAX_DEPTH:
         raise UnsupportedTreesError(f"depth {depth}, at most {MAX_DEPTH}")
-    features, inner = int(parameters["num_feature"]), 2**depth - 1
-    column = np.zeros((len(documents), inner), np.int32)
-    bound = np.zeros((len(documents), inner), np.float32)
-    mean = np.zeros((len(documents), 2 * inner + 1), np.float32)
-    for number, tree in enumerate(documents):
-        _pad(tree, features, column[number], bound[number], mean[number])
-    return Trees(column, bound, mean, _margin(parameters["base_score"]), features)
+    return Documents(documents, depth, _margin(parameters["base_score"]), int(parameters["num_feature"]))
+
+
+def trees_of(booster: Any) -> Trees:
+    """The trees of an XGBoost booster, padded. Raises UnsupportedTreesError as `documents_of` does."""
+    documents = documents_of(booster)
+    many, inner = len(documents.trees), 2**documents.depth - 1
+    column = np.zeros((many, inner), np.int32)
+    bound = np.zeros((many, inner), np.float32)
+    leaf = np.zeros((many, inner + 1), np.float32)
+    for number, tree in enumerate(documents.trees):
+        _pad(tree, documents.features, column[number], bound[number], leaf[number])
+    return Trees(column, bound, leaf, documents.base, documents.features)
 
 
 def _margin(base_score: str) -> np.float32:
@@ -95,16 +107,15 @@ def _depth(tree: Mapping[str, Any]) -> int:
     return deepest
 
 
-def _pad(tree: Mapping[str, Any], features: int, column: Ints, bound: Floats, mean: Floats) -> None:
+def _pad(tree: Mapping[str, Any], features: int, column: Ints, bound: Floats, leaf: Floats) -> None:
     """Fill one tree's rows, and the part below an early leaf with that leaf."""
-    expected = _expected(tree)
-    places = [0] * len(mean)
-    for place in range(len(mean)):
-        node = places[place]
-        mean[place] = expected[node]
-        if place >= len(column):
-            continue
+    inner = len(column)
+    places = [0] * (inner + len(leaf))
+    for place, node in enumerate(places):
         left, right = tree["left_children"][node], tree["right_children"][node]
+        if place >= inner:
+            leaf[place - inner] = tree["split_conditions"][node]
+            continue
         if left < 0:  # an early leaf
             left = right = node
         else:
@@ -114,46 +125,23 @@ def _pad(tree: Mapping[str, Any], features: int, column: Ints, bound: Floats, me
         places[2 * place + 1], places[2 * place + 2] = left, right
 
 
-def _expected(tree: Mapping[str, Any]) -> list[float]:
-    """By node: a leaf's value, or the mean of what lies below it, weighted by its training rows."""
-    lefts, rights, weight = tree["left_children"], tree["right_children"], tree["sum_hessian"]
-    expected = list(tree["split_conditions"])
-    below = [0]
-    for node in below:  # grows while it is read: parents before children
-        if lefts[node] >= 0:
-            below += [lefts[node], rights[node]]
-    for node in reversed(below):
-        left, right = lefts[node], rights[node]
-        if left >= 0:
-            total = expected[left] * weight[left] + expected[right] * weight[right]
-            expected[node] = total / weight[node] if weight[node] else 0.0
-    return expected
-
-
 class Walk:
-    """Scores and reasons of rows of float32 (n, features), in one thread."""
+    """Scores of rows of float32 (n, features), in one thread."""
 
     def __init__(self, trees: Trees) -> None:
         self._trees = trees
-        self._leaf = trees.leaf
 
     def scores(self, rows: Floats) -> Floats:
         """Probability of each row; shape (n,), float32."""
         trees = self._trees
-        return _scores(rows, trees.column, trees.bound, self._leaf, trees.base)
-
-    def contributions(self, row: Floats) -> Floats:
-        """How much each feature moves one row's margin along its paths (Saabas 2014); shape (features,)."""
-        trees = self._trees
-        return _contributions(row, trees.column, trees.bound, trees.mean)
+        return _scores(rows, trees.column, trees.bound, trees.leaf, trees.base)
 
 
 def compile_walk() -> None:
     """Run the walk once, over one split, so that its machine code is in the cache."""
-    split, zeros = np.zeros((1, 1), np.int32), np.zeros((1, 3), np.float32)
+    split, zeros = np.zeros((1, 1), np.int32), np.zeros((1, 2), np.float32)
     walk = Walk(Trees(split, zeros[:, :1].copy(), zeros, np.float32(0), 1))
     walk.scores(np.zeros((1, 1), np.float32))
-    walk.contributions(np.zeros(1, np.float32))
 
 
 @njit(cache=True)
@@ -187,18 +175,3 @@ def _scores(rows: Floats, column: Ints, bound: Floats, leaf: Floats, base: np.fl
             margin += leaf[t, at[t] - inner]
         scores[r] = np.float32(1) / (np.float32(1) + math.exp(-margin))
     return scores
-
-
-@njit(cache=True)
-def _contributions(row: Floats, column: Ints, bound: Floats, mean: Floats) -> Floats:
-    many, inner = column.shape
-    both = np.empty(2 * row.size, np.float32)
-    _doubled(row, both)
-    moved = np.zeros(row.size, np.float32)
-    for t in range(many):
-        i = 0
-        while i < inner:
-            child = 2 * i + 1 + (both[column[t, i]] >= bound[t, i])
-            moved[column[t, i] % row.size] += mean[t, child] - mean[t, i]
-            i = child
-    return moved

@@ -10,6 +10,8 @@ from fraudsim.clock_log import ClockLog, next_segment, start_log
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from fraudsim.topics import CLOCK
+from model.first_stage import compile_first_stage
+from model.tree_shap import compile_shap
 from model.trees import compile_walk
 from producers.history import History, read_history, world_of, write_history
 from producers.live_source import Stream
@@ -108,3 +110,5 @@ def compile_kernels() -> None:
         bulk_features(transactions, labels)
     warm_up_kernel()
     compile_walk()
+    compile_shap()
+    compile_first_stage()

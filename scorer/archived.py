@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,7 +13,8 @@ from fraudsim.archive import log_folder, read_log
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Action, Transaction
 from fraudsim.topics import TRANSACTIONS
-from model.manifest import Fallback, Manifest
+from model.manifest import Manifest
+from model.threshold import Thresholds
 from scorer.policy import Variant
 from stream_features.catalogue import HASH
 from stream_features.parity import first_decisions
@@ -34,14 +36,19 @@ class Decided:
     row: dict[str, Any]
     """The whole decision, by column of the archive."""
 
-    def of(self, manifest: Manifest) -> Manifest | Fallback:
-        """What of a model was asked."""
-        return manifest if self.variant == "champion" else manifest.fallback
+    def thresholds(self, manifest: Manifest) -> Thresholds:
+        """Those that were trained for what was asked of a model."""
+        if self.variant == "fallback":
+            return manifest.fallback.thresholds
+        if self.row["variant"] == "distilled" and manifest.variants is not msgspec.UNSET:
+            return manifest.variants.distilled.thresholds
+        return manifest.thresholds
 
     def probability(self, manifest: Manifest) -> float:
         """As it was recorded; computed again for runs that lack it."""
         recorded: float | None = self.row["probability"]
-        return self.of(manifest).to_probability.probability(self.score) if recorded is None else recorded
+        of = manifest if self.variant == "champion" else manifest.fallback
+        return of.to_probability.probability(self.score) if recorded is None else recorded
 
 
 def read_decided(run_dir: Path, tx_id: str | None = None) -> Iterator[Decided]:
@@ -72,7 +79,7 @@ def read_decided(run_dir: Path, tx_id: str | None = None) -> Iterator[Decided]:
                 Transaction(**tx),
                 as_vector(row["features"]),
                 row["score"],
-                row["variant"],
+                "fallback" if row["variant"] == "fallback" else "champion",
                 row["action"],
                 row,
             )

@@ -11,6 +11,7 @@ import numpy as np
 from fraudsim import metrics
 from fraudsim.events import Decision, LogPrefix, Stamps, Transaction
 from model.artefact import Model
+from model.cascade import Cascade
 from model.forest import Forest
 from scorer.daily_limits import Places, hold_places
 from scorer.dependency import AwayError, Dependency
@@ -95,16 +96,19 @@ class Decider:
     ) -> list[Decision]:
         """One model and one policy for all of them, whatever is exchanged meanwhile."""
         model, policy = self._model.model, self._policy.policy
-        manifest = model.manifest if variant == "champion" else model.manifest.fallback
-        forest = model if variant == "champion" else model.fallback
+        if variant == "champion":
+            forest, thresholds, calibration = model.serving, model.thresholds, model.manifest.to_probability
+        else:
+            fallback = model.manifest.fallback
+            forest, thresholds, calibration = model.fallback, fallback.thresholds, fallback.to_probability
         features_us = now_us()
         scores = forest.predict(np.stack([reading.features for reading in readings])).tolist()
         scored_us = now_us()
-        probabilities = [*map(manifest.to_probability.probability, scores)]
+        probabilities = [*map(calibration.probability, scores)]
         opinions = [
             policy.consider(
-                item.tx, reading.features, score, probability, variant, manifest.thresholds,
-                self._policy.rule_failed,
+                item.tx, reading.features, score, probability, variant, thresholds, self._policy.rule_failed
+
             )
             for item, reading, score, probability in zip(
                 incoming, readings, scores, probabilities, strict=True
@@ -153,7 +157,7 @@ class _Stage:
     """What the decisions of one batch share."""
 
     model: Model
-    forest: Forest
+    forest: Forest | Cascade
     policy_version: str
     variant: Variant
     via: Literal["stream", "http"]
@@ -178,7 +182,7 @@ def _decision(
         rule_hits=choice.rule_hits,
         model_version=manifest.version,
         policy_version=stage.policy_version,
-        variant=stage.variant,
+        variant="fallback" if stage.variant == "fallback" else stage.model.variant,
         stamps=Stamps(
             intended=tx.sent_at or item.received_us,
             received=item.received_us,

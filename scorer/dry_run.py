@@ -45,7 +45,7 @@ async def _decide_again(policy: Policy, decided: Sequence[Decided], manifest: Ma
     for each in decided:
         opinion = policy.consider(
             each.tx, each.features, each.score, each.probability(manifest), each.variant,
-            each.of(manifest).thresholds, _raise,
+            each.thresholds(manifest), _raise,
         )  # fmt: skip
         places.decided(each.tx.ts // DAY, 1)
         await hold_places(policy, [(each.tx, opinion)], take)

@@ -10,6 +10,7 @@ from scorer.expected_cost import cut_offs, expected_costs
 from scorer.policy import ByExpectedCost, Policy
 from scorer.rules import RuleError, Seen
 from stream_features.catalogue import NAMES
+from stream_features.sentences import sentences
 from stream_features.vector import as_list
 
 
@@ -23,11 +24,13 @@ def explain(decided: Decided, manifest: Manifest, policy: Policy | None) -> Iter
     yield f"action      {decided.action}" + (f"  [{', '.join(marks)}]" if marks else "")
     probability = decided.probability(manifest)
     yield f"score       {decided.score:.6f}, calibrated probability of fraud {probability:.6f}"
-    yield f"model       {row['model_version']} ({decided.variant})"
+    yield f"model       {row['model_version']} ({row['variant']})"
     if row["model_version"] != manifest.version:
         yield f"            the run's folder holds {manifest.version}: thresholds and calibration are its"
     yield f"policy      {row['policy_version']}"
-    yield f"reasons     {', '.join(row['reasons']) or '-'}"
+    said = sentences(row["reasons"], as_list(decided.features))
+    yield f"reasons     {said[0] if said else '-'}"
+    yield from (f"            {sentence}" for sentence in said[1:])
     yield f"rules hit   {', '.join(row['rule_hits']) or '-'}"
     if row["held_back"]:
         yield f"held back   {', '.join(row['held_back'])}"
@@ -64,7 +67,7 @@ def _by_policy(decided: Decided, manifest: Manifest, probability: float, policy:
         steps = [f"{ACTIONS[action]} from {at:.6f}" for at, action in cut_offs(tx.amount_cents, act_by.costs)]
         yield f"least cost by probability, at this amount: {', '.join(steps)}"
     else:
-        cuts = act_by.given or decided.of(manifest).thresholds
+        cuts = act_by.given or decided.thresholds(manifest)
         yield (
             f"thresholds of the score: step_up from {cuts.step_up:.6f}, review from {cuts.review:.6f}, "
             f"decline from {cuts.decline:.6f}"

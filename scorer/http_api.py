@@ -174,12 +174,14 @@ class HttpApi:
         return reply(ClockReply(now_ms=now_ms, log_id=clock.log_id, segment=clock.current))
 
     async def _model(self, request: Request) -> Response:
-        manifest = self._served.model.manifest
+        model = self._served.model
+        manifest = model.manifest
         return reply(
             ModelReply(
                 version=manifest.version,
+                kind=model.kind,
                 features=manifest.features,
-                metrics=manifest.metrics,
+                metrics=model.metrics,
                 fallback_features=manifest.fallback.features,
                 fallback_metrics=manifest.fallback.metrics,
             )

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from fraudsim.events import Decision, Segment, TimeMs, Transaction
+from fraudsim.settings import ModelKind
 from model.manifest import Metrics
 from scorer.problems import Problem
 
@@ -65,6 +66,8 @@ class ModelReply(msgspec.Struct, frozen=True, kw_only=True):
     """The model that decides, and what it came to on its test period."""
 
     version: str
+    kind: ModelKind
+    """The full model, or a cheaper one in its place (FRAUDSIM_MODEL_KIND)."""
     features: list[str]
     metrics: Metrics
     fallback_features: list[str]

@@ -74,7 +74,7 @@ class Service:
             slots=settings.slots,
             pending_wait_ms=settings.pending_wait_ms,
         )
-        self._served = ServedModel(settings.model_dir, log)
+        self._served = ServedModel(settings.model_dir, log, settings.model_kind)
         self._policy = ServedPolicy(settings.policy or SHIPPED, log)
         self._stopping = asyncio.Event()
 
@@ -166,7 +166,7 @@ class Service:
         for size in (1, 2, 16):
             await decider.decide([Incoming(nobody, now_us())] * size, until_s=time.monotonic() + WARM_UP_S)
         warm_up_kernel()
-        self._served.model.reasons(np.zeros(SIZE, np.float32))
+        self._served.model.serving.reasons(np.zeros(SIZE, np.float32))
         self._served.model.fallback.predict(np.zeros((1, SIZE), np.float32))
 
     async def _primed(self) -> list[int]:

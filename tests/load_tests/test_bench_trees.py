@@ -63,6 +63,25 @@ def test_the_report_has_machine_protocol_results_and_ratios(
     for rival, ratios in report["ratios"].items():
         wanted = {str(n): value[rival, n] / value["fraudsim", n] for n in ROWS}
         assert ratios == pytest.approx(wanted, rel=0.05)
+    reasons = report["reasons"]
+    took = {each["name"]: each["value"] for each in reasons["results"]}
+    assert list(took) == ["fraudsim", "pred_contribs", "approx_contribs"]
+    wanted = {name: took[name] / took["fraudsim"] for name in ("pred_contribs", "approx_contribs")}
+    assert reasons["ratios"] == pytest.approx(wanted, rel=0.05)
+    assert f"explained in {took['fraudsim']:g} µs" in said
+
+
+def test_a_contribution_that_is_not_xgboosts_ends_it(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_trees, "SPAN_S", 0.001)
+    rows = rows_like(model, 2)
+    assert len(bench_trees.bench_reasons(model, rows, 1)["results"]) == 3
+    right = model.contributions
+    monkeypatch.setattr(model, "contributions", lambda row: right(row) + 1e-3)
+    with pytest.raises(InvariantError, match="off that of pred_contribs"):
+        bench_trees.bench_reasons(model, rows, 1)
+    monkeypatch.setattr(model, "not_explained", "dart")
+    with pytest.raises(FraudsimError, match="XGBoost itself explains it: dart"):
+        bench_trees.bench_reasons(model, rows, 1)
 
 
 def test_without_a_model_one_is_trained(

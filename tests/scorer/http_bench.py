@@ -136,7 +136,7 @@ class Bench:
         self.scoring.idempotency = self.kept
         self.decided = 0
         self.batches = []
-        self.served = SimpleNamespace(model=SimpleNamespace(manifest=MANIFEST))
+        self.served = SimpleNamespace(model=SimpleNamespace(manifest=MANIFEST, kind="full", metrics=METRICS))
         self.api = HttpApi(settings, self.scoring, clock_log, self.served, self.state, lambda: True, silent)
 
     async def decide(self, incoming, via, until_s):

@@ -23,6 +23,7 @@ from scorer.expected_cost import expected_costs
 from scorer.policy_file import SHIPPED, load_policy
 from scorer.policy_store import put
 from stream_features.catalogue import DAY, HASH, NAMES
+from stream_features.sentences import sentences
 from stream_features.vector import SIZE, as_list
 
 T0 = 1_700_000_000_000
@@ -159,7 +160,7 @@ def test_the_commands_tell_it(run, tmp_path):
 
 
 def test_an_explanation_tells_features_rules_costs_and_versions(run):
-    tx, _, score = made(BURST)
+    tx, features, score = made(BURST)
     told = fraudsim("explain", f"t{BURST}", "--run", run)
     probability = manifest().to_probability.probability(score)
     assert f"score       {score:.6f}, calibrated probability of fraud {probability:.6f}" in told
@@ -170,7 +171,8 @@ def test_an_explanation_tells_features_rules_costs_and_versions(run):
         assert f"  {action:10} {cents / 100:12,.2f}\n" in told
     assert f"policy      {load_policy(SHIPPED).version}\n" in told
     assert f"model       {manifest().version} (champion)\n" in told
-    assert "reasons     amount\n" in told
+    (said,) = sentences(["amount"], as_list(features))
+    assert f"reasons     {said}\n" in told
     assert f"  {'card_count_1m':24} 30\n" in told
     assert told.count("\n") > SIZE
 
