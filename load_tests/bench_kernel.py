@@ -19,13 +19,15 @@ from stream_features.catalogue import (
     HASH,
     HOUR,
     LABEL_MEMORY,
+    LABELS,
     LONGEST,
     MINUTE,
     RISK_PRIOR,
     RISK_WEIGHT,
+    ROWS,
 )
-from stream_features.kernel_exact import ROWS, fold_exact, read_exact
-from stream_features.kernel_tiled import LABELS, fold_tiled, read_tiled
+from stream_features.kernel_exact import fold_exact, read_exact
+from stream_features.kernel_tiled import fold_tiled, read_tiled
 from stream_features.state import KERNELS, LABEL_REACH, LEVELS, NO_LABELS
 
 PROTOCOL: Final = (

@@ -21,7 +21,7 @@ from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
 from model.metrics import area_under_roc, average_precision, card_precision_at
 from producers.shard import split_name
 from runner.observer import Latencies, percentiles
-from stream_features.parity import first_decisions
+from stream_features.archived_log import first_decisions
 
 PACKAGES: Final = ("kafka-python", "aiokafka", "faust-streaming", "redis", "xgboost", "numba", "numpy")
 KAFKA_VERSION: Final = "4.3.1"

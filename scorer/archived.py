@@ -16,8 +16,8 @@ from fraudsim.topics import TRANSACTIONS
 from model.manifest import Manifest
 from model.threshold import Thresholds
 from scorer.policy import Variant
+from stream_features.archived_log import first_decisions
 from stream_features.catalogue import HASH
-from stream_features.parity import first_decisions
 from stream_features.state import Vector
 from stream_features.vector import as_vector
 

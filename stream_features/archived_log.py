@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from fraudsim.archive import log_files, read_archived, read_log, read_ranges
 from fraudsim.clock import Clock, PlacedSegment
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Segment
-from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS
+from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,16 @@ def archived_ends(run_dir: Path, partitions: int) -> list[int]:
                     )
                 ends[at + partition] = max(ends[at + partition], stretches[-1][1])
     return ends
+
+
+def first_decisions(run_dir: Path) -> pa.Table:
+    """Of several decisions for one source offset the first in the log stands."""
+    table = read_log(run_dir, DECISIONS)
+    table = table.filter(pc.is_null(table["error"]))
+    sources = (
+        np.column_stack([table["source_partition"].to_numpy(), table["source_offset"].to_numpy()])
+        if table.num_rows
+        else np.empty((0, 2))
+    )
+    _, first = np.unique(sources, axis=0, return_index=True)
+    return table.take(pa.array(np.sort(first)))

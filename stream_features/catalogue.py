@@ -58,6 +58,18 @@ TAIL: Final = {
     LONGEST: 12 * HOUR,
 }
 """Tail resolution of each window over tiles, about W/60; each divides the next, so tiles merge exactly."""
+ROWS: Final = 2_048
+"""The most transactions that an exact entity keeps: more in 30 days than any person makes."""
+LABELS: Final = 4_096
+"""The most labels that an entity keeps."""
+EARTH_KM: Final = 6371.0088
+"""Mean radius of the Earth (IUGG), for distances."""
+PLACE_STEPS: Final = 100_000
+"""Places are rounded to 1/100,000 of a degree, about 1 m, counted from the south pole and from 180° west."""
+CHANNELS: Final = ("pos", "ecommerce", "atm", "recurring", "moto")
+ROUND_CENTS: Final = 1_000
+COUNTRY_BUCKETS: Final = 64
+BUCKETS: Final = 256
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from stream_features.catalogue import (
     HASH,
     HOUR,
     LABEL_MEMORY,
+    LABELS,
     MINUTE,
     RISK_PRIOR,
     RISK_WEIGHT,
+    ROWS,
     SECOND,
     WINDOWED,
     Feature,
 )
-from stream_features.kernel_exact import ROWS
-from stream_features.kernel_tiled import LABELS
 
 UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"), (1, "ms"))
 COMMAND = "fraudsim features catalogue --markdown docs/features.md"

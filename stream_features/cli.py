@@ -140,22 +140,39 @@ def catalogue(
 @features.command()
 def parity(
     run: Path = typer.Option(Path("runs/latest"), help="run folder with an archived log"),
-    sample: int = typer.Option(200, min=0, help="vectors computed by brute force too"),
+    sample: int = typer.Option(
+        5_000, min=0, help="vectors computed by DuckDB too, rather hot and stale ones"
+    ),
+    brute_force: int = typer.Option(40, min=0, help="vectors computed by brute force too"),
+    seed: int = typer.Option(1, min=0, help="of both samples"),
     json_file: Path | None = typer.Option(None, "--json", help="write the result here"),
 ) -> None:
     """Recompute every served vector from exactly the log prefix it names; exit 1 on a difference."""
     from fraudsim.settings import load_settings
     from stream_features.parity import check_parity, write_result
 
-    result = check_parity(run, run / "history", load_settings(), sample)
+    result = check_parity(
+        run, run / "history", load_settings(), brute_force, sample=sample, seed=seed, staleness=True
+    )
     if json_file is not None:
         write_result(result, json_file)
     typer.echo(
-        f"{result.vectors:,} vectors of {result.features} features, {result.by_brute_force} by brute force: "
-        f"{result.mismatches} values differ, {result.uncertain} decisions uncertain, "
-        f"{result.degraded} degraded"
+        f"{result.vectors:,} vectors of {result.features} features, {result.by_duckdb:,} by DuckDB and "
+        f"{result.by_brute_force:,} by brute force too: {result.mismatches:,} values differ; "
+        f"not compared: {result.uncertain:,} decisions uncertain, {result.degraded:,} degraded, "
+        f"{result.missing_pending:,} with what never reached the log"
     )
-    for example in result.examples:
-        typer.echo(f"  {example}")
+    for name, number in sorted(result.by_feature.items(), key=lambda item: -item[1]):
+        typer.echo(f"  {name}: {number:,} values differ")
+        for example in result.examples[name]:
+            found = f"{example['engine']} {example['recomputed']}"
+            typer.echo(f"    {example['tx_id']}: served {example['served']}, {found}")
+    effect = sorted(result.staleness_effect.items(), key=lambda item: -item[1]["share"])
+    for name, its in effect[:5]:
+        if its["share"]:
+            typer.echo(
+                f"  staleness: {name} differs from everything before now in {its['share']:.2%} of vectors, "
+                f"by {its['mean_difference']:.4g} in the mean"
+            )
     if result.mismatches:
         raise typer.Exit(1)

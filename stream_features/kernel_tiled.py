@@ -29,8 +29,6 @@ WIDTH = 3
 TILE = 5
 SEEN = 2
 LABEL = 3
-LABELS = 4_096
-"""The most labels that are kept."""
 NEVER = -1
 
 COUNT, SUM, MEAN, MAX, DISTINCT, RATIO, FRAUD_RATE = range(7)

@@ -8,7 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stream_features.catalogue import (
+    BUCKETS,
+    CHANNELS,
     COUNTERPARTS,
+    COUNTRY_BUCKETS,
     DAY,
     DISTINCT_CAP,
     EXACT,
@@ -16,23 +19,26 @@ from stream_features.catalogue import (
     KEY_FIELD,
     LABEL_MEMORY,
     LABELLED,
+    LABELS,
     MINUTE,
     RISK_PRIOR,
     RISK_WEIGHT,
+    ROUND_CENTS,
+    ROWS,
     WINDOWED,
     places,
 )
 from stream_features.encode import NO_PLACE, SOURCE_RANK, id_hash
-from stream_features.kernel_exact import ROWS, bulk_exact
-from stream_features.kernel_tiled import LABELS, bulk_tiled
+from stream_features.kernel_exact import bulk_exact
+from stream_features.kernel_tiled import bulk_tiled
 from stream_features.state import KIND, LABEL_REACH, LEVELS, NO_LABELS, specification
-from stream_features.vector import BUCKETS, CHANNELS, COUNTRY_BUCKETS, ROUND_CENTS, SIZE, bucket, network
+from stream_features.vector import SIZE, bucket, network
 
 HORIZON_MS: Final = 2 * MINUTE
 """History is read in time order, so the shortest horizon serves."""
 
 Ints = npt.NDArray[np.int64]
-Matrix = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.floating[Any]]
 
 
 def column(table: pa.Table, name: str, absent: float = np.nan) -> npt.NDArray[Any]:
@@ -135,13 +141,19 @@ def label_rows(labels: pa.Table) -> Ints:
     )
 
 
-def bulk_features(transactions: pa.Table, labels: pa.Table | None = None, lag_ms: int = 0) -> Matrix:
+def bulk_features(
+    transactions: pa.Table,
+    labels: pa.Table | None = None,
+    lag_ms: int = 0,
+    dtype: npt.DTypeLike = np.float32,
+) -> Matrix:
     """Every transaction's features at its own ts, shape (n, SIZE), in the table's order.
 
     `lag_ms` leaves out of the windows whatever became known less than that long ago: how features look
-    when they are computed in batches.
+    when they are computed in batches. Values are float32 as they are served; as float64 they are before
+    rounding, for comparison with another engine.
     """
-    out = np.full((transactions.num_rows, SIZE), np.nan, np.float32)
+    out = np.full((transactions.num_rows, SIZE), np.nan, dtype)
     out[:, places("request")] = request_matrix(transactions)
     ts = column(transactions, "ts").astype(np.int64)
     for entity in WINDOWED:

@@ -11,21 +11,21 @@ from itertools import chain
 from fraudsim.events import Label, Transaction
 from stream_features.catalogue import (
     DISTINCT_CAP,
+    EARTH_KM,
     EXACT,
     FEATURES,
     KEY_FIELD,
     LABEL_MEMORY,
     LABELLED,
+    LABELS,
+    PLACE_STEPS,
     RISK_PRIOR,
     RISK_WEIGHT,
+    ROWS,
     Feature,
 )
 from stream_features.encode import ROW_OF, SOURCE_RANK
-from stream_features.kernel_exact import ROWS
-from stream_features.kernel_tiled import LABELS
 from stream_features.vector import request_features
-
-EARTH_KM = 6371.0088
 
 
 def _floor(value: int, step: int) -> int:
@@ -33,13 +33,16 @@ def _floor(value: int, step: int) -> int:
 
 
 def _kilometres(a: Transaction, b: Transaction) -> float:
-    def rounded(degrees: float | None) -> float:
-        return math.radians(round((degrees or 0.0) * 1e5) / 1e5)
+    def steps(degrees: float | None, start: int) -> int:
+        return round(((degrees or 0.0) - start) * PLACE_STEPS) + start * PLACE_STEPS
 
-    lat_a, lon_a, lat_b, lon_b = rounded(a.lat), rounded(a.lon), rounded(b.lat), rounded(b.lon)
-    h = math.sin((lat_b - lat_a) / 2) ** 2
-    h += math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
-    return 2 * EARTH_KM * math.asin(math.sqrt(h))
+    def radians(number: int) -> float:
+        return math.radians(number / PLACE_STEPS)
+
+    lat_a, lon_a, lat_b, lon_b = steps(a.lat, -90), steps(a.lon, -180), steps(b.lat, -90), steps(b.lon, -180)
+    h = math.sin(radians(lat_b - lat_a) / 2) ** 2
+    h += math.cos(radians(lat_a)) * math.cos(radians(lat_b)) * math.sin(radians(lon_b - lon_a) / 2) ** 2
+    return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, h)))
 
 
 def _fraud_count(labels: Sequence[Label], low: int, high: int) -> int:
@@ -60,7 +63,7 @@ def value_of(
 ) -> float:
     """One window feature of `tx`, from all transactions and labels of the entity's key; NaN where unknown."""
     low, high = _floor(tx.ts - feature.window_ms, feature.tail_ms), _floor(tx.ts, feature.head_ms)
-    before = [e for e in events if low <= e.ts < high and e.tx_id != tx.tx_id]
+    before = [e for e in events if low <= e.ts < high]
     amounts = [e.amount_cents for e in before]
     n, amount = len(before), tx.amount_cents
 
@@ -75,8 +78,8 @@ def value_of(
         case "mean":
             return (sum(amounts) + amount) / (n + 1)
         case "std":
-            mean = (sum(amounts) + amount) / (n + 1)
-            return math.sqrt(sum((a - mean) ** 2 for a in [*amounts, amount]) / (n + 1))
+            every = [*amounts, amount]
+            return math.sqrt((n + 1) * sum(a * a for a in every) - sum(every) ** 2) / (n + 1)
         case "max":
             return max([*amounts, amount])
         case "distinct":
@@ -140,7 +143,7 @@ def _windowed(
     if feature.entity in EXACT:
         forgot |= _rows_forgot(feature, tx, of_key, row_bound)
     if feature.aggregate == "fraud_rate":
-        forgot |= _labels_forgot(feature, tx, labels, horizon_ms, label_bound)
+        forgot |= _labels_forgot(feature, tx, labels, label_bound)
     return math.nan if forgot else value_of(feature, tx, of_key, its_labels)
 
 
@@ -157,15 +160,10 @@ def _rows_forgot(feature: Feature, tx: Transaction, events: Sequence[Transaction
     return tx.ts - feature.window_ms <= sorted(e.ts for e in events)[-bound - 1]
 
 
-def _labels_forgot(
-    feature: Feature, tx: Transaction, labels: Sequence[Label], horizon_ms: int, bound: int
-) -> bool:
+def _labels_forgot(feature: Feature, tx: Transaction, labels: Sequence[Label], bound: int) -> bool:
     """The same of the labels of a merchant that had more than its bound within their memory."""
-    if len(labels) <= bound:
-        return False
-    oldest = max(item.known_at for item in labels) - horizon_ms - LABEL_MEMORY
     distinct = {(item.tx_id, item.known_at, item.source, item.is_fraud) for item in labels}
-    kept = sorted(known_at for _, known_at, _, _ in distinct if known_at >= oldest)
-    if len(kept) <= bound:
+    if len(distinct) <= bound:
         return False
-    return _floor(tx.ts, feature.head_ms) - LABEL_MEMORY <= kept[-bound - 1]
+    dropped = sorted(known_at for _, known_at, _, _ in distinct)[-bound - 1]
+    return _floor(tx.ts, feature.head_ms) - LABEL_MEMORY <= dropped

@@ -15,9 +15,11 @@ from stream_features.catalogue import (
     FEATURES,
     HEAD,
     LABEL_MEMORY,
+    LABELS,
     LONGEST,
     RISK_PRIOR,
     RISK_WEIGHT,
+    ROWS,
     TAIL,
     WINDOWED,
     Feature,
@@ -85,7 +87,7 @@ class ExactKernel:
 
     kind: int
     spec: Rows
-    bound: int = kernel_exact.ROWS
+    bound: int = ROWS
     width: int = kernel_exact.WIDTH
 
     def empty(self) -> State:
@@ -115,7 +117,7 @@ class TiledKernel:
 
     kind: int
     spec: Rows
-    label_bound: int = kernel_tiled.LABELS
+    label_bound: int = LABELS
     width: int = kernel_tiled.WIDTH
 
     def empty(self) -> State:

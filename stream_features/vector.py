@@ -8,14 +8,20 @@ from typing import Final
 import numpy as np
 
 from fraudsim.events import Transaction
-from stream_features.catalogue import DAY, FEATURES, HOUR, KEY_FIELD, places
+from stream_features.catalogue import (
+    BUCKETS,
+    CHANNELS,
+    COUNTRY_BUCKETS,
+    DAY,
+    FEATURES,
+    HOUR,
+    KEY_FIELD,
+    ROUND_CENTS,
+    places,
+)
 from stream_features.encode import ROW_OF, id_hash
 from stream_features.state import KERNELS, State, Vector
 
-CHANNELS: Final = ("pos", "ecommerce", "atm", "recurring", "moto")
-ROUND_CENTS: Final = 1_000
-COUNTRY_BUCKETS: Final = 64
-BUCKETS: Final = 256
 SIZE: Final = len(FEATURES)
 
 _REQUEST = places("request")

@@ -1,5 +1,6 @@
 """The kernels against brute force: windows, boundaries, arrival order, batch cuts, bounds."""
 
+import math
 import random
 from itertools import pairwise
 
@@ -30,16 +31,21 @@ from stream_features import kernel_exact, kernel_tiled, seen_set, state
 from stream_features.catalogue import (
     DAY,
     DISTINCT_CAP,
+    EARTH_KM,
     EXACT,
     FEATURES,
     HOUR,
     LABELLED,
+    LABELS,
     LONGEST,
     MINUTE,
     NAMES,
+    PLACE_STEPS,
+    ROWS,
     TAIL,
     WINDOWED,
 )
+from stream_features.encode import place
 from stream_features.vector import SIZE, keys_of, vector
 
 
@@ -179,11 +185,11 @@ def test_a_state_that_cannot_be_read_leaves_its_own_features_null():
 
 @pytest.mark.parametrize("entity", EXACT)
 def test_a_key_over_its_bound_gives_null_for_windows_that_reach_past_the_floor_and_exact_ones_else(entity):
-    n = kernel_exact.ROWS + 500
+    n = ROWS + 500
     events = [tx(i, T0 + i * 1000) for i in range(n)]
     random.Random(1).shuffle(events)
     full = folded(entity, events, cuts=7)
-    assert full.size == kernel_exact.HEADER + kernel_exact.WIDTH * kernel_exact.ROWS
+    assert full.size == kernel_exact.HEADER + kernel_exact.WIDTH * ROWS
     at_hand = tx("x", T0 + n * 1000)
     got, _ = served(at_hand, events, cuts=7)
     assert value(f"{entity}_count_5m", got) == 301
@@ -205,7 +211,7 @@ def test_a_merchant_with_more_labels_than_its_bound_has_no_fraud_rate(extra):
             tx_id=f"t{i}", card_id="c", merchant_id="m", ts=T0, amount_cents=1, is_fraud=True,
             source="customer", known_at=T0 + i,
         )
-        for i in range(kernel_tiled.LABELS + extra)
+        for i in range(LABELS + extra)
     ]  # fmt: skip
     at_hand = tx("x", T0 + DAY)
     got, whole = served(at_hand, [], labels, cuts=3)
@@ -268,6 +274,12 @@ def test_a_blob_is_read_as_its_own_entity_and_as_no_other(entity):
             state.from_bytes(other, blob)
     with pytest.raises(state.UnreadableStateError):
         state.from_bytes(entity, blob[:-8])
+
+
+@pytest.mark.parametrize("lat", [-89.0, -33.87, 0.0, 48.20849, 71.3])
+def test_places_one_metre_apart_are_as_far_apart_as_a_meridian_has_it(lat):
+    got = kernel_exact._kilometres(place(lat, 16.4), place(lat + 1 / PLACE_STEPS, 16.4))
+    assert got == pytest.approx(EARTH_KM * math.radians(1 / PLACE_STEPS), rel=1e-12)
 
 
 def test_the_vector_has_the_catalogue_s_size():

@@ -1,29 +1,22 @@
 """Parity over an archived log that is written by hand: no Kafka, no Redis."""
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from made_log import T0, make_segment
+from made_log import T0
+from made_run import make_decision, write_run
 
-from fraudsim.archive import Record, log_folder, to_table, write_file
-from fraudsim.events import Decision, LogPrefix, Stamps, Transaction, encoder
+from fraudsim.events import LogPrefix, Transaction
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
-from fraudsim.topics import CLOCK, DECISIONS, TRANSACTIONS
-from producers.tables import LABELS as LABEL_SCHEMA
-from producers.tables import TRANSACTIONS as TRANSACTION_SCHEMA
 from stream_features import state
-from stream_features.catalogue import HASH, MINUTE, NAMES, places
+from stream_features.catalogue import MINUTE, NAMES, places
 from stream_features.encode import ROW_OF
 from stream_features.parity import check_parity
-from stream_features.vector import as_list, keys_of, vector
+from stream_features.vector import keys_of, vector
 
-WALL = 1_800_000_000_000
 HORIZON = 2 * MINUTE
 WINDOWS = len(places("request"))
 SETTINGS = Settings(_env_file=None, partitions=1, slots=8)
-SEGMENT = make_segment(wall_epoch_ms=WALL)
 
 
 def tx(n, minutes, card="c", merchant="m"):
@@ -49,28 +42,7 @@ def prefix(card_to, merchant_to, tail_from, tail_to):
 
 
 def decision(at_hand, offset, its_prefix, features, *, stale, degraded=False):
-    return Decision(
-        tx_id=at_hand.tx_id,
-        ts=at_hand.ts,
-        card_id=at_hand.card_id,
-        amount_cents=at_hand.amount_cents,
-        score=0.5,
-        action="approve",
-        reasons=[],
-        rule_hits=[],
-        model_version="m",
-        policy_version="p",
-        variant="champion",
-        stamps=Stamps(intended=1, received=2, state_read=3, features=4, scored=5, decided=6),
-        source_partition=0,
-        source_offset=offset,
-        prefix=its_prefix,
-        staleness_ms=0.0,
-        features=as_list(features),
-        feature_hash=HASH,
-        stale=stale,
-        degraded=degraded,
-    )
+    return make_decision(at_hand, (0, offset), its_prefix, features, stale=stale, degraded=degraded)
 
 
 @pytest.fixture
@@ -78,24 +50,14 @@ def run(tmp_path):
     """Write a run folder: an empty history, the clock, and these transactions and decisions."""
 
     def write(transactions, decisions):
-        history = tmp_path / "history"
-        history.mkdir()
-        pq.write_table(pa.Table.from_pylist([], schema=TRANSACTION_SCHEMA), history / "transactions.parquet")
-        pq.write_table(pa.Table.from_pylist([], schema=LABEL_SCHEMA), history / "labels.parquet")
-        log_folder(tmp_path).mkdir()
-        for topic, events in ((CLOCK, [SEGMENT]), (TRANSACTIONS, transactions), (DECISIONS, decisions)):
-            records = [
-                Record(0, offset, WALL + 6 * MINUTE * (topic != CLOCK), b"c", [("segment", b"0")], value)
-                for offset, value in enumerate(map(encoder.encode, events))
-            ]
-            write_file(tmp_path, topic, 0, to_table(topic, records))
-        return tmp_path
+        placed = [((0, offset), item) for offset, item in enumerate(transactions)]
+        return write_run(tmp_path, placed, decisions)
 
     return write
 
 
 def check(folder):
-    return check_parity(folder, folder / "history", SETTINGS, sample=10)
+    return check_parity(folder, folder / "history", SETTINGS, brute_force=10)
 
 
 def test_a_vector_that_is_null_beyond_the_horizon_is_as_brute_force_has_it(run):

@@ -1,0 +1,136 @@
+"""The embedded batch engine: features by DuckDB over Parquet files or Arrow tables.
+
+It shares the catalogue's definitions with the kernels, and neither code nor state: so what both say is
+likely right. It has no state to go on from; each question is joined to the events anew.
+"""
+
+# ruff: noqa: S608
+# The SQL is made of the catalogue's own words; nothing of a transaction is ever written into it.
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, TypeAlias
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fraudsim.errors import FraudsimError
+from stream_features.catalogue import FEATURES, KEY_FIELD, PLACE_STEPS, Feature
+from stream_features.duckdb_reading import AsOf, Reading
+from stream_features.duckdb_sql import Bounds, feature_sql
+from stream_features.encode import SOURCE_RANK, id_hash
+
+Source: TypeAlias = pa.Table | Path
+"""An Arrow table, or Parquet: a file, or a pattern of files."""
+Matrix = npt.NDArray[np.float64]
+BLOCK: Final = 1_000
+"""Transactions in one statement: at a hot merchant each is joined to some 100,000 events."""
+
+_IDS: Final = dict.fromkeys(KEY_FIELD.values(), "VARCHAR")
+_PLACE_IN_LOG: Final = {"log_partition": "BIGINT", "log_offset": "BIGINT"}
+_TRANSACTION: Final = {
+    "tx_id": "VARCHAR", "ts": "BIGINT", "amount_cents": "BIGINT", **_IDS, "lat": "DOUBLE", "lon": "DOUBLE",
+}  # fmt: skip
+_REQUEST: Final = {"channel": "VARCHAR", "mcc": "BIGINT", "country": "VARCHAR"}
+_LABEL: Final = {"tx_id": "VARCHAR", "known_at": "BIGINT", "is_fraud": "BOOLEAN", "source": "VARCHAR", **_IDS}
+_NEEDED: Final = ("tx_id", "ts", "amount_cents", "card_id", "known_at", "is_fraud", "source")
+
+_IN_PLACE: Final = "CASE WHEN lat IS NOT NULL AND lon IS NOT NULL THEN"
+_STEPS: Final = (
+    f"{_IN_PLACE} round_even((lat + 90) * {PLACE_STEPS}, 0)::BIGINT END AS lat_steps, "
+    f"{_IN_PLACE} round_even((lon + 180) * {PLACE_STEPS}, 0)::BIGINT END AS lon_steps"
+)
+_RANKS: Final = " ".join(f"WHEN '{source}' THEN {rank}" for source, rank in SOURCE_RANK.items())
+_RANK: Final = f"CASE source {_RANKS} END AS source_rank"
+
+
+class BatchEngine:
+    """Transactions and labels in DuckDB's memory, to be asked for features as often as needed.
+
+    Several sources of a kind are taken together: a history, and a log whose rows have their place in it
+    (`log_partition`, `log_offset`). What counts must have been decided before. Closes as a context.
+
+    Raises:
+        FraudsimError: a file cannot be read, or a source lacks a column that every one must have.
+    """
+
+    def __init__(
+        self, transactions: Sequence[Source], labels: Sequence[Source] = (), *, threads: int | None = None
+    ) -> None:
+        self._db = duckdb.connect(config={} if threads is None else {"threads": threads})
+        self._db.create_function("id_hash", id_hash, ["VARCHAR"], "BIGINT")
+        self._make("transactions", transactions, _TRANSACTION | _PLACE_IN_LOG, _STEPS)
+        self._make("labels", labels, _LABEL | _PLACE_IN_LOG, _RANK)
+
+    def __enter__(self) -> "BatchEngine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def features(
+        self,
+        asked: pa.Table,
+        reading: Reading | None = None,
+        *,
+        features: Sequence[Feature] = FEATURES,
+        bounds: Bounds | None = None,
+    ) -> Matrix:
+        """Features of the transactions asked for, each at its own ts, shape (n, features), in their order.
+
+        They need not be among those of the engine. `reading` says what each may see: by default all before
+        its ts, labels known by then. NaN where a feature is unknown.
+
+        Raises:
+            FraudsimError: a column is not there.
+        """
+        numbered = asked.append_column("ask", pa.array(np.arange(asked.num_rows)))
+        of_reading = {name: "" for name in numbered.column_names if name not in _TRANSACTION | _REQUEST}
+        sql = feature_sql(reading or AsOf(), features, bounds)
+        out = np.empty((asked.num_rows, len(features)))
+        for start in range(0, asked.num_rows, BLOCK):
+            block = numbered.slice(start, BLOCK)
+            self._make("asked", [block], _TRANSACTION | _REQUEST | of_reading, _STEPS)
+            found = self._db.execute(sql).fetchnumpy()
+            for place, feature in enumerate(features):
+                column = found[feature.name].astype(np.float64)
+                out[start : start + BLOCK, place] = np.ma.filled(column, np.nan)
+        return out
+
+    def _make(self, table: str, sources: Sequence[Source], types: Mapping[str, str], computed: str) -> None:
+        """A table of all sources; what one lacks is null there. Columns without a type keep their own."""
+        empty = ", ".join(f"NULL::{kind or 'BIGINT'} AS {name}" for name, kind in types.items())
+        parts = [] if sources else [f"SELECT {empty} WHERE FALSE"]
+        for number, source in enumerate(sources):
+            view = f"{table}_{number}"
+            present = self._view(table, view, source)
+            lacking = next((name for name in _NEEDED if name in types and name not in present), None)
+            if lacking:
+                what = source if isinstance(source, Path) else "the Arrow table"
+                raise FraudsimError(f"{table}: {what} has no column {lacking}, add one or name it so")
+            columns = (
+                f"{name if name in present else 'NULL'}{kind and '::' + kind} AS {name}"
+                for name, kind in types.items()
+            )
+            parts.append(f"SELECT {', '.join(columns)} FROM {view}")
+        rows = " UNION ALL ".join(parts)
+        self._db.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT *, {computed} FROM ({rows})")
+        for number in range(len(sources)):
+            self._db.execute(f"DROP VIEW {table}_{number}")
+
+    def _view(self, table: str, view: str, source: Source) -> list[str]:
+        """A source under a name; its columns."""
+        try:
+            if isinstance(source, Path):
+                self._db.from_parquet(str(source)).create_view(view)
+            else:
+                self._db.register(view, source)
+            return list(self._db.sql(f"FROM {view}").columns)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise FraudsimError(f"{table}: {source} cannot be read ({reason}), give a Parquet file") from None

@@ -1,0 +1,91 @@
+"""Served vectors again, by DuckDB: from history and log as tables, and the prefixes as their columns."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraudsim.events import Label, LogPrefix, Transaction
+from fraudsim.slots import slot_of
+from stream_features.catalogue import KEY_FIELD, LABELLED
+from stream_features.duckdb_engine import BatchEngine, Matrix
+from stream_features.duckdb_reading import WithinPrefix
+from stream_features.parity_log import History, LogEvents, Place
+
+_INT: Final = pa.int64()
+_INTS: Final = pa.list_(pa.int64())
+_COLUMNS: Final[dict[type[msgspec.Struct], pa.Schema]] = {
+    Transaction: pa.schema(
+        [
+            ("tx_id", pa.string()),
+            ("ts", _INT),
+            ("amount_cents", _INT),
+            *((name, pa.string()) for name in KEY_FIELD.values()),
+            ("lat", pa.float64()),
+            ("lon", pa.float64()),
+            ("mcc", _INT),
+            ("channel", pa.string()),
+            ("country", pa.string()),
+        ]
+    ),
+    Label: pa.schema(
+        [
+            ("tx_id", pa.string()),
+            ("card_id", pa.string()),
+            ("merchant_id", pa.string()),
+            ("known_at", _INT),
+            ("is_fraud", pa.bool_()),
+            ("source", pa.string()),
+        ]
+    ),
+}
+
+
+def duckdb_vectors(
+    log: LogEvents, history: History, asked: Sequence[tuple[Transaction, LogPrefix]], slots: int
+) -> Matrix:
+    """Every feature of some transactions, each from the history and what its prefix holds: (n, features)."""
+    known = history.labels.filter(pc.less(history.labels["known_at"], log.clock.first.event_epoch_ms))
+    at_hand = _table(Transaction, [tx for tx, _ in asked])
+    transactions = _placed(Transaction, log.transactions)
+    labels = _placed(Label, log.labels)
+    with BatchEngine([history.transactions, transactions], [known, labels]) as engine:
+        reading = WithinPrefix(log.clock.horizon_ms)
+        return engine.features(_with_prefixes(at_hand, asked, log.partitions, slots), reading)
+
+
+def _table(event: type[msgspec.Struct], items: Iterable[Any]) -> pa.Table:
+    schema, every = _COLUMNS[event], list(items)
+    return pa.table({name: [getattr(item, name) for item in every] for name in schema.names}, schema)
+
+
+def _placed(event: type[msgspec.Struct], items: dict[Place, Any]) -> pa.Table:
+    table = _table(event, items.values())
+    table = table.append_column("log_partition", pa.array([at[0] for at in items], _INT))
+    return table.append_column("log_offset", pa.array([at[1] for at in items], _INT))
+
+
+def _with_prefixes(
+    table: pa.Table, asked: Sequence[tuple[Transaction, LogPrefix]], partitions: int, slots: int
+) -> pa.Table:
+    """With the columns that `WithinPrefix` reads; a transaction's absent entities have no watermarks."""
+    prefixes = [prefix for _, prefix in asked]
+    columns = {
+        "tail_from": pa.array([prefix.tail_from for prefix in prefixes], _INTS),
+        "tail_to": pa.array([prefix.tail_to for prefix in prefixes], _INTS),
+        "pending": pa.array([prefix.pending for prefix in prefixes], pa.list_(pa.string())),
+    }
+    for entity, field in KEY_FIELD.items():
+        keys = [getattr(tx, field) for tx, _ in asked]
+        folded = [
+            None if key is None else prefix.slots[str(slot_of(entity, key, slots))]
+            for key, prefix in zip(keys, prefixes, strict=True)
+        ]
+        columns[f"{entity}_folded"] = pa.array([f and f[:partitions] for f in folded], _INTS)
+        if entity in LABELLED:
+            columns[f"{entity}_labels_folded"] = pa.array([f and f[partitions:] for f in folded], _INTS)
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table
