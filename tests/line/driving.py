@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,30 @@ def policy_at(folder: Path, step_up: float, review: float, decline: float) -> Pa
     words["exploration"]["share"] = 0
     (folder / "policy.json").write_text(json.dumps(words))
     return folder
+
+
+def good_body(now_ms, **changes):
+    body = {
+        "schema_version": 1,
+        "tx_id": "x",
+        "ts": now_ms,
+        "card_id": "c1",
+        "merchant_id": "m1",
+        "amount_cents": 100,
+    }
+    body.update(changes)
+    return {name: value for name, value in body.items() if value is not ...}
+
+
+def ask(line, body, path="/v1/score", timeout=10):
+    """(status, JSON) of a request to the scorer."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{line.settings.http_port}{path}", data)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
 
 
 def wait_until_seen(line: Line, observer: Observer, count: int) -> None:

@@ -1,35 +1,25 @@
-"""Bad input, by Kafka and by HTTP: named, counted, kept; the line goes on and nothing valid is lost."""
+"""Bad and odd input, by Kafka and by HTTP: named, counted, kept; the line goes on, nothing valid is lost."""
 
+import asyncio
 import json
 import os
 import shutil
 import urllib.error
-import urllib.request
 
 import pytest
-from driving import run_line, state_equals_the_log, wait_until_seen
+from driving import ask, good_body, run_line, state_equals_the_log, wait_until_seen
 from kafka import KafkaProducer
+from odd_records import check_kept, check_markers_were_passed, send_in_transactions, send_unreadable_headers
 
 from fraudsim.archive import read_log
 from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
+from producers.kafka_io import find_present, partitions_of
 from runner.line import LineOptions
 from stream_features.catalogue import NAMES
 
 pytestmark = pytest.mark.stack
 BAD = 200
-
-
-def good_body(now_ms, **changes):
-    body = {
-        "schema_version": 1,
-        "tx_id": "x",
-        "ts": now_ms,
-        "card_id": "c1",
-        "merchant_id": "m1",
-        "amount_cents": 100,
-    }
-    body.update(changes)
-    return {name: value for name, value in body.items() if value is not ...}
+BY_HTTP = 29
 
 
 def bad_values(now_ms):
@@ -78,17 +68,6 @@ def bad_values(now_ms):
     ]
 
 
-def ask(line, body, path="/v1/score", timeout=10):
-    """(status, JSON) of a request to the scorer."""
-    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{line.settings.http_port}{path}", data)
-    try:
-        with urllib.request.urlopen(request, timeout=timeout) as reply:
-            return reply.status, json.load(reply)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
 def send_bad_records(line, now_ms):
     producer = KafkaProducer(bootstrap_servers=line.settings.kafka_bootstrap, acks="all")
     values = bad_values(now_ms)
@@ -133,7 +112,7 @@ def decide_by_http(line):
     assert ask(line, None, "/v1/decisions/http-1") == (200, first)
     status, reply = ask(line, {**body, "amount_cents": 4_300})
     assert (status, reply["field"]) == (409, "tx_id")
-    for n in range(2, 30):  # a burst by HTTP: each sees all before it, whatever the log has given back
+    for n in range(2, BY_HTTP + 1):  # a burst: each sees all before it, whatever the log gave back
         status, decision = ask(line, {**body, "tx_id": f"http-{n}", "ts": first["ts"] + n})
         assert status == 200
         assert decision["features"][NAMES.index("card_count_1m")] == n, decision["prefix"]
@@ -156,30 +135,56 @@ def refuse_a_wrong_model(line):
     line.wait_for("the mended model", lambda: "model_served" in log.read_text(), 20)
 
 
-def test_bad_input_is_set_aside_with_its_field_and_nothing_valid_is_lost(tmp_path, prepared, line_settings):
+def test_bad_input_is_set_aside_markers_are_passed_and_nothing_valid_is_lost(
+    tmp_path, prepared, line_settings
+):
     found = {}
 
     def trouble(line, observer):
         wait_until_seen(line, observer, 200)
+        found["good"], found["odd"] = send_unreadable_headers(line)
         now_ms = ask(line, None, "/v1/clock")[1]["now_ms"]
         found["values"] = send_bad_records(line, now_ms)
         refuse_bad_requests(line, now_ms)
         decide_by_http(line)
         refuse_a_wrong_model(line)
-        seen = observer.tally.seen
-        wait_until_seen(line, observer, seen + 50)
+        there = find_present(line.settings, partitions_of(line.settings, [TRANSACTIONS]), "odd")
+        found["present"] = there[TRANSACTIONS]
+        sent = asyncio.run(send_in_transactions(line, "amid", ["commit", "abort", "commit"]))
+        line.wait_for("the producer", lambda: line.done("producer"), 60)
+        # The log ends with markers, for whoever reads on and for a scorer and a worker that start now.
+        sent += asyncio.run(send_in_transactions(line, "last", ["commit", "commit"]))
+        wait_until_seen(line, observer, line.planned() + len(found["good"]) + len(sent) + BY_HTTP)
+        line.supervisor.stop("scorer")
+        line.supervisor.stop("worker")
+        line.start_part("worker", "worker")
+        line.start_part("scorer", "scorer")
+        line.wait_for("the scorer to be ready", line._scorer_ready)
+        line.wait_for("the feature worker to fold", line._worker_folds)
+        assert ask(line, {"tx_id": "http", "card_id": "c-http", "amount_cents": 1})[0] == 200
+        found["sent"] = sent
 
     options = LineOptions(tmp_path / "run", seconds=18, rate=150, cards=800, reuse=prepared)
     summary = run_line(options, line_settings, trouble, state_equals_the_log)
-    assert summary["dead_lettered"] == BAD
-    assert (summary["lost"], summary["duplicated"]) == (0, 0)
-    assert summary["restarts"] == {}
+    # What came from no source of the line's own counts as sent where it bears an ordinal.
+    assert summary["decided"] == summary["sent"] + len(found["good"])
+    assert (summary["duplicated"], summary["restarts"]) == (0, {})
     assert summary["parity"]["mismatches"] == 0
-    assert summary["parity"]["vectors"] == summary["decided"] == summary["sent"]
     run = tmp_path / "run"
+    decisions = read_log(run, DECISIONS, ["tx_id", "via"])
+    decided = decisions["tx_id"].to_pylist()
+    assert len(decided) == len(set(decided)) == summary["parity"]["vectors"]
+    assert set(found["good"]) | set(found["sent"]) <= set(decided)
+    assert not set(decided) & set(found["odd"])
+    assert decisions["via"].to_pylist().count("http") == BY_HTTP + 1
+    assert len(found["present"]) == len(found["good"])
+    check_kept(run, found["odd"])
+    check_markers_were_passed(run)
+    assert summary["dead_lettered"] == BAD + len(found["odd"])
     letters = read_log(run, DEAD_LETTERS).to_pylist()
-    assert len({letter["key"] for letter in letters}) == BAD
+    assert len({letter["key"] for letter in letters}) == BAD + len(found["odd"])
     expected = {f"bad-{i}": found["values"][i % len(found["values"])][0] for i in range(BAD)}
+    expected |= dict.fromkeys(found["odd"], "headers")
     places = {
         f"{TRANSACTIONS}/{row['partition']}/{row['offset']}": row["key"]
         for row in read_log(run, TRANSACTIONS, ["partition", "offset", "key"]).to_pylist()
@@ -187,5 +192,3 @@ def test_bad_input_is_set_aside_with_its_field_and_nothing_valid_is_lost(tmp_pat
     for letter in letters:
         assert letter["field"] == expected[places[letter["key"]]], letter
         assert letter["reason"]
-    vias = read_log(run, DECISIONS, ["via"])["via"].to_pylist()
-    assert vias.count("http") == 29

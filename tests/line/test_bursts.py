@@ -89,6 +89,14 @@ def assert_whole(summary, expected):
     assert (parity["vectors"], parity["mismatches"], parity["by_brute_force"]) == (expected, 0, 200)
 
 
+def assert_the_tail_saw_the_bursts(run):
+    """Whatever Faust had folded by then."""
+    count = NAMES.index("card_count_5m")
+    counts = [row[count] for row in read_log(run, DECISIONS, ["features"])["features"].to_pylist()]
+    assert max(counts) >= 8
+
+
+@pytest.mark.long
 def test_bursts_are_decided_once_on_exact_features(tmp_path, bursts, prepared_bursts, line_settings):
     run = tmp_path / "run"
     summary = run_line(
@@ -98,9 +106,7 @@ def test_bursts_are_decided_once_on_exact_features(tmp_path, bursts, prepared_bu
         brute_force=200,
     )
     assert_whole(summary, live_rows(bursts))
-    count = NAMES.index("card_count_5m")
-    counts = [row[count] for row in read_log(run, DECISIONS, ["features"])["features"].to_pylist()]
-    assert max(counts) >= 8  # the tail saw the burst, whatever Faust had folded by then
+    assert_the_tail_saw_the_bursts(run)
 
 
 def test_bursts_stay_exact_while_the_worker_stands_still_and_the_scorer_is_killed(
@@ -130,3 +136,4 @@ def test_bursts_stay_exact_while_the_worker_stands_still_and_the_scorer_is_kille
     assert_whole(summary, live_rows(bursts))
     assert summary["restarts"] == {"scorer": 1}
     assert summary["staleness_ms"]["p99"] > 1_000
+    assert_the_tail_saw_the_bursts(tmp_path / "run")

@@ -78,7 +78,9 @@ def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_pat
     assert processes_of(run) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_nothing_stays_behind(tmp_path, prepared, number):
     run = tmp_path / "run"
     up = start("up", run, prepared, "--rate", "100")

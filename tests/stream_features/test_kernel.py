@@ -53,7 +53,7 @@ def value(name, vector_of_it):
     return vector_of_it[NAMES.index(name)]
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=120)
 @given(st.data(), events_of(), labels_of(), st.integers(0, HORIZON), st.integers(1, 4), st.randoms())
 def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(
     data, events, labels, back, cuts, rng
