@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,11 @@ class Fingerprint:
             for chunk in table[field.name].chunks:
                 for digest, data in zip(hashes, _canonical(chunk), strict=True):
                     digest.update(data)
+
+    def add_all(self, tables: Mapping[str, pa.Table]) -> None:
+        """More rows of some tables, by name."""
+        for name, table in tables.items():
+            self.add(name, table)
 
     def hexdigest(self) -> str:
         """64 hex digits."""
@@ -74,6 +80,5 @@ def _texts(array: pa.Array, valid: NDArray[np.uint8]) -> tuple[memoryview, memor
 def fingerprint(**tables: pa.Table) -> str:
     """The fingerprint of whole tables, by name."""
     result = Fingerprint()
-    for name, table in tables.items():
-        result.add(name, table)
+    result.add_all(tables)
     return result.hexdigest()

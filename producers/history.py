@@ -8,6 +8,7 @@ every label those transactions ever get, by known_at, also those not known befor
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -209,9 +210,11 @@ class _Content:
 
 
 def _write_files(directory: Path, chunks: Iterable[Tables]) -> _Content:
+    """Writing and hashing go on in threads while the next chunk is made: both let go of the interpreter."""
     content = _Content()
     labels = [LABELS.empty_table()]
     with (
+        _InTurn() as hashing,
         _RowGroups(directory / "transactions.parquet", TRANSACTIONS) as transactions,
         _RowGroups(directory / "truth.parquet", TRUTH) as truth,
         _RowGroups(directory / "labels.parquet", LABELS) as known,
@@ -220,15 +223,44 @@ def _write_files(directory: Path, chunks: Iterable[Tables]) -> _Content:
             transactions.add(chunk.transactions)
             truth.add(chunk.truth)
             labels.append(chunk.labels)
-            content.fingerprint.add("transactions", chunk.transactions)
-            content.fingerprint.add("truth", chunk.truth)
+            hashed = {"transactions": chunk.transactions, "truth": chunk.truth}
+            hashing.do(content.fingerprint.add_all, hashed)
             content.transactions += chunk.transactions.num_rows
             content.frauds += pc.sum(chunk.truth["is_fraud"]).as_py() or 0
         every = sort_labels(pa.concat_tables(labels).unify_dictionaries().combine_chunks())
         known.add(every)
         content.labels = every.num_rows
-        content.fingerprint.add("labels", every)
+        hashing.do(content.fingerprint.add_all, {"labels": every})
     return content
+
+
+class _InTurn:
+    """A thread that does one thing after the other, of which the next waits for the one before."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._doing: Future[None] | None = None
+
+    def __enter__(self) -> "_InTurn":
+        return self
+
+    def do(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Begin, once what was begun before is done; raises what that raised."""
+        self.wait()
+        self._doing = self._pool.submit(function, *arguments)
+
+    def wait(self) -> None:
+        """Until all is done; raises what the last thing raised."""
+        doing, self._doing = self._doing, None
+        if doing is not None:
+            doing.result()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self._pool.shutdown()
 
 
 class _RowGroups:
@@ -239,6 +271,7 @@ class _RowGroups:
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._rows = 0
+        self._writing = _InTurn()
 
     def __enter__(self) -> "_RowGroups":
         names = self._schema.names
@@ -261,18 +294,28 @@ class _RowGroups:
 
     def _flush(self) -> None:
         if self._waiting:
-            whole = pa.concat_tables(self._waiting).unify_dictionaries().combine_chunks()
-            self._writer.write_table(whole, row_group_size=max(1, len(whole)))
+            self._writing.do(self._write, self._waiting)
         self._waiting, self._rows = [], 0
 
+    def _write(self, tables: list[pa.Table]) -> None:
+        whole = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+        self._writer.write_table(whole, row_group_size=max(1, len(whole)))
+
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
-        if kind is None:
-            os.replace(self._part, self._path)
-        else:
-            self._part.unlink(missing_ok=True)
+        failed = kind is not None
+        try:
+            with self._writing:
+                if not failed:
+                    self._flush()
+        except BaseException:
+            failed = True
+            raise
+        finally:
+            self._writer.close()
+            if failed:
+                self._part.unlink(missing_ok=True)
+            else:
+                os.replace(self._part, self._path)
 
 
 def read_history(directory: Path) -> History:

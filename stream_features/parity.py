@@ -25,7 +25,6 @@ from stream_features.archived_log import first_decisions
 from stream_features.catalogue import FEATURES, HASH, NAMES
 from stream_features.offline import Matrix
 from stream_features.parity_brute_force import BruteForce
-from stream_features.parity_duckdb import duckdb_vectors
 from stream_features.parity_log import History, Key, LogEvents
 from stream_features.parity_replay import Replay
 from stream_features.parity_sample import heat, weighted_sample, weights
@@ -128,6 +127,9 @@ def check_parity(
         result.by_brute_force = len(chosen)
         _compare(result, "brute force", served, chosen, np.array(by_hand).reshape(-1, len(NAMES)))
     if sample and transactions:
+        # DuckDB's module complains at the end of a process that froze its garbage, as the runner's does.
+        from stream_features.parity_duckdb import duckdb_vectors
+
         likely = weights(heat(transactions), served.staleness_ms, served.stale)
         chosen = weighted_sample(likely, sample, seed)
         asked = [served.decisions[i] for i in chosen]
