@@ -1,9 +1,12 @@
 """`fraudsim world`: make a history of the synthetic world, or say what a history holds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from producers.history import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="The synthetic world: cards, merchants, fraud and late labels.")
 
@@ -28,6 +31,10 @@ def generate(
     world = World(world_config(load_settings(), cards, seed))
     with progress("days of history", days) as on_day:
         manifest = write_history(out, world, days, on_day, workers)
+    _say(out, manifest)
+
+
+def _say(out: Path, manifest: "Manifest") -> None:
     typer.echo(
         f"{out}: {manifest.transactions:,} transactions of {manifest.cards:,} cards over "
         f"{manifest.days} days, {manifest.fraud_rate:.3%} fraud, {manifest.labels:,} labels"
@@ -36,6 +43,26 @@ def generate(
         f"{manifest.seconds:.1f} s, {manifest.tx_per_second:,.0f} tx/s, "
         f"fingerprint {manifest.fingerprint[:16]}"
     )
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="public file; the layout is told by its header")],
+    out: Annotated[Path, typer.Option("--out", help="folder to write the history into")],
+    share: Annotated[
+        float, typer.Option("--share", min=0.01, max=1.0, help="of its days, from the first on")
+    ] = 1.0,
+) -> None:
+    """Write a public file as a history: the events that `demo --replay` plays live, and their late labels."""
+    from fraudsim.settings import load_settings
+    from producers.datasets.known import read_dataset
+    from producers.world_settings import label_delays
+
+    dataset = read_dataset(file, label_delays(load_settings()))
+    split_ms = dataset.end_ms if share == 1.0 else dataset.split_ms(share)
+    manifest = dataset.write_history(out, split_ms)
+    typer.echo(f"{file}: layout {dataset.layout.name}, {sum(dataset.dropped.values()):,} rows left out")
+    _say(out, manifest)
 
 
 @app.command()

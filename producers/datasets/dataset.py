@@ -55,6 +55,11 @@ class Dataset:
         """Event times, ms UTC, in order."""
         return self.tables.transactions["ts"].to_numpy()
 
+    @property
+    def end_ms(self) -> int:
+        """The midnight after the last transaction."""
+        return (int(self.ts[-1]) // DAY_MS + 1) * DAY_MS
+
     def split_ms(self, history_share: float = 2 / 3) -> int:
         """The midnight that leaves this share of the file's whole days to history.
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from published_files import PER_DAY, PUBLISHED, ROWS, Published, published, write_handbook
 from structlog import get_logger
+from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction, Truth, decode_transaction, encoder
@@ -14,6 +15,7 @@ from producers.columns import DAY_MS
 from producers.datasets.known import LAYOUTS, layout_of, read_dataset, replay_history, replay_source
 from producers.history import read_history
 from producers.live_source import Stream, live_source
+from producers.world_cli import app
 
 NAMES = [layout.name for layout in LAYOUTS]
 CSV = pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: one.layout)
@@ -42,6 +44,20 @@ def test_every_event_is_valid_on_the_wire_and_frauds_have_one_truth(tmp_path: Pa
     assert any(isinstance(event, Label) and event.is_fraud for event in events)
     for event in transactions:
         assert decode_transaction(encoder.encode(event)) == event
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_writes_all_of_it_or_a_share_of_the_days(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, name)
+    for share, rows in (("1", ROWS), ("0.5", ROWS // 2)):
+        out = tmp_path / share
+        done = CliRunner().invoke(app, ["replay", str(path), "--out", str(out), "--share", share])
+        assert done.exit_code == 0, done.output
+        assert f"layout {name}, 0 rows left out" in done.output
+        history = read_history(out)
+        assert history.manifest.transactions == history.transactions().num_rows == rows
+        live = [i.event for i in replay_source(path, 0).items() if isinstance(i.event, Transaction)]
+        assert history.transactions()["tx_id"].to_pylist() == [tx.tx_id for tx in live][:rows]
 
 
 @pytest.mark.parametrize("name", NAMES)
