@@ -22,7 +22,7 @@ from fraudsim.settings import Settings, variable
 from fraudsim.waiting import poll_until
 from producers.history import History, read_history, world_of, write_history
 from runner.observer import Latencies, Observer, Tally
-from runner.ports import free_port, is_free
+from runner.ports import claim, free_port
 from runner.speed import consistent_speed, speed_for, speed_of_run
 from runner.stack import environment, start_stack
 from runner.supervisor import Event, Part, Supervisor
@@ -84,6 +84,7 @@ class Line:
         self.history: History
         self.speed = 0.0
         self._env: dict[str, str] = {}
+        self._port_claim: int | None = None
 
     def __enter__(self) -> "Line":
         return self
@@ -92,6 +93,9 @@ class Line:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.supervisor.close()
+        if self._port_claim is not None:
+            os.close(self._port_claim)
+            self._port_claim = None
 
     def _on_event(self, name: str, event: Event) -> None:
         self.events.append((time.time(), name, event))
@@ -147,7 +151,12 @@ class Line:
         usual = self.settings.http_port
         if "http_port" in self.settings.model_fields_set and usual:
             return usual
-        return usual if usual and self.options.seconds is None and is_free(usual) else free_port()
+        if usual and self.options.seconds is None:
+            # Claimed, since the scorer listens only seconds from now.
+            self._port_claim = claim(usual, self.settings.cache_dir)
+            if self._port_claim is not None:
+                return usual
+        return free_port(but=usual)
 
     def _take_policy(self) -> None:
         """A copy of its own, so that a run knows what it was decided by, and it can be changed meanwhile."""

@@ -1,7 +1,10 @@
 """Loopback ports for the local servers."""
 
+import fcntl
+import os
 import random
 import socket
+from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import variable
@@ -36,6 +39,24 @@ def free_port(but: int = 0) -> int:
         if port != but and is_free(port):
             return port
     raise FraudsimError(f"no free port between {LOWEST} and {HIGHEST} on {HOST}: stop some servers")
+
+
+def claim(port: int, folder: Path) -> int | None:
+    """Claim a port before anything listens on it; None where it is taken, or claimed by another process.
+
+    The value is a file descriptor: the claim, a locked file in `folder`, ends when it is closed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / f"port-{port}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    if is_free(port):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def choose_port(field: str, port: int) -> int:

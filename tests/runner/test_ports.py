@@ -1,9 +1,11 @@
+import os
 import socket
+from pathlib import Path
 
 import pytest
 
 from fraudsim.errors import FraudsimError
-from runner.ports import HIGHEST, LOWEST, choose_port, is_free
+from runner.ports import HIGHEST, LOWEST, choose_port, claim, free_port, is_free
 
 
 def test_zero_takes_a_free_port_that_no_outgoing_connection_is_given() -> None:
@@ -20,3 +22,15 @@ def test_a_busy_port_is_named_with_its_variable(field: str, name: str) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(FraudsimError, match=f"{name}={port} is in use.*{name}=0"):
             choose_port(field, port)
+
+
+def test_a_port_is_claimed_once_and_only_while_nothing_listens_on_it(tmp_path: Path) -> None:
+    port = free_port()
+    held = claim(port, tmp_path)
+    assert held is not None
+    assert claim(port, tmp_path) is None
+    assert claim(free_port(but=port), tmp_path) is not None
+    os.close(held)
+    with socket.create_server(("127.0.0.1", port)):
+        assert claim(port, tmp_path) is None
+    assert claim(port, tmp_path) is not None
