@@ -211,6 +211,7 @@ class FoldLoop:
                     await self._take(delivery)
             self._drained.set()
             await self._write()
+            self._take_over_the_caught_up()  # a backlog need not end for it
             if self._wanted != self.folder.owned.keys():
                 return
 

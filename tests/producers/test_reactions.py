@@ -117,7 +117,9 @@ def test_some_give_up_and_take_their_truth_with_them(sent):
     assert len([after for _, after in by_way(sent, "end") if after is None]) > 5
     paid = {item.event.tx_id for item in sent if item and isinstance(item.event, Transaction)}
     told = {item.event.tx_id for item in sent if item and isinstance(item.event, Truth)}
-    assert told <= paid
+    frauds = {i.event.tx_id for i in sent if i and isinstance(i.event, Transaction) and i.campaign_id}
+    assert told == frauds <= paid
+    assert frauds
 
 
 def test_the_same_declines_lead_to_the_same_stream(sent):

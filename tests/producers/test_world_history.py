@@ -248,6 +248,8 @@ def test_live_transactions_are_valid_and_frauds_are_followed_by_their_truth(item
             assert item.event.tx_id in seen
             assert item.event.is_fraud
             truths.append(item.event.tx_id)
+    frauds = [i.event.tx_id for i in items if isinstance(i.event, Transaction) and i.campaign_id]
+    assert truths == frauds
     assert len(truths) == len(set(truths)) > 0
 
 
