@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from fraudsim.archive import log_files, read_archived, read_log, read_ranges
 from fraudsim.clock import Clock, PlacedSegment
 from fraudsim.errors import FraudsimError
-from fraudsim.events import Segment
+from fraudsim.events import Label, Segment, Transaction
 from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
+from fraudsim.validity import Judge, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,24 @@ def archived_records(
             if row["error"] is None:
                 value = msgspec.json.encode({name: row[name] for name in names if row[name] is not None})
             yield Place(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
+
+
+def counting_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[Place, Transaction]]:
+    """The archived transactions that count, in the log's order within each partition."""
+    judge = Judge(clock)
+    for at, value in archived_records(run_dir, TRANSACTIONS, Transaction):
+        event = judge.transaction(at.partition, at.offset, at.broker_ts_ms, at.headers, value)
+        if not isinstance(event, Rejected):
+            yield at, event
+
+
+def counting_labels(run_dir: Path, clock: Clock) -> Iterator[tuple[Place, Label]]:
+    """The archived labels that count, likewise."""
+    judge = Judge(clock)
+    for at, value in archived_records(run_dir, LABELS, Label):
+        event = judge.label(at.partition, at.offset, at.broker_ts_ms, at.headers, value)
+        if not isinstance(event, Rejected):
+            yield at, event
 
 
 def archived_clock(run_dir: Path) -> Clock:

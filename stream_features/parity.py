@@ -20,17 +20,15 @@ import pyarrow.compute as pc
 from fraudsim.errors import FraudsimError
 from fraudsim.events import LogPrefix, Transaction
 from fraudsim.settings import Settings
-from stream_features import state as states
 from stream_features.archived_log import first_decisions
 from stream_features.catalogue import FEATURES, HASH, NAMES
 from stream_features.offline import Matrix
 from stream_features.parity_brute_force import BruteForce
-from stream_features.parity_log import History, Key, LogEvents
+from stream_features.parity_log import History, LogEvents
 from stream_features.parity_replay import Replay
 from stream_features.parity_sample import heat, weighted_sample, weights
 from stream_features.parity_staleness import staleness_effect, vectors_of_everything_before
 from stream_features.prime import read_history_tables, state_of_history
-from stream_features.state import NO_LABELS, NO_ROWS
 
 EXAMPLES: Final = 3
 """Of each feature, by each engine."""
@@ -204,27 +202,6 @@ def _compare(
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def state_after(run_dir: Path, history: Path, settings: Settings) -> dict[Key, bytes]:
-    """Every key's canonical state after the whole archived log: what Redis must hold once all is folded."""
-    log = LogEvents(run_dir, settings.partitions)
-    first = log.clock.first
-    base = state_of_history(*read_history_tables(history), first.event_epoch_ms, first.horizon_ms)
-    result: dict[Key, bytes] = {}
-    for key in base.keys() | log.by_key.keys() | log.labels_by_key.keys():
-        entity = key[0]
-        found, known = log.by_key.get(key), log.labels_by_key.get(key)
-        start = base.get(key)
-        state = states.fold(
-            entity,
-            start if start is not None else states.empty(entity),
-            found.array() if found else NO_ROWS[entity],
-            known.array() if known else NO_LABELS,
-            first.horizon_ms,
-        )
-        result[key] = states.to_bytes(state)
-    return result
 
 
 def write_result(result: Result, path: Path) -> None:

@@ -9,9 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraudsim.events import Label, Transaction
-from fraudsim.topics import LABELS, TRANSACTIONS
-from fraudsim.validity import Judge, Rejected
-from stream_features.archived_log import archived_clock, archived_records
+from stream_features.archived_log import archived_clock, counting_labels, counting_transactions
 from stream_features.encode import ROW_OF, label_row
 from stream_features.vector import keys_of
 
@@ -50,22 +48,18 @@ class LogEvents:
     def __init__(self, run_dir: Path, partitions: int) -> None:
         self.partitions = partitions
         self.clock = archived_clock(run_dir)
-        judge = Judge(self.clock)
         self.transactions: dict[Place, Transaction] = {}
         self.labels: dict[Place, Label] = {}
         self.by_key: dict[Key, KeyEvents] = {}
         self.labels_by_key: dict[Key, KeyEvents] = {}
         self.id_of: dict[str, Place] = {}
-        for row, value in archived_records(run_dir, TRANSACTIONS, Transaction):
-            tx = judge.transaction(row.partition, row.offset, row.broker_ts_ms, row.headers, value)
-            if not isinstance(tx, Rejected):
-                self._add_transaction(row.partition, row.offset, tx)
-        for row, value in archived_records(run_dir, LABELS, Label):
-            label = judge.label(row.partition, row.offset, row.broker_ts_ms, row.headers, value)
-            if not isinstance(label, Rejected) and label.merchant_id is not None:
-                self.labels[row.partition, row.offset] = label
+        for at, tx in counting_transactions(run_dir, self.clock):
+            self._add_transaction(at.partition, at.offset, tx)
+        for at, label in counting_labels(run_dir, self.clock):
+            if label.merchant_id is not None:
+                self.labels[at.partition, at.offset] = label
                 found = self.labels_by_key.setdefault(("merchant", label.merchant_id), KeyEvents())
-                found.at.append((row.partition, row.offset))
+                found.at.append((at.partition, at.offset))
                 found.rows.append(label_row(label))
 
     def _add_transaction(self, partition: int, offset: int, tx: Transaction) -> None:

@@ -13,9 +13,8 @@ from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction
 from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRANSACTIONS
-from fraudsim.validity import Judge, Rejected
 from stream_features import state as states
-from stream_features.archived_log import archived_clock, archived_ends, archived_records
+from stream_features.archived_log import archived_clock, archived_ends, counting_labels, counting_transactions
 from stream_features.catalogue import KEY_FIELD, LABELLED
 from stream_features.encode import ROW_OF, label_row
 from stream_features.fold import Pending, fold_pending
@@ -82,15 +81,11 @@ class _Gathered:
 def fold_archive(table: Table, run_dir: Path) -> int:
     """Fold a whole archived log into the states of `table`, in place. Returns how many records counted."""
     clock = archived_clock(run_dir)
-    judge, gathered = Judge(clock), _Gathered(table, clock.horizon_ms)
-    for place, value in archived_records(run_dir, TRANSACTIONS, Transaction):
-        tx = judge.transaction(place.partition, place.offset, place.broker_ts_ms, place.headers, value)
-        if not isinstance(tx, Rejected):
-            gathered.transaction(tx)
-    for place, value in archived_records(run_dir, LABELS, Label):
-        label = judge.label(place.partition, place.offset, place.broker_ts_ms, place.headers, value)
-        if not isinstance(label, Rejected):
-            gathered.label(label)
+    gathered = _Gathered(table, clock.horizon_ms)
+    for _, tx in counting_transactions(run_dir, clock):
+        gathered.transaction(tx)
+    for _, label in counting_labels(run_dir, clock):
+        gathered.label(label)
     gathered.fold()
     return gathered.records
 

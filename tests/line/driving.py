@@ -23,7 +23,8 @@ from scorer.policy_file import SHIPPED
 from stream_features import state as states
 from stream_features.archived_log import archived_clock
 from stream_features.catalogue import WINDOWED
-from stream_features.parity import state_after
+from stream_features.prime import read_history_tables, state_of_history
+from stream_features.rebuild import fold_archive
 from stream_features.redis_io import blob_key
 
 
@@ -99,9 +100,12 @@ def kill(line: Line, name: str) -> None:
 def state_equals_the_log(line: Line) -> None:
     """Every key's state in Redis is, in canonical form, what history and log come to."""
     settings, run = line.settings, line.run_dir
+    first = archived_clock(run).first
+    table = state_of_history(*read_history_tables(run / "history"), first.event_epoch_ms, first.horizon_ms)
+    fold_archive(table, run)
     expected = {
-        blob_key(slot_of(*key, settings.slots), *key): (key[0], blob)
-        for key, blob in state_after(run, run / "history", settings).items()
+        blob_key(slot_of(*key, settings.slots), *key): (key[0], states.to_bytes(state))
+        for key, state in table.items()
     }
     with Redis.from_url(settings.redis_url) as redis:
         names = sorted(key.decode() for entity in WINDOWED for key in redis.keys(f"*:{entity}:*"))
