@@ -7,11 +7,11 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     ProcessCollector,
     start_http_server,
 )
 
+from fraudsim.histogram import Histogram
 from fraudsim.settings import Settings
 
 LATENCY_BUCKETS_S: Final = (

@@ -242,6 +242,51 @@ def read_exact(
 
 
 @njit(cache=True)
+def read_many_exact(
+    words: Words,
+    starts: Words,
+    rows: Words,
+    row_starts: Words,
+    asked: Words,
+    kind: int,
+    spec: Words,
+    horizon_ms: int,
+    memory_ms: int,
+    bound: int,
+    cap: int,
+    out: Any,
+    whole: npt.NDArray[np.bool_],
+) -> None:
+    """The features of many transactions, each at its own ts, from states as they were stored.
+
+    State k is `words[starts[k]:starts[k + 1]]`, nothing for a key never seen, and still lacks
+    `rows[row_starts[k]:row_starts[k + 1]]`. A line of `asked`, shape (n, 2 + 5), is (k, place, the
+    transaction's row), lines of one k together; its features go into row `place` of `out`, shape
+    (m, features). `whole[place]` becomes False where the state is no state of this `kind`, or cannot answer
+    as far back.
+    """
+    line = 0
+    while line < asked.shape[0]:
+        k = asked[line, 0]
+        state = words[starts[k] : starts[k + 1]]
+        size = state.shape[0]
+        if size == 0:
+            state = empty_exact(kind)
+            size = HEADER
+        sound = size >= HEADER and state[0] == kind and size == HEADER + WIDTH * state[1]
+        if sound and row_starts[k] < row_starts[k + 1]:
+            state = fold_exact(state, rows[row_starts[k] : row_starts[k + 1]], memory_ms, bound)
+        while line < asked.shape[0] and asked[line, 0] == k:
+            place = asked[line, 1]
+            if not sound or not read_exact(
+                state, spec, horizon_ms, asked[line, 2], asked[line, 3], asked[line, 4], asked[line, 5],
+                asked[line, 6], cap, out[place],
+            ):  # fmt: skip
+                whole[place] = False
+            line += 1
+
+
+@njit(cache=True)
 def _in_state_order(rows: Words, order: Words, first: int, last: int) -> None:
     """Put rows of one instant, which are next to each other, in the order of the whole row."""
     for i in range(first + 1, last):

@@ -385,6 +385,59 @@ def read_tiled(
 
 
 @njit(cache=True)
+def read_many_tiled(
+    words: Words,
+    starts: Words,
+    rows: Words,
+    row_starts: Words,
+    asked: Words,
+    kind: int,
+    spec: Words,
+    levels: Words,
+    horizon_ms: int,
+    cap: int,
+    label_reach_ms: int,
+    label_bound: int,
+    label_memory_ms: int,
+    risk_prior: float,
+    risk_weight: float,
+    out: Any,
+    whole: npt.NDArray[np.bool_],
+) -> None:
+    """The features of many transactions, each at its own ts, from states as they were stored.
+
+    As `read_many_exact`; a line of `asked`, shape (n, 2 + 3), is (k, place, ts, amount, counterpart).
+    """
+    no_labels = np.empty((0, LABEL), np.int64)
+    line = 0
+    while line < asked.shape[0]:
+        k = asked[line, 0]
+        state = words[starts[k] : starts[k + 1]]
+        size = state.shape[0]
+        if size == 0:
+            state = empty_tiled(kind)
+            size = HEADER
+        sound = (
+            size >= HEADER
+            and state[0] == kind
+            and size == HEADER + TILE * state[1] + SEEN * state[2] + LABEL * state[3]
+        )
+        if sound and row_starts[k] < row_starts[k + 1]:
+            state = fold_tiled(
+                state, rows[row_starts[k] : row_starts[k + 1]], no_labels, levels, horizon_ms, cap,
+                label_reach_ms, label_bound,
+            )  # fmt: skip
+        while line < asked.shape[0] and asked[line, 0] == k:
+            place = asked[line, 1]
+            if not sound or not read_tiled(
+                state, spec, horizon_ms, asked[line, 2], asked[line, 3], asked[line, 4], cap,
+                label_memory_ms, risk_prior, risk_weight, out[place],
+            ):  # fmt: skip
+                whole[place] = False
+            line += 1
+
+
+@njit(cache=True)
 def bulk_tiled(
     rows: Words,
     order: Words,

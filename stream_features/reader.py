@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from fraudsim.events import LogPrefix, Segment, Transaction
 from fraudsim.slots import partition_of, slot_of
-from stream_features import state as states
 from stream_features.applied import Applied, check_applied, decode_applied
 from stream_features.encode import ROW_OF
 from stream_features.pending import Pending
+from stream_features.read_many import features_of
 from stream_features.redis_io import StateStore, applied_key, blob_key, fresh_key
-from stream_features.state import NO_LABELS, State, UnreadableStateError, Vector
+from stream_features.state import Vector
 from stream_features.tail import Key, Tail
-from stream_features.vector import keys_of, vector
+from stream_features.vector import keys_of
 
 WAIT_STEP_S: Final = 0.001
 
@@ -36,7 +34,8 @@ class Reading:
     read_us: int
     """When the state was read, wall clock."""
     stale: bool
-    """The tail did not reach back to the watermarks, or `now` lay beyond the state's horizon."""
+    """The tail did not reach back to the watermarks, or a state did not answer: unreadable, or `now` lay
+    beyond its horizon."""
     uncertain: bool
     """HTTP only: whether an accepted transaction is in the state already could not be told."""
 
@@ -127,32 +126,27 @@ class FeatureReader:
         uncertain = await self._settle_pending(transactions, slot_of_key) if http else False
         for slot in slots.values():
             slot.covered = self.tail.covers(slot.offsets)
-        current = {
-            key: self._state(key, found[2 * n + i], slot_of_key[key].offsets, http)
-            for i, key in enumerate(keys)
-        }
+
+        def unfolded(key: Key) -> list[tuple[int, ...]]:
+            rows = self.tail.rows(*key, slot_of_key[key].offsets)
+            return rows + [ROW_OF[key[0]](tx) for tx in self.pending.of(key)] if http else rows
+
+        blobs = dict(zip(keys, found[2 * n :], strict=True))
+        features, whole = features_of(transactions, keys_by_tx, blobs, unfolded, self._segment.horizon_ms)
         reach = list(self.tail.starts), list(self.tail.ends)
         return [
-            self._reading(tx, its, slot_of_key, current, reach, read_at_us, http, uncertain)
-            for tx, its in zip(transactions, keys_by_tx, strict=True)
+            Reading(
+                features=its_features,
+                prefix=self._prefix(tx, its, slot_of_key, reach, http),
+                staleness_ms=max(0.0, read_at_us / 1000 - min(slot_of_key[key].fresh_at_ms for key in its)),
+                read_us=read_at_us,
+                stale=not (its_whole and all(slot_of_key[key].covered for key in its)),
+                uncertain=uncertain,
+            )
+            for tx, its, its_features, its_whole in zip(
+                transactions, keys_by_tx, features, whole.tolist(), strict=True
+            )
         ]
-
-    def _state(self, key: Key, blob: bytes | None, offsets: Sequence[int], http: bool) -> State | None:
-        """The stored state with the tail folded into a copy; None where it cannot be read."""
-        entity = key[0]
-        if blob is None:
-            state = states.empty(entity)
-        else:
-            try:
-                state = states.from_bytes(entity, blob)
-            except UnreadableStateError:
-                return None
-        rows = self.tail.rows(*key, offsets)
-        if http:
-            rows += [ROW_OF[entity](tx) for tx in self.pending.of(key)]
-        if rows:
-            state = states.fold(entity, state, np.array(rows, np.int64), NO_LABELS, self._segment.horizon_ms)
-        return state
 
     async def _settle_pending(
         self, transactions: Sequence[Transaction], slot_of_key: dict[Key, _Slot]
@@ -179,34 +173,20 @@ class FeatureReader:
             await asyncio.sleep(WAIT_STEP_S)
         return False
 
-    def _reading(
+    def _prefix(
         self,
         tx: Transaction,
         keys: list[Key],
         slot_of_key: dict[Key, _Slot],
-        current: dict[Key, State | None],
         reach: tuple[list[int], list[int]],
-        read_at_us: int,
         http: bool,
-        uncertain: bool,
-    ) -> Reading:
-        states_of_tx = {key[0]: current[key] for key in keys}
-        features, whole = vector(tx, states_of_tx, self._segment.horizon_ms)
-        slots = [slot_of_key[key] for key in keys]
-        stale = not (whole and all(slot.covered for slot in slots))
+    ) -> LogPrefix:
         pending: dict[str, None] = {}
         if http:
             pending = {p.tx_id: None for key in keys for p in self.pending.of(key) if p.tx_id != tx.tx_id}
-        return Reading(
-            features=features,
-            prefix=LogPrefix(
-                slots={slot.name: slot.offsets for slot in slots},
-                tail_from=reach[0],
-                tail_to=reach[1],
-                pending=list(pending),
-            ),
-            staleness_ms=max(0.0, read_at_us / 1000 - min(slot.fresh_at_ms for slot in slots)),
-            read_us=read_at_us,
-            stale=stale,
-            uncertain=uncertain,
+        return LogPrefix(
+            slots={slot_of_key[key].name: slot_of_key[key].offsets for key in keys},
+            tail_from=reach[0],
+            tail_to=reach[1],
+            pending=list(pending),
         )

@@ -1,7 +1,7 @@
 """One entity's state as a value: empty, folded, read, canonical, to and from the bytes that Redis holds."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,14 @@ from stream_features.catalogue import (
     WINDOWED,
     Feature,
 )
-from stream_features.kernel_exact import empty_exact, fold_exact, read_exact
-from stream_features.kernel_tiled import empty_tiled, fold_tiled, read_tiled
+from stream_features.kernel_exact import empty_exact, fold_exact, read_exact, read_many_exact
+from stream_features.kernel_tiled import empty_tiled, fold_tiled, read_many_tiled, read_tiled
 
 State = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 Vector = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 KIND: Final = {
     entity: int.from_bytes(f"FS{entity[:4].upper():_<4}2".encode(), "little") for entity in WINDOWED
@@ -43,6 +45,17 @@ NO_LABELS: Final = np.empty((0, 3), np.int64)
 
 class UnreadableStateError(Exception):
     """A blob is not a state of this version. It is never replaced by an empty one."""
+
+
+class Stored(NamedTuple):
+    """Some keys' states as they were stored, and what they lack; all flat, with where each begins."""
+
+    words: State
+    starts: Rows
+    """Shape (keys + 1,); a key never seen has no words."""
+    rows: Rows
+    """Transactions that are not folded yet, shape (m, width)."""
+    row_starts: Rows
 
 
 class Kernel(Protocol):
@@ -65,6 +78,13 @@ class Kernel(Protocol):
         """Write the features of the transaction with this row, at its ts, to their places in the vector.
 
         Returns False where its ts lies beyond the horizon of the state: the features are null.
+        """
+        ...
+
+    def read_many(self, stored: Stored, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags) -> None:
+        """The same for many: a line of `asked` is (number of the key, place in `out`, the row).
+
+        Lines of one key stand together. `whole` becomes False at the places of those that are null.
         """
         ...
 
@@ -98,6 +118,12 @@ class ExactKernel:
 
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
         return bool(read_exact(state, self.spec, horizon_ms, *row, DISTINCT_CAP, out))
+
+    def read_many(self, stored: Stored, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags) -> None:
+        read_many_exact(
+            *stored, asked, self.kind, self.spec, horizon_ms, horizon_ms + LONGEST, self.bound, DISTINCT_CAP,
+            out, whole,
+        )  # fmt: skip
 
     def words(self, state: State) -> int:
         if state.size < kernel_exact.HEADER:
@@ -135,6 +161,12 @@ class TiledKernel:
                 state, self.spec, horizon_ms, ts, amount, who,
                 DISTINCT_CAP, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
             )
+        )  # fmt: skip
+
+    def read_many(self, stored: Stored, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags) -> None:
+        read_many_tiled(
+            *stored, asked, self.kind, self.spec, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH,
+            self.label_bound, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out, whole,
         )  # fmt: skip
 
     def words(self, state: State) -> int:
@@ -228,3 +260,5 @@ def warm_up_kernel() -> None:
         some = np.zeros((1, kernel.width), np.int64)
         state = fold(entity, empty(entity), some, NO_LABELS, 0)
         kernel.read(state, tuple(some[0].tolist()), 0, out)
+        asked, starts = np.zeros((1, 2 + kernel.width), np.int64), np.array([0, 0])
+        kernel.read_many(Stored(state[:0], starts, some, starts), asked, 0, out[None], np.ones(1, np.bool_))

@@ -24,7 +24,7 @@ from stream_features.state import KERNELS, State, Vector
 
 SIZE: Final = len(FEATURES)
 
-_REQUEST = places("request")
+REQUEST: Final = places("request")
 _keys = attrgetter(*KEY_FIELD.values())
 
 
@@ -67,7 +67,7 @@ def vector(tx: Transaction, states: Mapping[str, State | None], horizon_ms: int)
     as the transaction's ts.
     """
     out = np.full(SIZE, np.nan, np.float32)
-    out[_REQUEST] = request_features(tx)
+    out[REQUEST] = request_features(tx)
     whole = True
     for entity, state in states.items():
         if state is not None and getattr(tx, KEY_FIELD[entity]) is not None:
@@ -77,7 +77,7 @@ def vector(tx: Transaction, states: Mapping[str, State | None], horizon_ms: int)
 
 def as_list(values: Vector) -> list[float | None]:
     """For JSON: null where a feature is unknown; a float32 survives the way out and back."""
-    return [None if math.isnan(value) else value for value in values.tolist()]
+    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 — only NaN differs
 
 
 def as_vector(values: list[float | None]) -> Vector:
