@@ -89,8 +89,10 @@ class Settings(BaseSettings):
     )
 
     # Scorer
-    scorer_name: str = Field(
-        "scorer-0", pattern=r"^[A-Za-z0-9._-]+$", description="name of this scorer process"
+    scorer_name: Name = Field(
+        "scorer-0",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="name of this scorer process; {host} in it is the host's name",
     )
     http_host: str = Field("127.0.0.1", description="address the HTTP API binds to")
     http_port: int = Field(8000, ge=0, le=65535, description="port of the HTTP API; 0 takes a free one")

@@ -115,6 +115,46 @@ def kernel(
         )
 
 
+@bench.command()
+def soak(
+    json: Json,
+    rate: Annotated[int, typer.Option("--rate", min=1, help="transactions per second")] = 3000,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="of traffic")] = 20.0,
+) -> None:
+    """Keep a worker under an even load, and see whether its memory or its lag grows."""
+    from load_tests.bench_soak import bench_soak
+
+    report = bench_soak(rate, minutes * 60)
+    _write(json, report)
+    worker = report["results"][0]
+    stale, memory = worker["staleness_ms"], worker["memory_mib"]
+    typer.echo(
+        f"soak: {worker['folded']:,} transactions folded, {worker['cpu_us_per_transaction']:g} µs each; "
+        f"memory {memory['a quarter in']:g} MiB a quarter in, {memory['end']:g} at the end; staleness p99 "
+        f"{stale['p99']:g}, max {stale['max']:g} ms; {worker['states_equal']} states equal ({json})"
+    )
+
+
+@bench.command()
+def catch_up(
+    json: Json,
+    behind: Annotated[int, typer.Option("--behind", min=1000, help="records the slot is behind")] = 1_000_000,
+    rate: Annotated[int, typer.Option("--rate", min=1, help="live transactions per second")] = 1000,
+    longest_s: Annotated[float, typer.Option("--longest", min=1, help="seconds it may take")] = 900.0,
+) -> None:
+    """Give a worker a slot that is far behind, and see how fresh the other slots stay."""
+    from load_tests.bench_catch_up import bench_catch_up
+
+    report = bench_catch_up(behind, rate, longest_s)
+    _write(json, report)
+    stale, caught = report["results"]
+    typer.echo(
+        f"catch-up: {behind:,} records in {caught['seconds']:g} s beside {rate:,} tx/s; the other slots' "
+        f"staleness p50 {stale['p50']:g}, p99 {stale['value']:g}, max {stale['max']:g} ms; "
+        f"{caught['states_equal']} states equal ({json})"
+    )
+
+
 def _write(path: Path, report: dict[str, Any]) -> None:
     import msgspec
 

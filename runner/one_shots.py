@@ -63,6 +63,20 @@ def keep_or_train_model(history: History, directory: Path, settings: Settings) -
     return manifest.version, False
 
 
+def keep_or_take_policy(directory: Path) -> tuple[str, bool]:
+    """The version of the policy in `directory`, and whether the shipped one was put there now.
+
+    Raises:
+        FraudsimError: what is there is no policy.
+    """
+    from scorer.policy_file import SHIPPED, load_policy
+    from scorer.policy_store import put
+
+    if directory.exists():
+        return load_policy(directory).version, False
+    return put(SHIPPED, directory).version, True
+
+
 def keep_or_start_clock(
     settings: Settings, history: History, speed: float, topic: str = CLOCK
 ) -> tuple[Clock, bool]:

@@ -1,4 +1,4 @@
-"""The compose file: what holds by reading it, and, wherever an engine answers, the line it brings up."""
+"""The compose file: what holds by reading it, and what its one-shot services do."""
 
 import json
 import os
@@ -7,8 +7,6 @@ import shutil
 import socket
 import subprocess
 import tomllib
-import urllib.parse
-import urllib.request
 import uuid
 from pathlib import Path
 
@@ -17,10 +15,14 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
 from fraudsim.topics import CLOCK, create_topics
-from fraudsim.waiting import poll_until
 from producers.world import WorldConfig
 from runner import kafka_server
-from runner.one_shots import keep_or_make_history, keep_or_start_clock, keep_or_train_model
+from runner.one_shots import (
+    keep_or_make_history,
+    keep_or_start_clock,
+    keep_or_take_policy,
+    keep_or_train_model,
+)
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
@@ -101,10 +103,12 @@ def test_prometheus_asks_every_process_where_it_answers():
     assert set(re.findall(r"port: (\d+)", config)) == {port[1]}
 
 
-def test_every_worker_has_a_name_of_its_own():
+@pytest.mark.parametrize(("setting", "prefix"), [("worker_name", "features"), ("scorer_name", "scorer")])
+def test_every_replica_has_a_name_of_its_own(setting, prefix):
     """Of two members with one name Kafka puts the earlier out of the group."""
-    (name,) = re.findall(r'FRAUDSIM_WORKER_NAME: "(.*)"', text("docker-compose.yml"))
-    assert Settings(_env_file=None, worker_name=name).worker_name == f"features-{socket.gethostname()}"
+    (name,) = re.findall(rf'{variable(setting)}: "(.*)"', text("docker-compose.yml"))
+    of_host = getattr(Settings(_env_file=None, **{setting: name}), setting)
+    assert of_host == f"{prefix}-{socket.gethostname()}"
 
 
 def test_whoever_reaches_grafana_may_look_and_nobody_may_log_in():
@@ -164,6 +168,7 @@ def test_every_container_is_limited_and_contained(services):
     for name, service in services.items():
         assert int(service["mem_limit"]) <= 2 * 1024**3, name
         assert service["pids_limit"] == 512, name
+        assert service["init"], name
         assert service["cap_drop"] == ["ALL"], name
         assert "cap_add" not in service, name
         assert "privileged" not in service, name
@@ -181,6 +186,8 @@ def test_ports_are_published_on_the_loopback_only(services):
     published = [port for service in services.values() for port in service.get("ports", [])]
     assert {port["target"] for port in published} == {3000, 8000, 8089, 9090}
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
+    assert "-" in services["scorer"]["ports"][0]["published"], "replicas need a port each"
+    assert not [name for name, service in services.items() if "container_name" in service]
 
 
 def test_everything_waits_for_what_it_needs(services):
@@ -241,6 +248,15 @@ def test_a_history_that_is_there_is_kept_and_another_one_refused(run_dir):
         keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=41)
 
 
+def test_a_policy_that_is_there_is_kept_and_what_is_none_refused(tmp_path):
+    version, taken = keep_or_take_policy(tmp_path / "policy")
+    assert taken
+    assert keep_or_take_policy(tmp_path / "policy") == (version, False)
+    (tmp_path / "policy" / "policy.json").write_text("{")
+    with pytest.raises(FraudsimError, match=r"policy\.json"):
+        keep_or_take_policy(tmp_path / "policy")
+
+
 def test_a_model_of_this_history_is_kept_and_one_of_another_refused(run_dir, tmp_path):
     settings = Settings(_env_file=None)
     history, _ = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
@@ -284,95 +300,3 @@ def test_a_log_is_started_once_for_one_history(stack, run_dir, tmp_path):
     other, _ = keep_or_make_history(tmp_path / "history", WorldConfig(cards=20, seed=4), days=10)
     with pytest.raises(FraudsimError, match="use the history it was started with"):
         keep_or_start_clock(settings, other, 1000.0, topic)
-
-
-# The real thing.
-
-
-class Project:
-    """A compose project of its own name, image, ports and small world."""
-
-    def __init__(self):
-        self.name = f"fraudsim-test-{uuid.uuid4().hex[:8]}"
-        self.image = f"{self.name}:1.0.0"
-        small = {"LINE_RATE": "100", "LINE_CARDS": "500", "LINE_HISTORY_DAYS": "40"}
-        ports = dict.fromkeys(("FRAUDSIM_HTTP_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"), "0")
-        self.env = {**os.environ, **small, **ports, "APP_IMAGE": self.image}
-
-    def compose(self, *argv, timeout=300):
-        command = ["docker", "compose", "--project-name", self.name, "--file", str(COMPOSE), *argv]
-        done = subprocess.run(
-            command, env=self.env, capture_output=True, text=True, timeout=timeout, check=False
-        )
-        assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr[-2000:]}"
-        return done.stdout
-
-    def left(self):
-        """Containers, volumes and networks that bear this project's label."""
-        label = f"label=com.docker.compose.project={self.name}"
-        kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
-        return [
-            line
-            for kind in kinds
-            for line in subprocess.check_output(
-                ["docker", *kind, "--quiet", "--filter", label], text=True
-            ).split()
-        ]
-
-    def get(self, service, port, path):
-        address = self.compose("port", service, port).strip()
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
-            return json.load(answer)
-
-    def metric(self, query):
-        """The sum of what Prometheus knows by this query; 0.0 for nothing."""
-        query = urllib.parse.urlencode({"query": f"sum({query})"})
-        result = self.get("prometheus", "9090", f"/api/v1/query?{query}")["data"]["result"]
-        return float(result[0]["value"][1]) if result else 0.0
-
-
-@pytest.fixture
-def project():
-    if not answers("docker", "info"):
-        pytest.skip("needs a running Docker engine: `docker info` does not answer")
-    one = Project()
-    try:
-        yield one
-    finally:
-        one.compose("--profile", "*", "down", "--volumes", "--timeout", "60")
-        subprocess.run(["docker", "image", "rm", one.image], capture_output=True, check=False)
-
-
-@pytest.mark.long
-def test_the_line_comes_up_decides_survives_a_restart_and_leaves_nothing(project):
-    project.compose("build", "--quiet", timeout=1500)
-    project.compose("up", "--detach", "--wait", "--wait-timeout", "240")
-    state = {
-        s["Service"]: s["Health"]
-        for s in map(json.loads, project.compose("ps", "--format", "json").splitlines())
-    }
-    assert set(state.values()) == {"healthy"}
-    assert poll_until(lambda: project.metric("up") == 6, 60)
-    assert poll_until(lambda: project.metric("fraudsim_decisions_total") > 500, 60)
-    assert len(project.get("prometheus", "9090", "/api/v1/rules?type=alert")["data"]["groups"]) > 1
-    assert len(project.get("grafana", "3000", "/api/search?type=dash-db")) == 4
-
-    # Stopped and started again: no step is done twice, and the stream goes on in the same log.
-    project.compose("stop")
-    project.compose("up", "--detach", "--wait", "--wait-timeout", "240")
-    logs = project.compose("logs", "--no-color", *sorted(ONE_SHOTS))
-    for words in ("history kept", "model kept", "already started", "already primed"):
-        assert words in logs
-
-    # Once all has stopped in order, every transaction in the log has its decision.
-    project.compose("stop", "producer", "scorer", "worker", "archiver")
-    tool = "/opt/kafka/bin/kafka-get-offsets.sh"
-    ask = [tool, "--bootstrap-server", "localhost:9092", "--topic", "transactions|decisions"]
-    records = {"transactions": 0, "decisions": 0}
-    for line in project.compose("exec", "-T", "kafka", *ask).split():
-        topic, _, end = line.split(":")
-        records[topic] += int(end)
-    assert records["decisions"] == records["transactions"] > 500
-
-    project.compose("down", "--volumes")
-    assert project.left() == []

@@ -6,10 +6,10 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from pathlib import Path
 
 import pytest
 import yaml
+from board_queries import FOLDER, NO_PAST, queries, recorded
 from kafka import KafkaProducer
 
 from dashboards.prometheus_binaries import find
@@ -22,24 +22,7 @@ from runner.ports import free_port
 from runner.supervisor import Part
 
 pytestmark = pytest.mark.stack
-FOLDER = Path(__file__).parent.parent.parent / "dashboards"
 JOBS = ("worker", "scorer", "producer", "labels", "archiver")
-
-# What a line of half a minute cannot have, and why.
-NO_PAST = {"offset 30m": "there is nothing of 30 minutes ago"}
-
-
-def queries():
-    """(dashboard, panel, PromQL) of every target."""
-    for path in sorted((FOLDER / "grafana" / "boards").glob("*.json")):
-        for panel in json.loads(path.read_text())["panels"]:
-            for target in panel.get("targets", []):
-                yield path.stem, panel["title"], target["expr"].replace("$__rate_interval", "10s")
-
-
-def recorded():
-    groups = yaml.safe_load((FOLDER / "prometheus" / "rules" / "recording.yml").read_text())["groups"]
-    return {rule["record"] for group in groups for rule in group["rules"]}
 
 
 class Server:
@@ -113,7 +96,7 @@ def test_every_rule_and_every_panel_has_data_of_a_running_line(tmp_path, prepare
         server = Server(line, binary)
         provoke(line)
 
-        asked = {query: f"{board}, {panel}" for board, panel, query in queries()}
+        asked = {query: f"{board}, {panel}" for board, panel, query in queries("10s")}
         asked |= dict.fromkeys(recorded(), "a recording rule")
         missing = {query for query in asked if not any(words in query for words in NO_PAST)}
 

@@ -1,0 +1,269 @@
+"""The compose file on a real engine, wherever `docker info` answers: up, watched, loaded, killed, gone."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from pathlib import Path
+
+import pytest
+from board_queries import NO_PAST, queries, recorded
+from host_load import send
+
+from fraudsim.waiting import poll_until
+
+pytestmark = pytest.mark.long
+ROOT = Path(__file__).parent.parent
+COMPOSE = ROOT / "docker-compose.yml"
+ONE_SHOTS = ("prepare", "topics", "clock", "prime")
+LINE = ("worker", "scorer", "producer", "labels", "archiver")
+SERVERS = ("kafka", "redis", "prometheus")
+RATE, SECONDS = 500, 120
+
+COUNT = """
+import duckdb
+log = "/var/lib/fraudsim/run/log/"
+print(duckdb.sql(f'''
+    WITH decided AS (SELECT DISTINCT source_partition, source_offset, tx_id FROM '{log}decisions-*.parquet')
+    SELECT (SELECT count(DISTINCT tx_id) FROM '{log}transactions-*.parquet' WHERE tx_id LIKE 'PREFIX%'),
+        (SELECT count(*) FROM decided WHERE tx_id LIKE 'PREFIX%'),
+        (SELECT count(DISTINCT tx_id) FROM decided WHERE tx_id LIKE 'PREFIX%')
+''').fetchall()[0])
+"""
+
+
+def quiet(*command, **more):
+    """Whether a command succeeds."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False, **more).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+class Project:
+    """A compose project of its own name, image, ports and small world."""
+
+    def __init__(self, **more):
+        self.name = f"fraudsim-test-{uuid.uuid4().hex[:8]}"
+        self.image = f"{self.name}:1.0.0"
+        small = {"LINE_RATE": "100", "LINE_CARDS": "500", "LINE_HISTORY_DAYS": "40"}
+        ports = dict.fromkeys(("SCORER_PORTS", "PROMETHEUS_PORT", "GRAFANA_PORT"), "0")
+        self.env = {**os.environ, **small, **ports, "APP_IMAGE": self.image, **more}
+
+    def run(self, *argv, timeout=300):
+        command = ["docker", "compose", "--project-name", self.name, "--file", str(COMPOSE), *argv]
+        return subprocess.run(
+            command, env=self.env, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def compose(self, *argv, timeout=300):
+        done = self.run(*argv, timeout=timeout)
+        assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr[-2000:]}"
+        return done.stdout
+
+    def up(self, *more):
+        self.compose("up", "--detach", "--wait", "--wait-timeout", "280", *more)
+
+    def health(self):
+        """By container, whether it is healthy; those that run once are left out when they have ended."""
+        found = map(json.loads, self.compose("ps", "--format", "json").splitlines())
+        return {(s["Service"], s["Name"]): s["Health"] for s in found}
+
+    def left(self):
+        """Containers, volumes and networks that bear this project's label."""
+        label = f"label=com.docker.compose.project={self.name}"
+        kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
+        return [
+            line
+            for kind in kinds
+            for line in subprocess.check_output(
+                ["docker", *kind, "--quiet", "--filter", label], text=True
+            ).split()
+        ]
+
+    def address(self, service, port, index=1):
+        return self.compose("port", "--index", str(index), service, port).strip()
+
+    def get(self, service, port, path, index=1):
+        url = f"http://{self.address(service, port, index)}{path}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)
+
+    def values(self, query):
+        """What Prometheus answers: one number a series."""
+        words = urllib.parse.urlencode({"query": query})
+        result = self.get("prometheus", "9090", f"/api/v1/query?{words}")["data"]["result"]
+        return [float(series["value"][1]) for series in result]
+
+    def metric(self, query):
+        """The sum over all series; 0.0 where there is none."""
+        return sum(self.values(f"sum({query})"))
+
+    def in_kafka(self, tool, *argv, given=""):
+        command = ["docker", "compose", "--project-name", self.name, "--file", str(COMPOSE)]
+        command += ["exec", "-T", "kafka", f"/opt/kafka/bin/kafka-{tool}.sh"]
+        command += ["--bootstrap-server", "localhost:9092", *argv]
+        done = subprocess.run(
+            command, env=self.env, input=given, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    def ends(self):
+        """Records of `transactions` and of `decisions`."""
+        records = {"transactions": 0, "decisions": 0}
+        for line in self.in_kafka("get-offsets", "--topic", "transactions|decisions").split():
+            topic, _, end = line.split(":")
+            records[topic] += int(end)
+        return records
+
+    def in_archive(self, prefix=""):
+        """Of the tx_ids that begin so: how many are in the log, have decisions, have different ones."""
+        code = COUNT.replace("PREFIX", prefix)
+        found = self.compose("run", "--rm", "--no-deps", "--entrypoint=python", "prepare", "-c", code)
+        return tuple(map(int, re.findall(r"\d+", found)))
+
+    def state(self):
+        """What must not change by a second `up`: who made history and model, and the log's name."""
+        code = "cat history/manifest.json model/manifest.json policy/policy.json | sha256sum"
+        where = ["--workdir=/var/lib/fraudsim/run", "--entrypoint=sh"]
+        made = self.compose("run", "--rm", "--no-deps", *where, "prepare", "-c", code)
+        return made, self.get("scorer", "8000", "/v1/clock")["log_id"]
+
+
+@pytest.fixture(scope="module")
+def project():
+    if not quiet("docker", "info"):
+        pytest.skip("needs a running Docker engine: `docker info` does not answer")
+    one = Project(FRAUDSIM_HTTP_DURABILITY="acked")
+    try:
+        one.compose("build", "--quiet", timeout=1500)
+        one.up()
+        yield one
+    finally:
+        one.compose("--profile", "*", "down", "--volumes", "--timeout", "60")
+        subprocess.run(["docker", "image", "rm", one.image], capture_output=True, check=False)
+    assert one.left() == []
+
+
+def wait_for_decisions(project, more=200):
+    """The line goes on: some more decisions than there are now."""
+    before = project.metric("fraudsim_decisions_total")
+    assert poll_until(lambda: project.metric("increase(fraudsim_decisions_total[20s])") > 100, 120), before
+    now = project.ends()["decisions"]
+    assert poll_until(lambda: project.ends()["decisions"] > now + more, 120)
+
+
+def test_all_of_it_comes_up_healthy_from_nothing_and_decides(project):
+    assert set(project.health().values()) == {"healthy"}
+    assert {service for service, _ in project.health()} == {*LINE, *SERVERS}
+    assert poll_until(lambda: project.metric("up") == 6, 60)
+    wait_for_decisions(project)
+
+
+def test_every_rule_and_every_panel_has_data(project):
+    with pytest.raises(urllib.error.HTTPError):
+        project.get("scorer", "8000", "/v1/decisions/nobody")
+    project.in_kafka("console-producer", "--topic", "transactions", given="{\n")  # a dead letter
+    asked = {query: f"{board}, {panel}" for board, panel, query in queries("1m")}
+    asked |= dict.fromkeys(recorded(), "a recording rule")
+    missing = {query for query in asked if not any(words in query for words in NO_PAST)}
+
+    def all_have_data():
+        missing.difference_update(
+            [query for query in missing if any(not math.isnan(value) for value in project.values(query))]
+        )
+        return not missing
+
+    poll_until(all_have_data, 240, every_s=2.0)
+    assert {asked[query]: query for query in missing} == {}
+
+
+def test_grafana_shows_its_dashboards(project):
+    (image,) = re.findall(r"GRAFANA_IMAGE:-([^}]+)", COMPOSE.read_text())
+    if not (quiet("docker", "image", "inspect", image) or quiet("docker", "pull", image)):
+        pytest.skip("Grafana's image is not to be had here")
+    project.compose("--profile", "observability", "up", "--detach", "--wait", "grafana")
+    assert len(project.get("grafana", "3000", "/api/search?type=dash-db")) == 4
+
+
+def test_what_a_host_sends_through_the_published_port_is_all_answered_and_all_in_the_log(project):
+    prefix = f"host-{uuid.uuid4().hex[:8]}-"
+    replies = send(project.address("scorer", "8000"), RATE, SECONDS, prefix)
+    turned_away = replies.pop("again", 0)
+    assert replies == {200: RATE * SECONDS}
+    assert turned_away < 0.05 * RATE * SECONDS
+    found = []
+
+    def all_there():
+        found.append(project.in_archive(prefix))
+        return found[-1] == (RATE * SECONDS,) * 3
+
+    assert poll_until(all_there, 90, every_s=2.0), found[-1]
+
+
+@pytest.mark.parametrize("service", [*SERVERS, *LINE])
+def test_whatever_is_killed_comes_back_by_itself(project, service):
+    (before,) = [name for its, name in project.health() if its == service]
+    # All that the container runs but its init, which then ends too.
+    project.run("exec", "-T", service, "sh", "-c", "kill -9 -1")
+
+    def back():
+        started = json.loads(subprocess.check_output(["docker", "inspect", before], text=True))[0]
+        return started["RestartCount"] > 0 and set(project.health().values()) == {"healthy"}
+
+    assert poll_until(back, 200, every_s=1.0), project.health()
+    wait_for_decisions(project)
+
+
+def test_workers_and_scorers_are_scaled_and_prometheus_finds_them(project):
+    project.up("--scale", "worker=2", "--scale", "scorer=2")
+    ports = {project.address("scorer", "8000", index) for index in (1, 2)}
+    assert len(ports) == 2
+    for index in (1, 2):
+        assert project.get("scorer", "8000", "/readyz", index)
+    for job in ("worker", "scorer"):
+        assert poll_until(lambda job=job: project.metric(f'up{{job="{job}"}}') == 2, 60), job
+    owned = "fraudsim_slots_owned"
+    assert poll_until(lambda: sorted(project.values(owned)) == [4.0, 4.0], 60), project.values(owned)
+    wait_for_decisions(project)
+    project.up("--scale", "worker=1", "--scale", "scorer=1")
+    wait_for_decisions(project)
+
+
+def test_stopped_and_started_again_no_step_is_done_twice_and_nothing_is_lost(project):
+    before = project.state()
+    project.compose("stop", timeout=400)
+    project.up()
+    assert project.state() == before
+    logs = project.compose("logs", "--no-color", *ONE_SHOTS)
+    for words in ("history kept", "model kept", "policy kept", "already started", "already primed"):
+        assert words in logs
+    wait_for_decisions(project)
+    project.compose("stop", "producer", "labels", "scorer", "worker", "archiver")
+    sent, decided, distinct = project.in_archive()
+    assert sent == decided == distinct > 10_000
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("FRAUDSIM_SLOTS=many", "FRAUDSIM_SLOTS"),
+        ("FRAUDSIM_DEADLINE_MS=-1", "FRAUDSIM_DEADLINE_MS"),
+        ("FRAUDSIM_HTTP_DURABILITY=perhaps", "FRAUDSIM_HTTP_DURABILITY"),
+    ],
+)
+def test_a_wrong_setting_in_env_is_one_line_from_the_service_that_reads_it(project, tmp_path, line, said):
+    (tmp_path / ".env").write_text(line + "\n")
+    where = ["--project-directory", str(tmp_path), "--env-file", str(tmp_path / ".env")]
+    done = project.run(*where, "run", "--rm", "--no-deps", "topics")
+    assert done.returncode == 2
+    (error,) = [words for words in done.stderr.splitlines() if words.startswith("error:")]
+    assert said in error
+    assert line.split("=")[1] in error
+    assert "Traceback" not in done.stderr
