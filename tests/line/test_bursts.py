@@ -7,12 +7,9 @@ also while the worker stands still, and with the scorer killed meanwhile.
 import os
 import signal
 import time
-from datetime import datetime, timedelta
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from burst_file import LIVE_DAYS, live_rows, write_bursts
 from driving import kill, run_line, state_equals_the_log, wait_until_seen
 
 from fraudsim.archive import read_log
@@ -24,45 +21,13 @@ from runner.line import LineOptions
 from stream_features.catalogue import NAMES
 
 pytestmark = pytest.mark.stack
-DAYS, CUSTOMERS, TERMINALS = 12, 60, 25
-LIVE_DAYS, LIVE_SECONDS = DAYS / 3, 12.0
+LIVE_SECONDS = 12.0
 SPEED = LIVE_DAYS * 86_400 / LIVE_SECONDS
 
 
 @pytest.fixture(scope="module")
 def bursts(tmp_path_factory):
-    """A file in the Handbook's layout whose transactions come in bursts."""
-    rng = np.random.default_rng(5)
-    start = datetime(2018, 4, 1)
-    rows = []
-    for _ in range(DAYS * 70):
-        at = start + timedelta(seconds=float(rng.uniform(0, DAYS * 86_400 - 60)))
-        customer, fraud = int(rng.integers(CUSTOMERS)), int(rng.random() < 0.06)
-        gaps = rng.choice([0, 1, 1, 2], 10) if rng.random() < 0.5 else rng.choice([0, 40_000], 2)
-        for gap in gaps:
-            at += timedelta(milliseconds=int(gap))
-            terminal = int(rng.integers(TERMINALS)) if rng.random() < 0.5 else 0
-            amount = round(float(rng.lognormal(5.5 if fraud else 3.5, 0.6)), 2)
-            rows.append((at, customer, terminal, amount, fraud))
-    rows.sort(key=lambda row: row[0])
-    times, customers, terminals, amounts, frauds = zip(*rows, strict=True)
-    seconds = [int((t - start).total_seconds()) for t in times]
-    table = pa.table(
-        {
-            "TRANSACTION_ID": pa.array(range(len(rows)), pa.int64()),
-            "TX_DATETIME": pa.array(times, pa.timestamp("ms")),
-            "CUSTOMER_ID": pa.array([str(c) for c in customers]),
-            "TERMINAL_ID": pa.array([str(t) for t in terminals]),
-            "TX_AMOUNT": pa.array(amounts, pa.float64()),
-            "TX_TIME_SECONDS": pa.array(seconds, pa.int64()),
-            "TX_TIME_DAYS": pa.array([s // 86_400 for s in seconds], pa.int64()),
-            "TX_FRAUD": pa.array(frauds, pa.int64()),
-            "TX_FRAUD_SCENARIO": pa.array([3 * f for f in frauds], pa.int64()),
-        }
-    )
-    path = tmp_path_factory.mktemp("bursts") / "bursts.parquet"
-    pq.write_table(table, path)
-    return path
+    return write_bursts(tmp_path_factory.mktemp("bursts") / "bursts.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +40,6 @@ def prepared_bursts(bursts, tmp_path_factory):
 
 def options(run, bursts, prepared):
     return LineOptions(run, seconds=None, replay=bursts, speed=SPEED, reuse=prepared)
-
-
-def live_rows(bursts):
-    days = pq.read_table(bursts)["TX_TIME_DAYS"].to_numpy()
-    return int((days >= DAYS - LIVE_DAYS).sum())
 
 
 def assert_whole(summary, expected):
