@@ -52,7 +52,7 @@ def run_foreground(argv: Sequence[str], env: Mapping[str, str], guard: Guard) ->
     """
     if shutil.which(argv[0], path=env.get("PATH")) is None:
         raise FraudsimError(f"the program {argv[0]} is not there or cannot be run")
-    child = guard.popen(argv, env, stdin=None, output=None, new_session=False)
+    child = guard.popen(argv, env, stdin=None, output=None)
     try:
         with _terminal_of(child.pid):
             code = _exit_code(child)

@@ -41,13 +41,13 @@ class Guard:
         *,
         stdin: int | IO[Any] | None,
         output: int | IO[Any] | None,
-        new_session: bool = True,
         pass_fds: Sequence[int] = (),
     ) -> "subprocess.Popen[bytes]":
         """Start a process whose group the reaper ends if this process dies.
 
-        `output` takes both standard output and standard error; None leaves this process's own. With
-        `new_session=False` the child leads a group in this session, so that it can be given the terminal.
+        `output` takes both standard output and standard error; None leaves this process's own. The child
+        stays in this session: Linux shares the processor out by session first (autogroup), so that with one
+        each, niceness would say nothing, and who has little to do would wait as long as who has much.
         """
         read_end, write_end = os.pipe()
         try:
@@ -57,8 +57,7 @@ class Guard:
                 stdin=stdin,
                 stdout=output,
                 stderr=None if output is None else subprocess.STDOUT,
-                start_new_session=new_session,
-                process_group=None if new_session else 0,
+                process_group=0,
                 pass_fds=(read_end, *pass_fds),
             )
             os.close(read_end)

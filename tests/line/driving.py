@@ -43,7 +43,7 @@ def run_line(
         with Observer(line.settings, topics.DECISIONS) as observer:
             line.start_producer()
             meanwhile(line, observer)
-            line.wait_for("the producer", lambda: line.done("producer"), 120)
+            line.wait_for("the producer", lambda: line.done("producer"), 120 + (options.seconds or 0))
             seconds = time.monotonic() - started
             line.drain(observer.tally)
         before_close(line)
@@ -85,8 +85,8 @@ def ask(line, body, path="/v1/score", timeout=10):
         return error.code, json.load(error)
 
 
-def wait_until_seen(line: Line, observer: Observer, count: int) -> None:
-    line.wait_for(f"{count} decisions", lambda: observer.tally.seen >= count, 60)
+def wait_until_seen(line: Line, observer: Observer, count: int, wait_s: float = 60) -> None:
+    line.wait_for(f"{count} decisions", lambda: observer.tally.seen >= count, wait_s)
 
 
 def kill(line: Line, name: str) -> None:
