@@ -1,4 +1,4 @@
-"""`fraudsim train` and `fraudsim model`."""
+"""`fraudsim train`, `fraudsim model` and `fraudsim score-only`."""
 
 from pathlib import Path
 
@@ -31,6 +31,29 @@ def train(
     )
     console.print(summary(manifest))
     console.print(f"written to {out}")
+
+
+@app.command("score-only")
+def score_only(
+    file: Path = typer.Argument(..., help="ULB's creditcard.csv: Time, V1 to V28, Amount, Class"),
+    json: Path | None = typer.Option(None, "--json", help="also write the figures as JSON"),
+) -> None:
+    """Train on the first day of a file without cards, score the rest without state, and say how well."""
+    from rich.console import Console
+
+    from fraudsim.settings import load_settings
+    from model import score_only as scoring
+    from model.summary import summary_of_scoring
+    from producers.datasets.known import read_score_only
+
+    console = Console()
+    with console.status(f"reading {file.name}"):
+        rows = read_score_only(file)
+    with console.status(f"training on the first day of {len(rows):,} transactions"):
+        found = scoring.score_only(rows, load_settings().seed)
+    console.print(summary_of_scoring(file.name, found))
+    if json is not None:
+        scoring.write_json(json, found)
 
 
 @app.command()

@@ -1,11 +1,42 @@
-"""A manifest for people."""
+"""Figures of models for people."""
 
 from datetime import UTC, datetime
 
 from rich.table import Table
 
 from model.manifest import Manifest
+from model.score_only import ScoreOnly
 from model.threshold import NEVER
+
+
+def summary_of_scoring(file: str, found: ScoreOnly) -> Table:
+    """A table of how well a file without cards was scored."""
+    table = Table(title=f"{file}, scored without state", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    cuts = found.thresholds
+    how = (
+        f"by XGBoost itself: {found.not_compiled}"
+        if found.not_compiled
+        else f"by the compiled walk, equal to XGBoost's scores to the bit on all {found.test_rows:,} rows"
+    )
+    rows = {
+        "trained on": f"the first day, {found.train_rows:,} transactions, {found.train_frauds:,} frauds",
+        "tested on": f"the rest, {found.test_rows:,} transactions, {found.test_frauds:,} frauds",
+        "average precision": _figure(found.average_precision),
+        "AUC": _figure(found.auc),
+        "step up from": _cut(cuts.step_up, cuts.review),
+        "review from": _cut(cuts.review, cuts.decline),
+        "decline from": _cut(cuts.decline, NEVER),
+        "recall": f"{_figure(found.recall)} acted on, {_figure(found.recall_declined)} declined, "
+        f"by acting on {_percent(found.acted_on)} of transactions",
+        "cost": _cost(found.cost_share),
+        "scored": how,
+        "one score": f"{found.us_per_score:.1f} µs; XGBoost's own call {found.xgboost_us_per_score:.1f} µs",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
 
 
 def summary(manifest: Manifest) -> Table:

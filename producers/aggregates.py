@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fraudsim.errors import FraudsimError
+from fraudsim.id_columns import spelled
 from producers.columns import DAY_MS
 from producers.history import History
 from producers.rhythm import zone_of
@@ -287,7 +288,7 @@ def _texts(column: pa.Array) -> pa.Array:
 
 def _plain(batch: pa.RecordBatch, names: list[str]) -> pa.Table:
     """Some columns, texts without a dictionary, so that batches can be put together."""
-    columns = [batch[name] for name in names]
+    columns = spelled(pa.Table.from_batches([batch.select(names)])).columns
     return pa.table([_texts(c) if pa.types.is_dictionary(c.type) else c for c in columns], names=names)
 
 

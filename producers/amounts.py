@@ -16,7 +16,9 @@ _SIGMA: Final = np.array([category.sigma for category in CATEGORIES])
 
 def whole_cents(log_cents: NDArray[np.float64]) -> NDArray[np.int64]:
     """Cents from their logarithm, within the bounds of a card payment."""
-    return np.clip(np.rint(np.exp(log_cents)), MIN_CENTS, MAX_CENTS).astype(np.int64)
+    # Campaigns ask for a few at a time, and `np.clip` takes five times as long to begin.
+    cents = np.rint(np.exp(log_cents))
+    return np.minimum(np.maximum(cents, MIN_CENTS), MAX_CENTS).astype(np.int64)
 
 
 def gives_cash(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -28,7 +30,7 @@ def payable(
     population: Population, merchant: NDArray[np.int32], amount_cents: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Amounts as they can be charged: cash comes in tens of euros, at most a thousand."""
-    tens = np.clip(amount_cents // 1000, 1, 100) * 1000
+    tens = np.minimum(np.maximum(amount_cents // 1000, 1), 100) * 1000
     return np.where(gives_cash(population, merchant), tens, amount_cents)
 
 

@@ -1,4 +1,6 @@
-"""A hash of what tables say: the same for the same values, however they are chunked, coded or filed."""
+"""A hash of what tables say: the same for the same values of the same types, however they are cut into chunks
+and whatever stands in their dictionaries.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +10,23 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-_VERSION: Final = b"fraudsim columns 1"
-_NOTHING: Final = memoryview(b"")
+_VERSION: Final = b"fraudsim columns 2"
 
 
 class Fingerprint:
     """Fed with batches of tables of one schema; SHA-256 of every column's nulls, lengths and bytes."""
 
     def __init__(self) -> None:
-        self._columns: dict[tuple[str, str], list[hashlib._Hash]] = {}
-        self._rows: dict[str, int] = {}
+        self._columns: dict[tuple[str, str], _Column] = {}
 
     def add(self, name: str, table: pa.Table) -> None:
         """More rows of the table `name`."""
-        self._rows[name] = self._rows.get(name, 0) + table.num_rows
         for field in table.schema:
-            hashes = self._columns.get((name, field.name))
-            if hashes is None:
-                hashes = self._columns[name, field.name] = [hashlib.sha256() for _ in range(3)]
+            column = self._columns.setdefault((name, field.name), _Column(field.type))
             for chunk in table[field.name].chunks:
-                for digest, data in zip(hashes, _canonical(chunk), strict=True):
-                    digest.update(data)
+                column.add(chunk)
 
     def add_all(self, tables: Mapping[str, pa.Table]) -> None:
         """More rows of some tables, by name."""
@@ -41,40 +36,74 @@ class Fingerprint:
     def hexdigest(self) -> str:
         """64 hex digits."""
         whole = hashlib.sha256(_VERSION)
-        for (table, column), hashes in sorted(self._columns.items()):
-            whole.update(f"{table}.{column}:{self._rows[table]}:".encode())
-            for digest in hashes:
-                whole.update(digest.digest())
+        for (table, name), column in sorted(self._columns.items()):
+            whole.update(f"{table}.{name}:{column.kind}:{column.rows}:".encode())
+            whole.update(column.digest())
         return whole.hexdigest()
 
 
-def _canonical(array: pa.Array) -> tuple[memoryview, memoryview, memoryview]:
-    """Validity, lengths (of texts) and values, little-endian; a null has value zero."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    valid = np.ones(len(array), np.uint8)
-    if array.null_count:
-        valid = np.asarray(pc.is_valid(array)).astype(np.uint8)
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        return valid.data, *_texts(array, valid)
-    if pa.types.is_boolean(array.type):
-        return valid.data, _NOTHING, np.asarray(pc.fill_null(array, False)).astype(np.uint8).data
-    kind = "<f8" if pa.types.is_floating(array.type) else "<i8"
-    return valid.data, _NOTHING, np.asarray(pc.fill_null(array, 0)).astype(kind, copy=False).data
+class _Column:
+    """One column. Words of a dictionary are numbered as they first appear, so that each is hashed once."""
 
+    def __init__(self, kind: pa.DataType) -> None:
+        self.kind = kind
+        self.rows = 0
+        self._valid, self._lengths, self._values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+        self._any_null = False
+        self._words: dict[str, int] = {}
 
-def _texts(array: pa.Array, valid: NDArray[np.uint8]) -> tuple[memoryview, memoryview]:
-    """Lengths and bytes of texts, out of the array's own buffers where a null has no bytes behind it."""
-    if len(array) == 0:
-        return _NOTHING, _NOTHING
-    _, offsets_buffer, data = array.buffers()
-    width = np.int32 if pa.types.is_string(array.type) else np.int64
-    offsets = np.frombuffer(offsets_buffer, width)[array.offset : array.offset + len(array) + 1]
-    lengths = np.diff(offsets)
-    if lengths[valid == 0].any():
-        return _texts(pc.fill_null(array, ""), np.ones_like(valid))
-    texts = _NOTHING if data is None else memoryview(data)[offsets[0] : offsets[-1]]
-    return lengths.astype("<i4", copy=False).data, texts
+    def add(self, array: pa.Array) -> None:
+        """More rows."""
+        self._add_validity(array)
+        self.rows += len(array)
+        if array.null_count:
+            array = array.drop_null()
+        if pa.types.is_dictionary(array.type):
+            self._values.update(self._numbered(array).data)
+        elif pa.types.is_string(array.type):
+            self._add_texts(array)
+        elif pa.types.is_boolean(array.type):
+            self._values.update(np.asarray(array).astype(np.uint8).data)
+        else:
+            values = np.asarray(array)
+            self._values.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
+
+    def digest(self) -> bytes:
+        """Of all rows so far."""
+        parts = [self._valid.digest(), self._lengths.digest(), self._values.digest()]
+        if self._words:
+            words = _Column(pa.string())
+            words.add(pa.array(list(self._words), pa.string()))
+            parts.append(words.digest())
+        return b"".join(parts)
+
+    def _add_validity(self, array: pa.Array) -> None:
+        """A byte a row, from the first row on once there is a null: most columns have none."""
+        if array.null_count and not self._any_null:
+            self._any_null = True
+            self._valid.update(b"\1" * self.rows)
+        if self._any_null:
+            self._valid.update(np.asarray(array.is_valid()).astype(np.uint8).data)
+
+    def _numbered(self, array: pa.DictionaryArray) -> NDArray[np.int32]:
+        """The number of each row's word."""
+        appearing = array.indices.unique()
+        number_of = np.zeros(len(array.dictionary), "<i4")
+        for place, word in zip(
+            appearing.to_pylist(), array.dictionary.take(appearing).to_pylist(), strict=True
+        ):
+            number_of[place] = self._words.setdefault(word, len(self._words))
+        return number_of[np.asarray(array.indices)]
+
+    def _add_texts(self, array: pa.StringArray) -> None:
+        """Lengths and bytes, out of the array's own buffers."""
+        if len(array) == 0:
+            return
+        _, offsets_buffer, data = array.buffers()
+        offsets = np.frombuffer(offsets_buffer, np.int32)[array.offset : array.offset + len(array) + 1]
+        self._lengths.update(np.diff(offsets).astype("<i4", copy=False).data)
+        if data is not None:
+            self._values.update(memoryview(data)[offsets[0] : offsets[-1]])
 
 
 def fingerprint(**tables: pa.Table) -> str:

@@ -4,9 +4,10 @@ Everyday visits carry most of it. The rest is there because fraud looks like it:
 shopping sprees with a new device, bursts of small payments at machines and in games.
 """
 
+from copy import deepcopy
 from dataclasses import fields
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from producers.columns import ATM, DAY_MS, ECOMMERCE, MOTO, POS, RECURRING, Colu
 from producers.pay_days import pay_day_factors
 from producers.population import COMMUTER, DRAWS, SLOT_CATEGORY, Population, address, slots_of_draws
 from producers.rhythm import MINUTE_MS, WEEK, times_of_day, to_utc, weekday, zone_of
-from producers.rng import generator, mix64
+from producers.rng import generator, mix64, words64
 from producers.seasons import category_factors
 
 NEARBY_SHARE: Final = 0.14
@@ -50,17 +51,25 @@ def day_of_habits(population: Population, seed: int, day: int) -> Columns:
     `day` counts from 1970-01-01. About 1.07 times the population's everyday rate on an average day.
     The last days are kept: what follows from them is made after them.
     """
-    columns = concatenate(
-        [
-            _everyday(population, seed, day),
-            _bursts(population, seed, day),
-            _sprees(population, seed, day),
-            _subscriptions(population, seed, day),
-        ]
-    )
+    made = _begin(population, seed, day)
+    rng = deepcopy(made.rng)
+    columns = concatenate([complete(population, day, made.ts, made.card, made.merchant, rng), *made.others])
     for field in fields(columns):
         getattr(columns, field.name).flags.writeable = False
     return columns
+
+
+@lru_cache(maxsize=8)
+def visits_of_day(population: Population, seed: int, day: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Cards and merchants of `day_of_habits`, without the work of all that follows from them.
+
+    The last days are kept.
+    """
+    made = _begin(population, seed, day)
+    return (
+        np.concatenate([made.card, *(columns.card for columns in made.others)]),
+        np.concatenate([made.merchant, *(columns.merchant for columns in made.others)]),
+    )
 
 
 def own_device(
@@ -76,7 +85,7 @@ def own_device(
 
 def fresh_devices(count: int, rng: np.random.Generator) -> NDArray[np.uint64]:
     """Devices that nobody has used before."""
-    return rng.integers(0, 2**64, size=count, dtype=np.uint64) | np.uint64(1)
+    return words64(rng, count) | np.uint64(1)
 
 
 def own_address(
@@ -87,7 +96,7 @@ def own_address(
     cards = population.cards
     ip = np.where(draw < CARRIER_SHARE, cards.carrier_ip[card], cards.home_ip[card])
     away = np.flatnonzero(draw > 0.9)
-    ip[away] = address(rng.integers(0, 2**64, size=len(away), dtype=np.uint64))
+    ip[away] = address(words64(rng, len(away)))
     return ip
 
 
@@ -133,7 +142,27 @@ def city_of(population: Population, seed: int, day: int) -> NDArray[np.int8]:
     return np.where(away, target, home)
 
 
-def _everyday(population: Population, seed: int, day: int) -> Columns:
+class _Begun(NamedTuple):
+    """A day whose everyday visits have yet to be completed."""
+
+    ts: NDArray[np.int64]
+    card: NDArray[np.int32]
+    merchant: NDArray[np.int32]
+    rng: np.random.Generator
+    """As it stands now: to be copied, not used."""
+    others: list[Columns]
+
+
+@lru_cache(maxsize=4)
+def _begin(population: Population, seed: int, day: int) -> _Begun:
+    others = [part(population, seed, day) for part in (_bursts, _sprees, _subscriptions)]
+    return _Begun(*_everyday(population, seed, day), others)
+
+
+def _everyday(
+    population: Population, seed: int, day: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], np.random.Generator]:
+    """Times, cards and merchants, and the generator for what follows from them."""
     rng = generator(seed, "habits", day)
     cards = population.cards
     season = category_factors(day)
@@ -158,7 +187,7 @@ def _everyday(population: Population, seed: int, day: int) -> Columns:
     on_web = population.by_web.times(in_season)
     merchant[web] = on_web.pick(np.zeros(len(web), np.int64), rng.random(len(web)))
     ts, merchant = in_opening_hours(population, ts, card, zone, merchant, rng)
-    return complete(population, day, ts, card, merchant, rng)
+    return ts, card, merchant, rng
 
 
 def _clusters(

@@ -2,7 +2,8 @@
 
 `transactions.parquet`, sorted by (ts, tx_id) or in a file's own order for equal times; `labels.parquet`,
 every label those transactions ever get, by known_at, also those not known before `end_ms`;
-`truth.parquet`, for evaluation only; `manifest.json`, written last.
+`truth.parquet`, for evaluation only; `manifest.json`, written last. A world's ids are numbers in these files,
+whose schema says how they are spelled (`fraudsim.id_columns`); `History` hands them out as texts.
 """
 
 import os
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,22 +21,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fraudsim.errors import FraudsimError
+from fraudsim.id_columns import spelled
 from producers.columns import DAY_MS
 from producers.fingerprint import Fingerprint
 from producers.labels import LabelDelays
 from producers.parallel_days import days_in_order
-from producers.tables import LABELS, TRANSACTIONS, TRUTH, Tables, Vocabulary, sort_labels
+from producers.tables import LABELS, TRANSACTIONS, TRUTH, Tables, numbered, sort_labels
 from producers.world import WORLD_VERSION, Day, World, WorldConfig
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 ROWS_PER_GROUP: Final = 200_000
 """A row group ends with the chunk that reaches this."""
-ENCODINGS: Final = {
-    "tx_id": "DELTA_LENGTH_BYTE_ARRAY",
-    "ts": "DELTA_BINARY_PACKED",
-    "known_at": "DELTA_BINARY_PACKED",
-}
-"""Of the columns that hardly repeat a value; the others are written as words of a dictionary."""
 SourceName = Literal["world", "handbook", "sparkov", "tabformer", "paysim", "ieee-cis", "cardsim"]
 """The world, or the layout of the file that a history comes from."""
 
@@ -127,9 +124,8 @@ def write_history(
     typologies = [typology.name for typology in world.typologies]
 
     def chunks(made: Iterator[Day]) -> Iterator[Tables]:
-        vocabulary = Vocabulary(world.population)
         for day in made:
-            yield vocabulary.tables(day, typologies)
+            yield numbered(world.population, day, typologies)
             on_day(day.number + 1)
 
     with days_in_order(world, days, workers) as made:
@@ -212,14 +208,16 @@ class _Content:
 def _write_files(directory: Path, chunks: Iterable[Tables]) -> _Content:
     """Writing and hashing go on in threads while the next chunk is made: both let go of the interpreter."""
     content = _Content()
-    labels = [LABELS.empty_table()]
+    chunks = iter(chunks)
+    first = next(chunks)
+    labels: list[pa.Table] = []
     with (
         _InTurn() as hashing,
-        _RowGroups(directory / "transactions.parquet", TRANSACTIONS) as transactions,
-        _RowGroups(directory / "truth.parquet", TRUTH) as truth,
-        _RowGroups(directory / "labels.parquet", LABELS) as known,
+        _RowGroups(directory / "transactions.parquet", first.transactions.schema) as transactions,
+        _RowGroups(directory / "truth.parquet", first.truth.schema) as truth,
+        _RowGroups(directory / "labels.parquet", first.labels.schema) as known,
     ):
-        for chunk in chunks:
+        for chunk in chain([first], chunks):
             transactions.add(chunk.transactions)
             truth.add(chunk.truth)
             labels.append(chunk.labels)
@@ -263,6 +261,20 @@ class _InTurn:
             self._pool.shutdown()
 
 
+def encoding_of(field: pa.Field) -> str | None:
+    """How a column is written: None as words of a dictionary, for what repeats its values."""
+    if field.name == "tx_id":
+        return "DELTA_LENGTH_BYTE_ARRAY" if is_text(field.type) else "PLAIN"
+    if field.name in ("device_id", "ip") and not is_text(field.type):
+        return "PLAIN"
+    return "DELTA_BINARY_PACKED" if field.type in (pa.int64(), pa.uint32()) else None
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether texts are stored, each where it stands or as words of a dictionary."""
+    return pa.types.is_string(kind) or pa.types.is_dictionary(kind)
+
+
 class _RowGroups:
     """A Parquet file of large row groups that appears by rename when it is complete."""
 
@@ -275,12 +287,14 @@ class _RowGroups:
 
     def __enter__(self) -> "_RowGroups":
         names = self._schema.names
+        encodings = {field.name: encoding_of(field) for field in self._schema}
         self._writer = pq.ParquetWriter(
             self._part,
             self._schema,
-            compression="zstd",
-            use_dictionary=[name for name in names if name not in ENCODINGS],
-            column_encoding={name: ENCODINGS[name] for name in names if name in ENCODINGS},
+            # Numbers hardly shrink beyond their encoding.
+            compression={f.name: "zstd" if is_text(f.type) else "none" for f in self._schema},
+            use_dictionary=[name for name in names if encodings[name] is None],
+            column_encoding={name: encoding for name, encoding in encodings.items() if encoding},
             # Only times let a reader pass over row groups; the others' took a third of the writing.
             write_statistics=[name for name in names if name in ("ts", "known_at")],
         )
@@ -342,10 +356,32 @@ def read_history(directory: Path) -> History:
             "generate it anew"
         )
     history = History(directory, manifest)
-    for file in (history.transactions_path, history.labels_path):
-        if not file.is_file():
-            raise FraudsimError(f"history {file}: not there; generate the history anew")
+    _check_file(history.transactions_path, TRANSACTIONS, manifest.transactions)
+    _check_file(history.labels_path, LABELS, None)
+    if history.truth_path.exists():
+        _check_file(history.truth_path, TRUTH, manifest.transactions)
     return history
+
+
+def _check_file(path: Path, schema: pa.Schema, rows: int | None) -> None:
+    """That a file is there, whole, and of the history that the manifest speaks of; only its end is read."""
+    try:
+        file = pq.read_metadata(path)
+    except FileNotFoundError:
+        raise FraudsimError(f"history {path}: not there; generate the history anew") from None
+    except (OSError, pa.ArrowException) as error:
+        raise FraudsimError(
+            f"history {path}: {str(error).splitlines()[0]}; generate the history anew"
+        ) from None
+    present = file.schema.to_arrow_schema().names
+    lacking = next((name for name in schema.names if name not in present), None)
+    if lacking is not None:
+        raise FraudsimError(f"history {path}: column {lacking} is missing; generate the history anew")
+    if rows is not None and file.num_rows != rows:
+        raise FraudsimError(
+            f"history {path}: has {file.num_rows:,} rows, manifest.json says {rows:,}: files of two "
+            "histories were mixed; generate it anew"
+        )
 
 
 def world_of(history: History) -> World:
@@ -367,7 +403,9 @@ def world_of(history: History) -> World:
 
 
 def _read(path: Path, columns: list[str] | None) -> pa.Table:
+    if not path.is_file():
+        raise FraudsimError(f"history {path}: not there; generate the history anew")
     try:
-        return pq.read_table(path, columns=columns).unify_dictionaries()
+        return spelled(pq.read_table(path, columns=columns).unify_dictionaries())
     except (OSError, pa.ArrowException) as error:
         raise FraudsimError(f"history {path}: {str(error).splitlines()[0]}") from None

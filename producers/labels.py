@@ -16,6 +16,15 @@ ANALYST: Final = SOURCES.index("analyst")
 _HOUR_MS: Final = 3_600_000
 
 
+_PAIRS: Final = (
+    ("analyst_median_hours", "analyst_max_hours"),
+    ("customer_median_hours", "customer_max_hours"),
+    ("chargeback_min_days", "chargeback_max_days"),
+    ("clearing_min_days", "clearing_max_days"),
+)
+"""What must not be more than what."""
+
+
 @dataclass(frozen=True)
 class LabelDelays:
     """Shares of frauds by who learns of them first, delays in event time, and errors.
@@ -46,12 +55,21 @@ class LabelDelays:
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
-            if not getattr(self, name) >= 0:
-                raise FraudsimError(f"label delays: {name}={getattr(self, name)!r} must be 0 or more")
-        if self.never + self.analyst + self.customer > 1:
-            raise FraudsimError("label delays: never + analyst + customer is more than 1")
-        if self.chargeback_min_days > self.chargeback_max_days:
-            raise FraudsimError("label delays: chargeback_min_days is more than chargeback_max_days")
+            value = getattr(self, name)
+            if not 0 <= value < np.inf:
+                raise FraudsimError(f"label delays: {name}={value!r} must be a number, 0 or more")
+            if not name.endswith(("_hours", "_days")) and value > 1:
+                raise FraudsimError(f"label delays: {name}={value!r} is a share, at most 1")
+        shares = self.never + self.analyst + self.customer
+        if shares > 1:
+            raise FraudsimError(
+                f"label delays: never={self.never!r}, analyst={self.analyst!r} and "
+                f"customer={self.customer!r} come to {shares:g}; at most 1"
+            )
+        for less, more in _PAIRS:
+            low, high = getattr(self, less), getattr(self, more)
+            if low > high:
+                raise FraudsimError(f"label delays: {less}={low!r} is more than {more}={high!r}")
 
     @property
     def longest_days(self) -> int:

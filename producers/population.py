@@ -131,7 +131,7 @@ class MerchantPicker:
         """A merchant of each group, by a uniform draw in [0, 1); the group must not be empty."""
         low = self._low[group]
         place = np.searchsorted(self._cumulative, low + draw * (self._high[group] - low), side="right") - 1
-        return self._order[np.clip(place, self._first[group], self._last[group])]
+        return self._order[np.minimum(np.maximum(place, self._first[group]), self._last[group])]
 
 
 @dataclass(frozen=True, eq=False)

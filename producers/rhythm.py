@@ -68,6 +68,13 @@ def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -
     return (minute * MINUTE_MS).astype(np.int64)
 
 
+def time_of_day(day: int, rhythm: int, rng: np.random.Generator) -> int:
+    """What `times_of_day` gives for one rhythm, in a tenth of the time."""
+    place = rng.integers(0, RESOLUTION)
+    minute = min(quantiles()[int(is_free_day(day)), rhythm, place] + rng.random(), 1439.999)
+    return int(minute * MINUTE_MS)
+
+
 def times_between(
     free: NDArray[np.intp],
     rhythm: NDArray[np.int8],

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _U64: Final = 0xFFFFFFFFFFFFFFFF
-_HEX_PAIRS: Final = np.array([f"{byte:02x}".encode() for byte in range(256)], dtype="S2").view(np.uint16)
 
 
 def generator(seed: int, stream: str, *key: int) -> np.random.Generator:
@@ -27,6 +26,12 @@ def chance(*words: int | str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
+def words64(rng: np.random.Generator, count: int) -> NDArray[np.uint64]:
+    """Uniform 64-bit words, the same that `integers` draws, less its cost of some microseconds."""
+    drawn: NDArray[np.uint64] = rng.bit_generator.random_raw(count)
+    return drawn
+
+
 def mix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A bijection of 64-bit words: the finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
     z = values + np.uint64(0x9E3779B97F4A7C15)
@@ -38,9 +43,3 @@ def mix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def salt(seed: int, stream: str, *key: int) -> np.uint64:
     """One 64-bit word of a key, to be mixed into ids."""
     return np.uint64(generator(seed, stream, *key).integers(0, _U64, dtype=np.uint64, endpoint=True))
-
-
-def hex16(values: NDArray[np.uint64]) -> NDArray[np.bytes_]:
-    """Sixteen lower-case hex digits of each word, as an array of `S16`."""
-    octets = np.ascontiguousarray(values, dtype=">u8").view(np.uint8)
-    return _HEX_PAIRS[octets].view("S16")

@@ -25,7 +25,7 @@ from producers.labels import label_transactions
 from producers.rng import chance, generator, mix64, salt
 from producers.script import Attack, Drift, Fault, Outage, Peak, Script, duration_ms
 from producers.source import Item, Raw, Source
-from producers.tables import Vocabulary
+from producers.tables import numbered
 from producers.typologies import SCHEMES
 from producers.typologies.base import at_the_counter
 from producers.world import Day, World
@@ -157,7 +157,7 @@ class ScriptedSource:
                 generator(world.config.seed, "script-labels", self._script.seed, key),
             ),
         )
-        tables = Vocabulary(world.population).tables(day, [typology or ""])
+        tables = numbered(world.population, day, [typology or ""]).spelled()
         labels = sorted(label_items(tables.labels), key=label_order)
         return merge(transaction_items(tables), labels, key=itemgetter(0))
 

@@ -1,18 +1,21 @@
-"""Days as Arrow tables whose columns bear the names of the events' fields."""
+"""Days as Arrow tables whose columns bear the names of the events' fields.
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+A world's ids are numbers until somebody reads them: its history keeps them so in Parquet, and only the live
+stream makes texts.
+"""
+
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fraudsim.id_columns import IPV4, spelled, text_field, word_field
 from producers.catalogue import COUNTRIES, CURRENCY
 from producers.columns import ATM, CHANNELS, POS
 from producers.labels import SOURCES, LabelColumns
 from producers.population import Population
-from producers.rng import hex16
 from producers.world import Day
 
 WORD: Final = pa.dictionary(pa.int32(), pa.string())
@@ -49,8 +52,20 @@ TRUTH: Final = pa.schema(
     [("tx_id", pa.string()), ("is_fraud", pa.bool_()), ("typology", WORD), ("campaign_id", WORD)]
 )
 
-
-_OCTETS: Final = pa.array([str(octet) for octet in range(256)])
+_TX_ID: Final = text_field("tx_id", pa.uint64(), "%016x")
+NUMBERED: Final = pa.schema(
+    [
+        _TX_ID,
+        TRANSACTIONS.field("ts"),
+        word_field("card_id", pa.uint32(), "c%07d"),
+        word_field("merchant_id", pa.uint32(), "m%06d"),
+        word_field("device_id", pa.uint64(), "d%016x"),
+        word_field("ip", pa.uint32(), IPV4),
+        *list(TRANSACTIONS)[6:],
+    ]
+)
+"""`TRANSACTIONS` with numbers for ids."""
+_NUMBERED_TRUTH: Final = pa.schema([_TX_ID, *list(TRUTH)[1:]])
 
 
 class Tables(NamedTuple):
@@ -59,6 +74,10 @@ class Tables(NamedTuple):
     transactions: pa.Table
     labels: pa.Table
     truth: pa.Table
+
+    def spelled(self) -> "Tables":
+        """With texts for ids that are numbers."""
+        return Tables(*map(spelled, self))
 
 
 def card_id(number: int) -> str:
@@ -71,58 +90,39 @@ def merchant_id(number: int) -> str:
     return f"m{number:06d}"
 
 
-class Vocabulary:
-    """The texts that a population's codes stand for."""
-
-    def __init__(self, population: Population) -> None:
-        self.population = population
-        self.cards = pa.array([card_id(i) for i in range(len(population.cards))])
-        self.merchants = pa.array([merchant_id(i) for i in range(len(population.merchants))])
-
-    def tables(self, day: Day, typologies: list[str]) -> Tables:
-        """One day as tables; the codes of `day.typology` stand for `typologies`."""
-        transactions = self.transactions(day)
-        truth = pa.Table.from_arrays(
-            [
-                transactions["tx_id"],
-                pa.array(day.is_fraud),
-                _coded(day.typology, pa.array(typologies)),
-                _coded(day.campaign, pa.array(day.campaign_ids, pa.string())),
-            ],
-            schema=TRUTH,
-        )
-        return Tables(transactions, labels_table(transactions, day.labels), truth)
-
-    def labels(self, day: Day) -> pa.Table:
-        """Only a day's labels."""
-        return labels_table(self.transactions(day), day.labels)
-
-    def transactions(self, day: Day) -> pa.Table:
-        """Only a day's transactions."""
-        rows = day.transactions
-        merchants = self.population.merchants
-        tx_id = _fixed(hex16(day.tx_number))
-        card = _coded(rows.card, self.cards)
-        merchant = _coded(rows.merchant, self.merchants)
-        present = (rows.channel == POS) | (rows.channel == ATM)
-        return pa.Table.from_arrays(
-            [
-                tx_id,
-                pa.array(rows.ts),
-                card,
-                merchant,
-                devices(rows.device),
-                addresses(rows.ip),
-                pa.array(rows.amount_cents),
-                _coded(np.zeros(len(rows), np.int32), pa.array([CURRENCY])),
-                pa.array(merchants.mcc[rows.merchant]),
-                _coded(rows.channel, pa.array(CHANNELS)),
-                _coded(merchants.country[rows.merchant], pa.array(COUNTRIES)),
-                pa.array(merchants.lat[rows.merchant], mask=~present),
-                pa.array(merchants.lon[rows.merchant], mask=~present),
-            ],
-            schema=TRANSACTIONS,
-        )
+def numbered(population: Population, day: Day, typologies: list[str]) -> Tables:
+    """One day as tables with numbers for ids; the codes of `day.typology` stand for `typologies`."""
+    rows, merchants = day.transactions, population.merchants
+    tx_id = pa.array(day.tx_number)
+    away = (rows.channel != POS) & (rows.channel != ATM)
+    transactions = pa.Table.from_arrays(
+        [
+            tx_id,
+            pa.array(rows.ts),
+            pa.array(rows.card.view(np.uint32)),
+            pa.array(rows.merchant.view(np.uint32)),
+            pa.array(rows.device, mask=rows.device == 0),
+            pa.array(rows.ip, mask=rows.ip == 0),
+            pa.array(rows.amount_cents),
+            _coded(np.zeros(len(rows), np.int32), pa.array([CURRENCY])),
+            pa.array(merchants.mcc[rows.merchant]),
+            _coded(rows.channel, pa.array(CHANNELS)),
+            _coded(merchants.country[rows.merchant], pa.array(COUNTRIES)),
+            pa.array(merchants.lat[rows.merchant], mask=away),
+            pa.array(merchants.lon[rows.merchant], mask=away),
+        ],
+        schema=NUMBERED,
+    )
+    truth = pa.Table.from_arrays(
+        [
+            tx_id,
+            pa.array(day.is_fraud),
+            _coded(day.typology, pa.array(typologies)),
+            _coded(day.campaign, pa.array(day.campaign_ids, pa.string())),
+        ],
+        schema=_NUMBERED_TRUTH,
+    )
+    return Tables(transactions, labels_table(transactions, day.labels), truth)
 
 
 def labels_table(transactions: pa.Table, labels: LabelColumns) -> pa.Table:
@@ -136,7 +136,7 @@ def labels_table(transactions: pa.Table, labels: LabelColumns) -> pa.Table:
             "source": _coded(labels.source, pa.array(SOURCES)),
             "known_at": pa.array(labels.known_at),
         },
-        schema=LABELS,
+        schema=pa.schema([*(transactions.schema.field(name) for name in keys), *list(LABELS)[len(keys) :]]),
     )
 
 
@@ -157,33 +157,3 @@ def _coded(codes: NDArray[np.signedinteger], words: pa.Array) -> pa.DictionaryAr
     """Codes into words; negative codes are null."""
     indices = pa.array(codes.astype(np.int32), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, words)
-
-
-def _fixed(texts: NDArray[np.bytes_]) -> pa.StringArray:
-    """Strings of equal length from `S…`, without a loop."""
-    width = texts.dtype.itemsize
-    offsets = np.arange(0, (len(texts) + 1) * width, width, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(texts.tobytes()))
-
-
-def devices(numbers: NDArray[np.uint64]) -> pa.DictionaryArray:
-    """Device ids from device numbers; 0 is null."""
-    return _distinct(numbers, lambda unique: pc.binary_join_element_wise("d", _fixed(hex16(unique)), ""))
-
-
-def addresses(numbers: NDArray[np.uint32]) -> pa.DictionaryArray:
-    """Dotted IPv4 addresses; 0 is null."""
-    return _distinct(numbers, _dotted)
-
-
-def _dotted(numbers: NDArray[np.uint32]) -> pa.Array:
-    octets = [pc.take(_OCTETS, pa.array(numbers >> shift & 255)) for shift in (24, 16, 8, 0)]
-    return pc.binary_join_element_wise(*octets, ".")
-
-
-def _distinct(
-    numbers: NDArray[np.unsignedinteger], text_of: Callable[[NDArray[Any]], pa.Array]
-) -> pa.DictionaryArray:
-    """Each number in the words that `text_of` has for the distinct ones; 0 is null."""
-    coded = pa.array(numbers, mask=numbers == 0).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(coded.indices, text_of(coded.dictionary.to_numpy()))

@@ -78,7 +78,7 @@ class Day:
     """Days since the world's day 0."""
     transactions: Columns
     tx_number: NDArray[np.uint64]
-    """The ids, as numbers; `rng.hex16` writes them as text."""
+    """The ids, as numbers; `tables.NUMBERED` says how they are spelled."""
     typology: NDArray[np.int8]
     """Index into `World.typologies`, -1 for honest transactions."""
     campaign: NDArray[np.int32]

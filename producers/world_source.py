@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim.events import Label, Transaction, Truth
+from fraudsim.id_columns import spelled
 from fraudsim.topics import LABELS, TRANSACTIONS, TRUTH
 from producers.source import Item
-from producers.tables import Tables, Vocabulary
+from producers.tables import Tables, numbered
 from producers.world import World
 
 _ROWS_AT_ONCE: Final = 500
@@ -53,11 +54,9 @@ class WorldSource:
 
     def items(self) -> Iterator[Item]:
         """Records in order of `due_ms`; at equal times transactions, then truths, then labels."""
-        vocabulary = Vocabulary(self.world.population)
-        typologies = [typology.name for typology in self.world.typologies]
-        waiting = list(self._labels_of_days_before(vocabulary)) if self._with_labels else []
+        waiting = list(self._labels_of_days_before()) if self._with_labels else []
         for number in count(self.first_live_day):
-            tables = vocabulary.tables(self.world.day(number), typologies)
+            tables = self._day(number).spelled()
             if self._with_labels:
                 waiting += label_items(tables.labels)
             end_ms = self.world.day_start_ms(number + 1)
@@ -66,13 +65,17 @@ class WorldSource:
             made = tables if self._honest else frauds_of(tables)
             yield from merge(transaction_items(made), due, key=itemgetter(0))
 
-    def _labels_of_days_before(self, vocabulary: Vocabulary) -> Iterator[Item]:
+    def _day(self, number: int) -> Tables:
+        typologies = [typology.name for typology in self.world.typologies]
+        return numbered(self.world.population, self.world.day(number), typologies)
+
+    def _labels_of_days_before(self) -> Iterator[Item]:
         if self._labels_before is not None:
             tables = [self._labels_before]
         else:
             first = max(0, self.first_live_day - self.world.config.delays.longest_days)
             days = range(first, self.first_live_day)
-            tables = [vocabulary.labels(self.world.day(number)) for number in days]
+            tables = [spelled(self._day(number).labels) for number in days]
         for table in tables:
             yield from label_items(table.filter(pc.greater_equal(table["known_at"], self.start_ms)))
 

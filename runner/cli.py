@@ -112,6 +112,10 @@ def _options(
         settings = settings.model_copy(update={"seed": seed})
     if replay is not None and not replay.exists():
         raise FraudsimError(f"--replay {replay} does not exist")
+    if replay is not None:
+        from producers.datasets.known import layout_of
+
+        layout_of(replay)  # refuses what cannot be replayed before anything is started
     if script is not None:
         from producers.script import read_script
 

@@ -8,6 +8,7 @@ likely right. It has no state to go on from; each question is joined to the even
 # The SQL is made of the catalogue's own words; nothing of a transaction is ever written into it.
 
 from collections.abc import Mapping, Sequence
+from glob import glob
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeAlias
@@ -16,8 +17,10 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fraudsim.errors import FraudsimError
+from fraudsim.id_columns import sql_spellings
 from stream_features.catalogue import FEATURES, KEY_FIELD, PLACE_STEPS, Feature
 from stream_features.duckdb_reading import AsOf, Reading
 from stream_features.duckdb_sql import Bounds, feature_sql
@@ -127,7 +130,10 @@ class BatchEngine:
         """A source under a name; its columns."""
         try:
             if isinstance(source, Path):
-                self._db.from_parquet(str(source)).create_view(view)
+                rows = self._db.from_parquet(str(source))
+                first = min(glob(str(source), recursive=True))
+                texts = sql_spellings(pq.read_schema(first))
+                (rows.project(f"* REPLACE ({', '.join(texts)})") if texts else rows).create_view(view)
             else:
                 self._db.register(view, source)
             return list(self._db.sql(f"FROM {view}").columns)

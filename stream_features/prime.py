@@ -13,6 +13,7 @@ from redis import Redis
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Segment
+from fraudsim.id_columns import spelled
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
 from stream_features import state as states
@@ -63,12 +64,14 @@ def read_history_tables(directory: Path) -> tuple[pa.Table, pa.Table]:
     Raises:
         FraudsimError: a file is not there.
     """
-    for name in ("transactions", "labels"):
+    names = ("transactions", "labels")
+    for name in names:
         if not (directory / f"{name}.parquet").exists():
             raise FraudsimError(
                 f"{directory} has no {name}.parquet: write one with `fraudsim world generate`"
             )
-    return pq.read_table(directory / "transactions.parquet"), pq.read_table(directory / "labels.parquet")
+    transactions, labels = (pq.read_table(directory / f"{name}.parquet") for name in names)
+    return spelled(transactions), spelled(labels)
 
 
 class _Manifest(msgspec.Struct):

@@ -34,7 +34,11 @@ def layout_of(path: Path) -> Layout:
             cannot be replayed.
     """
     form, header = _header(path)
-    ulb.refuse_ulb(path, header)
+    if ulb.is_ulb(header):
+        raise FraudsimError(
+            f"ulb {path}: has no card and no merchant, so it cannot be replayed; "
+            f"`fraudsim score-only {path}` trains on its first day and scores the rest"
+        )
     found = [layout for layout in LAYOUTS if layout.fits(header)]
     if not found:
         known = ", ".join(layout.title for layout in LAYOUTS)
@@ -46,6 +50,29 @@ def layout_of(path: Path) -> Layout:
     if found[0].form != form:
         raise FraudsimError(f"{found[0].name} {path}: is {form}; this layout is read from {found[0].form}")
     return found[0]
+
+
+def read_score_only(path: Path) -> ulb.UlbRows:
+    """Read a file that can be scored but not replayed.
+
+    Raises:
+        FraudsimError: the file cannot be read, can be replayed, is of no known layout, or has a bad row.
+    """
+    form, header = _header(path)
+    for layout in LAYOUTS:
+        if layout.fits(header):
+            raise FraudsimError(
+                f"score-only {path}: has the columns of {layout.name}: `fraudsim world replay` takes it"
+            )
+    if not ulb.is_ulb(header):
+        lacking = next(name for name in ulb.COLUMNS if name not in header)
+        raise FraudsimError(
+            f"score-only {path}: column {lacking} is missing; what is scored is ULB's creditcard.csv: "
+            "Time, V1 to V28, Amount, Class"
+        )
+    if form != "CSV":
+        raise FraudsimError(f"score-only {path}: is {form}; this layout is read from CSV")
+    return ulb.read_ulb(path)
 
 
 def read_dataset(path: Path, delays: LabelDelays | None = None) -> Dataset:

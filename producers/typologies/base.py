@@ -17,8 +17,8 @@ from producers.catalogue import INDEX
 from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.habits import fresh_devices, own_device
 from producers.population import Population, address
-from producers.rhythm import times_of_day, to_utc
-from producers.rng import generator
+from producers.rhythm import HOUR_MS, time_of_day
+from producers.rng import generator, words64
 from producers.seasons import level
 
 
@@ -157,8 +157,8 @@ def web_columns(
 def usual_time(population: Population, day: int, card: int, rng: np.random.Generator) -> int:
     """A time at which the card itself might pay, ms since midnight UTC."""
     cards = population.cards
-    local = times_of_day(day, cards.rhythm[card : card + 1], rng)
-    return int(to_utc(local, cards.zone[card : card + 1])[0])
+    local = time_of_day(day, int(cards.rhythm[card]), rng)
+    return (local - int(cards.zone[card]) * HOUR_MS) % DAY_MS
 
 
 def criminal_device(
@@ -166,7 +166,7 @@ def criminal_device(
 ) -> tuple[int, int]:
     """Device and address used against a card: fresh, or with chance `as_victim` like the victim's own."""
     device = int(fresh_devices(1, rng)[0])
-    ip = int(address(rng.integers(0, 2**64, size=1, dtype=np.uint64))[0])
+    ip = int(address(words64(rng, 1))[0])
     draw = rng.random(2)
     if draw[0] < as_victim:
         device = int(own_device(population, np.array([card], np.int32), day, rng)[0])

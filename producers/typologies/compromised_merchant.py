@@ -1,7 +1,6 @@
 """Compromised merchant: whoever paid at a skimmed shop is defrauded elsewhere in the weeks after."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from producers.amounts import payable, usual_amounts
 from producers.closed_shops import open_instead
 from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
-from producers.habits import day_of_habits
+from producers.habits import visits_of_day
 from producers.population import Population
 from producers.rhythm import times_of_day, to_utc
 from producers.typologies.base import Scheme, criminal_device
@@ -35,13 +34,13 @@ class CompromisedMerchant(Scheme):
     mean_size = 93.0
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
-        visits = [_visits(population, seed, before) for before in range(day - WINDOW_DAYS, day)]
+        visits = [visits_of_day(population, seed, before) for before in range(day - WINDOW_DAYS, day)]
         visitor = np.concatenate([cards for cards, _ in visits])
         visited = np.concatenate([merchants for _, merchants in visits])
         in_shop = np.flatnonzero(~population.merchants.online[visited])
         # A busy shop, as a skimmer would choose: the merchant of some payment, but not one of a handful.
         tried = visited[in_shop[rng.integers(0, len(in_shop), size=6)]] if len(in_shop) else visited[:1]
-        counts = [int((visited == merchant).sum()) for merchant in tried]
+        counts = np.bincount(visited)[tried]
         shop = tried[int(np.argmax(np.minimum(counts, MAX_CARDS)))] if len(tried) else -1
         skimmed = np.unique(visitor[visited == shop])
         stolen = rng.permutation(skimmed)[: min(MAX_CARDS, max(1, int(len(skimmed) * 0.6)))]
@@ -86,10 +85,3 @@ class CompromisedMerchant(Scheme):
         return Columns(
             ts, card, merchant, channel, payable(population, merchant, np.maximum(amount, 100)), device, ip
         )
-
-
-@lru_cache(maxsize=8)
-def _visits(population: Population, seed: int, day: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Cards and merchants of a day's honest transactions; kept for the campaigns of the days after."""
-    columns = day_of_habits(population, seed, day)
-    return columns.card, columns.merchant

@@ -45,7 +45,8 @@ def test_the_card_data_of_ulb_are_for_scoring_only(tmp_path: Path, quote: str) -
     path = tmp_path / "creditcard.csv"
     path.write_text(",".join(f"{quote}{name}{quote}" for name in names) + f"\n{row}\n")
     assert refusal(path) == (
-        f"ulb {path}: has no card and no merchant: it can only be scored offline, not replayed live"
+        f"ulb {path}: has no card and no merchant, so it cannot be replayed; "
+        f"`fraudsim score-only {path}` trains on its first day and scores the rest"
     )
 
 

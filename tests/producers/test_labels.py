@@ -97,7 +97,7 @@ def test_no_transactions_have_no_labels() -> None:
     ("values", "named"),
     [
         ({"never": -0.1}, "never=-0.1"),
-        ({"analyst": 0.9}, "more than 1"),
+        ({"analyst": 0.9}, "come to 1.5; at most 1"),
         ({"chargeback_min_days": 100.0}, "chargeback_min_days"),
     ],
 )

@@ -14,24 +14,24 @@ from fraudsim.errors import FraudsimError
 from producers.closed_shops import closed_rows
 from producers.columns import CHANNELS, DAY_MS, POS
 from producers.fingerprint import fingerprint
-from producers.tables import Vocabulary
+from producers.tables import numbered
 from producers.world import Day, World, WorldConfig
 
 SMALL = WorldConfig(cards=400, fraud_scale=5)
 
 PROGRAM = """
 from producers.fingerprint import fingerprint
-from producers.tables import Vocabulary
+from producers.tables import numbered
 from producers.world import World, WorldConfig
 world = World(WorldConfig(cards=400, fraud_scale=5))
 names = [t.name for t in world.typologies]
-print(fingerprint(**Vocabulary(world.population).tables(world.day(9), names)._asdict()))
+print(fingerprint(**numbered(world.population, world.day(9), names)._asdict()))
 """
 
 
 def day_fingerprint(world: World, day: Day) -> str:
     names = [typology.name for typology in world.typologies]
-    return fingerprint(**Vocabulary(world.population).tables(day, names)._asdict())
+    return fingerprint(**numbered(world.population, day, names)._asdict())
 
 
 @pytest.fixture(scope="module")

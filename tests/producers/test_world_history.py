@@ -1,7 +1,9 @@
 """History on disk, its fingerprint, and the live stream that goes on from it."""
 
 import json
+import shutil
 from collections import Counter
+from ipaddress import IPv4Address
 from itertools import islice, pairwise, takewhile
 from pathlib import Path
 
@@ -92,6 +94,29 @@ def test_files_have_the_fields_of_the_events(history: History) -> None:
     assert set(tables.TRUTH.names) == set(Truth.__struct_fields__) - own
 
 
+def test_ids_are_numbers_in_the_files_and_the_schema_spells_them(history: History) -> None:
+    stored = pq.read_table(history.transactions_path)
+    spelling = {
+        field.name: next(iter(field.metadata.values())).decode()
+        for field in stored.schema
+        if pa.types.is_unsigned_integer(field.type)
+    }
+    assert spelling == {
+        "tx_id": "%016x",
+        "card_id": "c%07d",
+        "merchant_id": "m%06d",
+        "device_id": "d%016x",
+        "ip": "ipv4",
+    }
+    row = next(row for row in stored.slice(0, 5000).to_pylist() if row["ip"] and row["device_id"])
+    read = history.transactions().slice(0, 5000).to_pylist()
+    told = next(event for event in read if event["tx_id"] == f"{row['tx_id']:016x}")
+    assert told["card_id"] == f"c{row['card_id']:07d}"
+    assert told["merchant_id"] == f"m{row['merchant_id']:06d}"
+    assert told["device_id"] == f"d{row['device_id']:016x}"
+    assert told["ip"] == str(IPv4Address(row["ip"]))
+
+
 def test_every_event_of_a_history_is_valid_on_the_wire(history: History) -> None:
     for row in history.transactions().slice(0, 5000).to_pylist():
         decode_transaction(encoder.encode(Transaction(**row)))
@@ -130,20 +155,38 @@ def test_labels_not_yet_known_are_there_and_can_be_left_out(history: History) ->
 def test_the_fingerprint_is_of_the_content(history: History, tmp_path: Path) -> None:
     again = write_history(tmp_path, World(CONFIG), DAYS)
     assert again.fingerprint == history.manifest.fingerprint
-    whole = fingerprint(transactions=history.transactions(), labels=history.labels(), truth=history.truth())
-    assert whole == history.manifest.fingerprint
+    files = {
+        name: pq.read_table(tmp_path / f"{name}.parquet") for name in ("transactions", "labels", "truth")
+    }
+    assert fingerprint(**files) == history.manifest.fingerprint
 
 
-def test_a_fingerprint_does_not_depend_on_chunks_or_coding_but_on_every_value() -> None:
-    plain = pa.table(
-        {"word": ["a", None, "bc", ""], "number": [1.5, None, 0.0, -2.0], "yes": [True, None, False, True]}
-    )
-    coded = plain.set_column(0, "word", plain["word"].dictionary_encode())
-    cut = pa.concat_tables([coded.slice(0, 1), coded.slice(1, 3)])
-    assert fingerprint(t=plain) == fingerprint(t=coded) == fingerprint(t=cut)
-    others = [["a", "", "bc", ""], ["ab", None, "c", ""], ["a", None, "bd", ""]]
-    changed = [plain.set_column(0, "word", pa.array(words)) for words in others]
-    assert len({fingerprint(t=table) for table in [plain, *changed]}) == 4
+@pytest.mark.parametrize("coded", [False, True])
+def test_a_fingerprint_does_not_depend_on_chunks_but_on_every_value(coded: bool) -> None:
+    columns = {
+        "word": ["a", None, "bc", "", "a"],
+        "number": [1.5, None, 0.0, -2.0, 1.0],
+        "whole": pa.array([7, 2**64 - 1, None, 0, 0], pa.uint64()),
+        "yes": [True, None, False, True, True],
+    }
+
+    def table(**changed: list[str | None]) -> pa.Table:
+        made = pa.table({**columns, **changed})
+        return made.set_column(0, "word", made["word"].dictionary_encode()) if coded else made
+
+    whole = table()
+    backwards = pa.array(["bc", "unused", "", "a"])
+    for cut in range(1, 5):
+        first, last = whole.slice(0, cut), whole.slice(cut)
+        if coded:
+            words = pa.array([{"bc": 0, "": 2, "a": 3, None: None}[w] for w in last["word"].to_pylist()])
+            last = last.set_column(0, "word", pa.DictionaryArray.from_arrays(words.cast("int32"), backwards))
+        assert fingerprint(t=pa.concat_tables([first, last])) == fingerprint(t=whole)
+    others = [["a", "", "bc", "", "a"], ["ab", None, "c", "", "a"], ["a", None, "bd", "", "a"]]
+    others += [["a", "bc", None, "", "a"], ["bc", None, "a", "", "bc"], ["a", None, "bc", "", ""]]
+    changed = [table(word=words) for words in others]
+    changed += [table(number=[1.5, 0.0, 0.0, -2.0, 1.0]), table(yes=[True, None, None, True, True])]
+    assert len({fingerprint(t=each) for each in [whole, *changed]}) == len(changed) + 1
 
 
 def test_a_text_behind_a_null_is_not_part_of_the_fingerprint() -> None:
@@ -188,9 +231,28 @@ def test_a_missing_or_broken_history_is_named(history: History, tmp_path: Path) 
     with pytest.raises(FraudsimError, match=r"transactions\.parquet: not there"):
         read_history(tmp_path)
     (tmp_path / "transactions.parquet").write_text("no parquet")
-    (tmp_path / "labels.parquet").write_text("no parquet")
-    with pytest.raises(FraudsimError, match=r"transactions\.parquet"):
-        read_history(tmp_path).transactions()
+    with pytest.raises(FraudsimError, match=r"transactions\.parquet: .*Parquet"):
+        read_history(tmp_path)
+
+
+def test_files_of_another_history_are_named(history: History, tmp_path: Path) -> None:
+    def mixed(name: str, source: Path) -> str:
+        shutil.copytree(history.directory, tmp_path / "mixed", dirs_exist_ok=True)
+        shutil.copy(source, tmp_path / "mixed" / name)
+        with pytest.raises(FraudsimError) as error:
+            read_history(tmp_path / "mixed")
+        return str(error.value)
+
+    write_history(tmp_path / "other", World(CONFIG), DAYS - 1)
+    rows = read_history(tmp_path / "other").manifest.transactions
+    for name in ("transactions.parquet", "truth.parquet"):
+        said = mixed(name, tmp_path / "other" / name)
+        assert f"{name}: has {rows:,} rows, manifest.json says {history.manifest.transactions:,}" in said
+    said = mixed("transactions.parquet", history.labels_path)
+    assert "transactions.parquet: column device_id is missing" in said
+    cut = tmp_path / "cut"
+    cut.write_bytes(history.labels_path.read_bytes()[:3000])
+    assert "labels.parquet: Parquet magic bytes not found" in mixed("labels.parquet", cut)
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:

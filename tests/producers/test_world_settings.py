@@ -58,7 +58,23 @@ def test_parameters_come_from_variables_one_by_one_or_together(monkeypatch):
         ({"WORLD__CAMOUFLAGE": "3"}, "FRAUDSIM_WORLD: world: camouflage=3.0 must be between 0 and 1"),
         ({"WORLD__MERCHANTS": "3.5"}, "FRAUDSIM_WORLD__MERCHANTS=3.5 must be a whole number"),
         ({"WORLD__CARDS": "3"}, "FRAUDSIM_WORLD__CARDS: give it by --cards"),
-        ({"LABEL_DELAYS__NEVER": "-1"}, "FRAUDSIM_LABEL_DELAYS: label delays: never=-1.0 must be 0 or more"),
+        (
+            {"LABEL_DELAYS__NEVER": "-1"},
+            "FRAUDSIM_LABEL_DELAYS: label delays: never=-1.0 must be a number, 0 or more",
+        ),
+        (
+            {"LABEL_DELAYS__NEVER": "0.9"},
+            "label delays: never=0.9, analyst=0.15 and customer=0.55 come to 1.6; at most 1",
+        ),
+        ({"LABEL_DELAYS__FALSE_DISPUTES": "3"}, "label delays: false_disputes=3.0 is a share, at most 1"),
+        (
+            {"LABEL_DELAYS__CLEARING_MIN_DAYS": "50"},
+            "label delays: clearing_min_days=50.0 is more than clearing_max_days=20.0",
+        ),
+        (
+            {"LABEL_DELAYS__CUSTOMER_MEDIAN_HOURS": "500"},
+            "label delays: customer_median_hours=500.0 is more than customer_max_hours=336.0",
+        ),
         ({"CONSEQUENCES__ANALYSTS": "1.5"}, "FRAUDSIM_CONSEQUENCES: analysts=1.5 must be a whole number"),
     ],
 )
