@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 3.11
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long lint format lock schemas dashboards prometheus clean
+.PHONY: help setup demo up test test-long lint format lock schemas dashboards prometheus setup-bench-features clean
 
 help: ## say what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +48,16 @@ format: setup ## let ruff put the code in order
 	@$(BIN)/ruff format .
 
 lock: ## pin every dependency with hashes (needs uv)
-	@uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 -o requirements.lock pyproject.toml
+	@$(LOCK) --all-extras -o requirements.lock pyproject.toml
+	@$(LOCK) --group bench-features -o requirements-bench-features.lock
+
+setup-bench-features: setup .venv-bench-features/ready ## install the rivals of `bench features` (another .venv)
+
+.venv-%/ready: requirements-%.lock
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 schemas: setup ## write the JSON Schemas of the events
 	@$(BIN)/fraudsim schemas
@@ -62,4 +72,4 @@ prometheus: setup ## build promtool and prometheus, which some tests use (needs 
 	  github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus/cmd/prometheus
 
 clean: ## remove .venv and runs
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) .venv-* runs

@@ -97,6 +97,25 @@ def sender(
 
 
 @bench.command()
+def reader(
+    json: Json,
+    rate: Annotated[list[int] | None, typer.Option(min=1, help="reads/s  [default: 200 and 1000]")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="a turn")] = 5.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+) -> None:
+    """Measure reading a transaction's features beside Redis sorted sets, open loop, on a Redis of its own."""
+    from load_tests.bench_reader import bench_reader
+
+    report = bench_reader(rate or [200, 1000], seconds, turns)
+    _write(json, report)
+    for r in report["results"]:
+        typer.echo(
+            f"{r['name']}, {r['rate']:,} reads/s: p50 {r['p50_ms']:.2f}, p99 {r['p99_ms']:.2f}, "
+            f"p99.9 {r['p999_ms']:.2f} ms, {r['cpu_us']:.0f} µs of CPU a read, {r['reached']:,.0f}/s reached"
+        )
+
+
+@bench.command()
 def kernel(
     json: Json,
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
@@ -153,6 +172,26 @@ def catch_up(
         f"staleness p50 {stale['p50']:g}, p99 {stale['value']:g}, max {stale['max']:g} ms; "
         f"{caught['states_equal']} states equal ({json})"
     )
+
+
+@bench.command()
+def features(
+    json: Json,
+    events: Annotated[int, typer.Option("--events", min=1_000, help="transactions in the log")] = 150_000,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="only this contestant; may be given again")] = None,
+) -> None:
+    """Measure the feature worker beside Faust, quix-streams, bytewax and Redis sorted sets, on one log."""
+    from load_tests.bench_features import bench_features
+
+    report = bench_features(events, turns, only or (), say=lambda line: typer.echo(line, err=True))
+    _write(json, report)
+    for r in report["results"]:
+        ratio = report["ratios"].get(r["name"])
+        typer.echo(
+            f"{r['name']}: {r['value']:,.0f} tx/s, {r['cpu_us']:.1f} µs of CPU each, {r['peak_mb']:,.0f} MB, "
+            f"{r['features']} window features" + (f"; ours is {ratio:g} times as fast" if ratio else "")
+        )
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:

@@ -108,6 +108,6 @@ class CatchUp:
         return {number: slot.stored for number, slot in gatherer.folder.owned.items()}
 
     async def _write(self) -> None:
-        if not await self._gatherer.write():
+        if not (await self._gatherer.write() and await self._gatherer.settle()):
             raise FencedError
         await asyncio.sleep(0)

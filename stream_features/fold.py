@@ -5,67 +5,55 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from fraudsim.errors import InvariantError
 from fraudsim.events import Label, Transaction
 from fraudsim.slots import slot_of
 from stream_features import state as states
+from stream_features.added import Added
 from stream_features.applied import Applied, decode_applied, encode_applied
-from stream_features.catalogue import KEY_FIELD, LABELLED
-from stream_features.encode import ROW_OF, label_row
+from stream_features.catalogue import KEY_FIELD, LABELLED, WINDOWED
+from stream_features.encode import label_row, rows_of
 from stream_features.redis_io import MAX_BLOBS_PER_CALL, SlotWrite, blob_key
-from stream_features.state import NO_LABELS, NO_ROWS, State, UnreadableStateError
-from stream_features.vector import keys_of
+from stream_features.state import UnreadableStateError
+from stream_features.vector import key_values
 
 Key = tuple[str, str]
+UNREADABLE: Final = b""
+"""Stands in the cache for a blob that cannot be read: it is left alone."""
 CACHE_BYTES: Final = 64 << 20
 """What the states that a slot keeps between batches may take."""
 ENTRY_BYTES: Final = 500
-"""What one of them takes beside its numbers: array, key, its strings, its place in the dict."""
-
-
-@dataclass(slots=True)
-class Pending:
-    """What a batch adds to one key."""
-
-    rows: list[tuple[int, ...]] = field(default_factory=list)
-    labels: list[tuple[int, ...]] = field(default_factory=list)
+"""What one of them takes beside its content: key, its strings, its place in the dict."""
 
 
 class StateCache:
-    """States by key, at most `limit_bytes` of them: those folded longest ago go first."""
+    """Blobs by key, at most `limit_bytes` of them: those folded longest ago go first."""
 
     def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
         self.bytes = 0
         self._limit_bytes = limit_bytes
-        self._states: OrderedDict[Key, State | None] = OrderedDict()
+        self._blobs: OrderedDict[Key, bytes] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._states)
+        return len(self._blobs)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._states
+        return key in self._blobs
 
-    def __getitem__(self, key: Key) -> State | None:
-        return self._states[key]
+    def __getitem__(self, key: Key) -> bytes:
+        return self._blobs[key]
 
-    def put(self, key: Key, state: State | None) -> None:
-        """Keep a state as the latest; None marks a blob that cannot be read: it is left alone."""
-        if key in self._states:
-            self.bytes -= _size(self._states[key])
-            self._states.move_to_end(key)
-        self._states[key] = state
-        self.bytes += _size(state)
+    def put(self, key: Key, blob: bytes) -> None:
+        """Keep a blob as the latest."""
+        # Taken out first, it goes to the end when it is put back.
+        before = self._blobs.pop(key, None)
+        self.bytes += len(blob) - len(before) if before is not None else len(blob) + ENTRY_BYTES
+        self._blobs[key] = blob
 
     def trim(self) -> None:
         """Drop what is over the limit. Between batches: within one, all that it folds must be there."""
         while self.bytes > self._limit_bytes:
-            self.bytes -= _size(self._states.popitem(last=False)[1])
-
-
-def _size(state: State | None) -> int:
-    return ENTRY_BYTES + (state.nbytes if state is not None else 0)
+            self.bytes -= ENTRY_BYTES + len(self._blobs.popitem(last=False)[1])
 
 
 @dataclass(slots=True)
@@ -76,15 +64,22 @@ class Slot:
     stored: bytes
     applied: Applied
     states: StateCache = field(default_factory=StateCache)
-    pending: dict[Key, Pending] = field(default_factory=dict)
+    added: dict[str, Added] = field(default_factory=lambda: {entity: Added(entity) for entity in WINDOWED})
+    """By entity."""
     ready: bool = True
     """False while another reading still brings it up to `applied`: it is gathered for, and not written."""
 
-    def pend(self, key: Key) -> Pending:
-        found = self.pending.get(key)
-        if found is None:
-            found = self.pending[key] = Pending()
-        return found
+    def keys(self) -> int:
+        """How many the batch writes."""
+        return sum(map(len, self.added.values()))
+
+    def forget(self) -> None:
+        """Leave out what was gathered."""
+        for added in self.added.values():
+            added.clear()
+
+
+_EMPTY: Final = {entity: states.to_bytes(states.empty(entity)) for entity in WINDOWED}
 
 
 class Folder:
@@ -141,16 +136,19 @@ class Folder:
     def rewound(self) -> None:
         """The log is read again from `start`: what was gathered is forgotten."""
         for slot in self.owned.values():
-            slot.pending.clear()
+            slot.forget()
         self.ends = [first - 1 for first in self.start()]
         self.transactions = 0
 
     def transaction(self, partition: int, offset: int, tx: Transaction) -> None:
         """Gather a transaction that counts."""
-        for entity, key in keys_of(tx):
-            slot = self.owned.get(slot_of(entity, key, self.slots))
+        owned, slots = self.owned, self.slots
+        for entity, key, row in zip(WINDOWED, key_values(tx), rows_of(tx), strict=True):
+            if key is None:
+                continue
+            slot = owned.get(slot_of(entity, key, slots))
             if slot is not None and offset > slot.applied.offsets[partition]:
-                slot.pend((entity, key)).rows.append(ROW_OF[entity](tx))
+                slot.added[entity].row(key, row)
         self.transactions += 1
 
     def label(self, partition: int, offset: int, label: Label) -> None:
@@ -159,7 +157,7 @@ class Folder:
             key = getattr(label, KEY_FIELD[entity])
             slot = self.owned.get(slot_of(entity, key, self.slots)) if key is not None else None
             if slot is not None and offset > slot.applied.offsets[self.partitions + partition]:
-                slot.pend((entity, key)).labels.append(label_row(label))
+                slot.added[entity].label(key, label_row(label))
 
     def passed(self, source: int, offset: int) -> None:
         """Everything of a source up to this offset has been gathered, or does not count."""
@@ -167,19 +165,26 @@ class Folder:
 
     def missing(self) -> list[tuple[int, Key]]:
         """Keys of the batch whose state is not cached."""
-        return [(s.number, key) for s in self.ready.values() for key in s.pending if key not in s.states]
+        return [
+            (slot.number, (entity, key))
+            for slot in self.ready.values()
+            for entity, added in slot.added.items()
+            for key in added.keys
+            if (entity, key) not in slot.states
+        ]
 
     def provide(self, slot: int, key: Key, blob: bytes | None) -> bool:
         """Put a state read from Redis into the cache; False where it cannot be read."""
         owner = self.owned[slot]
         if blob is None:
-            owner.states.put(key, states.empty(key[0]))
+            owner.states.put(key, _EMPTY[key[0]])
             return True
         try:
-            owner.states.put(key, states.from_bytes(key[0], blob))
+            states.from_bytes(key[0], blob)
         except UnreadableStateError:
-            owner.states.put(key, None)
+            owner.states.put(key, UNREADABLE)
             return False
+        owner.states.put(key, blob)
         return True
 
     def writes(self) -> list[SlotWrite]:
@@ -190,21 +195,27 @@ class Folder:
             if applied == slot.applied:
                 continue
             blobs: dict[str, bytes] = {}
-            for key, pending in slot.pending.items():
-                old = slot.states[key]
-                if old is None:
-                    continue
-                new = fold_pending(key[0], old, pending, self.horizon_ms)
-                slot.states.put(key, new)
-                blobs[blob_key(slot.number, *key)] = states.to_bytes(new)
-            slot.pending.clear()
+            for entity, added in slot.added.items():
+                if added:
+                    blobs |= self._fold(slot, entity, added)
+            slot.forget()
             result.append(SlotWrite(slot.number, slot.stored, encode_applied(applied), blobs))
         self.transactions = 0
         return result
 
+    def _fold(self, slot: Slot, entity: str, added: Added) -> dict[str, bytes]:
+        cache, prefix = slot.states, blob_key(slot.number, entity, "")
+        folded = added.fold([cache[entity, key] for key in added.keys], self.horizon_ms)
+        blobs: dict[str, bytes] = {}
+        for key, blob in zip(added.keys, folded, strict=True):
+            if blob != UNREADABLE:
+                cache.put((entity, key), blob)
+                blobs[prefix + key] = blob
+        return blobs
+
     def largest_pending(self) -> int:
         """Keys that the fullest slot would write: batches are cut so that they fit one call."""
-        return max((len(s.pending) for s in self.ready.values()), default=0)
+        return max((s.keys() for s in self.ready.values()), default=0)
 
     def full(self, max_transactions: int) -> bool:
         """Whether the batch should be written before more is gathered."""
@@ -217,11 +228,3 @@ class Folder:
             slot.stored = write.applied
             slot.applied = decode_applied(write.applied)
             slot.states.trim()
-
-
-def fold_pending(entity: str, old: State, pending: Pending, horizon_ms: int) -> State:
-    """A key's state with what a batch adds to it."""
-    pending.rows.sort()  # partitions come one after the other, and kernels insert from the end
-    rows = np.array(pending.rows, np.int64) if pending.rows else NO_ROWS[entity]
-    labels = np.array(pending.labels, np.int64) if pending.labels else NO_LABELS
-    return states.fold(entity, old, rows, labels, horizon_ms)

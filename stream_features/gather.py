@@ -1,7 +1,8 @@
 """From the log into Redis: records judged, gathered for the slots they concern, written through the fence."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from fraudsim import metrics
 from fraudsim.clock_log import ClockLog
@@ -9,7 +10,10 @@ from fraudsim.settings import Settings
 from fraudsim.validity import Judge, Rejected
 from stream_features.dead_letters import DeadLetterWriter
 from stream_features.fold import Folder
-from stream_features.redis_io import StateStore, blob_key
+from stream_features.redis_io import SlotWrite, StateStore, blob_key
+
+YIELD_EVERY: Final = 100
+"""Records judged before others get their turn: the write under way has to be handed to the socket."""
 
 
 class Gatherer:
@@ -28,6 +32,7 @@ class Gatherer:
         """Next offset to be judged, by source."""
         self.known_ms = [0] * (2 * n)
         """Wall-clock time up to which everything in a source's log has been judged; 0: not known."""
+        self._writing: asyncio.Task[bool] | None = None
 
     def begin(self, offsets: Sequence[int]) -> None:
         """Reading starts (again) at these offsets, of which the folder takes what its slots lack."""
@@ -45,7 +50,9 @@ class Gatherer:
         is_label, partition = source >= partitions, source % partitions
         accept = self.judge.label if is_label else self.judge.transaction
         good = 0
-        for record in records:
+        for number, record in enumerate(records):
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
             offset = record.offset
             if offset < self.next[source]:
                 continue
@@ -74,8 +81,14 @@ class Gatherer:
         await self.letters.add(record, rejected)
 
     async def write(self, fresh_at_ms: int | None = None) -> bool:
-        """Fold and write what was gathered; False where the fence kept a slot's part out."""
+        """Fold what was gathered and begin to write it; `settle` tells what became of it.
+
+        One write is under way at a time, and the next batch may be gathered meanwhile. False, and nothing is
+        folded, where the fence kept out a part of the one before.
+        """
         folder = self.folder
+        if not await self.settle():
+            return False
         missing = folder.missing()
         blobs = await self._store.read([blob_key(slot, *key) for slot, key in missing])
         for (slot, key), blob in zip(missing, blobs, strict=True):
@@ -85,12 +98,25 @@ class Gatherer:
         await self.letters.settle()
         metrics.FOLD_BATCH.observe(folder.transactions)
         writes = folder.writes()
-        if not writes:
-            return True
+        if writes:
+            self._writing = asyncio.create_task(self._write(writes, fresh_at_ms))
+            await asyncio.sleep(0)  # it is on its way before more is gathered
+        return True
+
+    async def settle(self) -> bool:
+        """Wait for the write under way, if there is one; False where the fence kept a part of it out.
+
+        Raises:
+            RedisError: it may have been written or not.
+        """
+        writing, self._writing = self._writing, None
+        return writing is None or await writing
+
+    async def _write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None) -> bool:
         passed = await self._store.write(writes, fresh_at_ms)
         for write, went_through in zip(writes, passed, strict=True):
             if went_through:
-                folder.written(write)
+                self.folder.written(write)
             else:
                 metrics.FENCED.inc()
                 self._log.warning("fenced", slot=write.slot)

@@ -107,6 +107,33 @@ def fold_exact(state: State, rows: Words, memory_ms: int, bound: int) -> State:
 
 
 @njit(cache=True)
+def fold_many_exact(
+    words: Words, sizes: Words, rows: Words, counts: Words, memory_ms: int, bound: int
+) -> tuple[Words, Words]:
+    """`fold_exact` for many keys in one call.
+
+    Args:
+        words: the states, one after the other, of so many words each as `sizes` says, shape (n,); one of no
+            words stays so, and its rows are left out.
+        rows: shape (m, 5), key by key, of each so many as `counts` says, shape (n,).
+
+    Returns the new states, one after the other, and their sizes.
+    """
+    out = np.empty(words.shape[0] + rows.shape[0] * WIDTH, np.int64)
+    out_sizes = np.zeros(sizes.shape[0], np.int64)
+    at, row, end = 0, 0, 0
+    for i in range(sizes.shape[0]):
+        if sizes[i] > 0:
+            new = fold_exact(words[at : at + sizes[i]], rows[row : row + counts[i]], memory_ms, bound)
+            out[end : end + new.shape[0]] = new
+            out_sizes[i] = new.shape[0]
+            end += new.shape[0]
+        at += sizes[i]
+        row += counts[i]
+    return out[:end], out_sizes
+
+
+@njit(cache=True)
 def _kilometres(a: int, b: int) -> float:
     """Great-circle distance of two packed places (haversine, mean Earth radius 6,371.0088 km)."""
     # Whole steps are subtracted: of places some metres apart, radians would leave 8 digits.

@@ -279,6 +279,50 @@ def fold_tiled(
 
 
 @njit(cache=True)
+def fold_many_tiled(
+    words: Words,
+    sizes: Words,
+    rows: Words,
+    counts: Words,
+    labels: Words,
+    label_counts: Words,
+    levels: Words,
+    horizon_ms: int,
+    cap: int,
+    label_memory_ms: int,
+    label_bound: int,
+) -> tuple[Words, Words]:
+    """`fold_tiled` for many keys in one call.
+
+    Args:
+        words: the states, one after the other, of so many words each as `sizes` says, shape (n,); one of no
+            words stays so, and its rows and labels are left out.
+        rows: shape (m, 3), key by key, of each so many as `counts` says, shape (n,).
+        labels: shape (k, 3), in the same way by `label_counts`.
+
+    Returns the new states, one after the other, and their sizes.
+    """
+    room = rows.shape[0] * (TILE + SEEN) + labels.shape[0] * LABEL
+    out = np.empty(words.shape[0] + room, np.int64)
+    out_sizes = np.zeros(sizes.shape[0], np.int64)
+    at, row, label, end = 0, 0, 0, 0
+    for i in range(sizes.shape[0]):
+        if sizes[i] > 0:
+            its_labels = labels[label : label + label_counts[i]]
+            new = fold_tiled(
+                words[at : at + sizes[i]], rows[row : row + counts[i]], its_labels, levels,
+                horizon_ms, cap, label_memory_ms, label_bound,
+            )  # fmt: skip
+            out[end : end + new.shape[0]] = new
+            out_sizes[i] = new.shape[0]
+            end += new.shape[0]
+        at += sizes[i]
+        row += counts[i]
+        label += label_counts[i]
+    return out[:end], out_sizes
+
+
+@njit(cache=True)
 def _count_frauds(state: State, spec: Words, now: int, memory: int, high: int) -> Words:
     """By feature of `spec` that is a fraud rate: transactions known as fraud before `high` whose first fraud
     label lies in its window."""

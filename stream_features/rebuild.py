@@ -1,10 +1,11 @@
 """Restoring the feature state from history and archived log, where Redis or Kafka no longer has it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 from redis import Redis
 
@@ -17,7 +18,6 @@ from stream_features import state as states
 from stream_features.archived_log import archived_clock, archived_ends, counting_labels, counting_transactions
 from stream_features.catalogue import KEY_FIELD, LABELLED
 from stream_features.encode import ROW_OF, label_row
-from stream_features.fold import Pending, fold_pending
 from stream_features.prime import (
     Table,
     check_history,
@@ -26,6 +26,7 @@ from stream_features.prime import (
     replace_state,
     state_of_history,
 )
+from stream_features.state import NO_LABELS, NO_ROWS
 from stream_features.vector import keys_of
 
 FOLD_AT_ONCE: Final = 50_000
@@ -44,6 +45,14 @@ class Rebuilt:
     """Last offset folded, by source; the worker goes on after it."""
 
 
+@dataclass(slots=True)
+class _Added:
+    """What is to be folded into one key."""
+
+    rows: list[tuple[int, ...]] = field(default_factory=list)
+    labels: list[tuple[int, ...]] = field(default_factory=list)
+
+
 class _Gathered:
     """States by key, and what is to be folded into them."""
 
@@ -51,18 +60,18 @@ class _Gathered:
         self.table = table
         self.records = 0
         self._horizon_ms = horizon_ms
-        self._pending: dict[tuple[str, str], Pending] = {}
+        self._added: dict[tuple[str, str], _Added] = {}
 
     def transaction(self, tx: Transaction) -> None:
         for key in keys_of(tx):
-            self._pending.setdefault(key, Pending()).rows.append(ROW_OF[key[0]](tx))
+            self._added.setdefault(key, _Added()).rows.append(ROW_OF[key[0]](tx))
         self._counted()
 
     def label(self, label: Label) -> None:
         for entity in LABELLED:
             key = getattr(label, KEY_FIELD[entity])
             if key is not None:
-                self._pending.setdefault((entity, key), Pending()).labels.append(label_row(label))
+                self._added.setdefault((entity, key), _Added()).labels.append(label_row(label))
         self._counted()
 
     def _counted(self) -> None:
@@ -71,11 +80,13 @@ class _Gathered:
             self.fold()
 
     def fold(self) -> None:
-        for key, pending in self._pending.items():
+        for key, added in self._added.items():
             before = self.table.get(key)
             state = before if before is not None else states.empty(key[0])
-            self.table[key] = fold_pending(key[0], state, pending, self._horizon_ms)
-        self._pending.clear()
+            rows = np.array(sorted(added.rows), np.int64) if added.rows else NO_ROWS[key[0]]
+            labels = np.array(added.labels, np.int64) if added.labels else NO_LABELS
+            self.table[key] = states.fold(key[0], state, rows, labels, self._horizon_ms)
+        self._added.clear()
 
 
 def fold_archive(table: Table, run_dir: Path) -> int:

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
+_pack: Final[Callable[[tuple[Any, ...]], bytes]] = pack_command
 FENCE: Final = (Path(__file__).parent / "fence.lua").read_text()
 MAX_BLOBS_PER_CALL: Final = 2_000
 """Lua unpacks its arguments; past some thousand one call would hold Redis too long."""
@@ -133,15 +135,36 @@ class StateStore:
     async def _write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None) -> list[bool]:
         if not self._script:
             self._script = str(await self._redis.script_load(FENCE))
-        pipe = self._redis.pipeline(transaction=False)
-        for item in writes:
-            keys = [applied_key(item.slot), *item.blobs]
-            pipe.evalsha(self._script, len(keys), *keys, item.expected, item.applied, *item.blobs.values())
+        commands = [_fenced(self._script, item) for item in writes]
         if fresh_at_ms is not None:
-            for item in writes:
-                pipe.set(fresh_key(item.slot), fresh_at_ms)
-        replies = await pipe.execute()
+            commands += [_pack(("SET", fresh_key(item.slot), fresh_at_ms)) for item in writes]
+        replies = await self._send(commands)
         return [reply == 1 for reply in replies[: len(writes)]]
+
+    async def _send(self, commands: Sequence[bytes]) -> list[Any]:
+        """The replies to packed commands, in one round trip; raises the first error among them.
+
+        A pipeline of redis-py packs its commands in Python, which costs as much as folding what they hold.
+        """
+        pool: Any = self._redis.connection_pool
+        connection = await pool.get_connection()
+        replies: list[Any] = []
+        try:
+            await connection.send_packed_command(commands)
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response())
+                except ResponseError as error:
+                    replies.append(error)
+        except BaseException:
+            await connection.disconnect(nowait=True)  # replies may still be on their way
+            raise
+        finally:
+            await pool.release(connection)
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise reply
+        return replies
 
     async def mark_fresh(self, slots: Iterable[int], fresh_at_ms: int) -> None:
         """Say up to when the log is known to be folded."""
@@ -149,3 +172,9 @@ class StateStore:
         for slot in slots:
             pipe.set(fresh_key(slot), fresh_at_ms)
         await pipe.execute()
+
+
+def _fenced(script: str, item: SlotWrite) -> bytes:
+    """The packed call of the fence."""
+    keys = (applied_key(item.slot), *item.blobs)
+    return _pack(("EVALSHA", script, len(keys), *keys, item.expected, item.applied, *item.blobs.values()))

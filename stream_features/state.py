@@ -1,5 +1,6 @@
 """One entity's state as a value: empty, folded, read, canonical, to and from the bytes that Redis holds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -24,8 +25,20 @@ from stream_features.catalogue import (
     WINDOWED,
     Feature,
 )
-from stream_features.kernel_exact import empty_exact, fold_exact, read_exact, read_many_exact
-from stream_features.kernel_tiled import empty_tiled, fold_tiled, read_many_tiled, read_tiled
+from stream_features.kernel_exact import (
+    empty_exact,
+    fold_exact,
+    fold_many_exact,
+    read_exact,
+    read_many_exact,
+)
+from stream_features.kernel_tiled import (
+    empty_tiled,
+    fold_many_tiled,
+    fold_tiled,
+    read_many_tiled,
+    read_tiled,
+)
 
 State = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
@@ -58,6 +71,22 @@ class Stored(NamedTuple):
     row_starts: Rows
 
 
+class Packed(NamedTuple):
+    """States of many keys, one after the other."""
+
+    words: State
+    sizes: State
+    """Words of each, shape (n,)."""
+
+
+class Grouped(NamedTuple):
+    """Rows, or labels, of many keys, key by key."""
+
+    rows: Rows
+    counts: State
+    """How many each key has, shape (n,)."""
+
+
 class Kernel(Protocol):
     """What is done with the states of one entity."""
 
@@ -72,6 +101,10 @@ class Kernel(Protocol):
 
     def fold(self, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
         """A new state with rows, shape (m, width), and labels, shape (k, 3), added."""
+        ...
+
+    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
+        """`fold` for many keys in one call; a state of no words stays so."""
         ...
 
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
@@ -116,6 +149,10 @@ class ExactKernel:
     def fold(self, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
         return fold_exact(state, rows, horizon_ms + LONGEST, self.bound)
 
+    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
+        words, sizes = fold_many_exact(*old, *rows, horizon_ms + LONGEST, self.bound)
+        return Packed(words, sizes)
+
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
         return bool(read_exact(state, self.spec, horizon_ms, *row, DISTINCT_CAP, out))
 
@@ -153,6 +190,12 @@ class TiledKernel:
         return fold_tiled(
             state, rows, labels, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH, self.label_bound
         )  # fmt: skip
+
+    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
+        words, sizes = fold_many_tiled(
+            *old, *rows, *labels, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH, self.label_bound
+        )
+        return Packed(words, sizes)
 
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
         ts, amount, who = row
@@ -224,6 +267,18 @@ def fold(entity: str, state: State, rows: Rows, labels: Rows, horizon_ms: int) -
     return KERNELS[entity].fold(state, rows, labels, horizon_ms)
 
 
+def fold_many(
+    entity: str, blobs: Sequence[bytes], rows: Grouped, labels: Grouped, horizon_ms: int
+) -> list[bytes]:
+    """`fold` for many keys, from blobs to blobs, in one call of the kernel; an empty blob stays empty."""
+    words = np.frombuffer(b"".join(blobs), "<i8").astype(np.int64, copy=False)
+    sizes = np.array([len(blob) // 8 for blob in blobs], np.int64)
+    new = KERNELS[entity].fold_many(Packed(words, sizes), rows, labels, horizon_ms)
+    whole = to_bytes(new.words)
+    ends = (8 * np.cumsum(new.sizes)).tolist()
+    return [whole[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
 def to_bytes(state: State) -> bytes:
     """Little-endian int64, as Redis holds it."""
     return state.astype("<i8", copy=False).tobytes()
@@ -259,6 +314,8 @@ def warm_up_kernel() -> None:
     for entity, kernel in KERNELS.items():
         some = np.zeros((1, kernel.width), np.int64)
         state = fold(entity, empty(entity), some, NO_LABELS, 0)
+        one, none = np.ones(1, np.int64), np.zeros(1, np.int64)
+        fold_many(entity, [to_bytes(state)], Grouped(some, one), Grouped(NO_LABELS, none), 0)
         kernel.read(state, tuple(some[0].tolist()), 0, out)
         asked, starts = np.zeros((1, 2 + kernel.width), np.int64), np.array([0, 0])
         kernel.read_many(Stored(state[:0], starts, some, starts), asked, 0, out[None], np.ones(1, np.bool_))

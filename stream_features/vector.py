@@ -25,12 +25,13 @@ from stream_features.state import KERNELS, State, Vector
 SIZE: Final = len(FEATURES)
 
 REQUEST: Final = places("request")
-_keys = attrgetter(*KEY_FIELD.values())
+key_values = attrgetter(*KEY_FIELD.values())
+"""A transaction's keys in the order of `WINDOWED`; None for an entity that it lacks."""
 
 
 def keys_of(tx: Transaction) -> list[tuple[str, str]]:
     """The (entity, key) pairs with state that a transaction has; absent entities are left out."""
-    return [(entity, key) for entity, key in zip(KEY_FIELD, _keys(tx), strict=True) if key is not None]
+    return [(entity, key) for entity, key in zip(KEY_FIELD, key_values(tx), strict=True) if key is not None]
 
 
 def bucket(text: str | None, buckets: int = BUCKETS) -> float:

@@ -5,6 +5,7 @@ owns, sets aside what is not valid, and writes each slot's blobs and watermark i
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
@@ -143,6 +144,8 @@ class FoldLoop:
     async def _take_place(self) -> None:
         """Own exactly the wanted slots, as Redis has them, and rewind to the smallest watermark."""
         await self._give_up_catching_up()
+        with contextlib.suppress(RedisError):
+            await self.gatherer.settle()  # what became of it is read anew
         wanted = self._wanted
         self.folder.release(set(self.folder.owned) - wanted)
         stored = await self.store.read([applied_key(s) for s in sorted(wanted)])
@@ -192,7 +195,10 @@ class FoldLoop:
         try:
             await asyncio.wait_for(self._arrived.wait(), IDLE_BEAT_S)
         except TimeoutError:
-            await self._beat()
+            if await self.gatherer.settle():
+                await self._beat()
+            else:
+                self._out_of_place = True
             return
         self._arrived.clear()
         if not self.folder.owned:

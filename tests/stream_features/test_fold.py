@@ -1,18 +1,16 @@
 """The worker's cache of states: bounded by what they take, the least recently folded dropped first."""
 
-import numpy as np
-
 from fraudsim.events import Label, Transaction
 from fraudsim.slots import slot_of
 from stream_features import state
 from stream_features.applied import Applied, encode_applied
 from stream_features.catalogue import HASH, MINUTE
-from stream_features.fold import ENTRY_BYTES, Folder, StateCache
+from stream_features.fold import ENTRY_BYTES, UNREADABLE, Folder, StateCache
 from stream_features.redis_io import blob_key
 
 
 def of_bytes(size):
-    return np.zeros(size // 8, np.int64)
+    return bytes(size)
 
 
 def key(n):
@@ -45,9 +43,9 @@ def test_the_bytes_are_those_of_what_is_there():
     cache = StateCache()
     cache.put(key(1), of_bytes(80))
     cache.put(key(1), of_bytes(800))
-    cache.put(key(2), None)
+    cache.put(key(2), UNREADABLE)
     assert cache.bytes == 2 * ENTRY_BYTES + 800
-    assert cache[key(2)] is None
+    assert cache[key(2)] == UNREADABLE
 
 
 def test_a_slot_keeps_no_more_than_its_bound_and_reads_again_what_it_dropped():
