@@ -38,6 +38,10 @@ SCORE_BUCKETS: Final = (
     1.0,
 )
 """Fine where most scores are."""
+DIFFERENCE_BUCKETS: Final = (
+    -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.005, -0.001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
+)  # fmt: skip
+"""Of one score less another."""
 
 registry: Final = CollectorRegistry()
 ProcessCollector(registry=registry)  # reads /proc, so it has nothing to say on macOS
@@ -93,6 +97,30 @@ BEHIND: Final = Counter(
 )
 MODEL_INFO: Final = Gauge(
     "fraudsim_model_info", "1 for the model that is served", ["version", "features"], registry=registry
+)
+MODEL_ROLE: Final = Gauge(
+    "fraudsim_model_role", "1 for what a served model does: champion, challenger or shadow",
+    ["version", "role"], registry=registry,
+)  # fmt: skip
+MODEL_CHANGES: Final = Counter(
+    "fraudsim_model_changes", "Changes of the models, by outcome: served or refused",
+    ["outcome"], registry=registry,
+)  # fmt: skip
+ARM_DECISIONS: Final = Counter(
+    "fraudsim_model_decisions", "Decisions, by the version of the model and what it was chosen as",
+    ["version", "variant"], registry=registry,
+)  # fmt: skip
+SHADOW_DECISIONS: Final = Counter(
+    "fraudsim_shadow_decisions",
+    "Decisions of the champion that a shadow scored too, by the action each wants before limits",
+    ["version", "champion", "shadow"], registry=registry,
+)  # fmt: skip
+SHADOW_DIFFERENCE: Final = Histogram(
+    "fraudsim_shadow_score_difference", "Score of a shadow less that of the champion",
+    ["version"], buckets=DIFFERENCE_BUCKETS, registry=registry,
+)  # fmt: skip
+SHADOW_DROPPED: Final = Counter(
+    "fraudsim_shadow_dropped", "Decisions that no shadow scored, as too many waited", registry=registry
 )
 MODEL_TRAINED: Final = Gauge(
     "fraudsim_model_trained_timestamp_seconds",

@@ -1,10 +1,13 @@
-"""`fraudsim train`, `fraudsim model` and `fraudsim score-only`."""
+"""`fraudsim train`, `fraudsim score-only` and `fraudsim model …`."""
 
 from pathlib import Path
 
 import typer
 
+from model.registry_cli import model
+
 app = typer.Typer()
+app.add_typer(model, name="model")
 
 
 @app.command()
@@ -54,20 +57,3 @@ def score_only(
     console.print(summary_of_scoring(file.name, found))
     if json is not None:
         scoring.write_json(json, found)
-
-
-@app.command()
-def model(directory: Path = typer.Argument(..., help="folder of a model")) -> None:
-    """Check a model as the scorer does, and show what it is."""
-    from rich.console import Console
-
-    from model.artefact import load_model
-    from model.sacrifice import sacrifices
-    from model.summary import summary
-
-    console = Console()
-    loaded = load_model(directory)
-    console.print(summary(loaded.manifest))
-    if len(loaded.kinds) > 1:
-        console.print(sacrifices(loaded))
-    console.print(f"features {loaded.manifest.catalogue_hash}, data {loaded.manifest.data_fingerprint[:16]}")

@@ -133,14 +133,14 @@ class Line:
             update={
                 "kafka_bootstrap": addresses.kafka_bootstrap,
                 "redis_url": addresses.redis_url,
-                "model_dir": self.run_dir / "model",
+                "model_dir": self.run_dir / "models",
                 "http_port": http_port,
             }
         )
         self._env = {
             **os.environ,
             **environment(addresses),
-            variable("model_dir"): str(self.run_dir / "model"),
+            variable("model_dir"): str(self.run_dir / "models"),
             variable("policy"): str(self.run_dir / "policy"),
             variable("http_port"): str(http_port),
             variable("metrics_port"): "0",
@@ -203,12 +203,15 @@ class Line:
         return speed_of_run(world_of(self.history), manifest.days, options.rate, options.seconds)
 
     def _make_model(self) -> None:
-        if self.options.reuse is not None:
-            return
-        from model.train import train_model
+        """The run's own model, as the champion of a registry, so that others can be put beside it."""
+        from model import registry
 
-        self.say("training the model on the history")
-        train_model(self.run_dir / "history", self.run_dir / "model", self.settings)
+        if self.options.reuse is None:
+            from model.train import train_model
+
+            self.say("training the model on the history")
+            train_model(self.run_dir / "history", self.run_dir / "model", self.settings)
+        registry.put(self.run_dir / "model", self.run_dir / "models")
 
     # Parts
 

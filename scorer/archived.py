@@ -1,7 +1,7 @@
 """Decisions of an archived run, each with the transaction it was made on."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from fraudsim.archive import log_folder, read_log
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Action, Transaction
 from fraudsim.topics import TRANSACTIONS
+from model.artefact import read_manifest
 from model.manifest import Manifest
+from model.registry import manifests
 from model.threshold import Thresholds
 from scorer.policy import Variant
 from stream_features.archived_log import first_decisions
@@ -40,7 +42,10 @@ class Decided:
         """Those that were trained for what was asked of a model."""
         if self.variant == "fallback":
             return manifest.fallback.thresholds
-        if self.row["variant"] == "distilled" and manifest.variants is not msgspec.UNSET:
+        if (
+            self.row["variant"] in ("distilled", "challenger_distilled")
+            and manifest.variants is not msgspec.UNSET
+        ):
             return manifest.variants.distilled.thresholds
         return manifest.thresholds
 
@@ -49,6 +54,30 @@ class Decided:
         recorded: float | None = self.row["probability"]
         of = manifest if self.variant == "champion" else manifest.fallback
         return of.to_probability.probability(self.score) if recorded is None else recorded
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """Of the models of a run."""
+
+    own: Manifest
+    """Of the model that it began with."""
+    others: Mapping[str, Manifest] = field(default_factory=dict)
+    """Of its registry, by version."""
+
+    def of(self, decided: Decided) -> Manifest:
+        """Of the model that decided; the run's own where that one is not at hand."""
+        return self.others.get(decided.row["model_version"], self.own)
+
+    def has(self, decided: Decided) -> bool:
+        """Whether the model that decided is at hand."""
+        return self.of(decided).version == decided.row["model_version"]
+
+
+def read_manifests(run_dir: Path) -> Manifests:
+    """Raises FraudsimError where there is no model, or one is damaged."""
+    kept = {each.version: each for each in manifests(run_dir / "models")}
+    return Manifests(read_manifest(run_dir / "model"), kept)
 
 
 def read_decided(run_dir: Path, tx_id: str | None = None) -> Iterator[Decided]:

@@ -25,6 +25,10 @@ class Budget:
         """The budget of a request for so many transactions."""
         return Budget(started_s, deadline_ms / 1000 * -(-transactions // PER_BATCH))
 
+    def from_now(self, now_s: float, most_s: float) -> "Budget":
+        """What is left of it, at most so long: for one part of a batch."""
+        return Budget(now_s, max(0.0, min(most_s, self.over_s - now_s)))
+
     @property
     def claim_by_s(self) -> float:
         return self.started_s + CLAIM_SHARE * self.total_s

@@ -11,8 +11,10 @@ import numpy as np
 from fraudsim import metrics
 from fraudsim.events import Decision, LogPrefix, Stamps, Transaction
 from model.artefact import Model
+from model.calibration import Calibration
 from model.cascade import Cascade
 from model.forest import Forest
+from model.threshold import Thresholds
 from scorer.daily_limits import Places, hold_places
 from scorer.dependency import AwayError, Dependency
 from scorer.policy import Choice, Limit, Opinion, Policy, Variant
@@ -94,33 +96,38 @@ class Decider:
         variant: Variant,
         until_s: float,
     ) -> list[Decision]:
-        """One model and one policy for all of them, whatever is exchanged meanwhile."""
-        model, policy = self._model.model, self._policy.policy
-        if variant == "champion":
-            forest, thresholds, calibration = model.serving, model.thresholds, model.manifest.to_probability
-        else:
-            fallback = model.manifest.fallback
-            forest, thresholds, calibration = model.fallback, fallback.thresholds, fallback.to_probability
+        """One lineup of models and one policy for all of them, whatever is exchanged meanwhile."""
+        lineup, policy = self._model.lineup, self._policy.policy
+        of_each: dict[int, _Judge] = {}
+        scores = [0.0] * len(incoming)
         features_us = now_us()
-        scores = forest.predict(np.stack([reading.features for reading in readings])).tolist()
+        rows = np.stack([reading.features for reading in readings])
+        for model, places in lineup.split([item.tx.card_id for item in incoming]).items():
+            judge = _Judge.of(model, variant, challenging=model is not lineup.champion)
+            theirs = rows if len(places) == len(rows) else rows[places]
+            for place, score in zip(places, judge.forest.predict(theirs).tolist(), strict=True):
+                scores[place], of_each[place] = score, judge
         scored_us = now_us()
-        probabilities = [*map(calibration.probability, scores)]
+        judges = [of_each[place] for place in range(len(incoming))]
+        probabilities = [
+            judge.calibration.probability(score) for judge, score in zip(judges, scores, strict=True)
+        ]
         opinions = [
             policy.consider(
-                item.tx, reading.features, score, probability, variant, thresholds, self._policy.rule_failed
-
+                item.tx, reading.features, score, probability, variant, judge.thresholds,
+                self._policy.rule_failed,
             )
-            for item, reading, score, probability in zip(
-                incoming, readings, scores, probabilities, strict=True
+            for item, reading, judge, score, probability in zip(
+                incoming, readings, judges, scores, probabilities, strict=True
             )
         ]  # fmt: skip
         if policy.limited:
             await self._hold_places(policy, [item.tx for item in incoming], opinions, until_s)
-        stage = _Stage(model, forest, policy.version, variant, via, features_us, scored_us)
+        stage = _Stage(policy.version, via, features_us, scored_us)
         return [
-            _decision(item, reading, score, probability, policy.conclude(item.tx, opinion), stage)
-            for item, reading, score, probability, opinion in zip(
-                incoming, readings, scores, probabilities, opinions, strict=True
+            _decision(item, reading, judge, score, probability, policy.conclude(item.tx, opinion), stage)
+            for item, reading, judge, score, probability, opinion in zip(
+                incoming, readings, judges, scores, probabilities, opinions, strict=True
             )
         ]
 
@@ -153,23 +160,50 @@ def _no_reading(tx: Transaction) -> Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
-    """What the decisions of one batch share."""
+class _Judge:
+    """One model as it judges what it was given."""
 
     model: Model
     forest: Forest | Cascade
+    thresholds: Thresholds
+    calibration: Calibration
+    variant: str
+    """What a decision says has made it; the model's version says which."""
+
+    @classmethod
+    def of(cls, model: Model, variant: Variant, *, challenging: bool) -> "_Judge":
+        """A model where the state can be read (`champion`), or its fallback."""
+        manifest = model.manifest
+        if variant == "fallback":
+            fallback = manifest.fallback
+            return cls(model, model.fallback, fallback.thresholds, fallback.to_probability, "fallback")
+        said = model.variant
+        if challenging:
+            said = "challenger" if model.kind == "full" else f"challenger_{model.kind}"
+        return cls(model, model.serving, model.thresholds, manifest.to_probability, said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What the decisions of one batch share."""
+
     policy_version: str
-    variant: Variant
     via: Literal["stream", "http"]
     features_us: int
     scored_us: int
 
 
 def _decision(
-    item: Incoming, reading: Reading, score: float, probability: float, choice: Choice, stage: _Stage
+    item: Incoming,
+    reading: Reading,
+    judge: _Judge,
+    score: float,
+    probability: float,
+    choice: Choice,
+    stage: _Stage,
 ) -> Decision:
-    tx, manifest = item.tx, stage.model.manifest
-    reasons = [] if choice.action == "approve" else stage.forest.reasons(reading.features)
+    tx, manifest = item.tx, judge.model.manifest
+    reasons = [] if choice.action == "approve" else judge.forest.reasons(reading.features)
     return Decision(
         tx_id=tx.tx_id,
         ts=tx.ts,
@@ -182,7 +216,7 @@ def _decision(
         rule_hits=choice.rule_hits,
         model_version=manifest.version,
         policy_version=stage.policy_version,
-        variant="fallback" if stage.variant == "fallback" else stage.model.variant,
+        variant=judge.variant,
         stamps=Stamps(
             intended=tx.sent_at or item.received_us,
             received=item.received_us,
@@ -199,7 +233,7 @@ def _decision(
         feature_hash=manifest.catalogue_hash,
         via=stage.via,
         stale=reading.stale,
-        degraded=stage.variant == "fallback",
+        degraded=judge.variant == "fallback",
         uncertain=reading.uncertain,
         probability=probability,
         held_back=choice.held_back,

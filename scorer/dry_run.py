@@ -13,8 +13,7 @@ from fraudsim.archive import read_log
 from fraudsim.events import ACTIONS, Action, Transaction
 from fraudsim.topics import LABELS
 from model.label_knowledge import EVENTUALLY, LabelKnowledge
-from model.manifest import Manifest
-from scorer.archived import Decided
+from scorer.archived import Decided, Manifests
 from scorer.daily_limits import PlacesHere, hold_places
 from scorer.policy import Choice, Limit, Policy
 from scorer.rules import RuleError
@@ -31,18 +30,19 @@ class Transition:
     fraud_cents: int = 0
 
 
-def decide_again(policy: Policy, decided: Sequence[Decided], manifest: Manifest) -> list[Choice]:
+def decide_again(policy: Policy, decided: Sequence[Decided], manifests: Manifests) -> list[Choice]:
     """The policy's choice on each, in the order they were made, with limits that begin empty."""
-    return asyncio.run(_decide_again(policy, decided, manifest))
+    return asyncio.run(_decide_again(policy, decided, manifests))
 
 
-async def _decide_again(policy: Policy, decided: Sequence[Decided], manifest: Manifest) -> list[Choice]:
+async def _decide_again(policy: Policy, decided: Sequence[Decided], manifests: Manifests) -> list[Choice]:
     places, choices = PlacesHere(), []
 
     async def take(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
         return await places.take(policy.limits, limit, day, tx_ids)
 
     for each in decided:
+        manifest = manifests.of(each)
         opinion = policy.consider(
             each.tx, each.features, each.score, each.probability(manifest), each.variant,
             each.thresholds(manifest), _raise,

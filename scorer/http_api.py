@@ -24,10 +24,20 @@ from scorer.decide import now_us
 from scorer.dependency import AwayError, Dependency
 from scorer.http_gate import HttpGate
 from scorer.http_scoring import HttpScoring, Outcome
-from scorer.http_words import ClockReply, HealthReply, ModelReply, RawBatchItem, ReadyReply, decode_batch
+from scorer.http_words import (
+    ChallengerReply,
+    ClockReply,
+    HealthReply,
+    ModelReply,
+    RawBatchItem,
+    ReadyReply,
+    ShadowReply,
+    decode_batch,
+)
 from scorer.openapi import openapi
 from scorer.problems import Problem, problem, problem_response
 from scorer.served_model import ServedModel
+from scorer.shadows import Shadows, Tally
 
 BODY_S: Final = 10.0
 """Longest wait for a request's whole body."""
@@ -59,6 +69,7 @@ class HttpApi:
         scoring: HttpScoring,
         clock_log: ClockLog,
         served: ServedModel,
+        shadows: Shadows,
         state: Dependency,
         ready: Callable[[], bool],
         log: Any,
@@ -67,6 +78,7 @@ class HttpApi:
         self._scoring = scoring
         self._clock_log = clock_log
         self._served = served
+        self._shadows = shadows
         self._state = state
         self._ready = ready
         self._log = log
@@ -174,7 +186,8 @@ class HttpApi:
         return reply(ClockReply(now_ms=now_ms, log_id=clock.log_id, segment=clock.current))
 
     async def _model(self, request: Request) -> Response:
-        model = self._served.model
+        lineup, previous = self._served.lineup, self._served.previous
+        model = lineup.champion
         manifest = model.manifest
         return reply(
             ModelReply(
@@ -184,6 +197,12 @@ class HttpApi:
                 metrics=model.metrics,
                 fallback_features=manifest.fallback.features,
                 fallback_metrics=manifest.fallback.metrics,
+                previous=None if previous is None else previous.version,
+                challengers=[
+                    ChallengerReply(version=arm.model.version, share=arm.share) for arm in lineup.challengers
+                ],
+                shadows=[*map(_shadow, self._shadows.tallies.items())],
+                shadows_dropped=self._shadows.dropped,
             )
         )
 
@@ -212,6 +231,21 @@ class HttpApi:
     async def _failed(self, request: Request, error: Exception) -> Response:
         self._log.error("http_failed", path=request.url.path, error=repr(error))
         return problem_response(problem("internal", "see the server's log"))
+
+
+def _shadow(of: tuple[str, Tally]) -> ShadowReply:
+    version, tally = of
+    return ShadowReply(
+        version=version,
+        compared=tally.compared,
+        agreed=tally.agreed,
+        mean_difference=tally.difference / max(1, tally.compared),
+        differed={
+            f"{champion}>{shadow}": count
+            for (champion, shadow), count in sorted(tally.pairs.items())
+            if champion != shadow
+        },
+    )
 
 
 def _item(outcome: Outcome) -> RawBatchItem:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ LATE_MOST: Final = 256
 """Decisions under way to Redis after their replies; past that they are kept here alone."""
 DRAIN_LATE_S: Final = 1.0
 GIVE_UP_S: Final = 0.1
+SLICE: Final = 32
+"""Transactions of a batch that are handled in one go; then whoever else asks has a turn."""
 
 Outcome = bytes | Problem
 """The decision as JSON, or why there is none."""
@@ -50,6 +52,9 @@ class _Asked:
     claim: Claim
 
 
+_Made = list[tuple[Transaction, Decision]]
+
+
 class HttpScoring:
     """Answers transactions, each on its own."""
 
@@ -62,14 +67,18 @@ class HttpScoring:
         producer: Any,
         claims: Dependency,
         log: Any,
+        afterwards: Callable[[Transaction, Decision], None],
     ) -> None:
+        """`afterwards` is told of each decision as its reply goes out, with nothing left to wait for."""
         self._acked = settings.http_durability == "acked"
+        self._deadline_s = settings.deadline_ms / 1000
         self._decider = decider
         self._reader = reader
         self._clock_log = clock_log
         self._producer = producer
         self._claims = claims
         self._log = log
+        self._afterwards = afterwards
         self.idempotency = Idempotency(settings.redis_url)
         self._kept = KeptReplies()
         self._publishing: set[asyncio.Task[None]] = set()
@@ -99,6 +108,8 @@ class HttpScoring:
         first: dict[str, _Asked] = {}
         again: list[_Asked] = []
         for place, body in enumerate(bodies):
+            if place and place % SLICE == 0:
+                await asyncio.sleep(0)
             tx = self._read(body, segment, received_us)
             if isinstance(tx, Problem):
                 outcomes[place] = tx
@@ -108,11 +119,21 @@ class HttpScoring:
                 again.append(asked)
             else:
                 first[tx.tx_id] = asked
-        outcomes |= await self._answer_distinct([*first.values()], segment, received_us, budget)
+        distinct = [*first.values()]
+        made: _Made = []
+        for start in range(0, len(distinct), SLICE):
+            part = budget
+            if len(distinct) > SLICE:
+                await asyncio.sleep(0)
+                part = budget.from_now(time.monotonic(), self._deadline_s)
+            some = distinct[start : start + SLICE]
+            outcomes |= await self._answer_distinct(some, segment, received_us, part, made)
         for asked in again:
             earlier = first[asked.tx.tx_id]
             same = same_body(earlier.claim, asked.claim)
             outcomes[asked.place] = outcomes[earlier.place] if same else _conflict(asked.tx.tx_id)
+        for tx, decision in made:
+            self._afterwards(tx, decision)
         return [outcomes[place] for place in range(len(bodies))]
 
     def _read(self, body: bytes, segment: Segment, received_us: int) -> Transaction | Problem:
@@ -131,8 +152,9 @@ class HttpScoring:
         return tx
 
     async def _answer_distinct(
-        self, asked: list[_Asked], segment: Segment, received_us: int, budget: Budget
+        self, asked: list[_Asked], segment: Segment, received_us: int, budget: Budget, made: _Made
     ) -> dict[int, Outcome]:
+        """Outcomes by place; what is decided here is added to `made`."""
         outcomes: dict[int, Outcome] = {}
         with_room = []
         for item in asked:
@@ -149,11 +171,11 @@ class HttpScoring:
                 waiting.append(item)
             else:
                 outcomes[item.place] = _repeat(item, earlier)
-        outcomes |= await self._decide(ours, segment, received_us, budget)
+        outcomes |= await self._decide(ours, segment, received_us, budget, made)
         for item, outcome in zip(waiting, await asyncio.gather(*map(self._wait, waiting)), strict=True):
             if outcome is None:
                 afresh = Budget(time.monotonic(), budget.total_s)
-                outcomes |= await self._decide([item], segment, received_us, afresh)
+                outcomes |= await self._decide([item], segment, received_us, afresh, made)
             else:
                 outcomes[item.place] = outcome
         return outcomes
@@ -226,7 +248,7 @@ class HttpScoring:
     # Deciding
 
     async def _decide(
-        self, asked: list[_Asked], segment: Segment, received_us: int, budget: Budget
+        self, asked: list[_Asked], segment: Segment, received_us: int, budget: Budget, made: _Made
     ) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         accepted: list[_Asked] = []
@@ -243,22 +265,23 @@ class HttpScoring:
         try:
             incoming = [Incoming(item.tx, received_us) for item in accepted]
             decisions = await self._decider.decide(incoming, "http", budget.features_by_s)
-            made = [
+            answers = [
                 (item, decision, encoder.encode(decision))
                 for item, decision in zip(accepted, decisions, strict=True)
             ]
             if self._acked:
-                made = await self._publish_all(made, segment, received_us, outcomes)
-            for item, _, _ in made:
+                answers = await self._publish_all(answers, segment, received_us, outcomes)
+            for item, _, _ in answers:
                 del unpublished[item.place]
-            await self._settle([(item.claim, body) for item, _, body in made], budget.over_s)
+            await self._settle([(item.claim, body) for item, _, body in answers], budget.over_s)
         finally:
             for item in unpublished.values():
                 self._reader.pending.drop(item.tx)
                 await self._give_up(item.claim)
-        for item, decision, body in made:
+        for item, decision, body in answers:
             observe(decision, segment.speed)
             outcomes[item.place] = body
+            made.append((item.tx, decision))
             if not self._acked:
                 self._run(self._publish(item.tx, segment, decision, received_us), self._publishing)
         return outcomes

@@ -62,8 +62,28 @@ class ClockReply(msgspec.Struct, frozen=True, kw_only=True):
     segment: Segment
 
 
+class ChallengerReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that decides for a share of the cards."""
+
+    version: str
+    share: float
+
+
+class ShadowReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that scores again what the champion decided; counted by this process since it started."""
+
+    version: str
+    compared: int
+    agreed: int
+    """Decisions in which both want the same action, before limits and exploration."""
+    mean_difference: float
+    """Of the shadow's score less the champion's."""
+    differed: dict[str, int]
+    """The others, by the champion's action and the shadow's: `approve>review`."""
+
+
 class ModelReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The model that decides, and what it came to on its test period."""
+    """The model that decides, and what it came to on its test period; those beside it."""
 
     version: str
     kind: ModelKind
@@ -73,6 +93,12 @@ class ModelReply(msgspec.Struct, frozen=True, kw_only=True):
     fallback_features: list[str]
     """What the fallback looks at, which decides where the state cannot be read."""
     fallback_metrics: Metrics
+    previous: str | None
+    """The champion before, if it is loaded: a rollback would be served at once."""
+    challengers: list[ChallengerReply]
+    shadows: list[ShadowReply]
+    shadows_dropped: int
+    """Decisions that no shadow scored, as too many waited."""
 
 
 class HealthReply(msgspec.Struct, frozen=True, kw_only=True):

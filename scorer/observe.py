@@ -20,6 +20,11 @@ def _of(action: str, via: str) -> tuple[Any, Any, Any]:
     return metrics.DECISIONS.labels(action, via), metrics.LATENCY.labels(via), metrics.SCORE.labels(via)
 
 
+@cache
+def _of_model(version: str, variant: str) -> Any:
+    return metrics.ARM_DECISIONS.labels(version, variant)
+
+
 for _action in ACTIONS:
     for _via in ("stream", "http"):
         _of(_action, _via)
@@ -29,6 +34,7 @@ def observe(decision: Decision, speed: float) -> None:
     """Count a decision that this process made."""
     decisions, latency, score = _of(decision.action, decision.via)
     decisions.inc()
+    _of_model(decision.model_version, decision.variant).inc()
     score.observe(decision.score)
     stamps = decision.stamps
     latency.observe((stamps.decided - stamps.intended) / 1e6)

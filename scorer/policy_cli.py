@@ -45,23 +45,23 @@ def dry_run(new: New, run: Run = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from model.artefact import read_manifest
-    from scorer.archived import read_decided
+    from scorer.archived import read_decided, read_manifests
     from scorer.dry_run import decide_again, known_frauds, transitions
     from scorer.policy_file import load_policy
 
     run_dir = _run(run)
-    found, manifest = load_policy(new), read_manifest(run_dir / "model")
+    found, manifests = load_policy(new), read_manifests(run_dir)
     decided = list(read_decided(run_dir))
     if not decided:
         raise FraudsimError(f"--run {run_dir} holds no decisions")
-    choices = decide_again(found, decided, manifest)
+    choices = decide_again(found, decided, manifests)
     frauds = known_frauds(run_dir, (each.tx for each in decided))
     versions = ", ".join(sorted({each.row["policy_version"] for each in decided}))
-    others = {each.row["model_version"] for each in decided} - {manifest.version}
+    others = {each.row["model_version"] for each in decided if not manifests.has(each)}
     if others:
         typer.echo(
-            f"decided by {', '.join(sorted(others))}; calibration is that of the run's {manifest.version}"
+            f"decided by {', '.join(sorted(others))}; calibration is that of the run's "
+            f"{manifests.own.version}"
         )
     changed = sum(each.action != choice.action for each, choice in zip(decided, choices, strict=True))
     table = Table(title=f"{versions} → {found.version}: {changed:,} of {len(decided):,} would change")
@@ -107,8 +107,7 @@ def explain_one(
 
     A run under way will do: its archive is some seconds behind.
     """
-    from model.artefact import read_manifest
-    from scorer.archived import read_decided
+    from scorer.archived import read_decided, read_manifests
     from scorer.explain import explain
     from scorer.policy_file import SHIPPED, load_policy
     from scorer.policy_store import previous_of
@@ -117,7 +116,7 @@ def explain_one(
     decided = next(iter(read_decided(run_dir, tx_id)), None)
     if decided is None:
         raise FraudsimError(f"--run {run_dir} has no decision on tx_id={tx_id!r}")
-    manifest = read_manifest(run_dir / "model")
+    manifest = read_manifests(run_dir).of(decided)
     used = run_dir / "policy"
     places = [named] if named else [p for p in (used, previous_of(used), SHIPPED) if p.is_dir()]
     version = decided.row["policy_version"]

@@ -32,6 +32,7 @@ from scorer.http_scoring import HttpScoring
 from scorer.policy_file import SHIPPED
 from scorer.served_model import ServedModel
 from scorer.served_policy import ServedPolicy
+from scorer.shadows import Shadows
 from scorer.stream import StreamScorer
 from stream_features.log_reader import LogReader
 from stream_features.reader import FeatureReader, NotPrimedError
@@ -41,8 +42,9 @@ from stream_features.tail import Tail
 from stream_features.vector import SIZE
 
 PRUNE_EVERY_S: Final = 0.25
-LOOK_EVERY_S: Final = 1.0
 WARM_UP_S: Final = 30.0
+STATE_WITHIN_S: Final = 2.0
+"""Longest wait for a Redis that does not answer at the start."""
 MAX_CONNECTIONS: Final = 2_000
 """Past this uvicorn itself answers 503."""
 
@@ -76,6 +78,7 @@ class Service:
         )
         self._served = ServedModel(settings.model_dir, log, settings.model_kind)
         self._policy = ServedPolicy(settings.policy or SHIPPED, log)
+        self._shadows = Shadows(self._served, self._policy)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -92,15 +95,16 @@ class Service:
             self._reader, self._served, self._policy, self._places,
             state=self._state, limits=self._limits, patience_s=patience_s,
         )  # fmt: skip
-        stream = StreamScorer(self._settings, decider, self._reader, producer, self._log)
+        stream = StreamScorer(self._settings, decider, self._reader, producer, self._log, self._shadows.offer)
         log_reader = LogReader(self._settings, self._clock_log, self._tail, stream.on_record)
         stream.log_reader = log_reader
         stream.speed = self._clock_log.clock.current.speed
         scoring = HttpScoring(
-            self._settings, decider, self._reader, self._clock_log, producer, self._claims, self._log
-        )
+            self._settings, decider, self._reader, self._clock_log, producer, self._claims, self._log,
+            self._shadows.offer,
+        )  # fmt: skip
         api = HttpApi(
-            self._settings, scoring, self._clock_log, self._served, self._state,
+            self._settings, scoring, self._clock_log, self._served, self._shadows, self._state,
             lambda: log_reader.filled, self._log,
         )  # fmt: skip
         server = _Server(
@@ -117,6 +121,8 @@ class Service:
                 lifespan="off",
             )
         )
+        self._served.look_again()
+        await self._served.settled()
         await log_reader.start(watermarks)
         await stream.start()
         await self._warm_up(decider, producer)
@@ -129,6 +135,7 @@ class Service:
                 ("decisions", stream.run()),
                 ("upkeep", self._upkeep(stream, scoring)),
                 ("admission", api.admission.watch()),
+                ("shadows", self._shadows.run()),
                 ("http", server.serve()),
             )
         ]
@@ -169,21 +176,24 @@ class Service:
         self._served.model.serving.reasons(np.zeros(SIZE, np.float32))
         self._served.model.fallback.predict(np.zeros((1, SIZE), np.float32))
 
-    async def _primed(self) -> list[int]:
-        """The watermarks, once the state is there."""
+    async def _primed(self) -> list[int] | None:
+        """The watermarks, once the state is there; None where Redis does not answer."""
+        give_up_s = time.monotonic() + STATE_WITHIN_S
         while True:
             try:
                 return await self._reader.watermarks()
-            except (NotPrimedError, RedisError) as error:
+            except NotPrimedError as error:
                 self._log.info("waiting_for_state", reason=str(error), next_step="fraudsim features prime")
-                await asyncio.sleep(0.5)
+            except (RedisError, OSError) as error:
+                if time.monotonic() >= give_up_s:
+                    self._log.warning("starting_without_state", reason=str(error))
+                    return None
+            await asyncio.sleep(0.5)
 
     async def _upkeep(self, stream: StreamScorer, scoring: HttpScoring) -> None:
-        """Let go of the folded tail, see whether Redis is back, follow the clock, the policy, the model."""
-        elapsed = 0.0
+        """Let go of the folded tail, see whether Redis is back, follow the clock, the policy, the models."""
         while True:
             await asyncio.sleep(PRUNE_EVERY_S)
-            elapsed += PRUNE_EVERY_S
             away = self._state.away
             for dependency, work in (
                 (self._state, self._reader.prune_tail),
@@ -199,9 +209,7 @@ class Service:
                 await asyncio.to_thread(self._clock_log.refresh)
             stream.speed = self._clock_log.clock.current.speed
             self._policy.look_again()
-            if elapsed >= LOOK_EVERY_S:
-                elapsed = 0.0
-                self._served.look_again()
+            self._served.look_again()
 
 
 def run_scorer(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,13 +41,21 @@ class StreamScorer(ConsumerRebalanceListener):
     """A member of the scorers' group: its own partitions are decided, the others only read into the tail."""
 
     def __init__(
-        self, settings: Settings, decider: Decider, reader: FeatureReader, producer: Any, log: Any
+        self,
+        settings: Settings,
+        decider: Decider,
+        reader: FeatureReader,
+        producer: Any,
+        log: Any,
+        afterwards: Callable[[Transaction, Decision], None],
     ) -> None:
+        """`afterwards` is told of each decision that was made here and has gone out."""
         self._settings = settings
         self._decider = decider
         self._reader = reader
         self._producer = producer
         self._log = log
+        self._afterwards = afterwards
         self._decided: dict[int, int] = {}
         """Last source offset decided, by partition this process decides for."""
         self._todo: dict[int, deque[_Todo]] = {}
@@ -200,7 +209,9 @@ class StreamScorer(ConsumerRebalanceListener):
             term = self._term
             decisions = await self._decide(batch)
             for todo, decision in zip(batch, decisions, strict=True):
-                await self._publish(todo.incoming, decision, term)
+                sent = await self._publish(todo.incoming, decision, term)
+                if sent and todo.given is None:
+                    self._afterwards(todo.incoming.tx, decision)
             await self._settle(MAX_UNACKED)
             if self._left_out:
                 self._fetch_left_out()
@@ -237,9 +248,10 @@ class StreamScorer(ConsumerRebalanceListener):
             decisions.append(decision)
         return decisions
 
-    async def _publish(self, incoming: Incoming, decision: Decision, term: int) -> None:
+    async def _publish(self, incoming: Incoming, decision: Decision, term: int) -> bool:
+        """Send a decision, unless it is another's to make by now; says whether."""
         if term != self._term or incoming.offset <= self._decided[incoming.partition]:
-            return  # revoked meanwhile: its next owner decides, be it this one, from where it resumes
+            return False  # revoked meanwhile: its next owner decides, be it this one, from where it resumes
         self._decided[incoming.partition] = incoming.offset
         self._unacked.append(
             await self._producer.send(
@@ -249,6 +261,7 @@ class StreamScorer(ConsumerRebalanceListener):
                 partition=incoming.partition,
             )
         )
+        return True
 
     async def _settle(self, allowed: int) -> None:
         """See that what was sent is acknowledged; at most `allowed` may still be under way."""

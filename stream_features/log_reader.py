@@ -38,8 +38,11 @@ class LogReader:
         self._judged_from = [0] * settings.partitions
         self._consumer: Any = None
 
-    async def start(self, watermarks: list[int]) -> None:
-        """Begin with what lies beyond the watermarks (and, for uniqueness, 50,000 records before)."""
+    async def start(self, watermarks: list[int] | None) -> None:
+        """Begin with what lies beyond the watermarks (and, for uniqueness, 50,000 records before).
+
+        None where nobody can say them: then as far back as the tail can hold.
+        """
         read_past_unreadable_headers()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_bootstrap,
@@ -52,8 +55,10 @@ class LogReader:
         self._consumer.assign(self._tps)
         begins = await self._consumer.beginning_offsets(self._tps)
         ends = await self._consumer.end_offsets(self._tps)
+        held = self._settings.tail_max_records // len(self._tps)
         for partition, tp in enumerate(self._tps):
-            self._tail.begin(partition, max(watermarks[partition] + 1, begins[tp]))
+            beyond = ends[tp] - held if watermarks is None else watermarks[partition] + 1
+            self._tail.begin(partition, max(beyond, begins[tp]))
             self._fill_to[partition] = ends[tp]
             self._go_to(partition, max(begins[tp], self._tail.starts[partition] - UNIQUE_WITHIN))
 

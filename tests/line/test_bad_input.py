@@ -2,17 +2,18 @@
 
 import asyncio
 import json
-import os
-import shutil
 import urllib.error
 
 import pytest
 from driving import ask, good_body, run_line, state_equals_the_log, wait_until_seen
 from kafka import KafkaProducer
 from odd_records import check_kept, check_markers_were_passed, send_in_transactions, send_unreadable_headers
+from other_model import another_version
 
 from fraudsim.archive import read_log
 from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
+from model.aliases import promoted
+from model.registry import change, folder_of, put
 from producers.kafka_io import find_present, partitions_of
 from runner.line import LineOptions
 from stream_features.catalogue import NAMES
@@ -120,19 +121,19 @@ def decide_by_http(line):
 
 def refuse_a_wrong_model(line):
     """A corrupt artefact is refused and the served one stays; a mended one is taken."""
-    version = ask(line, None, "/v1/model")[1]["version"]
-    trees = line.run_dir / "model" / "model.ubj"
-    manifest = line.run_dir / "model" / "manifest.json"
+    registry = line.run_dir / "models"
+    served = ask(line, None, "/v1/model")[1]["version"]
+    other = put(another_version(line.run_dir / "model", line.run_dir / "another"), registry)[0].version
+    trees = folder_of(registry, other) / "model.ubj"
     whole = trees.read_bytes()
     trees.write_bytes(whole[: len(whole) // 2])
-    os.utime(manifest)
+    change(registry, lambda aliases: promoted(aliases, other))
     log = line.supervisor.log("scorer")
     line.wait_for("the refusal", lambda: "model_refused" in log.read_text(), 20)
-    assert ask(line, None, "/v1/model")[1]["version"] == version
+    assert ask(line, None, "/v1/model")[1]["version"] == served
     trees.write_bytes(whole)
-    shutil.copy(manifest, manifest.with_suffix(".new"))
-    manifest.with_suffix(".new").replace(manifest)
     line.wait_for("the mended model", lambda: "model_served" in log.read_text(), 20)
+    assert ask(line, None, "/v1/model")[1]["version"] == other
 
 
 def test_bad_input_is_set_aside_markers_are_passed_and_nothing_valid_is_lost(

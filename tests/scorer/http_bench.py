@@ -16,6 +16,7 @@ from scorer.dependency import Dependency
 from scorer.http_api import HttpApi
 from scorer.http_scoring import HttpScoring
 from scorer.idempotency import Earlier, same_body
+from scorer.lineup import Lineup
 from stream_features.pending import Pending
 from stream_features.tail import Tail
 
@@ -130,14 +131,20 @@ class Bench:
         settings = Settings(_env_file=None, http_durability=durability, deadline_ms=2_000, **more)
         clock_log = SimpleNamespace(clock=self.clock)
         self.claims, self.state = Dependency("claims"), Dependency("state")
+        self.gone_out = []
         self.scoring = HttpScoring(
-            settings, self.decider, self.reader, clock_log, self.producer, self.claims, silent
-        )
+            settings, self.decider, self.reader, clock_log, self.producer, self.claims, silent,
+            lambda tx, decision: self.gone_out.append(tx.tx_id),
+        )  # fmt: skip
         self.scoring.idempotency = self.kept
         self.decided = 0
         self.batches = []
-        self.served = SimpleNamespace(model=SimpleNamespace(manifest=MANIFEST, kind="full", metrics=METRICS))
-        self.api = HttpApi(settings, self.scoring, clock_log, self.served, self.state, lambda: True, silent)
+        champion = SimpleNamespace(manifest=MANIFEST, kind="full", metrics=METRICS)
+        self.served = SimpleNamespace(lineup=Lineup(champion), previous=None)
+        self.shadows = SimpleNamespace(tallies={}, dropped=0)
+        self.api = HttpApi(
+            settings, self.scoring, clock_log, self.served, self.shadows, self.state, lambda: True, silent
+        )
 
     async def decide(self, incoming, via, until_s):
         if self.meanwhile is not None:

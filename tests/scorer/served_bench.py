@@ -20,6 +20,7 @@ class Forgetful(Bench):
     async def decide(self, incoming, via, until_s):
         decisions = await super().decide(incoming, via, until_s)
         self.batches.clear()
+        self.gone_out.clear()
         while len(self.kept.values) > REMEMBERED:
             del self.kept.values[next(iter(self.kept.values))]
         return decisions

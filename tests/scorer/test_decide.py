@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.events import LogPrefix, Transaction
+from model.aliases import part_of
 from model.artefact import Model
 from model.calibration import Calibration
 from model.fit import fit_trees
@@ -23,6 +24,7 @@ from model.train import request_only
 from scorer.daily_limits import PlacesHere
 from scorer.decide import Decider, Incoming
 from scorer.dependency import Dependency
+from scorer.lineup import Arm, Lineup
 from scorer.policy import ByThresholds, Exploration, Limits, Policy
 from scorer.policy_file import SHIPPED, load_policy
 from stream_features.applied import Applied, encode_applied
@@ -67,9 +69,10 @@ def decider_of(model, store, served=None, places=None):
         tail.add(0, n, transaction(n))
         tail.passed(0, n)
     reader = FeatureReader(store, tail, make_segment(), partitions=1, slots=1, pending_wait_ms=20)
+    lineup = model if isinstance(model, Lineup) else Lineup(model)
     return Decider(
-        reader, SimpleNamespace(model=model), served or SimpleNamespace(policy=POLICY, rule_failed=None),
-        places or PlacesHere(),
+        reader, SimpleNamespace(lineup=lineup),
+        served or SimpleNamespace(policy=POLICY, rule_failed=None), places or PlacesHere(),
         state=Dependency("test"), limits=Dependency("test"), patience_s=PATIENCE_S,
     )  # fmt: skip
 
@@ -187,6 +190,42 @@ def test_decisions_bear_the_calibrated_probability(model):
     assert decision.probability == calibration.probability(decision.score) != decision.score
     degraded = decide(decider_of(calibrated, Store(60.0)), "stream")
     assert degraded.probability == Calibration(1.0, -0.5).probability(degraded.score)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 60.0])
+@pytest.mark.parametrize("via", ["stream", "http"])
+def test_a_challenger_decides_for_its_cards_with_or_without_state(model, via, after_s):
+    manifest = msgspec.structs.replace(
+        MANIFEST, version="other", calibration=Calibration(1.0, 0.5), thresholds=Thresholds(0.7, 0.8, 0.9)
+    )
+    other = Model(model.fallback.ubj, model.ubj, manifest)
+    lineup = Lineup(model, (Arm(other, 3_000, 7_000),), "salt")
+    batch = [
+        Incoming(msgspec.structs.replace(transaction(n), card_id=f"c{n}"), 1, 0, n) for n in range(9, 59)
+    ]
+    until_s = time.monotonic() + 0.2
+    decisions = asyncio.run(decider_of(lineup, Store(after_s)).decide(batch, via, until_s))
+    assert {d.card_id for d in decisions if d.model_version == "other"} == {
+        item.tx.card_id for item in batch if 3_000 <= part_of(item.tx.card_id, "salt") < 7_000
+    }
+    assert {d.model_version for d in decisions} == {MANIFEST.version, "other"}
+    for item, decision in zip(batch, decisions, strict=True):
+        by = other if decision.model_version == "other" else model
+        row = np.array([[np.nan if v is None else v for v in decision.features]], np.float32)
+        scorer, of = (by.fallback, by.manifest.fallback) if after_s else (by, by.manifest)
+        assert (decision.tx_id, decision.score) == (item.tx.tx_id, float(scorer.predict(row)[0]))
+        assert decision.probability == of.to_probability.probability(decision.score)
+        said = "challenger" if by is other else "champion"
+        assert decision.variant == ("fallback" if after_s else said)
+
+
+def test_a_challenger_is_cut_by_its_own_thresholds(model):
+    manifest = msgspec.structs.replace(MANIFEST, version="other", thresholds=Thresholds(1.0, 1.0, 1.0))
+    acting = {"champion": ByThresholds(), "fallback": ByThresholds()}
+    by_trained = SimpleNamespace(policy=Policy("p", acting, Limits(), Exploration(), ()), rule_failed=None)
+    lenient = Lineup(model, (Arm(Model(model.ubj, model.fallback.ubj, manifest), 0, 9_999),))
+    assert decide(decider_of(model, Store(), by_trained), "http").action != "approve"
+    assert decide(decider_of(lenient, Store(), by_trained), "http").action == "approve"
 
 
 def test_another_log_s_state_is_no_outage(model):

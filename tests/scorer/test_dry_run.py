@@ -17,7 +17,7 @@ from model.artefact import read_manifest
 from model.calibration import Calibration
 from model.manifest import REQUEST_NAMES, feature_hash, sealed, to_json
 from model.threshold import Thresholds
-from scorer.archived import read_decided
+from scorer.archived import Manifests, read_decided, read_manifests
 from scorer.dry_run import decide_again, known_frauds, transitions
 from scorer.expected_cost import expected_costs
 from scorer.policy_file import SHIPPED, load_policy
@@ -111,7 +111,7 @@ def fraudsim(*words):
 
 def again(run, policy):
     decided = list(read_decided(run))
-    return decided, decide_again(load_policy(policy), decided, manifest())
+    return decided, decide_again(load_policy(policy), decided, Manifests(manifest()))
 
 
 def test_the_policy_that_decided_decides_the_same_again(run):
@@ -209,6 +209,19 @@ def test_without_the_policy_that_decided_costs_are_not_made_up(run, tmp_path):
     assert f"decided by {manifest().version}; " in fraudsim("policy", "dry-run", SHIPPED, "--run", other)
     assert "the policy of that version is not in the run's folder: name it by --policy" in told
     assert "expected cost" not in told
+
+
+def test_each_decision_is_judged_by_the_manifest_of_its_model_where_the_registry_has_it(run, tmp_path):
+    other, version = tmp_path / "other", manifest().version
+    shutil.copytree(run, other)
+    (other / "models" / version).mkdir(parents=True)
+    (other / "model" / "manifest.json").rename(other / "models" / version / "manifest.json")
+    uncalibrated = sealed(msgspec.structs.replace(manifest(), calibration=Calibration()))
+    (other / "model" / "manifest.json").write_bytes(to_json(uncalibrated))
+    found, decided = read_manifests(other), list(read_decided(other))
+    assert {found.of(each).version for each in decided} == {version} != {uncalibrated.version}
+    assert fraudsim("explain", "t5", "--run", other) == fraudsim("explain", "t5", "--run", run)
+    assert "decided by" not in fraudsim("policy", "dry-run", SHIPPED, "--run", other)
 
 
 def decision_of(run, n):

@@ -8,6 +8,8 @@ from http_bench import Bench, asked
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fraudsim.events import encoder
+from scorer.budget import Budget
+from scorer.http_scoring import SLICE
 from stream_features import pending as pendings
 
 
@@ -78,13 +80,36 @@ def test_a_thousand_are_taken_and_one_more_is_not(durability):
         bench = Bench(durability)
         many = [asked(f"t{n}", f"c{n}", f"m{n}") for n in range(1_000)]
         assert {result["status"] for result in await bench.score_batch(many)} == {200}
-        assert bench.batches == [1_000]
+        assert sum(bench.batches) == 1_000
         body = encoder.encode({"transactions": [*many, asked("more")]})
         status, headers, problem = await bench.ask("POST", "/v1/score/batch", body)
         assert (status, problem["field"]) == (422, "transactions")
         assert headers["content-type"] == "application/problem+json"
 
     run(scene)
+
+
+def test_a_single_request_does_not_wait_for_a_batch():
+    async def scene():
+        bench = Bench()
+        many, begun = [asked(f"t{n}", f"c{n}", f"m{n}") for n in range(500)], asyncio.Event()
+        bench.meanwhile = begun.set
+        batch = asyncio.create_task(bench.score_batch(many))
+        await begun.wait()
+        assert (await bench.score("single"))[0] == 200
+        assert not batch.done()
+        assert {result["status"] for result in await batch} == {200}
+        assert max(bench.batches) == SLICE
+
+    run(scene)
+
+
+def test_a_part_of_a_batch_has_a_deadline_of_its_own_within_that_of_the_whole():
+    whole = Budget.of(10.0, 50, 250)
+    assert whole.over_s == pytest.approx(10.15)
+    assert whole.from_now(10.02, 0.05) == Budget(10.02, 0.05)
+    assert whole.from_now(10.12, 0.05).over_s == pytest.approx(10.15)
+    assert whole.from_now(10.2, 0.05).total_s == 0
 
 
 def test_in_acked_mode_what_the_log_refused_is_to_be_tried_again():

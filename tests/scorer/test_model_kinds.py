@@ -122,12 +122,17 @@ def test_the_kind_is_kept_when_another_artefact_is_served(tmp_path, monkeypatch)
         loaded.append((directory, kind))
         forest = SimpleNamespace()
         manifest = SimpleNamespace(version=str(len(loaded)), features=[], test_from_ms=0)
-        return SimpleNamespace(serving=forest, fallback=forest, manifest=manifest)
+        return SimpleNamespace(serving=forest, fallback=forest, manifest=manifest, version=manifest.version)
 
     monkeypatch.setattr(served_model, "load_model", load)
     log = SimpleNamespace(info=lambda *_, **__: None)
-    served = ServedModel(tmp_path, log, "cascade")
-    (tmp_path / "manifest.json").write_text("{}")
-    served.look_again()
-    assert loaded == [(tmp_path, "cascade")] * 2
-    assert served.model.manifest.version == "2"
+
+    async def scene():
+        served = ServedModel(tmp_path, log, "cascade")
+        (tmp_path / "manifest.json").write_text("{}")
+        served.look_again()
+        await served.settled()
+        assert loaded == [(tmp_path, "cascade")] * 2
+        assert served.model.manifest.version == "2"
+
+    asyncio.run(scene())

@@ -107,7 +107,11 @@ def decision(tx, partition=0, offset=0):
 def scorer_of(sizes, decided=-1):
     decider, producer = Decider(), Producer()
     reader = SimpleNamespace(pending=Pending(Tail(max(sizes) + 1, 1_000)))
-    scorer = StreamScorer(Settings(_env_file=None), decider, reader, producer, Log())
+    gone_out = []
+    scorer = StreamScorer(
+        Settings(_env_file=None), decider, reader, producer, Log(), lambda tx, _: gone_out.append(tx.tx_id)
+    )
+    scorer.gone_out = gone_out
     decider.scorer = scorer
     scorer.log_reader = LogReader(scorer, sizes)
     assign(scorer, sizes, decided)
