@@ -7,10 +7,10 @@ LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long lint format lock schemas dashboards prometheus setup-bench-features clean
+.PHONY: help setup setup-spark setup-bench-features demo up test test-long lint format lock schemas dashboards prometheus clean
 
 help: ## say what each target does
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  options go on with ARGS, for example: make demo ARGS="--seconds 30 --rate 500"'
 
 setup: $(VENV)/ready ## make .venv from the hash-locked dependencies
@@ -25,6 +25,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+setup-spark: setup ## add PySpark (456 MB to download; needs a whole JDK 17 or 21)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
+	  -r requirements-spark.lock
 
 demo: setup ## run everything once: Kafka, Redis, Faust, XGBoost, live traffic, summary
 	@$(BIN)/fraudsim demo $(ARGS)
@@ -48,7 +52,9 @@ format: setup ## let ruff put the code in order
 	@$(BIN)/ruff format .
 
 lock: ## pin every dependency with hashes (needs uv)
-	@$(LOCK) --all-extras -o requirements.lock pyproject.toml
+	@$(LOCK) --extra load --extra dev -o requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' | \
+	  $(LOCK) -c requirements.lock -o requirements-spark.lock -
 	@$(LOCK) --group bench-features -o requirements-bench-features.lock
 
 setup-bench-features: setup .venv-bench-features/ready ## install the rivals of `bench features` (another .venv)

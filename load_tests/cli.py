@@ -194,6 +194,40 @@ def features(
         )
 
 
+@bench.command()
+def growth(
+    json: Json,
+    svg: Annotated[Path | None, typer.Option("--svg", help="file to draw the plot into")] = None,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
+) -> None:
+    """Measure a key against its history, heat and longest window, beside recomputing from its events."""
+    from load_tests.bench_growth import PER_DAY, bench_growth, series
+    from load_tests.growth_plot import growth_svg
+
+    report = bench_growth(turns=turns)
+    _write(json, report)
+    if svg is not None:
+        _write_text(svg, growth_svg(report))
+    for entity in PER_DAY:
+        read, fold, rival = (
+            series(report["results"], "heat", entity, name) for name in ("read", "fold", "recompute")
+        )
+        typer.echo(
+            f"{entity} from {read[0]['at']} to {read[-1]['at']:,} events in 30 days: "
+            f"read {read[0]['value']:,} to {read[-1]['value']:,} ns, fold {fold[0]['value']:,} to "
+            f"{fold[-1]['value']:,} ns, state {read[0]['bytes']:,} to {read[-1]['bytes']:,} bytes; "
+            f"recomputed {rival[0]['value']:,} to {rival[-1]['value']:,} ns, {rival[-1]['bytes']:,} bytes "
+            f"({json})"
+        )
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise FraudsimError(f"bench: --svg {path}: {error.strerror}") from None
+
+
 def _write(path: Path, report: dict[str, Any]) -> None:
     import msgspec
 

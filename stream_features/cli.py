@@ -138,6 +138,20 @@ def catalogue(
 
 
 @features.command()
+def compute(
+    source: Path = typer.Argument(help="a history's folder, or a run's: the features of its log"),
+    out: Path = typer.Option(..., help="folder to write Parquet into; must not exist"),
+    engine: str = typer.Option("kernel", help="kernel, duckdb or spark"),
+    lag_ms: int = typer.Option(0, min=0, help="leave out what became known less than that long before"),
+) -> None:
+    """Compute every transaction's features at its own time, by one of the offline engines."""
+    from stream_features.compute import compute as write
+
+    done = write(engine, source, out, lag_ms)
+    typer.echo(f"{done:,} transactions with their features written to {out} by {engine}")
+
+
+@features.command()
 def parity(
     run: Path = typer.Option(Path("runs/latest"), help="run folder with an archived log"),
     sample: int = typer.Option(

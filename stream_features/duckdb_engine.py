@@ -4,10 +4,7 @@ It shares the catalogue's definitions with the kernels, and neither code nor sta
 likely right. It has no state to go on from; each question is joined to the events anew.
 """
 
-# ruff: noqa: S608
-# The SQL is made of the catalogue's own words; nothing of a transaction is ever written into it.
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
 from types import TracebackType
@@ -21,33 +18,18 @@ import pyarrow.parquet as pq
 
 from fraudsim.errors import FraudsimError
 from fraudsim.id_columns import sql_spellings
-from stream_features.catalogue import FEATURES, KEY_FIELD, PLACE_STEPS, Feature
-from stream_features.duckdb_reading import AsOf, Reading
-from stream_features.duckdb_sql import Bounds, feature_sql
-from stream_features.encode import SOURCE_RANK, id_hash
+from stream_features.batch_dialect import DUCKDB
+from stream_features.batch_reading import AsOf, Reading
+from stream_features.batch_sql import Bounds, feature_sql
+from stream_features.batch_tables import table_sql
+from stream_features.catalogue import FEATURES, Feature
+from stream_features.encode import id_hash
 
 Source: TypeAlias = pa.Table | Path
 """An Arrow table, or Parquet: a file, or a pattern of files."""
 Matrix = npt.NDArray[np.float64]
 BLOCK: Final = 1_000
 """Transactions in one statement: at a hot merchant each is joined to some 100,000 events."""
-
-_IDS: Final = dict.fromkeys(KEY_FIELD.values(), "VARCHAR")
-_PLACE_IN_LOG: Final = {"log_partition": "BIGINT", "log_offset": "BIGINT"}
-_TRANSACTION: Final = {
-    "tx_id": "VARCHAR", "ts": "BIGINT", "amount_cents": "BIGINT", **_IDS, "lat": "DOUBLE", "lon": "DOUBLE",
-}  # fmt: skip
-_REQUEST: Final = {"channel": "VARCHAR", "mcc": "BIGINT", "country": "VARCHAR"}
-_LABEL: Final = {"tx_id": "VARCHAR", "known_at": "BIGINT", "is_fraud": "BOOLEAN", "source": "VARCHAR", **_IDS}
-_NEEDED: Final = ("tx_id", "ts", "amount_cents", "card_id", "known_at", "is_fraud", "source")
-
-_IN_PLACE: Final = "CASE WHEN lat IS NOT NULL AND lon IS NOT NULL THEN"
-_STEPS: Final = (
-    f"{_IN_PLACE} round_even((lat + 90) * {PLACE_STEPS}, 0)::BIGINT END AS lat_steps, "
-    f"{_IN_PLACE} round_even((lon + 180) * {PLACE_STEPS}, 0)::BIGINT END AS lon_steps"
-)
-_RANKS: Final = " ".join(f"WHEN '{source}' THEN {rank}" for source, rank in SOURCE_RANK.items())
-_RANK: Final = f"CASE source {_RANKS} END AS source_rank"
 
 
 class BatchEngine:
@@ -65,8 +47,8 @@ class BatchEngine:
     ) -> None:
         self._db = duckdb.connect(config={} if threads is None else {"threads": threads})
         self._db.create_function("id_hash", id_hash, ["VARCHAR"], "BIGINT")
-        self._make("transactions", transactions, _TRANSACTION | _PLACE_IN_LOG, _STEPS)
-        self._make("labels", labels, _LABEL | _PLACE_IN_LOG, _RANK)
+        self._make("transactions", transactions)
+        self._make("labels", labels)
 
     def __enter__(self) -> "BatchEngine":
         return self
@@ -93,38 +75,27 @@ class BatchEngine:
             FraudsimError: a column is not there.
         """
         numbered = asked.append_column("ask", pa.array(np.arange(asked.num_rows)))
-        of_reading = {name: "" for name in numbered.column_names if name not in _TRANSACTION | _REQUEST}
         sql = feature_sql(reading or AsOf(), features, bounds)
         out = np.empty((asked.num_rows, len(features)))
         for start in range(0, asked.num_rows, BLOCK):
             block = numbered.slice(start, BLOCK)
-            self._make("asked", [block], _TRANSACTION | _REQUEST | of_reading, _STEPS)
+            self._make("asked", [block])
             found = self._db.execute(sql).fetchnumpy()
             for place, feature in enumerate(features):
                 column = found[feature.name].astype(np.float64)
                 out[start : start + BLOCK, place] = np.ma.filled(column, np.nan)
         return out
 
-    def _make(self, table: str, sources: Sequence[Source], types: Mapping[str, str], computed: str) -> None:
-        """A table of all sources; what one lacks is null there. Columns without a type keep their own."""
-        empty = ", ".join(f"NULL::{kind or 'BIGINT'} AS {name}" for name, kind in types.items())
-        parts = [] if sources else [f"SELECT {empty} WHERE FALSE"]
-        for number, source in enumerate(sources):
-            view = f"{table}_{number}"
-            present = self._view(table, view, source)
-            lacking = next((name for name in _NEEDED if name in types and name not in present), None)
-            if lacking:
-                what = source if isinstance(source, Path) else "the Arrow table"
-                raise FraudsimError(f"{table}: {what} has no column {lacking}, add one or name it so")
-            columns = (
-                f"{name if name in present else 'NULL'}{kind and '::' + kind} AS {name}"
-                for name, kind in types.items()
-            )
-            parts.append(f"SELECT {', '.join(columns)} FROM {view}")
-        rows = " UNION ALL ".join(parts)
-        self._db.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT *, {computed} FROM ({rows})")
-        for number in range(len(sources)):
-            self._db.execute(f"DROP VIEW {table}_{number}")
+    def _make(self, table: str, sources: Sequence[Source]) -> None:
+        """A table of all sources."""
+        views = [f"{table}_{number}" for number in range(len(sources))]
+        given = [
+            (view, _called(source), self._view(table, view, source))
+            for view, source in zip(views, sources, strict=True)
+        ]
+        self._db.execute(f"CREATE OR REPLACE TABLE {table} AS {table_sql(table, given, DUCKDB)}")
+        for view in views:
+            self._db.execute(f"DROP VIEW {view}")
 
     def _view(self, table: str, view: str, source: Source) -> list[str]:
         """A source under a name; its columns."""
@@ -140,3 +111,7 @@ class BatchEngine:
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
             raise FraudsimError(f"{table}: {source} cannot be read ({reason}), give a Parquet file") from None
+
+
+def _called(source: Source) -> str:
+    return str(source) if isinstance(source, Path) else "the Arrow table"

@@ -1,46 +1,20 @@
 """Served vectors again, by DuckDB: from history and log as tables, and the prefixes as their columns."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim.events import Label, LogPrefix, Transaction
 from fraudsim.slots import slot_of
+from stream_features.archived_tables import event_table, placed_table
+from stream_features.batch_reading import WithinPrefix
 from stream_features.catalogue import KEY_FIELD, LABELLED
 from stream_features.duckdb_engine import BatchEngine, Matrix
-from stream_features.duckdb_reading import WithinPrefix
-from stream_features.parity_log import History, LogEvents, Place
+from stream_features.parity_log import History, LogEvents
 
-_INT: Final = pa.int64()
 _INTS: Final = pa.list_(pa.int64())
-_COLUMNS: Final[dict[type[msgspec.Struct], pa.Schema]] = {
-    Transaction: pa.schema(
-        [
-            ("tx_id", pa.string()),
-            ("ts", _INT),
-            ("amount_cents", _INT),
-            *((name, pa.string()) for name in KEY_FIELD.values()),
-            ("lat", pa.float64()),
-            ("lon", pa.float64()),
-            ("mcc", _INT),
-            ("channel", pa.string()),
-            ("country", pa.string()),
-        ]
-    ),
-    Label: pa.schema(
-        [
-            ("tx_id", pa.string()),
-            ("card_id", pa.string()),
-            ("merchant_id", pa.string()),
-            ("known_at", _INT),
-            ("is_fraud", pa.bool_()),
-            ("source", pa.string()),
-        ]
-    ),
-}
 
 
 def duckdb_vectors(
@@ -48,23 +22,12 @@ def duckdb_vectors(
 ) -> Matrix:
     """Every feature of some transactions, each from the history and what its prefix holds: (n, features)."""
     known = history.labels.filter(pc.less(history.labels["known_at"], log.clock.first.event_epoch_ms))
-    at_hand = _table(Transaction, [tx for tx, _ in asked])
-    transactions = _placed(Transaction, log.transactions)
-    labels = _placed(Label, log.labels)
+    at_hand = event_table(Transaction, [tx for tx, _ in asked])
+    transactions = placed_table(Transaction, log.transactions)
+    labels = placed_table(Label, log.labels)
     with BatchEngine([history.transactions, transactions], [known, labels]) as engine:
         reading = WithinPrefix(log.clock.horizon_ms)
         return engine.features(_with_prefixes(at_hand, asked, log.partitions, slots), reading)
-
-
-def _table(event: type[msgspec.Struct], items: Iterable[Any]) -> pa.Table:
-    schema, every = _COLUMNS[event], list(items)
-    return pa.table({name: [getattr(item, name) for item in every] for name in schema.names}, schema)
-
-
-def _placed(event: type[msgspec.Struct], items: dict[Place, Any]) -> pa.Table:
-    table = _table(event, items.values())
-    table = table.append_column("log_partition", pa.array([at[0] for at in items], _INT))
-    return table.append_column("log_offset", pa.array([at[1] for at in items], _INT))
 
 
 def _with_prefixes(

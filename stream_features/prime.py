@@ -58,20 +58,27 @@ def _groups(table: pa.Table, name: str) -> Iterator[tuple[str, np.ndarray]]:
             yield value, order[starts[i] : starts[i + 1]]
 
 
+def history_files(directory: Path) -> tuple[Path, Path]:
+    """Where a history folder's transactions and labels are.
+
+    Raises:
+        FraudsimError: a file is not there.
+    """
+    files = directory / "transactions.parquet", directory / "labels.parquet"
+    for path in files:
+        if not path.exists():
+            raise FraudsimError(f"{directory} has no {path.name}: write one with `fraudsim world generate`")
+    return files
+
+
 def read_history_tables(directory: Path) -> tuple[pa.Table, pa.Table]:
     """Transactions and labels of a history folder.
 
     Raises:
         FraudsimError: a file is not there.
     """
-    names = ("transactions", "labels")
-    for name in names:
-        if not (directory / f"{name}.parquet").exists():
-            raise FraudsimError(
-                f"{directory} has no {name}.parquet: write one with `fraudsim world generate`"
-            )
-    transactions, labels = (pq.read_table(directory / f"{name}.parquet") for name in names)
-    return spelled(transactions), spelled(labels)
+    transactions, labels = history_files(directory)
+    return spelled(pq.read_table(transactions)), spelled(pq.read_table(labels))
 
 
 class _Manifest(msgspec.Struct):

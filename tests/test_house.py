@@ -65,13 +65,19 @@ def test_only_those_who_evaluate_read_the_truth():
     assert not wrong
 
 
+OWN_LOCKS = {"spark": "requirements-spark.lock"}
+"""Extras that `make setup` leaves out, and where they are pinned."""
+
+
+def names_of(requirements):
+    return sorted({re.split(r"[<>=!;\[ ]", text)[0].lower() for text in requirements})
+
+
 def declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    every = [
-        *project["dependencies"],
-        *(d for extra in project["optional-dependencies"].values() for d in extra),
-    ]
-    return sorted({re.split(r"[<>=!;\[ ]", text)[0].lower() for text in every})
+    extras = project["optional-dependencies"]
+    every = [d for extra, its in extras.items() if extra not in OWN_LOCKS for d in its]
+    return names_of([*project["dependencies"], *every])
 
 
 def top_level(distribution):
@@ -102,12 +108,27 @@ def test_the_committed_schemas_are_those_of_the_events():
     assert drifted() == []
 
 
-def test_the_lock_has_hashes_and_no_addresses_and_every_declared_dependency():
-    lock = (ROOT / "requirements.lock").read_text()
+def of_extra(extra):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return names_of(project["optional-dependencies"][extra])
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [("requirements.lock", declared()), *((file, of_extra(extra)) for extra, file in OWN_LOCKS.items())],
+)
+def test_a_lock_has_hashes_and_no_addresses_and_every_dependency_declared_for_it(file, names):
+    lock = (ROOT / file).read_text()
     assert "://" not in lock
     pinned = re.findall(r"^([a-z0-9-]+)==\S+.*\\$", lock, re.MULTILINE)
     assert lock.count("==") == len(re.findall(r"==[^\n]*\\\n    --hash=sha256:", lock)) + lock.count(" == '")
-    assert set(declared()) <= set(pinned)
+    assert set(names) <= set(pinned)
+
+
+def test_what_make_setup_leaves_out_is_not_in_its_lock():
+    lock = (ROOT / "requirements.lock").read_text()
+    for extra in OWN_LOCKS:
+        assert not [name for name in of_extra(extra) if f"\n{name}==" in lock]
 
 
 def test_every_command_says_what_it_does():

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from fraudsim.errors import FraudsimError
-from runner.java import find_java, java_version
+from fraudsim.java_version import java_version
+from runner.java import find_java
 
 
 @pytest.fixture

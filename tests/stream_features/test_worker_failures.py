@@ -1,21 +1,29 @@
-"""Workers that die, hang, are moved, or find Redis or Kafka other than they left it: nothing of it shows."""
+"""Workers that die, hang, are moved, or find Redis or Kafka other than they left it: nothing of it shows.
+
+Nor do labels that come late.
+"""
 
 import signal
 import threading
+import time
 
 import msgspec
+import numpy as np
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from redis.exceptions import RedisError
 from worker_lab import WAIT_S, Lab
 
 from fraudsim.errors import FraudsimError
+from fraudsim.events import Label, Transaction
 from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRANSACTIONS
 from fraudsim.waiting import poll_until
 from runner.archiver import run_archiver
 from runner.stack import stack as start_stack
 from stream_features.applied import encode_applied
+from stream_features.catalogue import DAY, NAMES
+from stream_features.oracle import oracle
 from stream_features.rebuild import rebuild
 from stream_features.redis_io import applied_key
 
@@ -43,6 +51,43 @@ def test_a_worker_killed_at_its_write_leaves_it_done_or_undone(lab, when):
     lab.send(100)
     lab.running()
     lab.check()
+
+
+def test_a_late_label_one_of_another_source_and_a_reversal_each_change_merchant_risk(lab):
+    """As brute force has it, by the real worker; none is a dead letter."""
+    lab.running()
+    rates = [NAMES.index(f"merchant_fraud_{window}") for window in ("7d", "30d")]
+    now_ms = int(time.time() * 1000)
+    events = [
+        Transaction(tx_id=f"shop{n}", ts=now_ms, card_id=f"shopper{n}", merchant_id="shop", amount_cents=100)
+        for n in range(3)
+    ]
+    for tx in events:
+        lab.append(tx)
+    said: list[Label] = []
+    risks = []
+    # The transaction is 90 days old; a customer reports it, an analyst clears it, the bank charges it back.
+    for source, is_fraud in ((None, None), ("customer", True), ("analyst", False), ("chargeback", True)):
+        known_at = int(time.time() * 1000)
+        if source:
+            said.append(
+                Label(
+                    tx_id="old", card_id="shopper0", merchant_id="shop", ts=known_at - 90 * DAY,
+                    amount_cents=100, is_fraud=is_fraud, source=source, known_at=known_at,
+                )
+            )  # fmt: skip
+            lab.append(said[-1])
+        lab.flush()
+        lab.catch_up()
+        at_hand = Transaction(
+            tx_id="next", ts=known_at + 1_000, card_id="shopper0", merchant_id="shop", amount_cents=100
+        )
+        got = lab.features_of(at_hand)[rates]
+        wanted = oracle(at_hand, {"merchant": events}, said, lab.clock.horizon_ms)
+        assert got.tolist() == [np.float32(wanted[rate]) for rate in rates]
+        risks.append(got[0])
+    assert risks[0] == risks[2] < risks[1] == risks[3]
+    assert lab.dead_letters() == 0
 
 
 def test_a_redis_that_refuses_to_write_is_asked_again(lab):

@@ -22,7 +22,7 @@ from fraudsim.clock_log import next_segment, start_log
 from fraudsim.events import Label, Transaction, encoder
 from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
-from fraudsim.topics import LABELS, TRANSACTIONS, create_topics
+from fraudsim.topics import DEAD_LETTERS, LABELS, TRANSACTIONS, create_topics
 from fraudsim.waiting import poll_until
 from runner.stack import StackAddresses
 from stream_features import state as states
@@ -31,7 +31,8 @@ from stream_features.catalogue import WINDOWED
 from stream_features.encode import ROW_OF, label_row
 from stream_features.prime import prime
 from stream_features.redis_io import applied_key, blob_key
-from stream_features.vector import keys_of
+from stream_features.state import Vector
+from stream_features.vector import keys_of, vector
 
 WAIT_S = 60.0
 CUT = 40
@@ -219,8 +220,7 @@ class Lab:
                 ip=f"10.0.0.{draw.randrange(20)}",
                 amount_cents=draw.randrange(1, 90_000),
             )
-            self._sent.append(tx)
-            self._append(TRANSACTIONS, tx.card_id, encoder.encode(tx))
+            self.append(tx)
             if number % 10 == 9:
                 of = draw.choice(self._sent)
                 label = Label(
@@ -233,22 +233,46 @@ class Lab:
                     source=draw.choice(("analyst", "customer", "chargeback")),
                     known_at=now_ms,
                 )
-                # Of two that say when, by whom and of what alike, the first counts, whatever they say.
-                self._labels.setdefault((label.tx_id, label.source, label.known_at), label)
-                self._append(LABELS, label.card_id, encoder.encode(label))
+                self.append(label)
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until all that was appended is in the log."""
         self._producer.flush()
 
-    def _append(self, topic: str, key: str, value: bytes) -> None:
+    def append(self, event: Transaction | Label) -> None:
+        """Append one record to the log."""
+        if isinstance(event, Transaction):
+            self._sent.append(event)
+        else:
+            # Of two that say when, by whom and of what alike, the first counts, whatever they say.
+            self._labels.setdefault((event.tx_id, event.source, event.known_at), event)
+        topic = TRANSACTIONS if isinstance(event, Transaction) else LABELS
         segment = [(h.SEGMENT, h.encode_int(self.clock.current.number))]
-        self._producer.send(topic, key=key.encode(), value=value, headers=segment)
+        self._producer.send(topic, key=event.card_id.encode(), value=encoder.encode(event), headers=segment)
+
+    def dead_letters(self) -> int:
+        """How many records the workers have set aside."""
+        return sum(self._ends(DEAD_LETTERS))
+
+    def features_of(self, at_hand: Transaction) -> Vector:
+        """What a scorer without a tail would read from Redis, shape (features,)."""
+        names = {e: blob_key(slot_of(e, key, self.settings.slots), e, key) for e, key in keys_of(at_hand)}
+        blobs = {entity: self.redis.get(name) for entity, name in names.items()}
+        known = {entity: states.from_bytes(entity, blob) for entity, blob in blobs.items()}
+        return vector(at_hand, known, self.clock.horizon_ms)[0]
 
     def ends(self) -> list[int]:
         """Last offset in the log, by source."""
+        return [end - 1 for topic in (TRANSACTIONS, LABELS) for end in self._ends(topic)]
+
+    def _ends(self, topic: str) -> list[int]:
+        """The offset after the last, by partition."""
         consumer = KafkaConsumer(bootstrap_servers=[self.addresses.kafka_bootstrap])
-        tps = [TopicPartition(t, p) for t in (TRANSACTIONS, LABELS) for p in range(self.settings.partitions)]
         try:
+            tps = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
             found = consumer.end_offsets(tps)
-            return [found[tp] - 1 for tp in tps]
+            return [found[tp] for tp in tps]
         finally:
             consumer.close()
 

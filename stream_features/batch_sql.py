@@ -1,8 +1,10 @@
-"""The catalogue as SQL for DuckDB: one statement that gives every feature of every transaction asked for.
+"""The catalogue as SQL: one statement that gives every feature of every transaction asked for.
+
+The text is for DuckDB and for Spark; a dialect has what they write differently.
 
 It knows aggregates, not features: a line added to the catalogue appears here by itself. Nor does it know
 states: each window is joined to its events as the definition has it, and where a state would have had to
-forget, that is told by counting. It expects these tables, as `duckdb_engine` makes them:
+forget, that is told by counting. It expects these, as the engines make them with `batch_tables`:
 
 - `asked`: the transactions at hand, numbered by `ask`, with what the reading needs;
 - `transactions` and `labels`: those that may be seen; `log_partition` and `log_offset` are null for history;
@@ -18,6 +20,8 @@ from itertools import groupby
 from string import Formatter
 from typing import Final
 
+from stream_features.batch_dialect import DUCKDB, Dialect
+from stream_features.batch_reading import Reading
 from stream_features.catalogue import (
     BUCKETS,
     CHANNELS,
@@ -40,20 +44,25 @@ from stream_features.catalogue import (
     ROWS,
     Feature,
 )
-from stream_features.duckdb_reading import Reading
+
+
+def _double(value: float | str) -> str:
+    # A literal with a point is a decimal otherwise.
+    return f"CAST({value} AS DOUBLE)"
+
 
 MEASURES: Final = {
     "n": ("count(*)", "sum"),
     "total": ("sum(event_amount)", "sum"),
-    "shift": ("sum(event_amount - amount_cents)", "sum"),
-    "squares": ("sum((event_amount - amount_cents) * (event_amount - amount_cents))", "sum"),
+    "shift": ("sum(CAST(event_amount - amount_cents AS {whole}))", "sum"),
+    "squares": ("sum(CAST((event_amount - amount_cents) * (event_amount - amount_cents) AS {whole}))", "sum"),
     "largest": ("max(event_amount)", "max"),
     "newest": ("max(event_ts)", "max"),
-    "same": ("count(*) FILTER (their_{counterpart} = {own})", "sum"),
+    "same": ("count(*) FILTER (WHERE their_{counterpart} = {own})", "sum"),
 }
 """What is gathered over transactions, and how that of several sets of them becomes that of all.
 
-Integers all: sums are of 128 bits, so exact."""
+Integers all, so exact: sums of what is squared have more than 64 bits."""
 NONE_IS_ZERO: Final = ("n", "total", "shift", "squares", "same", "others", "frauds")
 
 VALUES: Final = {
@@ -62,13 +71,13 @@ VALUES: Final = {
     "mean": "({total} + amount_cents) / ({n} + 1)",
     "std": "sqrt(({n} + 1) * {squares} - {shift} * {shift}) / ({n} + 1)",
     "max": "greatest({largest}, amount_cents)",
-    "distinct": "least({cap}, {others} + ({own} IS NOT NULL)::INT)",
+    "distinct": "least({cap}, {others} + CASE WHEN {own} IS NULL THEN 0 ELSE 1 END)",
     "same": "CASE WHEN {own} IS NOT NULL THEN {same} END",
     "since_last": "(ts - {newest}) / 1e3",
     "speed": "CASE WHEN placed_ts >= {start} THEN kilometres / ((ts - placed_ts) / 3.6e6) END",
     "ratio_to_mean": "CASE WHEN {total} > 0 THEN amount_cents * {n} / {total} END",
-    "fraud_rate": f"({{frauds}} + {RISK_WEIGHT}::DOUBLE * {RISK_PRIOR}::DOUBLE)"
-    f" / ({{n}} + {RISK_WEIGHT}::DOUBLE)",
+    "fraud_rate": f"({{frauds}} + {_double(RISK_WEIGHT)} * {_double(RISK_PRIOR)})"
+    f" / ({{n}} + {_double(RISK_WEIGHT)})",
 }
 """A feature from what was gathered and the transaction at hand."""
 
@@ -78,17 +87,18 @@ def _bucket(text: str, buckets: int) -> str:
     return f"(id_hash({text}) % {buckets} + {buckets}) % {buckets}"
 
 
+_CHANNEL_CODES: Final = " ".join(f"WHEN '{name}' THEN {code}" for code, name in enumerate(CHANNELS))
 REQUEST: Final = {
     "amount": "amount_cents",
-    "amount_is_round": f"(amount_cents % {ROUND_CENTS} = 0)::INT",
+    "amount_is_round": f"CASE WHEN amount_cents % {ROUND_CENTS} = 0 THEN 1 ELSE 0 END",
     "hour_of_day": f"ts % {DAY} / {HOUR}",
-    "day_of_week": f"(ts // {DAY} + 3) % 7",
-    "channel": f"list_position({list(CHANNELS)}, channel) - 1",
+    "day_of_week": f"(floor(ts / {DAY}) + 3) % 7",
+    "channel": f"CASE channel {_CHANNEL_CODES} END",
     "mcc": "mcc",
     "country_bucket": _bucket("country", COUNTRY_BUCKETS),
     "mcc_country_bucket": _bucket("mcc || ':' || country", BUCKETS),
     "merchant_bucket": _bucket("merchant_id", BUCKETS),
-    "ip_bucket": _bucket("array_to_string(string_split(ip, '.')[1:2], '.')", BUCKETS),
+    "ip_bucket": _bucket("regexp_extract(ip, '^[^.]*([.][^.]*)?', 0)", BUCKETS),
 }
 """What a transaction alone says."""
 
@@ -103,26 +113,28 @@ class Bounds:
 
 
 def feature_sql(
-    reading: Reading, features: Sequence[Feature] = FEATURES, bounds: Bounds | None = None
+    reading: Reading,
+    features: Sequence[Feature] = FEATURES,
+    bounds: Bounds | None = None,
+    dialect: Dialect = DUCKDB,
 ) -> str:
-    """One SELECT: a row for each row of `asked`, in its order, a DOUBLE column for each feature."""
+    """One SELECT: a row for each row of `asked`, in its order: ask, tx_id, ts, and the features as DOUBLE."""
     windowed = sorted(
         (f for f in features if f.entity != "request"),
         key=lambda f: (list(KEY_FIELD).index(f.entity), f.head_ms),
     )
     groups = [
-        _Group(entity, head, tuple(of_group), reading, bounds or Bounds())
+        _Group(entity, head, tuple(of_group), reading, bounds or Bounds(), dialect)
         for (entity, head), of_group in groupby(windowed, key=lambda f: (f.entity, f.head_ms))
     ]
     columns = [
-        f'({REQUEST[f.aggregate]})::DOUBLE AS "{f.name}"' if f.entity == "request" else f'"{f.name}"'
-        for f in features
+        f"{_double(REQUEST[f.aggregate])} AS {f.name}" if f.entity == "request" else f.name for f in features
     ]
     ctes = [cte for group in groups for cte in group.ctes()]
     return "\n".join(
         [
             f"WITH {', '.join(ctes)}" if ctes else "",
-            f"SELECT {', '.join(columns)} FROM asked",
+            f"SELECT {', '.join(['ask', 'tx_id', 'ts', *columns])} FROM asked",
             *(f"LEFT JOIN features_{group.name} USING (ask)" for group in groups),
             "ORDER BY ask",
         ]
@@ -143,6 +155,7 @@ class _Group:
     features: tuple[Feature, ...]
     reading: Reading
     bounds: Bounds
+    dialect: Dialect
 
     @property
     def name(self) -> str:
@@ -169,7 +182,7 @@ class _Group:
         """Everything that leads to `features_<name>`: by ask, a column for each feature."""
         yield f"asked_{self.name} AS ({self._asked()})"
         # Read more than once; but to keep it costs more than to join again.
-        yield f"seen_{self.name} AS NOT MATERIALIZED ({self._seen()})"
+        yield f"seen_{self.name} AS {self.dialect.inline}({self._seen()})"
         parts = [("totals", self._totals()), ("ahead", self._ahead())]
         parts += [(f"distinct_{who}", self._distinct(who)) for who in COUNTERPARTS[self.entity]]
         if self._has_labels:
@@ -179,7 +192,7 @@ class _Group:
         parts = [(part, sql) for part, sql in parts if sql]
         for part, sql in parts:
             yield f"{part}_{self.name} AS ({sql})"
-        values = ", ".join(f'({self._value(f)})::DOUBLE AS "{f.name}"' for f in self.features)
+        values = ", ".join(f"{_double(self._value(f))} AS {f.name}" for f in self.features)
         joins = " ".join(f"LEFT JOIN {part}_{self.name} USING (ask)" for part, _ in parts)
         yield f"features_{self.name} AS (SELECT ask, {values} FROM asked_{self.name} {joins})"
 
@@ -194,7 +207,7 @@ class _Group:
     def _joined(self, condition: str) -> str:
         return (
             f"FROM asked_{self.name} q JOIN transactions e ON e.{self._key} = q.{self._key}"
-            f" WHERE {condition} AND {self.reading.transactions(self.entity)}"
+            f" WHERE {condition} AND {self.reading.transactions(self.entity, self.dialect)}"
         )
 
     def _seen(self) -> str:
@@ -215,13 +228,16 @@ class _Group:
         for name, (gather, combine) in MEASURES.items():
             for column, f in self._with(name).items():
                 part = f"{name}_{f.counterpart}" if name == "same" else name
-                gathered[part] = gather.format(counterpart=f.counterpart, own=_own(f))
+                gathered[part] = gather.format(
+                    counterpart=f.counterpart, own=_own(f), whole=self.dialect.whole
+                )
                 bit = 1 << self._starts.index(_start(f))
-                columns.append(f"{combine}({part}) FILTER (windows & {bit} <> 0) AS {column}")
+                columns.append(f"{combine}({part}) FILTER (WHERE windows & {bit} <> 0) AS {column}")
         if not columns:
             return ""
         bits = " + ".join(
-            f"(event_ts >= {start})::INT * {1 << place}" for place, start in enumerate(self._starts)
+            f"CASE WHEN event_ts >= {start} THEN {1 << place} ELSE 0 END"
+            for place, start in enumerate(self._starts)
         )
         parts = ", ".join(f"{sql} AS {part}" for part, sql in gathered.items())
         return (
@@ -242,10 +258,12 @@ class _Group:
         wanted = {c: f for c, f in self._with("others").items() if f.counterpart == who}
         if not wanted:
             return ""
-        columns = [f"count(*) FILTER (last >= {_start(f)}) AS {column}" for column, f in wanted.items()]
+        columns = [
+            f"count(*) FILTER (WHERE seen_last >= {_start(f)}) AS {column}" for column, f in wanted.items()
+        ]
         return (
             f"SELECT ask, {', '.join(columns)} FROM ("
-            f"SELECT ask, their_{who}, max(event_ts) AS last FROM seen_{self.name}"
+            f"SELECT ask, their_{who}, max(event_ts) AS seen_last FROM seen_{self.name}"
             f" WHERE event_ts >= least({', '.join(map(_start, wanted.values()))})"
             f" AND their_{who} IS NOT NULL AND their_{who} IS DISTINCT FROM {KEY_FIELD[who]}"
             f" GROUP BY ask, their_{who}) JOIN asked_{self.name} USING (ask) GROUP BY ask"
@@ -265,33 +283,33 @@ class _Group:
         def half_sine(difference: str) -> str:
             return f"sin(radians({difference} / {PLACE_STEPS}) / 2)"
 
-        lat, lon = half_sine("(lat_steps - place.lat)"), half_sine("(lon_steps - place.lon)")
+        lat, lon = half_sine("(lat_steps - placed_lat)"), half_sine("(lon_steps - placed_lon)")
         # Steps count from the south pole, and the cosine of a latitude is the sine of that.
         narrowing = " * ".join(
-            f"sin(radians({steps} / {PLACE_STEPS}))" for steps in ("lat_steps", "place.lat")
+            f"sin(radians({steps} / {PLACE_STEPS}))" for steps in ("lat_steps", "placed_lat")
         )
         return (
             f"SELECT ask, placed_ts, {2 * EARTH_KM} * asin(sqrt(least(1,"
             f" {lat} * {lat} + {narrowing} * {lon} * {lon}))) AS kilometres"
             " FROM (SELECT ask, event_ts AS placed_ts,"
-            f" arg_max({{'lat': event_lat, 'lon': event_lon}}, row({order})) AS place"
-            f" FROM (SELECT * FROM seen_{self.name} WHERE event_lat IS NOT NULL AND lat_steps IS NOT NULL"
-            " QUALIFY rank() OVER (PARTITION BY ask ORDER BY event_ts DESC) = 1)"
-            f" GROUP BY ask, event_ts) JOIN asked_{self.name} USING (ask)"
+            f" max_by(event_lat, ({order})) AS placed_lat, max_by(event_lon, ({order})) AS placed_lon"
+            " FROM (SELECT *, rank() OVER (PARTITION BY ask ORDER BY event_ts DESC) AS newness"
+            f" FROM seen_{self.name} WHERE event_lat IS NOT NULL AND lat_steps IS NOT NULL) AS ranked"
+            f" WHERE newness = 1 GROUP BY ask, event_ts) AS placed JOIN asked_{self.name} USING (ask)"
         )
 
     def _labelled(self, condition: str) -> str:
         return (
             f"FROM asked_{self.name} q JOIN labels l ON l.{self._key} = q.{self._key}"
-            f" WHERE {condition} AND {self.reading.labels(self.entity)}"
+            f" WHERE {condition} AND {self.reading.labels(self.entity, self.dialect)}"
         )
 
     def _known(self) -> str:
         """How many labels a state would have to remember, and the newest."""
         return (
             "SELECT ask, max(l.known_at) AS newest_label,"
-            " count(DISTINCT row(l.tx_id, l.known_at, l.source_rank, l.is_fraud))"
-            f" FILTER (l.known_at >= until - {LABEL_MEMORY}) AS remembered"
+            " count(DISTINCT (l.tx_id, l.known_at, l.source_rank, l.is_fraud))"
+            f" FILTER (WHERE l.known_at >= until - {LABEL_MEMORY}) AS remembered"
             f" {self._labelled('TRUE')} GROUP BY ask"
         )
 
@@ -300,12 +318,12 @@ class _Group:
         wanted = self._with("frauds")
         if not wanted:
             return ""
-        columns = [f"count(*) FILTER (said >= {_start(f)}) AS {column}" for column, f in wanted.items()]
+        columns = [f"count(*) FILTER (WHERE said >= {_start(f)}) AS {column}" for column, f in wanted.items()]
         inside = f"l.known_at >= q.until - {LABEL_MEMORY} AND l.known_at < q.until"
         return (
             f"SELECT ask, {', '.join(columns)} FROM ("
-            "SELECT ask, min(l.known_at) FILTER (l.is_fraud) AS said,"
-            " arg_max(l.is_fraud, row(l.known_at, l.source_rank, l.is_fraud)) AS verdict"
+            "SELECT ask, min(l.known_at) FILTER (WHERE l.is_fraud) AS said,"
+            " max_by(l.is_fraud, (l.known_at, l.source_rank, l.is_fraud)) AS verdict"
             f" {self._labelled(inside)} GROUP BY ask, l.tx_id)"
             f" JOIN asked_{self.name} USING (ask) WHERE verdict GROUP BY ask"
         )

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from stream_features.batch_dialect import Dialect
+
 
 class Reading(Protocol):
     """Conditions on a transaction `e` or a label `l`, seen from the transaction at hand `q`."""
 
-    def transactions(self, entity: str) -> str:
+    def transactions(self, entity: str, dialect: Dialect) -> str:
         """That `e`, of the same key of the entity, is seen."""
         ...
 
-    def labels(self, entity: str) -> str:
+    def labels(self, entity: str, dialect: Dialect) -> str:
         """That `l`, of the same key of the entity, is seen."""
         ...
 
@@ -26,10 +28,10 @@ class AsOf:
 
     lag_ms: int = 0
 
-    def transactions(self, entity: str) -> str:
+    def transactions(self, entity: str, dialect: Dialect) -> str:
         return f"e.ts < q.ts - {self.lag_ms}"
 
-    def labels(self, entity: str) -> str:
+    def labels(self, entity: str, dialect: Dialect) -> str:
         return f"l.known_at < q.ts - {self.lag_ms}"
 
     def beyond(self, newest: str) -> str:
@@ -46,16 +48,17 @@ class WithinPrefix:
 
     horizon_ms: int
 
-    def transactions(self, entity: str) -> str:
-        place = "e.log_partition + 1"
+    def transactions(self, entity: str, dialect: Dialect) -> str:
+        place = f"e.log_partition + {dialect.first}"
         return (
             f"(e.log_partition IS NULL OR e.log_offset <= q.{entity}_folded[{place}]"
             f" OR e.log_offset BETWEEN q.tail_from[{place}] AND q.tail_to[{place}]"
-            " OR list_contains(q.pending, e.tx_id))"
+            " OR array_contains(q.pending, e.tx_id))"
         )
 
-    def labels(self, entity: str) -> str:
-        return f"(l.log_partition IS NULL OR l.log_offset <= q.{entity}_labels_folded[l.log_partition + 1])"
+    def labels(self, entity: str, dialect: Dialect) -> str:
+        place = f"l.log_partition + {dialect.first}"
+        return f"(l.log_partition IS NULL OR l.log_offset <= q.{entity}_labels_folded[{place}])"
 
     def beyond(self, newest: str) -> str:
         return f"coalesce({newest} > ts + {self.horizon_ms}, FALSE)"

@@ -1,0 +1,70 @@
+"""`fraudsim features compute`: the same features of a history, and of a run's log, by every engine."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from engine_checks import assert_agree
+from made_log import T0
+from made_run import write_run
+
+from fraudsim.errors import FraudsimError
+from fraudsim.events import Label, Transaction
+from producers.history import write_history
+from producers.world import World, WorldConfig
+from stream_features.catalogue import DAY, HOUR, NAMES
+from stream_features.compute import compute
+
+
+def features_in(folder):
+    table = pq.read_table(folder)
+    values = np.column_stack([table[name].to_numpy().astype(np.float64) for name in NAMES])
+    return table["tx_id"].to_pylist(), values
+
+
+def test_kernel_and_duckdb_write_the_same_features_of_a_history(tmp_path):
+    history = tmp_path / "history"
+    write_history(history, World(WorldConfig(cards=30, seed=5, fraud_scale=10)), 12)
+    for engine in ("kernel", "duckdb"):
+        number = compute(engine, history, tmp_path / engine, DAY)
+    ids, by_kernel = features_in(tmp_path / "kernel")
+    assert len(ids) == number > 500
+    other_ids, by_duckdb = features_in(tmp_path / "duckdb")
+    assert ids == other_ids
+    assert_agree(by_duckdb, by_kernel)
+
+
+@pytest.mark.parametrize("engine", ["kernel", "duckdb"])
+def test_of_a_run_the_log_is_asked_for_and_the_history_is_seen(engine, tmp_path):
+    def tx(name, ts):
+        return Transaction(tx_id=name, ts=ts, card_id="c", merchant_id="m", amount_cents=100)
+
+    def fraud(name, known_at):
+        return Label(
+            tx_id=name, card_id="c", merchant_id="m", ts=T0 - DAY, amount_cents=100, is_fraud=True,
+            source="customer", known_at=known_at,
+        )  # fmt: skip
+
+    past, first, second = tx("past", T0 - 2 * HOUR), tx("first", T0), tx("second", T0 + 60_000)
+    # What a history says of labels to come is known by the log alone.
+    known, to_come = fraud("past", T0 - HOUR), fraud("past-too", T0 + 1)
+    placed = [((0, 0), first), ((0, 1), second), ((0, 2), first)]
+    run = write_run(tmp_path, placed, [], history=[past], history_labels=[known, to_come])
+    assert compute(engine, run, tmp_path / "out") == 2
+    ids, values = features_in(tmp_path / "out")
+    assert ids == ["first", "second"]
+    assert values[:, NAMES.index("card_count_24h")].tolist() == [2, 3]
+    risk = values[:, NAMES.index("merchant_fraud_30d")]
+    assert risk == pytest.approx([(1 + 20 * 0.003) / 21, (1 + 20 * 0.003) / 22])
+
+
+@pytest.mark.parametrize(
+    ("engine", "source", "out", "message"),
+    [
+        ("flink", "history", "out", "--engine flink is not known, take one of kernel, duckdb, spark"),
+        ("kernel", "history", ".", r"--out .* exists, name a folder that does not"),
+        ("kernel", "nothing", "out", "nothing has no transactions.parquet"),
+    ],
+)
+def test_what_cannot_be_computed_is_named(engine, source, out, message, tmp_path):
+    with pytest.raises(FraudsimError, match=message):
+        compute(engine, tmp_path / source, tmp_path / out)

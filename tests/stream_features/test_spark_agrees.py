@@ -1,0 +1,82 @@
+"""Spark says the same as kernels, DuckDB and brute force of any log: all generated streams at once."""
+
+import importlib.util
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from engine_checks import assert_agree, recomputed
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made_streams import HORIZON, streams
+
+from fraudsim.errors import FraudsimError
+from stream_features.batch_reading import AsOf, WithinPrefix
+from stream_features.batch_sql import Bounds
+from stream_features.catalogue import NAMES
+from stream_features.duckdb_engine import BatchEngine
+from stream_features.spark_java import spark_java
+
+STREAMS = 150
+
+
+def why_not():
+    """Why Spark cannot run here; empty where it can."""
+    if importlib.util.find_spec("pyspark") is None:
+        return "PySpark is not installed: make setup-spark"
+    try:
+        spark_java()
+    except FraudsimError as error:
+        return str(error)
+    return ""
+
+
+NO_SPARK = why_not()
+pytestmark = pytest.mark.skipif(bool(NO_SPARK), reason=NO_SPARK)
+
+
+@pytest.fixture(scope="module")
+def spark():
+    from stream_features.spark_engine import local_session
+
+    session = local_session({"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "2g"})
+    yield session
+    session.stop()
+
+
+def generated(number):
+    """So many streams, no two with a key or an id in common."""
+    found = []
+
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=number, database=None)
+    @given(st.data())
+    def generate(data):
+        found.append(data.draw(streams(f"s{len(found)}")))
+
+    generate()
+    return found
+
+
+def by_spark(frame, folder):
+    """A frame's features, shape (n, features), in the order asked for."""
+    frame.write.parquet(str(folder))
+    table = pq.read_table(folder).sort_by("ask")
+    return np.column_stack([table[name].to_numpy().astype(np.float64) for name in NAMES])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(distinct=2, rows=3, labels=2)], ids=["usual", "small"])
+def test_spark_agrees_with_all_engines_on_many_logs_at_once(bounds, spark, tmp_path):
+    from stream_features.spark_engine import SparkEngine
+
+    found = generated(STREAMS)
+    assert len(found) > STREAMS // 2
+    transactions, labels, asked, as_of, within = recomputed(found, bounds, len(found))
+    for name, table in (("transactions", transactions), ("labels", labels), ("asked", asked)):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    with BatchEngine([transactions], [labels]) as duckdb:
+        assert_agree(duckdb.features(transactions, bounds=bounds), as_of)
+    with SparkEngine(spark, [tmp_path / "transactions.parquet"], [tmp_path / "labels.parquet"]) as engine:
+        for name, reading, wanted in (("as_of", AsOf(), as_of), ("within", WithinPrefix(HORIZON), within)):
+            frame = engine.features(tmp_path / "asked.parquet", reading, bounds=bounds)
+            assert_agree(by_spark(frame, tmp_path / name), wanted)
