@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+RIVALS := bench-http bench-mlserver
 LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 3.11
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark setup-bench-features demo up test test-long lint format lock schemas dashboards prometheus clean
+.PHONY: help setup setup-spark setup-bench-features setup-bench-http demo up test test-long lint format lock schemas \
+  dashboards prometheus clean
 
 help: ## say what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +58,11 @@ lock: ## pin every dependency with hashes (needs uv)
 	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' | \
 	  $(LOCK) -c requirements.lock -o requirements-spark.lock -
 	@$(LOCK) --group bench-features -o requirements-bench-features.lock
+	@for extra in $(RIVALS); do $(LOCK) --extra $$extra -o requirements-$$extra.lock pyproject.toml || exit; done
 
 setup-bench-features: setup .venv-bench-features/ready ## install the rivals of `bench features` (another .venv)
+
+setup-bench-http: setup $(RIVALS:%=.venv-%/ready) ## install the rivals of `bench http` and `bench scorer` (2 GB)
 
 .venv-%/ready: requirements-%.lock
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*

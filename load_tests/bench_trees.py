@@ -1,9 +1,10 @@
-"""`fraudsim bench trees`: scoring rows and explaining one, by our compiled code and by XGBoost in turns."""
+"""`fraudsim bench scorer`: scoring rows and explaining one, by our compiled code and its rivals in turns."""
 
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +23,12 @@ from stream_features.vector import SIZE, as_vector
 
 PROTOCOL: Final = (
     "The same trees and the same float32 rows, all in one thread of one process: our walk, as the scorer "
-    "calls it, against XGBoost's inplace_predict and its predict of a DMatrix, the making of which counts. "
-    "A row takes each feature from one of the model's sample rows; one value in ten is missing. Before "
-    "anything is timed, all scores must be equal to the bit. Contestants alternate within each turn, which "
-    "calls each for a twentieth of a second at least; medians of the turns' means."
+    "calls it, against XGBoost's inplace_predict and its predict of a DMatrix, the making of which counts; "
+    "and, where they are installed, ONNX Runtime and Treelite's GTIL, one thread each. A row takes each "
+    "feature from one of the model's sample rows; one value in ten is missing. Before anything is timed, "
+    "all scores must be equal to the bit, those of ONNX Runtime and Treelite, which sum in an order of their "
+    "own, to 1e-6. Contestants alternate within each turn, which calls each for a twentieth of a second at "
+    "least; medians of the turns' means."
 )
 REASONS_PROTOCOL: Final = (
     "Contributions of every feature to the margin of one row, of some in turn: our compiled TreeSHAP, as "
@@ -36,6 +39,7 @@ REASONS_PROTOCOL: Final = (
 ROWS: Final = (1, 16, 512)
 EXPLAINED: Final = 32
 """Rows that are explained."""
+TOLERANCE: Final = 1e-6
 SHAP_TOLERANCE: Final = 1e-5
 SEED: Final = 7
 MISSING: Final = 0.1
@@ -77,6 +81,7 @@ def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
             "features": SIZE,
             "turns": turns,
             "seed": SEED,
+            "left_out": left_out(),
         },
         "results": [
             {
@@ -151,7 +156,7 @@ def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
 
 
 def contestants_of(model: Model) -> dict[str, Score]:
-    """Ways to score float32 rows (n, SIZE), by name; ours first."""
+    """Ways to score float32 rows (n, SIZE), by name; ours first, then those that are installed."""
     import xgboost
 
     booster = booster_of(model.ubj)
@@ -159,7 +164,40 @@ def contestants_of(model: Model) -> dict[str, Score]:
         "fraudsim": model.predict,
         "inplace_predict": booster.inplace_predict,
         "dmatrix": lambda rows: booster.predict(xgboost.DMatrix(rows, nthread=1)),
+        **{name: make(booster) for name, make in OTHERS.items() if find_spec(name)},
     }
+
+
+def _by_onnxruntime(booster: Any) -> Score:
+    import onnxruntime
+    from onnxmltools import convert_xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    document = convert_xgboost(booster, initial_types=[("rows", FloatTensorType([None, SIZE]))])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        document.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda rows: np.asarray(session.run(["probabilities"], {"rows": rows})[0][:, 1])
+
+
+def _by_treelite(booster: Any) -> Score:
+    import treelite
+
+    trees = treelite.frontend.from_xgboost(booster)
+    return lambda rows: np.asarray(treelite.gtil.predict(trees, rows, nthread=1)).reshape(-1)
+
+
+OTHERS: Final[dict[str, Callable[[Any], Score]]] = {
+    "onnxruntime": _by_onnxruntime,
+    "treelite": _by_treelite,
+}
+
+
+def left_out() -> list[str]:
+    """Rivals that are not installed here."""
+    return [name for name in OTHERS if not find_spec(name)]
 
 
 def rows_like(model: Model, count: int) -> Matrix:
@@ -177,6 +215,11 @@ def check_equal(contestants: dict[str, Score], rows: Matrix) -> None:
     for name, score in contestants.items():
         for n in ROWS:
             found = np.concatenate([score(rows[i : i + n]) for i in range(0, len(rows), n)])
+            if name in OTHERS:
+                off = float(np.abs(found - expected).max())
+                if not off <= TOLERANCE:
+                    raise InvariantError(f"bench: {name}, {n} rows a call: a score is {off:g} off")
+                continue
             wrong = int(np.count_nonzero(found.view(np.uint32) != expected.view(np.uint32)))
             if wrong:
                 raise InvariantError(

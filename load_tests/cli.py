@@ -46,7 +46,7 @@ def world(
 
 
 @bench.command()
-def trees(
+def scorer(
     json: Json,
     model: Annotated[
         Path | None,
@@ -54,7 +54,7 @@ def trees(
     ] = None,
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 5,
 ) -> None:
-    """Measure the compiled walk over the trees beside XGBoost's own predict, for 1, 16 and 512 rows."""
+    """Measure the compiled trees beside XGBoost, ONNX Runtime and Treelite, for 1, 16 and 512 rows."""
     from load_tests.bench_trees import bench_trees
 
     report = bench_trees(model, turns)
@@ -67,9 +67,14 @@ def trees(
     )
     took = {each["name"]: each["value"] for each in report["reasons"]["results"]}
     typer.echo(
-        f"trees: the compiled walk scores {said} by inplace_predict, equal to the bit; "
+        f"scorer: the compiled walk scores {said} by inplace_predict, equal to the bit; "
         f"1 row explained in {took['fraudsim']:g} µs against {took['pred_contribs']:g} ({json})"
     )
+    for name in report["configuration"]["left_out"]:
+        typer.echo(
+            f"{name} is left out: it is not installed here; "
+            "run `make setup-bench-http`, then .venv-bench-http/bin/fraudsim bench scorer"
+        )
 
 
 @bench.command()
@@ -226,6 +231,21 @@ def _write_text(path: Path, text: str) -> None:
         path.write_text(text)
     except OSError as error:
         raise FraudsimError(f"bench: --svg {path}: {error.strerror}") from None
+
+
+@bench.command()
+def http(
+    json: Json,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="server to measure, may be given again  [default: all]")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="of each stretch of load")] = 2.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+) -> None:
+    """Measure the scorer's HTTP path beside Starlette, FastAPI, MLServer and BentoML with the same model."""
+    from load_tests.bench_http import bench_http
+
+    _write(json, bench_http(only or (), seconds, turns, typer.echo))
 
 
 def _write(path: Path, report: dict[str, Any]) -> None:

@@ -39,6 +39,8 @@ GIVE_UP_S: Final = 0.1
 SLICE: Final = 32
 """Transactions of a batch that are handled in one go; then whoever else asks has a turn."""
 
+_PUBLISHED: Final = metrics.TRANSACTIONS.labels("http", "ok")
+
 Outcome = bytes | Problem
 """The decision as JSON, or why there is none."""
 
@@ -283,7 +285,7 @@ class HttpScoring:
             outcomes[item.place] = body
             made.append((item.tx, decision))
             if not self._acked:
-                self._run(self._publish(item.tx, segment, decision, received_us), self._publishing)
+                self._run(self._publish(item.tx, segment, body, received_us), self._publishing)
         return outcomes
 
     async def _publish_all(
@@ -295,7 +297,7 @@ class HttpScoring:
     ) -> list[tuple[_Asked, Decision, bytes]]:
         """Those of the decisions that the log has; the others' outcome is to try again."""
         results = await asyncio.gather(
-            *(self._publish(item.tx, segment, decision, received_us) for item, decision, _ in made),
+            *(self._publish(item.tx, segment, body, received_us) for item, _, body in made),
             return_exceptions=True,
         )
         in_log = []
@@ -308,8 +310,8 @@ class HttpScoring:
                 raise result
         return in_log
 
-    async def _publish(self, tx: Transaction, segment: Segment, decision: Decision, received_us: int) -> None:
-        """One record: the transaction, with its decision in a header, so the log has both or neither.
+    async def _publish(self, tx: Transaction, segment: Segment, decision: bytes, received_us: int) -> None:
+        """One record: the transaction, with its decision as JSON in a header, so the log has both or neither.
 
         It names the segment it was accepted by: what the clock says by now may be another, by which the
         judge of the log could come to another verdict.
@@ -317,7 +319,7 @@ class HttpScoring:
         headers = [
             (h.SEGMENT, h.encode_int(segment.number)),
             (h.RECEIVED, h.encode_int(received_us // 1000)),
-            (h.DECISION, encoder.encode(decision)),
+            (h.DECISION, decision),
         ]
         try:
             place = await self._producer.send_and_wait(
@@ -330,7 +332,7 @@ class HttpScoring:
             self._log.error("http_not_published", tx_id=tx.tx_id, error=str(error))
             raise
         self._reader.pending.placed(tx, place.partition, place.offset)
-        metrics.TRANSACTIONS.labels("http", "ok").inc()
+        _PUBLISHED.inc()
 
     @staticmethod
     def _run(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from stream_features.redis_link import RedisLink
 
 CLAIM_MS: Final = 5_000
 """A claim whose scorer died is free again after this."""
 REPEAT_S: Final = 600
 """A repeat within this gets the stored decision."""
-CONNECTIONS: Final = 32
-CONNECTION_WAIT_S: Final = 2.0
-"""Longest wait for a free connection; after that it is a ConnectionError."""
+CONNECT_S: Final = 2.0
+ANSWER_S: Final = 5.0
 _DIGEST: Final = 16
 _TOKEN: Final = 8
 
@@ -67,71 +64,61 @@ class Idempotency:
     """Claims and answers by tx_id, in Redis. All raise RedisError where it cannot be reached."""
 
     def __init__(self, url: str) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=CONNECTION_WAIT_S,
-            socket_connect_timeout=2,
-            socket_timeout=5,
-            retry=Retry(NoBackoff(), 1),  # once, for a connection that died with the Redis before
-        )
-        self._redis: Redis = Redis.from_pool(pool)
+        self._link = RedisLink(url, connect_s=CONNECT_S, answer_s=ANSWER_S)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._link.close()
 
     async def claim(self, claim: Claim) -> Earlier | None:
         """Claim a tx_id; None if it is ours now, else what stands there."""
-        while True:
-            if await self._redis.set(claim.name, claim.value, nx=True, px=CLAIM_MS):
-                return None
-            old: Any = await self._redis.get(claim.name)  # Redis before 7 has no SET with NX and GET together
-            if old == claim.value:
-                return None  # the reply to our SET was lost, and the client sent it again
-            if old is not None:  # else it has just expired
-                return Earlier(old[:_DIGEST] == claim.value[:_DIGEST], _decision(old))
+        (found,) = await self.claim_all([claim])
+        return found
 
     async def claim_all(self, claims: Sequence[Claim]) -> list[Earlier | None]:
         """Claim many tx_ids, no two the same, as `claim` does one."""
-        if len(claims) == 1:
-            return [await self.claim(claims[0])]
-        pipe = self._redis.pipeline(transaction=False)
-        for claim in claims:
-            pipe.set(claim.name, claim.value, nx=True, px=CLAIM_MS)
-        ours: list[Any] = await pipe.execute()
+        ours = await self._link.ask_all(
+            [("SET", claim.name, claim.value, "NX", "PX", CLAIM_MS) for claim in claims]
+        )
         return [
-            None if claimed else await self.claim(claim) for claimed, claim in zip(ours, claims, strict=True)
+            None if claimed else await self._standing(claim)
+            for claimed, claim in zip(ours, claims, strict=True)
         ]
+
+    async def _standing(self, claim: Claim) -> Earlier | None:
+        """What stands where a claim found something; None where it is its own after all."""
+        # Redis before 7 has no SET with NX and GET together.
+        old: Any = await self._link.ask("GET", claim.name)
+        if old is None:  # it has just expired
+            return await self.claim(claim)
+        if old == claim.value:
+            return None  # the reply to our SET was lost, and it was sent again
+        return Earlier(old[:_DIGEST] == claim.value[:_DIGEST], _decision(old))
 
     async def settle_all(self, settled: Sequence[tuple[Claim, bytes]]) -> None:
         """Keep many decisions for repeats."""
-        if len(settled) == 1:
-            await self.settle(*settled[0])
-            return
-        pipe = self._redis.pipeline(transaction=False)
-        for claim, decision in settled:
-            pipe.set(claim.name, claim.value + decision, ex=REPEAT_S)
-        await pipe.execute()
+        await self._link.ask_all(
+            [("SET", claim.name, claim.value + decision, "EX", REPEAT_S) for claim, decision in settled]
+        )
 
     async def keep(self, claim: Claim, decision: bytes) -> None:
         """Keep a decision that was made without knowing whether its claim stood; another's is left alone."""
-        await self._redis.eval(KEEP, 1, claim.name, claim.value, decision, REPEAT_S)
+        await self._link.ask("EVAL", KEEP, 1, claim.name, claim.value, decision, REPEAT_S)
 
     async def ping(self) -> None:
         """Raises where there is no answer."""
-        await self._redis.ping()
+        await self._link.ask("PING")
 
     async def settle(self, claim: Claim, decision: bytes) -> None:
         """Keep the decision for repeats."""
-        await self._redis.set(claim.name, claim.value + decision, ex=REPEAT_S)
+        await self.settle_all([(claim, decision)])
 
     async def give_up(self, claim: Claim) -> None:
         """Free a claim that came to nothing; one that ran out and is another's by now is left alone."""
-        await self._redis.eval(RELEASE, 1, claim.name, claim.value)
+        await self._link.ask("EVAL", RELEASE, 1, claim.name, claim.value)
 
     async def stored(self, tx_id: str) -> bytes | None:
         """The decision kept for a tx_id."""
-        old: Any = await self._redis.get(f"tx:{tx_id}")
+        old: Any = await self._link.ask("GET", f"tx:{tx_id}")
         return _decision(old) if old is not None else None
 
 

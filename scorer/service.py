@@ -117,6 +117,7 @@ class Service:
                 limit_concurrency=MAX_CONNECTIONS,
                 log_level="warning",
                 access_log=False,
+                proxy_headers=False,  # nobody asks for the client's address
                 timeout_graceful_shutdown=10,
                 lifespan="off",
             )

@@ -73,6 +73,8 @@ class FeatureReader:
         """HTTP: accepted here and not yet read back from the log."""
         self._folded: list[int] | None = None
         """The watermarks that `prune_tail` found last."""
+        self._applied_known: dict[int, tuple[bytes, Applied]] = {}
+        """Decoded and checked last, by slot."""
 
     async def watermarks(self) -> list[int]:
         """The smallest watermark of every transactions partition, over all slots.
@@ -97,8 +99,12 @@ class FeatureReader:
     def _applied(self, slot: int, value: bytes | None) -> Applied:
         if value is None:
             raise NotPrimedError(f"slot {slot} has no state")
+        known = self._applied_known.get(slot)
+        if known is not None and known[0] == value:
+            return known[1]
         applied = decode_applied(value)
         check_applied(applied, slot, self._segment, 2 * self._partitions, self._slots)
+        self._applied_known[slot] = value, applied
         return applied
 
     async def read(self, transactions: Sequence[Transaction], *, http: bool = False) -> list[Reading]:

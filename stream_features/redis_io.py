@@ -1,7 +1,5 @@
 """The feature state in Redis: key names, reads in one round trip, writes through the fence."""
 
-import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +7,14 @@ from typing import Any, Final
 
 from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
+
+from stream_features.redis_link import RedisLink
 
 _pack: Final[Callable[[tuple[Any, ...]], bytes]] = pack_command
 FENCE: Final = (Path(__file__).parent / "fence.lua").read_text()
 MAX_BLOBS_PER_CALL: Final = 2_000
 """Lua unpacks its arguments; past some thousand one call would hold Redis too long."""
-
-READS_UNDER_WAY: Final = 2
-"""More at once would not be faster: Redis answers one by one. Who comes meanwhile shares the next."""
-KEYS_PER_READ: Final = 2_000
-"""A shared read is closed once it has this many."""
 
 
 def blob_key(slot: int, entity: str, key: str) -> str:
@@ -48,78 +41,26 @@ class SlotWrite:
     """By whole Redis key."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    keys: Sequence[str]
-    answer: asyncio.Future[list[bytes | None]]
-
-
 class StateStore:
     """Reads and writes of the feature state."""
 
     def __init__(self, url: str, *, impatient: bool = False) -> None:
         """`impatient` gives up after a second, for who would rather do without."""
-        if impatient:
-            # Once more at once, for a connection that died with the Redis before.
-            self._redis: Redis = Redis.from_url(
-                url, socket_connect_timeout=1, socket_timeout=1, retry=Retry(NoBackoff(), 1)
-            )
-        else:
-            self._redis = Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10)
+        self._link = RedisLink(url, connect_s=1.0 if impatient else 5.0, answer_s=1.0 if impatient else 10.0)
+        # The worker's scripts; who only reads never connects by it.
+        self._redis: Redis = Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10)
         self._script = ""
-        self._under_way = 0
-        self._asked: deque[_Asked] = deque()
-        self._shared: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
+        await self._link.close()
         await self._redis.aclose()
 
     async def read(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Values of keys, in one round trip, which is shared by those who ask while others are under way."""
+        """Values of keys, in one round trip."""
         if not keys:
             return []
-        if self._under_way < READS_UNDER_WAY:
-            self._under_way += 1
-            return await self._mget(keys)
-        asked = _Asked(keys, asyncio.get_running_loop().create_future())
-        self._asked.append(asked)
-        return await asked.answer
-
-    async def _mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        try:
-            values: Any = await self._redis.mget(keys)
-            return list(values)
-        finally:
-            self._under_way -= 1
-            together = self._take_asked()
-            if together:
-                self._under_way += 1
-                task = asyncio.create_task(self._answer(together))
-                self._shared.add(task)
-                task.add_done_callback(self._shared.discard)
-
-    def _take_asked(self) -> list[_Asked]:
-        together: list[_Asked] = []
-        size = 0
-        while self._asked and size < KEYS_PER_READ:
-            asked = self._asked.popleft()
-            if not asked.answer.done():  # else whoever asked was cancelled
-                together.append(asked)
-                size += len(asked.keys)
-        return together
-
-    async def _answer(self, together: list[_Asked]) -> None:
-        keys = list(dict.fromkeys(key for asked in together for key in asked.keys))
-        try:
-            found = dict(zip(keys, await self._mget(keys), strict=True))
-        except Exception as error:
-            for asked in together:
-                if not asked.answer.done():
-                    asked.answer.set_exception(error)
-            return
-        for asked in together:
-            if not asked.answer.done():
-                asked.answer.set_result([found[key] for key in asked.keys])
+        found: list[bytes | None] = await self._link.ask("MGET", *keys)
+        return found
 
     async def write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None = None) -> list[bool]:
         """Write each slot's part through the fence, all slots in one round trip.

@@ -65,7 +65,7 @@ def test_only_those_who_evaluate_read_the_truth():
     assert not wrong
 
 
-OWN_LOCKS = {"spark": "requirements-spark.lock"}
+OWN_LOCKS = {extra: f"requirements-{extra}.lock" for extra in ("spark", "bench-http", "bench-mlserver")}
 """Extras that `make setup` leaves out, and where they are pinned."""
 
 

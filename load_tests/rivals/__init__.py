@@ -1,1 +1,1 @@
-"""Programs that `bench features` runs beside the worker, each in a process of its own."""
+"""Programs that benchmarks run beside ours, each in a process of its own."""

@@ -17,6 +17,7 @@ from model.trees import UnsupportedTreesError
 from stream_features.vector import SIZE
 
 NAMES = ["fraudsim", "inplace_predict", "dmatrix"]
+"""And those that are in an environment of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def model(directory: Path) -> Model:
 
 
 def bench(*argv: str) -> str:
-    done = CliRunner().invoke(app, ["bench", "trees", *argv], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["bench", "scorer", *argv], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -44,14 +45,16 @@ def test_the_report_has_machine_protocol_results_and_ratios(
     monkeypatch.setattr(bench_trees, "SPAN_S", 0.01)
     out = tmp_path / "trees.json"
     said = bench("--json", str(out), "--model", str(directory), "--turns", "2")
-    assert len(said.splitlines()) == 1
+    missing = json.loads(out.read_text())["configuration"]["left_out"]
+    assert [line.split()[0] for line in said.splitlines()[1:]] == missing
     report = json.loads(out.read_text())
     assert {"cpu", "cores", "memory_gib", "versions"} <= report["machine"].keys()
     assert {"xgboost", "numba"} <= report["machine"]["versions"].keys()
     assert "equal to the bit" in report["protocol"]
     assert report["configuration"]["model"] == load_model(directory).version
+    installed = [name for name in bench_trees.OTHERS if name not in missing]
     assert [(each["name"], each["rows"]) for each in report["results"]] == [
-        (name, rows) for rows in ROWS for name in NAMES
+        (name, rows) for rows in ROWS for name in (*NAMES, *installed)
     ]
     value = {}
     for each in report["results"]:
@@ -59,7 +62,7 @@ def test_the_report_has_machine_protocol_results_and_ratios(
         assert len(each["turns"]) == 2
         assert each["value"] == pytest.approx(sum(each["turns"]) / 2, abs=0.02)
         value[each["name"], each["rows"]] = each["value"]
-    assert report["ratios"].keys() == set(NAMES[1:])
+    assert report["ratios"].keys() == {*NAMES[1:], *installed}
     for rival, ratios in report["ratios"].items():
         wanted = {str(n): value[rival, n] / value["fraudsim", n] for n in ROWS}
         assert ratios == pytest.approx(wanted, rel=0.05)

@@ -1,17 +1,15 @@
-"""The reader: pending transactions, the tail's pruning while a read is under way, shared round trips."""
+"""The reader: pending transactions, and the tail's pruning while a read is under way."""
 
 import asyncio
 
 import pytest
 from made_log import make_segment
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fraudsim.events import Transaction
-from stream_features import redis_io
 from stream_features.applied import Applied, encode_applied
 from stream_features.catalogue import HASH, NAMES
 from stream_features.reader import FeatureReader
-from stream_features.redis_io import StateStore, applied_key
+from stream_features.redis_io import applied_key
 from stream_features.tail import Tail
 
 SEGMENT = make_segment()
@@ -120,104 +118,5 @@ def test_a_read_ends_its_wait_when_the_log_was_read_so_far():
         tail.passed(0, 5)
         (found,) = await reading
         assert not found.uncertain
-
-    asyncio.run(scene())
-
-
-# Shared round trips
-
-
-class Redis:
-    """Counts what is under way at once."""
-
-    def __init__(self):
-        self.calls = []
-        self.under_way = self.most = 0
-        self.let = asyncio.Event()
-        self.error = None
-
-    async def mget(self, keys):
-        self.calls.append(list(keys))
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-        try:
-            await self.let.wait()
-            if self.error:
-                raise self.error
-            return [key.encode() for key in keys]
-        finally:
-            self.under_way -= 1
-
-
-def store_over(redis):
-    store = StateStore("redis://nowhere")
-    store._redis = redis
-    return store
-
-
-def test_reads_at_the_same_time_share_round_trips_and_each_gets_its_own():
-    async def scene():
-        redis = Redis()
-        store = store_over(redis)
-        reads = [asyncio.create_task(store.read(["applied", f"k{n}"])) for n in range(200)]
-        await asyncio.sleep(0.01)
-        redis.let.set()
-        assert await asyncio.gather(*reads) == [[b"applied", f"k{n}".encode()] for n in range(200)]
-        assert redis.most == redis_io.READS_UNDER_WAY
-        assert len(redis.calls) == redis_io.READS_UNDER_WAY + 1
-        assert len(redis.calls[-1]) == len(set(redis.calls[-1])) == 199
-        assert await store.read(["later"]) == [b"later"]
-
-    asyncio.run(scene())
-
-
-def test_a_shared_read_is_closed_when_it_is_large(monkeypatch):
-    monkeypatch.setattr(redis_io, "KEYS_PER_READ", 10)
-
-    async def scene():
-        redis = Redis()
-        store = store_over(redis)
-        reads = [asyncio.create_task(store.read([f"a{n}", f"b{n}"])) for n in range(52)]
-        await asyncio.sleep(0.01)
-        redis.let.set()
-        found = await asyncio.gather(*reads)
-        assert found == [[f"a{n}".encode(), f"b{n}".encode()] for n in range(52)]
-        assert redis.most == redis_io.READS_UNDER_WAY
-        assert [len(call) for call in redis.calls] == [2, 2, *[10] * 10]
-
-    asyncio.run(scene())
-
-
-def test_an_error_reaches_all_who_shared_the_read_and_the_next_goes_on():
-    async def scene():
-        redis = Redis()
-        store = store_over(redis)
-        redis.error = RedisConnectionError("gone")
-        reads = [asyncio.create_task(store.read([f"k{n}"])) for n in range(20)]
-        await asyncio.sleep(0.01)
-        redis.let.set()
-        found = await asyncio.gather(*reads, return_exceptions=True)
-        assert all(isinstance(error, RedisConnectionError) for error in found)
-        redis.error = None
-        assert await store.read(["k"]) == [b"k"]
-
-    asyncio.run(scene())
-
-
-def test_one_who_gives_up_holds_nobody_up():
-    async def scene():
-        redis = Redis()
-        store = store_over(redis)
-        reads = [asyncio.create_task(store.read([f"k{n}"])) for n in range(6)]
-        await asyncio.sleep(0.01)
-        for n in (0, 3):  # one under way, one waiting for its turn
-            reads[n].cancel()
-        await asyncio.sleep(0.01)
-        redis.let.set()
-        found = await asyncio.gather(*reads, return_exceptions=True)
-        assert [isinstance(f, asyncio.CancelledError) for f in found] == [n in (0, 3) for n in range(6)]
-        assert found[5] == [b"k5"]
-        assert all("k3" not in call for call in redis.calls)
-        assert await store.read(["k"]) == [b"k"]
 
     asyncio.run(scene())

@@ -1,0 +1,193 @@
+"""HTTP load over kept connections: at intended send times that a slow server does not move, or closed.
+
+One thread, no event loop: a wait for sockets ends to the microsecond, where asyncio's timers are in whole
+milliseconds, and half a millisecond is what some of the servers take.
+"""
+
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from hdrh.histogram import HdrHistogram
+from httptools import HttpResponseParser
+
+from fraudsim.errors import FraudsimError
+
+LONGEST_US: Final = 60_000_000
+DIGITS: Final = 3
+"""Significant digits of the histogram."""
+PATIENCE_S: Final = 2.0
+"""How long after the last intended send time answers are still waited for."""
+
+MakeRequest = Callable[[int], bytes]
+"""The whole request, head and body, of a number."""
+
+
+@dataclass
+class Load:
+    """What came of one stretch of load."""
+
+    asked: int
+    """Requests that were due."""
+    seconds: float
+    """From the first intended send time to the last answer."""
+    answered: int = 0
+    refused: dict[int, int] = field(default_factory=dict)
+    """Answers that do not count, by status: 0 is a connection that broke, 200 one that was spoiled."""
+    latency_us: HdrHistogram = field(default_factory=lambda: HdrHistogram(1, LONGEST_US, DIGITS))
+    """Of the answers with 200, from the intended send time (closed: the send) to the last byte."""
+
+    @property
+    def per_second(self) -> float:
+        return self.answered / self.seconds
+
+    @property
+    def complete(self) -> bool:
+        """Whether every request was answered with 200."""
+        return self.answered == self.asked
+
+    def percentile_ms(self, percent: float) -> float:
+        return float(self.latency_us.get_value_at_percentile(percent)) / 1000
+
+
+class _Connection:
+    """One kept connection with at most one request under way."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.socket = socket.create_connection(address, timeout=5)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.intended_s = 0.0
+        self.body = b""
+        self.status = 0
+        """Of the answer, once it is whole."""
+        self._parser = HttpResponseParser(self)
+
+    def send(self, request: bytes, intended_s: float) -> None:
+        self.intended_s, self.body, self.status = intended_s, b"", 0
+        self.socket.sendall(request)  # far less than a socket's buffer
+
+    def receive(self) -> bool:
+        """Take what has come; whether the answer is whole. Raises OSError where the server hung up."""
+        data = self.socket.recv(1 << 16)
+        if not data:
+            raise ConnectionResetError("the server hung up")
+        self._parser.feed_data(data)
+        return self.status > 0
+
+    # httptools calls these
+
+    def on_body(self, part: bytes) -> None:
+        self.body += part
+
+    def on_message_complete(self) -> None:
+        self.status = int(self._parser.get_status_code())
+
+
+class LoadGenerator:
+    """Connections to one server."""
+
+    def __init__(self, host: str, port: int, connections: int, spoiled: bytes = b"") -> None:
+        """An answer that contains `spoiled`, where that is given, does not count, whatever its status.
+
+        Raises:
+            FraudsimError: nobody listens there.
+        """
+        try:
+            self._idle = deque(_Connection((host, port)) for _ in range(connections))
+        except OSError as error:
+            raise FraudsimError(f"bench: no connection to {host}:{port}: {error}") from None
+        self._busy: dict[int, _Connection] = {}
+        self._address = (host, port)
+        self._spoiled = spoiled
+
+    def close(self) -> None:
+        for connection in (*self._idle, *self._busy.values()):
+            connection.socket.close()
+
+    def ask(self, request: bytes, timeout_s: float = 30.0) -> tuple[int, bytes]:
+        """Status and body of one request."""
+        connection = self._idle[0]
+        connection.send(request, 0.0)
+        connection.socket.settimeout(timeout_s)
+        while not connection.receive():
+            pass
+        return connection.status, connection.body
+
+    def open(self, make: MakeRequest, first: int, rate: float, seconds: float) -> Load:
+        """Requests `first`, `first` + 1, … at `rate` a second; one without a connection waits for it."""
+        count = max(1, round(rate * seconds))
+        load = Load(asked=count, seconds=0.0)
+        started_s = time.perf_counter() + 0.01
+        give_up_s = started_s + seconds + PATIENCE_S
+        sent = 0
+        while sent < count or self._busy:
+            now_s = time.perf_counter()
+            if now_s > give_up_s:
+                break
+            due = min(count, int((now_s - started_s) * rate) + 1) if now_s >= started_s else 0
+            while sent < due and self._idle:
+                self._send(make(first + sent), started_s + sent / rate)
+                sent += 1
+            next_s = started_s + sent / rate if sent < count and self._idle else give_up_s
+            self._receive(max(0.0, min(next_s - time.perf_counter(), 0.1)), load)
+        load.seconds = max(seconds, time.perf_counter() - started_s)
+        self._renew_busy()
+        return load
+
+    def closed(self, make: MakeRequest, first: int, connections: int, seconds: float) -> Load:
+        """As many requests as are answered, with so many always under way."""
+        load = Load(asked=0, seconds=0.0)
+        started_s = time.perf_counter()
+        ends_s = started_s + seconds
+        sent = 0
+        while True:
+            now_s = time.perf_counter()
+            while now_s < ends_s and self._idle and len(self._busy) < connections:
+                self._send(make(first + sent), time.perf_counter())
+                sent += 1
+            if not self._busy or now_s > ends_s + PATIENCE_S:
+                break
+            self._receive(0.1, load)
+        load.asked, load.seconds = sent, time.perf_counter() - started_s
+        self._renew_busy()
+        return load
+
+    def _send(self, request: bytes, intended_s: float) -> None:
+        connection = self._idle.popleft()
+        self._busy[connection.socket.fileno()] = connection
+        connection.send(request, intended_s)
+
+    def _receive(self, wait_s: float, load: Load) -> None:
+        ready, _, _ = select.select(self._busy, (), (), wait_s)
+        for number in ready:
+            connection = self._busy[number]
+            try:
+                whole = connection.receive()
+            except OSError:
+                del self._busy[number]
+                load.refused[0] = load.refused.get(0, 0) + 1
+                connection.socket.close()
+                self._idle.append(_Connection(self._address))
+                continue
+            if not whole:
+                continue
+            del self._busy[number]
+            self._idle.append(connection)
+            if connection.status == 200 and not (self._spoiled and self._spoiled in connection.body):
+                load.answered += 1
+                load.latency_us.record_value(
+                    max(1, round((time.perf_counter() - connection.intended_s) * 1e6))
+                )
+            else:
+                load.refused[connection.status] = load.refused.get(connection.status, 0) + 1
+
+    def _renew_busy(self) -> None:
+        """Give up what nobody waits for any more."""
+        for connection in self._busy.values():
+            connection.socket.close()
+            self._idle.append(_Connection(self._address))
+        self._busy.clear()

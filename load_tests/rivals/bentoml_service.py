@@ -1,0 +1,38 @@
+"""BentoML: one service, one worker for one core, its API methods async as its documentation has it."""
+
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import msgspec
+import numpy as np
+
+from fraudsim.events import Transaction
+from load_tests.rivals.common import given, open_reader
+from model.forest import booster_of
+from stream_features.redis_io import StateStore
+
+GIVEN = given()
+
+
+@bentoml.service(workers=1, traffic={"timeout": 10}, logging={"access": {"enabled": False}})
+class Fraud:
+    """Scores transactions, and feature vectors."""
+
+    def __init__(self) -> None:
+        self._reader = open_reader(StateStore(GIVEN.redis_url), GIVEN.segment)
+        self._booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
+
+    def _score(self, matrix: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:
+        return {"score": float(self._booster.inplace_predict(matrix)[0])}
+
+    @bentoml.api
+    async def score(self, transaction: dict[str, Any]) -> dict[str, float]:
+        """A transaction in, its features read, a score out."""
+        (reading,) = await self._reader.read([msgspec.convert(transaction, Transaction)])
+        return self._score(reading.features.reshape(1, -1))
+
+    @bentoml.api
+    async def score_vector(self, features: list[float]) -> dict[str, float]:
+        """A feature vector in, a score out."""
+        return self._score(np.array([features], np.float32))

@@ -1,0 +1,31 @@
+"""MLServer with a custom runtime, as its own for XGBoost reads no features: JSON in a BYTES tensor."""
+
+from pathlib import Path
+
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec, StringCodec
+from mlserver.types import InferenceRequest, InferenceResponse
+
+from fraudsim.events import decode_transaction
+from load_tests.rivals.common import given, open_reader
+from model.forest import booster_of
+from stream_features.redis_io import StateStore
+
+GIVEN = given()
+
+
+class FraudModel(MLModel):
+    """Reads a transaction's features and scores them."""
+
+    async def load(self) -> bool:
+        self._reader = open_reader(StateStore(GIVEN.redis_url), GIVEN.segment)
+        self._booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        (text,) = StringCodec.decode_input(payload.inputs[0])
+        (reading,) = await self._reader.read([decode_transaction(text.encode())])
+        scores = self._booster.inplace_predict(reading.features.reshape(1, -1))
+        return InferenceResponse(
+            model_name=self.name, outputs=[NumpyCodec.encode_output(name="score", payload=scores)]
+        )

@@ -1,0 +1,42 @@
+"""Starlette on uvicorn, msgspec, and XGBoost's inplace_predict: what a careful hand writes."""
+
+import sys
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fraudsim.events import decode_transaction, encoder
+from load_tests.rivals.common import given, open_reader
+from load_tests.rivals.vector_app import serve_app, serve_vectors
+from model.forest import Matrix, booster_of
+from stream_features.redis_io import StateStore
+
+GIVEN = given()
+booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
+
+
+def score_of(row: Matrix) -> float:
+    """Of float32 (1, SIZE)."""
+    return float(booster.inplace_predict(row)[0])
+
+
+def serve() -> None:
+    """A transaction in, its features read, a score out."""
+    reader = open_reader(StateStore(GIVEN.redis_url), GIVEN.segment)
+
+    async def score(request: Request) -> Response:
+        (reading,) = await reader.read([decode_transaction(await request.body())])
+        body = encoder.encode({"score": score_of(reading.features.reshape(1, -1))})
+        return Response(body, media_type="application/json")
+
+    serve_app(Starlette(routes=[Route("/score", score, methods=["POST"])]), GIVEN.port)
+
+
+if __name__ == "__main__":
+    if "--vectors" in sys.argv:
+        serve_vectors(score_of, GIVEN.port)
+    else:
+        serve()

@@ -1,0 +1,163 @@
+"""One connection to Redis that many ask through at once: commands leave as they come, replies come in order.
+
+redis-py gives every command under way a connection of its own and several times the CPU (docs/decisions.md).
+It still says what a URL means, and its are the errors.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import hiredis
+from redis.asyncio import SSLConnection
+from redis.asyncio.connection import parse_url
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+Word = bytes | str | int | float
+Command = Sequence[Word]
+
+LOOKS: Final = 4
+"""A reply that is late is noticed within one part in so many of the time it had."""
+_INCOMPLETE: Final = object()
+
+
+class _Conversation(asyncio.Protocol):
+    """One connection: whoever asked first is answered first."""
+
+    def __init__(self, answer_s: float) -> None:
+        self.over = False
+        self._answer_s = answer_s
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_INCOMPLETE)
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._transport: Any = None
+        self._look = self._loop.call_later(answer_s / LOOKS, self._look_for_late)
+
+    def ask(self, command: Command) -> asyncio.Future[Any]:
+        """Send a command; the future is its reply."""
+        reply: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append((reply, self._loop.time()))
+        self._transport.write(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]  # of any length
+        return reply
+
+    def end(self, error: RedisError) -> None:
+        """Hang up; whoever still waits gets the error."""
+        self.over = True
+        self._look.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        while self._waiting:
+            reply, _ = self._waiting.popleft()
+            if not reply.done():  # else whoever asked has given up
+                reply.set_exception(error)
+
+    def _look_for_late(self) -> None:
+        if self._waiting and self._loop.time() - self._waiting[0][1] > self._answer_s:
+            self.end(RedisTimeoutError(f"no reply within {self._answer_s:g} s"))
+        else:
+            self._look = self._loop.call_later(self._answer_s / LOOKS, self._look_for_late)
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (found := self._reader.gets()) is not _INCOMPLETE:
+            reply, _ = self._waiting.popleft()
+            if reply.done():
+                continue
+            if isinstance(found, Exception):
+                reply.set_exception(found)
+            else:
+                reply.set_result(found)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.over:
+            self.end(RedisConnectionError(f"the connection was lost: {error or 'closed by Redis'}"))
+
+
+class RedisLink:
+    """Asks a Redis; connects when first asked, and again where the connection was lost."""
+
+    def __init__(self, url: str, *, connect_s: float, answer_s: float) -> None:
+        """At most `connect_s` to connect, and `answer_s` for each reply: then all who wait get an error."""
+        self._target: dict[str, Any] = dict(parse_url(url))
+        self._connect_s = connect_s
+        self._answer_s = answer_s
+        self._conversation: _Conversation | None = None
+        self._connecting = asyncio.Lock()
+
+    async def ask(self, *command: Word) -> Any:
+        """The reply to one command.
+
+        Raises:
+            RedisError: there is no connection, no reply in time, or the reply is an error.
+        """
+        (reply,) = await self.ask_all([command])
+        return reply
+
+    async def ask_all(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to several commands, sent together. Raises as `ask`."""
+        known = self._conversation
+        try:
+            return await self._exchange(commands)
+        except RedisConnectionError:
+            if known is None:
+                raise
+        return await self._exchange(commands)  # it had died, as with a Redis that was started again
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._conversation is not None:
+            self._conversation.end(RedisConnectionError("closed"))
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        conversation = self._conversation
+        if conversation is None or conversation.over:
+            conversation = await self._connected()
+        if len(commands) == 1:
+            return [await conversation.ask(commands[0])]
+        return await asyncio.gather(*[conversation.ask(command) for command in commands])
+
+    async def _connected(self) -> _Conversation:
+        async with self._connecting:
+            if self._conversation is None or self._conversation.over:
+                try:
+                    async with asyncio.timeout(self._connect_s):
+                        self._conversation = await self._connect()
+                except TimeoutError:
+                    raise RedisTimeoutError(f"no connection within {self._connect_s:g} s") from None
+                except OSError as error:
+                    raise RedisConnectionError(str(error)) from None
+            return self._conversation
+
+    async def _connect(self) -> _Conversation:
+        target, loop = self._target, asyncio.get_running_loop()
+
+        def conversation() -> _Conversation:
+            return _Conversation(self._answer_s)
+
+        if "path" in target:
+            _, made = await loop.create_unix_connection(conversation, target["path"])
+        else:
+            tls = None
+            if target.get("connection_class") is SSLConnection:
+                options = {name: value for name, value in target.items() if name.startswith("ssl_")}
+                tls = SSLConnection(**options).ssl_context.get()
+            host, port = target.get("host", "localhost"), target.get("port", 6379)
+            _, made = await loop.create_connection(conversation, host, port, ssl=tls)
+        try:
+            if target.get("password"):
+                user = [target["username"]] if target.get("username") else []
+                await made.ask(["AUTH", *user, target["password"]])
+            if target.get("db"):
+                await made.ask(["SELECT", target["db"]])
+        except BaseException:
+            made.end(RedisConnectionError("the handshake failed"))
+            raise
+        return made
