@@ -92,7 +92,7 @@ def test_the_build_gets_every_package_and_nothing_that_is_not_named():
 def test_prometheus_asks_every_process_where_it_answers():
     config = text("dashboards/prometheus/prometheus.yml")
     assert set(re.findall(r"names: \[(\w+)\]", config)) == {
-        "worker",
+        "features",
         "scorer",
         "producer",
         "labels",
@@ -200,7 +200,7 @@ def test_everything_waits_for_what_it_needs(services):
         assert condition == expected, other
     assert {other for other, _ in conditions} >= ONE_SHOTS
     # Stopped in the opposite order: the archiver still reads what these write last.
-    assert all("archiver" in services[name]["depends_on"] for name in ("worker", "scorer", "producer"))
+    assert all("archiver" in services[name]["depends_on"] for name in ("features", "scorer", "producer"))
 
 
 def test_every_process_serves_metrics_and_is_built_once(services):

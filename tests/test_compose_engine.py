@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 ONE_SHOTS = ("prepare", "topics", "clock", "prime")
-LINE = ("worker", "scorer", "producer", "labels", "archiver")
+LINE = ("features", "scorer", "producer", "labels", "archiver")
 SERVERS = ("kafka", "redis", "prometheus")
 RATE, SECONDS = 500, 120
 
@@ -222,17 +222,17 @@ def test_whatever_is_killed_comes_back_by_itself(project, service):
 
 
 def test_workers_and_scorers_are_scaled_and_prometheus_finds_them(project):
-    project.up("--scale", "worker=2", "--scale", "scorer=2")
+    project.up("--scale", "features=2", "--scale", "scorer=2")
     ports = {project.address("scorer", "8000", index) for index in (1, 2)}
     assert len(ports) == 2
     for index in (1, 2):
         assert project.get("scorer", "8000", "/readyz", index)
     for job in ("worker", "scorer"):
         assert poll_until(lambda job=job: project.metric(f'up{{job="{job}"}}') == 2, 60), job
-    owned = "fraudsim_slots_owned"
+    owned = 'fraudsim_slots_owned{job="worker"}'
     assert poll_until(lambda: sorted(project.values(owned)) == [4.0, 4.0], 60), project.values(owned)
     wait_for_decisions(project)
-    project.up("--scale", "worker=1", "--scale", "scorer=1")
+    project.up("--scale", "features=1", "--scale", "scorer=1")
     wait_for_decisions(project)
 
 
@@ -245,7 +245,7 @@ def test_stopped_and_started_again_no_step_is_done_twice_and_nothing_is_lost(pro
     for words in ("history kept", "model kept", "policy kept", "already started", "already primed"):
         assert words in logs
     wait_for_decisions(project)
-    project.compose("stop", "producer", "labels", "scorer", "worker", "archiver")
+    project.compose("stop", "producer", "labels", "scorer", "features", "archiver")
     sent, decided, distinct = project.in_archive()
     assert sent == decided == distinct > 10_000
 
