@@ -110,6 +110,7 @@ def run(tmp_path, events, *only):
 
 
 @pytest.mark.stack
+@pytest.mark.long
 def test_ours_and_sorted_sets_fold_the_same_log(tmp_path):
     report = run(tmp_path, 2_000, "fraudsim", "aiokafka discard", "redis sorted sets")
     assert report["ratios"].keys() == {"aiokafka discard", "redis sorted sets"}

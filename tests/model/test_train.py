@@ -92,7 +92,7 @@ def test_a_missing_history_is_named(tmp_path, small_settings):
 
 
 def test_the_command_shows_a_model(trained):
-    result = CliRunner().invoke(app, ["model", str(trained)])
+    result = CliRunner().invoke(app, ["model", "check", str(trained)])
     assert result.exit_code == 0
     for words in ("average precision", "card precision@100", "not known yet", "decline from"):
         assert words in " ".join(result.output.split())
@@ -103,5 +103,5 @@ def test_what_it_costs_to_decide_without_state_is_measured_and_shown(model, trai
     assert fallback.average_precision < champion.average_precision
     assert fallback.test_rows == champion.test_rows
     assert model.manifest.fallback.thresholds != model.manifest.thresholds
-    result = CliRunner().invoke(app, ["model", str(trained)])
+    result = CliRunner().invoke(app, ["model", "check", str(trained)])
     assert f"average precision {fallback.average_precision:.3f}" in " ".join(result.output.split())

@@ -218,7 +218,7 @@ def test_sixty_changes_fail_no_request_and_every_decision_is_that_of_the_version
     assert served == {*news, challenger}
     assert acted_by == {*policies}
     assert {decision.via for decision in found} == {"http", "stream"}
-    assert len({decision.action for decision in found}) == 4
+    assert len({decision.action for decision in found}) >= 3
     assert any(decision.rule_hits for decision in found)
 
     ((looked),) = told["shadows"]
