@@ -258,7 +258,9 @@ def test_writing_what_was_loaded_gives_the_same_bytes(varied, tmp_path):
 
 def test_the_command_shows_what_each_sacrifices(varied, plain):
     variants = load_model(varied).manifest.variants
-    said = " ".join(CliRunner().invoke(app, ["model", "check", str(varied)], env={"COLUMNS": "200"}).output.split())
+    said = " ".join(
+        CliRunner().invoke(app, ["model", "check", str(varied)], env={"COLUMNS": "200"}).output.split()
+    )
     for kind, metrics in (("cascade", variants.cascade.metrics), ("distilled", variants.distilled.metrics)):
         lost = load_model(varied).manifest.metrics.average_precision - metrics.average_precision
         assert f"│ {kind} │ {metrics.average_precision:.3f} │ {lost:+.3f} │" in said
