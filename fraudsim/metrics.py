@@ -166,6 +166,53 @@ BREAKER: Final = Gauge(
     ["name"], registry=registry,
 )  # fmt: skip
 
+# What `fraudsim watch` makes of decisions, truth and labels.
+FRAUD_VALUE: Final = Counter(
+    "fraudsim_fraud_value_cents", "Amounts of frauds, by what was decided: approved is lost",
+    ["typology", "outcome"], registry=registry,
+)  # fmt: skip
+FRAUDS: Final = Counter(
+    "fraudsim_fraud_transactions", "Frauds, by what was decided", ["typology", "outcome"], registry=registry
+)
+HONEST_VALUE: Final = Counter(
+    "fraudsim_honest_value_cents", "Amounts of honest transactions, by what was decided",
+    ["outcome"], registry=registry,
+)  # fmt: skip
+HONEST: Final = Counter(
+    "fraudsim_honest_transactions", "Honest transactions, by what was decided", ["outcome"], registry=registry
+)
+CALIBRATION_BUCKETS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Upper edges of predicted probabilities."""
+CALIBRATION_DECISIONS: Final = Counter(
+    "fraudsim_calibration_decisions", "Decisions, by the upper edge of their probability of fraud",
+    ["bucket"], registry=registry,
+)  # fmt: skip
+CALIBRATION_PROBABILITY: Final = Counter(
+    "fraudsim_calibration_probability", "Sum of those probabilities: the frauds that they predict",
+    ["bucket"], registry=registry,
+)  # fmt: skip
+CALIBRATION_FRAUDS: Final = Counter(
+    "fraudsim_calibration_frauds", "Frauds among those decisions", ["bucket"], registry=registry
+)
+DRIFT: Final = Gauge(
+    "fraudsim_drift_psi", "Population stability index of a feature or the score",
+    ["feature"], registry=registry,
+)  # fmt: skip
+DRIFT_LIMIT: Final = Gauge(
+    "fraudsim_drift_psi_limit", "What chance alone exceeds once in a thousand times",
+    ["feature"], registry=registry,
+)  # fmt: skip
+LABEL_DELAY: Final = Histogram(
+    "fraudsim_label_delay_seconds", "From a transaction to its label, event time",
+    ["source", "verdict"],
+    buckets=(60, 600, 3600, *(days * 86400 for days in (0.25, 1, 3, 7, 14, 30, 60, 120))),
+    registry=registry,
+)  # fmt: skip
+WATCH_UNREADABLE: Final = Counter(
+    "fraudsim_watch_unreadable", "Records that could not be read, and were left out",
+    ["topic"], registry=registry,
+)  # fmt: skip
+
 
 def serve_metrics(settings: Settings) -> int:
     """Serve this process's metrics; returns the port."""

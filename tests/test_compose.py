@@ -97,6 +97,7 @@ def test_prometheus_asks_every_process_where_it_answers():
         "producer",
         "labels",
         "archiver",
+        "watch",
     }
     port = re.search(r'FRAUDSIM_METRICS_PORT: "(\d+)"', text("docker-compose.yml"))
     assert port

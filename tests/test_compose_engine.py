@@ -166,7 +166,17 @@ def test_all_of_it_comes_up_healthy_from_nothing_and_decides(project):
     wait_for_decisions(project)
 
 
-def test_every_rule_and_every_panel_has_data(project):
+@pytest.fixture
+def watched(project):
+    """With `watch`, which is in the profile of Grafana, and without it again."""
+    profile = ("--profile", "observability")
+    project.compose(*profile, "up", "--detach", "--wait", "watch")
+    yield project
+    project.compose(*profile, "rm", "--stop", "--force", "watch")
+
+
+def test_every_rule_and_every_panel_has_data(watched):
+    project = watched
     with pytest.raises(urllib.error.HTTPError):
         project.get("scorer", "8000", "/v1/decisions/nobody")
     project.in_kafka("console-producer", "--topic", "transactions", given="{\n")  # a dead letter

@@ -3,9 +3,13 @@
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana.panels import board, heat, series
+from dashboards.grafana.panels import Rows, board, heat, series
 
 _RATE = "via_action:fraudsim_decisions:rate1m"
+_FRAUD = "fraudsim_fraud_value_cents_total"
+_STOPPED = f'{_FRAUD}{{outcome!="approved"}}'
+_LOST = f'{_FRAUD}{{outcome="approved"}}'
+_HONEST = "fraudsim_honest_transactions_total"
 
 
 def make() -> Dashboard:
@@ -86,7 +90,57 @@ def make() -> Dashboard:
             width=12,
         ),
     ]
-    about = "What was decided, with what marks, and what could not be."
-    return board(
-        "fraudsim-decisions", "Decisions", about, [("Decisions", what), ("Marks and refusals", marks)]
-    )
+    worth = [
+        series(
+            "Fraud stopped, by typology",
+            (f"sum by (typology) (increase({_STOPPED}[5m])) / 100", "{{typology}}"),
+            about="Amounts of 5 minutes that were declined or challenged, in whole units of money. "
+            "Of the challenged, some pass: a one-time password or an analyst can be wrong.",
+            stacked=True,
+        ),
+        series(
+            "Fraud lost, by typology",
+            (f"sum by (typology) (increase({_LOST}[5m])) / 100", "{{typology}}"),
+            about="Amounts of 5 minutes that were approved.",
+            stacked=True,
+        ),
+        series(
+            "Share of fraud stopped",
+            (f"sum(increase({_STOPPED}[1h])) / sum(increase({_FRAUD}[1h]))", "of its value"),
+            (
+                'sum(increase(fraudsim_fraud_transactions_total{outcome!="approved"}[1h])) '
+                "/ sum(increase(fraudsim_fraud_transactions_total[1h]))",
+                "of its number",
+            ),
+            unit=units.PercentUnit,
+            about="Of an hour's fraud, by its value and by its number.",
+        ),
+        series(
+            "Frauds by typology",
+            ("sum by (typology) (increase(fraudsim_fraud_transactions_total[5m]))", "{{typology}}"),
+            about="In 5 minutes, whatever was decided.",
+            stacked=True,
+        ),
+        series(
+            "Insults",
+            (
+                f'sum by (outcome) (increase({_HONEST}{{outcome!="approved"}}[1h])) '
+                f"/ on () group_left () sum(increase({_HONEST}[1h]))",
+                "{{outcome}}",
+            ),
+            unit=units.PercentUnit,
+            about="Share of an hour's honest transactions that were declined, or challenged.",
+        ),
+        series(
+            "Honest value declined",
+            ('increase(fraudsim_honest_value_cents_total{outcome="declined"}[5m]) / 100', "declined"),
+            about="Amounts of 5 minutes, in whole units of money.",
+        ),
+    ]
+    about = "What was decided, what it was worth, with what marks, and what could not be."
+    rows: Rows = [
+        ("Decisions", what),
+        ("Worth, by the truth (`fraudsim watch`)", worth),
+        ("Marks and refusals", marks),
+    ]
+    return board("fraudsim-decisions", "Decisions", about, rows)

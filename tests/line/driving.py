@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -95,6 +96,11 @@ def kill(line: Line, name: str) -> None:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     line.wait_for(f"{name} to be back", lambda: line.supervisor.pid(name) not in (None, pid))
+
+
+def metrics_port(line: Line, part: str) -> int:
+    """Where the newest process of a part serves its metrics."""
+    return int(re.findall(r'"metrics_port": ?(\d+)', line.supervisor.log(part).read_text())[-1])
 
 
 def state_equals_the_log(line: Line) -> None:

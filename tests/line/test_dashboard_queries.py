@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 import yaml
 from board_queries import FOLDER, NO_PAST, queries, recorded
+from driving import metrics_port
 from kafka import KafkaProducer
 
 from dashboards.prometheus_binaries import find
@@ -22,7 +23,7 @@ from runner.ports import free_port
 from runner.supervisor import Part
 
 pytestmark = pytest.mark.stack
-JOBS = ("worker", "scorer", "producer", "labels", "archiver")
+JOBS = ("worker", "scorer", "producer", "labels", "archiver", "watch")
 
 
 class Server:
@@ -64,11 +65,6 @@ class Server:
         return any(not math.isnan(float(series["value"][1])) for series in result)
 
 
-def metrics_port(line, part):
-    found = re.findall(r'"metrics_port": ?(\d+)', line.supervisor.log(part).read_text())
-    return int(found[-1])
-
-
 def provoke(line):
     """A dead letter and a refused request, which an orderly line has none of."""
     producer = KafkaProducer(bootstrap_servers=line.settings.kafka_bootstrap)
@@ -89,10 +85,13 @@ def test_every_rule_and_every_panel_has_data_of_a_running_line(tmp_path, prepare
     with Line(options, Settings(_env_file=None)) as line:
         line.prepare()
         line.start_line()
+        line.start_part("watch", "watch", "--reference", "1000", "--wait-s", "2", nice=10)
         line.start_producer()
-        line.wait_for(
-            "the producer's port", lambda: "metrics_port" in line.supervisor.log("producer").read_text()
-        )
+        for part in ("producer", "watch"):
+            line.wait_for(
+                f"the port of {part}",
+                lambda part=part: "metrics_port" in line.supervisor.log(part).read_text(),
+            )
         server = Server(line, binary)
         provoke(line)
 
@@ -104,7 +103,7 @@ def test_every_rule_and_every_panel_has_data_of_a_running_line(tmp_path, prepare
             missing.difference_update([query for query in missing if server.has_data(query)])
             return not missing
 
-        poll_until(all_have_data, 40, every_s=1.0)
+        poll_until(all_have_data, 60, every_s=1.0)
         assert not missing, {query: asked[query] for query in missing}
         for query in asked.keys() - missing:
             server.get("query", query=query)  # parses, even where it has no data

@@ -1,0 +1,36 @@
+"""`fraudsim watch`: what decisions were worth, for dashboards."""
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def watch(
+    from_start: bool = typer.Option(
+        False, "--from-start", help="count the whole log [default: what comes from now on]"
+    ),
+    wait_s: float = typer.Option(
+        30.0, min=0, help="seconds after which a decision that no truth has named a fraud is honest"
+    ),
+    reference: int = typer.Option(
+        5_000, min=100, help="decisions that drift is measured against: the first that are read"
+    ),
+) -> None:
+    """Hold decisions against truth and labels, and serve what comes of it as metrics, until SIGTERM."""
+    import os
+
+    from dashboards.watching import run_watch
+    from fraudsim.logs import set_up_logs
+    from fraudsim.metrics import serve_metrics
+    from fraudsim.settings import load_settings
+    from fraudsim.stopping import stop_on_signals
+
+    settings = load_settings()
+    log = set_up_logs(settings, "watch")
+    stop = stop_on_signals()
+    os.nice(10)
+    log.info("watching", from_start=from_start, metrics_port=serve_metrics(settings))
+    log.info(
+        "watched", **run_watch(settings, stop, from_start=from_start, wait_s=wait_s, reference=reference)
+    )

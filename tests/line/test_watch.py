@@ -1,0 +1,107 @@
+"""`fraudsim watch` beside a run, killed in the middle of it: what it serves is what the archive comes to."""
+
+import urllib.error
+import urllib.request
+from collections import Counter
+
+import pytest
+from driving import kill, metrics_port, policy_at, run_line, wait_until_seen
+from prometheus_client.parser import text_string_to_metric_families
+
+from dashboards.outcomes import OUTCOME
+from fraudsim.archive import read_log
+from fraudsim.settings import Settings
+from fraudsim.topics import DECISIONS, LABELS, TRUTH
+from fraudsim.waiting import poll_until
+from runner.line import LineOptions
+
+pytestmark = pytest.mark.stack
+SCRIPT = """\
+version: 1
+events:
+  - {event: attack, typology: card_testing, at: 10m, campaigns: 20, camouflage: 0.0}
+  - {event: attack, typology: leaked_card, at: 10m, campaigns: 30, camouflage: 0.5}
+"""
+
+
+class Page:
+    """The metrics of `watch` by name, each series as (its labels' values, value)."""
+
+    def __init__(self, line):
+        url = f"http://127.0.0.1:{metrics_port(line, 'watch')}/metrics"
+        text = urllib.request.urlopen(url, timeout=5).read().decode()
+        self.samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
+
+    def by(self, name, *labels):
+        """Sums by the values of some labels; a series at 0 is left out."""
+        found = Counter()
+        for sample in self.samples:
+            if sample.name == name:
+                found[tuple(sample.labels[label] for label in labels)] += sample.value
+        return {key: round(value, 6) for key, value in found.items() if value}
+
+    def settled(self):
+        names = ("fraudsim_fraud_transactions_total", "fraudsim_honest_transactions_total")
+        return sum(sum(self.by(name).values()) for name in names)
+
+
+def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, prepared):
+    every_action = policy_at(tmp_path / "every_action", 0.004, 0.01, 0.03)
+    script, run, pages = tmp_path / "attacks.yaml", tmp_path / "run", []
+    script.write_text(SCRIPT)
+    options = LineOptions(run, seconds=8, rate=200, cards=800, null_seconds=0, reuse=prepared, script=script)
+
+    def watch_and_kill(line, observer):
+        line.start_part("watch", "watch", "--from-start", "--wait-s", "2", "--reference", "300")
+        wait_until_seen(line, observer, 300)
+        line.wait_for("watch to begin", lambda: "metrics_port" in line.supervisor.log("watch").read_text())
+        kill(line, "watch")
+
+    def all_settled(line):
+        try:
+            pages.append(Page(line))
+        except (urllib.error.URLError, OSError):
+            return False
+        return pages[-1].settled() >= read_log(run, DECISIONS, ["offset"]).num_rows
+
+    summary = run_line(
+        options, Settings(_env_file=None, policy=every_action), watch_and_kill,
+        lambda line: poll_until(lambda: all_settled(line), 30, every_s=0.2), brute_force=10,
+    )  # fmt: skip
+    assert summary["restarts"] == {"watch": 1}
+    page = pages[-1]
+
+    typology = {row["tx_id"]: row["typology"] for row in read_log(run, TRUTH).to_pylist()}
+    decisions = read_log(run, DECISIONS).to_pylist()
+    frauds = [(typology[d["tx_id"]], OUTCOME[d["action"]], d) for d in decisions if d["tx_id"] in typology]
+    honest = [(OUTCOME[d["action"]], d) for d in decisions if d["tx_id"] not in typology]
+    assert len(frauds) > 50
+    assert {outcome for outcome, _ in honest} == set(OUTCOME.values())
+
+    number = page.by("fraudsim_fraud_transactions_total", "typology", "outcome")
+    assert number == Counter((name, outcome) for name, outcome, _ in frauds)
+    for name, of_it in summary["by_typology"].items():
+        served = {outcome: n for (its, outcome), n in number.items() if its == name}
+        assert sum(served.values()) == of_it["fraud"], name
+        assert sum(served.values()) - served.get("approved", 0) == of_it["caught"], name
+    alarms = page.by("fraudsim_honest_transactions_total", "outcome")
+    assert alarms == Counter((outcome,) for outcome, _ in honest)
+    assert alarms["declined",] + alarms["challenged",] == summary["false_alarms"]
+
+    value = Counter()
+    for name, outcome, decision in frauds:
+        value[name, outcome] += decision["amount_cents"]
+    assert page.by("fraudsim_fraud_value_cents_total", "typology", "outcome") == value
+    assert page.by("fraudsim_honest_value_cents_total") == {
+        (): sum(decision["amount_cents"] for _, decision in honest)
+    }
+
+    assert page.by("fraudsim_calibration_decisions_total") == {(): len(decisions)}
+    assert page.by("fraudsim_calibration_frauds_total") == {(): len(frauds)}
+    predicted = sum(decision["probability"] for decision in decisions)
+    assert page.by("fraudsim_calibration_probability_total")[()] == pytest.approx(predicted, rel=1e-6)
+    assert page.by("fraudsim_label_delay_seconds_count", "source", "verdict") == Counter(
+        (row["source"], "fraud" if row["is_fraud"] else "honest") for row in read_log(run, LABELS).to_pylist()
+    )
+    assert len(page.by("fraudsim_drift_psi_limit", "feature")) == 13
+    assert page.by("fraudsim_watch_unreadable_total") == {}
