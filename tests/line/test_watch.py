@@ -45,6 +45,7 @@ class Page:
         return sum(sum(self.by(name).values()) for name in names)
 
 
+@pytest.mark.long
 def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, prepared):
     every_action = policy_at(tmp_path / "every_action", 0.004, 0.01, 0.03)
     script, run, pages = tmp_path / "attacks.yaml", tmp_path / "run", []

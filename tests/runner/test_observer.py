@@ -23,7 +23,7 @@ def test_percentiles_are_within_one_percent_of_those_of_every_value(latencies_us
     got, exact = counted(values_ms).percentiles(), percentiles(values_ms)
     assert got.keys() == exact.keys()
     for name, value in exact.items():
-        assert got[name] == pytest.approx(value, rel=0.01, abs=0.001), name
+        assert got[name] == pytest.approx(value, rel=0.01, abs=0.0015), name  # told to the µs
     assert got["max"] == exact["max"]
 
 
