@@ -14,12 +14,10 @@ from stream_features.applied import Applied, decode_applied, encode_applied
 from stream_features.catalogue import KEY_FIELD, LABELLED, WINDOWED
 from stream_features.encode import label_row, rows_of
 from stream_features.redis_io import MAX_BLOBS_PER_CALL, SlotWrite, blob_key
-from stream_features.state import UnreadableStateError
+from stream_features.state import EMPTY, UNREADABLE, UnreadableStateError
 from stream_features.vector import key_values
 
 Key = tuple[str, str]
-UNREADABLE: Final = b""
-"""Stands in the cache for a blob that cannot be read: it is left alone."""
 CACHE_BYTES: Final = 64 << 20
 """What the states that a slot keeps between batches may take."""
 ENTRY_BYTES: Final = 500
@@ -77,9 +75,6 @@ class Slot:
         """Leave out what was gathered."""
         for added in self.added.values():
             added.clear()
-
-
-_EMPTY: Final = {entity: states.to_bytes(states.empty(entity)) for entity in WINDOWED}
 
 
 class Folder:
@@ -177,7 +172,7 @@ class Folder:
         """Put a state read from Redis into the cache; False where it cannot be read."""
         owner = self.owned[slot]
         if blob is None:
-            owner.states.put(key, _EMPTY[key[0]])
+            owner.states.put(key, EMPTY[key[0]])
             return True
         try:
             states.from_bytes(key[0], blob)

@@ -271,9 +271,9 @@ def read_exact(
 @njit(cache=True)
 def read_many_exact(
     words: Words,
-    starts: Words,
+    sizes: Words,
     rows: Words,
-    row_starts: Words,
+    counts: Words,
     asked: Words,
     kind: int,
     spec: Words,
@@ -286,23 +286,19 @@ def read_many_exact(
 ) -> None:
     """The features of many transactions, each at its own ts, from states as they were stored.
 
-    State k is `words[starts[k]:starts[k + 1]]`, nothing for a key never seen, and still lacks
-    `rows[row_starts[k]:row_starts[k + 1]]`. A line of `asked`, shape (n, 2 + 5), is (k, place, the
-    transaction's row), lines of one k together; its features go into row `place` of `out`, shape
-    (m, features). `whole[place]` becomes False where the state is no state of this `kind`, or cannot answer
-    as far back.
+    States and the rows that they still lack stand as in `fold_many_exact`. A line of `asked`, shape
+    (n, 2 + 5), is (number of the key, place, the transaction's row), by ascending number; its features go
+    into row `place` of `out`, shape (m, features). `whole[place]` becomes False where the state is none of
+    this `kind`, or cannot answer as far back.
     """
-    line = 0
-    while line < asked.shape[0]:
-        k = asked[line, 0]
-        state = words[starts[k] : starts[k + 1]]
-        size = state.shape[0]
-        if size == 0:
-            state = empty_exact(kind)
-            size = HEADER
+    at, row, line = 0, 0, 0
+    for k in range(sizes.shape[0]):
+        size, state = sizes[k], words[at : at + sizes[k]]
         sound = size >= HEADER and state[0] == kind and size == HEADER + WIDTH * state[1]
-        if sound and row_starts[k] < row_starts[k + 1]:
-            state = fold_exact(state, rows[row_starts[k] : row_starts[k + 1]], memory_ms, bound)
+        if sound and counts[k] > 0:
+            state = fold_exact(state, rows[row : row + counts[k]], memory_ms, bound)
+        at += size
+        row += counts[k]
         while line < asked.shape[0] and asked[line, 0] == k:
             place = asked[line, 1]
             if not sound or not read_exact(

@@ -431,9 +431,9 @@ def read_tiled(
 @njit(cache=True)
 def read_many_tiled(
     words: Words,
-    starts: Words,
+    sizes: Words,
     rows: Words,
-    row_starts: Words,
+    counts: Words,
     asked: Words,
     kind: int,
     spec: Words,
@@ -450,27 +450,25 @@ def read_many_tiled(
 ) -> None:
     """The features of many transactions, each at its own ts, from states as they were stored.
 
-    As `read_many_exact`; a line of `asked`, shape (n, 2 + 3), is (k, place, ts, amount, counterpart).
+    As `read_many_exact`; a line of `asked`, shape (n, 2 + 3), is (number of the key, place, ts, amount,
+    counterpart).
     """
     no_labels = np.empty((0, LABEL), np.int64)
-    line = 0
-    while line < asked.shape[0]:
-        k = asked[line, 0]
-        state = words[starts[k] : starts[k + 1]]
-        size = state.shape[0]
-        if size == 0:
-            state = empty_tiled(kind)
-            size = HEADER
+    at, row, line = 0, 0, 0
+    for k in range(sizes.shape[0]):
+        size, state = sizes[k], words[at : at + sizes[k]]
         sound = (
             size >= HEADER
             and state[0] == kind
             and size == HEADER + TILE * state[1] + SEEN * state[2] + LABEL * state[3]
         )
-        if sound and row_starts[k] < row_starts[k + 1]:
+        if sound and counts[k] > 0:
             state = fold_tiled(
-                state, rows[row_starts[k] : row_starts[k + 1]], no_labels, levels, horizon_ms, cap,
-                label_reach_ms, label_bound,
+                state, rows[row : row + counts[k]], no_labels, levels, horizon_ms, cap, label_reach_ms,
+                label_bound,
             )  # fmt: skip
+        at += size
+        row += counts[k]
         while line < asked.shape[0] and asked[line, 0] == k:
             place = asked[line, 1]
             if not sound or not read_tiled(

@@ -1,18 +1,16 @@
 """The features of a batch of transactions from states as Redis holds them: one compiled call an entity."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from fraudsim.events import Transaction
 from stream_features.encode import ROW_OF
-from stream_features.state import KERNELS, Flags, Matrix, Stored
+from stream_features.state import EMPTY, KERNELS, UNREADABLE, Flags, Grouped, Matrix, pack
 from stream_features.tail import Key
 from stream_features.vector import REQUEST, SIZE, request_features
 
 UnfoldedRows = Callable[[Key], Sequence[tuple[int, ...]]]
-_NO_STATE = bytes(8)
-"""Stands for a blob that is not whole words: no state either."""
 
 
 def features_of(
@@ -40,29 +38,26 @@ def features_of(
             (k, place, *row_of(transactions[place])) for k, its in enumerate(places.values()) for place in its
         ]
         KERNELS[entity].read_many(
-            _stored(entity, places, blobs, unfolded), np.array(asked, np.int64), horizon_ms, out, whole
-        )
+            pack([_words(entity, blobs[key]) for key in places]),
+            _lacking(entity, places, unfolded),
+            np.array(asked, np.int64), horizon_ms, out, whole,
+        )  # fmt: skip
     return out, whole
 
 
-def _stored(
-    entity: str, keys: Mapping[Key, object], blobs: Mapping[Key, bytes | None], unfolded: UnfoldedRows
-) -> Stored:
-    words: list[bytes] = []
-    size, starts = 0, [0]
+def _lacking(entity: str, keys: Iterable[Key], unfolded: UnfoldedRows) -> Grouped:
     rows: list[tuple[int, ...]] = []
-    row_starts = [0]
+    counts: list[int] = []
     for key in keys:
-        blob = blobs[key]
-        if blob is not None:
-            words.append(blob if blob and len(blob) % 8 == 0 else _NO_STATE)
-            size += len(words[-1]) // 8
-        starts.append(size)
-        rows += unfolded(key)
-        row_starts.append(len(rows))
-    return Stored(
-        np.frombuffer(bytearray().join(words), "<i8").astype(np.int64, copy=False),
-        np.array(starts, np.int64),
-        np.array(rows, np.int64).reshape(len(rows), KERNELS[entity].width),
-        np.array(row_starts, np.int64),
+        its = unfolded(key)
+        rows += its
+        counts.append(len(its))
+    return Grouped(
+        np.array(rows, np.int64).reshape(len(rows), KERNELS[entity].width), np.array(counts, np.int64)
     )
+
+
+def _words(entity: str, blob: bytes | None) -> bytes:
+    if blob is None:
+        return EMPTY[entity]
+    return blob if len(blob) % 8 == 0 else UNREADABLE

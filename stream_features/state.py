@@ -60,23 +60,12 @@ class UnreadableStateError(Exception):
     """A blob is not a state of this version. It is never replaced by an empty one."""
 
 
-class Stored(NamedTuple):
-    """Some keys' states as they were stored, and what they lack; all flat, with where each begins."""
-
-    words: State
-    starts: Rows
-    """Shape (keys + 1,); a key never seen has no words."""
-    rows: Rows
-    """Transactions that are not folded yet, shape (m, width)."""
-    row_starts: Rows
-
-
 class Packed(NamedTuple):
     """States of many keys, one after the other."""
 
     words: State
     sizes: State
-    """Words of each, shape (n,)."""
+    """Words of each, shape (n,); none where it could not be read."""
 
 
 class Grouped(NamedTuple):
@@ -114,10 +103,13 @@ class Kernel(Protocol):
         """
         ...
 
-    def read_many(self, stored: Stored, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags) -> None:
-        """The same for many: a line of `asked` is (number of the key, place in `out`, the row).
+    def read_many(
+        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+    ) -> None:
+        """The same for many, from states that lack some rows.
 
-        Lines of one key stand together. `whole` becomes False at the places of those that are null.
+        A line of `asked` is (number of the key, place in `out`, the row), by ascending number. `whole`
+        becomes False at the places of those that are null.
         """
         ...
 
@@ -156,10 +148,12 @@ class ExactKernel:
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
         return bool(read_exact(state, self.spec, horizon_ms, *row, DISTINCT_CAP, out))
 
-    def read_many(self, stored: Stored, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags) -> None:
+    def read_many(
+        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+    ) -> None:
         read_many_exact(
-            *stored, asked, self.kind, self.spec, horizon_ms, horizon_ms + LONGEST, self.bound, DISTINCT_CAP,
-            out, whole,
+            *stored, *lacking, asked, self.kind, self.spec, horizon_ms, horizon_ms + LONGEST, self.bound,
+            DISTINCT_CAP, out, whole,
         )  # fmt: skip
 
     def words(self, state: State) -> int:
@@ -206,9 +200,11 @@ class TiledKernel:
             )
         )  # fmt: skip
 
-    def read_many(self, stored: Stored, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags) -> None:
+    def read_many(
+        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+    ) -> None:
         read_many_tiled(
-            *stored, asked, self.kind, self.spec, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH,
+            *stored, *lacking, asked, self.kind, self.spec, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH,
             self.label_bound, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out, whole,
         )  # fmt: skip
 
@@ -267,13 +263,17 @@ def fold(entity: str, state: State, rows: Rows, labels: Rows, horizon_ms: int) -
     return KERNELS[entity].fold(state, rows, labels, horizon_ms)
 
 
+def pack(blobs: Sequence[bytes]) -> Packed:
+    """States as the kernels take many of them; each blob is of whole words."""
+    words = np.frombuffer(bytearray().join(blobs), "<i8").astype(np.int64, copy=False)
+    return Packed(words, np.array([len(blob) // 8 for blob in blobs], np.int64))
+
+
 def fold_many(
     entity: str, blobs: Sequence[bytes], rows: Grouped, labels: Grouped, horizon_ms: int
 ) -> list[bytes]:
     """`fold` for many keys, from blobs to blobs, in one call of the kernel; an empty blob stays empty."""
-    words = np.frombuffer(b"".join(blobs), "<i8").astype(np.int64, copy=False)
-    sizes = np.array([len(blob) // 8 for blob in blobs], np.int64)
-    new = KERNELS[entity].fold_many(Packed(words, sizes), rows, labels, horizon_ms)
+    new = KERNELS[entity].fold_many(pack(blobs), rows, labels, horizon_ms)
     whole = to_bytes(new.words)
     ends = (8 * np.cumsum(new.sizes)).tolist()
     return [whole[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
@@ -299,6 +299,12 @@ def from_bytes(entity: str, blob: bytes) -> State:
     return state
 
 
+EMPTY: Final = {entity: to_bytes(empty(entity)) for entity in WINDOWED}
+"""The blob of a key never seen."""
+UNREADABLE: Final = b""
+"""Stands for a blob that cannot be read: it is left alone, and its features are null."""
+
+
 def canonical(entity: str, blob: bytes, horizon_ms: int) -> bytes:
     """The one form of a state's content: equal content, equal bytes."""
     state = from_bytes(entity, blob)
@@ -317,5 +323,6 @@ def warm_up_kernel() -> None:
         one, none = np.ones(1, np.int64), np.zeros(1, np.int64)
         fold_many(entity, [to_bytes(state)], Grouped(some, one), Grouped(NO_LABELS, none), 0)
         kernel.read(state, tuple(some[0].tolist()), 0, out)
-        asked, starts = np.zeros((1, 2 + kernel.width), np.int64), np.array([0, 0])
-        kernel.read_many(Stored(state[:0], starts, some, starts), asked, 0, out[None], np.ones(1, np.bool_))
+        asked = np.zeros((1, 2 + kernel.width), np.int64)
+        lacking, whole = Grouped(some, one), np.ones(1, np.bool_)
+        kernel.read_many(pack([to_bytes(state)]), lacking, asked, 0, out[None], whole)
