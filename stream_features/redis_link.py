@@ -36,12 +36,14 @@ class _Conversation(asyncio.Protocol):
         self._transport: Any = None
         self._look = self._loop.call_later(answer_s / LOOKS, self._look_for_late)
 
-    def ask(self, command: Command) -> asyncio.Future[Any]:
-        """Send a command; the future is its reply."""
-        reply: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((reply, self._loop.time()))
-        self._transport.write(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]  # of any length
-        return reply
+    def ask_all(self, commands: Sequence[Command]) -> list[asyncio.Future[Any]]:
+        """Send commands together; the futures are their replies."""
+        replies: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in commands]
+        now_s = self._loop.time()
+        self._waiting.extend((reply, now_s) for reply in replies)
+        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        self._transport.writelines(packed)
+        return replies
 
     def end(self, error: RedisError) -> None:
         """Hang up; whoever still waits gets the error."""
@@ -120,9 +122,8 @@ class RedisLink:
         conversation = self._conversation
         if conversation is None or conversation.over:
             conversation = await self._connected()
-        if len(commands) == 1:
-            return [await conversation.ask(commands[0])]
-        return await asyncio.gather(*[conversation.ask(command) for command in commands])
+        replies = conversation.ask_all(commands)
+        return [await replies[0]] if len(replies) == 1 else await asyncio.gather(*replies)
 
     async def _connected(self) -> _Conversation:
         async with self._connecting:
@@ -154,9 +155,9 @@ class RedisLink:
         try:
             if target.get("password"):
                 user = [target["username"]] if target.get("username") else []
-                await made.ask(["AUTH", *user, target["password"]])
+                await made.ask_all([["AUTH", *user, target["password"]]])[0]
             if target.get("db"):
-                await made.ask(["SELECT", target["db"]])
+                await made.ask_all([["SELECT", target["db"]]])[0]
         except BaseException:
             made.end(RedisConnectionError("the handshake failed"))
             raise
