@@ -1,4 +1,4 @@
-"""Which Java a `java` binary is."""
+"""Which Java a `java` binary is, asked of the binary itself."""
 
 import re
 import subprocess
@@ -9,21 +9,35 @@ _VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
 
 
 def java_version(java: Path) -> int:
-    """Major version of a `java` binary, asked of the binary itself.
+    """Its major version.
 
     Raises:
-        OSError: it cannot be started.
+        OSError, subprocess.TimeoutExpired: it cannot be started, or does not answer.
         ValueError: it answers with no version.
     """
-    answer = subprocess.run(
-        [str(java), "-version"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    found = _VERSION.search(answer.stderr + answer.stdout)
+    found = _VERSION.search(_answer(java, "-version"))
     if found is None:
         raise ValueError(f"{java} -version says nothing of a version")
     return int(found[1])
+
+
+def java_modules(java: Path) -> set[str]:
+    """Names of the modules that it has.
+
+    Raises:
+        OSError, subprocess.TimeoutExpired: it cannot be started, or does not answer.
+    """
+    return {line.partition("@")[0] for line in _answer(java, "--list-modules").splitlines()}
+
+
+def _answer(java: Path, question: str) -> str:
+    answer = subprocess.run(
+        [str(java), question],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return answer.stdout

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fraudsim.errors import FraudsimError
-from fraudsim.java_version import java_version
+from fraudsim.java_version import java_modules, java_version
 
 OLDEST: Final = 17
 MODULE: Final = "jdk.incubator.vector"
@@ -31,7 +31,7 @@ def spark_java() -> Path:
         raise FraudsimError(f"Spark needs Java, JAVA_HOME is not set and PATH has none: {next_step}")
     try:
         version = java_version(java)
-        modules = _modules(java)
+        modules = java_modules(java)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         raise FraudsimError(f"{named} has no working java: {next_step}") from None
     if version < OLDEST:
@@ -39,15 +39,3 @@ def spark_java() -> Path:
     if MODULE not in modules:
         raise FraudsimError(f"{named} is a Java {version} without module {MODULE}: {next_step}")
     return java
-
-
-def _modules(java: Path) -> set[str]:
-    listed = subprocess.run(
-        [str(java), "--list-modules"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return {line.partition("@")[0] for line in listed.stdout.splitlines()}
