@@ -40,7 +40,6 @@ Words = npt.NDArray[np.int64]
 State = Words
 
 
-@njit(cache=True)
 def empty_exact(kind: int) -> State:
     """A key never seen."""
     state = np.empty(HEADER, np.int64)

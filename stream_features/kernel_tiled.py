@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numba.extending import register_jitable
 
 from stream_features.seen_set import WORDS, add
 
@@ -46,7 +47,7 @@ Words = npt.NDArray[np.int64]
 State = Words
 
 
-@njit(cache=True)
+@register_jitable
 def empty_tiled(kind: int) -> State:
     """A key never seen."""
     state = np.empty(HEADER, np.int64)

@@ -50,4 +50,6 @@ class SlotOwner(ConsumerRebalanceListener):
         self._on_change(frozenset())
 
     def on_partitions_assigned(self, assigned: Any) -> None:
+        # There is nothing to fetch, and a fetch that waits would hold up every question on its connection.
+        self.consumer.pause(*assigned)
         self._on_change(frozenset(tp.partition for tp in assigned))
