@@ -47,6 +47,8 @@ STATE_WITHIN_S: Final = 2.0
 """Longest wait for a Redis that does not answer at the start."""
 MAX_CONNECTIONS: Final = 2_000
 """Past this uvicorn itself answers 503."""
+PASS_ON_S: Final = 2.0
+"""Longest that a stop waits for the stream to have what HTTP decided; else the next start sees to it."""
 
 
 class _Server(uvicorn.Server):
@@ -146,10 +148,12 @@ class Service:
         failed = [task for task in done if task is not stopping]
         server.should_exit = True
         await asyncio.wait([tasks[-1]], timeout=15)
+        await scoring.drain()
+        if not failed:
+            await stream.pass_on(PASS_ON_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await scoring.drain()
         await stream.stop()
         await log_reader.stop()
         await producer.stop()

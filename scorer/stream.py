@@ -1,6 +1,7 @@
 """The stream scorer: decides its share of `transactions` in source order, resumes from `decisions`."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ MAX_TODO: Final = 20_000
 """Transactions of one partition held for deciding; what comes beyond that is read again later."""
 RESUME_LOOK_BACK: Final = 2_000
 """Decisions read back on assignment; a zombie's late ones may stand after the newest."""
+LOOK_EVERY_S: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class StreamScorer(ConsumerRebalanceListener):
         self._afterwards = afterwards
         self._decided: dict[int, int] = {}
         """Last source offset decided, by partition this process decides for."""
+        self._taken: dict[int, int] = {}
+        """Last source offset taken up to be decided, by the same."""
         self._todo: dict[int, deque[_Todo]] = {}
         self._left_out: dict[int, int] = {}
         """First offset that found no room in a partition's todo; all after it are left out too."""
@@ -84,17 +88,16 @@ class StreamScorer(ConsumerRebalanceListener):
                 self._rejected_to[partition] = offset
                 metrics.TRANSACTIONS.labels("decided", event.kind).inc()
             return
-        last = self._decided.get(partition)
+        last = self._taken.get(partition)
         if last is None or offset <= last or partition in self._left_out:
             return
         todo = self._todo[partition]
-        if todo and offset <= todo[-1].incoming.offset:
-            return
         if len(todo) >= MAX_TODO:
             self._left_out[partition] = offset
             return
         given = h.header(record.headers, h.DECISION)
         todo.append(_Todo(Incoming(event, received_us, partition, offset), given))
+        self._taken[partition] = offset
         self._arrived.set()
 
     # Group membership: Kafka's protocol says which partitions are decided here
@@ -114,6 +117,16 @@ class StreamScorer(ConsumerRebalanceListener):
         self._member.subscribe([TRANSACTIONS], listener=self)
         await self._member.start()
 
+    async def pass_on(self, within_s: float) -> None:
+        """Wait, so long at most, until what HTTP decided is in `decisions`, as far as that is ours to do."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await _until(lambda: not len(self._reader.pending) and self._assigned == self._taken.keys())
+                read_to = list(self.log_reader.read_to)  # some of it may be on its way to us again
+                await _until(lambda: all(self.log_reader.told(p, read_to[p]) for p in self._taken))
+                taken = dict(self._taken)
+                await _until(lambda: all(self._decided.get(p, last) >= last for p, last in taken.items()))
+
     async def stop(self) -> None:
         """Leave the group, once what was decided is acknowledged: whoever takes over goes on after it."""
         try:
@@ -125,6 +138,7 @@ class StreamScorer(ConsumerRebalanceListener):
         self._term += 1
         self._assigned.clear()
         self._decided.clear()
+        self._taken.clear()
         self._todo.clear()
         self._left_out.clear()
 
@@ -151,10 +165,13 @@ class StreamScorer(ConsumerRebalanceListener):
         if term != self._term:
             return  # another may have decided since: the assignment that follows looks again
         for partition, last in found.items():
-            self._todo[partition] = deque()
-            self._decided[partition] = last
+            self._own(partition, last)
             self.log_reader.tell_from(partition, last + 1)
             self._log.info("partition_resumed", partition=partition, after_offset=last)
+
+    def _own(self, partition: int, last: int) -> None:
+        self._todo[partition] = deque()
+        self._decided[partition] = self._taken[partition] = last
 
     async def _last_decided(self, partitions: list[int]) -> dict[int, int]:
         """Last source offset found in the end of each `decisions` partition; -1 where there is none."""
@@ -270,3 +287,8 @@ class StreamScorer(ConsumerRebalanceListener):
                 # Not awaited itself: a stop while waiting here would cancel it, and forget it.
                 await asyncio.wait([self._unacked[0]])
             self._unacked.popleft().result()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110  what it waits for changes in many places
+        await asyncio.sleep(LOOK_EVERY_S)

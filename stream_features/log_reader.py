@@ -1,7 +1,7 @@
 """Reading the whole transaction log into the tail, and telling whoever decides of every record."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -69,6 +69,15 @@ class LogReader:
     def filled(self) -> bool:
         """Whether the tail holds what the log held at the start: before that, nothing is decided."""
         return all(end + 1 >= to for end, to in zip(self._tail.ends, self._fill_to, strict=True))
+
+    @property
+    def read_to(self) -> Sequence[int]:
+        """Last offset read so far, by partition."""
+        return self._tail.ends
+
+    def told(self, partition: int, offset: int) -> bool:
+        """Whether all up to an offset has been told, and will not be told again."""
+        return partition not in self._seeks and self.next[partition] > offset
 
     def tell_from(self, partition: int, offset: int) -> None:
         """See that every record of a partition from `offset` on is told of; some are told again."""

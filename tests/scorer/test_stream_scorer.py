@@ -71,6 +71,10 @@ class LogReader:
         self.next = dict.fromkeys(sizes, 0)
         self.again = again
         self.asked = []
+        self.read_to = [-1] * (max(sizes) + 1)
+
+    def told(self, partition, offset):
+        return offset < self.next[partition]
 
     def tell_from(self, partition, offset):
         self.asked.append((partition, offset))
@@ -121,8 +125,7 @@ def scorer_of(sizes, decided=-1):
 def assign(scorer, partitions, decided):
     for partition in partitions:
         scorer._assigned.add(partition)
-        scorer._todo[partition] = streams.deque()
-        scorer._decided[partition] = decided
+        scorer._own(partition, decided)
 
 
 async def until(condition):
@@ -217,6 +220,44 @@ def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
     tail.passed(0, 7)
     scorer.on_record(record(0, 7), fate, 0)
     assert len(pending) == 0
+
+
+# The end
+
+
+def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
+    async def scene():
+        scorer = scorer_of({0: 0, 1: 0})
+        scorer._reader.pending.accept(transaction(3))
+        scorer.log_reader.read_to = [4, -1]
+        scorer._decider.let.clear()
+        deciding = asyncio.create_task(scorer.run())
+        passing = asyncio.create_task(scorer.pass_on(60))
+        for offset in range(4):
+            await asyncio.sleep(2 * streams.LOOK_EVERY_S)
+            assert not passing.done()
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        await asyncio.sleep(2 * streams.LOOK_EVERY_S)
+        assert (len(scorer._reader.pending), passing.done()) == (0, False)
+        scorer.on_record(record(0, 4), transaction(4), 0)
+        scorer.log_reader.next[0] = 5
+        await asyncio.sleep(2 * streams.LOOK_EVERY_S)
+        assert not passing.done()
+        scorer._decider.let.set()
+        await passing
+        assert offsets(scorer, 0) == [0, 1, 2, 3, 4]
+        await cancel(deciding)
+
+    asyncio.run(scene())
+
+
+def test_a_stop_does_not_wait_for_ever_for_a_log_that_gives_nothing_back():
+    async def scene():
+        scorer = scorer_of({0: 0})
+        scorer._reader.pending.accept(transaction(0))
+        await asyncio.wait_for(scorer.pass_on(0.1), 10)
+
+    asyncio.run(scene())
 
 
 # Changes of assignment
