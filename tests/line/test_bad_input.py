@@ -165,7 +165,7 @@ def test_bad_input_is_set_aside_markers_are_passed_and_nothing_valid_is_lost(
         assert ask(line, {"tx_id": "http", "card_id": "c-http", "amount_cents": 1})[0] == 200
         found["sent"] = sent
 
-    options = LineOptions(tmp_path / "run", seconds=18, rate=150, cards=800, reuse=prepared)
+    options = LineOptions(tmp_path / "run", seconds=10, rate=150, cards=800, reuse=prepared)
     summary = run_line(options, line_settings, trouble, state_equals_the_log)
     # What came from no source of the line's own counts as sent where it bears an ordinal.
     assert summary["decided"] == summary["sent"] + len(found["good"])

@@ -110,18 +110,18 @@ def test_without_redis_the_line_decides_degraded_and_in_time_and_comes_back_by_i
     def take_redis_away(line, observer):
         client = Client(line)
         client.start()
-        wait_until_seen(line, observer, 400)
+        wait_until_seen(line, observer, 200)
         before = len(client.replies)
         redis = line.supervisor.pid("redis")
         os.kill(redis, signal.SIGSTOP)
         try:
             until_ready_says(line, "degraded")
-            time.sleep(3)
+            time.sleep(2)
         finally:
             os.kill(redis, signal.SIGCONT)
         until_ready_says(line, "ready")
         paused, seen = client.replies[before:], observer.tally.seen
-        wait_until_seen(line, observer, seen + 200)
+        wait_until_seen(line, observer, seen + 100)
 
         before = len(client.replies)
         kill(line, "redis")
@@ -130,12 +130,12 @@ def test_without_redis_the_line_decides_degraded_and_in_time_and_comes_back_by_i
         prime_again(line)
         until_ready_says(line, "ready")
         killed, at = client.replies[before:], len(client.replies)
-        wait_until_seen(line, observer, observer.tally.seen + 300)
+        wait_until_seen(line, observer, observer.tally.seen + 200)
         client.over.set()
         client.join(30)
         found.update(client=client, paused=paused, killed=killed, after=client.replies[at + 5 :])
 
-    options = LineOptions(tmp_path / "run", seconds=30, rate=100, cards=800, reuse=prepared)
+    options = LineOptions(tmp_path / "run", seconds=20, rate=100, cards=800, reuse=prepared)
     summary = run_line(options, line_settings, take_redis_away)
     client = found["client"]
     assert set(client.statuses) <= {200, 503}, client.statuses

@@ -8,7 +8,7 @@ from load_tests.bench_soak import bench_soak
 from load_tests.fold_line import FoldLine
 
 pytest.importorskip("confluent_kafka", reason="needs the extra load")
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 
 def test_a_soak_folds_all_that_it_sends():
@@ -19,7 +19,6 @@ def test_a_soak_folds_all_that_it_sends():
     assert worker["memory_mib"]["most"] > 20
 
 
-@pytest.mark.long
 def test_a_slot_that_was_put_back_is_caught_up_and_a_wrong_state_is_noticed(monkeypatch):
     report = bench_catch_up(behind=3000, rate=200, longest_s=60)
     stale, caught = report["results"]
