@@ -58,7 +58,7 @@ def processes_of(run):
 
 def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_path, prepared):
     run = tmp_path / "run"
-    demo = start("demo", run, prepared, "--seconds", "8", "--rate", "500")
+    demo = start("demo", run, prepared, "--seconds", "5", "--rate", "500")
     output, _ = demo.communicate(timeout=240)
     assert demo.returncode == 0, output
     summary = json.loads((run / "summary.json").read_text())
@@ -79,13 +79,19 @@ def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+    ("number", "amid"),
+    [
+        (signal.SIGINT, "producer.json"),
+        pytest.param(signal.SIGTERM, "producer.json", marks=pytest.mark.long),
+        (signal.SIGKILL, "logs/labels.log"),  # the last that is started before the traffic flows
+        pytest.param(signal.SIGKILL, "producer.json", marks=pytest.mark.long),
+    ],
 )
-def test_nothing_stays_behind(tmp_path, prepared, number):
+def test_nothing_stays_behind(tmp_path, prepared, number, amid):
     run = tmp_path / "run"
     up = start("up", run, prepared, "--rate", "100")
     try:
-        assert poll_until((run / "producer.json").exists, 90), up.stdout.read()
+        assert poll_until((run / amid).exists, 90), up.stdout.read()
         assert len(processes_of(run)) > 5
         up.send_signal(number)
         up.wait(60)

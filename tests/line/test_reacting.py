@@ -41,7 +41,7 @@ def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
     script, run = tmp_path / "attacks.yaml", tmp_path / "run"
     script.write_text(SCRIPT)
     options = LineOptions(
-        run, seconds=15, rate=100, cards=800, null_seconds=0, reuse=prepared, script=script, reacting=True
+        run, seconds=10, rate=100, cards=800, null_seconds=0, reuse=prepared, script=script, reacting=True
     )
 
     def kill_the_producer(line, observer):

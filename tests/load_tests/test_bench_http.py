@@ -75,6 +75,7 @@ def test_what_is_spoiled_refused_or_broken_does_not_count() -> None:
         LoadGenerator("127.0.0.1", 1, 1)
 
 
+@pytest.mark.long
 def test_ours_and_starlette_are_measured_beside_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
