@@ -17,7 +17,7 @@ app.add_typer(archive_cli.app)
 app.add_typer(one_shots_cli.app)
 
 SECONDS = typer.Option(
-    None, help="wall seconds of live traffic  [default: 60; with --replay, to the file's end]"
+    None, min=1, help="wall seconds of live traffic  [default: 60; with --replay, to the file's end]"
 )
 RATE = typer.Option(300.0, min=0.1, help="transactions per wall second")
 CARDS = typer.Option(5_000, min=10, help="cards of the synthetic world")
