@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -69,8 +69,8 @@ class FoldLoop:
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
     _strayed: frozenset[tuple[int, int, int]] = frozenset()
     _look_at: float = 0.0
-    _began_at: int = 0
-    """The sum of the offsets at which the last place was taken."""
+    _began_at: Sequence[int] = field(init=False)
+    """First offsets to fold since the last place was taken; what is before them is only judged again."""
     _catching_up: asyncio.Task[dict[int, bytes]] | None = None
     consumer: Any = None
 
@@ -79,6 +79,7 @@ class FoldLoop:
         self.gatherer = Gatherer(self.settings, self.store, self.clock_log, self.log)
         self.folder = self.gatherer.folder
         self.sources = [TP(topic, p) for topic in (TRANSACTIONS, LABELS) for p in range(n)]
+        self._began_at = [0] * len(self.sources)
 
     # The transport's feed
 
@@ -179,7 +180,7 @@ class FoldLoop:
         self._queued = 0
         self._drained.set()
         # Uniqueness looks back, so that many records are judged again before anything is folded.
-        self._began_at = sum(start)
+        self._began_at = start
         self.gatherer.begin([max(b, first - UNIQUE_WITHIN) for b, first in zip(begins, start, strict=True)])
         self._rewind = dict(zip(self.sources, self.gatherer.next, strict=True))
         self._expected_epoch = self.epoch + 1
@@ -261,7 +262,7 @@ class FoldLoop:
         """Slots that are where the others are join them; where that failed, all places are taken anew."""
         task = self._catching_up
         if task is None or not task.done():
-            if task is not None and sum(self.gatherer.next) - self._began_at > MAX_WAITING_RECORDS:
+            if task is not None and sum(self.gatherer.next) - sum(self._began_at) > MAX_WAITING_RECORDS:
                 self._out_of_place = True  # it begins again, from where it has come to
             return
         self._catching_up = None
@@ -292,6 +293,8 @@ class FoldLoop:
                     self.gatherer.known_ms[source], self.consumer.looked_at_ms(tp)
                 )
         metrics.CONSUMER_LAG.labels(self.settings.worker_name, "all").set(lag)
+        if any(at < first for at, first in zip(self.gatherer.next, self._began_at, strict=True)):
+            return None  # the state is ahead of what is judged again, and so is what was said of it
         return min(self.gatherer.known_ms) or None
 
     async def _beat(self) -> None:

@@ -250,3 +250,12 @@ def test_a_log_that_ends_with_a_marker_is_known_to_its_end(loop):
     assert loop._fresh_at_ms() == T0  # the time of the last record judged
     judge(loop, 2, 3)
     assert loop._fresh_at_ms() == T0 + 9_000
+
+
+def test_what_is_only_judged_again_says_nothing_of_how_fresh_the_state_is(loop):
+    loop.consumer = FakeConsumer(3, 3)
+    loop._began_at = [2, 0]
+    judge(loop, 0, 1, 0)
+    assert loop._fresh_at_ms() is None
+    judge(loop, 1, 2, 1)
+    assert loop._fresh_at_ms() == T0
