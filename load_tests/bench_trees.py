@@ -17,7 +17,7 @@ from load_tests.machine import machine
 from model.artefact import Model, load_model
 from model.forest import booster_of
 from model.train import train_model
-from producers.history import write_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from stream_features.vector import SIZE, as_vector
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from load_tests.handbook_algorithm import simulate
 from load_tests.machine import machine
-from producers.history import write_history
+from producers.history_writer import write_history
 from producers.world import WORLD_VERSION, World, WorldConfig
 
 PROTOCOL: Final = (

@@ -14,7 +14,7 @@ from load_tests.bench_trees import CARDS, DAYS, FRAUD_SCALE, SEED
 from model.artefact import Model, load_model
 from model.forest import Matrix
 from model.train import train_model
-from producers.history import write_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from stream_features.prime import prime, read_history_tables, state_of_history
 

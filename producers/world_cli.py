@@ -23,7 +23,7 @@ def generate(
 ) -> None:
     """Write transactions.parquet, labels.parquet, truth.parquet and manifest.json."""
     from fraudsim.settings import load_settings
-    from producers.history import write_history
+    from producers.history_writer import write_history
     from producers.progress import progress
     from producers.world import World
     from producers.world_settings import world_config

@@ -20,7 +20,8 @@ from fraudsim.clock_log import start_log
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
 from fraudsim.waiting import poll_until
-from producers.history import History, read_history, world_of, write_history
+from producers.history import History, read_history, world_of
+from producers.history_writer import write_history
 from runner.observer import Latencies, Observer, Tally
 from runner.ports import claim, free_port
 from runner.speed import consistent_speed, speed_for, speed_of_run

@@ -13,7 +13,8 @@ from fraudsim.topics import CLOCK
 from model.first_stage import compile_first_stage
 from model.tree_shap import compile_shap
 from model.trees import compile_walk
-from producers.history import History, read_history, world_of, write_history
+from producers.history import History, read_history, world_of
+from producers.history_writer import write_history
 from producers.live_source import Stream
 from producers.world import World, WorldConfig
 from runner.speed import speed_for

@@ -19,7 +19,8 @@ from model.artefact import current_versions
 from model.fit import fit_trees, scores_of
 from model.manifest import Versions
 from model.metrics import area_under_roc, average_precision
-from producers.history import History, read_history, write_history
+from producers.history import History, read_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from stream_features.offline import bulk_features
 from studies.report import bar, words, write_report

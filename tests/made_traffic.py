@@ -12,7 +12,8 @@ from fraudsim.archive import Record, log_folder, to_table, write_file
 from fraudsim.events import Label, LogPrefix, Transaction, encoder
 from fraudsim.slots import partition_of
 from fraudsim.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
-from producers.history import read_history, write_history
+from producers.history import read_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from stream_features.parity_log import LogEvents
 from stream_features.parity_replay import Replay

@@ -23,7 +23,8 @@ from fraudsim.errors import FraudsimError
 from producers.columns import DAY_MS
 from producers.datasets.layout import Batch, Layout
 from producers.fingerprint import fingerprint
-from producers.history import Manifest, write_tables
+from producers.history import Manifest
+from producers.history_writer import write_tables
 from producers.labels import LabelColumns, LabelDelays, label_transactions
 from producers.rng import generator
 from producers.source import Item

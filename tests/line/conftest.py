@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fraudsim.settings import Settings
-from producers.history import write_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 
 CARDS = 800

@@ -7,7 +7,7 @@ import pytest
 from fraudsim.settings import Settings
 from model.artefact import Model, load_model
 from model.train import train_model
-from producers.history import write_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 
 

@@ -19,7 +19,8 @@ from producers.audit.auc import auc, auc_error
 from producers.audit.history_audit import audit_history
 from producers.audit.judge import Judge
 from producers.audit.verdict import Audit, Bounds, audit_table
-from producers.history import History, read_history, write_history
+from producers.history import History, read_history
+from producers.history_writer import write_history
 from producers.rng import generator
 from producers.world import World, WorldConfig
 from producers.world_cli import app

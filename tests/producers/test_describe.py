@@ -15,7 +15,8 @@ from fraudsim.errors import FraudsimError
 from producers import figures
 from producers.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, aggregate
 from producers.catalogue import CATEGORIES
-from producers.history import History, read_history, write_history
+from producers.history import History, read_history
+from producers.history_writer import write_history
 from producers.opening import TRADES
 from producers.page import base_rates, page, write_page
 from producers.pay_days import LIFT, LIFT_DAYS, PAY_DAYS

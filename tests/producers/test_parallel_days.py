@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError
 from fraudsim.waiting import poll_until
-from producers.history import read_history, write_history
+from producers.history import read_history
+from producers.history_writer import write_history
 from producers.parallel_days import days_in_order
 from producers.world import World, WorldConfig
 from producers.world_cli import app

@@ -27,7 +27,8 @@ from fraudsim.events import (
 from fraudsim.topics import LABELS, TRANSACTIONS, TRUTH
 from producers import tables
 from producers.fingerprint import fingerprint
-from producers.history import History, read_history, transactions_per_day, world_of, write_history
+from producers.history import History, read_history, transactions_per_day, world_of
+from producers.history_writer import write_history
 from producers.labels import LabelDelays
 from producers.source import Item, Source
 from producers.world import World, WorldConfig
@@ -204,7 +205,7 @@ def test_a_history_without_labels_is_written(tmp_path: Path) -> None:
 
 
 def test_row_groups_are_large_and_none_is_a_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.history.ROWS_PER_GROUP", 2000)
+    monkeypatch.setattr("producers.row_groups.ROWS_PER_GROUP", 2000)
     write_history(tmp_path, World(CONFIG), 10)
     file = pq.ParquetFile(tmp_path / "transactions.parquet").metadata
     rows = [file.row_group(group).num_rows for group in range(file.num_row_groups)]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from producers.history import read_history, write_history
+from producers.history import read_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from stream_features.catalogue import (
     AGGREGATES,

@@ -9,7 +9,7 @@ from made_run import write_run
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction
-from producers.history import write_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from stream_features.catalogue import DAY, HOUR, NAMES
 from stream_features.compute import compute

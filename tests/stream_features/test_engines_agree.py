@@ -14,7 +14,8 @@ from streams import T0, tx
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Label
-from producers.history import read_history, write_history
+from producers.history import read_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from stream_features import catalogue, offline, oracle
 from stream_features.batch_reading import AsOf, WithinPrefix

@@ -8,7 +8,8 @@ import pytest
 from streams import HORIZON, T0, tx
 
 from fraudsim.events import Label, Transaction
-from producers.history import read_history, write_history
+from producers.history import read_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from stream_features import state
 from stream_features.catalogue import DAY, HOUR, KEY_FIELD, NAMES, WINDOWED

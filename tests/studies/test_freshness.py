@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fraudsim.settings import Settings
-from producers.history import write_history
+from producers.history_writer import write_history
 from producers.world import World, WorldConfig
 from studies import freshness
 from studies.freshness import loss_intervals, markdown, study
