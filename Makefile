@@ -8,8 +8,8 @@ LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark setup-bench-features setup-bench-http demo up test test-long lint format lock schemas \
-  dashboards prometheus clean
+.PHONY: help setup setup-spark setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
+  schemas dashboards prometheus clean
 
 help: ## say what each target does
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,8 @@ demo: setup ## run everything once: Kafka, Redis, Faust, XGBoost, live traffic, 
 up: setup ## keep the whole line running until Ctrl-C
 	@$(BIN)/fraudsim up $(ARGS)
 
-test: setup lint ## lint, types and all tests, with the real Kafka and Redis
+test: setup ## lint, types and all tests, with the real Kafka and Redis
+	@$(MAKE) --no-print-directory -j 2 lint kernels
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-long: setup ## soaks, repetitions and long fuzzing
@@ -48,6 +49,9 @@ lint: setup ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+kernels: setup ## compile what is compiled, so that no process waits for it later
+	@$(BIN)/fraudsim compile
 
 format: setup ## let ruff put the code in order
 	@$(BIN)/ruff check --fix .
