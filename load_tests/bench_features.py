@@ -46,6 +46,8 @@ SAMPLED: Final = 20
 """Cards that are checked: the busiest."""
 EVENTS: Final = 150_000
 CARDS_OF_WORLD: Final = 10_000
+FEWEST: Final = 200
+"""Events of the smallest share: among fewer may be none of the sampled cards."""
 TURNS: Final = 3
 LONGEST_S: Final = 120.0
 """A contestant that takes longer is given up."""
@@ -179,7 +181,7 @@ class Arena:
         given = {
             "kafka": self.addresses.kafka_bootstrap,
             "redis": self.addresses.redis_url,
-            "events": max(1, round(len(self.traffic.transactions) * contestant.share)),
+            "events": max(FEWEST, round(len(self.traffic.transactions) * contestant.share)),
             "partitions": self.settings.partitions,
             "cards": list(self.sample),
             "out": str(out),
