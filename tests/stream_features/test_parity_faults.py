@@ -217,6 +217,7 @@ def run_command(monkeypatch, folder, *more):
     monkeypatch.setenv("FRAUDSIM_PARTITIONS", str(PARTITIONS))
     command = ["features", "parity", "--run", str(folder), "--json", str(folder / "parity.json"), *more]
     done = CliRunner().invoke(build(), command)
+    assert (folder / "parity.json").exists(), (done.output, done.exception)
     return done, json.loads((folder / "parity.json").read_text())
 
 
