@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudsim.settings import Settings
+from fraudsim.settings import Settings, load_settings
 from runner.stack import StackAddresses
 from runner.stack import stack as start
 
@@ -23,3 +23,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackAddresses]:
     folder: Path = tmp_path_factory.mktemp("stack")
     with start(folder, Settings(_env_file=None)) as addresses:
         yield addresses
+
+
+@pytest.fixture(autouse=True)
+def settings_read_anew() -> None:
+    """A process reads its settings once; here each test is a process of its own in that."""
+    load_settings.cache_clear()

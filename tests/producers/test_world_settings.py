@@ -17,12 +17,10 @@ def settings(monkeypatch, **variables):
 
 def test_a_value_that_is_no_number_names_its_variable(monkeypatch):
     monkeypatch.setenv("FRAUDSIM_WORLD__CAMOUFLAGE", "much")
-    load_settings.cache_clear()
     with pytest.raises(
         FraudsimError, match="FRAUDSIM_WORLD__CAMOUFLAGE='much': Input should be a valid number"
     ):
         load_settings()
-    load_settings.cache_clear()
 
 
 def all_of_it(given):

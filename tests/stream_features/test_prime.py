@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fraudsim.clock_log import start_log
 from fraudsim.errors import FraudsimError
-from fraudsim.settings import Settings, load_settings
+from fraudsim.settings import Settings
 from fraudsim.slots import slot_of
 from fraudsim.topics import create_topics
 from stream_features import state
@@ -109,9 +109,7 @@ def log_after_mine(settings, monkeypatch):
     log = start_log(settings, 0, 1.0, "runs/one/history", MINE, topic)
     monkeypatch.setattr("fraudsim.clock_log.open_clock", lambda _: log)
     monkeypatch.setenv("FRAUDSIM_REDIS_URL", settings.redis_url)
-    load_settings.cache_clear()
-    yield log
-    load_settings.cache_clear()
+    return log
 
 
 @pytest.mark.stack
