@@ -116,7 +116,7 @@ def test_without_redis_the_line_decides_degraded_and_in_time_and_comes_back_by_i
         os.kill(redis, signal.SIGSTOP)
         try:
             until_ready_says(line, "degraded")
-            time.sleep(2)
+            wait_until_seen(line, observer, observer.tally.seen + 200)
         finally:
             os.kill(redis, signal.SIGCONT)
         until_ready_says(line, "ready")
