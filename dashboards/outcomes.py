@@ -47,24 +47,6 @@ class Settled(NamedTuple):
     """None where it was honest."""
 
 
-class FirstDecisions:
-    """Of several decisions for one source offset the first in the log stands.
-
-    A scorer goes on after the last source offset of its partition of `decisions`, in source order, so what is
-    not beyond the highest that was there has been decided before.
-    """
-
-    def __init__(self) -> None:
-        self._highest: dict[int, int] = {}
-
-    def is_first(self, partition: int, decision: Decided) -> bool:
-        """To be asked once of every decision, in the log's order within a partition."""
-        if decision.source_offset <= self._highest.get(partition, -1):
-            return False
-        self._highest[partition] = decision.source_offset
-        return True
-
-
 class AwaitingTruth:
     """Decisions by transaction, each until it is named a fraud or has waited long enough."""
 

@@ -12,9 +12,10 @@ import msgspec
 import structlog
 
 from dashboards.drift import Drift
-from dashboards.outcomes import OUTCOME, AwaitingTruth, Decided, FirstDecisions, Settled
+from dashboards.outcomes import OUTCOME, AwaitingTruth, Decided, Settled
 from fraudsim import metrics
 from fraudsim.events import Label, LabelSource, decode_label, decode_truth
+from fraudsim.first_decisions import FirstDecisions
 from fraudsim.lenient_records import read_past_unreadable_headers
 from fraudsim.settings import Settings
 from fraudsim.topics import DECISIONS, LABELS, TRUTH
@@ -50,7 +51,7 @@ _EDGES: Final = tuple(map(str, metrics.CALIBRATION_BUCKETS))
 def run_watch(
     settings: Settings, stop: threading.Event, *, from_start: bool, wait_s: float, reference: int
 ) -> dict[str, int]:
-    """Watch until `stop`; returns how many decisions were counted, and how many of them were fraud.
+    """Watch until `stop`; returns how many decisions were counted, were fraud, were left out as repeated.
 
     Args:
         from_start: from the log's start, else from its present end.
@@ -65,6 +66,7 @@ def run_watch(
     return {
         "decisions": figures.settled["fraud"] + figures.settled["honest"],
         "frauds": figures.settled["fraud"],
+        "repeated": figures.first.repeated,
     }
 
 
@@ -73,7 +75,7 @@ class Figures:
 
     def __init__(self, wait_s: float, reference: int) -> None:
         self._awaiting = AwaitingTruth(wait_s, MOST_WAITING)
-        self._first = FirstDecisions()
+        self.first = FirstDecisions()
         self._drift = Drift((SCORE, *DRIFT_OF), reference)
         self._typologies: set[str] = set()
         self.settled: Counter[str] = Counter()
@@ -118,7 +120,7 @@ class Figures:
 
     def _decided(self, partition: int, decision: Decided, now_s: float) -> None:
         # Of what HTTP was asked nobody knows the truth.
-        if not self._first.is_first(partition, decision) or decision.via != "stream":
+        if not self.first.is_first(partition, decision.source_offset) or decision.via != "stream":
             return
         # Without state most features are unknown: that is no drift, and is counted elsewhere.
         if not decision.degraded and len(decision.features) == len(NAMES):

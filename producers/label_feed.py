@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from fraudsim.events import Label, Segment, Truth
+from fraudsim.first_decisions import FirstDecisions
 from fraudsim.slots import partition_of
 from producers.back_office import BackOffice, Outcome
 from producers.source import Item, Source
@@ -68,8 +69,7 @@ class LabelFeed:
         self._due: list[tuple[int, int, Label, bool]] = []
         self._number = count()
         self._decided_to = [-1] * partitions
-        self.last_source = [-1] * partitions
-        """Offset in `transactions` of the last one decided, by partition."""
+        self.first = FirstDecisions()
         self._known = set(known)
         self._partitions = partitions
         self.sent = Counter(source for _, source, _ in self._known)
@@ -79,9 +79,8 @@ class LabelFeed:
 
     def decided(self, partition: int, outcome: Outcome) -> None:
         """Take in a decision, in the order of its partition; of several for one source offset the first."""
-        if outcome.source_offset <= self.last_source[partition]:
+        if not self.first.is_first(partition, outcome.source_offset):
             return
-        self.last_source[partition] = outcome.source_offset
         self._decided_to[partition] = max(self._decided_to[partition], outcome.ts)
         self._read_source(outcome.ts + self._late_ms)
         is_fraud = outcome.tx_id in self._frauds

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -74,7 +74,7 @@ async def feed_labels(
             if await reader.caught_up() and reader.clock.current.speed > 0:
                 segment, now_ms = reader.clock.current, reader.clock.now_ms(time.time() * 1000)
                 complete = now_ms >= end_ms + OVER_S * 1000 * segment.speed and (
-                    reader.quiet_s > QUIET_S or await reader.all_decided(feed.last_source)
+                    reader.quiet_s > QUIET_S or await reader.all_decided(feed.first.last_source)
                 )
                 wait_ms = 0 if complete else round(UNDECIDED_S * 1000 * segment.speed)
                 for label in feed.due(now_ms, segment, wait_ms):
@@ -163,7 +163,7 @@ class _Reader:
                 del self._ends[tp]
         return not self._ends
 
-    async def all_decided(self, last_source: Sequence[int]) -> bool:
+    async def all_decided(self, last_source: Mapping[int, int]) -> bool:
         """Whether the decisions read are as far as the transactions in the log."""
         ends = await self._consumer.end_offsets(self._transactions)
         return all(last_source[tp.partition] + 1 >= end for tp, end in ends.items())

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from dashboards.outcomes import UNNAMED, AwaitingTruth, Decided, FirstDecisions, Settled
+from dashboards.outcomes import UNNAMED, AwaitingTruth, Decided, Settled
+from fraudsim.first_decisions import FirstDecisions
 
 
 def decided(tx_id, offset=0):
@@ -67,6 +68,6 @@ def test_of_several_decisions_for_one_offset_the_first_stands():
     first = FirstDecisions()
     # A stopped scorer (x) and its successor write in turns.
     written = [(0, "a"), (1, "a"), (2, "x"), (2, "a"), (3, "x"), (4, "x"), (3, "a"), (4, "a"), (5, "a")]
-    stood = [who + str(offset) for offset, who in written if first.is_first(0, decided("t", offset))]
+    stood = [who + str(offset) for offset, who in written if first.is_first(0, offset)]
     assert stood == ["a0", "a1", "x2", "x3", "x4", "a5"]
-    assert first.is_first(1, decided("t", 0)), "each partition has offsets of its own"
+    assert first.is_first(1, 0), "each partition has offsets of its own"

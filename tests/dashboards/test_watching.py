@@ -36,7 +36,7 @@ def test_a_repeated_decision_and_one_by_http_count_nothing(figures):
         figures.take(DECISIONS, 0, decision(offset, **changes), 0)
     figures.take(DECISIONS, 1, decision(0, tx_id="elsewhere"), 0)
     figures.settle(10)
-    assert figures.settled == {"honest": 3}
+    assert (figures.settled, figures.first.repeated) == ({"honest": 3}, 1)
 
 
 def test_a_truth_that_names_no_fraud_names_nothing(figures):
