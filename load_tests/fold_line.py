@@ -100,6 +100,11 @@ class FoldLine:
         chosen = [every[slot] for slot in (range(len(every)) if slots is None else slots)]
         return sum(min(offsets[p] for offsets in chosen) + 1 for p in range(n))
 
+    def staleness_ms(self, slots: Sequence[int]) -> float:
+        """The age of the oldest state of `slots`."""
+        every = self._of_slots(fresh_key)
+        return time.time() * 1000 - min(float(every[slot]) for slot in slots)
+
     def in_log(self) -> int:
         """Transactions in the log."""
         consumer = KafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap)

@@ -71,6 +71,8 @@ class FoldLoop:
     _look_at: float = 0.0
     _began_at: Sequence[int] = field(init=False)
     """First offsets to fold since the last place was taken; what is before them is only judged again."""
+    _in_place: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once they are reached."""
     _catching_up: asyncio.Task[dict[int, bytes]] | None = None
     consumer: Any = None
 
@@ -125,7 +127,7 @@ class FoldLoop:
                 if keeping.done():
                     keeping.result()
                 try:
-                    self._take_over_the_caught_up()
+                    await self._take_over_the_caught_up()
                     if self._wanted != self.folder.owned.keys() or self._out_of_place:
                         await self._take_place()
                     await self._next_batch()
@@ -182,13 +184,14 @@ class FoldLoop:
         # Uniqueness looks back, so that many records are judged again before anything is folded.
         self._began_at = start
         self.gatherer.begin([max(b, first - UNIQUE_WITHIN) for b, first in zip(begins, start, strict=True)])
+        self._in_place.clear()
+        self._look_whether_in_place()
         self._rewind = dict(zip(self.sources, self.gatherer.next, strict=True))
         self._expected_epoch = self.epoch + 1
         self._strayed = frozenset()
         self.log.info("place_taken", slots=sorted(wanted - slow), start=start)
         if slow:
-            catch_up = CatchUp(self.settings, self.store, self.clock_log, self.gatherer.letters, self.log)
-            reading = catch_up.run({slot: found[slot] for slot in slow}, begins, start)
+            reading = self._catch_up({slot: found[slot] for slot in slow}, begins, start)
             self._catching_up = asyncio.create_task(reading)
             self._catching_up.add_done_callback(lambda _: self._arrived.set())
 
@@ -218,7 +221,7 @@ class FoldLoop:
                     await self._take(delivery)
             self._drained.set()
             await self._write()
-            self._take_over_the_caught_up()  # a backlog need not end for it
+            await self._take_over_the_caught_up()  # a backlog need not end for it
             if self._wanted != self.folder.owned.keys():
                 return
 
@@ -230,6 +233,11 @@ class FoldLoop:
             self._out_of_place = True
             return
         await self.gatherer.take(source, delivery.records, delivery.end)
+        self._look_whether_in_place()
+
+    def _look_whether_in_place(self) -> None:
+        if all(at >= first for at, first in zip(self.gatherer.next, self._began_at, strict=True)):
+            self._in_place.set()
 
     def _check_place(self) -> None:
         """Rewind again where the last rewind had no effect, or was undone, and nothing else would tell."""
@@ -252,13 +260,20 @@ class FoldLoop:
         if not await self.gatherer.write(self._fresh_at_ms()):
             self._out_of_place = True
 
+    async def _catch_up(
+        self, slow: Mapping[int, bytes], begins: Sequence[int], until: Sequence[int]
+    ) -> dict[int, bytes]:
+        await self._in_place.wait()  # the others, who are nearly there, shall not wait for twice the work
+        catch_up = CatchUp(self.settings, self.store, self.clock_log, self.gatherer.letters, self.log)
+        return await catch_up.run(slow, begins, until)
+
     async def _give_up_catching_up(self) -> None:
         if self._catching_up is not None:
             task, self._catching_up = self._catching_up, None
             task.cancel()
             await asyncio.wait([task])
 
-    def _take_over_the_caught_up(self) -> None:
+    async def _take_over_the_caught_up(self) -> None:
         """Slots that are where the others are join them; where that failed, all places are taken anew."""
         task = self._catching_up
         if task is None or not task.done():
@@ -273,6 +288,7 @@ class FoldLoop:
             return
         for slot, stored in caught_up.items():
             self.folder.hand_over(slot, stored)
+        await self._write()  # what was gathered for them; nothing else may come for long
 
     def _fresh_at_ms(self) -> int | None:
         """Wall-clock time up to which the log is known to be judged whole; None before all is known.
@@ -293,7 +309,7 @@ class FoldLoop:
                     self.gatherer.known_ms[source], self.consumer.looked_at_ms(tp)
                 )
         metrics.CONSUMER_LAG.labels(self.settings.worker_name, "all").set(lag)
-        if any(at < first for at, first in zip(self.gatherer.next, self._began_at, strict=True)):
+        if not self._in_place.is_set():
             return None  # the state is ahead of what is judged again, and so is what was said of it
         return min(self.gatherer.known_ms) or None
 

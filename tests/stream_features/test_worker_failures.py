@@ -170,7 +170,7 @@ def test_a_slot_far_behind_is_caught_up_while_the_others_go_on(lab, when):
     lab.stop_workers()
     lab.redis.delete(*lab.redis.keys("{s3}:*"))
     lab.redis.mset(old)
-    first = lab.start(stop_at=when)
+    first = lab.start(stop_at=when, slot=3)
     lab.send(300)
     assert first.gate.reached.wait(WAIT_S)
     first.kill()

@@ -50,13 +50,18 @@ class Gate:
         self.reached = threading.Event()
         self._open = threading.Event()
         self._stop_at = ""
+        self._touching = b""
         self._dropped = False
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def arm(self, stop_at: str) -> None:
-        """Stop `before` the call is passed on, with `half` of it passed on, or `after` all of it is."""
+    def arm(self, stop_at: str, slot: int | None = None) -> None:
+        """Stop `before` the call is passed on, with `half` of it passed on, or `after` all of it is.
+
+        Where a slot is named, calls that do not touch it pass.
+        """
         self.reached.clear()
         self._open.clear()
+        self._touching = b"" if slot is None else f"{{s{slot}}}:".encode()
         self._stop_at = stop_at
 
     def open(self) -> None:
@@ -82,7 +87,7 @@ class Gate:
         try:
             while data := client.recv(1 << 20):
                 at = data.find(b"EVALSHA")
-                if at >= 0 and self._stop_at:
+                if at >= 0 and self._stop_at and self._touching in data[at:]:
                     stop_at, self._stop_at = self._stop_at, ""
                     passed = {"before": 0, "half": at + CUT, "after": len(data)}[stop_at]
                     answering.clear()
@@ -170,11 +175,11 @@ class Lab:
         del self.workers[1:]
         return self.workers[0] if self.workers else self.start()
 
-    def start(self, stop_at: str = "") -> Worker:
-        """Start one more, under a name of its own; its gate stops at `stop_at`."""
+    def start(self, stop_at: str = "", slot: int | None = None) -> Worker:
+        """Start one more, under a name of its own; its gate stops at a call as `Gate.arm` has it."""
         gate = Gate(self.addresses.redis_url)
         if stop_at:
-            gate.arm(stop_at)
+            gate.arm(stop_at, slot)
         self._number += 1
         name = f"worker-{self._number}"
         output = self.folder / f"{name}.log"
