@@ -23,7 +23,7 @@ from scorer.budget import Budget
 from scorer.decide import now_us
 from scorer.dependency import AwayError, Dependency
 from scorer.http_gate import HttpGate, Shortcut
-from scorer.http_scoring import HttpScoring, Outcome
+from scorer.http_scoring import HttpScoring, Outcome, Received
 from scorer.http_words import (
     ChallengerReply,
     ClockReply,
@@ -113,7 +113,7 @@ class HttpApi:
 
         async def answer(received_us: int, started_s: float) -> Response:
             budget = Budget.of(started_s, self._settings.deadline_ms)
-            (outcome,) = await self._scoring.answer([body], received_us, budget)
+            outcome = await self._scoring.score(Received(body, received_us), budget)
             return problem_response(outcome) if isinstance(outcome, Problem) else reply(outcome)
 
         return await self._admitted(answer)
@@ -131,9 +131,9 @@ class HttpApi:
                 return problem_response(
                     problem("not-json" if field == "value" else "not-valid", reason, field)
                 )
-            bodies = [bytes(item) for item in batch.transactions]
-            budget = Budget.of(started_s, self._settings.deadline_ms, len(bodies))
-            outcomes = await self._scoring.answer(bodies, received_us, budget)
+            received = [Received(bytes(item), received_us) for item in batch.transactions]
+            budget = Budget.of(started_s, self._settings.deadline_ms, len(received))
+            outcomes = await self._scoring.answer(received, budget)
             return reply({"results": list(map(_item, outcomes))})
 
         return await self._admitted(answer)

@@ -27,6 +27,7 @@ from scorer.idempotency import Claim, Earlier, Idempotency, same_body
 from scorer.kept_replies import KeptReplies
 from scorer.observe import observe
 from scorer.problems import Problem, problem
+from scorer.together import Together
 from stream_features.pending import PendingFullError
 from stream_features.reader import FeatureReader
 
@@ -37,7 +38,8 @@ LATE_MOST: Final = 256
 DRAIN_LATE_S: Final = 1.0
 GIVE_UP_S: Final = 0.1
 SLICE: Final = 32
-"""Transactions of a batch that are handled in one go; then whoever else asks has a turn."""
+"""Transactions handled in one go: asked singly at about the same time, or a part of a batch, after which
+others have a turn."""
 
 _PUBLISHED: Final = metrics.TRANSACTIONS.labels("http", "ok")
 
@@ -46,11 +48,23 @@ Outcome = bytes | Problem
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """A transaction as it came."""
+
+    body: bytes
+    at_us: int
+    """Wall clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """One valid transaction of a request."""
 
     place: int
     tx: Transaction
+    received_us: int
+    segment: Segment
+    """By which it was found valid."""
     claim: Claim
 
 
@@ -83,6 +97,7 @@ class HttpScoring:
         self._afterwards = afterwards
         self.idempotency = Idempotency(settings.redis_url)
         self._kept = KeptReplies()
+        self._singles = Together(self._answer_singles, SLICE)
         self._publishing: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None]] = set()
 
@@ -103,20 +118,37 @@ class HttpScoring:
             return kept
         return await self._claims.ask(lambda: self.idempotency.stored(tx_id), budget.over_s)
 
-    async def answer(self, bodies: Sequence[bytes], received_us: int, budget: Budget) -> list[Outcome]:
-        """The outcome of each body, in order. Raises FraudsimError where the state is another log's."""
+    async def score(self, received: Received, budget: Budget) -> Outcome:
+        """The outcome of a transaction asked by itself. Raises FraudsimError as `answer` does."""
+        outcome = await self._singles.ask((received, budget))
+        return await self._decided_elsewhere(outcome) if isinstance(outcome, _Asked) else outcome
+
+    async def answer(self, received: Sequence[Received], budget: Budget) -> list[Outcome]:
+        """The outcome of each of a batch, in order. Raises FraudsimError where the state is another log's."""
+        outcomes = await self._answer_now(received, budget)
+        waiting = [outcome for outcome in outcomes if isinstance(outcome, _Asked)]
+        found = iter(await asyncio.gather(*map(self._decided_elsewhere, waiting)))
+        return [next(found) if isinstance(outcome, _Asked) else outcome for outcome in outcomes]
+
+    async def _answer_singles(self, asked: Sequence[tuple[Received, Budget]]) -> list[Outcome | _Asked]:
+        """Of requests that came at about the same time; whoever came first has the least time left."""
+        budget = min((budget for _, budget in asked), key=lambda budget: budget.started_s)
+        return await self._answer_now([received for received, _ in asked], budget)
+
+    async def _answer_now(self, received: Sequence[Received], budget: Budget) -> list[Outcome | _Asked]:
+        """Outcomes, in order; what somebody else is deciding comes back, to be waited for."""
         segment = self._clock_log.clock.current
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, Outcome | _Asked] = {}
         first: dict[str, _Asked] = {}
         again: list[_Asked] = []
-        for place, body in enumerate(bodies):
+        for place, one in enumerate(received):
             if place and place % SLICE == 0:
                 await asyncio.sleep(0)
-            tx = self._read(body, segment, received_us)
+            tx = self._read(one, segment)
             if isinstance(tx, Problem):
                 outcomes[place] = tx
                 continue
-            asked = _Asked(place, tx, Claim.of(tx.tx_id, body))
+            asked = _Asked(place, tx, one.at_us, segment, Claim.of(tx.tx_id, one.body))
             if tx.tx_id in first:
                 again.append(asked)
             else:
@@ -128,22 +160,29 @@ class HttpScoring:
             if len(distinct) > SLICE:
                 await asyncio.sleep(0)
                 part = budget.from_now(time.monotonic(), self._deadline_s)
-            some = distinct[start : start + SLICE]
-            outcomes |= await self._answer_distinct(some, segment, received_us, part, made)
+            outcomes |= await self._answer_distinct(distinct[start : start + SLICE], part, made)
         for asked in again:
             earlier = first[asked.tx.tx_id]
             same = same_body(earlier.claim, asked.claim)
             outcomes[asked.place] = outcomes[earlier.place] if same else _conflict(asked.tx.tx_id)
-        for tx, decision in made:
-            self._afterwards(tx, decision)
-        return [outcomes[place] for place in range(len(bodies))]
+        self._tell_afterwards(made)
+        return [outcomes[place] for place in range(len(received))]
 
-    def _read(self, body: bytes, segment: Segment, received_us: int) -> Transaction | Problem:
+    def _tell_afterwards(self, made: _Made) -> None:
+        """Of what was decided. Whoever waits for these outcomes is woken before whoever is told now."""
+
+        def tell() -> None:
+            for tx, decision in made:
+                self._afterwards(tx, decision)
+
+        asyncio.get_running_loop().call_soon(tell)
+
+    def _read(self, received: Received, segment: Segment) -> Transaction | Problem:
         """The transaction, if it is valid at its arrival as the judge of the log will see it."""
-        found = read_event(body, decode_request)
+        found = read_event(received.body, decode_request)
         if isinstance(found, Rejected):
             return problem("not-json" if found.field == "value" else "not-valid", found.reason, found.field)
-        now_ms = event_time_ms(segment, received_us // 1000)  # in whole ms, as the judge of the log will
+        now_ms = event_time_ms(segment, received.at_us // 1000)  # in whole ms, as the judge of the log will
         tx = Transaction(**{**msgspec.structs.asdict(found), "ts": found.ts or now_ms})
         if tx.ts - now_ms > segment.future_ms:
             ahead = f"ts={tx.ts} is {tx.ts - now_ms} ms ahead of now, more than {segment.future_ms}"
@@ -154,10 +193,10 @@ class HttpScoring:
         return tx
 
     async def _answer_distinct(
-        self, asked: list[_Asked], segment: Segment, received_us: int, budget: Budget, made: _Made
-    ) -> dict[int, Outcome]:
+        self, asked: list[_Asked], budget: Budget, made: _Made
+    ) -> dict[int, Outcome | _Asked]:
         """Outcomes by place; what is decided here is added to `made`."""
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, Outcome | _Asked] = {}
         with_room = []
         for item in asked:
             try:
@@ -165,22 +204,15 @@ class HttpScoring:
                 with_room.append(item)
             except PendingFullError as error:
                 outcomes[item.place] = _full(error)
-        ours, waiting = [], []
+        ours = []
         for item, earlier in zip(with_room, await self._claim(with_room, budget.claim_by_s), strict=True):
             if earlier is None:
                 ours.append(item)
             elif earlier.same_body and earlier.decision is None:
-                waiting.append(item)
+                outcomes[item.place] = item
             else:
                 outcomes[item.place] = _repeat(item, earlier)
-        outcomes |= await self._decide(ours, segment, received_us, budget, made)
-        for item, outcome in zip(waiting, await asyncio.gather(*map(self._wait, waiting)), strict=True):
-            if outcome is None:
-                afresh = Budget(time.monotonic(), budget.total_s)
-                outcomes |= await self._decide([item], segment, received_us, afresh, made)
-            else:
-                outcomes[item.place] = outcome
-        return outcomes
+        return outcomes | await self._decide(ours, budget, made)
 
     # Repeats
 
@@ -209,14 +241,18 @@ class HttpScoring:
             found |= {claim.tx_id: earlier for claim, earlier in zip(claims, replies, strict=True)}
         return [found[item.tx.tx_id] for item in asked]
 
-    async def _wait(self, item: _Asked) -> Outcome | None:
-        """The outcome of a request that another one decides; None if this one is to decide after all."""
+    async def _decided_elsewhere(self, item: _Asked) -> Outcome:
+        """The outcome of a transaction that another request decides, or this one after all."""
         deadline_s = time.monotonic() + REPEAT_WAIT_S
         while time.monotonic() < deadline_s:
             await asyncio.sleep(0.01)
             (earlier,) = await self._claim([item], deadline_s)
             if earlier is None:
-                return None
+                made: _Made = []
+                afresh = Budget(time.monotonic(), self._deadline_s)
+                outcomes = await self._decide([item], afresh, made)
+                self._tell_afterwards(made)
+                return outcomes[item.place]
             if earlier.decision is not None or not earlier.same_body:
                 return _repeat(item, earlier)
         return problem("try-later", f"tx_id {item.tx.tx_id} is still being decided", "tx_id")
@@ -249,9 +285,7 @@ class HttpScoring:
 
     # Deciding
 
-    async def _decide(
-        self, asked: list[_Asked], segment: Segment, received_us: int, budget: Budget, made: _Made
-    ) -> dict[int, Outcome]:
+    async def _decide(self, asked: list[_Asked], budget: Budget, made: _Made) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         accepted: list[_Asked] = []
         for item in asked:
@@ -265,14 +299,14 @@ class HttpScoring:
             return outcomes
         unpublished = {item.place: item for item in accepted}
         try:
-            incoming = [Incoming(item.tx, received_us) for item in accepted]
+            incoming = [Incoming(item.tx, item.received_us) for item in accepted]
             decisions = await self._decider.decide(incoming, "http", budget.features_by_s)
             answers = [
                 (item, decision, encoder.encode(decision))
                 for item, decision in zip(accepted, decisions, strict=True)
             ]
             if self._acked:
-                answers = await self._publish_all(answers, segment, received_us, outcomes)
+                answers = await self._publish_all(answers, outcomes)
             for item, _, _ in answers:
                 del unpublished[item.place]
             await self._settle([(item.claim, body) for item, _, body in answers], budget.over_s)
@@ -281,23 +315,21 @@ class HttpScoring:
                 self._reader.pending.drop(item.tx)
                 await self._give_up(item.claim)
         for item, decision, body in answers:
-            observe(decision, segment.speed)
+            observe(decision, item.segment.speed)
             outcomes[item.place] = body
             made.append((item.tx, decision))
             if not self._acked:
-                self._run(self._publish(item.tx, segment, body, received_us), self._publishing)
+                self._run(self._publish(item, body), self._publishing)
         return outcomes
 
     async def _publish_all(
         self,
         made: list[tuple[_Asked, Decision, bytes]],
-        segment: Segment,
-        received_us: int,
         outcomes: dict[int, Outcome],
     ) -> list[tuple[_Asked, Decision, bytes]]:
         """Those of the decisions that the log has; the others' outcome is to try again."""
         results = await asyncio.gather(
-            *(self._publish(item.tx, segment, body, received_us) for item, _, body in made),
+            *(self._publish(item, body) for item, _, body in made),
             return_exceptions=True,
         )
         in_log = []
@@ -310,15 +342,16 @@ class HttpScoring:
                 raise result
         return in_log
 
-    async def _publish(self, tx: Transaction, segment: Segment, decision: bytes, received_us: int) -> None:
+    async def _publish(self, item: _Asked, decision: bytes) -> None:
         """One record: the transaction, with its decision as JSON in a header, so the log has both or neither.
 
         It names the segment it was accepted by: what the clock says by now may be another, by which the
         judge of the log could come to another verdict.
         """
+        tx = item.tx
         headers = [
-            (h.SEGMENT, h.encode_int(segment.number)),
-            (h.RECEIVED, h.encode_int(received_us // 1000)),
+            (h.SEGMENT, h.encode_int(item.segment.number)),
+            (h.RECEIVED, h.encode_int(item.received_us // 1000)),
             (h.DECISION, decision),
         ]
         try:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from stream_features.redis_link import RedisLink
@@ -16,6 +17,8 @@ CONNECT_S: Final = 2.0
 ANSWER_S: Final = 5.0
 _DIGEST: Final = 16
 _TOKEN: Final = 8
+_tokens = count(int.from_bytes(os.urandom(_TOKEN)))
+"""No two alike in a process, nor, but for one chance in 2^64 or so, in two."""
 
 RELEASE: Final = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
@@ -39,7 +42,8 @@ class Claim:
     @staticmethod
     def of(tx_id: str, body: bytes) -> "Claim":
         # A batch's items come without the white space around them.
-        return Claim(tx_id, hashlib.blake2b(body.strip(), digest_size=_DIGEST).digest() + os.urandom(_TOKEN))
+        token = (next(_tokens) % 2 ** (8 * _TOKEN)).to_bytes(_TOKEN)
+        return Claim(tx_id, hashlib.blake2b(body.strip(), digest_size=_DIGEST).digest() + token)
 
     @property
     def name(self) -> str:

@@ -129,7 +129,7 @@ class FeatureReader:
             for i, number in enumerate(numbers)
         }
         slot_of_key = {key: slots[number] for key, number in slot_by_key.items()}
-        uncertain = await self._settle_pending(transactions, slot_of_key) if http else False
+        doubtful = await self._settle_pending(transactions, slot_of_key) if http else frozenset()
         for slot in slots.values():
             slot.covered = self.tail.covers(slot.offsets)
 
@@ -147,7 +147,7 @@ class FeatureReader:
                 staleness_ms=max(0.0, read_at_us / 1000 - min(slot_of_key[key].fresh_at_ms for key in its)),
                 read_us=read_at_us,
                 stale=not (its_whole and all(slot_of_key[key].covered for key in its)),
-                uncertain=uncertain,
+                uncertain=not doubtful.isdisjoint(its),
             )
             for tx, its, its_features, its_whole in zip(
                 transactions, keys_by_tx, features, whole.tolist(), strict=True
@@ -156,12 +156,13 @@ class FeatureReader:
 
     async def _settle_pending(
         self, transactions: Sequence[Transaction], slot_of_key: dict[Key, _Slot]
-    ) -> bool:
-        """Wait until no pending transaction of these keys can be in the state; True: one still can."""
+    ) -> frozenset[Key]:
+        """Wait until no pending transaction can be in the state; the keys of which one still can."""
         asking = {tx.tx_id for tx in transactions}  # not published yet
 
-        def doubtful() -> bool:
+        def doubtful() -> frozenset[Key]:
             ends = self.tail.ends
+            found = set()
             for key, slot in slot_of_key.items():
                 offsets = slot.offsets
                 if all(offset <= end for offset, end in zip(offsets, ends, strict=False)):
@@ -169,15 +170,15 @@ class FeatureReader:
                 for tx in self.pending.of(key):
                     partition = partition_of(tx.card_id, self._partitions)
                     if tx.tx_id not in asking and offsets[partition] > ends[partition]:
-                        return True
-            return False
+                        found.add(key)
+            return frozenset(found)
 
         deadline = time.monotonic() + self._pending_wait_s
-        while doubtful():
+        while found := doubtful():
             if time.monotonic() > deadline:
-                return True
+                break
             await asyncio.sleep(WAIT_STEP_S)
-        return False
+        return found
 
     def _prefix(
         self,

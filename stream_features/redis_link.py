@@ -24,6 +24,28 @@ LOOKS: Final = 4
 _INCOMPLETE: Final = object()
 
 
+class _Question:
+    """Commands that were sent together, and their replies so far."""
+
+    __slots__ = ("answer", "asked_s", "commands", "replies")
+
+    def __init__(self, answer: "asyncio.Future[list[Any]]", commands: int, asked_s: float) -> None:
+        self.answer = answer
+        self.commands = commands
+        self.asked_s = asked_s
+        self.replies: list[Any] = []
+
+    def settle(self) -> None:
+        """All replies are there; the first error among them is the answer."""
+        if self.answer.done():  # whoever asked has given up
+            return
+        for reply in self.replies:
+            if isinstance(reply, Exception):
+                self.answer.set_exception(reply)
+                return
+        self.answer.set_result(self.replies)
+
+
 class _Conversation(asyncio.Protocol):
     """One connection: whoever asked first is answered first."""
 
@@ -32,18 +54,17 @@ class _Conversation(asyncio.Protocol):
         self._answer_s = answer_s
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_INCOMPLETE)
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._waiting: deque[_Question] = deque()
         self._transport: Any = None
         self._look = self._loop.call_later(answer_s / LOOKS, self._look_for_late)
 
-    def ask_all(self, commands: Sequence[Command]) -> list[asyncio.Future[Any]]:
-        """Send commands together; the futures are their replies."""
-        replies: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in commands]
-        now_s = self._loop.time()
-        self._waiting.extend((reply, now_s) for reply in replies)
+    def ask_all(self, commands: Sequence[Command]) -> "asyncio.Future[list[Any]]":
+        """Send commands together; the future has their replies."""
+        question = _Question(self._loop.create_future(), len(commands), self._loop.time())
+        self._waiting.append(question)
         packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
         self._transport.writelines(packed)
-        return replies
+        return question.answer
 
     def end(self, error: RedisError) -> None:
         """Hang up; whoever still waits gets the error."""
@@ -52,12 +73,12 @@ class _Conversation(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         while self._waiting:
-            reply, _ = self._waiting.popleft()
-            if not reply.done():  # else whoever asked has given up
-                reply.set_exception(error)
+            answer = self._waiting.popleft().answer
+            if not answer.done():  # else whoever asked has given up
+                answer.set_exception(error)
 
     def _look_for_late(self) -> None:
-        if self._waiting and self._loop.time() - self._waiting[0][1] > self._answer_s:
+        if self._waiting and self._loop.time() - self._waiting[0].asked_s > self._answer_s:
             self.end(RedisTimeoutError(f"no reply within {self._answer_s:g} s"))
         else:
             self._look = self._loop.call_later(self._answer_s / LOOKS, self._look_for_late)
@@ -70,13 +91,10 @@ class _Conversation(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (found := self._reader.gets()) is not _INCOMPLETE:
-            reply, _ = self._waiting.popleft()
-            if reply.done():
-                continue
-            if isinstance(found, Exception):
-                reply.set_exception(found)
-            else:
-                reply.set_result(found)
+            question = self._waiting[0]
+            question.replies.append(found)
+            if len(question.replies) == question.commands:
+                self._waiting.popleft().settle()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.over:
@@ -105,6 +123,8 @@ class RedisLink:
 
     async def ask_all(self, commands: Sequence[Command]) -> list[Any]:
         """The replies to several commands, sent together. Raises as `ask`."""
+        if not commands:
+            return []
         known = self._conversation
         try:
             return await self._exchange(commands)
@@ -122,8 +142,7 @@ class RedisLink:
         conversation = self._conversation
         if conversation is None or conversation.over:
             conversation = await self._connected()
-        replies = conversation.ask_all(commands)
-        return [await replies[0]] if len(replies) == 1 else await asyncio.gather(*replies)
+        return await conversation.ask_all(commands)
 
     async def _connected(self) -> _Conversation:
         async with self._connecting:
@@ -155,9 +174,9 @@ class RedisLink:
         try:
             if target.get("password"):
                 user = [target["username"]] if target.get("username") else []
-                await made.ask_all([["AUTH", *user, target["password"]]])[0]
+                await made.ask_all([["AUTH", *user, target["password"]]])
             if target.get("db"):
-                await made.ask_all([["SELECT", target["db"]]])[0]
+                await made.ask_all([["SELECT", target["db"]]])
         except BaseException:
             made.end(RedisConnectionError("the handshake failed"))
             raise
