@@ -38,7 +38,8 @@ from stream_features.vector import keys_of
 WORKER: Final = "worker"
 EVERY_S: Final = 0.05
 MOST_SPEED: Final = 5.0
-"""Event seconds a second at which a source may be sent: what the log's horizon is made for."""
+"""Event seconds a second at which a source may be sent, unless told otherwise: the log's horizon is made for
+it."""
 Doubles = npt.NDArray[np.float64]
 
 
@@ -180,8 +181,8 @@ class FoldLine:
 
 
 @contextmanager
-def fold_line(folder: Path) -> Iterator[FoldLine]:
-    """Start servers and an empty state, and end all that was started."""
+def fold_line(folder: Path, speed: float = MOST_SPEED) -> Iterator[FoldLine]:
+    """Start servers and an empty state, and end all that was started; sources come at most at `speed`."""
     with Supervisor(folder / "logs") as supervisor:
         addresses = start_stack(folder / "stack", Settings(_env_file=None), supervisor)
         settings = Settings(
@@ -192,7 +193,7 @@ def fold_line(folder: Path) -> Iterator[FoldLine]:
             log_level="ERROR",  # falling behind is a result here, no news
         )
         create_topics(settings)
-        prime(settings, start_log(settings, START_MS, MOST_SPEED, "", "").clock.first, {}, "")
+        prime(settings, start_log(settings, START_MS, speed, "", "").clock.first, {}, "")
         yield FoldLine(supervisor, settings)
 
 

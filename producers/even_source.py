@@ -14,16 +14,18 @@ START_MS: Final = 1_700_000_000_000
 
 @dataclass
 class EvenSource:
-    """Honest transactions at one rate; a `producers.source.Source` at speed 1."""
+    """Honest transactions at one rate a second of wall time; a `producers.source.Source` for one speed."""
 
     rate: int
     count: int
+    speed: int = 1
+    """Event seconds a second of wall time."""
     name: str = "bench"
     start_ms: int = START_MS
 
     def items(self) -> Iterator[Item]:
         for number in range(self.count):
-            ts = self.start_ms + number * 1000 // self.rate
+            ts = self.start_ms + number * 1000 * self.speed // self.rate
             tx_id, card = f"bench-{number:012}", f"card-{number * 7919 % CARDS}"
             event = Transaction(
                 tx_id=tx_id,
