@@ -1,7 +1,7 @@
 """What comes while others are answered is answered together, next.
 
-A call has a price of its own, whatever it is asked: the busier the process, the more share it. Alone, one
-waits for nobody.
+A call has a price of its own, whatever it is asked: the busier the process, the more share it. Who comes
+alone waits for nobody.
 """
 
 import asyncio
