@@ -1,14 +1,15 @@
 """What counts, decided by the log alone: which records are valid, and which are the first of their id.
 
 Every worker, scorer, engine and rebuild asks the same `Judge`, so all decide alike. Its only memory
-is the ids of the previous 50,000 offsets of each partition; after a seek, that many are read first.
+is the ids of the previous 50,000 offsets of each partition: whoever begins elsewhere reads that many first,
+unless they are remembered from a reading before.
 """
 
 import re
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -27,6 +28,8 @@ from fraudsim.topics import LABELS, TRANSACTIONS
 
 UNIQUE_WITHIN: Final = 50_000
 """Offsets of one partition within which an id must be unique."""
+GO_BACK: Final = 25_000
+"""Offsets by which reading can go back without losing its memory."""
 UNREADABLE_HEADERS: Final = "unreadable-headers"
 """Stands for all headers of a record where the name of one is not UTF-8; its value is their bytes."""
 
@@ -48,26 +51,38 @@ HEADERS_REJECTED: Final = Rejected("invalid", "headers", "the name of a header i
 
 @dataclass(slots=True)
 class _Seen:
-    """Ids borne by valid records among the last `UNIQUE_WITHIN` offsets of a partition."""
+    """Ids borne by valid records of one stretch of a partition."""
 
-    last: dict[Hashable, int]
-    order: deque[tuple[int, Hashable]]
+    first: int
+    """Where the stretch begins."""
+    end: int
+    """Next offset to be judged."""
+    last: dict[Hashable, int] = field(default_factory=dict)
+    """Last offset of each id."""
+    order: deque[tuple[int, Hashable]] = field(default_factory=deque)
 
     def is_repeat(self, key: Hashable, offset: int) -> bool:
         last, order = self.last, self.order
-        edge = offset - UNIQUE_WITHIN
-        while order and order[0][0] < edge:
-            old_offset, old_key = order.popleft()
-            if last.get(old_key) == old_offset:
-                del last[old_key]
-        repeat = key in last
+        before = last.get(key)
         last[key] = offset
         order.append((offset, key))
-        return repeat
+        self.first = max(self.first, offset - UNIQUE_WITHIN - GO_BACK)
+        while order[0][0] < self.first:
+            old_offset, old_key = order.popleft()
+            if last[old_key] == old_offset:
+                del last[old_key]
+        return before is not None and before >= offset - UNIQUE_WITHIN
+
+    def go_back(self, offset: int) -> None:
+        """Forget what was judged from an offset on."""
+        if offset < self.end:
+            self.order = deque(item for item in self.order if item[0] < offset)
+            self.last = {key: at for at, key in self.order}
+            self.end = offset
 
 
 class Judge:
-    """Decides what counts. Records of a partition must come in offset order, without gaps.
+    """Decides what counts. Records of a partition must come in offset order, without gaps, from `begin` on.
 
     `refresh` reads `run.clock` to its end into `clock`; it is called when a record names a segment
     that is not known yet.
@@ -79,17 +94,28 @@ class Judge:
         self._refreshed_ms = 0.0
         self._seen: dict[tuple[str, int], _Seen] = {}
 
-    def forget(self, topic: str | None = None, partition: int = 0) -> None:
-        """Start anew, before a seek: one partition, or all."""
-        if topic is None:
-            self._seen.clear()
-        else:
-            self._seen.pop((topic, partition), None)
+    def begin(self, topic: str, partition: int, first: int, log_begin: int) -> int:
+        """Be ready for a partition from offset `first` on, of a log that holds it from `log_begin` on.
+
+        Returns the offset to read from: `first` itself where what it takes to tell repeats is remembered.
+        """
+        reach = max(log_begin, first - UNIQUE_WITHIN)
+        seen = self._seen.get((topic, partition))
+        if seen is not None and seen.first <= reach and first <= seen.end:
+            seen.go_back(first)
+            return first
+        self._seen[topic, partition] = _Seen(reach, reach)
+        return reach
+
+    def whole_from(self, topic: str, partition: int) -> int:
+        """First offset of which all that follows is remembered."""
+        return self._seen[topic, partition].first
 
     def transaction(
         self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None
     ) -> Transaction | Rejected:
         """The transaction if it counts, else why not."""
+        seen = self._at(TRANSACTIONS, partition, offset)
         event = read_event(value, decode_transaction)
         if isinstance(event, Rejected):
             return event
@@ -109,7 +135,7 @@ class Judge:
         late = self._out_of_time(event.ts, "ts", arrived, broker_ts_ms, headers)
         if late is not None:
             return late
-        if self._repeat(TRANSACTIONS, partition, offset, event.tx_id):
+        if seen.is_repeat(event.tx_id, offset):
             return Rejected(
                 "duplicate", "tx_id", f"tx_id {event.tx_id} stands among the previous records", event.tx_id
             )
@@ -119,21 +145,24 @@ class Judge:
         self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None
     ) -> Label | Rejected:
         """The label if it counts, else why not."""
+        seen = self._at(LABELS, partition, offset)
         event = read_event(value, decode_label)
         if isinstance(event, Rejected):
             return event
         late = self._out_of_time(event.known_at, "known_at", broker_ts_ms, broker_ts_ms, headers)
         if late is not None:
             return late
-        if self._repeat(LABELS, partition, offset, (event.tx_id, event.source, event.known_at)):
+        if seen.is_repeat((event.tx_id, event.source, event.known_at), offset):
             return Rejected("duplicate", "tx_id", f"the same label of {event.tx_id} stands before")
         return event
 
-    def _repeat(self, topic: str, partition: int, offset: int, key: Hashable) -> bool:
+    def _at(self, topic: str, partition: int, offset: int) -> _Seen:
+        """The memory of a partition whose record `offset` is judged now."""
         seen = self._seen.get((topic, partition))
         if seen is None:
-            seen = self._seen[topic, partition] = _Seen({}, deque())
-        return seen.is_repeat(key, offset)
+            seen = self._seen[topic, partition] = _Seen(offset, offset)
+        seen.end = offset + 1
+        return seen
 
     def _out_of_time(
         self, event_ms: int, field: str, arrived_ms: int, broker_ts_ms: int, headers: h.Headers

@@ -14,7 +14,8 @@ from producers.even_source import EvenSource
 PROTOCOL: Final = (
     "One process sends made transactions of 5,000 cards, 4,000 devices, 1,000 merchants and one address "
     "(a key that all share) at an even rate, open loop, through confluent-kafka, at {speed:,} event seconds "
-    "a second: what states remember is over within the first quarter, and they have their full size. One "
+    "a second: in six minutes or more, what states remember is over within the first quarter, and they have "
+    "their full size. One "
     "worker folds all four entities; Kafka and Redis are on the same machine, and no scorer is. Every 50 ms: "
     "the age of each slot's state, and the worker's resident memory. Memory's growth is the slope over the "
     "last three quarters. At the end all that was sent is folded, and the states of 200 keys equal a "

@@ -174,9 +174,30 @@ def catch_up(
     stale, caught = report["results"]
     typer.echo(
         f"catch-up: {behind:,} records in {caught['seconds']:g} s beside {rate:,} tx/s; the other slots' "
-        f"staleness p50 {stale['p50']:g}, p99 {stale['value']:g}, max {stale['max']:g} ms; "
+        f"staleness p50 {stale['p50']:g}, p99 {stale['value']:g}, max {stale['max']:g} ms from the kill on; "
         f"{caught['states_equal']} states equal ({json})"
     )
+
+
+@bench.command()
+def stream(
+    json: Json,
+    events: Annotated[int, typer.Option("--events", min=100, help="transactions a turn")] = 20_000,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="only this contestant; may be given again")] = None,
+) -> None:
+    """Measure the scorer from Kafka to Kafka beside a plain aiokafka loop and a Faust agent with XGBoost."""
+    from load_tests.bench_stream import bench_stream
+
+    report = bench_stream(events, turns, only or (), lambda line: typer.echo(line, err=True))
+    _write(json, report)
+    for r in report["results"]:
+        ratio = report["ratios"].get(r["name"])
+        typer.echo(
+            f"{r['name']}: {r['value']:,} transactions/s, {r['cpu_us']:g} µs of CPU each"
+            + (f"; ours does {ratio:g} times as many" if ratio else "")
+        )
+    typer.echo(f"written: {json}")
 
 
 @bench.command()

@@ -1,6 +1,8 @@
 """A worker on a stack of its own, a sender beside it, and a watcher: for benchmarks of folding that last."""
 
 import multiprocessing
+import os
+import signal
 import sys
 import threading
 import time
@@ -14,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import psutil
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from redis import Redis
 
 from fraudsim.clock_log import open_clock, start_log
@@ -31,6 +33,7 @@ from runner.supervisor import Part, Supervisor
 from stream_features import state as states
 from stream_features.applied import decode_applied
 from stream_features.encode import ROW_OF
+from stream_features.ownership import GROUP
 from stream_features.prime import prime
 from stream_features.redis_io import applied_key, blob_key, fresh_key
 from stream_features.vector import keys_of
@@ -73,17 +76,34 @@ class FoldLine:
         self.redis: Any = Redis.from_url(settings.redis_url)
         self._supervisor = supervisor
 
-    def start_worker(self) -> None:
-        """Start it; it folds what the log holds and goes on."""
+    def start_worker(self, name: str = WORKER) -> None:
+        """Start one; it folds what the log holds and goes on."""
         env = {
+            variable("worker_name"): name,
             variable("kafka_bootstrap"): self.settings.kafka_bootstrap,
             variable("redis_url"): self.settings.redis_url,
             variable("metrics_port"): "0",
         }
-        self._supervisor.start(Part(WORKER, [sys.executable, "-m", "fraudsim", WORKER], env, restart=False))
+        self._supervisor.start(Part(name, [sys.executable, "-m", "fraudsim", "worker"], env, restart=False))
 
-    def stop_worker(self) -> None:
-        self._supervisor.stop(WORKER)
+    def kill_worker(self, name: str) -> None:
+        """It cannot say goodbye."""
+        pid = self._supervisor.pid(name)
+        if pid is None:
+            raise InvariantError(f"{name} has ended: {self._supervisor.last_output(name)}")
+        os.kill(pid, signal.SIGKILL)
+
+    def slots_of(self, name: str) -> list[int]:
+        """The slots that the group has given to a worker; none while it is at it."""
+        admin = KafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap)
+        try:
+            group = admin.describe_groups([GROUP])[GROUP]
+        finally:
+            admin.close()
+        if group["group_state"] != "Stable":
+            return []
+        given = [m["member_assignment"] for m in group["members"] if m["group_instance_id"] == name]
+        return sorted(n for its in given for topic in its["assigned_partitions"] for n in topic["partitions"])
 
     def worker_cpu_s(self) -> float:
         """Processor seconds that the worker has used."""

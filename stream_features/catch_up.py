@@ -13,7 +13,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from fraudsim.clock_log import ClockLog
 from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRANSACTIONS
-from fraudsim.validity import UNIQUE_WITHIN
 from stream_features.applied import Applied
 from stream_features.dead_letters import DeadLetterWriter
 from stream_features.gather import Gatherer
@@ -67,8 +66,7 @@ class CatchUp:
         gatherer = self._gatherer
         for slot, value in stored.items():
             gatherer.folder.own(slot, value)
-        start = gatherer.folder.start()
-        gatherer.begin([max(b, first - UNIQUE_WITHIN) for b, first in zip(begins, start, strict=True)])
+        start = gatherer.begin(begins)
         self._log.info("catching_up", slots=sorted(stored), start=start, until=list(until))
         n = self._settings.partitions
         tps = {

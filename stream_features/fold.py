@@ -66,6 +66,8 @@ class Slot:
     """By entity."""
     ready: bool = True
     """False while another reading still brings it up to `applied`: it is gathered for, and not written."""
+    settled: bool = True
+    """False from a fold on until its write went through: the cached states are ahead of `stored`."""
 
     def keys(self) -> int:
         """How many the batch writes."""
@@ -91,8 +93,10 @@ class Folder:
         """Transactions gathered since the last `writes`."""
 
     def own(self, number: int, stored: bytes) -> None:
-        """Take a slot over (again) as Redis has it."""
-        self.owned[number] = Slot(number, stored, decode_applied(stored))
+        """Take a slot over (again) as Redis has it; where it is as it was left, its cached states hold."""
+        known = self.owned.get(number)
+        if known is None or not (known.ready and known.settled and known.stored == stored):
+            self.owned[number] = Slot(number, stored, decode_applied(stored))
 
     def expect(self, number: int, stored: bytes, until: Sequence[int]) -> None:
         """Take over a slot that another reading will have folded up to the offsets `until`, left out."""
@@ -194,6 +198,7 @@ class Folder:
                 if added:
                     blobs |= self._fold(slot, entity, added)
             slot.forget()
+            slot.settled = False
             result.append(SlotWrite(slot.number, slot.stored, encode_applied(applied), blobs))
         self.transactions = 0
         return result
@@ -220,6 +225,7 @@ class Folder:
         """A slot's write went through."""
         slot = self.owned.get(write.slot)
         if slot is not None:
+            slot.settled = True
             slot.stored = write.applied
             slot.applied = decode_applied(write.applied)
             slot.states.trim()

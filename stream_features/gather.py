@@ -7,6 +7,7 @@ from typing import Any, Final
 from fraudsim import metrics
 from fraudsim.clock_log import ClockLog
 from fraudsim.settings import Settings
+from fraudsim.topics import LABELS, TRANSACTIONS
 from fraudsim.validity import Judge, Rejected
 from stream_features.dead_letters import DeadLetterWriter
 from stream_features.fold import Folder
@@ -34,12 +35,20 @@ class Gatherer:
         """Wall-clock time up to which everything in a source's log has been judged; 0: not known."""
         self._writing: asyncio.Task[bool] | None = None
 
-    def begin(self, offsets: Sequence[int]) -> None:
-        """Reading starts (again) at these offsets, of which the folder takes what its slots lack."""
+    def begin(self, log_begins: Sequence[int]) -> list[int]:
+        """Be ready to fold from where the slots are, of a log that holds each source from `log_begins` on.
+
+        Returns those first offsets to fold. What is before them, from `next` on, is only judged again, as it
+        tells what is a repeat.
+        """
+        start = self.folder.start()
         self.folder.rewound()
-        self.judge.forget()
         self.known_ms = [0] * len(self.next)
-        self.next = list(offsets)
+        n = self._settings.partitions
+        for source, (first, log_begin) in enumerate(zip(start, log_begins, strict=True)):
+            topic = LABELS if source >= n else TRANSACTIONS
+            self.next[source] = self.judge.begin(topic, source % n, first, log_begin)
+        return start
 
     async def take(self, source: int, records: Sequence[Any], end: int) -> None:
         """Gather what counts of a source's records, in offset order; set aside what is not valid.

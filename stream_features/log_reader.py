@@ -35,7 +35,6 @@ class LogReader:
         self._fill_to = [0] * settings.partitions
         self.next = [0] * settings.partitions
         """Next offset to be read, by partition."""
-        self._judged_from = [0] * settings.partitions
         self._consumer: Any = None
 
     async def start(self, watermarks: list[int] | None) -> None:
@@ -60,7 +59,7 @@ class LogReader:
             beyond = ends[tp] - held if watermarks is None else watermarks[partition] + 1
             self._tail.begin(partition, max(beyond, begins[tp]))
             self._fill_to[partition] = ends[tp]
-            self._go_to(partition, max(begins[tp], self._tail.starts[partition] - UNIQUE_WITHIN))
+            self._go_to(partition, self._tail.starts[partition], begins[tp])
 
     async def stop(self) -> None:
         await self._consumer.stop()
@@ -82,7 +81,7 @@ class LogReader:
     def tell_from(self, partition: int, offset: int) -> None:
         """See that every record of a partition from `offset` on is told of; some are told again."""
         told = self.next[partition] > offset
-        if told or self._judged_from[partition] > max(0, offset - UNIQUE_WITHIN):
+        if told or self._judge.whole_from(TRANSACTIONS, partition) > max(0, offset - UNIQUE_WITHIN):
             self._seeks[partition] = offset
 
     async def run(self) -> None:
@@ -110,12 +109,13 @@ class LogReader:
         begins = await self._consumer.beginning_offsets(self._tps)
         seeks, self._seeks = self._seeks, {}
         for partition, offset in seeks.items():
-            self._go_to(partition, max(begins[self._tps[partition]], offset - UNIQUE_WITHIN))
+            self._go_to(partition, offset, begins[self._tps[partition]])
 
-    def _go_to(self, partition: int, offset: int) -> None:
-        self._judge.forget(TRANSACTIONS, partition)
-        self._consumer.seek(self._tps[partition], offset)
-        self.next[partition] = self._judged_from[partition] = offset
+    def _go_to(self, partition: int, first: int, log_begin: int) -> None:
+        """See that verdicts are right from offset `first` on."""
+        at = self._judge.begin(TRANSACTIONS, partition, max(first, log_begin), log_begin)
+        self._consumer.seek(self._tps[partition], at)
+        self.next[partition] = at
 
     def _take(self, partition: int, records: list[Any], received_us: int) -> None:
         # Offsets may be left out: a transaction's markers are no records, and only `_go_to` moves the reader.

@@ -47,7 +47,7 @@ class SlotOwner(ConsumerRebalanceListener):
         await self.consumer.stop()
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        self._on_change(frozenset())
+        """Whoever steers goes on: the fence keeps out what another has taken over by then."""
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         # There is nothing to fetch, and a fetch that waits would hold up every question on its connection.

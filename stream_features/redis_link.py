@@ -7,6 +7,7 @@ It still says what a URL means, and its are the errors.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import hiredis
@@ -24,16 +25,14 @@ LOOKS: Final = 4
 _INCOMPLETE: Final = object()
 
 
+@dataclass(slots=True)
 class _Question:
     """Commands that were sent together, and their replies so far."""
 
-    __slots__ = ("answer", "asked_s", "commands", "replies")
-
-    def __init__(self, answer: "asyncio.Future[list[Any]]", commands: int, asked_s: float) -> None:
-        self.answer = answer
-        self.commands = commands
-        self.asked_s = asked_s
-        self.replies: list[Any] = []
+    answer: "asyncio.Future[list[Any]]"
+    commands: int
+    asked_s: float
+    replies: list[Any] = field(default_factory=list)
 
     def settle(self) -> None:
         """All replies are there; the first error among them is the answer."""

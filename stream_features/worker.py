@@ -30,7 +30,6 @@ from fraudsim.logs import set_up_logs
 from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
 from fraudsim.topics import LABELS, TRANSACTIONS
-from fraudsim.validity import UNIQUE_WITHIN
 from stream_features.applied import check_applied, check_range, decode_applied
 from stream_features.catch_up import CatchUp, FencedError, far_behind
 from stream_features.dead_letters import DeadLetterWriter
@@ -70,9 +69,11 @@ class FoldLoop:
     _strayed: frozenset[tuple[int, int, int]] = frozenset()
     _look_at: float = 0.0
     _began_at: Sequence[int] = field(init=False)
-    """First offsets to fold since the last place was taken; what is before them is only judged again."""
-    _in_place: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once they are reached."""
+    """First offsets to fold since the last place was taken."""
+    _back_at: Sequence[int] = field(init=False)
+    """Where those are reached, and where reading stood before: what comes until then is read again."""
+    _back: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once reading is there."""
     _catching_up: asyncio.Task[dict[int, bytes]] | None = None
     consumer: Any = None
 
@@ -81,7 +82,7 @@ class FoldLoop:
         self.gatherer = Gatherer(self.settings, self.store, self.clock_log, self.log)
         self.folder = self.gatherer.folder
         self.sources = [TP(topic, p) for topic in (TRANSACTIONS, LABELS) for p in range(n)]
-        self._began_at = [0] * len(self.sources)
+        self._began_at = self._back_at = [0] * len(self.sources)
 
     # The transport's feed
 
@@ -175,17 +176,16 @@ class FoldLoop:
         self._out_of_place = False
         if not wanted:
             return
-        start = self.folder.start()
-        for slot in slow:
-            self.folder.expect(slot, found[slot], start)
         self._queue.clear()
         self._queued = 0
         self._drained.set()
-        # Uniqueness looks back, so that many records are judged again before anything is folded.
-        self._began_at = start
-        self.gatherer.begin([max(b, first - UNIQUE_WITHIN) for b, first in zip(begins, start, strict=True)])
-        self._in_place.clear()
-        self._look_whether_in_place()
+        before = [max(at, back) for at, back in zip(self.gatherer.next, self._back_at, strict=True)]
+        self._began_at = start = self.gatherer.begin(begins)
+        self._back_at = [max(first, min(at, end)) for first, at, end in zip(start, before, ends, strict=True)]
+        for slot in slow:
+            self.folder.expect(slot, found[slot], start)
+        self._back.clear()
+        self._look_whether_back()
         self._rewind = dict(zip(self.sources, self.gatherer.next, strict=True))
         self._expected_epoch = self.epoch + 1
         self._strayed = frozenset()
@@ -233,11 +233,11 @@ class FoldLoop:
             self._out_of_place = True
             return
         await self.gatherer.take(source, delivery.records, delivery.end)
-        self._look_whether_in_place()
+        self._look_whether_back()
 
-    def _look_whether_in_place(self) -> None:
-        if all(at >= first for at, first in zip(self.gatherer.next, self._began_at, strict=True)):
-            self._in_place.set()
+    def _look_whether_back(self) -> None:
+        if all(at >= there for at, there in zip(self.gatherer.next, self._back_at, strict=True)):
+            self._back.set()
 
     def _check_place(self) -> None:
         """Rewind again where the last rewind had no effect, or was undone, and nothing else would tell."""
@@ -263,7 +263,7 @@ class FoldLoop:
     async def _catch_up(
         self, slow: Mapping[int, bytes], begins: Sequence[int], until: Sequence[int]
     ) -> dict[int, bytes]:
-        await self._in_place.wait()  # the others, who are nearly there, shall not wait for twice the work
+        await self._back.wait()  # the others, who are nearly there, shall not wait for twice the work
         catch_up = CatchUp(self.settings, self.store, self.clock_log, self.gatherer.letters, self.log)
         return await catch_up.run(slow, begins, until)
 
@@ -309,8 +309,8 @@ class FoldLoop:
                     self.gatherer.known_ms[source], self.consumer.looked_at_ms(tp)
                 )
         metrics.CONSUMER_LAG.labels(self.settings.worker_name, "all").set(lag)
-        if not self._in_place.is_set():
-            return None  # the state is ahead of what is judged again, and so is what was said of it
+        if not self._back.is_set():
+            return None  # the state is ahead of what is read again, and so is what was said of it
         return min(self.gatherer.known_ms) or None
 
     async def _beat(self) -> None:

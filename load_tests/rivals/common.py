@@ -1,4 +1,4 @@
-"""What every server of `fraudsim bench http` is given, and the feature read that all of them share."""
+"""What whoever scores in a benchmark is given, and the feature read that all of them share."""
 
 import os
 from pathlib import Path
@@ -17,6 +17,8 @@ from stream_features.tail import Tail
 
 VARIABLE: Final = "FRAUDSIM_BENCH_GIVEN"
 """Environment variable with the path of a `Given` as JSON."""
+SCORES: Final = "scores"
+"""Topic that the rivals of the stream scorer write to."""
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +31,9 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     xgboost_model: str
     """The same trees as a file of XGBoost's own."""
     segment: Segment
+    kafka_bootstrap: str = ""
+    """Of the stream's rivals."""
+    partitions: int = 4
 
 
 def given() -> Given:

@@ -1,6 +1,7 @@
 """`POST /v1/score` over fakes: what stays pending, what it is published under, what is refused."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from fraudsim import headers as h
 from fraudsim.clock import PlacedSegment
 from fraudsim.events import MAX_EVENT_BYTES, Transaction, encoder
+from scorer.idempotency import Claim
 from stream_features import pending as pendings
 from stream_features.catalogue import WINDOWED
 from stream_features.pending import MAX_PENDING_OF_KEY
@@ -162,6 +164,39 @@ def test_without_redis_who_failed_may_try_again():
         refused_for_now(await bench.score("t0"))
         bench.producer.away = False
         assert (await bench.score("t0"))[0] == 200
+
+    asyncio.run(scene())
+
+
+def test_requests_that_come_together_are_decided_together_and_each_gets_its_own_reply():
+    async def scene():
+        bench = Bench()
+        replies = await asyncio.gather(*(bench.score(f"t{n}", f"c{n}") for n in range(5)))
+        assert [status for status, _, _ in replies] == [200] * 5
+        assert [reply["tx_id"] for _, _, reply in replies] == [f"t{n}" for n in range(5)]
+        assert bench.batches == [5]
+        assert (await bench.score("t5"))[0] == 200
+        assert bench.batches == [5, 1]
+
+    asyncio.run(scene())
+
+
+def test_who_waits_for_another_process_holds_up_nobody_that_came_together_with_it():
+    async def scene():
+        bench = Bench()
+        claim = Claim.of("t0", encoder.encode(asked("t0")))
+        bench.kept.values["t0"] = (claim, None)
+        waiting = asyncio.ensure_future(bench.score("t0"))
+        others = await asyncio.gather(*(bench.score(f"t{n}") for n in (1, 2)))
+        assert [status for status, _, _ in others] == [200, 200]
+        assert bench.batches == [2]
+        assert not waiting.done()
+        tx = Transaction(tx_id="t0", ts=0, card_id="c", merchant_id="m", amount_cents=1)
+        theirs = encoder.encode(decision(tx))
+        bench.kept.values["t0"] = (claim, theirs)
+        status, _, reply = await waiting
+        assert (status, reply) == (200, json.loads(theirs))
+        assert bench.batches == [2]
 
     asyncio.run(scene())
 

@@ -6,6 +6,7 @@ import pytest
 from engine_checks import assert_agree
 from made_log import T0
 from made_run import write_run
+from spark_here import needs_spark
 
 from fraudsim.errors import FraudsimError
 from fraudsim.events import Label, Transaction
@@ -14,26 +15,30 @@ from producers.world import World, WorldConfig
 from stream_features.catalogue import DAY, HOUR, NAMES
 from stream_features.compute import compute
 
+SPARK = pytest.param("spark", marks=needs_spark)
+
 
 def features_in(folder):
-    table = pq.read_table(folder)
+    """Ids and features, in the order of time, whatever order an engine wrote them in."""
+    table = pq.read_table(folder).sort_by([("ts", "ascending"), ("tx_id", "ascending")])
     values = np.column_stack([table[name].to_numpy().astype(np.float64) for name in NAMES])
     return table["tx_id"].to_pylist(), values
 
 
-def test_kernel_and_duckdb_write_the_same_features_of_a_history(tmp_path):
+@pytest.mark.parametrize("engine", ["duckdb", SPARK])
+def test_another_engine_writes_the_same_features_of_a_history_as_the_kernel(engine, tmp_path):
     history = tmp_path / "history"
     write_history(history, World(WorldConfig(cards=30, seed=5, fraud_scale=10)), 12)
-    for engine in ("kernel", "duckdb"):
-        number = compute(engine, history, tmp_path / engine, DAY)
+    for each in ("kernel", engine):
+        number = compute(each, history, tmp_path / each, DAY)
     ids, by_kernel = features_in(tmp_path / "kernel")
     assert len(ids) == number > 500
-    other_ids, by_duckdb = features_in(tmp_path / "duckdb")
+    other_ids, by_other = features_in(tmp_path / engine)
     assert ids == other_ids
-    assert_agree(by_duckdb, by_kernel)
+    assert_agree(by_other, by_kernel)
 
 
-@pytest.mark.parametrize("engine", ["kernel", "duckdb"])
+@pytest.mark.parametrize("engine", ["kernel", "duckdb", SPARK])
 def test_of_a_run_the_log_is_asked_for_and_the_history_is_seen(engine, tmp_path):
     def tx(name, ts):
         return Transaction(tx_id=name, ts=ts, card_id="c", merchant_id="m", amount_cents=100)

@@ -97,3 +97,31 @@ def test_a_transaction_is_folded_into_all_its_entities_and_a_label_into_its_merc
     found = {key[0]: state.from_bytes(key[0], blobs[blob_key(slot_of(*key, 4), *key)]) for key in keys}
     assert [found[entity][1] for entity in ("card", "device", "merchant", "ip")] == [2, 1, 1, 1]
     assert (found["merchant"][3], found["ip"][3]) == (1, 0)
+
+
+def test_a_slot_taken_again_as_it_was_left_keeps_its_states_and_no_others():
+    folder = Folder(1, 1, MINUTE)
+    stored = encode_applied(
+        Applied(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))
+    )
+
+    def fold(offset):
+        folder.transaction(0, offset, Transaction(tx_id=f"t{offset}", ts=0, card_id="c", amount_cents=1))
+        for slot, key in folder.missing():
+            folder.provide(slot, key, None)
+        folder.passed(0, offset)
+        return folder.writes()[0]
+
+    def cached():
+        return len(folder.owned[0].states)
+
+    folder.own(0, stored)
+    fold(0)
+    folder.own(0, stored)  # what became of the write is not known: Redis says it was not done
+    assert cached() == 0
+    write = fold(0)
+    folder.written(write)
+    folder.own(0, write.applied)
+    assert cached() == 1
+    folder.own(0, encode_applied(folder.owned[0].applied.moved_to([7, -1])))
+    assert cached() == 0

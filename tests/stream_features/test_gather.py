@@ -112,3 +112,19 @@ def test_a_redis_that_failed_is_told_of_by_the_next_write():
         assert await made.settle()
 
     asyncio.run(scenario())
+
+
+def test_what_is_remembered_is_not_read_again():
+    async def scenario():
+        made = gatherer(HeldStore())
+        await taken(made, 0, 4)
+        assert made.begin([0, 0]) == [0, 0]  # nothing was written
+        await taken(made, 0, 6)
+        assert made.folder.transactions == 6
+        slot = made.folder.owned[0]
+        made.folder.own(0, encode_applied(slot.applied.moved_to([2, -1])))
+        assert made.begin([0, 0]) == made.next == [3, 0]
+        await made.take(0, [record(3), record(4), record(1)], 6)
+        assert made.folder.transactions == 2
+
+    asyncio.run(scenario())

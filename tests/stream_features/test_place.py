@@ -254,7 +254,7 @@ def test_a_log_that_ends_with_a_marker_is_known_to_its_end(loop):
 
 def test_what_is_only_judged_again_says_nothing_of_how_fresh_the_state_is(loop):
     loop.consumer = FakeConsumer(3, 3)
-    loop._began_at = [2, 0]
+    loop._back_at = [2, 0]
     judge(loop, 0, 1, 0)
     assert loop._fresh_at_ms() is None
     judge(loop, 1, 2, 1)

@@ -1,37 +1,22 @@
 """Spark says the same as kernels, DuckDB and brute force of any log: all generated streams at once."""
 
-import importlib.util
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from engine_checks import assert_agree, recomputed
 from hypothesis import HealthCheck, given, settings
 from made_streams import HORIZON, streams
+from spark_here import needs_spark
 
-from fraudsim.errors import FraudsimError
 from stream_features.batch_reading import AsOf, WithinPrefix
 from stream_features.batch_sql import Bounds
 from stream_features.catalogue import NAMES
 from stream_features.duckdb_engine import BatchEngine
-from stream_features.spark_java import spark_java
 
 STREAMS = 150
 
 
-def why_not():
-    """Why Spark cannot run here; empty where it can."""
-    if importlib.util.find_spec("pyspark") is None:
-        return "PySpark is not installed: make setup-spark"
-    try:
-        spark_java()
-    except FraudsimError as error:
-        return str(error)
-    return ""
-
-
-NO_SPARK = why_not()
-pytestmark = pytest.mark.skipif(bool(NO_SPARK), reason=NO_SPARK)
+pytestmark = needs_spark
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,43 @@
+"""A plain aiokafka loop: whole polls, our feature read, XGBoost's inplace_predict, a score out for each."""
+
+from pathlib import Path
+
+import numpy as np
+import uvloop
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from fraudsim.events import decode_transaction, encoder
+from fraudsim.topics import TRANSACTIONS
+from load_tests.rivals.common import SCORES, Given, given, open_reader
+from model.forest import booster_of
+from stream_features.redis_io import StateStore
+
+MAX_BATCH = 256
+
+
+async def run(given: Given) -> None:
+    """Until the process is ended."""
+    booster = booster_of(Path(given.xgboost_model).read_bytes())
+    reader = open_reader(StateStore(given.redis_url), given.segment)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=given.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=given.kafka_bootstrap, acks="all", enable_idempotence=True)
+    await consumer.start()
+    await producer.start()
+    consumer.assign([TopicPartition(TRANSACTIONS, partition) for partition in range(given.partitions)])
+    while True:
+        polled = await consumer.getmany(timeout_ms=200, max_records=MAX_BATCH)
+        records = [record for of_partition in polled.values() for record in of_partition]
+        if not records:
+            continue
+        transactions = [decode_transaction(record.value) for record in records]
+        readings = await reader.read(transactions)
+        scores = booster.inplace_predict(np.stack([reading.features for reading in readings]))
+        for record, tx, score in zip(records, transactions, scores.tolist(), strict=True):
+            value = encoder.encode({"tx_id": tx.tx_id, "score": score})
+            await producer.send(SCORES, value, record.key, partition=record.partition)
+
+
+if __name__ == "__main__":
+    uvloop.run(run(given()))

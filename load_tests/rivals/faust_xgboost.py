@@ -1,0 +1,43 @@
+"""A stock Faust agent: each transaction's features read, XGBoost's inplace_predict, a score out."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import faust
+
+from fraudsim.events import decode_transaction, encoder
+from fraudsim.topics import TRANSACTIONS
+from load_tests.rivals.common import SCORES, given, open_reader
+from model.forest import booster_of
+from stream_features.redis_io import StateStore
+
+GIVEN = given()
+booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
+app = faust.App(
+    f"bench-{os.getpid()}",
+    broker=f"kafka://{GIVEN.kafka_bootstrap}",
+    value_serializer="raw",
+    web_enabled=False,
+    topic_allow_declare=False,
+    topic_disable_leader=True,
+    consumer_auto_offset_reset="latest",
+    datadir=tempfile.mkdtemp(),
+)
+transactions = app.topic(TRANSACTIONS)
+scores = app.topic(SCORES, value_serializer="raw")
+
+
+@app.agent(transactions)
+async def score(values: Any) -> None:
+    reader = open_reader(StateStore(GIVEN.redis_url), GIVEN.segment)
+    async for value in values:
+        tx = decode_transaction(value)
+        (reading,) = await reader.read([tx])
+        its = float(booster.inplace_predict(reading.features.reshape(1, -1))[0])
+        await scores.send(key=tx.card_id.encode(), value=encoder.encode({"tx_id": tx.tx_id, "score": its}))
+
+
+if __name__ == "__main__":
+    faust.Worker(app, loglevel="ERROR", redirect_stdouts=False).execute_from_commandline()
