@@ -64,6 +64,22 @@ def keep_or_train_model(history: History, directory: Path, settings: Settings) -
     return manifest.version, False
 
 
+def keep_or_register_model(model: Path, registry: Path) -> tuple[str, bool]:
+    """The champion of a registry, and whether the registry was made now, with `model` as its champion.
+
+    Raises:
+        FraudsimError: the champion there cannot be served.
+    """
+    from model import registry as models
+    from model.artefact import load_model
+
+    if models.is_registry(registry):
+        champion = models.read_aliases(registry).champion
+        load_model(models.folder_of(registry, champion))
+        return champion, False
+    return models.put(model, registry)[1].champion, True
+
+
 def keep_or_take_policy(directory: Path) -> tuple[str, bool]:
     """The version of the policy in `directory`, and whether the shipped one was put there now.
 

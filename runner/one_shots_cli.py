@@ -8,7 +8,7 @@ app = typer.Typer()
 clock = typer.Typer(no_args_is_help=True, help="The run's clock, in the log: start it, show it.")
 app.add_typer(clock, name="clock")
 
-RUN = typer.Option(..., "--run", help="run folder: history/, model/, policy/, the producer's report")
+RUN = typer.Option(..., "--run", help="run folder: history/, model/, models/, policy/, the producer's report")
 RATE = typer.Option(300.0, min=0.1, help="transactions per wall second; with the history it gives the speed")
 
 
@@ -18,11 +18,16 @@ def prepare(
     cards: int = typer.Option(5_000, min=10, help="cards of the synthetic world"),
     history_days: int = typer.Option(75, min=10, help="days of history before the first live transaction"),
 ) -> None:
-    """Make a run folder's history, model and policy; what is there already is checked and kept."""
+    """Make a run folder's history, model, registry and policy; what is there already is checked and kept."""
     from fraudsim.settings import load_settings
     from producers.progress import progress
     from producers.world_settings import world_config
-    from runner.one_shots import keep_or_make_history, keep_or_take_policy, keep_or_train_model
+    from runner.one_shots import (
+        keep_or_make_history,
+        keep_or_register_model,
+        keep_or_take_policy,
+        keep_or_train_model,
+    )
 
     settings = load_settings()
     with progress("days of history", history_days) as on_day:
@@ -36,6 +41,8 @@ def prepare(
     )
     version, trained = keep_or_train_model(history, run / "model", settings)
     typer.echo(f"model {'trained' if trained else 'kept'}: {version}")
+    champion, registered = keep_or_register_model(run / "model", run / "models")
+    typer.echo(f"registry {'made' if registered else 'kept'}, champion: {champion}")
     policy, taken = keep_or_take_policy(run / "policy")
     typer.echo(f"policy {'shipped' if taken else 'kept'}: {policy}")
 

@@ -19,6 +19,7 @@ from producers.world import WorldConfig
 from runner import kafka_server
 from runner.one_shots import (
     keep_or_make_history,
+    keep_or_register_model,
     keep_or_start_clock,
     keep_or_take_policy,
     keep_or_train_model,
@@ -264,6 +265,12 @@ def test_a_model_of_this_history_is_kept_and_one_of_another_refused(run_dir, tmp
     version, trained = keep_or_train_model(history, run_dir / "model", settings)
     assert trained
     assert keep_or_train_model(history, run_dir / "model", settings) == (version, False)
+    registry = tmp_path / "models"
+    assert keep_or_register_model(run_dir / "model", registry) == (version, True)
+    assert keep_or_register_model(run_dir / "model", registry) == (version, False)
+    (registry / version / "model.ubj").write_bytes(b"")
+    with pytest.raises(FraudsimError, match=r"model\.ubj"):
+        keep_or_register_model(run_dir / "model", registry)
     other, _ = keep_or_make_history(tmp_path / "history", WorldConfig(cards=20, seed=4), days=10)
     with pytest.raises(FraudsimError, match="was trained on history"):
         keep_or_train_model(other, run_dir / "model", settings)

@@ -130,7 +130,8 @@ class Project:
 
     def state(self):
         """What must not change by a second `up`: who made history and model, and the log's name."""
-        code = "cat history/manifest.json model/manifest.json policy/policy.json | sha256sum"
+        files = "history/manifest.json model/manifest.json models/aliases.json policy/policy.json"
+        code = f"cat {files} | sha256sum"
         where = ["--workdir=/var/lib/fraudsim/run", "--entrypoint=sh"]
         made = self.compose("run", "--rm", "--no-deps", *where, "prepare", "-c", code)
         return made, self.get("scorer", "8000", "/v1/clock")["log_id"]
@@ -228,6 +229,28 @@ def test_whatever_is_killed_comes_back_by_itself(project, service):
         return started["RestartCount"] > 0 and set(project.health().values()) == {"healthy"}
 
     assert poll_until(back, 200, every_s=1.0), project.health()
+    wait_for_decisions(project)
+
+
+def test_another_model_decides_for_some_cards_is_promoted_and_rolled_back(project):
+    def prepare(*argv, **env):
+        given = [f"--env={name}={value}" for name, value in env.items()]
+        return project.compose("run", "--rm", "--no-deps", *given, "prepare", *argv, timeout=400)
+
+    def served():
+        return project.get("scorer", "8000", "/v1/model")["version"]
+
+    first, run = served(), "/var/lib/fraudsim/run"
+    prepare("train", f"--history={run}/history", f"--out={run}/new", FRAUDSIM_LABEL_GAP_DAYS=14)
+    (other,) = re.findall(r"\b[0-9a-f]{16}\b", prepare("model", "put", f"{run}/new"))
+    assert other != first
+    prepare("model", "challenge", other, "--share=0.5")
+    made = f'fraudsim_model_decisions_total{{version="{other}",variant="challenger"}}'
+    assert poll_until(lambda: project.metric(made) > 0, 60)
+    prepare("model", "promote", other)
+    assert poll_until(lambda: served() == other, 30), served()
+    prepare("model", "rollback")
+    assert poll_until(lambda: served() == first, 30), served()
     wait_for_decisions(project)
 
 
