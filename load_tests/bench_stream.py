@@ -45,6 +45,7 @@ DAYS: Final = 40
 SEED: Final = 7
 HORIZON_MS: Final = 5 * DAY
 """How far the worker may be ahead of who scores, in event time: some 20,000 transactions of this world."""
+DEADLINE_MS: Final = 1_000
 WINDOW: Final = 2_000
 """Transactions under way: sent, and not answered yet."""
 LOOK_S: Final = 0.01
@@ -60,11 +61,13 @@ PROTOCOL: Final = (
     "under way at most; the feature worker folds them meanwhile. Contestants take turns, {pinning}; Kafka "
     "and the worker are on the driver's core too. fraudsim is the whole scorer: it judges each record, reads "
     "features of state and unfolded tail, decides by model, rules and policy, explains what it does not "
-    "approve, and writes the decision, idempotently. The rivals read the state alone and write a score. All "
-    "use our feature read, and the same XGBoost model; ours as compiled trees. Each answer is counted in its "
-    "topic, and after each turn no transaction may be without one or have two; none of ours may be degraded, "
-    "and {checked} of its scores must be XGBoost's own of the decision's features to {tolerance:g}. CPU is "
-    "of the contestant's process, for each transaction; `per_core` is what a core would do by it alone."
+    "approve, and writes the decision, idempotently; its deadline is {deadline:,} ms, as all cores are full "
+    "(by default the stream would rather decide without state than wait for 200). The rivals read the state "
+    "alone and write a score. All use our feature read, and the same XGBoost model; ours as compiled trees. "
+    "Each answer is counted in its topic, and after each turn no transaction may be without one or have two; "
+    "none of ours may be degraded, and {checked} of its scores must be XGBoost's own of the decision's "
+    "features to {tolerance:g}. CPU is of the contestant's process, for each transaction; `per_core` is what "
+    "a core would do by it alone."
 )
 
 
@@ -132,7 +135,13 @@ def bench_stream(
     return {
         "machine": machine(("faust-streaming", "aiokafka", "xgboost", "numba")),
         "protocol": PROTOCOL.format(
-            cards=CARDS, days=DAYS, window=WINDOW, pinning=cores.said, checked=CHECKED, tolerance=TOLERANCE
+            cards=CARDS,
+            days=DAYS,
+            window=WINDOW,
+            pinning=cores.said,
+            deadline=DEADLINE_MS,
+            checked=CHECKED,
+            tolerance=TOLERANCE,
         ),
         "configuration": {"events": events, "turns": turns, "seed": SEED},
         "results": results,
@@ -161,7 +170,7 @@ class Arena:
         from confluent_kafka import Producer
 
         self._producer = Producer(
-            {"bootstrap.servers": addresses.kafka_bootstrap, "enable.idempotence": True}
+            {"bootstrap.servers": addresses.kafka_bootstrap, "enable.idempotence": True, "log_level": 0}
         )
         self._start(WORKER, ("-m", "fraudsim", WORKER), {})
 
@@ -201,6 +210,7 @@ class Arena:
             VARIABLE: str(self._folder / "given.json"),
             variable("http_port"): str(port),
             variable("model_dir"): given.model_dir,
+            variable("deadline_ms"): str(DEADLINE_MS),
             "OMP_NUM_THREADS": "1",
         }
         with pinned(self._cores.server):

@@ -31,7 +31,7 @@ key_values = attrgetter(*KEY_FIELD.values())
 
 def keys_of(tx: Transaction) -> list[tuple[str, str]]:
     """The (entity, key) pairs with state that a transaction has; absent entities are left out."""
-    return [(entity, key) for entity, key in zip(KEY_FIELD, key_values(tx), strict=True) if key is not None]
+    return [pair for pair in zip(KEY_FIELD, key_values(tx), strict=True) if pair[1] is not None]
 
 
 def bucket(text: str | None, buckets: int = BUCKETS) -> float:
