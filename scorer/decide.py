@@ -1,5 +1,6 @@
 """One code path for stream and HTTP: features, score, policy, reasons, decision."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,8 +22,11 @@ from scorer.policy import Choice, Limit, Opinion, Policy, Variant
 from scorer.served_model import ServedModel
 from scorer.served_policy import ServedPolicy
 from stream_features.catalogue import DAY
-from stream_features.reader import FeatureReader, Reading
+from stream_features.reader import FeatureReader, Reading, Stored
 from stream_features.vector import as_list, vector
+
+Ahead = asyncio.Future[Stored]
+"""The reading of a state that was begun before it is certain to be needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,24 @@ class Decider:
         self._limits = limits
         self._patience_s = patience_s
 
+    def look_ahead(self, transactions: Sequence[Transaction]) -> Ahead | None:
+        """Begin to read the state of what may have to be decided; None while it is away."""
+        if self._state.away is not None:
+            return None
+        ahead = asyncio.ensure_future(self._reader.stored(transactions))
+        ahead.add_done_callback(_heed)
+        return ahead
+
     async def decide(
         self,
         incoming: Sequence[Incoming],
         via: Literal["stream", "http"] = "stream",
         until_s: float | None = None,
+        ahead: Ahead | None = None,
     ) -> list[Decision]:
         """One decision each, in order; degraded where the state cannot be read by `until_s` (monotonic).
+
+        `ahead` is the reading of the state of these, and maybe of others, where it has begun.
 
         Raises:
             FraudsimError: the state is another log's.
@@ -81,7 +96,7 @@ class Decider:
         transactions = [item.tx for item in incoming]
         try:
             readings = await self._state.ask(
-                lambda: self._reader.read(transactions, http=via == "http"), until_s
+                lambda: self._reader.read(transactions, http=via == "http", ahead=ahead), until_s
             )
         except AwayError as away:
             metrics.DEGRADED.labels(via, away.reason).inc(len(incoming))
@@ -145,6 +160,12 @@ class Decider:
         for day, count in Counter(tx.ts // DAY for tx in transactions).items():
             self._places.decided(day, count)
         await hold_places(policy, [*zip(transactions, opinions, strict=True)], take)
+
+
+def _heed(ahead: Ahead) -> None:
+    """Nobody may wait for it in the end, so nobody may ask what went wrong."""
+    if not ahead.cancelled():
+        ahead.exception()
 
 
 def _no_reading(tx: Transaction) -> Reading:

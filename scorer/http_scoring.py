@@ -20,7 +20,7 @@ from fraudsim.settings import Settings
 from fraudsim.topics import TRANSACTIONS
 from fraudsim.validity import Rejected, read_event
 from scorer.budget import Budget
-from scorer.decide import Decider, Incoming
+from scorer.decide import Ahead, Decider, Incoming
 from scorer.dependency import AwayError, Dependency
 from scorer.http_words import decode_request
 from scorer.idempotency import Claim, Earlier, Idempotency, same_body
@@ -69,6 +69,7 @@ class _Asked:
 
 
 _Made = list[tuple[Transaction, Decision]]
+_Settled = list[tuple[Claim, bytes]]
 
 
 class HttpScoring:
@@ -205,6 +206,8 @@ class HttpScoring:
             except PendingFullError as error:
                 outcomes[item.place] = _full(error)
         ours = []
+        # Most are no repeats: their state is asked for together with the claim, not after it.
+        ahead = self._decider.look_ahead([item.tx for item in with_room]) if with_room else None
         for item, earlier in zip(with_room, await self._claim(with_room, budget.claim_by_s), strict=True):
             if earlier is None:
                 ours.append(item)
@@ -212,7 +215,7 @@ class HttpScoring:
                 outcomes[item.place] = item
             else:
                 outcomes[item.place] = _repeat(item, earlier)
-        return outcomes | await self._decide(ours, budget, made)
+        return outcomes | await self._decide(ours, budget, made, ahead)
 
     # Repeats
 
@@ -257,18 +260,23 @@ class HttpScoring:
                 return _repeat(item, earlier)
         return problem("try-later", f"tx_id {item.tx.tx_id} is still being decided", "tx_id")
 
-    async def _settle(self, settled: list[tuple[Claim, bytes]], until_s: float) -> None:
-        """Keep decisions for repeats: here, should Redis go away, and in Redis, for every other process."""
-        late = [(claim, body) for claim, body in settled if self._kept.holds(claim)]
-        claimed = [(claim, body) for claim, body in settled if not self._kept.holds(claim)]
+    def _keep_here(self, settled: Sequence[tuple[Claim, bytes]]) -> tuple[_Settled, _Settled]:
+        """Keep decisions for repeats, should Redis go away; those claimed in Redis, and those only here."""
+        claimed: _Settled = []
+        late: _Settled = []
         now_s = time.monotonic()
         for claim, body in settled:
+            (late if self._kept.holds(claim) else claimed).append((claim, body))
             self._kept.settle(claim, body, now_s)
+        return claimed, late
+
+    async def _keep_in_redis(self, claimed: _Settled, late: _Settled, until_s: float) -> None:
+        """For every other process."""
         try:
             if claimed:
                 await self._claims.ask(lambda: self.idempotency.settle_all(claimed), until_s)
         except AwayError:
-            late += claimed
+            late = late + claimed
         for claim, body in late:
             if self._claims.away is None and len(self._late) < LATE_MOST:
                 # It was slow, not gone: the claim may stand there, without a decision.
@@ -285,7 +293,9 @@ class HttpScoring:
 
     # Deciding
 
-    async def _decide(self, asked: list[_Asked], budget: Budget, made: _Made) -> dict[int, Outcome]:
+    async def _decide(
+        self, asked: list[_Asked], budget: Budget, made: _Made, ahead: Ahead | None = None
+    ) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         accepted: list[_Asked] = []
         for item in asked:
@@ -300,7 +310,7 @@ class HttpScoring:
         unpublished = {item.place: item for item in accepted}
         try:
             incoming = [Incoming(item.tx, item.received_us) for item in accepted]
-            decisions = await self._decider.decide(incoming, "http", budget.features_by_s)
+            decisions = await self._decider.decide(incoming, "http", budget.features_by_s, ahead)
             answers = [
                 (item, decision, encoder.encode(decision))
                 for item, decision in zip(accepted, decisions, strict=True)
@@ -309,11 +319,16 @@ class HttpScoring:
                 answers = await self._publish_all(answers, outcomes)
             for item, _, _ in answers:
                 del unpublished[item.place]
-            await self._settle([(item.claim, body) for item, _, body in answers], budget.over_s)
         finally:
             for item in unpublished.values():
                 self._reader.pending.drop(item.tx)
                 await self._give_up(item.claim)
+        claimed, late = self._keep_here([(item.claim, body) for item, _, body in answers])
+        keeping = self._keep_in_redis(claimed, late, budget.over_s)
+        if self._acked:
+            await keeping
+        else:
+            self._run(keeping, self._publishing)
         for item, decision, body in answers:
             observe(decision, item.segment.speed)
             outcomes[item.place] = body

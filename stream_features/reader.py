@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,12 +42,23 @@ class Reading:
 
 @dataclass(slots=True)
 class _Slot:
+    """One slot as Redis has it."""
+
     name: str
     offsets: list[int]
     """The watermarks, by source partition."""
     fresh_at_ms: float
     covered: bool = False
     """Whether the tail reaches back to the watermarks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What Redis held of some keys at one moment."""
+
+    read_us: int
+    slot_of_key: dict[Key, _Slot]
+    blobs: dict[Key, bytes | None]
 
 
 class FeatureReader:
@@ -107,10 +118,9 @@ class FeatureReader:
         self._applied_known[slot] = value, applied
         return applied
 
-    async def read(self, transactions: Sequence[Transaction], *, http: bool = False) -> list[Reading]:
-        """Features of each transaction at its own ts. Raises as `watermarks` does, and redis errors."""
-        keys_by_tx = [keys_of(tx) for tx in transactions]
-        keys = sorted({key for its in keys_by_tx for key in its})
+    async def stored(self, transactions: Sequence[Transaction]) -> Stored:
+        """What Redis holds of the transactions' keys. Raises as `watermarks` does, and redis errors."""
+        keys = sorted({key for tx in transactions for key in keys_of(tx)})
         slot_by_key = {key: slot_of(*key, self._slots) for key in keys}
         numbers = sorted(set(slot_by_key.values()))
         found = await self._store.read(
@@ -121,7 +131,7 @@ class FeatureReader:
             ]
         )
         n = len(numbers)
-        read_at_us = time.time_ns() // 1000
+        read_us = time.time_ns() // 1000
         slots = {
             number: _Slot(
                 str(number), list(self._applied(number, found[i]).offsets), float(found[n + i] or 0)
@@ -129,23 +139,40 @@ class FeatureReader:
             for i, number in enumerate(numbers)
         }
         slot_of_key = {key: slots[number] for key, number in slot_by_key.items()}
+        return Stored(read_us, slot_of_key, dict(zip(keys, found[2 * n :], strict=True)))
+
+    async def read(
+        self,
+        transactions: Sequence[Transaction],
+        *,
+        http: bool = False,
+        ahead: Awaitable[Stored] | None = None,
+    ) -> list[Reading]:
+        """Features of each transaction at its own ts. Raises as `stored` does.
+
+        `ahead` will be what is stored of these transactions, and maybe of others; without, it is asked for.
+        """
+        stored = await (self.stored(transactions) if ahead is None else ahead)
+        keys_by_tx = [keys_of(tx) for tx in transactions]
+        slot_of_key, read_us = stored.slot_of_key, stored.read_us
         doubtful = await self._settle_pending(transactions, slot_of_key) if http else frozenset()
-        for slot in slots.values():
+        for slot in slot_of_key.values():
             slot.covered = self.tail.covers(slot.offsets)
 
         def unfolded(key: Key) -> list[tuple[int, ...]]:
             rows = self.tail.rows(*key, slot_of_key[key].offsets)
             return rows + [ROW_OF[key[0]](tx) for tx in self.pending.of(key)] if http else rows
 
-        blobs = dict(zip(keys, found[2 * n :], strict=True))
-        features, whole = features_of(transactions, keys_by_tx, blobs, unfolded, self._segment.horizon_ms)
+        features, whole = features_of(
+            transactions, keys_by_tx, stored.blobs, unfolded, self._segment.horizon_ms
+        )
         reach = list(self.tail.starts), list(self.tail.ends)
         return [
             Reading(
                 features=its_features,
                 prefix=self._prefix(tx, its, slot_of_key, reach, http),
-                staleness_ms=max(0.0, read_at_us / 1000 - min(slot_of_key[key].fresh_at_ms for key in its)),
-                read_us=read_at_us,
+                staleness_ms=max(0.0, read_us / 1000 - min(slot_of_key[key].fresh_at_ms for key in its)),
+                read_us=read_us,
                 stale=not (its_whole and all(slot_of_key[key].covered for key in its)),
                 uncertain=not doubtful.isdisjoint(its),
             )

@@ -59,13 +59,14 @@ def repeats_of(names):
     st.sampled_from([TRANSACTIONS, LABELS]),
 )
 def test_verdicts_are_those_of_the_whole_log_wherever_reading_goes_on(names, moves, topic):
-    wanted, judge, reached = repeats_of(names), new_judge(), 0
+    wanted, judge, began, reached = repeats_of(names), new_judge(), 0, 0
     for anywhere, count in [*moves, (0, len(names))]:
         first = min(anywhere, len(names))
         at = judge.begin(topic, 0, first, 0)
         assert max(0, first - WITHIN) <= at <= first
-        if at < first:  # it could not be remembered: this far back, or not judged so far
-            assert first < reached - BACK or first > reached
+        if at < first:  # it could not be remembered: too far back, not judged so far, or begun too late
+            assert first < reached - BACK or first > reached or began > at
+            began = at
         for offset in range(at, min(first + count, len(names))):
             found = is_repeat(judge, topic, offset, names[offset])
             if offset >= first:

@@ -125,7 +125,7 @@ class Bench:
         self.reader = SimpleNamespace(pending=Pending(self.tail))
         self.clock = Clock([PlacedSegment(segment(1), 0)])
         self.producer, self.kept = Producer(), Kept()
-        self.decider = SimpleNamespace(decide=self.decide)
+        self.decider = SimpleNamespace(decide=self.decide, look_ahead=lambda _: None)
         self.meanwhile = None
         silent = SimpleNamespace(warning=lambda *_, **__: None, error=lambda *_, **__: None)
         settings = Settings(_env_file=None, http_durability=durability, deadline_ms=2_000, **more)
@@ -146,7 +146,7 @@ class Bench:
             settings, self.scoring, clock_log, self.served, self.shadows, self.state, lambda: True, silent
         )
 
-    async def decide(self, incoming, via, until_s):
+    async def decide(self, incoming, via, until_s, ahead=None):
         if self.meanwhile is not None:
             self.meanwhile()
         self.batches.append(len(incoming))

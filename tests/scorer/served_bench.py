@@ -17,8 +17,8 @@ REMEMBERED = 1_000
 class Forgetful(Bench):
     """The log gives back at once; few replies are remembered."""
 
-    async def decide(self, incoming, via, until_s):
-        decisions = await super().decide(incoming, via, until_s)
+    async def decide(self, incoming, via, until_s, ahead=None):
+        decisions = await super().decide(incoming, via, until_s, ahead)
         self.batches.clear()
         self.gone_out.clear()
         while len(self.kept.values) > REMEMBERED:

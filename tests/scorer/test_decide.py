@@ -1,6 +1,7 @@
 """One code path: HTTP and the stream decide alike, and alike without state."""
 
 import asyncio
+import gc
 import time
 from types import SimpleNamespace
 
@@ -90,6 +91,48 @@ def decide(decider, via, n=9, until_s=None):
 
 def without_the_way(decision):
     return msgspec.structs.replace(decision, via="stream", stamps=None, staleness_ms=0.0)
+
+
+def test_a_state_asked_for_ahead_is_not_asked_for_again(model):
+    async def scene():
+        store = Store()
+        decider = decider_of(model, store)
+        incoming, until_s = [Incoming(transaction(9), 1, 0, 7)], time.monotonic() + 60
+        ahead = decider.look_ahead([transaction(9), transaction(8)])
+        (found,) = await decider.decide(incoming, "http", until_s, ahead)
+        assert store.asked == 1
+        (now,) = await decider.decide(incoming, "http", until_s)
+        assert without_the_way(found) == without_the_way(now)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_state_that_was_asked_for_ahead_in_vain_degrades_whoever_waits_for_it_and_nobody_else(model, heard):
+    async def scene():
+        store, strays = Store(), []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: strays.append(context))
+
+        async def fail(_):
+            raise RedisConnectionError("gone")
+
+        store.read = fail
+        decider = decider_of(model, store)
+        ahead = decider.look_ahead([transaction(9)])
+        if heard:
+            until_s = time.monotonic() + 60
+            (decision,) = await decider.decide([Incoming(transaction(9), 1, 0, 7)], "http", until_s, ahead)
+            assert decision.degraded
+        else:
+            await asyncio.wait([ahead])
+        del ahead
+        gc.collect()
+        await asyncio.sleep(0)
+        assert strays == []
+        decider._state.breaker.trip(time.monotonic())
+        assert decider.look_ahead([transaction(9)]) is None
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize("after_s", [0.0, 60.0])

@@ -201,6 +201,25 @@ def test_who_waits_for_another_process_holds_up_nobody_that_came_together_with_i
     asyncio.run(scene())
 
 
+def test_the_state_is_asked_for_together_with_the_claim():
+    async def scene():
+        bench = Bench()
+        order = []
+
+        async def claim_all(claims):
+            order.append("claim asked")
+            await asyncio.sleep(0.01)
+            order.append("claim answered")
+            return await claim_all_now(claims)
+
+        claim_all_now, bench.kept.claim_all = bench.kept.claim_all, claim_all
+        bench.decider.look_ahead = lambda transactions: order.append([tx.tx_id for tx in transactions])
+        await asyncio.gather(bench.score("t0"), bench.score("t1", "d"))
+        assert sorted(map(str, order[:2])) == ["['t0', 't1']", "claim asked"]
+
+    asyncio.run(scene())
+
+
 def test_past_the_places_and_the_queue_requests_are_shed():
     async def scene():
         bench = Bench(http_max_concurrent=2, http_queue_ms=20)

@@ -95,6 +95,26 @@ def test_only_what_is_pending_on_its_own_keys_goes_into_an_http_read():
     asyncio.run(scene())
 
 
+def test_a_state_that_was_asked_for_ahead_serves_whoever_of_those_is_read_then():
+    async def scene():
+        tail = Tail(1, 1_000)
+        reader = reader_of(Store(3), tail)
+        mine, another = transaction(10), transaction(11, "other")
+        ahead = asyncio.create_task(reader.stored([another, mine]))
+        await asyncio.sleep(0)
+        for n in range(6):  # read and accepted after the state was asked for
+            tail.add(0, n, transaction(n))
+            tail.passed(0, n)
+        reader.pending.accept(transaction(7))
+        (found,) = await reader.read([mine], http=True, ahead=ahead)
+        (now,) = await reader.read([mine], http=True)
+        assert found.features[COUNT] == 2 + 1 + 1
+        assert found.features.tobytes() == now.features.tobytes()
+        assert found.prefix == now.prefix
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(("card", "doubtful"), [("c", True), ("other", False)])
 def test_http_waits_for_its_log_reader_only_over_its_own_keys(card, doubtful):
     async def scene():
