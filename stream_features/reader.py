@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +57,7 @@ class Stored:
     """What Redis held of some keys at one moment."""
 
     read_us: int
+    slots: Collection[_Slot]
     slot_of_key: dict[Key, _Slot]
     blobs: dict[Key, bytes | None]
 
@@ -139,7 +140,7 @@ class FeatureReader:
             for i, number in enumerate(numbers)
         }
         slot_of_key = {key: slots[number] for key, number in slot_by_key.items()}
-        return Stored(read_us, slot_of_key, dict(zip(keys, found[2 * n :], strict=True)))
+        return Stored(read_us, slots.values(), slot_of_key, dict(zip(keys, found[2 * n :], strict=True)))
 
     async def read(
         self,
@@ -156,7 +157,7 @@ class FeatureReader:
         keys_by_tx = [keys_of(tx) for tx in transactions]
         slot_of_key, read_us = stored.slot_of_key, stored.read_us
         doubtful = await self._settle_pending(transactions, slot_of_key) if http else frozenset()
-        for slot in slot_of_key.values():
+        for slot in stored.slots:
             slot.covered = self.tail.covers(slot.offsets)
 
         def unfolded(key: Key) -> list[tuple[int, ...]]:
