@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from model.tree_shap import Shap, edges_of
+from model.tree_shap import Shap, splits_of
 from model.trees import UnsupportedTreesError, Walk, trees_of
 from stream_features.catalogue import NAMES
 from stream_features.sentences import ALIKE
@@ -48,7 +48,7 @@ class Forest:
         except UnsupportedTreesError as error:
             self.not_compiled = str(error)
         try:
-            self._shap = Shap(edges_of(self._booster))
+            self._shap = Shap(splits_of(self._booster))
         except UnsupportedTreesError as error:
             self.not_explained = str(error)
 

@@ -11,11 +11,14 @@ since the Shapley weight s!(d−1−s)!/d! is ∫ t^s (1−t)^(d−1−s) dt. Th
 less than the tree's depth, so Gauss–Legendre quadrature with half as many points gives it exactly. Sums over
 the leaves below an edge are gathered from the bottom up, as in Linear TreeSHAP (Yu et al. 2022), so the time
 goes with nodes · depth. Everything is float64; XGBoost's own `pred_contribs` is float32.
+
+A tree's nodes are numbered so that the children of its split i are 2i + 1 and 2i + 2, and 0 is its root; each
+but the root stands for the edge that leads to it.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,131 +32,133 @@ Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """All nodes, tree by tree, parents before children; each but a root stands for the edge that leads to it.
+LANES: Final = 4
+"""Points of quadrature that are summed at once, as many as a vector register holds."""
 
-    T trees, N nodes, Q points of quadrature.
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """All splits, tree by tree, parents before children.
+
+    T trees, S splits, Q points of quadrature (a multiple of `LANES`).
     """
 
     first: Ints
-    """Where each tree begins, and N; (T + 1,)."""
-    parent: Ints
-    """Place of the parent within the tree; (N,)."""
+    """Where each tree begins, and S; (T + 1,)."""
+    node: Ints
+    """The node that is split; (S,)."""
     above: Ints
-    """Place within the tree of the nearest edge above that asks the same feature, or 0, the root; (N,)."""
+    """The nearest edge above that asks the same feature, or 0; (S,)."""
     feature: Ints
-    """What the edge asks; 0 at a root; (N,)."""
+    """What is asked; (S,)."""
     bound: Floats
-    """A value that is less goes left; (N,)."""
+    """A value that is less goes left; (S,)."""
     missing_right: Flags
-    """Whether a missing value goes right; (N,)."""
-    right: Flags
-    """Whether this is the edge to the right; (N,)."""
-    step: Doubles
-    """By how much the edge multiplies the integrand, where it and `above` are (not taken, not taken),
-    (not taken, taken), (taken, taken); (N, 3, Q)."""
-    gain: Doubles
-    """Weighted (o − z) over the edge's factor, not taken and taken; of a root, taken, 0; (N, 2, Q)."""
+    """Whether a missing value goes right; (S,)."""
+    share: Doubles
+    """z of the edges to the left and to the right, with those above that ask the same; (S, 2)."""
     leaf: Doubles
-    """Value of a leaf, 0 elsewhere; (N,)."""
+    """Values of the children, 0 where they are no leaves; (S, 2)."""
+    points: Doubles
+    """Of the quadrature, and their weights; (2, Q)."""
     bias: float
     """Margin before the first tree, and the mean of every tree."""
-    features: int
 
 
-def edges_of(booster: Any) -> Edges:
-    """The edges of a booster's trees.
+def splits_of(booster: Any) -> Splits:
+    """The splits of a booster's trees.
 
     Raises:
         UnsupportedTreesError: they are of a kind that the walk does not know, or no weight of training rows
             reached one of the nodes, so that there is no share to let a row go there by.
     """
     documents = documents_of(booster)
-    points, weights = np.polynomial.legendre.leggauss(max(1, (documents.depth + 1) // 2))
-    t, weights = (points + 1) / 2, weights / 2
-    nodes: list[_Node] = []
+    splits: list[_Split] = []
     first, bias = [0], float(documents.base)
     for tree in documents.trees:
-        own, mean = _nodes_of(tree)
-        nodes += own
+        own, mean = _splits_of(tree)
+        splits += own
         bias += mean
-        first.append(len(nodes))
-    share, earlier = (np.array([[node.share, node.earlier_share] for node in nodes]).T)[:, :, None]
-    untaken, taken = (1 - t) * share, t + (1 - t) * share
-    untaken_before, taken_before = (1 - t) * earlier, t + (1 - t) * earlier
-    return Edges(
+        first.append(len(splits))
+    return Splits(
         first=np.array(first, np.int32),
-        parent=np.array([node.parent for node in nodes], np.int32),
-        above=np.array([node.above for node in nodes], np.int32),
-        feature=np.array([node.feature for node in nodes], np.int32),
-        bound=np.array([node.bound for node in nodes], np.float32),
-        missing_right=np.array([node.missing_right for node in nodes], np.bool_),
-        right=np.array([node.right for node in nodes], np.bool_),
-        step=np.stack([untaken / untaken_before, untaken / taken_before, taken / taken_before], 1),
-        gain=np.stack([-share * weights / untaken, (1 - share) * weights / taken], 1),
-        leaf=np.array([node.leaf for node in nodes], np.float64),
+        node=np.array([split.node for split in splits], np.int32),
+        above=np.array([split.above for split in splits], np.int32),
+        feature=np.array([split.feature for split in splits], np.int32),
+        bound=np.array([split.bound for split in splits], np.float32),
+        missing_right=np.array([split.missing_right for split in splits], np.bool_),
+        share=np.array([split.share for split in splits], np.float64).reshape(-1, 2),
+        leaf=np.array([split.leaf for split in splits], np.float64).reshape(-1, 2),
+        points=_quadrature(documents.depth),
         bias=bias,
-        features=documents.features,
+    )
+
+
+def _quadrature(depth: int) -> Doubles:
+    """Points in (0, 1) and weights that integrate a polynomial of a degree less than `depth`; (2, Q)."""
+    points, weights = np.polynomial.legendre.leggauss(max(1, (depth + 1) // 2))
+    idle = -points.size % LANES  # points that weigh nothing
+    return np.stack(
+        [np.pad((points + 1) / 2, (0, idle), constant_values=0.5), np.pad(weights / 2, (0, idle))]
     )
 
 
 @dataclass(slots=True)
-class _Node:
-    parent: int = 0
-    above: int = 0
-    feature: int = 0
-    bound: float = 0.0
-    missing_right: bool = False
-    right: bool = False
-    share: float = 1.0
-    """Product of the cover shares of the edges up to here that ask the same feature."""
-    earlier_share: float = 1.0
-    """The same of the edge above."""
-    leaf: float = 0.0
+class _Split:
+    node: int
+    above: int
+    feature: int
+    bound: float
+    missing_right: bool
+    share: tuple[float, float]
+    leaf: list[float]
 
 
-def _nodes_of(tree: Any) -> tuple[list[_Node], float]:
-    """A tree's nodes, and its mean value by cover."""
+def _splits_of(tree: Any) -> tuple[list[_Split], float]:
+    """A tree's splits, and its mean value by cover."""
     lefts, rights, cover = tree["left_children"], tree["right_children"], tree["sum_hessian"]
-    nodes, mean = [_Node()], 0.0
-    open_nodes: list[tuple[int, int, dict[int, int], float]] = [(0, 0, {}, 1.0)]
+    splits: list[_Split] = []
+    mean = 0.0
+    # Nodes by the tree's own numbers and by ours, the last edge that asked each feature and its z, the share
+    # of all rows that get there.
+    open_nodes: list[tuple[int, int, dict[int, tuple[int, float]], float]] = [(0, 0, {}, 1.0)]
     while open_nodes:
-        number, place, asked, reach = open_nodes.pop()
+        number, node, asked, reach = open_nodes.pop()
         if lefts[number] < 0:
-            nodes[place].leaf = float(np.float32(tree["split_conditions"][number]))
-            mean += reach * nodes[place].leaf
+            value = float(np.float32(tree["split_conditions"][number]))
+            mean += reach * value
+            if node:
+                splits[(node - 1) // 2].leaf[(node - 1) % 2] = value
             continue
         feature = tree["split_indices"][number]
-        above = asked.get(feature, 0)
-        earlier_share = nodes[above].share if above else 1.0
-        total = cover[lefts[number]] + cover[rights[number]]
-        for child, right in ((lefts[number], False), (rights[number], True)):
-            if not cover[child] > 0:
-                raise UnsupportedTreesError("a node that no training row reached")
-            share = cover[child] / total
-            open_nodes.append((child, len(nodes), {**asked, feature: len(nodes)}, reach * share))
-            nodes.append(
-                _Node(
-                    parent=place,
-                    above=above,
-                    feature=feature,
-                    bound=tree["split_conditions"][number],
-                    missing_right=not tree["default_left"][number],
-                    right=right,
-                    share=earlier_share * share,
-                    earlier_share=earlier_share,
-                )
-            )
-    return nodes, mean
+        above, earlier = asked.get(feature, (0, 1.0))
+        children = lefts[number], rights[number]
+        if not all(cover[child] > 0 for child in children):
+            raise UnsupportedTreesError("a node that no training row reached")
+        total = cover[children[0]] + cover[children[1]]
+        left, right = (cover[child] / total for child in children)
+        split = _Split(
+            node=node,
+            above=above,
+            feature=feature,
+            bound=tree["split_conditions"][number],
+            missing_right=not tree["default_left"][number],
+            share=(earlier * left, earlier * right),
+            leaf=[0.0, 0.0],
+        )
+        for child, own, share in zip(children, (left, right), split.share, strict=True):
+            place = 2 * len(splits) + 1 + (child == children[1])
+            open_nodes.append((child, place, {**asked, feature: (place, share)}, reach * own))
+        splits.append(split)
+    return splits, mean
 
 
 class Shap:
     """Exact contributions, in one thread."""
 
-    def __init__(self, edges: Edges) -> None:
-        self._edges = edges
-        self.bias = edges.bias
+    def __init__(self, splits: Splits) -> None:
+        self._splits = splits
+        self.bias = splits.bias
         """What the contributions add up from: the margin of a row of which nothing is known."""
 
     def contributions(self, row: Floats) -> Doubles:
@@ -161,76 +166,81 @@ class Shap:
 
         With `bias` they add up to the row's margin.
         """
-        e = self._edges
+        s = self._splits
         return _contributions(
-            row,
-            e.first,
-            e.parent,
-            e.above,
-            e.feature,
-            e.bound,
-            e.missing_right,
-            e.right,
-            e.step,
-            e.gain,
-            e.leaf,
+            row, s.first, s.node, s.above, s.feature, s.bound, s.missing_right, s.share, s.leaf, s.points
         )
 
 
 def compile_shap() -> None:
     """Run it once, over one root, so that its machine code is in the cache."""
-    place, flag = np.zeros(1, np.int32), np.zeros(1, np.bool_)
-    edges = Edges(
-        first=np.array([0, 1], np.int32), parent=place, above=place, feature=place,
-        bound=np.zeros(1, np.float32), missing_right=flag, right=flag, step=np.ones((1, 3, 1)),
-        gain=np.zeros((1, 2, 1)), leaf=np.zeros(1), bias=0.0, features=1,
+    place = np.zeros(0, np.int32)
+    splits = Splits(
+        first=np.zeros(2, np.int32), node=place, above=place, feature=place, bound=np.zeros(0, np.float32),
+        missing_right=np.zeros(0, np.bool_), share=np.zeros((0, 2)), leaf=np.zeros((0, 2)),
+        points=_quadrature(1), bias=0.0,
     )  # fmt: skip
-    Shap(edges).contributions(np.zeros(1, np.float32))
+    Shap(splits).contributions(np.zeros(1, np.float32))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _contributions(
     row: Floats,
     first: Ints,
-    parent: Ints,
+    node: Ints,
     above: Ints,
     feature: Ints,
     bound: Floats,
     missing_right: Flags,
-    right: Flags,
-    step: Doubles,
-    gain: Doubles,
+    share: Doubles,
     leaf: Doubles,
+    points: Doubles,
 ) -> Doubles:
     widest = 0
     for tree in range(first.size - 1):
-        widest = max(widest, first[tree + 1] - first[tree])
-    points = step.shape[2]
+        widest = max(widest, 2 * (first[tree + 1] - first[tree]) + 1)
     moved = np.zeros(row.size, np.float64)
-    taken = np.empty(widest, np.int64)
-    product = np.empty((widest, points), np.float64)
-    below = np.empty((widest, points), np.float64)
-    for tree in range(first.size - 1):
-        root, size = first[tree], first[tree + 1] - first[tree]
-        taken[0] = 1
-        product[0, :] = 1.0
-        for i in range(1, size):
-            n = root + i
-            up, value = parent[n], row[feature[n]]
-            # No branches: which way a row goes cannot be predicted.
-            goes_right = (value >= bound[n]) | (math.isnan(value) & missing_right[n])
-            earlier = taken[above[n]]
-            taken[i] = earlier & (goes_right == right[n])
-            case = earlier + taken[i]
-            for q in range(points):
-                product[i, q] = product[up, q] * step[n, case, q]
-                below[i, q] = leaf[n] * product[i, q]
-        for i in range(size - 1, 0, -1):
-            n = root + i
-            up, before, part = parent[n], above[n], 0.0
-            for q in range(points):
-                below[up, q] += below[i, q]
-                # The edge above counts these leaves too, but the feature's last edge is this one.
-                part += below[i, q] * (gain[n, taken[i], q] - gain[root + before, taken[before], q])
-            moved[feature[n]] += part
+    # Of each node of a tree: o, the integrand and, of the edge, its factor's inverse, the weighted
+    # (o − z) over its factor, and the integrand times leaf, of all leaves below.
+    taken = np.empty(widest, np.float64)
+    product = np.empty((widest, LANES), np.float64)
+    inverse = np.empty((widest, LANES), np.float64)
+    gain = np.empty((widest, LANES), np.float64)
+    below = np.empty((widest, LANES), np.float64)
+    taken[0] = 1.0
+    product[0, :] = 1.0
+    inverse[0, :] = 1.0
+    gain[0, :] = 0.0
+    for lane in range(0, points.shape[1], LANES):
+        t, weight = points[0, lane : lane + LANES], points[1, lane : lane + LANES]
+        for tree in range(first.size - 1):
+            start, size = first[tree], first[tree + 1] - first[tree]
+            for i in range(size):
+                n = start + i
+                value, earlier = row[feature[n]], above[n]
+                # No branches: which way a row goes cannot be predicted.
+                goes_right = (value >= bound[n]) | (math.isnan(value) & missing_right[n])
+                for side in range(2):
+                    child, z = 2 * i + 1 + side, share[n, side]
+                    o = taken[earlier] * (goes_right == side)
+                    taken[child] = o
+                    for q in range(LANES):
+                        factor = o * t[q] + (1 - t[q]) * z
+                        over = 1 / factor
+                        # An edge above that asks the same gives way to this one.
+                        reached = product[node[n], q] * inverse[earlier, q] * factor
+                        inverse[child, q] = over
+                        gain[child, q] = (o - z) * weight[q] * over
+                        product[child, q] = reached
+                        below[child, q] = leaf[n, side] * reached
+            for i in range(size - 1, -1, -1):
+                n, left, right = start + i, 2 * i + 1, 2 * i + 2
+                part = 0.0
+                for q in range(LANES):
+                    both = below[left, q] + below[right, q]
+                    # The edge above counts these leaves too, but the feature's last edge is this one.
+                    part += below[left, q] * gain[left, q] + below[right, q] * gain[right, q]
+                    part -= both * gain[above[n], q]
+                    below[node[n], q] += both
+                moved[feature[n]] += part
     return moved

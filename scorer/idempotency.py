@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
+import msgspec
+
 from stream_features.redis_link import RedisLink
 
 CLAIM_MS: Final = 5_000
@@ -31,8 +33,7 @@ KEEP: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """One request's claim to decide a tx_id."""
 
     tx_id: str

@@ -1,7 +1,9 @@
 """What this process answered lately: a repeat gets the same, Redis or not. Pure; time in seconds."""
 
-from dataclasses import dataclass
+from collections import OrderedDict
 from typing import Final
+
+import msgspec
 
 from scorer.idempotency import REPEAT_S, Claim, Earlier, same_body
 
@@ -10,8 +12,7 @@ _OVERHEAD: Final = 600
 """Of an entry, about, bytes."""
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(msgspec.Struct, gc=False):
     claim: Claim
     decision: bytes | None
     until_s: float
@@ -27,7 +28,8 @@ class KeptReplies:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._by_id: dict[str, _Kept] = {}
+        # The first of a plain dict is found by walking past all that were taken out before it.
+        self._by_id: OrderedDict[str, _Kept] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -70,7 +72,8 @@ class KeptReplies:
         kept = self._by_id[claim.tx_id] = _Kept(claim, decision, now_s + REPEAT_S)
         self._bytes += kept.size
         while self._bytes > self._most_bytes:
-            self._drop(next(iter(self._by_id)))
+            _, oldest = self._by_id.popitem(last=False)
+            self._bytes -= oldest.size
 
     def _drop(self, tx_id: str) -> None:
         kept = self._by_id.pop(tx_id, None)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from model import first_stage, forest, tree_shap
 from model.artefact import Model, load_model
 from model.first_stage import FirstStage, compile_first_stage
-from model.tree_shap import Shap, compile_shap, edges_of
+from model.tree_shap import Shap, compile_shap, splits_of
 from model.trees import UnsupportedTreesError, documents_of
 
 FLOAT32 = 1e-5
@@ -34,7 +34,7 @@ def fitted(features=4, depth=4, rounds=5, missing=0.2, seed=0, **more):
 
 def contributions(booster, rows):
     """(n, features), and the bias."""
-    shap = Shap(edges_of(booster))
+    shap = Shap(splits_of(booster))
     return np.stack([shap.contributions(row) for row in rows]), shap.bias
 
 
@@ -120,14 +120,14 @@ def test_a_node_that_no_row_reached_is_refused(monkeypatch):
     documents.trees[0]["sum_hessian"][1] = 0.0
     monkeypatch.setattr("model.tree_shap.documents_of", lambda _: documents)
     with pytest.raises(UnsupportedTreesError, match="no training row"):
-        edges_of(booster)
+        splits_of(booster)
 
 
 def test_what_is_not_compiled_is_explained_by_xgboost_alike(model, monkeypatch):
     def refuse(_):
         raise UnsupportedTreesError("dart")
 
-    monkeypatch.setattr(forest, "edges_of", refuse)
+    monkeypatch.setattr(forest, "splits_of", refuse)
     slow = Model(model.ubj, model.fallback.ubj, model.manifest)
     assert slow.not_explained == "dart"
     assert slow.not_compiled is None
