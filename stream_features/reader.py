@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
+from operator import gt
 from typing import Final
 
 from fraudsim.events import LogPrefix, Segment, Transaction
@@ -121,14 +122,14 @@ class FeatureReader:
 
     async def stored(self, transactions: Sequence[Transaction]) -> Stored:
         """What Redis holds of the transactions' keys. Raises as `watermarks` does, and redis errors."""
-        keys = sorted({key for tx in transactions for key in keys_of(tx)})
-        slot_by_key = {key: slot_of(*key, self._slots) for key in keys}
+        keys_by_tx = [keys_of(tx) for tx in transactions]
+        slot_by_key = {key: slot_of(*key, self._slots) for keys in keys_by_tx for key in keys}
         numbers = sorted(set(slot_by_key.values()))
         found = await self._store.read(
             [
                 *(applied_key(s) for s in numbers),
                 *(fresh_key(s) for s in numbers),
-                *(blob_key(slot_by_key[key], *key) for key in keys),
+                *(blob_key(slot, *key) for key, slot in slot_by_key.items()),
             ]
         )
         n = len(numbers)
@@ -140,7 +141,9 @@ class FeatureReader:
             for i, number in enumerate(numbers)
         }
         slot_of_key = {key: slots[number] for key, number in slot_by_key.items()}
-        return Stored(read_us, slots.values(), slot_of_key, dict(zip(keys, found[2 * n :], strict=True)))
+        return Stored(
+            read_us, slots.values(), slot_of_key, dict(zip(slot_by_key, found[2 * n :], strict=True))
+        )
 
     async def read(
         self,
@@ -156,7 +159,7 @@ class FeatureReader:
         stored = await (self.stored(transactions) if ahead is None else ahead)
         keys_by_tx = [keys_of(tx) for tx in transactions]
         slot_of_key, read_us = stored.slot_of_key, stored.read_us
-        doubtful = await self._settle_pending(transactions, slot_of_key) if http else frozenset()
+        doubtful = await self._settle_pending(transactions, stored) if http else frozenset()
         for slot in stored.slots:
             slot.covered = self.tail.covers(slot.offsets)
 
@@ -168,38 +171,44 @@ class FeatureReader:
             transactions, keys_by_tx, stored.blobs, unfolded, self._segment.horizon_ms
         )
         reach = list(self.tail.starts), list(self.tail.ends)
-        return [
-            Reading(
-                features=its_features,
-                prefix=self._prefix(tx, its, slot_of_key, reach, http),
-                staleness_ms=max(0.0, read_us / 1000 - min(slot_of_key[key].fresh_at_ms for key in its)),
-                read_us=read_us,
-                stale=not (its_whole and all(slot_of_key[key].covered for key in its)),
-                uncertain=not doubtful.isdisjoint(its),
+        readings = []
+        for tx, keys, its, its_whole in zip(transactions, keys_by_tx, features, whole.tolist(), strict=True):
+            slots = [slot_of_key[key] for key in keys]
+            readings.append(
+                Reading(
+                    features=its,
+                    prefix=LogPrefix(
+                        slots={slot.name: slot.offsets for slot in slots},
+                        tail_from=reach[0],
+                        tail_to=reach[1],
+                        pending=self._pending_beside(tx, keys) if http else [],
+                    ),
+                    staleness_ms=max(0.0, read_us / 1000 - min([slot.fresh_at_ms for slot in slots])),
+                    read_us=read_us,
+                    stale=not (its_whole and all(slot.covered for slot in slots)),
+                    uncertain=not doubtful.isdisjoint(keys),
+                )
             )
-            for tx, its, its_features, its_whole in zip(
-                transactions, keys_by_tx, features, whole.tolist(), strict=True
-            )
-        ]
+        return readings
 
-    async def _settle_pending(
-        self, transactions: Sequence[Transaction], slot_of_key: dict[Key, _Slot]
-    ) -> frozenset[Key]:
+    async def _settle_pending(self, transactions: Sequence[Transaction], stored: Stored) -> frozenset[Key]:
         """Wait until no pending transaction can be in the state; the keys of which one still can."""
         asking = {tx.tx_id for tx in transactions}  # not published yet
 
         def doubtful() -> frozenset[Key]:
             ends = self.tail.ends
-            found = set()
-            for key, slot in slot_of_key.items():
-                offsets = slot.offsets
-                if all(offset <= end for offset, end in zip(offsets, ends, strict=False)):
-                    continue
-                for tx in self.pending.of(key):
-                    partition = partition_of(tx.card_id, self._partitions)
-                    if tx.tx_id not in asking and offsets[partition] > ends[partition]:
-                        found.add(key)
-            return frozenset(found)
+            ahead = {slot.name for slot in stored.slots if any(map(gt, slot.offsets, ends))}
+            return frozenset(
+                key
+                for key, slot in stored.slot_of_key.items()
+                if slot.name in ahead
+                for tx in self.pending.of(key)
+                if tx.tx_id not in asking and beyond_tail(slot, tx)
+            )
+
+        def beyond_tail(slot: _Slot, tx: Transaction) -> bool:
+            partition = partition_of(tx.card_id, self._partitions)
+            return slot.offsets[partition] > self.tail.ends[partition]
 
         deadline = time.monotonic() + self._pending_wait_s
         while found := doubtful():
@@ -208,20 +217,8 @@ class FeatureReader:
             await asyncio.sleep(WAIT_STEP_S)
         return found
 
-    def _prefix(
-        self,
-        tx: Transaction,
-        keys: list[Key],
-        slot_of_key: dict[Key, _Slot],
-        reach: tuple[list[int], list[int]],
-        http: bool,
-    ) -> LogPrefix:
-        pending: dict[str, None] = {}
-        if http:
-            pending = {p.tx_id: None for key in keys for p in self.pending.of(key) if p.tx_id != tx.tx_id}
-        return LogPrefix(
-            slots={slot_of_key[key].name: slot_of_key[key].offsets for key in keys},
-            tail_from=reach[0],
-            tail_to=reach[1],
-            pending=list(pending),
-        )
+    def _pending_beside(self, tx: Transaction, keys: list[Key]) -> list[str]:
+        """Ids of what was accepted and not read back yet, of these keys, but for `tx` itself."""
+        found = {other.tx_id: None for key in keys for other in self.pending.of(key)}
+        found.pop(tx.tx_id, None)
+        return list(found)
