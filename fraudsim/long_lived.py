@@ -1,4 +1,4 @@
-"""The collector of a process that goes on for long: what start-up made is left alone, the rest seldom walked."""
+"""A long-lived process and its collector: what start-up made is left alone, the rest is seldom walked."""
 
 import gc
 from typing import Final

@@ -95,12 +95,13 @@ class Decider:
         until_s = time.monotonic() + self._patience_s if until_s is None else until_s
         transactions = [item.tx for item in incoming]
         try:
-            readings = await self._state.ask(
-                lambda: self._reader.read(transactions, http=via == "http", ahead=ahead), until_s
+            stored = await self._state.ask(
+                lambda: self._reader.stored(transactions) if ahead is None else ahead, until_s
             )
         except AwayError as away:
             metrics.DEGRADED.labels(via, away.reason).inc(len(incoming))
             return await self._by_model(incoming, [*map(_no_reading, transactions)], via, "fallback", until_s)
+        readings = await self._reader.of_stored(transactions, stored, http=via == "http", until_s=until_s)
         return await self._by_model(incoming, readings, via, "champion", until_s)
 
     async def _by_model(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, TypeVar
 
 from redis.exceptions import RedisError
@@ -52,7 +52,7 @@ class Dependency:
         """Why it is not asked at present; None where it is."""
         return None if self.breaker.closed else self.why
 
-    async def ask(self, work: Callable[[], Coroutine[Any, Any, T]], until_s: float) -> T:
+    async def ask(self, work: Callable[[], Awaitable[T]], until_s: float) -> T:
         """The result of `work`, or by `until_s` (of `now_s`) an error.
 
         Raises:
@@ -64,7 +64,7 @@ class Dependency:
             raise AwayError("no_time")  # spent elsewhere, such as in the queue; or too many wait already
         return await self._try(work, until_s)
 
-    async def probe(self, work: Callable[[], Coroutine[Any, Any, T]], wait_s: float = PROBE_S) -> None:
+    async def probe(self, work: Callable[[], Awaitable[T]], wait_s: float = PROBE_S) -> None:
         """Try `work`, also where the breaker is open, if the time for a probe has come.
 
         Raises:
@@ -75,7 +75,7 @@ class Dependency:
             self._gauge.set(STATES.index(self.breaker.state))
             await self._try(work, now_s + wait_s)
 
-    async def _try(self, work: Callable[[], Coroutine[Any, Any, T]], until_s: float) -> T:
+    async def _try(self, work: Callable[[], Awaitable[T]], until_s: float) -> T:
         task = asyncio.ensure_future(work())
         waiting_s = until_s - self._now_s()
         try:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -152,22 +152,26 @@ class HttpApi:
 
     async def _body(self, request: Request, limit: int) -> bytes | Problem:
         """The whole body."""
-        too_large = problem("too-large", f"the body is over the limit of {limit} bytes", "body")
         declared = request.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > limit:
-            return too_large
-        body = bytearray()
+            return _too_large(limit)
+        parts: list[bytes] = []
+        size = 0
         try:
             async with asyncio.timeout(BODY_S):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > limit:
-                        return too_large
-        except ClientDisconnect:
-            return b""
+                while True:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        return b""
+                    part = message.get("body", b"")
+                    size += len(part)
+                    if size > limit:
+                        return _too_large(limit)
+                    parts.append(part)
+                    if not message.get("more_body"):
+                        return b"".join(parts)
         except TimeoutError:
             return problem("body-timeout", f"the body did not come within {BODY_S:g} s", "body")
-        return bytes(body)
 
     # What else can be asked
 
@@ -235,6 +239,10 @@ class HttpApi:
     async def _failed(self, request: Request, error: Exception) -> Response:
         self._log.error("http_failed", path=request.url.path, error=repr(error))
         return problem_response(problem("internal", "see the server's log"))
+
+
+def _too_large(limit: int) -> Problem:
+    return problem("too-large", f"the body is over the limit of {limit} bytes", "body")
 
 
 def _shadow(of: tuple[str, Tally]) -> ShadowReply:

@@ -1,8 +1,9 @@
 """Features as of a transaction: Redis state, the unfolded tail, and the one at hand, each counted once."""
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import gt
 from typing import Final
@@ -145,21 +146,25 @@ class FeatureReader:
             read_us, slots.values(), slot_of_key, dict(zip(slot_by_key, found[2 * n :], strict=True))
         )
 
-    async def read(
+    async def read(self, transactions: Sequence[Transaction], *, http: bool = False) -> list[Reading]:
+        """Features of each transaction at its own ts. Raises as `stored` does."""
+        return await self.of_stored(transactions, await self.stored(transactions), http=http)
+
+    async def of_stored(
         self,
         transactions: Sequence[Transaction],
+        stored: Stored,
         *,
         http: bool = False,
-        ahead: Awaitable[Stored] | None = None,
+        until_s: float = math.inf,
     ) -> list[Reading]:
-        """Features of each transaction at its own ts. Raises as `stored` does.
+        """Features of each transaction from what is stored of these, and maybe of others.
 
-        `ahead` will be what is stored of these transactions, and maybe of others; without, it is asked for.
+        Nothing is waited for, but by HTTP what is pending, by `until_s` (monotonic) at the latest.
         """
-        stored = await (self.stored(transactions) if ahead is None else ahead)
         keys_by_tx = [keys_of(tx) for tx in transactions]
         slot_of_key, read_us = stored.slot_of_key, stored.read_us
-        doubtful = await self._settle_pending(transactions, stored) if http else frozenset()
+        doubtful = await self._settle_pending(transactions, stored, until_s) if http else frozenset()
         for slot in stored.slots:
             slot.covered = self.tail.covers(slot.offsets)
 
@@ -191,7 +196,9 @@ class FeatureReader:
             )
         return readings
 
-    async def _settle_pending(self, transactions: Sequence[Transaction], stored: Stored) -> frozenset[Key]:
+    async def _settle_pending(
+        self, transactions: Sequence[Transaction], stored: Stored, until_s: float
+    ) -> frozenset[Key]:
         """Wait until no pending transaction can be in the state; the keys of which one still can."""
         asking = {tx.tx_id for tx in transactions}  # not published yet
 
@@ -210,9 +217,9 @@ class FeatureReader:
             partition = partition_of(tx.card_id, self._partitions)
             return slot.offsets[partition] > self.tail.ends[partition]
 
-        deadline = time.monotonic() + self._pending_wait_s
+        until_s = min(until_s, time.monotonic() + self._pending_wait_s)
         while found := doubtful():
-            if time.monotonic() > deadline:
+            if time.monotonic() > until_s:
                 break
             await asyncio.sleep(WAIT_STEP_S)
         return found

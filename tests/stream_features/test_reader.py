@@ -106,7 +106,7 @@ def test_a_state_that_was_asked_for_ahead_serves_whoever_of_those_is_read_then()
             tail.add(0, n, transaction(n))
             tail.passed(0, n)
         reader.pending.accept(transaction(7))
-        (found,) = await reader.read([mine], http=True, ahead=ahead)
+        (found,) = await reader.of_stored([mine], await ahead, http=True)
         (now,) = await reader.read([mine], http=True)
         assert found.features[COUNT] == 2 + 1 + 1
         assert found.features.tobytes() == now.features.tobytes()
