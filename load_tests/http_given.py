@@ -1,6 +1,5 @@
 """What the servers of `fraudsim bench http` are asked: a small made world, its model, its state in Redis."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +10,16 @@ import msgspec
 from fraudsim.events import Segment, Transaction, encoder
 from fraudsim.settings import Settings
 from load_tests.bench_trees import CARDS, DAYS, FRAUD_SCALE, SEED
-from model.artefact import Model, load_model
+from load_tests.primed_world import prime_world
+from model.artefact import Model
 from model.forest import Matrix
-from model.train import train_model
-from producers.history_writer import write_history
 from producers.world import World, WorldConfig
-from stream_features.prime import prime, read_history_tables, state_of_history
 
 ASKED: Final = 2_000
 """Distinct transactions; they are asked for in turn, each time under another tx_id."""
 TX_ID: Final = "bench-%012d"
 _PLACE: Final = (TX_ID % 0).encode()
-DAY_MS: Final = 86_400_000
+HORIZON_MS: Final = 120_000
 
 
 @dataclass(frozen=True)
@@ -37,20 +34,12 @@ class MadeWorld:
 
 def make_world(folder: Path, redis_url: str) -> MadeWorld:
     """Make it, and put the state of its history into Redis."""
-    history, model_dir = folder / "history", folder / "model"
-    manifest = write_history(
-        history, World(WorldConfig(cards=CARDS, seed=SEED, fraud_scale=FRAUD_SCALE)), DAYS
-    )
-    train_model(history, model_dir, Settings(_env_file=None, label_gap_days=7, seed=SEED))
-    segment = Segment(
-        log_id="bench", number=0, event_epoch_ms=manifest.end_ms, wall_epoch_ms=int(time.time() * 1000),
-        speed=1.0, past_ms=DAY_MS, future_ms=DAY_MS, horizon_ms=120_000,
-    )  # fmt: skip
-    transactions, labels = read_history_tables(history)
-    table = state_of_history(transactions, labels, manifest.end_ms, segment.horizon_ms)
-    prime(Settings(_env_file=None, redis_url=redis_url), segment, table, "")
-    last = transactions.slice(max(0, transactions.num_rows - ASKED)).to_pylist()
-    return MadeWorld(model_dir, load_model(model_dir), segment, [_next(row, manifest.end_ms) for row in last])
+    settings = Settings(_env_file=None, redis_url=redis_url, label_gap_days=7, seed=SEED)
+    world = World(WorldConfig(cards=CARDS, seed=SEED, fraud_scale=FRAUD_SCALE))
+    made = prime_world(folder, world, DAYS, settings, HORIZON_MS)
+    last = made.transactions.slice(max(0, made.transactions.num_rows - ASKED)).to_pylist()
+    asked = [_next(row, made.segment.event_epoch_ms) for row in last]
+    return MadeWorld(made.model_dir, made.model, made.segment, asked)
 
 
 def _next(row: dict[str, Any], end_ms: int) -> Transaction:

@@ -179,7 +179,7 @@ class HttpApi:
         tx_id = request.path_params["tx_id"]
         budget = Budget.of(time.monotonic(), self._settings.deadline_ms)
         try:
-            found = await self._scoring.stored(tx_id, budget)
+            found = await self._scoring.repeats.stored(tx_id, budget.over_s)
         except AwayError:
             return try_later("the kept decisions cannot be reached")
         if found is None:

@@ -136,7 +136,7 @@ class Bench:
             settings, self.decider, self.reader, clock_log, self.producer, self.claims, silent,
             lambda tx, decision: self.gone_out.append(tx.tx_id),
         )  # fmt: skip
-        self.scoring.idempotency = self.kept
+        self.scoring.repeats.idempotency = self.kept
         self.decided = 0
         self.batches = []
         champion = SimpleNamespace(manifest=MANIFEST, kind="full", metrics=METRICS)
