@@ -1,12 +1,12 @@
 """The topics of a run: names, partitions, configuration. Creating them is idempotent."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
+from fraudsim.waiting import poll_until
 
 TRANSACTIONS: Final = "transactions"
 LABELS: Final = "labels"
@@ -65,15 +65,17 @@ def create_topics(settings: Settings, prefix: str = "") -> None:
     from kafka.admin import KafkaAdminClient
 
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","))
-    deadline = time.monotonic() + SEEN_S
+    missing: list[Topic] = []
+
+    def are_there() -> bool:
+        nonlocal missing
+        missing = _checked(admin, topics(settings, prefix), prefix)
+        return not missing or _created(admin, missing, settings.replication)
+
     try:
-        while missing := _checked(admin, topics(settings, prefix), prefix):
-            if _created(admin, missing, settings.replication):
-                return
-            if time.monotonic() > deadline:
-                names = ", ".join(topic.name for topic in missing)
-                raise FraudsimError(f"Kafka neither shows nor creates {names}: see the broker's log")
-            time.sleep(0.1)
+        if not poll_until(are_there, SEEN_S, every_s=0.1):
+            names = ", ".join(topic.name for topic in missing)
+            raise FraudsimError(f"Kafka neither shows nor creates {names}: see the broker's log")
     finally:
         admin.close()
 
