@@ -1,6 +1,7 @@
 """The reader: pending transactions, and the tail's pruning while a read is under way."""
 
 import asyncio
+import time
 
 import pytest
 from made_log import make_segment
@@ -138,5 +139,17 @@ def test_a_read_ends_its_wait_when_the_log_was_read_so_far():
         tail.passed(0, 5)
         (found,) = await reading
         assert not found.uncertain
+
+    asyncio.run(scene())
+
+
+def test_a_read_without_time_left_waits_for_nothing_and_says_that_it_is_uncertain():
+    async def scene():
+        reader = reader_of(Store(5), Tail(1, 1_000), wait_ms=5_000)
+        reader.pending.accept(transaction(1))
+        stored = await reader.stored([transaction(9)])
+        reading = reader.of_stored([transaction(9)], stored, http=True, until_s=time.monotonic())
+        (found,) = await asyncio.wait_for(reading, 1.0)
+        assert found.uncertain
 
     asyncio.run(scene())
