@@ -169,18 +169,22 @@ class Arena:
 
     def _pump(self, contestant: Contestant, transactions: Sequence[Transaction], answered: int) -> None:
         """Send them all, a window of them under way, and wait for the last answer."""
-        sent, give_up_s = 0, time.monotonic() + LONGEST_S
-        while (done := self._answered(contestant.topic) - answered) < len(transactions):
+        sent = 0
+
+        def all_answered() -> bool:
+            nonlocal sent
+            done = self._answered(contestant.topic) - answered
             for tx in transactions[sent : done + WINDOW]:
                 self._send(tx)
                 sent += 1
             self._producer.poll(0)
             self._see(contestant.name)
-            if time.monotonic() > give_up_s:
-                raise FraudsimError(
-                    f"bench stream: {done:,} of {sent:,} are answered: {self._last(contestant.name)}"
-                )
-            time.sleep(LOOK_S)
+            return done >= len(transactions)
+
+        if not poll_until(all_answered, LONGEST_S, every_s=LOOK_S):
+            raise FraudsimError(
+                f"bench stream: not all of {sent:,} are answered: {self._last(contestant.name)}"
+            )
 
     def _send(self, tx: Transaction) -> None:
         stamped = msgspec.structs.replace(tx, sent_at=time.time_ns() // 1000)

@@ -40,9 +40,9 @@ class Forest:
         self._walk: Walk | None = None
         self._shap: Shap | None = None
         self.not_compiled: str | None = None
-        """Why XGBoost itself scores, some 70 times slower for one row; None where the compiled walk does."""
+        """Why XGBoost itself scores, some 60 times slower for one row; None where the compiled walk does."""
         self.not_explained: str | None = None
-        """Why XGBoost itself explains, some 7 times slower; None where the compiled code does."""
+        """Why XGBoost itself explains, some 10 times slower; None where the compiled code does."""
         try:
             self._walk = Walk(trees_of(self._booster))
         except UnsupportedTreesError as error:

@@ -42,6 +42,10 @@ class Repeats:
                 task.cancel()
         await self.idempotency.close()
 
+    async def ping(self) -> None:
+        """Raises RedisError where there is no answer."""
+        await self.idempotency.ping()
+
     async def stored(self, tx_id: str, until_s: float) -> bytes | None:
         """The decision kept for a tx_id. Raises AwayError."""
         kept = self._kept.stored(tx_id, time.monotonic())

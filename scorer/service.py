@@ -208,7 +208,7 @@ class Service:
             away = self._state.away
             for dependency, work in (
                 (self._state, self._reader.prune_tail),
-                (self._claims, scoring.repeats.idempotency.ping),
+                (self._claims, scoring.repeats.ping),
                 (self._limits, self._places.ping),
             ):
                 with contextlib.suppress(AwayError):
