@@ -32,6 +32,7 @@ from runner.redis_binary import find_redis
 from runner.redis_server import RedisServer, redis_answers
 from runner.supervisor import Part, Supervisor
 from stream_features.redis_io import StateStore
+from stream_features.redis_link import RedisLink
 
 HELD_MS: Final = 50.0
 CONNECTIONS: Final = 128
@@ -192,11 +193,11 @@ def _features(world: MadeWorld, redis_url: str) -> Matrix:
     """What the transactions' features are, float32 (n, SIZE)."""
 
     async def read() -> Matrix:
-        store = StateStore(redis_url)
+        link = RedisLink.patient(redis_url)
         try:
-            readings = await open_reader(store, world.segment).read(world.transactions)
+            readings = await open_reader(StateStore(link), world.segment).read(world.transactions)
         finally:
-            await store.close()
+            await link.close()
         return np.stack([reading.features for reading in readings])
 
     return asyncio.run(read())

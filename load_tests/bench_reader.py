@@ -32,6 +32,7 @@ from stream_features.encode import ROW_OF
 from stream_features.prime import Table, prime
 from stream_features.reader import FeatureReader
 from stream_features.redis_io import StateStore
+from stream_features.redis_link import RedisLink
 from stream_features.state import NO_LABELS, warm_up_kernel
 from stream_features.tail import Tail
 from stream_features.vector import keys_of
@@ -192,7 +193,7 @@ def our_read(url: str, segment: Segment) -> Read:
     """The scorer's reader; its tail is empty, as the state holds the whole log."""
     settings = Settings(_env_file=None)
     reader = FeatureReader(
-        StateStore(url), Tail(PARTITIONS, settings.tail_max_records), segment,
+        StateStore(RedisLink.patient(url)), Tail(PARTITIONS, settings.tail_max_records), segment,
         partitions=PARTITIONS, slots=settings.slots, pending_wait_ms=settings.pending_wait_ms,
     )  # fmt: skip
 

@@ -79,7 +79,8 @@ class Dependency:
         task = asyncio.ensure_future(work())
         waiting_s = until_s - self._now_s()
         try:
-            await asyncio.wait((task,), timeout=max(0.0, waiting_s))
+            if not task.done():
+                await asyncio.wait((task,), timeout=max(0.0, waiting_s))
             held_up = self._now_s() - until_s > HELD_UP_S
             if not task.done() and held_up:
                 await asyncio.wait((task,), timeout=MOMENT_S)

@@ -17,7 +17,6 @@ from fraudsim.settings import Settings
 from fraudsim.validity import Rejected, read_event
 from scorer.budget import Budget
 from scorer.decide import Ahead, Decider, Incoming
-from scorer.dependency import Dependency
 from scorer.http_publishing import Publishing
 from scorer.http_words import decode_request
 from scorer.idempotency import Claim, Earlier, same_body
@@ -25,8 +24,7 @@ from scorer.observe import observe
 from scorer.problems import Problem, problem
 from scorer.repeats import Repeats
 from scorer.together import Together
-from stream_features.pending import PendingFullError
-from stream_features.reader import FeatureReader
+from stream_features.pending import Pending, PendingFullError
 
 REPEAT_WAIT_S: Final = 1.0
 """Longest wait for another request's decision on the same tx_id."""
@@ -69,10 +67,10 @@ class HttpScoring:
         self,
         settings: Settings,
         decider: Decider,
-        reader: FeatureReader,
+        pending: Pending,
         clock_log: ClockLog,
         producer: Any,
-        claims: Dependency,
+        repeats: Repeats,
         log: Any,
         afterwards: Callable[[Transaction, Decision], None],
     ) -> None:
@@ -80,11 +78,11 @@ class HttpScoring:
         self._acked = settings.http_durability == "acked"
         self._deadline_s = settings.deadline_ms / 1000
         self._decider = decider
-        self._reader = reader
+        self._pending = pending
         self._clock_log = clock_log
         self._afterwards = afterwards
-        self.repeats = Repeats(settings.redis_url, claims)
-        self._to_log = Publishing(producer, reader.pending, log)
+        self.repeats = repeats
+        self._to_log = Publishing(producer, pending, log)
         self._singles = Together(self._answer_singles, SLICE)
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -92,7 +90,7 @@ class HttpScoring:
         """Wait until everything that was answered is in the log."""
         while self._under_way:
             await asyncio.gather(*self._under_way, return_exceptions=True)
-        await self.repeats.close()
+        await self.repeats.drain()
 
     async def score(self, received: Received, budget: Budget) -> Outcome:
         """The outcome of a transaction asked by itself. Raises FraudsimError as `answer` does."""
@@ -176,7 +174,7 @@ class HttpScoring:
         with_room = []
         for item in asked:
             try:
-                self._reader.pending.check_room(item.tx)  # refused before it costs anything
+                self._pending.check_room(item.tx)  # refused before it costs anything
                 with_room.append(item)
             except PendingFullError as error:
                 outcomes[item.place] = _full(error)
@@ -216,7 +214,7 @@ class HttpScoring:
         accepted: list[_Asked] = []
         for item in asked:
             try:
-                self._reader.pending.accept(item.tx)
+                self._pending.accept(item.tx)
                 accepted.append(item)
             except PendingFullError as error:
                 outcomes[item.place] = _full(error)
@@ -237,7 +235,7 @@ class HttpScoring:
                 del unpublished[item.place]
         finally:
             for item in unpublished.values():
-                self._reader.pending.drop(item.tx)
+                self._pending.drop(item.tx)
                 await self.repeats.give_up(item.claim)
         claimed, late = self.repeats.keep_here([(item.claim, body) for item, _, body in answers])
         keeping = self.repeats.keep_in_redis(claimed, late, budget.over_s)

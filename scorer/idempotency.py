@@ -15,8 +15,6 @@ CLAIM_MS: Final = 5_000
 """A claim whose scorer died is free again after this."""
 REPEAT_S: Final = 600
 """A repeat within this gets the stored decision."""
-CONNECT_S: Final = 2.0
-ANSWER_S: Final = 5.0
 _DIGEST: Final = 16
 _TOKEN: Final = 8
 _tokens = count(int.from_bytes(os.urandom(_TOKEN)))
@@ -68,11 +66,8 @@ def same_body(one: Claim, other: Claim) -> bool:
 class Idempotency:
     """Claims and answers by tx_id, in Redis. All raise RedisError where it cannot be reached."""
 
-    def __init__(self, url: str) -> None:
-        self._link = RedisLink(url, connect_s=CONNECT_S, answer_s=ANSWER_S)
-
-    async def close(self) -> None:
-        await self._link.close()
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
 
     async def claim(self, claim: Claim) -> Earlier | None:
         """Claim a tx_id; None if it is ours now, else what stands there."""

@@ -27,31 +27,30 @@ class Repeats:
     What that does not see, the log's uniqueness settles.
     """
 
-    def __init__(self, redis_url: str, claims: Dependency) -> None:
+    def __init__(self, idempotency: Idempotency, claims: Dependency) -> None:
         """`claims` guards what Redis is asked."""
-        self.idempotency = Idempotency(redis_url)
+        self._idempotency = idempotency
         self._claims = claims
         self._kept = KeptReplies()
         self._late: set[asyncio.Task[None]] = set()
 
-    async def close(self) -> None:
-        """Give what is late a moment, and hang up."""
+    async def drain(self) -> None:
+        """Give what is late a moment."""
         if self._late:
             _, late = await asyncio.wait(self._late, timeout=DRAIN_LATE_S)
             for task in late:
                 task.cancel()
-        await self.idempotency.close()
 
     async def ping(self) -> None:
         """Raises RedisError where there is no answer."""
-        await self.idempotency.ping()
+        await self._idempotency.ping()
 
     async def stored(self, tx_id: str, until_s: float) -> bytes | None:
         """The decision kept for a tx_id. Raises AwayError."""
         kept = self._kept.stored(tx_id, time.monotonic())
         if kept is not None:
             return kept
-        return await self._claims.ask(lambda: self.idempotency.stored(tx_id), until_s)
+        return await self._claims.ask(lambda: self._idempotency.stored(tx_id), until_s)
 
     async def claim_all(self, claims: Sequence[Claim], until_s: float) -> list[Earlier | None]:
         """What stands under each tx_id, no two the same; None where it is ours now."""
@@ -60,7 +59,7 @@ class Repeats:
         unknown = [claim for claim in claims if found[claim.tx_id] is None]
         if unknown:
             try:
-                replies = await self._claims.ask(lambda: self.idempotency.claim_all(unknown), until_s)
+                replies = await self._claims.ask(lambda: self._idempotency.claim_all(unknown), until_s)
             except AwayError:
                 now_s = time.monotonic()
                 # Looked up again: another may have come meanwhile.
@@ -85,7 +84,7 @@ class Repeats:
         """Keep them for every other process."""
         try:
             if claimed:
-                await self._claims.ask(lambda: self.idempotency.settle_all(claimed), until_s)
+                await self._claims.ask(lambda: self._idempotency.settle_all(claimed), until_s)
         except AwayError:
             late = late + claimed
         for claim, decision in late:
@@ -97,10 +96,10 @@ class Repeats:
 
     async def _keep_late(self, claim: Claim, decision: bytes) -> None:
         with contextlib.suppress(RedisError, OSError):
-            await self.idempotency.keep(claim, decision)
+            await self._idempotency.keep(claim, decision)
 
     async def give_up(self, claim: Claim) -> None:
         """Free a claim that came to nothing."""
         self._kept.give_up(claim)
         with contextlib.suppress(AwayError):  # then it runs out by itself
-            await self._claims.ask(lambda: self.idempotency.give_up(claim), time.monotonic() + GIVE_UP_S)
+            await self._claims.ask(lambda: self._idempotency.give_up(claim), time.monotonic() + GIVE_UP_S)

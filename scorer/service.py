@@ -29,7 +29,9 @@ from scorer.dependency import AwayError, Dependency
 from scorer.http_api import HttpApi
 from scorer.http_gate import BoundedProtocol
 from scorer.http_scoring import HttpScoring
+from scorer.idempotency import Idempotency
 from scorer.policy_file import SHIPPED
+from scorer.repeats import Repeats
 from scorer.served_model import ServedModel
 from scorer.served_policy import ServedPolicy
 from scorer.shadows import Shadows
@@ -37,6 +39,7 @@ from scorer.stream import StreamScorer
 from stream_features.log_reader import LogReader
 from stream_features.reader import FeatureReader, NotPrimedError
 from stream_features.redis_io import StateStore
+from stream_features.redis_link import RedisLink
 from stream_features.state import warm_up_kernel
 from stream_features.tail import Tail
 from stream_features.vector import SIZE
@@ -69,12 +72,12 @@ class Service:
         self._settings = settings
         self._clock_log = clock_log
         self._log = log
-        self._store = StateStore(settings.redis_url, impatient=True)
+        self._link = RedisLink.impatient(settings.redis_url)
         self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
         self._places = PlacesInRedis(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
         self._tail = Tail(settings.partitions, settings.tail_max_records)
         self._reader = FeatureReader(
-            self._store,
+            StateStore(self._link),
             self._tail,
             clock_log.clock.first,
             partitions=settings.partitions,
@@ -108,8 +111,8 @@ class Service:
         stream.log_reader = log_reader
         stream.speed = self._clock_log.clock.current.speed
         scoring = HttpScoring(
-            self._settings, decider, self._reader, self._clock_log, producer, self._claims, self._log,
-            self._shadows.offer,
+            self._settings, decider, self._reader.pending, self._clock_log, producer,
+            Repeats(Idempotency(self._link), self._claims), self._log, self._shadows.offer,
         )  # fmt: skip
         api = HttpApi(
             self._settings, scoring, self._clock_log, self._served, self._shadows, self._state,
@@ -164,7 +167,7 @@ class Service:
         await log_reader.stop()
         await producer.stop()
         await self._places.close()
-        await self._store.close()
+        await self._link.close()
         for task in failed:
             if not task.cancelled() and task.exception() is not None:
                 raise task.exception()  # type: ignore[misc]

@@ -109,7 +109,8 @@ class Gatherer:
         writes = folder.writes()
         if writes:
             self._writing = asyncio.create_task(self._write(writes, fresh_at_ms))
-            await asyncio.sleep(0)  # it is on its way before more is gathered
+            for _ in ("begun", "sent"):
+                await asyncio.sleep(0)  # it is on its way before more is gathered
         return True
 
     async def settle(self) -> bool:

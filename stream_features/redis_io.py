@@ -41,13 +41,9 @@ class SlotWrite:
 class StateStore:
     """Reads and writes of the feature state."""
 
-    def __init__(self, url: str, *, impatient: bool = False) -> None:
-        """`impatient` gives up after a second, for who would rather do without."""
-        self._link = RedisLink(url, connect_s=1.0 if impatient else 5.0, answer_s=1.0 if impatient else 10.0)
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
         self._script = ""
-
-    async def close(self) -> None:
-        await self._link.close()
 
     async def read(self, keys: Sequence[str]) -> list[bytes | None]:
         """Values of keys, in one round trip."""

@@ -1,4 +1,4 @@
-"""One connection to Redis that many ask through at once: commands leave as they come, replies come in order.
+"""One connection to Redis for many who ask: what comes together leaves together, replies come in order.
 
 redis-py gives every command under way a connection of its own and several times the CPU (docs/decisions.md).
 It still says what a URL means, and its are the errors.
@@ -54,6 +54,7 @@ class _Conversation(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_INCOMPLETE)
         self._waiting: deque[_Question] = deque()
+        self._leaving: list[bytes] = []
         self._transport: Any = None
         self._look = self._loop.call_later(answer_s / LOOKS, self._look_for_late)
 
@@ -61,9 +62,15 @@ class _Conversation(asyncio.Protocol):
         """Send commands together; the future has their replies."""
         question = _Question(self._loop.create_future(), len(commands), self._loop.time())
         self._waiting.append(question)
-        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        self._transport.writelines(packed)
+        if not self._leaving:
+            self._loop.call_soon(self._send)  # a send that wakes Redis costs more than all that it may carry
+        self._leaving += [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
         return question.answer
+
+    def _send(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        if not self.over:
+            self._transport.writelines(leaving)
 
     def end(self, error: RedisError) -> None:
         """Hang up; whoever still waits gets the error."""
@@ -110,6 +117,16 @@ class RedisLink:
         self._answer_s = answer_s
         self._conversation: _Conversation | None = None
         self._connecting = asyncio.Lock()
+
+    @classmethod
+    def patient(cls, url: str) -> "RedisLink":
+        """For who can do nothing without Redis."""
+        return cls(url, connect_s=5.0, answer_s=10.0)
+
+    @classmethod
+    def impatient(cls, url: str) -> "RedisLink":
+        """For who would rather do without."""
+        return cls(url, connect_s=1.0, answer_s=1.0)
 
     async def ask(self, *command: Word) -> Any:
         """The reply to one command.

@@ -36,6 +36,7 @@ from stream_features.dead_letters import DeadLetterWriter
 from stream_features.gather import Gatherer
 from stream_features.ownership import SlotOwner
 from stream_features.redis_io import StateStore, applied_key
+from stream_features.redis_link import RedisLink
 from stream_features.state import warm_up_kernel
 from stream_features.transport import Delivery, WholePollSchema, WholePollTransport
 
@@ -374,7 +375,7 @@ def run_worker(settings: Settings) -> None:
     log.info("worker_starting", metrics_port=metrics.serve_metrics(settings))
     clock_log = open_clock(settings)
     warm_up_kernel()
-    store = StateStore(settings.redis_url)
+    store = StateStore(RedisLink.patient(settings.redis_url))
     app = build_app(settings, FoldLoop(settings, store, clock_log, log))
     worker = faust.Worker(app, loglevel="WARN", redirect_stdouts=False)
     worker.execute_from_commandline()

@@ -23,12 +23,15 @@ from scorer.dependency import Dependency
 from scorer.http_api import HttpApi
 from scorer.http_gate import BoundedProtocol
 from scorer.http_scoring import HttpScoring
+from scorer.idempotency import Idempotency
 from scorer.policy_file import SHIPPED
+from scorer.repeats import Repeats
 from scorer.served_model import ServedModel
 from scorer.served_policy import ServedPolicy
 from scorer.shadows import Shadows
 from stream_features.reader import FeatureReader
 from stream_features.redis_io import StateStore
+from stream_features.redis_link import RedisLink
 from stream_features.tail import Tail
 
 
@@ -51,8 +54,9 @@ async def serve(given: Given) -> None:
     log = set_up_logs(settings, "bench")
     metrics.serve_metrics(settings)
     tail = Tail(settings.partitions, settings.tail_max_records)
+    link = RedisLink.impatient(settings.redis_url)
     reader = FeatureReader(
-        StateStore(settings.redis_url, impatient=True), tail, given.segment,
+        StateStore(link), tail, given.segment,
         partitions=settings.partitions, slots=settings.slots, pending_wait_ms=settings.pending_wait_ms,
     )  # fmt: skip
     served = ServedModel(Path(given.model_dir), log)
@@ -62,7 +66,10 @@ async def serve(given: Given) -> None:
     decider = Decider(reader, served, policy, places, state=state, limits=limits, patience_s=1.0)
     clock_log: Any = SimpleNamespace(clock=Clock([PlacedSegment(given.segment, 0)]))
     shadows = Shadows(served, policy)
-    scoring = HttpScoring(settings, decider, reader, clock_log, NoLog(tail), claims, log, shadows.offer)
+    repeats = Repeats(Idempotency(link), claims)
+    scoring = HttpScoring(
+        settings, decider, reader.pending, clock_log, NoLog(tail), repeats, log, shadows.offer
+    )
     api = HttpApi(settings, scoring, clock_log, served, shadows, state, lambda: True, log)
     server = uvicorn.Server(
         uvicorn.Config(

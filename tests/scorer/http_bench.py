@@ -17,6 +17,7 @@ from scorer.http_api import HttpApi
 from scorer.http_scoring import HttpScoring
 from scorer.idempotency import Earlier, same_body
 from scorer.lineup import Lineup
+from scorer.repeats import Repeats
 from stream_features.pending import Pending
 from stream_features.tail import Tail
 
@@ -122,7 +123,7 @@ class Bench:
 
     def __init__(self, durability="async", **more):
         self.tail = Tail(1, 1_000)
-        self.reader = SimpleNamespace(pending=Pending(self.tail))
+        self.pending = Pending(self.tail)
         self.clock = Clock([PlacedSegment(segment(1), 0)])
         self.producer, self.kept = Producer(), Kept()
         self.decider = SimpleNamespace(decide=self.decide, look_ahead=lambda _: None)
@@ -133,10 +134,9 @@ class Bench:
         self.claims, self.state = Dependency("claims"), Dependency("state")
         self.gone_out = []
         self.scoring = HttpScoring(
-            settings, self.decider, self.reader, clock_log, self.producer, self.claims, silent,
-            lambda tx, decision: self.gone_out.append(tx.tx_id),
+            settings, self.decider, self.pending, clock_log, self.producer, Repeats(self.kept, self.claims),
+            silent, lambda tx, decision: self.gone_out.append(tx.tx_id),
         )  # fmt: skip
-        self.scoring.repeats.idempotency = self.kept
         self.decided = 0
         self.batches = []
         champion = SimpleNamespace(manifest=MANIFEST, kind="full", metrics=METRICS)
@@ -154,7 +154,7 @@ class Bench:
 
     def read_log(self, offset, tx_id=""):
         self.tail.passed(0, offset)
-        self.reader.pending.read_back(0, tx_id)
+        self.pending.read_back(0, tx_id)
 
     async def ask(self, method, path, body=b"", headers=(), replies=None):
         """(status, headers, JSON)."""
@@ -187,7 +187,7 @@ class Bench:
 
     @property
     def waiting(self):
-        return [tx.tx_id for tx in self.reader.pending.of(("card", "c"))]
+        return [tx.tx_id for tx in self.pending.of(("card", "c"))]
 
 
 def refused_for_now(reply):

@@ -102,7 +102,7 @@ def test_past_the_cap_requests_are_refused_until_the_log_gives_something_back(mo
         reason = refused_for_now(replies[-1])
         assert reason == "3 transactions wait to be read back from the log: the log cannot keep up"
         assert len(bench.kept.values) == 3  # the others' claims are free
-        assert len(bench.reader.pending) == 3
+        assert len(bench.pending) == 3
         await bench.scoring.drain()
         bench.read_log(0)
         assert (await bench.score("t10", "c10", "m10"))[0] == 200
@@ -267,7 +267,7 @@ def test_a_failure_inside_is_told_without_what_it_was():
             await bench.ask("POST", "/v1/score", encoder.encode(asked("t0")), replies=replies)
         assert replies[0]["status"] == 500
         assert b"secret" not in replies[1]["body"]
-        assert (len(bench.reader.pending), bench.kept.values) == (0, {})
+        assert (len(bench.pending), bench.kept.values) == (0, {})
 
     asyncio.run(scene())
 

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from scorer import idempotency
 from scorer.idempotency import Claim, Earlier, Idempotency
+from stream_features.redis_link import RedisLink
 
 pytestmark = pytest.mark.stack
 
@@ -16,9 +17,9 @@ pytestmark = pytest.mark.stack
 async def kept(url):
     redis = Redis.from_url(url)
     await redis.delete(*[f"tx:{n}" for n in ("a", "b")])
-    claims = Idempotency(url)
-    yield claims, redis
-    await claims.close()
+    link = RedisLink.impatient(url)
+    yield Idempotency(link), redis
+    await link.close()
     await redis.aclose()
 
 

@@ -19,6 +19,7 @@ class Redis:
     def __init__(self):
         self.asked = []
         self.connections = []
+        self.pieces = 0
         self.let = asyncio.Event()
         self.let.set()
         self.hang_up = 0
@@ -28,6 +29,7 @@ class Redis:
         self.connections.append(writer)
         parser = hiredis.Reader()
         while data := await reader.read(65_536):
+            self.pieces += 1
             parser.feed(data)
             while (command := parser.gets()) is not False:
                 self.asked.append(command)
@@ -91,6 +93,19 @@ def test_each_of_many_gets_its_own_reply_over_one_connection():
         )
         assert (nothing, three, one) == ([], [b"a", b"b", b"3"], b"c")
         assert len(redis.connections) == 1
+
+    run(scene)
+
+
+def test_what_is_asked_at_once_leaves_in_one_piece():
+    async def scene(redis, link):
+        await link.ask("ECHO", "connected")
+        before = redis.pieces
+        found = await asyncio.gather(
+            link.ask("ECHO", "a"), link.ask_all([("ECHO", "b"), ("MGET", "c", "d")]), link.ask("ECHO", "e")
+        )
+        assert found == [b"a", [b"b", [b"c", b"d"]], b"e"]
+        assert redis.pieces == before + 1
 
     run(scene)
 
@@ -188,10 +203,9 @@ def test_a_refused_password_is_told_and_tried_again():
 
 def test_the_store_reads_all_keys_in_one_command():
     async def scene(redis, link):
-        store = StateStore(redis.url)
+        store = StateStore(link)
         assert await store.read([]) == []
         assert await store.read(["a", "b"]) == [b"a", b"b"]
         assert redis.asked == [[b"MGET", b"a", b"b"]]
-        await store.close()
 
     run(scene)

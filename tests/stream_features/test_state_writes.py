@@ -7,6 +7,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from stream_features.redis_io import SlotWrite, StateStore, applied_key, fresh_key
+from stream_features.redis_link import RedisLink
 
 pytestmark = pytest.mark.stack
 
@@ -21,13 +22,14 @@ def redis(stack):
 
 def write(stack, *writes, fresh_at_ms=None, before=lambda: None):
     async def go():
-        store = StateStore(stack.redis_url)
+        link = RedisLink.patient(stack.redis_url)
+        store = StateStore(link)
         try:
             await store.write(())
             before()
             return await store.write(writes, fresh_at_ms)
         finally:
-            await store.close()
+            await link.close()
 
     return asyncio.run(go())
 
@@ -49,7 +51,8 @@ def test_a_redis_that_forgot_the_script_is_given_it_again(stack, redis):
 
 def test_an_error_in_one_reply_is_raised_once_all_are_read(stack, redis):
     async def go():
-        store = StateStore(stack.redis_url)
+        link = RedisLink.patient(stack.redis_url)
+        store = StateStore(link)
         try:
             redis.delete(applied_key(902))
             redis.rpush(applied_key(902), "no string")
@@ -59,6 +62,6 @@ def test_an_error_in_one_reply_is_raised_once_all_are_read(stack, redis):
             again = SlotWrite(901, b"new", b"newer", {})
             return await store.write([again])
         finally:
-            await store.close()
+            await link.close()
 
     assert asyncio.run(go()) == [True]
