@@ -1,6 +1,5 @@
 """The HTTP API: its routes, and what a body must be before its transactions are looked at."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -39,8 +38,6 @@ from scorer.problems import Problem, problem, problem_response
 from scorer.served_model import ServedModel
 from scorer.shadows import Shadows, Tally
 
-BODY_S: Final = 10.0
-"""Longest wait for a request's whole body."""
 WITHOUT_STATE: Final = {
     "slow": "the feature state answers too late: decisions are made without it",
     "gone": "the feature state cannot be reached: decisions are made without it",
@@ -51,11 +48,20 @@ WITHOUT_STATE: Final = {
 _GOOD_REPLIES: Final = metrics.HTTP_REPLIES.labels("200")  # a lookup by labels costs as much as counting
 
 
+class Json(Response):
+    """200 with what is JSON already; Starlette's own takes several times as long to see that."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+
+
 def reply(content: Any) -> Response:
     """200 with JSON."""
     _GOOD_REPLIES.inc()
-    body = content if isinstance(content, bytes) else encoder.encode(content)
-    return Response(body, 200, None, "application/json")
+    return Json(content if isinstance(content, bytes) else encoder.encode(content))
 
 
 def try_later(reason: str) -> Response:
@@ -157,21 +163,17 @@ class HttpApi:
             return _too_large(limit)
         parts: list[bytes] = []
         size = 0
-        try:
-            async with asyncio.timeout(BODY_S):
-                while True:
-                    message = await request.receive()
-                    if message["type"] == "http.disconnect":
-                        return b""
-                    part = message.get("body", b"")
-                    size += len(part)
-                    if size > limit:
-                        return _too_large(limit)
-                    parts.append(part)
-                    if not message.get("more_body"):
-                        return b"".join(parts)
-        except TimeoutError:
-            return problem("body-timeout", f"the body did not come within {BODY_S:g} s", "body")
+        while True:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":  # by the protocol, if it took too long
+                return problem("request-timeout", "the connection ended before the request did", "request")
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                return _too_large(limit)
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts)
 
     # What else can be asked
 

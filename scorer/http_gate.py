@@ -2,19 +2,16 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from scorer.problems import Problem, problem, problem_response
 
 MAX_URL_BYTES: Final = 2_048
 MAX_HEADERS_BYTES: Final = 16_384
-MAX_HEAD_BYTES: Final = 65_536
-"""Past this the connection is closed: nothing of such a request is kept."""
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Who watches over the process needs no token."""
 
@@ -39,14 +36,17 @@ class HttpGate:
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             return problem("uri-too-long", f"the URL is over the limit of {MAX_URL_BYTES} bytes", "url")
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        if sum(len(name) + len(value) for name, value in headers) > MAX_HEADERS_BYTES:
+        size, encoded = 0, False
+        for name, value in headers:
+            size += len(name) + len(value)
+            encoded |= name == b"content-encoding" and value.strip().lower() not in (b"", b"identity")
+        if size > MAX_HEADERS_BYTES:
             limit = f"the headers are over the limit of {MAX_HEADERS_BYTES} bytes"
             return problem("headers-too-large", limit, "headers")
         if self._token and scope["path"] not in OPEN_PATHS and not self._authorised(headers):
             return problem("unauthorized", "send the header Authorization: Bearer …", "authorization")
-        for name, value in headers:
-            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                return problem("unsupported-encoding", "send the body as it is", "content-encoding")
+        if encoded:
+            return problem("unsupported-encoding", "send the body as it is", "content-encoding")
         return None
 
     def _authorised(self, headers: list[tuple[bytes, bytes]]) -> bool:
@@ -84,29 +84,3 @@ class Shortcut:
             await (await self._failed(request, error))(scope, receive, send)
             raise  # on its way to the server's log
         await response(scope, receive, send)
-
-
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which by itself would keep a head of any length."""
-
-    _in_head = False
-    _head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        """Hang up on a head that goes on for too long."""
-        before = self._in_head
-        super().data_received(data)
-        if before and self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The head of the request is too large.")
-
-    def on_message_begin(self) -> None:
-        """A request starts."""
-        super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
-
-    def on_headers_complete(self) -> Any:
-        """Its head is whole."""
-        self._in_head = False
-        return super().on_headers_complete()

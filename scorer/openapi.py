@@ -33,7 +33,7 @@ class Operation:
     token: bool = True
 
 
-_BODY: Final[tuple[Kind, ...]] = ("not-json", "body-timeout", "too-large", "not-valid", "try-later")
+_BODY: Final[tuple[Kind, ...]] = ("not-json", "request-timeout", "too-large", "not-valid", "try-later")
 _EVERY: Final[tuple[Kind, ...]] = (
     "method-not-allowed", "uri-too-long", "unsupported-encoding", "headers-too-large", "internal",
 )  # fmt: skip

@@ -10,12 +10,12 @@ from fraudsim import metrics
 MEDIA_TYPE: Final = "application/problem+json"
 
 Kind = Literal[
-    "not-json", "unauthorized", "not-found", "method-not-allowed", "body-timeout", "conflict", "too-large",
+    "not-json", "unauthorized", "not-found", "method-not-allowed", "request-timeout", "conflict", "too-large",
     "uri-too-long", "unsupported-encoding", "not-valid", "headers-too-large", "internal", "try-later",
 ]  # fmt: skip
 
 STATUS: Final[dict[Kind, int]] = {
-    "not-json": 400, "unauthorized": 401, "not-found": 404, "method-not-allowed": 405, "body-timeout": 408,
+    "not-json": 400, "unauthorized": 401, "not-found": 404, "method-not-allowed": 405, "request-timeout": 408,
     "conflict": 409, "too-large": 413, "uri-too-long": 414, "unsupported-encoding": 415, "not-valid": 422,
     "headers-too-large": 431, "internal": 500, "try-later": 503,
 }  # fmt: skip
@@ -24,7 +24,7 @@ TITLE: Final[dict[Kind, str]] = {
     "unauthorized": "A valid bearer token is needed",
     "not-found": "There is no such thing",
     "method-not-allowed": "The path does not take this method",
-    "body-timeout": "The body did not come in time",
+    "request-timeout": "The request did not come in time",
     "conflict": "The tx_id was used before for something else",
     "too-large": "The body is too large",
     "uri-too-long": "The URL is too long",

@@ -21,7 +21,7 @@ from scorer.daily_limits import PlacesInRedis
 from scorer.decide import Decider
 from scorer.dependency import Dependency
 from scorer.http_api import HttpApi
-from scorer.http_gate import BoundedProtocol
+from scorer.http_protocol import BoundedProtocol
 from scorer.http_scoring import HttpScoring
 from scorer.idempotency import Idempotency
 from scorer.policy_file import SHIPPED

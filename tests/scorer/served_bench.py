@@ -9,7 +9,7 @@ import sys
 import uvicorn
 from http_bench import Bench
 
-from scorer.http_gate import BoundedProtocol
+from scorer.http_protocol import BoundedProtocol
 
 REMEMBERED = 1_000
 
