@@ -20,6 +20,7 @@ REASONS: Final = 4
 """A decision names so many at most, as issuers' adverse-action notices do."""
 SLIGHT: Final = 0.1
 """What pushes less than this share of the strongest reason's push is no reason."""
+_MEMBERS: Final = {group: np.flatnonzero(group == ALIKE) for group in np.unique(ALIKE).tolist()}
 SUM_TOLERANCE: Final = 1e-4
 """Most by which contributions may miss the margin of a float32 score, relative to their size."""
 
@@ -102,10 +103,10 @@ def top_reasons(parts: Contributions, k: int = REASONS) -> list[str]:
         parts: contributions to the margin; shape (SIZE,).
     """
     together = np.bincount(ALIKE, weights=parts, minlength=SIZE)
-    strongest = np.argsort(-together, kind="stable")[:k]
+    strongest = np.argsort(-together, kind="stable")[:k].tolist()
     least = max(0.0, SLIGHT * together[strongest[0]])
     return [
-        NAMES[int(np.where(group == ALIKE, parts, -np.inf).argmax())]
+        NAMES[_MEMBERS[group][parts[_MEMBERS[group]].argmax()]]
         for group in strongest
         if together[group] > least
     ]

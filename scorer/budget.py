@@ -1,7 +1,8 @@
 """The time that a request may take, split over the stages that may have to wait."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 CLAIM_SHARE: Final = 0.3
 FEATURES_SHARE: Final = 0.7
@@ -13,8 +14,7 @@ STREAM_BUDGETS: Final = 4
 """The stream waits this many budgets for the state: nobody holds a connection open for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True, gc=False):
     """When a request came (monotonic, seconds) and how long it may take."""
 
     started_s: float

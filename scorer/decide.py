@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from fraudsim import metrics
@@ -29,8 +30,7 @@ Ahead = asyncio.Future[Stored]
 """The reading of a state that was begun before it is certain to be needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A transaction to be decided, where it stands in the log, and when it was received (wall clock, µs)."""
 
     tx: Transaction

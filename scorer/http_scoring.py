@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -36,8 +35,7 @@ Outcome = bytes | Problem
 """The decision as JSON, or why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """A transaction as it came."""
 
     body: bytes
@@ -45,8 +43,7 @@ class Received:
     """Wall clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True, gc=False):
     """One valid transaction of a request."""
 
     place: int
@@ -157,7 +154,7 @@ class HttpScoring:
         if isinstance(found, Rejected):
             return problem("not-json" if found.field == "value" else "not-valid", found.reason, found.field)
         now_ms = event_time_ms(segment, received.at_us // 1000)  # in whole ms, as the judge of the log will
-        tx = Transaction(**{**msgspec.structs.asdict(found), "ts": found.ts or now_ms})
+        tx = found if found.ts else msgspec.structs.replace(found, ts=now_ms)
         if tx.ts - now_ms > segment.future_ms:
             ahead = f"ts={tx.ts} is {tx.ts - now_ms} ms ahead of now, more than {segment.future_ms}"
             return problem("not-valid", ahead, "ts")

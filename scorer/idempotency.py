@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
@@ -74,14 +74,15 @@ class Idempotency:
         (found,) = await self.claim_all([claim])
         return found
 
-    async def claim_all(self, claims: Sequence[Claim]) -> list[Earlier | None]:
-        """Claim many tx_ids, no two the same, as `claim` does one."""
-        ours = await self._link.ask_all(
-            [("SET", claim.name, claim.value, "NX", "PX", CLAIM_MS) for claim in claims]
-        )
+    def claim_all(self, claims: Sequence[Claim]) -> Awaitable[list[Earlier | None]]:
+        """Claim many tx_ids, no two the same, as `claim` does one; Redis is asked at once."""
+        sets = [("SET", claim.name, claim.value, "NX", "PX", CLAIM_MS) for claim in claims]
+        return self._claimed(claims, self._link.ask_all(sets))
+
+    async def _claimed(self, claims: Sequence[Claim], replies: Awaitable[list[Any]]) -> list[Earlier | None]:
         return [
             None if claimed else await self._standing(claim)
-            for claimed, claim in zip(ours, claims, strict=True)
+            for claimed, claim in zip(await replies, claims, strict=True)
         ]
 
     async def _standing(self, claim: Claim) -> Earlier | None:

@@ -109,8 +109,7 @@ class Gatherer:
         writes = folder.writes()
         if writes:
             self._writing = asyncio.create_task(self._write(writes, fresh_at_ms))
-            for _ in ("begun", "sent"):
-                await asyncio.sleep(0)  # it is on its way before more is gathered
+            await asyncio.sleep(0)  # it is on its way before more is gathered
         return True
 
     async def settle(self) -> bool:

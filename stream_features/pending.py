@@ -1,7 +1,7 @@
 """What HTTP accepted ahead of the log: counted in by every read, until the log gives it back."""
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from fraudsim.events import Transaction
@@ -35,26 +35,44 @@ class Pending:
         found = self._by_key.get(key)
         return found.values() if found else ()
 
+    def beside(self, tx: Transaction, keys: Iterable[Key]) -> list[str]:
+        """Ids of those of these keys, but for `tx` itself."""
+        found: dict[str, None] = {}
+        for key in keys:
+            its = self._by_key.get(key)
+            if its and (len(its) > 1 or tx.tx_id not in its):
+                found |= dict.fromkeys(its)
+        found.pop(tx.tx_id, None)
+        return list(found)
+
     def check_room(self, tx: Transaction) -> None:
         """That one more has room.
 
         Raises:
             PendingFullError: there are too many, in all or of one of its keys.
         """
+        self._check_room(keys_of(tx))
+
+    def _check_room(self, keys: Iterable[Key]) -> None:
         if len(self._by_id) >= MAX_PENDING:
             raise PendingFullError(f"{len(self._by_id)} transactions wait to be read back from the log")
-        for entity, key in keys_of(tx):
-            waiting = len(self.of((entity, key)))
-            if waiting >= MAX_PENDING_OF_KEY:
-                raise PendingFullError(f"{waiting} transactions of one {entity} wait to be read back")
+        for key in keys:
+            its = self._by_key.get(key)
+            if its and len(its) >= MAX_PENDING_OF_KEY:
+                raise PendingFullError(f"{len(its)} transactions of one {key[0]} wait to be read back")
 
     def accept(self, tx: Transaction) -> None:
         """Count it in from now on. Raises as `check_room` does."""
-        self.check_room(tx)
+        keys = keys_of(tx)
+        self._check_room(keys)
         self._forget(tx.tx_id)
         self._by_id[tx.tx_id] = tx
-        for key in keys_of(tx):
-            self._by_key.setdefault(key, {})[tx.tx_id] = tx
+        for key in keys:
+            its = self._by_key.get(key)
+            if its is None:
+                self._by_key[key] = {tx.tx_id: tx}
+            else:
+                its[tx.tx_id] = tx
 
     def drop(self, tx: Transaction) -> None:
         """It did not get into the log. Another one accepted under the same tx_id since then stays."""

@@ -3,10 +3,12 @@
 import asyncio
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from operator import gt
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from fraudsim.events import LogPrefix, Segment, Transaction
 from fraudsim.slots import partition_of, slot_of
@@ -26,8 +28,7 @@ class NotPrimedError(Exception):
     """A slot has no `applied` yet: state is being primed, or was lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One transaction's features and exactly what they were computed from."""
 
     features: Vector
@@ -121,18 +122,26 @@ class FeatureReader:
         self._applied_known[slot] = value, applied
         return applied
 
-    async def stored(self, transactions: Sequence[Transaction]) -> Stored:
-        """What Redis holds of the transactions' keys. Raises as `watermarks` does, and redis errors."""
-        keys_by_tx = [keys_of(tx) for tx in transactions]
-        slot_by_key = {key: slot_of(*key, self._slots) for keys in keys_by_tx for key in keys}
+    def stored(self, transactions: Sequence[Transaction]) -> Coroutine[Any, Any, Stored]:
+        """What Redis holds of the transactions' keys; it is asked at once, whoever waits for the answer when.
+
+        Whoever does may get what `watermarks` raises, and redis errors.
+        """
+        slot_by_key = {key: slot_of(*key, self._slots) for tx in transactions for key in keys_of(tx)}
         numbers = sorted(set(slot_by_key.values()))
-        found = await self._store.read(
+        reply = self._store.read(
             [
                 *(applied_key(s) for s in numbers),
                 *(fresh_key(s) for s in numbers),
                 *(blob_key(slot, *key) for key, slot in slot_by_key.items()),
             ]
         )
+        return self._stored(slot_by_key, numbers, reply)
+
+    async def _stored(
+        self, slot_by_key: dict[Key, int], numbers: list[int], reply: Awaitable[list[bytes | None]]
+    ) -> Stored:
+        found = await reply
         n = len(numbers)
         read_us = time.time_ns() // 1000
         slots = {
@@ -186,7 +195,7 @@ class FeatureReader:
                         slots={slot.name: slot.offsets for slot in slots},
                         tail_from=reach[0],
                         tail_to=reach[1],
-                        pending=self._pending_beside(tx, keys) if http else [],
+                        pending=self.pending.beside(tx, keys) if http else [],
                     ),
                     staleness_ms=max(0.0, read_us / 1000 - min([slot.fresh_at_ms for slot in slots])),
                     read_us=read_us,
@@ -223,9 +232,3 @@ class FeatureReader:
                 break
             await asyncio.sleep(WAIT_STEP_S)
         return found
-
-    def _pending_beside(self, tx: Transaction, keys: list[Key]) -> list[str]:
-        """Ids of what was accepted and not read back yet, of these keys, but for `tx` itself."""
-        found = {other.tx_id: None for key in keys for other in self.pending.of(key)}
-        found.pop(tx.tx_id, None)
-        return list(found)

@@ -1,6 +1,6 @@
 """The feature state in Redis: key names, reads in one round trip, writes through the fence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,12 +45,9 @@ class StateStore:
         self._link = link
         self._script = ""
 
-    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Values of keys, in one round trip."""
-        if not keys:
-            return []
-        found: list[bytes | None] = await self._link.ask("MGET", *keys)
-        return found
+    def read(self, keys: Sequence[str]) -> Awaitable[list[bytes | None]]:
+        """Values of keys, in one round trip that begins at once."""
+        return self._link.ask("MGET", *keys) if keys else self._link.ask_all(())
 
     async def write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None = None) -> list[bool]:
         """Write each slot's part through the fence, all slots in one round trip.

@@ -1,4 +1,4 @@
-"""One connection to Redis for many who ask: what comes together leaves together, replies come in order.
+"""One connection to Redis that many ask through at once: commands leave as they come, replies come in order.
 
 redis-py gives every command under way a connection of its own and several times the CPU (docs/decisions.md).
 It still says what a URL means, and its are the errors.
@@ -6,7 +6,7 @@ It still says what a URL means, and its are the errors.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,7 +54,6 @@ class _Conversation(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_INCOMPLETE)
         self._waiting: deque[_Question] = deque()
-        self._leaving: list[bytes] = []
         self._transport: Any = None
         self._look = self._loop.call_later(answer_s / LOOKS, self._look_for_late)
 
@@ -62,15 +61,9 @@ class _Conversation(asyncio.Protocol):
         """Send commands together; the future has their replies."""
         question = _Question(self._loop.create_future(), len(commands), self._loop.time())
         self._waiting.append(question)
-        if not self._leaving:
-            self._loop.call_soon(self._send)  # a send that wakes Redis costs more than all that it may carry
-        self._leaving += [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        self._transport.writelines(packed)
         return question.answer
-
-    def _send(self) -> None:
-        leaving, self._leaving = self._leaving, []
-        if not self.over:
-            self._transport.writelines(leaving)
 
     def end(self, error: RedisError) -> None:
         """Hang up; whoever still waits gets the error."""
@@ -128,26 +121,30 @@ class RedisLink:
         """For who would rather do without."""
         return cls(url, connect_s=1.0, answer_s=1.0)
 
-    async def ask(self, *command: Word) -> Any:
-        """The reply to one command.
+    def ask(self, *command: Word) -> Awaitable[Any]:
+        """The reply to one command, which leaves at once where there is a connection.
 
-        Raises:
+        Whoever waits for it may get:
             RedisError: there is no connection, no reply in time, or the reply is an error.
         """
-        (reply,) = await self.ask_all([command])
+        return self._only(self.ask_all([command]))
+
+    async def _only(self, replies: Awaitable[list[Any]]) -> Any:
+        (reply,) = await replies
         return reply
 
-    async def ask_all(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies to several commands, sent together. Raises as `ask`."""
-        if not commands:
-            return []
+    def ask_all(self, commands: Sequence[Command]) -> Awaitable[list[Any]]:
+        """The replies to several commands, sent together. As `ask`."""
         known = self._conversation
+        if commands and known is not None and not known.over:
+            return self._answered(commands, known.ask_all(commands))
+        return self._exchange(commands)
+
+    async def _answered(self, commands: Sequence[Command], replies: "asyncio.Future[list[Any]]") -> list[Any]:
         try:
-            return await self._exchange(commands)
+            return await replies
         except RedisConnectionError:
-            if known is None:
-                raise
-        return await self._exchange(commands)  # it had died, as with a Redis that was started again
+            return await self._exchange(commands)  # it had died, as with a Redis that was started again
 
     async def close(self) -> None:
         """Hang up."""
@@ -155,6 +152,8 @@ class RedisLink:
             self._conversation.end(RedisConnectionError("closed"))
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        if not commands:
+            return []
         conversation = self._conversation
         if conversation is None or conversation.over:
             conversation = await self._connected()

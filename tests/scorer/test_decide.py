@@ -148,8 +148,10 @@ def test_http_and_stream_give_the_same_decision_on_the_same_state(model, after_s
 
 
 def test_without_state_the_fallback_decides_on_the_request_alone_and_says_so(model):
-    counted = metrics.DEGRADED.labels("stream", "slow")
-    before = counted._value.get()
+    def counted():  # whose fault it was depends on what else the machine does
+        return sum(metrics.DEGRADED.labels("stream", why)._value.get() for why in ("slow", "no_time"))
+
+    before = counted()
     decision = decide(decider_of(model, Store(60.0)), "stream")
     assert decision.degraded
     assert decision.variant == "fallback"
@@ -161,7 +163,7 @@ def test_without_state_the_fallback_decides_on_the_request_alone_and_says_so(mod
     row = np.array([[np.nan if value is None else value for value in decision.features]], np.float32)
     assert decision.score == float(model.fallback.predict(row)[0])
     assert set(decision.reasons) <= set(REQUEST_NAMES)
-    assert counted._value.get() == before + 1
+    assert counted() == before + 1
 
 
 def test_a_pause_of_some_tens_of_milliseconds_degrades_nothing_on_the_stream(model):
