@@ -117,7 +117,7 @@ class Decider:
         of_each: dict[int, _Judge] = {}
         scores = [0.0] * len(incoming)
         features_us = now_us()
-        rows = np.stack([reading.features for reading in readings])
+        rows = np.array([reading.features for reading in readings])
         for model, places in lineup.split([item.tx.card_id for item in incoming]).items():
             judge = _Judge.of(model, variant, challenging=model is not lineup.champion)
             theirs = rows if len(places) == len(rows) else rows[places]

@@ -158,9 +158,9 @@ class HttpApi:
 
     async def _body(self, request: Request, limit: int) -> bytes | Problem:
         """The whole body."""
-        declared = request.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > limit:
-            return _too_large(limit)
+        for name, value in request.scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > limit:
+                return _too_large(limit)
         parts: list[bytes] = []
         size = 0
         while True:
