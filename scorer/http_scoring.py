@@ -30,6 +30,8 @@ REPEAT_WAIT_S: Final = 1.0
 SLICE: Final = 32
 """Transactions handled in one go: asked singly at about the same time, or a part of a batch, after which
 others have a turn."""
+KEEP_LINGER_S: Final = 0.002
+"""Most that keeping a decision for other processes waits for what else Redis is asked, as the next claims."""
 
 Outcome = bytes | Problem
 """The decision as JSON, or why there is none."""
@@ -235,11 +237,10 @@ class HttpScoring:
                 self._pending.drop(item.tx)
                 await self.repeats.give_up(item.claim)
         claimed, late = self.repeats.keep_here([(item.claim, body) for item, _, body in answers])
-        keeping = self.repeats.keep_in_redis(claimed, late, budget.over_s)
         if self._acked:
-            await keeping
+            await self.repeats.keep_in_redis(claimed, late, budget.over_s)
         else:
-            self._run(keeping)
+            self._run(self.repeats.keep_in_redis(claimed, late, budget.over_s, KEEP_LINGER_S))
         for item, decision, body in answers:
             observe(decision, item.segment.speed)
             outcomes[item.place] = body

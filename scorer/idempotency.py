@@ -95,10 +95,11 @@ class Idempotency:
             return None  # the reply to our SET was lost, and it was sent again
         return Earlier(old[:_DIGEST] == claim.value[:_DIGEST], _decision(old))
 
-    async def settle_all(self, settled: Sequence[tuple[Claim, bytes]]) -> None:
-        """Keep many decisions for repeats."""
+    async def settle_all(self, settled: Sequence[tuple[Claim, bytes]], linger_s: float = 0.0) -> None:
+        """Keep many decisions for repeats, together with what else Redis is asked within `linger_s`."""
         await self._link.ask_all(
-            [("SET", claim.name, claim.value + decision, "EX", REPEAT_S) for claim, decision in settled]
+            [("SET", claim.name, claim.value + decision, "EX", REPEAT_S) for claim, decision in settled],
+            linger_s,
         )
 
     async def keep(self, claim: Claim, decision: bytes) -> None:

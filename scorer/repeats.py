@@ -80,11 +80,13 @@ class Repeats:
             self._kept.settle(claim, decision, now_s)
         return claimed, late
 
-    async def keep_in_redis(self, claimed: Settled, late: Settled, until_s: float) -> None:
-        """Keep them for every other process."""
+    async def keep_in_redis(
+        self, claimed: Settled, late: Settled, until_s: float, linger_s: float = 0.0
+    ) -> None:
+        """Keep them for every other process, together with what else Redis is asked within `linger_s`."""
         try:
             if claimed:
-                await self._claims.ask(lambda: self._idempotency.settle_all(claimed), until_s)
+                await self._claims.ask(lambda: self._idempotency.settle_all(claimed, linger_s), until_s)
         except AwayError:
             late = late + claimed
         for claim, decision in late:

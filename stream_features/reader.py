@@ -122,10 +122,13 @@ class FeatureReader:
         self._applied_known[slot] = value, applied
         return applied
 
-    def stored(self, transactions: Sequence[Transaction]) -> Coroutine[Any, Any, Stored]:
+    def stored(
+        self, transactions: Sequence[Transaction], linger_s: float = 0.0
+    ) -> Coroutine[Any, Any, Stored]:
         """What Redis holds of the transactions' keys; it is asked at once, whoever waits for the answer when.
 
-        Whoever does may get what `watermarks` raises, and redis errors.
+        With `linger_s` it is asked together with what else Redis is asked within that time. Whoever waits may
+        get what `watermarks` raises, and redis errors.
         """
         slot_by_key = {key: slot_of(*key, self._slots) for tx in transactions for key in keys_of(tx)}
         numbers = sorted(set(slot_by_key.values()))
@@ -134,7 +137,8 @@ class FeatureReader:
                 *(applied_key(s) for s in numbers),
                 *(fresh_key(s) for s in numbers),
                 *(blob_key(slot, *key) for key, slot in slot_by_key.items()),
-            ]
+            ],
+            linger_s,
         )
         return self._stored(slot_by_key, numbers, reply)
 

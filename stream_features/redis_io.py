@@ -45,9 +45,9 @@ class StateStore:
         self._link = link
         self._script = ""
 
-    def read(self, keys: Sequence[str]) -> Awaitable[list[bytes | None]]:
-        """Values of keys, in one round trip that begins at once."""
-        return self._link.ask("MGET", *keys) if keys else self._link.ask_all(())
+    def read(self, keys: Sequence[str], linger_s: float = 0.0) -> Awaitable[list[bytes | None]]:
+        """Values of keys, in one round trip that begins at once, or as `RedisLink.ask` has it."""
+        return self._link.ask("MGET", *keys, linger_s=linger_s) if keys else self._link.ask_all(())
 
     async def write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None = None) -> list[bool]:
         """Write each slot's part through the fence, all slots in one round trip.

@@ -54,21 +54,37 @@ class _Conversation(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_INCOMPLETE)
         self._waiting: deque[_Question] = deque()
+        self._lingering: list[bytes] = []
+        self._leaves: asyncio.TimerHandle | None = None
         self._transport: Any = None
         self._look = self._loop.call_later(answer_s / LOOKS, self._look_for_late)
 
-    def ask_all(self, commands: Sequence[Command]) -> "asyncio.Future[list[Any]]":
-        """Send commands together; the future has their replies."""
+    def ask_all(self, commands: Sequence[Command], linger_s: float) -> "asyncio.Future[list[Any]]":
+        """Send commands together, with those that linger; the future has their replies."""
         question = _Question(self._loop.create_future(), len(commands), self._loop.time())
         self._waiting.append(question)
-        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        self._transport.writelines(packed)
+        self._lingering += [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        if not linger_s:
+            self._send()
+        elif self._leaves is None:
+            self._leaves = self._loop.call_later(linger_s, self._lingered)
         return question.answer
+
+    def _send(self) -> None:
+        if self._lingering and not self.over:
+            self._transport.writelines(self._lingering)
+            self._lingering = []
+
+    def _lingered(self) -> None:
+        self._leaves = None
+        self._send()
 
     def end(self, error: RedisError) -> None:
         """Hang up; whoever still waits gets the error."""
         self.over = True
         self._look.cancel()
+        if self._leaves is not None:
+            self._leaves.cancel()
         if self._transport is not None:
             self._transport.abort()
         while self._waiting:
@@ -121,23 +137,26 @@ class RedisLink:
         """For who would rather do without."""
         return cls(url, connect_s=1.0, answer_s=1.0)
 
-    def ask(self, *command: Word) -> Awaitable[Any]:
+    def ask(self, *command: Word, linger_s: float = 0.0) -> Awaitable[Any]:
         """The reply to one command, which leaves at once where there is a connection.
+
+        With `linger_s` it leaves with the next that is asked, after so long at the latest: a send that wakes
+        Redis costs more than all that it may carry.
 
         Whoever waits for it may get:
             RedisError: there is no connection, no reply in time, or the reply is an error.
         """
-        return self._only(self.ask_all([command]))
+        return self._only(self.ask_all([command], linger_s))
 
     async def _only(self, replies: Awaitable[list[Any]]) -> Any:
         (reply,) = await replies
         return reply
 
-    def ask_all(self, commands: Sequence[Command]) -> Awaitable[list[Any]]:
+    def ask_all(self, commands: Sequence[Command], linger_s: float = 0.0) -> Awaitable[list[Any]]:
         """The replies to several commands, sent together. As `ask`."""
         known = self._conversation
         if commands and known is not None and not known.over:
-            return self._answered(commands, known.ask_all(commands))
+            return self._answered(commands, known.ask_all(commands, linger_s))
         return self._exchange(commands)
 
     async def _answered(self, commands: Sequence[Command], replies: "asyncio.Future[list[Any]]") -> list[Any]:
@@ -157,7 +176,7 @@ class RedisLink:
         conversation = self._conversation
         if conversation is None or conversation.over:
             conversation = await self._connected()
-        return await conversation.ask_all(commands)
+        return await conversation.ask_all(commands, 0.0)
 
     async def _connected(self) -> _Conversation:
         async with self._connecting:
@@ -189,9 +208,9 @@ class RedisLink:
         try:
             if target.get("password"):
                 user = [target["username"]] if target.get("username") else []
-                await made.ask_all([["AUTH", *user, target["password"]]])
+                await made.ask_all([["AUTH", *user, target["password"]]], 0.0)
             if target.get("db"):
-                await made.ask_all([["SELECT", target["db"]]])
+                await made.ask_all([["SELECT", target["db"]]], 0.0)
         except BaseException:
             made.end(RedisConnectionError("the handshake failed"))
             raise

@@ -79,7 +79,7 @@ class Kept:
             found.append(None if earlier[0] is claim else Earlier(same_body(earlier[0], claim), earlier[1]))
         return found
 
-    async def settle_all(self, settled):
+    async def settle_all(self, settled, linger_s=0.0):
         self._answer()
         self.values |= {claim.tx_id: (claim, body) for claim, body in settled}
 

@@ -58,7 +58,7 @@ class Store:
         )
         self.values = {applied_key(0): encode_applied(applied)}
 
-    async def read(self, keys):
+    async def read(self, keys, linger_s=0.0):
         self.asked += 1
         await asyncio.sleep(self.after_s)
         return [self.values.get(key) for key in keys]
@@ -113,7 +113,7 @@ def test_a_state_that_was_asked_for_ahead_in_vain_degrades_whoever_waits_for_it_
         store, strays = Store(), []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: strays.append(context))
 
-        async def fail(_):
+        async def fail(*_):
             raise RedisConnectionError("gone")
 
         store.read = fail

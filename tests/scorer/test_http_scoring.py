@@ -72,7 +72,7 @@ def test_a_decision_that_redis_cannot_keep_is_answered_all_the_same_and_kept_her
     async def scene():
         bench = Bench(durability)
 
-        async def settle_all(settled):
+        async def settle_all(settled, linger_s):
             raise RedisConnectionError("gone")
 
         settle, bench.kept.settle_all = bench.kept.settle_all, settle_all

@@ -31,7 +31,7 @@ class Store:
         )
         self.values[applied_key(0)] = encode_applied(applied)
 
-    async def read(self, keys):
+    async def read(self, keys, linger_s=0.0):
         found = [self.values.get(key) for key in keys]
         if self.on_its_way is not None:
             await self.on_its_way.wait()

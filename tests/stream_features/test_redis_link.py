@@ -19,6 +19,7 @@ class Redis:
     def __init__(self):
         self.asked = []
         self.connections = []
+        self.pieces = 0
         self.let = asyncio.Event()
         self.let.set()
         self.hang_up = 0
@@ -28,6 +29,7 @@ class Redis:
         self.connections.append(writer)
         parser = hiredis.Reader()
         while data := await reader.read(65_536):
+            self.pieces += 1
             parser.feed(data)
             while (command := parser.gets()) is not False:
                 self.asked.append(command)
@@ -101,6 +103,31 @@ def test_what_is_asked_is_under_way_before_anybody_waits_for_it():
         two, one = link.ask_all([("ECHO", "a"), ("ECHO", "b")]), link.ask("ECHO", "c")
         await asked_of(redis, 4)
         assert (await one, await two) == (b"c", [b"a", b"b"])
+
+    run(scene)
+
+
+def test_what_lingers_leaves_with_the_next_or_by_itself():
+    async def scene(redis, link):
+        await link.ask("ECHO", "connected")
+        first = link.ask("ECHO", "a", linger_s=20.0)
+        await asyncio.sleep(0.05)
+        assert len(redis.asked) == 1
+        pieces = redis.pieces
+        second = link.ask("ECHO", "b")
+        assert (await first, await second, redis.pieces) == (b"a", b"b", pieces + 1)
+        assert await link.ask("ECHO", "c", linger_s=0.01) == b"c"
+
+    run(scene)
+
+
+def test_what_lingers_when_the_connection_ends_is_asked_over_the_next():
+    async def scene(redis, link):
+        await link.ask("ECHO", "connected")
+        lingers = asyncio.ensure_future(link.ask("ECHO", "a", linger_s=0.05))
+        redis.connections[0].close()
+        assert await lingers == b"a"
+        assert len(redis.connections) == 2
 
     run(scene)
 
