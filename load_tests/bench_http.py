@@ -179,7 +179,7 @@ def _servers(
                 port=free_port(), metrics_port=free_port(), redis_url=redis_url, segment=world.segment,
                 model_dir=str(world.model_dir), xgboost_model=str(folder / "model.ubj"),
             )  # fmt: skip
-            inputs: Sequence[Any] = world.transactions if contestant.table == FEATURES else list(filled)
+            inputs: Sequence[Any] = world.asked if contestant.table == FEATURES else list(filled)
             make = requests_of(contestant.path, [contestant.body(each) for each in inputs])
             stack.callback(supervisor.stop, contestant.name)
             each = _start(contestant, given, make, folder, cores, supervisor)
@@ -195,7 +195,7 @@ def _features(world: MadeWorld, redis_url: str) -> Matrix:
     async def read() -> Matrix:
         link = RedisLink.patient(redis_url)
         try:
-            readings = await open_reader(StateStore(link), world.segment).read(world.transactions)
+            readings = await open_reader(StateStore(link), world.segment).read(world.asked)
         finally:
             await link.close()
         return np.stack([reading.features for reading in readings])

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from fraudsim.events import Segment, Transaction, encoder
+from fraudsim.events import Transaction, encoder
 from fraudsim.settings import Settings
 from load_tests.bench_trees import CARDS, DAYS, FRAUD_SCALE, SEED
-from load_tests.primed_world import prime_world
-from model.artefact import Model
+from load_tests.primed_world import PrimedWorld, prime_world
 from model.forest import Matrix
 from producers.world import World, WorldConfig
 
@@ -23,13 +22,10 @@ HORIZON_MS: Final = 120_000
 
 
 @dataclass(frozen=True)
-class MadeWorld:
-    """A model, and the transactions that come next."""
+class MadeWorld(PrimedWorld):
+    """With what is asked next."""
 
-    model_dir: Path
-    model: Model
-    segment: Segment
-    transactions: list[Transaction]
+    asked: list[Transaction]
 
 
 def make_world(folder: Path, redis_url: str) -> MadeWorld:
@@ -39,7 +35,7 @@ def make_world(folder: Path, redis_url: str) -> MadeWorld:
     made = prime_world(folder, world, DAYS, settings, HORIZON_MS)
     last = made.transactions.slice(max(0, made.transactions.num_rows - ASKED)).to_pylist()
     asked = [_next(row, made.segment.event_epoch_ms) for row in last]
-    return MadeWorld(made.model_dir, made.model, made.segment, asked)
+    return MadeWorld(**vars(made), asked=asked)
 
 
 def _next(row: dict[str, Any], end_ms: int) -> Transaction:

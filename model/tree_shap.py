@@ -31,7 +31,6 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
-
 LANES: Final = 4
 """Points of quadrature that are summed at once, as many as a vector register holds."""
 
