@@ -66,6 +66,7 @@ class Arena:
         self._folder = folder
         self._supervisor = supervisor
         self._cores = cores
+        self._sent = 0
         addresses = start_stack(folder / "stack", Settings(_env_file=None), supervisor)
         self._settings = Settings(
             _env_file=None, kafka_bootstrap=addresses.kafka_bootstrap, redis_url=addresses.redis_url
@@ -142,15 +143,14 @@ class Arena:
 
     def _wait_until_it_answers(self, contestant: Contestant) -> None:
         """Until a transaction that is sent now is answered, and nothing is left to be answered."""
-        before, tries, sent = self._answered(contestant.topic), 0, 0
+        before, tries = self._answered(contestant.topic), 0
 
         def answers() -> bool:
-            nonlocal tries, sent
+            nonlocal tries
             tries += 1
             if tries % 50 == 1:
                 self._send(next(self._next))
                 self._producer.flush()
-                sent += 1
             self._see(contestant.name)
             return self._answered(contestant.topic) > before
 
@@ -162,7 +162,7 @@ class Arena:
             nonlocal last, since_s
             found = self._answered(contestant.topic)
             if contestant is OURS:  # goes on where it was; a rival begins with what comes next
-                return found == before + sent
+                return found == self._sent
             if found != last:
                 last, since_s = found, time.monotonic()
             return time.monotonic() - since_s > QUIET_S
@@ -190,6 +190,7 @@ class Arena:
             )
 
     def _send(self, tx: Transaction) -> None:
+        self._sent += 1
         stamped = msgspec.structs.replace(tx, sent_at=time.time_ns() // 1000)
         self._producer.produce(
             TRANSACTIONS,
