@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -25,9 +25,6 @@ from scorer.served_policy import ServedPolicy
 from stream_features.catalogue import DAY
 from stream_features.reader import FeatureReader, Reading, Stored
 from stream_features.vector import as_list, vector
-
-AHEAD_LINGER_S: Final = 0.001
-"""Most that asking for a state ahead waits for what else Redis is asked, as the claims are straight after."""
 
 Ahead = asyncio.Future[Stored]
 """The reading of a state that was begun before it is certain to be needed."""
@@ -73,11 +70,14 @@ class Decider:
         self._limits = limits
         self._patience_s = patience_s
 
-    def look_ahead(self, transactions: Sequence[Transaction]) -> Ahead | None:
-        """Begin to read the state of what may have to be decided; None while it is away."""
+    def look_ahead(self, transactions: Sequence[Transaction], linger_s: float = 0.0) -> Ahead | None:
+        """Begin to read the state of what may have to be decided; None while it is away.
+
+        With `linger_s` it is asked together with what else Redis is asked within that time.
+        """
         if self._state.away is not None:
             return None
-        ahead = asyncio.ensure_future(self._reader.stored(transactions, AHEAD_LINGER_S))
+        ahead = asyncio.ensure_future(self._reader.stored(transactions, linger_s))
         ahead.add_done_callback(_heed)
         return ahead
 

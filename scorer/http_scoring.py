@@ -30,6 +30,8 @@ REPEAT_WAIT_S: Final = 1.0
 SLICE: Final = 32
 """Transactions handled in one go: asked singly at about the same time, or a part of a batch, after which
 others have a turn."""
+AHEAD_LINGER_S: Final = 0.001
+"""Most that asking for the state waits for the claims, which are asked for straight after."""
 KEEP_LINGER_S: Final = 0.002
 """Most that keeping a decision for other processes waits for what else Redis is asked, as the next claims."""
 
@@ -179,7 +181,8 @@ class HttpScoring:
                 outcomes[item.place] = _full(error)
         ours = []
         # Most are no repeats: their state is asked for together with the claim, not after it.
-        ahead = self._decider.look_ahead([item.tx for item in with_room]) if with_room else None
+        transactions = [item.tx for item in with_room]
+        ahead = self._decider.look_ahead(transactions, AHEAD_LINGER_S) if with_room else None
         standing = await self.repeats.claim_all([item.claim for item in with_room], budget.claim_by_s)
         for item, earlier in zip(with_room, standing, strict=True):
             if earlier is None:

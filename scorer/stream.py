@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from fraudsim import headers as h
@@ -17,8 +18,9 @@ from fraudsim.events import Decision, Transaction, decode_decision, encoder
 from fraudsim.settings import Settings
 from fraudsim.topics import DECISIONS, TRANSACTIONS
 from fraudsim.validity import Rejected
-from scorer.decide import Decider, Incoming
+from scorer.decide import Ahead, Decider, Incoming
 from scorer.observe import observe
+from scorer.resumption import last_decided
 from stream_features.log_reader import LogReader
 from stream_features.reader import FeatureReader
 
@@ -27,8 +29,9 @@ MAX_BATCH: Final = 256
 MAX_UNACKED: Final = 5_000
 MAX_TODO: Final = 20_000
 """Transactions of one partition held for deciding; what comes beyond that is read again later."""
-RESUME_LOOK_BACK: Final = 2_000
-"""Decisions read back on assignment; a zombie's late ones may stand after the newest."""
+AHEAD_S: Final = 0.2
+"""A state that was asked for longer ago, as before a wait for the broker, is read again: by the next pruning
+but one the tail may not reach back to it."""
 LOOK_EVERY_S: Final = 0.01
 
 
@@ -37,6 +40,20 @@ class _Todo:
     incoming: Incoming
     given: bytes | None
     """The decision that HTTP gave, as it stands in the record's header."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is decided together."""
+
+    todo: list[_Todo]
+    fresh: list[Incoming]
+    """Those that HTTP has not decided."""
+    ahead: Ahead | None
+    """The reading of their state, which began when they were taken up."""
+    taken_s: float
+    term: int
+    """In which they were taken up."""
 
 
 class StreamScorer(ConsumerRebalanceListener):
@@ -161,7 +178,7 @@ class StreamScorer(ConsumerRebalanceListener):
         if self._unacked:
             await asyncio.wait(self._unacked)  # else what was sent before a revocation would not be found
         gained = sorted(self._assigned - self._decided.keys())
-        found = await self._last_decided(gained)
+        found = await last_decided(self._settings.kafka_bootstrap, gained, self._log)
         if term != self._term:
             return  # another may have decided since: the assignment that follows looks again
         for partition, last in found.items():
@@ -173,72 +190,46 @@ class StreamScorer(ConsumerRebalanceListener):
         self._todo[partition] = deque()
         self._decided[partition] = self._taken[partition] = last
 
-    async def _last_decided(self, partitions: list[int]) -> dict[int, int]:
-        """Last source offset found in the end of each `decisions` partition; -1 where there is none."""
-        if not partitions:
-            return {}
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=20,  # stopping waits for the fetch under way
-        )
-        await consumer.start()
-        try:
-            tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
-            consumer.assign(tps)
-            ends = await consumer.end_offsets(tps)
-            begins = await consumer.beginning_offsets(tps)
-            for tp in tps:
-                consumer.seek(tp, max(begins[tp], ends[tp] - RESUME_LOOK_BACK))
-            last = dict.fromkeys(partitions, -1)
-            while any([await consumer.position(tp) < ends[tp] for tp in tps]):
-                for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                    for record in records:
-                        last[tp.partition] = max(last[tp.partition], self._source_offset(record))
-            return last
-        finally:
-            await consumer.stop()
-
-    def _source_offset(self, record: Any) -> int:
-        """Where the transaction of a record of `decisions` stands; -1 if the record cannot be read."""
-        try:
-            return decode_decision(record.value or b"").source_offset
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            metrics.TRANSACTIONS.labels("resumed", "unreadable").inc()
-            self._log.warning(
-                "decision_unreadable", partition=record.partition, offset=record.offset, error=str(error)
-            )
-            return -1
-
     # Deciding
 
     async def run(self) -> None:
         """Decide for ever, in source order within each partition."""
+        batch = await self._next_batch()
         while True:
-            await self._arrived.wait()
-            if not self.log_reader.filled:
-                await asyncio.sleep(0.005)
-                continue
-            batch = self._next_batch()
-            if not batch:
-                self._arrived.clear()
-                continue
-            term = self._term
             decisions = await self._decide(batch)
-            for todo, decision in zip(batch, decisions, strict=True):
-                sent = await self._publish(todo.incoming, decision, term)
+            following = self._take()  # its state is asked for while these are sent
+            for todo, decision in zip(batch.todo, decisions, strict=True):
+                sent = await self._publish(todo.incoming, decision, batch.term)
                 if sent and todo.given is None:
                     self._afterwards(todo.incoming.tx, decision)
             await self._settle(MAX_UNACKED)
             if self._left_out:
                 self._fetch_left_out()
+            batch = following or await self._next_batch()
 
-    def _next_batch(self) -> list[_Todo]:
-        batch: list[_Todo] = []
+    async def _next_batch(self) -> _Batch:
+        """Wait for something to decide."""
+        while True:
+            await self._arrived.wait()
+            if not self.log_reader.filled:
+                await asyncio.sleep(0.005)
+                continue
+            batch = self._take()
+            if batch is not None:
+                return batch
+            self._arrived.clear()
+
+    def _take(self) -> _Batch | None:
+        """What is to be decided next, its state asked for; None where there is nothing."""
+        taken: list[_Todo] = []
         for todo in self._todo.values():
-            while todo and len(batch) < MAX_BATCH:
-                batch.append(todo.popleft())
-        return batch
+            while todo and len(taken) < MAX_BATCH:
+                taken.append(todo.popleft())
+        if not taken:
+            return None
+        fresh = [todo.incoming for todo in taken if todo.given is None]
+        ahead = self._decider.look_ahead([incoming.tx for incoming in fresh]) if fresh else None
+        return _Batch(taken, fresh, ahead, time.monotonic(), self._term)
 
     def _fetch_left_out(self) -> None:
         """Have what found no room told again, where all before it is decided."""
@@ -247,12 +238,12 @@ class StreamScorer(ConsumerRebalanceListener):
                 del self._left_out[partition]
                 self.log_reader.tell_from(partition, offset)
 
-    async def _decide(self, batch: list[_Todo]) -> list[Decision]:
+    async def _decide(self, batch: _Batch) -> list[Decision]:
         """A decision for each: HTTP's own where it gave one, else made here, degraded without state."""
-        fresh = [todo.incoming for todo in batch if todo.given is None]
-        made = iter(await self._decider.decide(fresh) if fresh else [])
+        ahead = batch.ahead if time.monotonic() - batch.taken_s < AHEAD_S else None
+        made = iter(await self._decider.decide(batch.fresh, ahead=ahead) if batch.fresh else [])
         decisions = []
-        for todo in batch:
+        for todo in batch.todo:
             if todo.given is None:
                 decision = next(made)
                 observe(decision, self.speed)

@@ -126,7 +126,7 @@ class Bench:
         self.pending = Pending(self.tail)
         self.clock = Clock([PlacedSegment(segment(1), 0)])
         self.producer, self.kept = Producer(), Kept()
-        self.decider = SimpleNamespace(decide=self.decide, look_ahead=lambda _: None)
+        self.decider = SimpleNamespace(decide=self.decide, look_ahead=lambda *_: None)
         self.meanwhile = None
         silent = SimpleNamespace(warning=lambda *_, **__: None, error=lambda *_, **__: None)
         settings = Settings(_env_file=None, http_durability=durability, deadline_ms=2_000, **more)

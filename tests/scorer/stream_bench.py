@@ -44,8 +44,15 @@ class Decider:
         self.held_most = 0
         self.scorer = None
         self.on_decide = None
+        self.asked_ahead = []
+        self.given = []
 
-    async def decide(self, incoming, via="stream"):
+    def look_ahead(self, transactions):
+        self.asked_ahead.append(len(transactions))
+        return f"state of {len(transactions)}"
+
+    async def decide(self, incoming, via="stream", until_s=None, ahead=None):
+        self.given.append(ahead)
         self.held_most = max(self.held_most, *map(len, self.scorer._todo.values()))
         if self.on_decide is not None:
             await self.on_decide()

@@ -213,7 +213,7 @@ def test_the_state_is_asked_for_together_with_the_claim():
             return await claim_all_now(claims)
 
         claim_all_now, bench.kept.claim_all = bench.kept.claim_all, claim_all
-        bench.decider.look_ahead = lambda transactions: order.append([tx.tx_id for tx in transactions])
+        bench.decider.look_ahead = lambda transactions, _: order.append([tx.tx_id for tx in transactions])
         await asyncio.gather(bench.score("t0"), bench.score("t1", "d"))
         assert sorted(map(str, order[:2])) == ["['t0', 't1']", "claim asked"]
 

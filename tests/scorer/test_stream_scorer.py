@@ -5,12 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
-from stream_bench import assign, cancel, decision, offsets, record, scorer_of, transaction, until
+from stream_bench import Log, assign, cancel, decision, offsets, record, scorer_of, transaction, until
 
 from fraudsim import metrics
 from fraudsim.events import encoder
 from fraudsim.topics import TRANSACTIONS
 from fraudsim.validity import Rejected
+from scorer import resumption
 from scorer import stream as streams
 from stream_features.pending import Pending
 from stream_features.tail import Tail
@@ -56,6 +57,65 @@ def test_a_lost_partition_takes_what_was_left_out_with_it(monkeypatch):
         await cancel(deciding)
         assert offsets(scorer, 0) == [6, 7, 8]
         assert scorer.log_reader.asked == []
+
+    asyncio.run(scene())
+
+
+def test_the_next_state_is_asked_for_before_decisions_are_sent_and_given_up_where_that_takes_long(
+    monkeypatch,
+):
+    monkeypatch.setattr(streams, "MAX_BATCH", 4)
+    now_s = [0.0]
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        send, asked_when_sent = scorer._producer.send, []
+
+        async def slow_send(*args, **fields):
+            asked_when_sent.append(list(scorer._decider.asked_ahead))
+            if len(asked_when_sent) == 6:  # of the second batch: the third's state grows old
+                now_s[0] += streams.AHEAD_S
+            return await send(*args, **fields)
+
+        scorer._producer.send = slow_send
+        for offset in range(11):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(scorer._producer.sent) == 11)
+        await cancel(deciding)
+        assert offsets(scorer, 0) == list(range(11))
+        assert asked_when_sent[:4] == [[4, 4]] * 4
+        assert asked_when_sent[4:] == [[4, 4, 3]] * 7
+        assert scorer._decider.given == ["state of 4", "state of 4", None]
+
+    asyncio.run(scene())
+
+
+def test_what_was_taken_up_ahead_is_not_sent_after_a_revocation(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_BATCH", 4)
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        decided = []
+
+        async def revoke():
+            decided.append(len(scorer._producer.sent))
+            if len(decided) == 2:
+                scorer.on_partitions_revoked(set())
+                assign(scorer, [0], 5)  # another decided up to there
+
+        scorer._decider.on_decide = revoke
+        for offset in range(8):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(decided) == 2 and not scorer._arrived.is_set())
+        assert offsets(scorer, 0) == [0, 1, 2, 3]
+        for offset in range(8):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        await until(lambda: len(scorer._producer.sent) == 6)
+        await cancel(deciding)
+        assert offsets(scorer, 0) == [0, 1, 2, 3, 6, 7]
 
     asyncio.run(scene())
 
@@ -165,7 +225,7 @@ def test_a_batch_taken_up_before_a_revocation_is_not_published_after_it():
     asyncio.run(scene())
 
 
-def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile():
+def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile(monkeypatch):
     async def scene():
         scorer = scorer_of({0: 0})
         scorer._member = SimpleNamespace(pause=lambda *tps: None)
@@ -173,7 +233,7 @@ def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile()
         scorer.on_partitions_assigned([TopicPartition(TRANSACTIONS, 0)])
         looked = []
 
-        async def last_decided(partitions):
+        async def last_decided(_bootstrap, partitions, _log):
             looked.append(partitions)
             if len(looked) == 1:  # away and back: another decided up to 30 in between
                 scorer.on_partitions_revoked(set())
@@ -181,7 +241,7 @@ def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile()
                 return {0: 10}
             return {0: 30}
 
-        scorer._last_decided = last_decided
+        monkeypatch.setattr(streams, "last_decided", last_decided)
         while scorer._changed.is_set():
             scorer._changed.clear()
             await scorer._resume()
@@ -192,7 +252,7 @@ def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile()
     asyncio.run(scene())
 
 
-def test_where_to_go_on_is_looked_up_once_ones_own_decisions_are_in_the_log():
+def test_where_to_go_on_is_looked_up_once_ones_own_decisions_are_in_the_log(monkeypatch):
     async def scene():
         scorer = scorer_of({0: 0})
         scorer.on_partitions_revoked(set())
@@ -200,10 +260,10 @@ def test_where_to_go_on_is_looked_up_once_ones_own_decisions_are_in_the_log():
         ack = asyncio.get_running_loop().create_future()
         scorer._unacked.append(ack)
 
-        async def last_decided(partitions):
+        async def last_decided(_bootstrap, partitions, _log):
             return dict.fromkeys(partitions, 7 if ack.done() else 6)
 
-        scorer._last_decided = last_decided
+        monkeypatch.setattr(streams, "last_decided", last_decided)
         resuming = asyncio.create_task(scorer._resume())
         await asyncio.sleep(0.001)
         ack.set_result(None)
@@ -249,13 +309,13 @@ class Decisions:
 def test_what_is_no_decision_is_counted_and_passed_over_on_resuming(monkeypatch):
     values = [encoder.encode(decision(transaction(n), 0, n)) for n in range(3)]
     values[1:1] = [b"", b"not json", None, b"\xff", b"[" * 5_000, b"{}", b'{"source_offset": 99}']
-    monkeypatch.setattr(streams, "AIOKafkaConsumer", lambda **_: Decisions(values))
+    monkeypatch.setattr(resumption, "AIOKafkaConsumer", lambda **_: Decisions(values))
     unreadable = metrics.TRANSACTIONS.labels("resumed", "unreadable")
     before = unreadable._value.get()
-    scorer = scorer_of({0: 0})
-    assert asyncio.run(scorer._last_decided([0])) == {0: 2}
+    log = Log()
+    assert asyncio.run(resumption.last_decided("", [0], log)) == {0: 2}
     assert unreadable._value.get() == before + 7
-    assert scorer._log.events == ["decision_unreadable"] * 7
+    assert log.events == ["decision_unreadable"] * 7
 
 
 # Stopping
