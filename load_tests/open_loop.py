@@ -119,6 +119,7 @@ class LoadGenerator:
 
     def open(self, make: MakeRequest, first: int, rate: float, seconds: float) -> Load:
         """Requests `first`, `first` + 1, … at `rate` a second; one without a connection waits for it."""
+        self._renew_hung_up()
         count = max(1, round(rate * seconds))
         load = Load(asked=count, seconds=0.0)
         started_s = time.perf_counter() + 0.01
@@ -140,6 +141,7 @@ class LoadGenerator:
 
     def closed(self, make: MakeRequest, first: int, connections: int, seconds: float) -> Load:
         """As many requests as are answered, with so many always under way."""
+        self._renew_hung_up()
         load = Load(asked=0, seconds=0.0)
         started_s = time.perf_counter()
         ends_s = started_s + seconds
@@ -184,6 +186,14 @@ class LoadGenerator:
                 )
             else:
                 load.refused[connection.status] = load.refused.get(connection.status, 0) + 1
+
+    def _renew_hung_up(self) -> None:
+        """Connect anew where the server hung up on an idle connection, as uvicorn does after five seconds."""
+        over, _, _ = select.select([connection.socket for connection in self._idle], (), (), 0)
+        for place, connection in enumerate(self._idle):
+            if connection.socket in over:
+                connection.socket.close()
+                self._idle[place] = _Connection(self._address)
 
     def _renew_busy(self) -> None:
         """Give up what nobody waits for any more."""
