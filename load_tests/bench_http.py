@@ -31,7 +31,6 @@ from runner.ports import free_port
 from runner.redis_binary import find_redis
 from runner.redis_server import RedisServer, redis_answers
 from runner.supervisor import Part, Supervisor
-from stream_features.redis_io import StateStore
 from stream_features.redis_link import RedisLink
 
 HELD_MS: Final = 50.0
@@ -195,7 +194,7 @@ def _features(world: MadeWorld, redis_url: str) -> Matrix:
     async def read() -> Matrix:
         link = RedisLink.patient(redis_url)
         try:
-            readings = await open_reader(StateStore(link), world.segment).read(world.asked)
+            readings = await open_reader(link, world.segment).read(world.asked)
         finally:
             await link.close()
         return np.stack([reading.features for reading in readings])

@@ -10,7 +10,6 @@ from fraudsim.events import decode_transaction, encoder
 from fraudsim.topics import TRANSACTIONS
 from load_tests.rivals.common import SCORES, Given, given, open_reader
 from model.forest import booster_of
-from stream_features.redis_io import StateStore
 from stream_features.redis_link import RedisLink
 
 MAX_BATCH = 256
@@ -19,7 +18,7 @@ MAX_BATCH = 256
 async def run(given: Given) -> None:
     """Until the process is ended."""
     booster = booster_of(Path(given.xgboost_model).read_bytes())
-    reader = open_reader(StateStore(RedisLink.patient(given.redis_url)), given.segment)
+    reader = open_reader(RedisLink.patient(given.redis_url), given.segment)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=given.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
     )

@@ -10,7 +10,6 @@ import numpy as np
 from fraudsim.events import Transaction
 from load_tests.rivals.common import given, open_reader
 from model.forest import booster_of
-from stream_features.redis_io import StateStore
 from stream_features.redis_link import RedisLink
 
 GIVEN = given()
@@ -21,7 +20,7 @@ class Fraud:
     """Scores transactions, and feature vectors."""
 
     def __init__(self) -> None:
-        self._reader = open_reader(StateStore(RedisLink.patient(GIVEN.redis_url)), GIVEN.segment)
+        self._reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
         self._booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
 
     def _score(self, matrix: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:

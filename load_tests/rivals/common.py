@@ -12,6 +12,7 @@ from model.artefact import Model
 from model.forest import booster_of
 from stream_features.reader import FeatureReader
 from stream_features.redis_io import StateStore
+from stream_features.redis_link import RedisLink
 from stream_features.state import warm_up_kernel
 from stream_features.tail import Tail
 
@@ -52,12 +53,12 @@ def settings_of(given: Given) -> Settings:
     )
 
 
-def open_reader(store: StateStore, segment: Segment) -> FeatureReader:
+def open_reader(link: RedisLink, segment: Segment) -> FeatureReader:
     """Reads a transaction's features: one MGET of its keys, then the compiled kernels."""
     warm_up_kernel()
     settings = Settings(_env_file=None)
     return FeatureReader(
-        store,
+        StateStore(link),
         Tail(settings.partitions, settings.tail_max_records),
         segment,
         partitions=settings.partitions,

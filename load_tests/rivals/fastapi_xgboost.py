@@ -10,11 +10,10 @@ from xgboost import XGBClassifier
 
 from fraudsim.events import Transaction
 from load_tests.rivals.common import given, open_reader
-from stream_features.redis_io import StateStore
 from stream_features.redis_link import RedisLink
 
 GIVEN = given()
-reader = open_reader(StateStore(RedisLink.patient(GIVEN.redis_url)), GIVEN.segment)
+reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
 classifier = XGBClassifier(n_jobs=1)
 classifier.load_model(GIVEN.xgboost_model)
 app = FastAPI()

@@ -11,7 +11,6 @@ from fraudsim.events import decode_transaction, encoder
 from fraudsim.topics import TRANSACTIONS
 from load_tests.rivals.common import SCORES, given, open_reader
 from model.forest import booster_of
-from stream_features.redis_io import StateStore
 from stream_features.redis_link import RedisLink
 
 GIVEN = given()
@@ -32,7 +31,7 @@ scores = app.topic(SCORES, value_serializer="raw")
 
 @app.agent(transactions)
 async def score(values: Any) -> None:
-    reader = open_reader(StateStore(RedisLink.patient(GIVEN.redis_url)), GIVEN.segment)
+    reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
     async for value in values:
         tx = decode_transaction(value)
         (reading,) = await reader.read([tx])

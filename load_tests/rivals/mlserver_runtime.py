@@ -9,7 +9,6 @@ from mlserver.types import InferenceRequest, InferenceResponse
 from fraudsim.events import decode_transaction
 from load_tests.rivals.common import given, open_reader
 from model.forest import booster_of
-from stream_features.redis_io import StateStore
 from stream_features.redis_link import RedisLink
 
 GIVEN = given()
@@ -19,7 +18,7 @@ class FraudModel(MLModel):
     """Reads a transaction's features and scores them."""
 
     async def load(self) -> bool:
-        self._reader = open_reader(StateStore(RedisLink.patient(GIVEN.redis_url)), GIVEN.segment)
+        self._reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
         self._booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
         return True
 

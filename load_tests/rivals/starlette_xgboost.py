@@ -12,7 +12,6 @@ from fraudsim.events import decode_transaction, encoder
 from load_tests.rivals.common import given, open_reader
 from load_tests.rivals.vector_app import serve_app, serve_vectors
 from model.forest import Matrix, booster_of
-from stream_features.redis_io import StateStore
 from stream_features.redis_link import RedisLink
 
 GIVEN = given()
@@ -26,7 +25,7 @@ def score_of(row: Matrix) -> float:
 
 def serve() -> None:
     """A transaction in, its features read, a score out."""
-    reader = open_reader(StateStore(RedisLink.patient(GIVEN.redis_url)), GIVEN.segment)
+    reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
 
     async def score(request: Request) -> Response:
         (reading,) = await reader.read([decode_transaction(await request.body())])
