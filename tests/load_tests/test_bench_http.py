@@ -1,6 +1,5 @@
 """The HTTP bench: its report, what it does not count, and its load generator's clock."""
 
-import contextlib
 import json
 import socket
 import threading
@@ -20,12 +19,11 @@ from load_tests.open_loop import LoadGenerator
 class Server(threading.Thread):
     """Answers each request of each connection, in turn, after a pause."""
 
-    def __init__(
-        self, pause_s: float = 0.0, body: bytes = b'{"score":0.5}', keep_alive_s: float | None = None
-    ) -> None:
+    def __init__(self, pause_s: float = 0.0, body: bytes = b'{"score":0.5}') -> None:
         super().__init__(daemon=True)
-        self.pause_s, self.body, self.keep_alive_s = pause_s, body, keep_alive_s
+        self.pause_s, self.body = pause_s, body
         self.asked: list[bytes] = []
+        self._connections: list[socket.socket] = []
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
@@ -34,14 +32,15 @@ class Server(threading.Thread):
     def run(self) -> None:
         while True:
             connection, _ = self._server.accept()
+            self._connections.append(connection)
             threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
 
-    def answer(self, connection: socket.socket) -> None:
-        connection.settimeout(self.keep_alive_s)
-        with connection, contextlib.suppress(TimeoutError):
-            self._answer(connection)
+    def hang_up(self) -> None:
+        """On all who are connected, as servers do on the idle."""
+        while self._connections:
+            self._connections.pop().shutdown(socket.SHUT_RDWR)
 
-    def _answer(self, connection: socket.socket) -> None:
+    def answer(self, connection: socket.socket) -> None:
         while data := connection.recv(65_536):
             with self._lock:  # one at a time, as a server of one core
                 self.asked.append(data)
@@ -84,13 +83,13 @@ def test_what_is_spoiled_refused_or_broken_does_not_count() -> None:
 
 
 def test_a_server_that_hangs_up_on_the_idle_loses_no_request_of_the_next_stretch() -> None:
-    server = Server(keep_alive_s=0.3)
+    server = Server()
     generator = LoadGenerator("127.0.0.1", server.port, 4)
     for _ in range(2):
         assert generator.open(MAKE, 0, 100, 0.1).complete
-        time.sleep(1.0)
+        server.hang_up()
         assert generator.closed(MAKE, 0, 4, 0.1).complete
-        time.sleep(1.0)
+        server.hang_up()
     generator.close()
 
 

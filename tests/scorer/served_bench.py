@@ -33,15 +33,20 @@ class Forgetful(Bench):
                 self.producer.records.clear()
 
 
-async def serve(bench):
-    config = uvicorn.Config(
-        bench.api.app, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_level="critical"
+async def started(bench, protocol=BoundedProtocol):
+    """(server, the task that serves, port)."""
+    server = uvicorn.Server(
+        uvicorn.Config(bench.api.app, port=0, http=protocol, ws="none", lifespan="off", log_level="critical")
     )
-    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+    return server, serving, server.servers[0].sockets[0].getsockname()[1]
+
+
+async def serve(bench):
+    _, serving, port = await started(bench)
+    print(port, flush=True)
     await asyncio.gather(serving, bench.give_back())
 
 

@@ -5,8 +5,8 @@ import contextlib
 import json
 
 import pytest
-import uvicorn
 from http_bench import Bench, asked
+from served_bench import started
 
 from fraudsim.events import encoder
 from scorer.http_protocol import BoundedProtocol, OneSend
@@ -84,14 +84,8 @@ class Hasty(BoundedProtocol):
 @contextlib.asynccontextmanager
 async def served():
     """(reader, writer) of a connection to the API."""
-    config = uvicorn.Config(
-        Bench().api.app, port=0, http=Hasty, ws="none", lifespan="off", log_level="critical"
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    reader, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname())
+    server, serving, port = await started(Bench(), Hasty)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer
     finally:

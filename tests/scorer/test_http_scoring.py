@@ -92,6 +92,24 @@ def test_a_decision_that_redis_cannot_keep_is_answered_all_the_same_and_kept_her
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("durability", ["async", "acked"])
+def test_a_reply_is_kept_in_company_unless_somebody_waits_for_that(durability):
+    async def scene():
+        bench = Bench(durability)
+        lingered = []
+
+        async def settle_all(settled, linger_s):
+            lingered.append(linger_s)
+
+        bench.kept.settle_all = settle_all
+        assert (await bench.score("t0"))[0] == 200
+        await bench.scoring.drain()
+        (linger_s,) = lingered
+        assert (linger_s > 0) == (durability == "async")
+
+    asyncio.run(scene())
+
+
 def test_past_the_cap_requests_are_refused_until_the_log_gives_something_back(monkeypatch):
     monkeypatch.setattr(pendings, "MAX_PENDING", 3)
 
@@ -213,9 +231,14 @@ def test_the_state_is_asked_for_together_with_the_claim():
             return await claim_all_now(claims)
 
         claim_all_now, bench.kept.claim_all = bench.kept.claim_all, claim_all
-        bench.decider.look_ahead = lambda transactions, _: order.append([tx.tx_id for tx in transactions])
+
+        def look_ahead(transactions, linger_s):
+            order.append([tx.tx_id for tx in transactions])
+            assert linger_s > 0  # else the two would be two sends
+
+        bench.decider.look_ahead = look_ahead
         await asyncio.gather(bench.score("t0"), bench.score("t1", "d"))
-        assert sorted(map(str, order[:2])) == ["['t0', 't1']", "claim asked"]
+        assert order[:2] == [["t0", "t1"], "claim asked"]
 
     asyncio.run(scene())
 
