@@ -36,17 +36,14 @@ class HttpGate:
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             return problem("uri-too-long", f"the URL is over the limit of {MAX_URL_BYTES} bytes", "url")
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        size, encoded = 0, False
-        for name, value in headers:
-            size += len(name) + len(value)
-            encoded |= name == b"content-encoding" and value.strip().lower() not in (b"", b"identity")
-        if size > MAX_HEADERS_BYTES:
+        if sum(len(name) + len(value) for name, value in headers) > MAX_HEADERS_BYTES:
             limit = f"the headers are over the limit of {MAX_HEADERS_BYTES} bytes"
             return problem("headers-too-large", limit, "headers")
         if self._token and scope["path"] not in OPEN_PATHS and not self._authorised(headers):
             return problem("unauthorized", "send the header Authorization: Bearer …", "authorization")
-        if encoded:
-            return problem("unsupported-encoding", "send the body as it is", "content-encoding")
+        for name, value in headers:
+            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+                return problem("unsupported-encoding", "send the body as it is", "content-encoding")
         return None
 
     def _authorised(self, headers: list[tuple[bytes, bytes]]) -> bool:

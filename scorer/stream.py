@@ -232,7 +232,7 @@ class StreamScorer(ConsumerRebalanceListener):
         return _Batch(taken, fresh, ahead, time.monotonic(), self._term)
 
     def _fetch_left_out(self) -> None:
-        """Have what found no room told again, where all before it is decided."""
+        """Have what found no room told again, where all before it is taken up."""
         for partition, offset in list(self._left_out.items()):
             if not self._todo[partition]:
                 del self._left_out[partition]

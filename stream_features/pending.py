@@ -57,9 +57,9 @@ class Pending:
         if len(self._by_id) >= MAX_PENDING:
             raise PendingFullError(f"{len(self._by_id)} transactions wait to be read back from the log")
         for key in keys:
-            its = self._by_key.get(key)
-            if its and len(its) >= MAX_PENDING_OF_KEY:
-                raise PendingFullError(f"{len(its)} transactions of one {key[0]} wait to be read back")
+            waiting = len(self.of(key))
+            if waiting >= MAX_PENDING_OF_KEY:
+                raise PendingFullError(f"{waiting} transactions of one {key[0]} wait to be read back")
 
     def accept(self, tx: Transaction) -> None:
         """Count it in from now on. Raises as `check_room` does."""
@@ -68,11 +68,7 @@ class Pending:
         self._forget(tx.tx_id)
         self._by_id[tx.tx_id] = tx
         for key in keys:
-            its = self._by_key.get(key)
-            if its is None:
-                self._by_key[key] = {tx.tx_id: tx}
-            else:
-                its[tx.tx_id] = tx
+            self._by_key.setdefault(key, {})[tx.tx_id] = tx
 
     def drop(self, tx: Transaction) -> None:
         """It did not get into the log. Another one accepted under the same tx_id since then stays."""

@@ -1,4 +1,4 @@
-"""One connection to Redis that many ask through at once: commands leave as they come, replies come in order.
+"""One connection to Redis that many ask at once: commands leave alone or in company, replies come in order.
 
 redis-py gives every command under way a connection of its own and several times the CPU (docs/decisions.md).
 It still says what a URL means, and its are the errors.

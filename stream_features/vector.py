@@ -25,14 +25,13 @@ from stream_features.state import KERNELS, State, Vector
 SIZE: Final = len(FEATURES)
 
 REQUEST: Final = places("request")
-_ENTITIES: Final = tuple(KEY_FIELD)
 key_values = attrgetter(*KEY_FIELD.values())
 """A transaction's keys in the order of `WINDOWED`; None for an entity that it lacks."""
 
 
 def keys_of(tx: Transaction) -> list[tuple[str, str]]:
     """The (entity, key) pairs with state that a transaction has; absent entities are left out."""
-    return [pair for pair in zip(_ENTITIES, key_values(tx)) if pair[1] is not None]  # noqa: B905 — as many
+    return [pair for pair in zip(KEY_FIELD, key_values(tx), strict=True) if pair[1] is not None]
 
 
 def bucket(text: str | None, buckets: int = BUCKETS) -> float:
