@@ -20,11 +20,11 @@ def watch(
     """Hold decisions against truth and labels, and serve what comes of it as metrics, until SIGTERM."""
     import os
 
-    from dashboards.watching import run_watch
+    from dashboards.watch import run_watch
     from fraudsim.logs import set_up_logs
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
-    from fraudsim.stopping import stop_on_signals
+    from fraudsim.stop_signals import stop_on_signals
 
     settings = load_settings()
     log = set_up_logs(settings, "watch")

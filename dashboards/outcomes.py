@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from fraudsim.events import Action
+from fraudsim.log.events import Action
 
 Outcome = Literal["approved", "challenged", "declined"]
 OUTCOME: Final[dict[Action, Outcome]] = {

@@ -47,7 +47,7 @@ def build() -> typer.Typer:
             raise typer.Exit
 
     for room in ROOMS:
-        name = f"{room}.cli" if room != "fraudsim" else "fraudsim.own_cli"
+        name = f"{room}.cli" if room != "fraudsim" else "fraudsim.commands"
         if importlib.util.find_spec(name) is not None:
             app.add_typer(importlib.import_module(name).app)
     return app

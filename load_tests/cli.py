@@ -30,7 +30,7 @@ def world(
     ] = 1,
 ) -> None:
     """Measure the world's generator beside the Fraud Detection Handbook's algorithm."""
-    from load_tests.bench_world import bench_world
+    from load_tests.benches.other.world import bench_world
 
     report = bench_world(cards, days, turns, workers)
     _write(json, report)
@@ -55,7 +55,7 @@ def scorer(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 5,
 ) -> None:
     """Measure the compiled trees beside XGBoost, ONNX Runtime and Treelite, for 1, 16 and 512 rows."""
-    from load_tests.bench_trees import bench_trees
+    from load_tests.benches.other.trees import bench_trees
 
     report = bench_trees(model, turns)
     _write(json, report)
@@ -89,7 +89,7 @@ def sender(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 1,
 ) -> None:
     """Measure the live sender on kafka-python and on librdkafka, on a Kafka of its own."""
-    from load_tests.bench_sender import bench_on_own_stack
+    from load_tests.benches.other.sender import bench_on_own_stack
 
     report = bench_on_own_stack(rate or [1000, 5000], tick or [5, 10, 15], seconds, turns)
     _write(json, report)
@@ -109,7 +109,7 @@ def reader(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
 ) -> None:
     """Measure reading a transaction's features beside Redis sorted sets, open loop, on a Redis of its own."""
-    from load_tests.bench_reader import bench_reader
+    from load_tests.benches.state.reader import bench_reader
 
     report = bench_reader(rate or [200, 1000], seconds, turns)
     _write(json, report)
@@ -126,7 +126,7 @@ def kernel(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
 ) -> None:
     """Measure folding and reading one key, from 10 to 100,000 events, and a scan for each feature beside."""
-    from load_tests.bench_kernel import TYPICAL, bench_kernel, value_of
+    from load_tests.benches.state.kernel import TYPICAL, bench_kernel, value_of
 
     report = bench_kernel(turns=turns)
     _write(json, report)
@@ -146,7 +146,7 @@ def soak(
     minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="of traffic")] = 20.0,
 ) -> None:
     """Keep a worker under an even load, and see whether its memory or its lag grows."""
-    from load_tests.bench_soak import bench_soak
+    from load_tests.benches.worker.soak import bench_soak
 
     report = bench_soak(rate, minutes * 60)
     _write(json, report)
@@ -167,7 +167,7 @@ def catch_up(
     longest_s: Annotated[float, typer.Option("--longest", min=1, help="seconds it may take")] = 900.0,
 ) -> None:
     """Give a worker a slot that is far behind, and see how fresh the other slots stay."""
-    from load_tests.bench_catch_up import bench_catch_up
+    from load_tests.benches.worker.catch_up import bench_catch_up
 
     report = bench_catch_up(behind, rate, longest_s)
     _write(json, report)
@@ -187,7 +187,7 @@ def stream(
     only: Annotated[list[str] | None, typer.Option(help="only this contestant; may be given again")] = None,
 ) -> None:
     """Measure the scorer from Kafka to Kafka beside a plain aiokafka loop and a Faust agent with XGBoost."""
-    from load_tests.bench_stream import bench_stream
+    from load_tests.benches.stream.bench import bench_stream
 
     report = bench_stream(events, turns, only or (), lambda line: typer.echo(line, err=True))
     _write(json, report)
@@ -208,7 +208,7 @@ def features(
     only: Annotated[list[str] | None, typer.Option(help="only this contestant; may be given again")] = None,
 ) -> None:
     """Measure the feature worker beside Faust, quix-streams, bytewax and Redis sorted sets, on one log."""
-    from load_tests.bench_features import bench_features
+    from load_tests.benches.features.bench import bench_features
 
     report = bench_features(events, turns, only or (), say=lambda line: typer.echo(line, err=True))
     _write(json, report)
@@ -227,8 +227,8 @@ def growth(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
 ) -> None:
     """Measure a key against its history, heat and longest window, beside recomputing from its events."""
-    from load_tests.bench_growth import PER_DAY, bench_growth, series
-    from load_tests.growth_plot import growth_svg
+    from load_tests.benches.state.growth import PER_DAY, bench_growth, series
+    from load_tests.benches.state.growth_plot import growth_svg
 
     report = bench_growth(turns=turns)
     _write(json, report)
@@ -264,7 +264,7 @@ def http(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
 ) -> None:
     """Measure the scorer's HTTP path beside Starlette, FastAPI, MLServer and BentoML with the same model."""
-    from load_tests.bench_http import bench_http
+    from load_tests.benches.http.bench import bench_http
 
     _write(json, bench_http(only or (), seconds, turns, typer.echo))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from model.registry_cli import model
+from model.registry.cli import model
 
 app = typer.Typer()
 app.add_typer(model, name="model")
@@ -25,8 +25,8 @@ def train(
     from rich.console import Console
 
     from fraudsim.settings import load_settings
-    from model.summary import summary
-    from model.train import train_model
+    from model.registry.summary import summary
+    from model.training.train import train_model
 
     console = Console()
     manifest = train_model(
@@ -45,9 +45,9 @@ def score_only(
     from rich.console import Console
 
     from fraudsim.settings import load_settings
-    from model import score_only as scoring
-    from model.summary import summary_of_scoring
-    from producers.datasets.known import read_score_only
+    from model.registry.summary import summary_of_scoring
+    from model.training import score_only as scoring
+    from producers.datasets.registry import read_score_only
 
     console = Console()
     with console.status(f"reading {file.name}"):

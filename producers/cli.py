@@ -4,7 +4,8 @@ from pathlib import Path
 
 import typer
 
-from producers import labels_cli, world_cli
+from producers import world_cli
+from producers.label_feed import cli as labels_cli
 
 app = typer.Typer()
 app.add_typer(world_cli.app, name="world")
@@ -35,8 +36,8 @@ def produce(
     ),
 ) -> None:
     """Send the live stream at its intended times; started again after a crash, go on where it stopped."""
-    from producers.live_source import Stream
-    from producers.produce import run_producer
+    from producers.traffic.live_source import Stream
+    from producers.traffic.produce import run_producer
 
     stream = Stream(history=history, replay=replay, script=script, speed=speed, labels=labels)
     run_producer(stream, seconds=seconds, report=report, null=null, shards=shards, reacting=reacting)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from producers.history import Manifest
+    from producers.history.folder import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="The synthetic world: cards, merchants, fraud and late labels.")
 
@@ -23,10 +23,10 @@ def generate(
 ) -> None:
     """Write transactions.parquet, labels.parquet, truth.parquet and manifest.json."""
     from fraudsim.settings import load_settings
-    from producers.history_writer import write_history
+    from producers.history.writer import write_history
     from producers.progress import progress
-    from producers.world import World
-    from producers.world_settings import world_config
+    from producers.world.settings import world_config
+    from producers.world.world import World
 
     world = World(world_config(load_settings(), cards, seed))
     with progress("days of history", days) as on_day:
@@ -55,8 +55,8 @@ def replay(
 ) -> None:
     """Write a public file as a history: the events that `demo --replay` plays live, and their late labels."""
     from fraudsim.settings import load_settings
-    from producers.datasets.known import read_dataset
-    from producers.world_settings import label_delays
+    from producers.datasets.registry import read_dataset
+    from producers.world.settings import label_delays
 
     dataset = read_dataset(file, label_delays(load_settings()))
     split_ms = dataset.end_ms if share == 1.0 else dataset.split_ms(share)
@@ -73,13 +73,13 @@ def describe(
     ] = None,
 ) -> None:
     """Print volumes, fraud by typology, labels by source with their delays, and the hours of the day."""
-    from producers.describe import describe_history
-    from producers.history import read_history
+    from producers.history.folder import read_history
+    from producers.page.describe import describe_history
 
     history = read_history(directory)
     typer.echo(describe_history(history))
     if out is not None:
-        from producers.page import write_page
+        from producers.page.page import write_page
 
         write_page(history, out)
         typer.echo(f"\n{out}")
@@ -93,7 +93,7 @@ def audit(
     """Look for what would give fraud away: leaks, broken order, truth among what is observed; 1 if found."""
     from producers.audit.history_audit import audit_history
     from producers.audit.verdict import audit_table, write_audit
-    from producers.history import read_history
+    from producers.history.folder import read_history
 
     found = audit_history(read_history(directory))
     typer.echo(audit_table(found))
@@ -109,7 +109,7 @@ def script(
     check: Annotated[bool, typer.Option("--check", help="only say whether it is right")] = False,
 ) -> None:
     """Check a scenario file for `demo --script`, and say what it will do and when."""
-    from producers.script import describe_script, read_script
+    from producers.scenario.script import describe_script, read_script
 
     events = read_script(file)
     typer.echo(f"{file}: {len(events.events)} events" if check else describe_script(events))

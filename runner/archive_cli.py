@@ -18,8 +18,8 @@ def archive(
     from fraudsim.logs import set_up_logs
     from fraudsim.metrics import serve_metrics
     from fraudsim.settings import load_settings
-    from fraudsim.stopping import stop_on_signals
-    from runner.archiver import run_archiver
+    from fraudsim.stop_signals import stop_on_signals
+    from runner.record.archiver import run_archiver
 
     settings = load_settings()
     log = set_up_logs(settings, "archiver")

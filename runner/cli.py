@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from fraudsim.settings import Settings
-    from runner.line import LineOptions
+    from runner.line.line import LineOptions
 
 from runner import archive_cli, one_shots_cli, stack_cli
 
@@ -60,7 +60,7 @@ def demo(
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     given = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
-    from runner.demo import run_demo
+    from runner.line.demo import run_demo
 
     summary = run_demo(*_options(**given))
     if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
@@ -84,7 +84,7 @@ def up(
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     given = locals()
-    from runner.demo import run_up
+    from runner.line.demo import run_up
 
     run_up(*_options(seconds=None, **given))
 
@@ -93,7 +93,7 @@ def up(
 def relay() -> None:
     """The null pipeline's relay."""
     from fraudsim.settings import load_settings
-    from runner.relay import run_relay
+    from runner.line.null_pipeline import run_relay
 
     run_relay(load_settings())
 
@@ -104,8 +104,8 @@ def _options(
 ) -> tuple["LineOptions", "Settings"]:  # fmt: skip
     from fraudsim.errors import FraudsimError
     from fraudsim.settings import load_settings
-    from runner.line import LineOptions
-    from runner.run_folder import new_run_folder
+    from runner.line.line import LineOptions
+    from runner.record.run_folder import new_run_folder
 
     settings = load_settings()
     if seed is not None:
@@ -113,11 +113,11 @@ def _options(
     if replay is not None and not replay.exists():
         raise FraudsimError(f"--replay {replay} does not exist")
     if replay is not None:
-        from producers.datasets.known import layout_of
+        from producers.datasets.registry import layout_of
 
         layout_of(replay)  # refuses what cannot be replayed before anything is started
     if script is not None:
-        from producers.script import read_script
+        from producers.scenario.script import read_script
 
         read_script(script)
     if replay is not None and speed is None:

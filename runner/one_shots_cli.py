@@ -21,8 +21,8 @@ def prepare(
     """Make a run folder's history, model, registry and policy; what is there already is checked and kept."""
     from fraudsim.settings import load_settings
     from producers.progress import progress
-    from producers.world_settings import world_config
-    from runner.one_shots import (
+    from producers.world.settings import world_config
+    from runner.line.one_shots import (
         keep_or_make_history,
         keep_or_register_model,
         keep_or_take_policy,
@@ -54,9 +54,9 @@ def start(
 ) -> None:
     """Name a new log after its history; a log of the same history is kept, another one is an error."""
     from fraudsim.settings import load_settings
-    from producers.history import read_history
-    from runner.one_shots import keep_or_start_clock
-    from runner.speed import speed_for
+    from producers.history.folder import read_history
+    from runner.line.one_shots import keep_or_start_clock
+    from runner.line.speed import speed_for
 
     opened = read_history(history)
     speed = speed_for(rate, opened.manifest.transactions_per_day)
@@ -75,9 +75,9 @@ def show() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fraudsim.clock import Clock
-    from fraudsim.clock_log import ClockLog
     from fraudsim.errors import FraudsimError
+    from fraudsim.log.clock import Clock
+    from fraudsim.log.clock_log import ClockLog
     from fraudsim.settings import load_settings
 
     log = ClockLog(load_settings().kafka_bootstrap, Clock())
@@ -104,8 +104,8 @@ def produce_line(
     shards: int = typer.Option(1, min=1, max=64, help="processes that share the sending by card"),
 ) -> None:
     """Send the live stream that follows a run folder's history, at a rate; goes on where it stopped."""
-    from producers.produce import run_producer
-    from runner.one_shots import stream_at
+    from producers.traffic.produce import run_producer
+    from runner.line.one_shots import stream_at
 
     run_producer(
         stream_at(run, rate, labels=False), seconds=seconds, report=run / "producer.json", shards=shards
@@ -119,8 +119,8 @@ def label_line(
     seconds: float | None = typer.Option(None, min=0, help="wall seconds  [default: until stopped]"),
 ) -> None:
     """Send the labels that follow from the decisions on `produce-line`'s stream."""
-    from producers.feed import run_feed
-    from runner.one_shots import stream_at
+    from producers.label_feed.process import run_feed
+    from runner.line.one_shots import stream_at
 
     run_feed(stream_at(run, rate), seconds=seconds, report=run / "labels.json")
 
@@ -128,6 +128,6 @@ def label_line(
 @app.command("compile")
 def compile_ahead() -> None:
     """Compile the feature kernels into NUMBA_CACHE_DIR, so that no process waits for it at its start."""
-    from runner.one_shots import compile_kernels
+    from runner.line.one_shots import compile_kernels
 
     compile_kernels()

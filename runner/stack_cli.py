@@ -29,8 +29,8 @@ def up(
 ) -> None:
     """Start a stack that stays, and print the variables that point fraudsim at it."""
     from fraudsim.settings import load_settings
-    from runner import stack_service
-    from runner.stack import environment
+    from runner.stack import service as stack_service
+    from runner.stack.stack import environment
 
     folder = _directory(directory)
     addresses = stack_service.addresses(folder)
@@ -46,7 +46,7 @@ def up(
 @app.command()
 def down(directory: Directory = None) -> None:
     """End the stack and wait until its processes are gone."""
-    from runner import stack_service
+    from runner.stack import service as stack_service
 
     folder = _directory(directory)
     was_up = stack_service.bring_down(folder)
@@ -56,9 +56,9 @@ def down(directory: Directory = None) -> None:
 @app.command()
 def status(directory: Directory = None) -> None:
     """Ask both servers, each in its own protocol; exit code 1 unless both answer."""
-    from runner import stack_service
-    from runner.kafka_server import kafka_answers
-    from runner.redis_server import redis_answers
+    from runner.stack import service as stack_service
+    from runner.stack.kafka_server import kafka_answers
+    from runner.stack.redis_server import redis_answers
 
     folder = _directory(directory)
     addresses = stack_service.addresses(folder)
@@ -82,9 +82,9 @@ def run(command: Annotated[list[str], typer.Argument(help="the command and its a
 
     from fraudsim.settings import load_settings
     from runner.disk import writing_to
-    from runner.foreground import Terminated, run_foreground, unwinding_on_signals
-    from runner.stack import environment, start_stack
-    from runner.supervisor import Supervisor
+    from runner.stack.stack import environment, start_stack
+    from runner.supervise.foreground import Terminated, run_foreground, unwinding_on_signals
+    from runner.supervise.supervisor import Supervisor
 
     settings = load_settings()
     with writing_to(settings.runs_dir):

@@ -11,19 +11,19 @@ import msgspec
 import numpy as np
 
 from fraudsim import metrics
-from fraudsim.events import Decision, LogPrefix, Stamps, Transaction
-from model.artefact import Model
-from model.calibration import Calibration
-from model.cascade import Cascade
-from model.forest import Forest
-from model.threshold import Thresholds
-from scorer.daily_limits import Places, hold_places
-from scorer.dependency import AwayError, Dependency
-from scorer.policy import Choice, Limit, Opinion, Policy, Variant
-from scorer.served_model import ServedModel
-from scorer.served_policy import ServedPolicy
-from stream_features.catalogue import DAY
-from stream_features.reader import FeatureReader, Reading, Stored
+from fraudsim.log.events import Decision, LogPrefix, Stamps, Transaction
+from model.artefact.calibration import Calibration
+from model.artefact.cascade import Cascade
+from model.artefact.files import Model
+from model.artefact.thresholds import Thresholds
+from model.forest.forest import Forest
+from scorer.models.served import ServedModel
+from scorer.policy.policy import Choice, Limit, Opinion, Policy, Variant
+from scorer.policy.quota import Places, hold_places
+from scorer.policy.served import ServedPolicy
+from scorer.resilience.dependency import AwayError, Dependency
+from stream_features.catalogue.features import DAY
+from stream_features.online.reader import FeatureReader, Reading, Stored
 from stream_features.vector import as_list, vector
 
 Ahead = asyncio.Future[Stored]
@@ -70,7 +70,7 @@ class Decider:
         self._limits = limits
         self._patience_s = patience_s
 
-    def look_ahead(self, transactions: Sequence[Transaction], linger_s: float = 0.0) -> Ahead | None:
+    def prefetch(self, transactions: Sequence[Transaction], linger_s: float = 0.0) -> Ahead | None:
         """Begin to read the state of what may have to be decided; None while it is away.
 
         With `linger_s` it is asked together with what else Redis is asked within that time.

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from fraudsim import metrics
-from fraudsim.events import ACTIONS, Decision
+from fraudsim.log.events import ACTIONS, Decision
 
 _STAGES = [
     (stage, metrics.STAGE.labels(stage))

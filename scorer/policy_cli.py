@@ -26,7 +26,7 @@ def of_the_scorer() -> None:
 @policy.command()
 def check(new: New) -> None:
     """Say whether a policy can be served: its fields, its rules, the examples beside them."""
-    from scorer.policy_file import load_policy
+    from scorer.policy.file import load_policy
 
     found = load_policy(new)
     typer.echo(f"{found.version}: it can be served")
@@ -45,9 +45,9 @@ def dry_run(new: New, run: Run = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from scorer.archived import read_decided, read_manifests
-    from scorer.dry_run import decide_again, known_frauds, transitions
-    from scorer.policy_file import load_policy
+    from scorer.explain.archived_decisions import read_decided, read_manifests
+    from scorer.explain.dry_run import decide_again, known_frauds, transitions
+    from scorer.policy.file import load_policy
 
     run_dir = _run(run)
     found, manifests = load_policy(new), read_manifests(run_dir)
@@ -82,7 +82,7 @@ def dry_run(new: New, run: Run = None) -> None:
 @policy.command()
 def put(new: New, at: At = None) -> None:
     """Check a policy and put it where a scorer watches; the old one is kept for a rollback."""
-    from scorer import policy_store
+    from scorer.policy import store as policy_store
 
     typer.echo(f"{policy_store.put(new, _at(at)).version} is in place")
 
@@ -90,7 +90,7 @@ def put(new: New, at: At = None) -> None:
 @policy.command()
 def rollback(at: At = None) -> None:
     """Exchange the policy that a scorer watches for the one before."""
-    from scorer import policy_store
+    from scorer.policy import store as policy_store
 
     typer.echo(f"{policy_store.rollback(_at(at)).version} is back in place")
 
@@ -107,10 +107,10 @@ def explain_one(
 
     A run under way will do: its archive is some seconds behind.
     """
-    from scorer.archived import read_decided, read_manifests
-    from scorer.explain import explain
-    from scorer.policy_file import SHIPPED, load_policy
-    from scorer.policy_store import previous_of
+    from scorer.explain.archived_decisions import read_decided, read_manifests
+    from scorer.explain.explanation import explain
+    from scorer.policy.file import SHIPPED, load_policy
+    from scorer.policy.store import previous_of
 
     run_dir = _run(run)
     decided = next(iter(read_decided(run_dir, tx_id)), None)
@@ -135,6 +135,6 @@ def _run(given: Path | None) -> Path:
 
 def _at(given: Path | None) -> Path:
     from fraudsim.settings import load_settings
-    from scorer.policy_file import SHIPPED
+    from scorer.policy.file import SHIPPED
 
     return given or load_settings().policy or SHIPPED

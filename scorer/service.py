@@ -15,33 +15,33 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from fraudsim import metrics
-from fraudsim.clock_log import ClockLog, open_clock
 from fraudsim.errors import FraudsimError
-from fraudsim.events import Transaction
+from fraudsim.garbage_collection import freeze_gc
+from fraudsim.log.clock_log import ClockLog, open_clock
+from fraudsim.log.events import Transaction
+from fraudsim.log.topics import DECISIONS, TRANSACTIONS
 from fraudsim.logs import set_up_logs
-from fraudsim.long_lived import settle
 from fraudsim.settings import Settings
-from fraudsim.topics import DECISIONS, TRANSACTIONS
-from scorer.budget import STREAM_BUDGETS
-from scorer.daily_limits import PlacesInRedis
 from scorer.decide import Decider, Incoming, now_us
-from scorer.dependency import AwayError, Dependency
-from scorer.http_api import HttpApi
-from scorer.http_protocol import BoundedProtocol
-from scorer.http_scoring import HttpScoring
-from scorer.idempotency import Idempotency
-from scorer.policy_file import SHIPPED
-from scorer.repeats import Repeats
-from scorer.served_model import ServedModel
-from scorer.served_policy import ServedPolicy
-from scorer.shadows import Shadows
-from scorer.stream import StreamScorer
-from stream_features.log_reader import LogReader
-from stream_features.reader import FeatureReader, NotPrimedError
-from stream_features.redis_io import StateStore
-from stream_features.redis_link import RedisLink
-from stream_features.state import warm_up_kernel
-from stream_features.tail import Tail
+from scorer.http.api import HttpApi
+from scorer.http.claims import Idempotency
+from scorer.http.protocol import BoundedProtocol
+from scorer.http.repeats import Repeats
+from scorer.http.scoring import HttpScoring
+from scorer.models.served import ServedModel
+from scorer.models.shadows import Shadows
+from scorer.policy.file import SHIPPED
+from scorer.policy.quota import RedisQuota
+from scorer.policy.served import ServedPolicy
+from scorer.resilience.budget import STREAM_BUDGETS
+from scorer.resilience.dependency import AwayError, Dependency
+from scorer.stream.loop import StreamScorer
+from stream_features.kernels.state import warm_up_kernel
+from stream_features.online.log_reader import LogReader
+from stream_features.online.reader import FeatureReader, NotPrimedError
+from stream_features.online.unfolded_log import UnfoldedLog
+from stream_features.store.connection import RedisLink
+from stream_features.store.state_store import StateStore
 from stream_features.vector import SIZE
 
 PRUNE_EVERY_S: Final = 0.25
@@ -74,8 +74,8 @@ class Service:
         self._log = log
         self._link = RedisLink.impatient(settings.redis_url)
         self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
-        self._places = PlacesInRedis(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
-        self._tail = Tail(settings.partitions, settings.tail_max_records)
+        self._places = RedisQuota(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
+        self._tail = UnfoldedLog(settings.partitions, settings.tail_max_records)
         self._reader = FeatureReader(
             StateStore(self._link),
             self._tail,
@@ -138,7 +138,7 @@ class Service:
         await log_reader.start(watermarks)
         await stream.start()
         await self._warm_up(decider, producer)
-        settle()
+        freeze_gc()
         tasks: list[asyncio.Task[None]] = [
             asyncio.create_task(work, name=name)
             for name, work in (

@@ -15,7 +15,7 @@ app.add_typer(features, name="features")
 def worker() -> None:
     """Fold the transaction log into the feature state (a Faust worker)."""
     from fraudsim.settings import load_settings
-    from stream_features.worker import run_worker
+    from stream_features.worker.app import run_worker
 
     run_worker(load_settings())
 
@@ -26,15 +26,11 @@ def prime(
     force: bool = typer.Option(False, help="replace the state of another log or history"),
 ) -> None:
     """Fill Redis with a history's state; the same history again is a no-op."""
-    from fraudsim.clock_log import open_clock
+    from fraudsim.log.clock_log import open_clock
     from fraudsim.settings import load_settings
-    from stream_features.prime import (
-        check_history,
-        history_fingerprint,
-        read_history_tables,
-        state_of_history,
-    )
-    from stream_features.prime import prime as write
+    from stream_features.offline.history_tables import history_fingerprint, read_history_tables
+    from stream_features.store.prime import check_history, state_of_history
+    from stream_features.store.prime import prime as write
 
     settings = load_settings()
     segment = open_clock(settings).clock.first
@@ -56,7 +52,7 @@ def rebuild(
 ) -> None:
     """Restore the state from history and archive, after losing Redis or part of the log."""
     from fraudsim.settings import load_settings
-    from stream_features.rebuild import rebuild as restore
+    from stream_features.store.rebuild import rebuild as restore
 
     done = restore(load_settings(), run, history, slot)
     typer.echo(
@@ -68,9 +64,9 @@ def rebuild(
 @features.command()
 def init(force: bool = typer.Option(False, help="replace what is there")) -> None:
     """Start with empty state, for a log without a history."""
-    from fraudsim.clock_log import open_clock
+    from fraudsim.log.clock_log import open_clock
     from fraudsim.settings import load_settings
-    from stream_features.prime import prime as write
+    from stream_features.store.prime import prime as write
 
     settings = load_settings()
     typer.echo(write(settings, open_clock(settings).clock.first, {}, "", force=force))
@@ -91,7 +87,7 @@ def inspect(
     from rich.table import Table
 
     from fraudsim.settings import load_settings
-    from stream_features.inspect_key import inspect_key
+    from stream_features.store.key_inspection import inspect_key
 
     found = inspect_key(load_settings(), entity, key, at, amount_cents)
 
@@ -120,8 +116,8 @@ def catalogue(
     from rich.console import Console
     from rich.table import Table
 
-    from stream_features.catalogue import FEATURES, HASH
-    from stream_features.catalogue_page import cells, markdown
+    from stream_features.catalogue.features import FEATURES, HASH
+    from stream_features.catalogue.page import cells, markdown
 
     if markdown_file is not None:
         try:
@@ -145,7 +141,7 @@ def compute(
     lag_ms: int = typer.Option(0, min=0, help="leave out what became known less than that long before"),
 ) -> None:
     """Compute every transaction's features at its own time, by one of the offline engines."""
-    from stream_features.compute import compute as write
+    from stream_features.offline.compute import compute as write
 
     done = write(engine, source, out, lag_ms)
     typer.echo(f"{done:,} transactions with their features written to {out} by {engine}")
@@ -163,7 +159,7 @@ def parity(
 ) -> None:
     """Recompute every served vector from exactly the log prefix it names; exit 1 on a difference."""
     from fraudsim.settings import load_settings
-    from stream_features.parity import check_parity, write_result
+    from stream_features.parity.check import check_parity, write_result
 
     result = check_parity(
         run, run / "history", load_settings(), brute_force, sample=sample, seed=seed, staleness=True

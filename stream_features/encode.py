@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from fraudsim.events import Label, Transaction
+from fraudsim.log.events import Label, Transaction
 
 NO_PLACE: Final = -1
 NOBODY: Final = 0

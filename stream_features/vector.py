@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from fraudsim.events import Transaction
-from stream_features.catalogue import (
+from fraudsim.log.events import Transaction
+from stream_features.catalogue.features import (
     BUCKETS,
     CHANNELS,
     COUNTRY_BUCKETS,
@@ -20,7 +20,7 @@ from stream_features.catalogue import (
     places,
 )
 from stream_features.encode import ROW_OF, id_hash
-from stream_features.state import KERNELS, State, Vector
+from stream_features.kernels.state import KERNELS, State, Vector
 
 SIZE: Final = len(FEATURES)
 

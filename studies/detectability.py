@@ -15,14 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraudsim.settings import Settings
-from model.artefact import current_versions
-from model.fit import fit_trees, scores_of
-from model.manifest import Versions
-from model.metrics import area_under_roc, average_precision
-from producers.history import History, read_history
-from producers.history_writer import write_history
-from producers.world import World, WorldConfig
-from stream_features.offline import bulk_features
+from model.artefact.files import current_versions
+from model.artefact.manifest import Versions
+from model.forest.fit import fit_trees, scores_of
+from model.training.ranking import area_under_roc, average_precision
+from producers.history.folder import History, read_history
+from producers.history.writer import write_history
+from producers.world.world import World, WorldConfig
+from stream_features.offline.bulk import bulk_features
 from studies.report import bar, words, write_report
 
 DIALS: Final = (0.0, 0.5, 1.0)

@@ -16,15 +16,15 @@ import pyarrow as pa
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
-from model.artefact import current_versions
-from model.dataset import Dataset, build_dataset
-from model.fit import fit_trees, scores_of
-from model.manifest import Versions
-from model.metrics import ALERT_BUDGET, alerts_at, area_under_roc, average_precision, recall_by_group
-from model.split import split_history
-from producers.history import read_history
-from stream_features.catalogue import DAY, HOUR, MINUTE
-from stream_features.offline import bulk_features
+from model.artefact.files import current_versions
+from model.artefact.manifest import Versions
+from model.forest.fit import fit_trees, scores_of
+from model.training.dataset import Dataset, build_dataset
+from model.training.ranking import ALERT_BUDGET, alerts_at, area_under_roc, average_precision, recall_by_group
+from model.training.split import split_history
+from producers.history.folder import read_history
+from stream_features.catalogue.features import DAY, HOUR, MINUTE
+from stream_features.offline.bulk import bulk_features
 from studies.report import bar, words, write_report
 
 LAGS: Final = {"fresh": 0, "5 min": 5 * MINUTE, "1 h": HOUR, "1 d": DAY}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fraudsim.settings import Settings, load_settings
-from runner.stack import StackAddresses
-from runner.stack import stack as start
+from runner.stack.stack import StackAddresses
+from runner.stack.stack import stack as start
 
 
 def pytest_configure() -> None:

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from fraudsim.errors import FraudsimError
+from fraudsim.log.topics import CLOCK, create_topics
 from fraudsim.settings import Settings, variable
-from fraudsim.topics import CLOCK, create_topics
-from producers.world import WorldConfig
-from runner import kafka_server
-from runner.one_shots import (
+from producers.world.world import WorldConfig
+from runner.line.one_shots import (
     keep_or_make_history,
     keep_or_register_model,
     keep_or_start_clock,
     keep_or_take_policy,
     keep_or_train_model,
 )
+from runner.stack import kafka_server
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
@@ -277,7 +277,8 @@ def test_a_model_of_this_history_is_kept_and_one_of_another_refused(run_dir, tmp
 
 
 def test_producer_and_label_feed_go_on_from_the_same_history_at_one_speed(run_dir, monkeypatch):
-    from producers import feed, produce
+    from producers.label_feed import process as feed
+    from producers.traffic import produce
     from runner.one_shots_cli import label_line, produce_line
 
     given = []

@@ -12,10 +12,10 @@ import uuid
 from pathlib import Path
 
 import pytest
-from board_queries import NO_PAST, queries, recorded
-from host_load import send
 
-from fraudsim.waiting import poll_until
+from fraudsim.polling import poll_until
+from tests.dashboards.board_queries import NO_PAST, queries, recorded
+from tests.host_load import send
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parent.parent

@@ -6,11 +6,11 @@ import numpy as np
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from fraudsim.events import decode_transaction, encoder
-from fraudsim.topics import TRANSACTIONS
+from fraudsim.log.events import decode_transaction, encoder
+from fraudsim.log.topics import TRANSACTIONS
 from load_tests.rivals.common import SCORES, Given, given, open_reader
-from model.forest import booster_of
-from stream_features.redis_link import RedisLink
+from model.forest.forest import booster_of
+from stream_features.store.connection import RedisLink
 
 MAX_BATCH = 256
 

@@ -7,10 +7,10 @@ import bentoml
 import msgspec
 import numpy as np
 
-from fraudsim.events import Transaction
+from fraudsim.log.events import Transaction
 from load_tests.rivals.common import given, open_reader
-from model.forest import booster_of
-from stream_features.redis_link import RedisLink
+from model.forest.forest import booster_of
+from stream_features.store.connection import RedisLink
 
 GIVEN = given()
 

@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import msgspec
 
-from fraudsim.events import Segment
+from fraudsim.log.events import Segment
 from fraudsim.settings import Settings
-from model.artefact import Model
-from model.forest import booster_of
-from stream_features.reader import FeatureReader
-from stream_features.redis_io import StateStore
-from stream_features.redis_link import RedisLink
-from stream_features.state import warm_up_kernel
-from stream_features.tail import Tail
+from model.artefact.files import Model
+from model.forest.forest import booster_of
+from stream_features.kernels.state import warm_up_kernel
+from stream_features.online.reader import FeatureReader
+from stream_features.online.unfolded_log import UnfoldedLog
+from stream_features.store.connection import RedisLink
+from stream_features.store.state_store import StateStore
 
 VARIABLE: Final = "FRAUDSIM_BENCH_GIVEN"
 """Environment variable with the path of a `Given` as JSON."""
@@ -59,7 +59,7 @@ def open_reader(link: RedisLink, segment: Segment) -> FeatureReader:
     settings = Settings(_env_file=None)
     return FeatureReader(
         StateStore(link),
-        Tail(settings.partitions, settings.tail_max_records),
+        UnfoldedLog(settings.partitions, settings.tail_max_records),
         segment,
         partitions=settings.partitions,
         slots=settings.slots,

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from xgboost import XGBClassifier
 
-from fraudsim.events import Transaction
+from fraudsim.log.events import Transaction
 from load_tests.rivals.common import given, open_reader
-from stream_features.redis_link import RedisLink
+from stream_features.store.connection import RedisLink
 
 GIVEN = given()
 reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)

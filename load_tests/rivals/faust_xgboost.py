@@ -7,11 +7,11 @@ from typing import Any
 
 import faust
 
-from fraudsim.events import decode_transaction, encoder
-from fraudsim.topics import TRANSACTIONS
+from fraudsim.log.events import decode_transaction, encoder
+from fraudsim.log.topics import TRANSACTIONS
 from load_tests.rivals.common import SCORES, given, open_reader
-from model.forest import booster_of
-from stream_features.redis_link import RedisLink
+from model.forest.forest import booster_of
+from stream_features.store.connection import RedisLink
 
 GIVEN = given()
 booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())

@@ -13,32 +13,32 @@ import uvicorn
 from redis.asyncio import Redis
 
 from fraudsim import metrics
-from fraudsim.clock import Clock, PlacedSegment
+from fraudsim.garbage_collection import freeze_gc
+from fraudsim.log.clock import Clock, PlacedSegment
 from fraudsim.logs import set_up_logs
-from fraudsim.long_lived import settle
 from load_tests.rivals.common import Given, given, settings_of
-from scorer.daily_limits import PlacesInRedis
 from scorer.decide import Decider
-from scorer.dependency import Dependency
-from scorer.http_api import HttpApi
-from scorer.http_protocol import BoundedProtocol
-from scorer.http_scoring import HttpScoring
-from scorer.idempotency import Idempotency
-from scorer.policy_file import SHIPPED
-from scorer.repeats import Repeats
-from scorer.served_model import ServedModel
-from scorer.served_policy import ServedPolicy
-from scorer.shadows import Shadows
-from stream_features.reader import FeatureReader
-from stream_features.redis_io import StateStore
-from stream_features.redis_link import RedisLink
-from stream_features.tail import Tail
+from scorer.http.api import HttpApi
+from scorer.http.claims import Idempotency
+from scorer.http.protocol import BoundedProtocol
+from scorer.http.repeats import Repeats
+from scorer.http.scoring import HttpScoring
+from scorer.models.served import ServedModel
+from scorer.models.shadows import Shadows
+from scorer.policy.file import SHIPPED
+from scorer.policy.quota import RedisQuota
+from scorer.policy.served import ServedPolicy
+from scorer.resilience.dependency import Dependency
+from stream_features.online.reader import FeatureReader
+from stream_features.online.unfolded_log import UnfoldedLog
+from stream_features.store.connection import RedisLink
+from stream_features.store.state_store import StateStore
 
 
 class NoLog:
     """A producer whose record is in the log, and read back, as soon as it is sent."""
 
-    def __init__(self, tail: Tail) -> None:
+    def __init__(self, tail: UnfoldedLog) -> None:
         self._tail = tail
         self._offset = -1
 
@@ -53,7 +53,7 @@ async def serve(given: Given) -> None:
     settings = settings_of(given)
     log = set_up_logs(settings, "bench")
     metrics.serve_metrics(settings)
-    tail = Tail(settings.partitions, settings.tail_max_records)
+    tail = UnfoldedLog(settings.partitions, settings.tail_max_records)
     link = RedisLink.impatient(settings.redis_url)
     reader = FeatureReader(
         StateStore(link), tail, given.segment,
@@ -62,7 +62,7 @@ async def serve(given: Given) -> None:
     served = ServedModel(Path(given.model_dir), log)
     policy = ServedPolicy(SHIPPED, log)
     state, claims, limits = map(Dependency, ("state", "claims", "limits"))
-    places = PlacesInRedis(Redis.from_url(settings.redis_url), given.segment.log_id)
+    places = RedisQuota(Redis.from_url(settings.redis_url), given.segment.log_id)
     decider = Decider(reader, served, policy, places, state=state, limits=limits, patience_s=1.0)
     clock_log: Any = SimpleNamespace(clock=Clock([PlacedSegment(given.segment, 0)]))
     shadows = Shadows(served, policy)
@@ -77,7 +77,7 @@ async def serve(given: Given) -> None:
             lifespan="off", proxy_headers=False,
         )
     )  # fmt: skip
-    settle()
+    freeze_gc()
     await asyncio.gather(server.serve(), api.admission.watch())
 
 

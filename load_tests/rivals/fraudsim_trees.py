@@ -7,7 +7,7 @@ from pathlib import Path
 
 from load_tests.rivals.common import given
 from load_tests.rivals.vector_app import serve_vectors
-from model.artefact import load_model
+from model.artefact.files import load_model
 
 if __name__ == "__main__":
     GIVEN = given()

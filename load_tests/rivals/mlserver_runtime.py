@@ -6,10 +6,10 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from fraudsim.events import decode_transaction
+from fraudsim.log.events import decode_transaction
 from load_tests.rivals.common import given, open_reader
-from model.forest import booster_of
-from stream_features.redis_link import RedisLink
+from model.forest.forest import booster_of
+from stream_features.store.connection import RedisLink
 
 GIVEN = given()
 

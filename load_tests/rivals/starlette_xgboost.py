@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fraudsim.events import decode_transaction, encoder
+from fraudsim.log.events import decode_transaction, encoder
 from load_tests.rivals.common import given, open_reader
 from load_tests.rivals.vector_app import serve_app, serve_vectors
-from model.forest import Matrix, booster_of
-from stream_features.redis_link import RedisLink
+from model.forest.forest import Matrix, booster_of
+from stream_features.store.connection import RedisLink
 
 GIVEN = given()
 booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())

@@ -27,11 +27,11 @@ class Stopwatch:
         self.cpu_s = time.process_time() - self._began[1]
 
     def report(self, out: Path, events: int, seen: Any) -> None:
-        """Write what `load_tests.bench_features` reads.
+        """Write what `load_tests.benches.features.bench` reads.
 
         Args:
             events: transactions done with.
-            seen: what shows that the work was done; see `load_tests.feature_checks`.
+            seen: what shows that the work was done; see `load_tests.benches.features.checks`.
         """
         found = {
             "events": events,

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fraudsim.events import encoder
-from model.forest import Matrix
+from fraudsim.log.events import encoder
+from model.forest.forest import Matrix
 
 
 class Features(msgspec.Struct, frozen=True):

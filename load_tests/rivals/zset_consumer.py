@@ -9,10 +9,10 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from redis import Redis
 
-from fraudsim.events import Transaction
+from fraudsim.log.events import Transaction
+from load_tests.benches.state.sorted_sets import key_of, member_of
 from load_tests.rivals.stopwatch import Stopwatch, arguments
-from load_tests.sorted_sets import key_of, member_of
-from stream_features.catalogue import KEY_FIELD, LONGEST
+from stream_features.catalogue.features import KEY_FIELD, LONGEST
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from producers.audit.columns import all_words, codes_and_words, observable_columns, plain
 from producers.audit.verdict import Check, count_check
-from producers.history import History
+from producers.history.folder import History
 
 _TELLING: Final = re.compile("fraud|truth|typology|campaign|scenario|label|target", re.IGNORECASE)
 

@@ -12,7 +12,7 @@ from fraudsim.errors import FraudsimError
 from producers.audit.claims import label_checks, order_checks, truth_checks
 from producers.audit.signals import signal_checks
 from producers.audit.verdict import Audit, Bounds
-from producers.history import History
+from producers.history.folder import History
 
 _MIN_FRAUDS: Final = 50
 

@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from producers.audit.columns import codes_and_words, numbers, observable_columns, rank_of
-from producers.audit.judge import Judge
+from producers.audit.separation import SeparationCheck
 from producers.audit.verdict import Bounds, Check
-from producers.columns import DAY_MS
-from producers.history import History
-from producers.rhythm import HOUR_MS
+from producers.calendar.rhythm import HOUR_MS
+from producers.history.folder import History
+from producers.population.columns import DAY_MS
 
 _FEW: Final = 64
 """Values up to which a column is looked at together with others."""
@@ -27,7 +27,7 @@ _FEW: Final = 64
 def signal_checks(
     history: History, fraud: NDArray[np.bool_], truth: pa.Table, bounds: Bounds
 ) -> Iterator[Check]:
-    judge = Judge(fraud, bounds)
+    judge = SeparationCheck(fraud, bounds)
     campaign = codes_and_words(truth["campaign_id"])[0]
     for name in observable_columns(history):
         column = history.transactions([name])[name]
@@ -55,7 +55,9 @@ def signal_checks(
     yield _pairs(history, campaign, fraud, bounds)
 
 
-def _tx_id(judge: Judge, column: pa.ChunkedArray, ts: NDArray[np.int64], bounds: Bounds) -> Iterator[Check]:
+def _tx_id(
+    judge: SeparationCheck, column: pa.ChunkedArray, ts: NDArray[np.int64], bounds: Bounds
+) -> Iterator[Check]:
     text = column.combine_chunks()
     rank = np.empty(len(text), np.int64)
     rank[np.asarray(pc.sort_indices(text))] = np.arange(len(text))
@@ -73,7 +75,7 @@ def _tx_id(judge: Judge, column: pa.ChunkedArray, ts: NDArray[np.int64], bounds:
         yield judge.rate("tx_id", what, np.asarray(part.indices), bounds.mark)
 
 
-def _ts(judge: Judge, ts: NDArray[np.int64], bounds: Bounds) -> Iterator[Check]:
+def _ts(judge: SeparationCheck, ts: NDArray[np.int64], bounds: Bounds) -> Iterator[Check]:
     yield judge.number("ts", "number", ts, bounds.signal)
     yield judge.rate("ts", "hour of the day (UTC)", ts // HOUR_MS % 24, bounds.signal)
     yield judge.rate("ts", "day of the week", ts // DAY_MS % 7, bounds.signal)

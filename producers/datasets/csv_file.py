@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from fraudsim.errors import FraudsimError
-from producers.datasets.cells import Cells
+from producers.datasets.csv_columns import Cells
 
 BLOCK_BYTES: Final = 16 << 20
 _LONGEST_HEADER: Final = 1 << 16

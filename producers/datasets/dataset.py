@@ -20,16 +20,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fraudsim.errors import FraudsimError
-from producers.columns import DAY_MS
 from producers.datasets.layout import Batch, Layout
-from producers.fingerprint import fingerprint
-from producers.history import Manifest
-from producers.history_writer import write_tables
-from producers.labels import LabelColumns, LabelDelays, label_transactions
+from producers.history.fingerprint import fingerprint
+from producers.history.folder import Manifest
+from producers.history.tables import TRANSACTIONS, TRUTH, Tables, labels_table, sort_labels
+from producers.history.writer import write_tables
+from producers.labels.delays import LabelColumns, LabelDelays, label_transactions
+from producers.population.columns import DAY_MS
 from producers.rng import generator
-from producers.source import Item
-from producers.tables import TRANSACTIONS, TRUTH, Tables, labels_table, sort_labels
-from producers.world_source import label_items, transaction_items
+from producers.sources.source import Item
+from producers.sources.world_source import label_items, transaction_items
 
 LABEL_SEED: Final = 2018
 
@@ -115,7 +115,7 @@ class Dataset:
 
 
 class DatasetSource:
-    """The part of a dataset from `split_ms` on as a live stream; a `producers.source.Source`.
+    """The part of a dataset from `split_ms` on as a live stream; a `Source`.
 
     Labels of the part before come too, when they become known; the last ones long after the last
     transaction.

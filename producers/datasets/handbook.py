@@ -4,7 +4,7 @@ Le Borgne, Siblini, Lebichot and Bontempi, "Reproducible Machine Learning for Cr
 2022; https://github.com/Fraud-Detection-Handbook/simulated-data-raw. The layout is known by its header.
 What it lacks (device, address, category, channel, place) stays absent. Times without a zone are taken as
 UTC and kept to the millisecond. It is published as daily pickles, which are not opened: a pickle may run
-any code (`producers.datasets.known` says how to convert them).
+any code (`producers.datasets.registry` says how to convert them).
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fraudsim.errors import FraudsimError
-from fraudsim.events import MAX_AMOUNT_CENTS, MAX_TIME_MS
+from fraudsim.log.events import MAX_AMOUNT_CENTS, MAX_TIME_MS
 from producers.datasets.layout import Batch, Layout, events_table
 
 COLUMNS: Final = (

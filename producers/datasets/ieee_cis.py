@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim.errors import FraudsimError
-from producers.datasets.cells import Cells
+from producers.datasets.csv_columns import Cells
 from producers.datasets.csv_file import read_cells
 from producers.datasets.layout import Batch, Layout
 

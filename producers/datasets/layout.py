@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from producers.history import SourceName
-from producers.tables import TRANSACTIONS
+from producers.history.folder import SourceName
+from producers.history.tables import TRANSACTIONS
 
 
 class Batch(NamedTuple):
     """Some rows of a file as events, in the file's order."""
 
     transactions: pa.Table
-    """`producers.tables.TRANSACTIONS`; what the file lacks is null."""
+    """`producers.history.tables.TRANSACTIONS`; what the file lacks is null."""
     is_fraud: NDArray[np.bool_]
     typology: pa.Array | None
     """Texts, null for honest rows; None if the file names none: then the layout's name stands for it."""

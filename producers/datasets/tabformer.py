@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from producers.datasets.cells import Cells
 from producers.datasets.countries import CODES
+from producers.datasets.csv_columns import Cells
 from producers.datasets.csv_file import read_cells
 from producers.datasets.layout import Batch, Layout
 

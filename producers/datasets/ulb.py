@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudsim.errors import FraudsimError
-from fraudsim.events import MAX_AMOUNT_CENTS
+from fraudsim.log.events import MAX_AMOUNT_CENTS
 from producers.datasets.csv_file import read_cells
 
 COMPONENTS: Final = tuple(f"V{number}" for number in range(1, 29))

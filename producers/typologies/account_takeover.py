@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.amounts import usual_amounts
-from producers.columns import DAY_MS, Columns
-from producers.population import Population
-from producers.rhythm import HOUR_MS
+from producers.calendar.rhythm import HOUR_MS
+from producers.population.amounts import usual_amounts
+from producers.population.columns import DAY_MS, Columns
+from producers.population.population import Population
 from producers.typologies.base import (
     Scheme,
     criminal_device,

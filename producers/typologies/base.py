@@ -12,14 +12,14 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.amounts import gives_cash, payable
-from producers.catalogue import INDEX
-from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
-from producers.habits import fresh_devices, own_device
-from producers.population import Population, address
-from producers.rhythm import HOUR_MS, time_of_day
+from producers.calendar.rhythm import HOUR_MS, time_of_day
+from producers.calendar.seasons import level
+from producers.population.amounts import gives_cash, payable
+from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
+from producers.population.habits import fresh_devices, own_device
+from producers.population.population import Population, address
+from producers.reference import INDEX
 from producers.rng import generator, words64
-from producers.seasons import level
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 
-from producers.amounts import whole_cents
-from producers.columns import DAY_MS, Columns, concatenate
-from producers.habits import fresh_devices
-from producers.population import Population, address
-from producers.rhythm import MINUTE_MS
+from producers.calendar.rhythm import MINUTE_MS
+from producers.population.amounts import whole_cents
+from producers.population.columns import DAY_MS, Columns, concatenate
+from producers.population.habits import fresh_devices
+from producers.population.population import Population, address
 from producers.typologies.base import Scheme, pick, web_columns
 
 _SHOPS: Final = ("digital_goods", "games", "charity")

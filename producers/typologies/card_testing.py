@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from producers.amounts import usual_amounts, whole_cents
-from producers.columns import DAY_MS, Columns
-from producers.population import Population
-from producers.rhythm import MINUTE_MS
+from producers.calendar.rhythm import MINUTE_MS
+from producers.population.amounts import usual_amounts, whole_cents
+from producers.population.columns import DAY_MS, Columns
+from producers.population.population import Population
 from producers.typologies.base import Scheme, criminal_device, pick, someone, usual_time, web_columns
 
 _TRIES: Final = ("digital_goods", "games", "charity", "food_delivery")

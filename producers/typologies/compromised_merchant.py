@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.amounts import payable, usual_amounts
-from producers.closed_shops import open_instead
-from producers.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
-from producers.habits import visits_of_day
-from producers.population import Population
-from producers.rhythm import times_of_day, to_utc
+from producers.calendar.rhythm import times_of_day, to_utc
+from producers.population.amounts import payable, usual_amounts
+from producers.population.closed_shops import open_instead
+from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
+from producers.population.habits import visits_of_day
+from producers.population.population import Population
 from producers.typologies.base import Scheme, criminal_device
 
 MAX_CARDS: Final = 60

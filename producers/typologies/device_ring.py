@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from producers.amounts import usual_amounts
-from producers.columns import DAY_MS, Columns
-from producers.habits import fresh_devices
-from producers.population import Population, address
+from producers.population.amounts import usual_amounts
+from producers.population.columns import DAY_MS, Columns
+from producers.population.habits import fresh_devices
+from producers.population.population import Population, address
 from producers.typologies.base import Scheme, pick, web_columns, within_span
 
 _WANTED: Final = ("fashion", "web_electronics", "marketplace", "gift_cards", "food_delivery")

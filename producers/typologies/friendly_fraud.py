@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.amounts import usual_amounts
-from producers.columns import DAY_MS, Columns
-from producers.habits import own_address, own_device
-from producers.population import Population
+from producers.population.amounts import usual_amounts
+from producers.population.columns import DAY_MS, Columns
+from producers.population.habits import own_address, own_device
+from producers.population.population import Population
 from producers.typologies.base import Scheme, pick, someone, usual_time, web_columns, within_span
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.amounts import usual_amounts
-from producers.closed_shops import open_instead
-from producers.columns import DAY_MS, Columns
-from producers.population import Population
-from producers.rhythm import HOUR_MS
+from producers.calendar.rhythm import HOUR_MS
+from producers.population.amounts import usual_amounts
+from producers.population.closed_shops import open_instead
+from producers.population.columns import DAY_MS, Columns
+from producers.population.population import Population
 from producers.typologies.base import Scheme, at_the_counter, shops_in, someone, usual_time, within_span
 
 

@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.amounts import gives_cash, whole_cents
-from producers.closed_shops import another_hour, closed_rows
-from producers.columns import DAY_MS, EMPTY, Columns
-from producers.opening import are_open
-from producers.population import Population
-from producers.rhythm import times_of_day, to_utc
+from producers.calendar.opening_hours import are_open
+from producers.calendar.rhythm import times_of_day, to_utc
+from producers.population.amounts import gives_cash, whole_cents
+from producers.population.closed_shops import another_hour, closed_rows
+from producers.population.columns import DAY_MS, EMPTY, Columns
+from producers.population.population import Population
 from producers.typologies.base import Scheme, at_the_counter, within_span
 
 _TRIES: Final = 3

@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from producers.amounts import whole_cents
-from producers.columns import DAY_MS, Columns
-from producers.habits import own_address, own_device
-from producers.population import Population
+from producers.population.amounts import whole_cents
+from producers.population.columns import DAY_MS, Columns
+from producers.population.habits import own_address, own_device
+from producers.population.population import Population
 from producers.typologies.base import Scheme, pick, someone, usual_time, web_columns, within_span
 
 _FRONTS: Final = ("digital_goods", "charity", "marketplace", "travel")

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.amounts import usual_amounts
-from producers.columns import DAY_MS, Columns
-from producers.habits import fresh_devices, own_address, own_device
-from producers.population import Population
-from producers.rhythm import times_of_day, to_utc
+from producers.calendar.rhythm import times_of_day, to_utc
+from producers.population.amounts import usual_amounts
+from producers.population.columns import DAY_MS, Columns
+from producers.population.habits import fresh_devices, own_address, own_device
+from producers.population.population import Population
 from producers.typologies.base import Scheme, pick, web_columns, within_span
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from dashboards.outcomes import UNNAMED, AwaitingTruth, Decided, Settled
-from fraudsim.first_decisions import FirstDecisions
+from fraudsim.archive.first_decisions import FirstDecisions
 
 
 def decided(tx_id, offset=0):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fraudsim.settings import Settings
-from producers.history_writer import write_history
-from producers.world import World, WorldConfig
+from producers.history.writer import write_history
+from producers.world.world import World, WorldConfig
 
 CARDS = 800
 DAYS = 50
@@ -26,7 +26,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory, line_settings: Settings) -> Path:
     """A folder with `history` and `model`, as an earlier run leaves it."""
-    from model.train import train_model
+    from model.training.train import train_model
 
     folder = tmp_path_factory.mktemp("prepared")
     write_history(folder / "history", World(WorldConfig(cards=CARDS, seed=11)), DAYS)

@@ -5,18 +5,23 @@ import json
 import urllib.error
 
 import pytest
-from driving import ask, good_body, run_line, state_equals_the_log, wait_until_seen
 from kafka import KafkaProducer
-from odd_records import check_kept, check_markers_were_passed, send_in_transactions, send_unreadable_headers
-from other_model import another_version
 
-from fraudsim.archive import read_log
-from fraudsim.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
-from model.aliases import promoted
-from model.registry import change, folder_of, put
-from producers.kafka_io import find_present, partitions_of
-from runner.line import LineOptions
-from stream_features.catalogue import NAMES
+from fraudsim.archive.archive import read_log
+from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
+from model.registry.aliases import promoted
+from model.registry.versions import change, folder_of, put
+from producers.sender.log_ends import find_present, partitions_of
+from runner.line.line import LineOptions
+from stream_features.catalogue.features import NAMES
+from testing.rigs.live_line import ask, good_body, run_line, state_equals_the_log, wait_until_seen
+from testing.samples.odd_records import (
+    check_kept,
+    check_markers_were_passed,
+    send_in_transactions,
+    send_unreadable_headers,
+)
+from testing.samples.other_model import another_version
 
 pytestmark = pytest.mark.stack
 BAD = 200

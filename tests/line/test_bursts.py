@@ -9,16 +9,16 @@ import signal
 import time
 
 import pytest
-from burst_file import LIVE_DAYS, live_rows, write_bursts
-from driving import kill, run_line, state_equals_the_log, wait_until_seen
 
-from fraudsim.archive import read_log
+from fraudsim.archive.archive import read_log
+from fraudsim.log.topics import DECISIONS
 from fraudsim.settings import Settings
-from fraudsim.topics import DECISIONS
-from model.train import train_model
-from producers.datasets.known import replay_history
-from runner.line import LineOptions
-from stream_features.catalogue import NAMES
+from model.training.train import train_model
+from producers.datasets.registry import replay_history
+from runner.line.line import LineOptions
+from stream_features.catalogue.features import NAMES
+from testing.rigs.live_line import kill, run_line, state_equals_the_log, wait_until_seen
+from testing.samples.burst_file import LIVE_DAYS, live_rows, write_bursts
 
 pytestmark = pytest.mark.stack
 LIVE_SECONDS = 12.0

@@ -9,18 +9,18 @@ import urllib.request
 
 import pytest
 import yaml
-from board_queries import FOLDER, NO_PAST, queries, recorded
-from driving import metrics_port
 from kafka import KafkaProducer
 
 from dashboards.prometheus_binaries import find
-from fraudsim import topics
 from fraudsim.errors import FraudsimError
+from fraudsim.log import topics
+from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from fraudsim.waiting import poll_until
-from runner.line import Line, LineOptions
-from runner.ports import free_port
-from runner.supervisor import Part
+from runner.line.line import Line, LineOptions
+from runner.stack.ports import free_port
+from runner.supervise.supervisor import Part
+from testing.rigs.live_line import metrics_port
+from tests.dashboards.board_queries import FOLDER, NO_PAST, queries, recorded
 
 pytestmark = pytest.mark.stack
 JOBS = ("worker", "scorer", "producer", "labels", "archiver", "watch")

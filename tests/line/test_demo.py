@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from fraudsim.waiting import poll_until
+from fraudsim.polling import poll_until
 
 pytestmark = pytest.mark.stack
 CONTRACT = {

@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from driving import kill, run_line, state_equals_the_log, wait_until_seen
 
-from runner.line import LineOptions
+from runner.line.line import LineOptions
+from testing.rigs.live_line import kill, run_line, state_equals_the_log, wait_until_seen
 
 pytestmark = [pytest.mark.stack, pytest.mark.long]
 RATE, SECONDS = 1_000, 300

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
-from handbook_file import REAL, needs_the_file
 from structlog import get_logger
 
-from fraudsim import events
-from fraudsim import headers as h
-from fraudsim.archive import check_no_duplicates, missing_offsets, read_log
-from fraudsim.clock import event_time_ms
-from fraudsim.clock_log import start_log
-from fraudsim.events import Label, Transaction, Truth
+from fraudsim.archive.archive import check_no_duplicates, missing_offsets, read_log
+from fraudsim.log import events
+from fraudsim.log import headers as h
+from fraudsim.log.clock import event_time_ms
+from fraudsim.log.clock_log import start_log
+from fraudsim.log.events import Label, Transaction, Truth
+from fraudsim.log.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
 from fraudsim.settings import Settings
-from fraudsim.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
-from producers.datasets.known import read_dataset, replay_source
-from producers.live_source import Stream, live_source
-from producers.schedule import end_ms, intended_us
-from producers.sender import send
-from runner.archiver import run_archiver
-from stream_features.archived_log import archived_clock
+from producers.datasets.registry import read_dataset, replay_source
+from producers.sender.schedule import end_ms, intended_us
+from producers.sender.sender import send
+from producers.traffic.live_source import Stream, live_source
+from runner.record.archiver import run_archiver
+from stream_features.offline.archived_log import archived_clock
+from tests.handbook_file import REAL, needs_the_file
 
 pytestmark = [pytest.mark.stack, needs_the_file]
 SPEED = 20_000.0

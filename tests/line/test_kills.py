@@ -1,9 +1,9 @@
 """Every process of the line killed with -9 in mid-run: nothing lost, nothing twice, state as recomputed."""
 
 import pytest
-from driving import kill, run_line, state_equals_the_log, wait_until_seen
 
-from runner.line import LineOptions
+from runner.line.line import LineOptions
+from testing.rigs.live_line import kill, run_line, state_equals_the_log, wait_until_seen
 
 pytestmark = pytest.mark.stack
 

@@ -1,21 +1,21 @@
 """Labels of a live run: exactly those that follow from its decisions, also where the feed was killed."""
 
 import pytest
-from driving import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
 
-from fraudsim.archive import read_log
-from fraudsim.clock import event_time_ms, past_limit_ms
+from fraudsim.archive.archive import read_log
+from fraudsim.log.clock import event_time_ms, past_limit_ms
+from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, LABELS
 from fraudsim.settings import Settings
-from fraudsim.topics import DEAD_LETTERS, DECISIONS, LABELS
-from producers import schedule
-from producers.back_office import BackOffice, Outcome
-from producers.columns import DAY_MS
-from producers.history import read_history, world_of
-from producers.label_feed import LabelFeed
-from producers.world_settings import consequences
-from producers.world_source import WorldSource
-from runner.line import LineOptions
-from stream_features.archived_log import archived_clock
+from producers.history.folder import read_history, world_of
+from producers.label_feed.feed import LabelFeed
+from producers.labels.back_office import BackOffice, Outcome
+from producers.population.columns import DAY_MS
+from producers.sender import schedule
+from producers.sources.world_source import WorldSource
+from producers.world.settings import consequences
+from runner.line.line import LineOptions
+from stream_features.offline.archived_log import archived_clock
+from testing.rigs.live_line import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
 
 pytestmark = pytest.mark.stack
 SECONDS = 8.0

@@ -1,16 +1,16 @@
 """Campaigns that hear of their declines in a live run: what was sent is not what the world had planned."""
 
 import pytest
-from driving import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
 
-from fraudsim.archive import read_log
+from fraudsim.archive.archive import read_log
+from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
-from fraudsim.topics import DECISIONS, LABELS, TRANSACTIONS
-from producers.history import read_history, world_of
-from producers.script import read_script
-from producers.scripted import ScriptedSource
-from producers.world_source import WorldSource
-from runner.line import LineOptions
+from producers.history.folder import read_history, world_of
+from producers.scenario.script import read_script
+from producers.scenario.scripted_source import ScriptedSource
+from producers.sources.world_source import WorldSource
+from runner.line.line import LineOptions
+from testing.rigs.live_line import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
 
 pytestmark = pytest.mark.stack
 SCRIPT = """\

@@ -10,17 +10,18 @@ import urllib.request
 from dataclasses import dataclass, field
 
 import pytest
-from driving import kill, run_line, wait_until_seen
 
-from fraudsim.archive import read_log
-from fraudsim.clock import Clock
-from fraudsim.clock_log import ClockLog
-from fraudsim.topics import DECISIONS
-from model.manifest import REQUEST_NAMES
-from runner.line import LineOptions
-from runner.redis_server import redis_answers
-from stream_features.catalogue import NAMES
-from stream_features.prime import prime, read_history_tables, state_of_history
+from fraudsim.archive.archive import read_log
+from fraudsim.log.clock import Clock
+from fraudsim.log.clock_log import ClockLog
+from fraudsim.log.topics import DECISIONS
+from model.artefact.manifest import REQUEST_NAMES
+from runner.line.line import LineOptions
+from runner.stack.redis_server import redis_answers
+from stream_features.catalogue.features import NAMES
+from stream_features.offline.history_tables import read_history_tables
+from stream_features.store.prime import prime, state_of_history
+from testing.rigs.live_line import kill, run_line, wait_until_seen
 
 pytestmark = pytest.mark.stack
 HTTP_RATE = 50

@@ -1,18 +1,18 @@
 """A scenario with bad data of every kind, a peak, an attack and an outage, played live."""
 
 import pytest
-from driving import run_line
 
-from fraudsim.archive import read_log
-from fraudsim.clock import future_limit_ms, past_limit_ms
+from fraudsim.archive.archive import read_log
+from fraudsim.log.clock import future_limit_ms, past_limit_ms
+from fraudsim.log.topics import DEAD_LETTERS, TRANSACTIONS, TRUTH
 from fraudsim.settings import Settings
-from fraudsim.topics import DEAD_LETTERS, TRANSACTIONS, TRUTH
-from producers.history import read_history, world_of
-from producers.script import read_script
-from producers.scripted import ScriptedSource
-from producers.source import Raw
-from producers.world_source import WorldSource
-from runner.line import LineOptions
+from producers.history.folder import read_history, world_of
+from producers.scenario.script import read_script
+from producers.scenario.scripted_source import ScriptedSource
+from producers.sources.source import Raw
+from producers.sources.world_source import WorldSource
+from runner.line.line import LineOptions
+from testing.rigs.live_line import run_line
 
 pytestmark = pytest.mark.stack
 SCRIPT = """\

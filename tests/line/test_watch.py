@@ -5,15 +5,15 @@ import urllib.request
 from collections import Counter
 
 import pytest
-from driving import kill, metrics_port, policy_at, run_line, wait_until_seen
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.outcomes import OUTCOME
-from fraudsim.archive import read_log
+from fraudsim.archive.archive import read_log
+from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
+from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from fraudsim.topics import DECISIONS, LABELS, TRUTH
-from fraudsim.waiting import poll_until
-from runner.line import LineOptions
+from runner.line.line import LineOptions
+from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, wait_until_seen
 
 pytestmark = pytest.mark.stack
 SCRIPT = """\

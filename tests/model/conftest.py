@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from fraudsim.settings import Settings
-from model.artefact import Model, load_model
-from model.train import train_model
-from producers.history_writer import write_history
-from producers.world import World, WorldConfig
+from model.artefact.files import Model, load_model
+from model.training.train import train_model
+from producers.history.writer import write_history
+from producers.world.world import World, WorldConfig
 
 
 @pytest.fixture(scope="session")

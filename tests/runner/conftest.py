@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from fraudsim.waiting import poll_until
-from runner.maven_jars import PinnedJar
-from runner.reaper import start_token
+from runner.stack.maven_jars import PinnedJar
+from runner.supervise.reaper import start_token
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from runner import disk
 from runner.disk import require_free, writing_to
-from runner.stack import start_stack
-from runner.supervisor import Supervisor
+from runner.stack.stack import start_stack
+from runner.supervise.supervisor import Supervisor
 
 
 @pytest.fixture

@@ -8,32 +8,32 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from http_bench import MANIFEST
-from made_log import T0, make_segment
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
-from fraudsim.events import LogPrefix, Transaction
-from model.aliases import part_of
-from model.artefact import Model
-from model.calibration import Calibration
-from model.fit import fit_trees
-from model.manifest import REQUEST_NAMES
-from model.threshold import Thresholds
-from model.train import request_only
-from scorer.daily_limits import PlacesHere
+from fraudsim.log.events import LogPrefix, Transaction
+from model.artefact.calibration import Calibration
+from model.artefact.files import Model
+from model.artefact.manifest import REQUEST_NAMES
+from model.artefact.thresholds import Thresholds
+from model.forest.fit import fit_trees
+from model.registry.aliases import part_of
+from model.training.train import request_only
 from scorer.decide import Decider, Incoming
-from scorer.dependency import Dependency
-from scorer.lineup import Arm, Lineup
-from scorer.policy import ByThresholds, Exploration, Limits, Policy
-from scorer.policy_file import SHIPPED, load_policy
-from stream_features.applied import Applied, encode_applied
-from stream_features.catalogue import HASH, MINUTE, NAMES
-from stream_features.reader import FeatureReader
-from stream_features.redis_io import applied_key
-from stream_features.tail import Tail
+from scorer.models.roles import Arm, Lineup
+from scorer.policy.file import SHIPPED, load_policy
+from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
+from scorer.policy.quota import LocalQuota
+from scorer.resilience.dependency import Dependency
+from stream_features.catalogue.features import HASH, MINUTE, NAMES
+from stream_features.online.reader import FeatureReader
+from stream_features.online.unfolded_log import UnfoldedLog
+from stream_features.store.state_store import watermark_key
+from stream_features.store.watermark import Watermark, encode_watermark
 from stream_features.vector import SIZE
+from testing.rigs.http_rig import MANIFEST
+from testing.samples.log import T0, make_segment
 
 PATIENCE_S = 0.2
 POLICY = load_policy(SHIPPED)
@@ -53,10 +53,10 @@ class Store:
     def __init__(self, after_s=0.0, log_id="log"):
         self.after_s = after_s
         self.asked = 0
-        applied = Applied(
+        applied = Watermark(
             log_id=log_id, generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1)
         )
-        self.values = {applied_key(0): encode_applied(applied)}
+        self.values = {watermark_key(0): encode_watermark(applied)}
 
     async def read(self, keys, linger_s=0.0):
         self.asked += 1
@@ -65,7 +65,7 @@ class Store:
 
 
 def decider_of(model, store, served=None, places=None):
-    tail = Tail(1, 1_000)
+    tail = UnfoldedLog(1, 1_000)
     for n in range(5):
         tail.add(0, n, transaction(n))
         tail.passed(0, n)
@@ -73,7 +73,7 @@ def decider_of(model, store, served=None, places=None):
     lineup = model if isinstance(model, Lineup) else Lineup(model)
     return Decider(
         reader, SimpleNamespace(lineup=lineup),
-        served or SimpleNamespace(policy=POLICY, rule_failed=None), places or PlacesHere(),
+        served or SimpleNamespace(policy=POLICY, rule_failed=None), places or LocalQuota(),
         state=Dependency("test"), limits=Dependency("test"), patience_s=PATIENCE_S,
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_a_state_asked_for_ahead_is_not_asked_for_again(model):
         store = Store()
         decider = decider_of(model, store)
         incoming, until_s = [Incoming(transaction(9), 1, 0, 7)], time.monotonic() + 60
-        ahead = decider.look_ahead([transaction(9), transaction(8)])
+        ahead = decider.prefetch([transaction(9), transaction(8)])
         (found,) = await decider.decide(incoming, "http", until_s, ahead)
         assert store.asked == 1
         (now,) = await decider.decide(incoming, "http", until_s)
@@ -118,7 +118,7 @@ def test_a_state_that_was_asked_for_ahead_in_vain_degrades_whoever_waits_for_it_
 
         store.read = fail
         decider = decider_of(model, store)
-        ahead = decider.look_ahead([transaction(9)])
+        ahead = decider.prefetch([transaction(9)])
         if heard:
             until_s = time.monotonic() + 60
             (decision,) = await decider.decide([Incoming(transaction(9), 1, 0, 7)], "http", until_s, ahead)
@@ -130,7 +130,7 @@ def test_a_state_that_was_asked_for_ahead_in_vain_degrades_whoever_waits_for_it_
         await asyncio.sleep(0)
         assert strays == []
         decider._state.breaker.trip(time.monotonic())
-        assert decider.look_ahead([transaction(9)]) is None
+        assert decider.prefetch([transaction(9)]) is None
 
     asyncio.run(scene())
 
@@ -196,7 +196,7 @@ def limited(name, reviews):
 def test_a_batch_is_decided_by_one_policy_and_its_limits_whatever_is_exchanged_meanwhile(model):
     served = SimpleNamespace(policy=limited("old", 2), rule_failed=None)
 
-    class Exchanging(PlacesHere):
+    class Exchanging(LocalQuota):
         async def take(self, *which):
             served.policy = limited("new", 5)
             return await super().take(*which)
@@ -213,7 +213,7 @@ def test_a_batch_is_decided_by_one_policy_and_its_limits_whatever_is_exchanged_m
 
 
 def test_without_redis_nothing_limited_is_had_and_the_decision_says_so(model):
-    class Gone(PlacesHere):
+    class Gone(LocalQuota):
         async def take(self, *which):
             raise RedisConnectionError
 

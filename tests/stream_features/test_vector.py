@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fraudsim.events import Transaction
-from stream_features.catalogue import HOUR, NAMES
+from fraudsim.log.events import Transaction
+from stream_features.catalogue.features import HOUR, NAMES
 from stream_features.encode import id_hash
-from stream_features.offline import bulk_features
+from stream_features.offline.bulk import bulk_features
 from stream_features.vector import as_list, as_vector, keys_of, network, request_features, vector
 
 MONDAY = 1_704_067_200_000  # 2024-01-01

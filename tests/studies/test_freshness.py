@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fraudsim.settings import Settings
-from producers.history_writer import write_history
-from producers.world import World, WorldConfig
+from producers.history.writer import write_history
+from producers.world.world import World, WorldConfig
 from studies import freshness
 from studies.freshness import loss_intervals, markdown, study
 from studies.report import bar

@@ -1,0 +1,102 @@
+"""The run's clock: the only place where wall time and event time meet.
+
+The clock is in the log (topic `run.clock`): a list of segments, each mapping wall time to event time
+at a speed. This module is pure; `clock_log.py` reads and appends the segments.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fraudsim.errors import InvariantError
+from fraudsim.log.events import Segment
+
+MINUTE_MS = 60_000
+
+
+def past_limit_ms(speed: float) -> int:
+    """How far behind its arrival an event time may lie: 10 minutes, or 120 s of wall time at this speed."""
+    return max(10 * MINUTE_MS, round(120_000 * speed))
+
+
+def future_limit_ms(speed: float) -> int:
+    """How far ahead of its arrival an event time may lie: 60 s, or 5 s of wall time at this speed."""
+    return max(MINUTE_MS, round(5_000 * speed))
+
+
+def horizon_ms(speed: float) -> int:
+    """How far behind a key's newest event its state still answers: 2 minutes, or 30 s of wall time."""
+    return max(2 * MINUTE_MS, round(30_000 * speed))
+
+
+def event_time_ms(segment: Segment, wall_ms: float) -> int:
+    """Event time at a wall time within a segment."""
+    return segment.event_epoch_ms + int((wall_ms - segment.wall_epoch_ms) * segment.speed)
+
+
+def wall_time_ms(segment: Segment, event_ms: float) -> float:
+    """Wall time at which a running segment reaches an event time.
+
+    Raises:
+        InvariantError: the segment stands still.
+    """
+    if segment.speed == 0:
+        raise InvariantError(
+            f"segment {segment.number} of the clock stands still; it has no wall time to give"
+        )
+    return segment.wall_epoch_ms + (event_ms - segment.event_epoch_ms) / segment.speed
+
+
+@dataclass(frozen=True)
+class PlacedSegment:
+    """A segment with the broker's append time of its record."""
+
+    segment: Segment
+    broker_ts_ms: int
+
+
+class Clock:
+    """The segments read so far, by number; the first record with a number stands."""
+
+    def __init__(self, placed: Iterable[PlacedSegment] = ()) -> None:
+        self._by_number: dict[int, PlacedSegment] = {}
+        for item in placed:
+            self.add(item)
+
+    def add(self, placed: PlacedSegment) -> None:
+        self._by_number.setdefault(placed.segment.number, placed)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_number)
+
+    @property
+    def first(self) -> Segment:
+        """The segment that names the log and its history."""
+        return self._by_number[min(self._by_number)].segment
+
+    @property
+    def current(self) -> Segment:
+        """The newest segment."""
+        return self._by_number[max(self._by_number)].segment
+
+    @property
+    def segments(self) -> list[Segment]:
+        return [self._by_number[n].segment for n in sorted(self._by_number)]
+
+    @property
+    def log_id(self) -> str:
+        return self.first.log_id
+
+    @property
+    def horizon_ms(self) -> int:
+        return self.first.horizon_ms
+
+    def segment(self, number: int, broker_ts_ms: int) -> Segment | None:
+        """The segment a record names, if it was in the log before that record; None otherwise."""
+        placed = self._by_number.get(number)
+        if placed is None or placed.broker_ts_ms > broker_ts_ms:
+            return None
+        return placed.segment
+
+    def now_ms(self, wall_ms: float) -> int:
+        """Event time now, by the newest segment."""
+        return event_time_ms(self.current, wall_ms)

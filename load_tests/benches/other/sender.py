@@ -1,0 +1,216 @@
+"""`fraudsim bench sender`: the live sender on either client, and in ticks of several lengths, in turns."""
+
+import multiprocessing
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import psutil
+
+from fraudsim.log.clock_log import start_log
+from fraudsim.log.topics import CLOCK, create_topics
+from fraudsim.logs import set_up_logs
+from fraudsim.settings import Settings
+from load_tests.rig.machine import machine
+from producers.sender.outbox import Outbox, open_outbox
+from producers.sender.schedule import LATE_US, TICKS_MS
+from producers.sender.sender import SWITCH_S, send
+from producers.sources.even_source import START_MS, EvenSource
+from runner.stack.stack import start_stack
+from runner.supervise.supervisor import Supervisor
+
+PROTOCOL: Final = (
+    "Each turn is a fresh process that sends made transactions of 5,000 cards at an "
+    "even rate through the live sender (idempotent, acks=all) to four partitions of a real Kafka on the same "
+    "machine. CPU is of the sender's whole process, making the records included, from the first hand-over to "
+    "the last acknowledgement; the broker's over the same time. Delay is hand-over minus intended time, so "
+    "it includes the tick; a send call is one hand-over to the client. No scorer or worker runs beside it. "
+    "Turns alternate; medians."
+)
+SENDERS: Final = ("kafka-python", "confluent")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One contestant's settings."""
+
+    sender: str
+    tick_ms: int
+    rate: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.sender}, {self.rate:,} tx/s, ticks of {self.tick_ms} ms"
+
+
+class TimedOutbox:
+    """A `Outbox` around another, that times its calls."""
+
+    def __init__(self, outbox: Outbox, broker: psutil.Process | None) -> None:
+        self._outbox = outbox
+        self._broker = broker
+        self.calls_us: list[float] = []
+        self.records = 0
+        self.began: tuple[float, float, float] | None = None
+        self.last_s = 0.0
+        self.cpu_s = self.broker_s = 0.0
+
+    def _clocks(self) -> tuple[float, float, float]:
+        used = self._broker.cpu_times() if self._broker is not None else None
+        return time.perf_counter(), time.process_time(), used.user + used.system if used else 0.0
+
+    @property
+    def outstanding(self) -> int:
+        return self._outbox.outstanding
+
+    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        if self.began is None:
+            self.began = self._clocks()
+        before = time.perf_counter()
+        self._outbox.hand_over(topic, key, value, headers)
+        self.last_s = time.perf_counter()
+        self.calls_us.append((self.last_s - before) * 1e6)
+        self.records += 1
+
+    def wait_for_room(self, timeout_s: float = 1.0) -> bool:
+        return self._outbox.wait_for_room(timeout_s)
+
+    def check(self) -> None:
+        self._outbox.check()
+
+    def flush(self, timeout_s: float = 60.0) -> None:
+        self._outbox.flush(timeout_s)
+        if self.began is not None:
+            _, cpu_s, broker_s = self._clocks()
+            self.cpu_s, self.broker_s = cpu_s - self.began[1], broker_s - self.began[2]
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        self._outbox.close(timeout_s)
+
+
+def run_turn(
+    turn: Turn, bootstrap: str, seconds: float, prefix: str, broker_pid: int | None
+) -> dict[str, Any]:
+    """In a process of its own: what one contestant took, and how well it kept its schedule."""
+    settings = Settings(_env_file=None, kafka_bootstrap=bootstrap).model_copy(
+        # Falling behind is a result here, no news.
+        update={"sender": turn.sender, "tick_ms": turn.tick_ms, "log_level": "ERROR"}
+    )
+    set_up_logs(settings, "bench")
+    sys.setswitchinterval(SWITCH_S)
+    create_topics(settings, prefix)
+    clock_log = start_log(settings, START_MS, 1.0, "", "", prefix + CLOCK)
+    broker = psutil.Process(broker_pid) if broker_pid is not None else None
+    opened: list[TimedOutbox] = []
+
+    def opener(settings: Settings, topics: Sequence[str]) -> TimedOutbox:
+        opened.append(TimedOutbox(open_outbox(settings, topics), broker))
+        return opened[0]
+
+    report = send(
+        EvenSource(turn.rate, round(turn.rate * seconds)),
+        settings,
+        speed=1.0,
+        seconds=None,
+        clock_log=clock_log,
+        stop=threading.Event(),
+        prefix=prefix,
+        outbox_opener=opener,
+    )
+    (timed,) = opened
+    assert timed.began is not None
+    took_s = timed.last_s - timed.began[0]
+    call_p99_us = float(np.percentile(timed.calls_us, 99))
+    return {
+        "cpu_s_per_1000_records": round(timed.cpu_s / timed.records * 1000, 4),
+        "core_share": round(timed.cpu_s / took_s, 3),
+        "broker_core_share": round(timed.broker_s / took_s, 3) if broker is not None else None,
+        "delay_p50_ms": report.delay_p50_ms,
+        "delay_p99_ms": report.delay_p99_ms,
+        "send_call_p99_us": round(call_p99_us, 1),
+        "achieved_tx_per_second": round(report.transactions_timed / took_s, 1),
+        "late_share": round(report.late / report.transactions_timed, 5),
+        "behind_s": report.behind_s,
+        "transactions": report.transactions_timed,
+        "records": timed.records,
+    }
+
+
+def bench_sender(
+    bootstrap: str,
+    rates: Sequence[int],
+    ticks_ms: Sequence[int],
+    seconds: float,
+    turns: int,
+    broker_pid: int | None = None,
+) -> dict[str, Any]:
+    """The whole report, ready for JSON, on a Kafka that runs."""
+    contestants = [Turn(sender, TICKS_MS[sender], rate) for rate in rates for sender in SENDERS]
+    contestants += [
+        Turn("kafka-python", tick, rates[0]) for tick in ticks_ms if tick != TICKS_MS["kafka-python"]
+    ]
+    measured: dict[Turn, list[dict[str, Any]]] = {turn: [] for turn in contestants}
+    context = multiprocessing.get_context("spawn")
+    counts: Counter[Turn] = Counter()
+    for _ in range(turns):
+        for number, turn in enumerate(contestants):
+            counts[turn] += 1
+            prefix = f"bench.{number}.{counts[turn]}."
+            with context.Pool(1) as pool:
+                measured[turn].append(pool.apply(run_turn, (turn, bootstrap, seconds, prefix, broker_pid)))
+    results = [_result(turn, each) for turn, each in measured.items()]
+    return {
+        "machine": machine(("kafka-python", "confluent-kafka")),
+        "protocol": PROTOCOL,
+        "configuration": {
+            "rates": list(rates),
+            "ticks_ms": list(ticks_ms),
+            "seconds": seconds,
+            "turns": turns,
+            "late_ms": LATE_US / 1000,
+        },
+        "results": results,
+        "ratios": {
+            f"kafka-python at {rate:,} tx/s": round(_cpu(results, "kafka-python", rate) / confluent, 2)
+            for rate in rates
+            if (confluent := _cpu(results, "confluent", rate))
+        },
+    }
+
+
+def bench_on_own_stack(
+    rates: Sequence[int], ticks_ms: Sequence[int], seconds: float, turns: int
+) -> dict[str, Any]:
+    """`bench_sender` on a stack that is started for it."""
+    with tempfile.TemporaryDirectory() as folder, Supervisor(Path(folder) / "logs") as supervisor:
+        addresses = start_stack(Path(folder) / "stack", Settings(_env_file=None), supervisor)
+        broker = supervisor.pid("kafka")
+        return bench_sender(addresses.kafka_bootstrap, rates, ticks_ms, seconds, turns, broker)
+
+
+def _result(turn: Turn, each: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over the turns; `value` is what a thousand records cost."""
+    middle = {
+        name: float(np.median([one[name] for one in each])) if each[0][name] is not None else None
+        for name in each[0]
+    }
+    return {
+        "name": turn.name,
+        "value": middle["cpu_s_per_1000_records"],
+        "unit": "CPU s per 1,000 records",
+        "sender": turn.sender,
+        "rate": turn.rate,
+        "tick_ms": turn.tick_ms,
+        **middle,
+    }
+
+
+def _cpu(results: list[dict[str, Any]], sender: str, rate: int) -> float:
+    return next(float(r["value"]) for r in results if (r["sender"], r["rate"]) == (sender, rate))

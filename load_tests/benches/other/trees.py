@@ -1,0 +1,264 @@
+"""`fraudsim bench scorer`: scoring rows and explaining one, by our compiled code and its rivals in turns."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudsim.errors import FraudsimError, InvariantError
+from fraudsim.settings import Settings
+from load_tests.rig.machine import machine
+from model.artefact.files import Model, load_model
+from model.forest.forest import booster_of
+from model.training.train import train_model
+from producers.history.writer import write_history
+from producers.world.world import World, WorldConfig
+from stream_features.vector import SIZE, as_vector
+
+PROTOCOL: Final = (
+    "The same trees and the same float32 rows, all in one thread of one process: our walk, as the scorer "
+    "calls it, against XGBoost's inplace_predict and its predict of a DMatrix, the making of which counts; "
+    "and, where they are installed, ONNX Runtime and Treelite's GTIL, one thread each. A row takes each "
+    "feature from one of the model's sample rows; one value in ten is missing. Before anything is timed, "
+    "all scores must be equal to the bit, those of ONNX Runtime and Treelite, which sum in an order of their "
+    "own, to 1e-6. Contestants alternate within each turn, which calls each for a twentieth of a second at "
+    "least; medians of the turns' means."
+)
+REASONS_PROTOCOL: Final = (
+    "Contributions of every feature to the margin of one row, of some in turn: our compiled TreeSHAP, as "
+    "the scorer calls it, against XGBoost's pred_contribs, exact and approximate, the making of the DMatrix "
+    "included. Before anything is timed, ours must be XGBoost's exact ones, which are float32, to 1e-5 of "
+    "their sum."
+)
+ROWS: Final = (1, 16, 512)
+EXPLAINED: Final = 32
+"""Rows that are explained."""
+TOLERANCE: Final = 1e-6
+SHAP_TOLERANCE: Final = 1e-5
+SEED: Final = 7
+MISSING: Final = 0.1
+CARDS: Final = 600
+DAYS: Final = 40
+FRAUD_SCALE: Final = 6.0
+"""Of the small made world that a model is trained on where none is given."""
+SPAN_S: Final = 0.05
+
+Matrix = npt.NDArray[np.float32]
+Score = Callable[[Matrix], Matrix]
+Explain = Callable[[Matrix], npt.NDArray[Any]]
+
+
+def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
+    """The whole report, ready for JSON; of the model in a folder, or of one trained for the purpose.
+
+    Raises:
+        FraudsimError: the model cannot be loaded, or XGBoost itself scores it.
+        InvariantError: a score differs in any bit.
+    """
+    model = _loaded(directory)
+    if model.not_compiled is not None:
+        raise FraudsimError(f"bench: model {model.version}: XGBoost itself scores it: {model.not_compiled}")
+    contestants = contestants_of(model)
+    rows = rows_like(model, max(ROWS))
+    check_equal(contestants, rows)
+    measured: dict[tuple[str, int], list[float]] = {(name, n): [] for n in ROWS for name in contestants}
+    for _ in range(turns):
+        for (name, n), each in measured.items():
+            each.append(_microseconds(contestants[name], rows[:n]))
+    median = {key: statistics.median(each) for key, each in measured.items()}
+    return {
+        "machine": machine(("xgboost", "numba", "numpy")),
+        "protocol": PROTOCOL,
+        "configuration": {
+            "model": model.version,
+            "trees": booster_of(model.ubj).num_boosted_rounds(),
+            "features": SIZE,
+            "turns": turns,
+            "seed": SEED,
+            "left_out": left_out(),
+        },
+        "results": [
+            {
+                "name": name,
+                "rows": n,
+                "value": round(median[name, n], 2),
+                "unit": "µs/call",
+                "turns": [round(each, 2) for each in measured[name, n]],
+            }
+            for name, n in measured
+        ],
+        "ratios": {
+            rival: {str(n): round(median[rival, n] / median["fraudsim", n], 2) for n in ROWS}
+            for rival in contestants
+            if rival != "fraudsim"
+        },
+        "reasons": bench_reasons(model, rows[:EXPLAINED], turns),
+    }
+
+
+def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
+    """The part of the report on explaining a row.
+
+    Raises:
+        FraudsimError: XGBoost itself explains the model.
+        InvariantError: a contribution is not XGBoost's.
+    """
+    import xgboost
+
+    if model.not_explained is not None:
+        raise FraudsimError(
+            f"bench: model {model.version}: XGBoost itself explains it: {model.not_explained}"
+        )
+    booster = booster_of(model.ubj)
+
+    def by_xgboost(row: Matrix, approx: bool = False) -> Matrix:
+        data = xgboost.DMatrix(row.reshape(1, SIZE), nthread=1)
+        found = booster.predict(data, pred_contribs=True, approx_contribs=approx)
+        return np.asarray(found[0, :SIZE])
+
+    contestants: dict[str, Explain] = {
+        "fraudsim": model.contributions,
+        "pred_contribs": by_xgboost,
+        "approx_contribs": lambda row: by_xgboost(row, approx=True),
+    }
+    for row in rows:
+        expected = by_xgboost(row)
+        off = np.abs(model.contributions(row) - expected).max()
+        if not off <= SHAP_TOLERANCE * (1 + np.abs(expected).sum()):
+            raise InvariantError(f"bench: a contribution is {off:g} off that of pred_contribs")
+    measured: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(turns):
+        for name, each in measured.items():
+            each.append(_microseconds_each(contestants[name], rows))
+    median = {name: statistics.median(each) for name, each in measured.items()}
+    return {
+        "protocol": REASONS_PROTOCOL,
+        "results": [
+            {
+                "name": name,
+                "rows": 1,
+                "value": round(median[name], 1),
+                "unit": "µs/call",
+                "turns": [round(one, 1) for one in each],
+            }
+            for name, each in measured.items()
+        ],
+        "ratios": {
+            name: round(median[name] / median["fraudsim"], 2) for name in median if name != "fraudsim"
+        },
+    }
+
+
+def contestants_of(model: Model) -> dict[str, Score]:
+    """Ways to score float32 rows (n, SIZE), by name; ours first, then those that are installed."""
+    import xgboost
+
+    booster = booster_of(model.ubj)
+    return {
+        "fraudsim": model.predict,
+        "inplace_predict": booster.inplace_predict,
+        "dmatrix": lambda rows: booster.predict(xgboost.DMatrix(rows, nthread=1)),
+        **{name: make(booster) for name, make in OTHERS.items() if find_spec(name)},
+    }
+
+
+def _by_onnxruntime(booster: Any) -> Score:
+    import onnxruntime
+    from onnxmltools import convert_xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    document = convert_xgboost(booster, initial_types=[("rows", FloatTensorType([None, SIZE]))])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        document.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda rows: np.asarray(session.run(["probabilities"], {"rows": rows})[0][:, 1])
+
+
+def _by_treelite(booster: Any) -> Score:
+    import treelite
+
+    trees = treelite.frontend.from_xgboost(booster)
+    return lambda rows: np.asarray(treelite.gtil.predict(trees, rows, nthread=1)).reshape(-1)
+
+
+OTHERS: Final[dict[str, Callable[[Any], Score]]] = {
+    "onnxruntime": _by_onnxruntime,
+    "treelite": _by_treelite,
+}
+
+
+def left_out() -> list[str]:
+    """Rivals that are not installed here."""
+    return [name for name in OTHERS if not find_spec(name)]
+
+
+def rows_like(model: Model, count: int) -> Matrix:
+    """Rows of values that the model was trained on, some of them missing; float32 (count, SIZE)."""
+    rng = np.random.default_rng(SEED)
+    sample = np.stack([as_vector(row) for row in model.manifest.sample.rows])
+    rows = sample[rng.integers(0, len(sample), (count, SIZE)), np.arange(SIZE)]
+    rows[rng.random(rows.shape) < MISSING] = np.nan
+    return rows
+
+
+def check_equal(contestants: dict[str, Score], rows: Matrix) -> None:
+    """Raise InvariantError where a way to score the rows, at once or one by one, differs in a bit."""
+    expected = contestants["inplace_predict"](rows)
+    for name, score in contestants.items():
+        for n in ROWS:
+            found = np.concatenate([score(rows[i : i + n]) for i in range(0, len(rows), n)])
+            if name in OTHERS:
+                off = float(np.abs(found - expected).max())
+                if not off <= TOLERANCE:
+                    raise InvariantError(f"bench: {name}, {n} rows a call: a score is {off:g} off")
+                continue
+            wrong = int(np.count_nonzero(found.view(np.uint32) != expected.view(np.uint32)))
+            if wrong:
+                raise InvariantError(
+                    f"bench: {name}, {n} rows a call: {wrong} of {len(rows)} scores are not those of "
+                    "inplace_predict to the bit"
+                )
+
+
+def train(directory: Path) -> None:
+    """Train a model on a small made world; the same each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_history(Path(folder), World(WorldConfig(cards=CARDS, seed=SEED, fraud_scale=FRAUD_SCALE)), DAYS)
+        train_model(Path(folder), directory, Settings(_env_file=None, label_gap_days=7, seed=SEED))
+
+
+def _loaded(directory: Path | None) -> Model:
+    if directory is not None:
+        return load_model(directory)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "model"
+        train(made)
+        return load_model(made)
+
+
+def _microseconds(score: Score, rows: Matrix) -> float:
+    """Mean time of a call over `SPAN_S` at least."""
+    calls, started = 0, time.perf_counter()
+    while (now := time.perf_counter()) - started < SPAN_S:
+        for _ in range(10):
+            score(rows)
+        calls += 10
+    return (now - started) / calls * 1e6
+
+
+def _microseconds_each(explain: Explain, rows: Matrix) -> float:
+    """Mean time of a call for one row, over all rows, as often as `SPAN_S` takes."""
+    calls, started = 0, time.perf_counter()
+    while (now := time.perf_counter()) - started < SPAN_S:
+        for row in rows:
+            explain(row)
+        calls += len(rows)
+    return (now - started) / calls * 1e6

@@ -1,0 +1,68 @@
+"""What must hold of the answers before a figure of `fraudsim bench stream` counts."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+
+from fraudsim.errors import InvariantError
+from fraudsim.log.events import Decision, Transaction, decode_decision
+from load_tests.rivals.common import open_booster
+from model.artefact.files import Model
+
+CHECKED: Final = 200
+TOLERANCE: Final = 1e-6
+
+
+def answers_since(kafka_bootstrap: str, first: Mapping[TopicPartition, int]) -> list[bytes]:
+    """The values of partitions from these offsets to their ends."""
+    consumer = KafkaConsumer(bootstrap_servers=kafka_bootstrap)
+    try:
+        ends = consumer.end_offsets(list(first))
+        consumer.assign(list(first))
+        for tp, offset in first.items():
+            consumer.seek(tp, offset)
+        values: list[bytes] = []
+        while any(consumer.position(tp) < end for tp, end in ends.items()):
+            for records in consumer.poll(1_000, max_records=5_000).values():
+                values += [record.value for record in records]
+        return values
+    finally:
+        consumer.close()
+
+
+def check_each_answered_once(name: str, asked: Sequence[Transaction], answers: Sequence[bytes]) -> None:
+    """Raise InvariantError unless it is so."""
+    if sorted(tx.tx_id for tx in asked) != sorted(msgspec.json.decode(answer)["tx_id"] for answer in answers):
+        raise InvariantError(f"bench stream: {name} did not answer each transaction once")
+
+
+def check_ours(answers: Sequence[bytes], model: Model) -> dict[str, float]:
+    """What our decisions were made from.
+
+    Raises:
+        InvariantError: one was made without state, or its score is not the model's.
+    """
+    decisions = [decode_decision(answer) for answer in answers]
+    degraded = sum(decision.degraded for decision in decisions)
+    if degraded:
+        raise InvariantError(f"bench stream: {degraded:,} of {len(decisions):,} decisions are degraded")
+    _check_scores(decisions[:: max(1, len(decisions) // CHECKED)], model)
+    return {
+        "staleness_p50_ms": round(statistics.median(decision.staleness_ms for decision in decisions), 1),
+        "stale_share": round(sum(decision.stale for decision in decisions) / len(decisions), 4),
+        "explained_share": round(sum(d.action != "approve" for d in decisions) / len(decisions), 4),
+    }
+
+
+def _check_scores(decisions: Sequence[Decision], model: Model) -> None:
+    rows = np.array([decision.features for decision in decisions], np.float32)
+    scores = open_booster(model).inplace_predict(rows)
+    for decision, score in zip(decisions, scores.tolist(), strict=True):
+        if not abs(decision.score - score) <= TOLERANCE:
+            raise InvariantError(
+                f"bench stream: {decision.tx_id}: score {decision.score!r}, the model's is {score!r}"
+            )

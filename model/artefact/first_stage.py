@@ -1,0 +1,131 @@
+"""The first stage of a cascade: a logistic regression that says which transactions are surely honest. No I/O.
+
+The features are heavy-tailed amounts, counts and times, so each goes in as log(1 + x), standardised; a
+missing one goes in as its mean and has a weight of its own for being missing. Mean and deviation are folded
+into the weights.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from model.artefact.thresholds import Costs, Thresholds, costs_of_actions
+from model.forest.fit import sample_honest
+
+HONEST_ROWS: Final = 20_000
+"""Honest transactions learnt from, at most: some 130 weights need no more."""
+ITERATIONS: Final = 100
+DIGITS: Final = 6
+"""Weights are kept to so many, so that a fit whose last bits differ gives the same model."""
+
+Matrix = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class FirstStage:
+    """margin = bias + Σ (weight · log(1 + x), or `missing` where x is)."""
+
+    weight: Doubles
+    """(SIZE,)."""
+    missing: Doubles
+    """(SIZE,)."""
+    bias: float
+
+    @classmethod
+    def of(cls, weight: Sequence[float], missing: Sequence[float], bias: float) -> "FirstStage":
+        return cls(np.array(weight, np.float64), np.array(missing, np.float64), float(bias))
+
+    def scores(self, rows: Matrix) -> Matrix:
+        """Probability of fraud of each row of float32 (n, SIZE); shape (n,), float32."""
+        return _scores(rows, self.weight, self.missing, self.bias)
+
+
+def fit_first_stage(features: Matrix, is_fraud: Flags, seed: int) -> FirstStage:
+    """Fitted by maximum likelihood with scikit-learn's slight penalty; scores are probabilities."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    rows, row_weight = sample_honest(is_fraud, HONEST_ROWS, seed)
+    logs = np.log1p(np.maximum(features[rows].astype(np.float64), 0))
+    missing = np.isnan(logs)
+    known = (~missing).sum(axis=0).clip(1)
+    logs[missing] = 0
+    mean = logs.sum(axis=0) / known
+    deviation = np.sqrt((np.where(missing, 0, logs - mean) ** 2).sum(axis=0) / known)
+    deviation[deviation < 1e-9] = 1  # one value only, or none; its deviation is rounding
+    standard = np.where(missing, 0, (logs - mean) / deviation)
+    with warnings.catch_warnings(), threadpool_limits(1):  # the same bits however many cores there are
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough is good enough for a first look
+        fitted = LogisticRegression(max_iter=ITERATIONS).fit(
+            np.hstack([standard, missing]), is_fraud[rows], sample_weight=row_weight
+        )
+    slope, indicator = np.split(fitted.coef_[0], 2)
+    weight = slope / deviation
+    return FirstStage.of(
+        _rounded(weight),
+        _rounded(indicator + weight * mean),
+        _rounded(fitted.intercept_ - (weight * mean).sum())[0],
+    )
+
+
+def choose_limit(
+    first: npt.NDArray[Any],
+    full: npt.NDArray[Any],
+    amount_cents: npt.NDArray[np.int64],
+    is_fraud: Flags,
+    costs: Costs,
+    thresholds: Thresholds,
+    loss: float,
+) -> float:
+    """The first stage's score below which it approves by itself, on transactions with labels.
+
+    The highest limit, of those up to `thresholds.step_up`, with which the decisions cost at most `loss` (a
+    share) more than those of the full model's scores. 0 where there is none: then it decides nothing.
+    """
+    first = np.asarray(first, np.float64)
+    cuts = np.array([thresholds.step_up, thresholds.review, thresholds.decline])
+    action = np.searchsorted(cuts, np.asarray(full, np.float64), side="right")
+    table = costs_of_actions(amount_cents, is_fraud, costs)
+    acting = table[action, np.arange(len(action))]
+    order = np.argsort(first, kind="stable")
+    more = np.cumsum((table[0] - acting)[order])
+    ascending = first[order]
+    # A limit stands at the score of a row that is no longer below it, and only between different scores.
+    possible = (
+        (np.diff(ascending) > 0) & (more[:-1] <= loss * acting.sum()) & (ascending[1:] <= thresholds.step_up)
+    )
+    last = np.flatnonzero(possible)
+    return float(ascending[last[-1] + 1]) if last.size else 0.0
+
+
+def compile_first_stage() -> None:
+    """Run it once, so that its machine code is in the cache."""
+    FirstStage.of([0.0], [0.0], 0.0).scores(np.zeros((1, 1), np.float32))
+
+
+def _rounded(values: Doubles) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values]
+
+
+@njit(cache=True)
+def _scores(rows: Matrix, weight: Doubles, missing: Doubles, bias: float) -> Matrix:
+    scores = np.empty(rows.shape[0], np.float32)
+    for r in range(rows.shape[0]):
+        margin = bias
+        for i in range(rows.shape[1]):
+            value = rows[r, i]
+            if math.isnan(value):
+                margin += missing[i]
+            elif value > 0:
+                margin += weight[i] * math.log1p(value)
+        scores[r] = 1 / (1 + math.exp(-margin))
+    return scores

@@ -1,0 +1,139 @@
+"""The layouts that can be replayed, told apart by the header alone."""
+
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraudsim.errors import FraudsimError
+from producers.datasets import cardsim, handbook, ieee_cis, paysim, sparkov, tabformer, ulb
+from producers.datasets.csv_file import read_header
+from producers.datasets.dataset import Dataset, DatasetSource, read_layout
+from producers.datasets.layout import Layout
+from producers.history.folder import Manifest
+from producers.labels.delays import LabelDelays
+
+LAYOUTS: Final[tuple[Layout, ...]] = (
+    handbook.LAYOUT,
+    sparkov.LAYOUT,
+    tabformer.LAYOUT,
+    paysim.LAYOUT,
+    ieee_cis.LAYOUT,
+    cardsim.LAYOUT,
+)
+_PICKLES: Final = (".pkl", ".pickle")
+_PACKED: Final = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"(\xb5/\xfd")
+
+
+def layout_of(path: Path) -> Layout:
+    """The layout of a file.
+
+    Raises:
+        FraudsimError: the file cannot be read, or its header is of none, of several, or of a layout that
+            cannot be replayed.
+    """
+    form, header = _header(path)
+    if ulb.is_ulb(header):
+        raise FraudsimError(
+            f"ulb {path}: has no card and no merchant, so it cannot be replayed; "
+            f"`fraudsim score-only {path}` trains on its first day and scores the rest"
+        )
+    found = [layout for layout in LAYOUTS if layout.fits(header)]
+    if not found:
+        known = ", ".join(layout.title for layout in LAYOUTS)
+        first = ", ".join(header[:4])
+        raise FraudsimError(f"replay {path}: header {first}… is of no known layout; known are: {known}")
+    if len(found) > 1:
+        several = " and of ".join(layout.name for layout in found)
+        raise FraudsimError(f"replay {path}: the header has columns of {several}; a file must be of one")
+    if found[0].form != form:
+        raise FraudsimError(f"{found[0].name} {path}: is {form}; this layout is read from {found[0].form}")
+    return found[0]
+
+
+def read_score_only(path: Path) -> ulb.UlbRows:
+    """Read a file that can be scored but not replayed.
+
+    Raises:
+        FraudsimError: the file cannot be read, can be replayed, is of no known layout, or has a bad row.
+    """
+    form, header = _header(path)
+    for layout in LAYOUTS:
+        if layout.fits(header):
+            raise FraudsimError(
+                f"score-only {path}: has the columns of {layout.name}: `fraudsim world replay` takes it"
+            )
+    if not ulb.is_ulb(header):
+        lacking = next(name for name in ulb.COLUMNS if name not in header)
+        raise FraudsimError(
+            f"score-only {path}: column {lacking} is missing; what is scored is ULB's creditcard.csv: "
+            "Time, V1 to V28, Amount, Class"
+        )
+    if form != "CSV":
+        raise FraudsimError(f"score-only {path}: is {form}; this layout is read from CSV")
+    return ulb.read_ulb(path)
+
+
+def read_dataset(path: Path, delays: LabelDelays | None = None) -> Dataset:
+    """Read a file of any known layout whole.
+
+    Raises:
+        FraudsimError: as `layout_of`, or a column is missing, or a row is bad.
+    """
+    return read_layout(layout_of(path), path, delays)
+
+
+def replay_history(
+    path: Path,
+    directory: Path,
+    split_ms: int | None = None,
+    history_share: float = 2 / 3,
+    delays: LabelDelays | None = None,
+) -> Manifest:
+    """Write what lies before the split as a history; by default the first two thirds of the days.
+
+    Raises:
+        FraudsimError: the file is bad, the split leaves no history, or the directory cannot be written.
+    """
+    return read_dataset(path, delays).write_history(directory, split_ms, history_share)
+
+
+def replay_source(path: Path, split_ms: int, delays: LabelDelays | None = None) -> DatasetSource:
+    """The part of a file from `split_ms` on as a live stream.
+
+    Raises:
+        FraudsimError: the file is bad.
+    """
+    return DatasetSource(read_dataset(path, delays), split_ms)
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """Parquet or CSV, and the names of the columns."""
+    if path.is_dir():
+        if any(file.suffix in _PICKLES for file in path.iterdir()):
+            _refuse_pickles(path, f"sorted(pathlib.Path({str(path)!r}).glob('*.pkl'))")
+        raise FraudsimError(f"replay {path}: is a folder; name a file in it")
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise FraudsimError(f"replay {path}: {error.strerror}") from None
+    if path.suffix in _PICKLES or start[:1] == b"\x80":
+        _refuse_pickles(path, f"[{str(path)!r}]")
+    if start.startswith(_PACKED):
+        raise FraudsimError(f"replay {path}: is packed; unpack it and name the file that comes out")
+    if not start.startswith(b"PAR1"):
+        return "CSV", read_header(path)
+    try:
+        return "Parquet", pq.ParquetFile(path).schema_arrow.names
+    except (OSError, pa.ArrowException) as error:
+        raise FraudsimError(f"replay {path}: {str(error).splitlines()[0]}") from None
+
+
+def _refuse_pickles(path: Path, files: str) -> None:
+    raise FraudsimError(
+        f"handbook {path}: a pickle may run any code when opened, so none is; if you trust it, convert it "
+        f'where pandas is: python -c "import pandas, pathlib; '
+        f"pandas.concat(map(pandas.read_pickle, {files})).to_parquet('handbook.parquet')\""
+    )

@@ -1,0 +1,159 @@
+"""Days as Arrow tables whose columns bear the names of the events' fields.
+
+A world's ids are numbers until somebody reads them: its history keeps them so in Parquet, and only the live
+stream makes texts.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fraudsim.archive.id_columns import IPV4, spelled, text_field, word_field
+from producers.labels.delays import SOURCES, LabelColumns
+from producers.population.columns import ATM, CHANNELS, POS
+from producers.population.population import Population
+from producers.reference import COUNTRIES, CURRENCY
+from producers.world.world import Day
+
+WORD: Final = pa.dictionary(pa.int32(), pa.string())
+TRANSACTIONS: Final = pa.schema(
+    [
+        ("tx_id", pa.string()),
+        ("ts", pa.int64()),
+        ("card_id", WORD),
+        ("merchant_id", WORD),
+        ("device_id", WORD),
+        ("ip", WORD),
+        ("amount_cents", pa.int64()),
+        ("currency", WORD),
+        ("mcc", pa.int16()),
+        ("channel", WORD),
+        ("country", WORD),
+        ("lat", pa.float64()),
+        ("lon", pa.float64()),
+    ]
+)
+LABELS: Final = pa.schema(
+    [
+        ("tx_id", pa.string()),
+        ("card_id", WORD),
+        ("merchant_id", WORD),
+        ("ts", pa.int64()),
+        ("amount_cents", pa.int64()),
+        ("is_fraud", pa.bool_()),
+        ("source", WORD),
+        ("known_at", pa.int64()),
+    ]
+)
+TRUTH: Final = pa.schema(
+    [("tx_id", pa.string()), ("is_fraud", pa.bool_()), ("typology", WORD), ("campaign_id", WORD)]
+)
+
+_TX_ID: Final = text_field("tx_id", pa.uint64(), "%016x")
+NUMBERED: Final = pa.schema(
+    [
+        _TX_ID,
+        TRANSACTIONS.field("ts"),
+        word_field("card_id", pa.uint32(), "c%07d"),
+        word_field("merchant_id", pa.uint32(), "m%06d"),
+        word_field("device_id", pa.uint64(), "d%016x"),
+        word_field("ip", pa.uint32(), IPV4),
+        *list(TRANSACTIONS)[6:],
+    ]
+)
+"""`TRANSACTIONS` with numbers for ids."""
+_NUMBERED_TRUTH: Final = pa.schema([_TX_ID, *list(TRUTH)[1:]])
+
+
+class Tables(NamedTuple):
+    """The transactions of some days, every label they will ever get, and the truth of each."""
+
+    transactions: pa.Table
+    labels: pa.Table
+    truth: pa.Table
+
+    def spelled(self) -> "Tables":
+        """With texts for ids that are numbers."""
+        return Tables(*map(spelled, self))
+
+
+def card_id(number: int) -> str:
+    """The id of a population's card, by its index."""
+    return f"c{number:07d}"
+
+
+def merchant_id(number: int) -> str:
+    """The id of a population's merchant, by its index."""
+    return f"m{number:06d}"
+
+
+def numbered(population: Population, day: Day, typologies: list[str]) -> Tables:
+    """One day as tables with numbers for ids; the codes of `day.typology` stand for `typologies`."""
+    rows, merchants = day.transactions, population.merchants
+    tx_id = pa.array(day.tx_number)
+    away = (rows.channel != POS) & (rows.channel != ATM)
+    transactions = pa.Table.from_arrays(
+        [
+            tx_id,
+            pa.array(rows.ts),
+            pa.array(rows.card.view(np.uint32)),
+            pa.array(rows.merchant.view(np.uint32)),
+            pa.array(rows.device, mask=rows.device == 0),
+            pa.array(rows.ip, mask=rows.ip == 0),
+            pa.array(rows.amount_cents),
+            _coded(np.zeros(len(rows), np.int32), pa.array([CURRENCY])),
+            pa.array(merchants.mcc[rows.merchant]),
+            _coded(rows.channel, pa.array(CHANNELS)),
+            _coded(merchants.country[rows.merchant], pa.array(COUNTRIES)),
+            pa.array(merchants.lat[rows.merchant], mask=away),
+            pa.array(merchants.lon[rows.merchant], mask=away),
+        ],
+        schema=NUMBERED,
+    )
+    truth = pa.Table.from_arrays(
+        [
+            tx_id,
+            pa.array(day.is_fraud),
+            _coded(day.typology, pa.array(typologies)),
+            _coded(day.campaign, pa.array(day.campaign_ids, pa.string())),
+        ],
+        schema=_NUMBERED_TRUTH,
+    )
+    return Tables(transactions, labels_table(transactions, day.labels), truth)
+
+
+def labels_table(transactions: pa.Table, labels: LabelColumns) -> pa.Table:
+    """Labels with the keys of the transactions whose rows they name."""
+    row = pa.array(labels.row)
+    keys = {name: transactions[name].take(row) for name in LABELS.names[:5]}
+    return pa.table(
+        {
+            **keys,
+            "is_fraud": pa.array(labels.is_fraud),
+            "source": _coded(labels.source, pa.array(SOURCES)),
+            "known_at": pa.array(labels.known_at),
+        },
+        schema=pa.schema([*(transactions.schema.field(name) for name in keys), *list(LABELS)[len(keys) :]]),
+    )
+
+
+def sort_labels(labels: pa.Table) -> pa.Table:
+    """Labels in the order they become known: by (known_at, tx_id, source)."""
+    keys = [("known_at", "ascending"), ("tx_id", "ascending"), ("source", "ascending")]
+    plain = pa.table(
+        {
+            "known_at": labels["known_at"],
+            "tx_id": labels["tx_id"],
+            "source": labels["source"].cast(pa.string()),
+        }
+    )
+    return labels.take(pc.sort_indices(plain, sort_keys=keys))
+
+
+def _coded(codes: NDArray[np.signedinteger], words: pa.Array) -> pa.DictionaryArray:
+    """Codes into words; negative codes are null."""
+    indices = pa.array(codes.astype(np.int32), mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, words)

@@ -1,0 +1,151 @@
+"""Writing a history: a world's days or a file's transactions, in the files that `folder.py` describes."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraudsim.errors import FraudsimError
+from producers.history.fingerprint import Fingerprint
+from producers.history.folder import LAYOUT_VERSION, Manifest, SourceName
+from producers.history.parallel_days import days_in_order
+from producers.history.row_groups import InTurn, RowGroups
+from producers.history.tables import Tables, numbered, sort_labels
+from producers.population.columns import DAY_MS
+from producers.world.world import WORLD_VERSION, Day, World
+
+
+def write_history(
+    directory: Path,
+    world: World,
+    days: int,
+    on_day: Callable[[int], None] = lambda _: None,
+    workers: int = 1,
+) -> Manifest:
+    """Write days 0 to `days - 1` of a world; `on_day` hears how many are done.
+
+    Several `workers` are processes that make the days, which this one writes; the files come out the same.
+
+    Raises:
+        FraudsimError: `days` or `workers` is not positive, a worker failed, or the directory cannot be
+            written.
+    """
+    for name, value in (("days", days), ("workers", workers)):
+        if value < 1:
+            raise FraudsimError(f"history: {name}={value} must be 1 or more")
+    typologies = [typology.name for typology in world.typologies]
+
+    def chunks(made: Iterator[Day]) -> Iterator[Tables]:
+        for day in made:
+            yield numbered(world.population, day, typologies)
+            on_day(day.number + 1)
+
+    with days_in_order(world, days, workers) as made:
+        return write_tables(
+            directory,
+            chunks(made),
+            source="world",
+            version=WORLD_VERSION,
+            config=asdict(world.config),
+            seed=world.config.seed,
+            start_ms=world.day_start_ms(0),
+            end_ms=world.day_start_ms(days),
+            cards=world.config.cards,
+        )
+
+
+def write_tables(
+    directory: Path,
+    chunks: Iterable[Tables],
+    *,
+    source: SourceName,
+    version: int,
+    config: dict[str, Any],
+    seed: int,
+    start_ms: int,
+    end_ms: int,
+    cards: int,
+) -> Manifest:
+    """Write chunks, in order of time, as one history; every file appears whole, the manifest last.
+
+    Raises:
+        FraudsimError: the directory cannot be written, or there are no transactions.
+    """
+    started = time.perf_counter()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "manifest.json").unlink(missing_ok=True)
+        content = _write_files(directory, chunks)
+        seconds = time.perf_counter() - started
+        if content.transactions == 0:
+            raise FraudsimError(f"history {directory}: there are no transactions to write")
+        days = (end_ms - start_ms) / DAY_MS
+        manifest = Manifest(
+            source=source,
+            layout_version=LAYOUT_VERSION,
+            version=version,
+            config=config,
+            seed=seed,
+            fingerprint=content.fingerprint.hexdigest(),
+            transactions=content.transactions,
+            labels=content.labels,
+            cards=cards,
+            days=round(days),
+            start_ms=start_ms,
+            end_ms=end_ms,
+            transactions_per_day=content.transactions / days,
+            fraud_rate=content.frauds / content.transactions,
+            seconds=round(seconds, 3),
+            tx_per_second=round(content.transactions / seconds, 1),
+        )
+        part = directory / "manifest.json.part"
+        part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        os.replace(part, directory / "manifest.json")
+    except OSError as error:
+        where = error.filename or directory
+        raise FraudsimError(f"history {where}: {error.strerror or error}") from None
+    return manifest
+
+
+class _Content:
+    """What went into the files so far."""
+
+    def __init__(self) -> None:
+        self.fingerprint = Fingerprint()
+        self.transactions = 0
+        self.labels = 0
+        self.frauds = 0
+
+
+def _write_files(directory: Path, chunks: Iterable[Tables]) -> _Content:
+    """Writing and hashing go on in threads while the next chunk is made: both let go of the interpreter."""
+    content = _Content()
+    chunks = iter(chunks)
+    first = next(chunks)
+    labels: list[pa.Table] = []
+    with (
+        InTurn() as hashing,
+        RowGroups(directory / "transactions.parquet", first.transactions.schema) as transactions,
+        RowGroups(directory / "truth.parquet", first.truth.schema) as truth,
+        RowGroups(directory / "labels.parquet", first.labels.schema) as known,
+    ):
+        for chunk in chain([first], chunks):
+            transactions.add(chunk.transactions)
+            truth.add(chunk.truth)
+            labels.append(chunk.labels)
+            hashed = {"transactions": chunk.transactions, "truth": chunk.truth}
+            hashing.do(content.fingerprint.add_all, hashed)
+            content.transactions += chunk.transactions.num_rows
+            content.frauds += pc.sum(chunk.truth["is_fraud"]).as_py() or 0
+        every = sort_labels(pa.concat_tables(labels).unify_dictionaries().combine_chunks())
+        known.add(every)
+        content.labels = every.num_rows
+        hashing.do(content.fingerprint.add_all, {"labels": every})
+    return content

@@ -1,0 +1,53 @@
+"""The label feed's process."""
+
+import asyncio
+from pathlib import Path
+
+import typer
+
+from fraudsim.log.clock_log import open_clock
+from fraudsim.logs import set_up_logs
+from fraudsim.metrics import serve_metrics
+from fraudsim.settings import load_settings
+from fraudsim.stop_signals import stop_on_signals
+from producers.label_feed.service import feed_labels
+from producers.labels.back_office import BackOffice
+from producers.population.columns import DAY_MS
+from producers.sender.outbox import SendError
+from producers.traffic.live_source import Stream, live_source
+from producers.traffic.report_file import write_report
+from producers.world.settings import consequences
+
+
+def run_feed(stream: Stream, *, seconds: float | None = None, report: Path | None = None) -> None:
+    """Feed labels until the stream ends, or a signal comes. Exits with 1 where the next start can mend it.
+
+    Args:
+        seconds: wall seconds of live traffic; None is to a file's last transaction, or without end.
+        report: a JSON file to keep a report in.
+
+    Raises:
+        FraudsimError: what is asked for contradicts itself or the log.
+    """
+    settings = load_settings()
+    rules = consequences(settings)
+    log = set_up_logs(settings, "labels")
+    stop = stop_on_signals()
+    live = live_source(stream, open_clock(settings).clock, settings, log)
+    log.info("feeding labels", source=live.source.name, metrics_port=serve_metrics(settings))
+    try:
+        done = asyncio.run(
+            feed_labels(
+                live.source,
+                BackOffice(rules, live.seed, keep_ms=(live.longest_days + 1) * DAY_MS),
+                settings,
+                speed=stream.speed,
+                seconds=live.lasts_s if seconds is None else seconds,
+                stop=stop,
+                on_progress=lambda state: write_report(report, state),
+            )
+        )
+    except SendError as error:
+        log.error("ending, to go on in a new process", error=str(error))
+        raise typer.Exit(1) from None
+    log.info("fed", labels=done.sent, decisions=done.decisions, withheld=done.withheld)

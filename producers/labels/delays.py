@@ -1,0 +1,166 @@
+"""How fraud comes to be known: by whom, how late, and how wrongly. Pure."""
+
+from dataclasses import dataclass
+from typing import Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudsim.errors import FraudsimError
+from fraudsim.log.events import LabelSource
+
+SOURCES: Final[tuple[LabelSource, ...]] = get_args(LabelSource)
+CUSTOMER: Final = SOURCES.index("customer")
+CHARGEBACK: Final = SOURCES.index("chargeback")
+ANALYST: Final = SOURCES.index("analyst")
+_HOUR_MS: Final = 3_600_000
+
+
+_PAIRS: Final = (
+    ("analyst_median_hours", "analyst_max_hours"),
+    ("customer_median_hours", "customer_max_hours"),
+    ("chargeback_min_days", "chargeback_max_days"),
+    ("clearing_min_days", "clearing_max_days"),
+)
+"""What must not be more than what."""
+
+
+@dataclass(frozen=True)
+class LabelDelays:
+    """Shares of frauds by who learns of them first, delays in event time, and errors.
+
+    The rest of the frauds, after `never`, `analyst` and `customer`, is known by chargeback alone.
+    Frauds of one card on one day become known together, counted from the last of them.
+    """
+
+    never: float = 0.05
+    analyst: float = 0.15
+    customer: float = 0.55
+    analyst_median_hours: float = 5.0
+    analyst_max_hours: float = 48.0
+    customer_median_hours: float = 36.0
+    customer_max_hours: float = 336.0
+    chargeback_min_days: float = 30.0
+    chargeback_max_days: float = 90.0
+    chargeback_after_customer: float = 0.5
+    """Share of frauds a customer reported that a chargeback confirms."""
+    analyst_misses: float = 0.08
+    """Share of frauds an analyst saw and cleared; a chargeback reverses it."""
+    false_disputes: float = 0.0002
+    """Share of honest transactions that a customer calls fraud."""
+    false_disputes_cleared: float = 0.85
+    """Share of those that an analyst later reverses."""
+    clearing_min_days: float = 3.0
+    clearing_max_days: float = 20.0
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if not 0 <= value < np.inf:
+                raise FraudsimError(f"label delays: {name}={value!r} must be a number, 0 or more")
+            if not name.endswith(("_hours", "_days")) and value > 1:
+                raise FraudsimError(f"label delays: {name}={value!r} is a share, at most 1")
+        shares = self.never + self.analyst + self.customer
+        if shares > 1:
+            raise FraudsimError(
+                f"label delays: never={self.never!r}, analyst={self.analyst!r} and "
+                f"customer={self.customer!r} come to {shares:g}; at most 1"
+            )
+        for less, more in _PAIRS:
+            low, high = getattr(self, less), getattr(self, more)
+            if low > high:
+                raise FraudsimError(f"label delays: {less}={low!r} is more than {more}={high!r}")
+
+    @property
+    def longest_days(self) -> int:
+        """No label comes later than this after its transaction, in whole days."""
+        days = max(
+            self.chargeback_max_days,
+            self.customer_max_hours / 24 + self.clearing_max_days,
+            self.analyst_max_hours / 24,
+        )
+        return int(np.ceil(days)) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class LabelColumns:
+    """Labels as parallel arrays, sorted by (known_at, row)."""
+
+    row: NDArray[np.int64]
+    """Index of the transaction among those labelled together."""
+    is_fraud: NDArray[np.bool_]
+    source: NDArray[np.int8]
+    """Index into `SOURCES`."""
+    known_at: NDArray[np.int64]
+    """Event time, ms UTC."""
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def label_transactions(
+    ts: NDArray[np.int64],
+    card: NDArray[np.int64] | NDArray[np.int32],
+    is_fraud: NDArray[np.bool_],
+    delays: LabelDelays,
+    rng: np.random.Generator,
+) -> LabelColumns:
+    """Every label that one day's transactions will ever get, whenever it comes."""
+    fraud = np.flatnonzero(is_fraud)
+    victims, group = np.unique(card[fraud], return_inverse=True)
+    last = np.zeros(len(victims), np.int64)
+    np.maximum.at(last, group, ts[fraud])
+    count = len(victims)
+    path = rng.random(count)
+    analyst_at = last + _log_normal(delays.analyst_median_hours, delays.analyst_max_hours, 0.8, count, rng)
+    customer_at = last + _log_normal(delays.customer_median_hours, delays.customer_max_hours, 1.0, count, rng)
+    chargeback_at = last + _uniform(delays.chargeback_min_days, delays.chargeback_max_days, count, rng)
+    missed = rng.random(count) < delays.analyst_misses
+    again = rng.random(count) < delays.chargeback_after_customer
+    by_analyst = (path >= delays.never) & (path < delays.never + delays.analyst)
+    by_customer = (path >= delays.never + delays.analyst) & (
+        path < delays.never + delays.analyst + delays.customer
+    )
+    by_chargeback = path >= delays.never + delays.analyst + delays.customer
+    charged_back = by_chargeback | (by_customer & again) | (by_analyst & missed)
+    surely = np.ones(count, np.bool_)
+    parts = []
+    for chosen, verdict, source, at in (
+        (by_analyst, ~missed, ANALYST, analyst_at),
+        (by_customer, surely, CUSTOMER, customer_at),
+        (charged_back, surely, CHARGEBACK, chargeback_at),
+    ):
+        mine = np.flatnonzero(chosen[group])
+        parts.append((fraud[mine], verdict[group[mine]], source, at[group[mine]]))
+
+    honest = np.flatnonzero(~is_fraud)
+    disputed = honest[rng.random(len(honest)) < delays.false_disputes]
+    at = ts[disputed] + _log_normal(
+        delays.customer_median_hours, delays.customer_max_hours, 1.0, len(disputed), rng
+    )
+    cleared = np.flatnonzero(rng.random(len(disputed)) < delays.false_disputes_cleared)
+    cleared_at = at[cleared] + _uniform(delays.clearing_min_days, delays.clearing_max_days, len(cleared), rng)
+    parts.append((disputed, np.ones(len(disputed), np.bool_), CUSTOMER, at))
+    parts.append((disputed[cleared], np.zeros(len(cleared), np.bool_), ANALYST, cleared_at))
+
+    row = np.concatenate([part[0] for part in parts]).astype(np.int64)
+    known_at = np.concatenate([part[3] for part in parts])
+    order = np.lexsort((row, known_at))
+    return LabelColumns(
+        row=row[order],
+        is_fraud=np.concatenate([part[1] for part in parts])[order],
+        source=np.concatenate([np.full(len(part[0]), part[2], np.int8) for part in parts])[order],
+        known_at=known_at[order],
+    )
+
+
+def _log_normal(
+    median_hours: float, max_hours: float, sigma: float, count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Delays of at least half an hour, or `max_hours` where that is less, ms."""
+    hours = median_hours * np.exp(sigma * rng.standard_normal(count))
+    return (np.clip(hours, min(0.5, max_hours), max_hours) * _HOUR_MS).astype(np.int64)
+
+
+def _uniform(low_days: float, high_days: float, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return (rng.uniform(low_days, high_days, size=count) * 24 * _HOUR_MS).astype(np.int64)

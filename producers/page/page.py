@@ -1,0 +1,221 @@
+"""A history on one page: plots and tables in a single HTML file that needs nothing else."""
+
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from fraudsim.errors import FraudsimError
+from producers.history.folder import History, Manifest
+from producers.page import plots as figures
+from producers.page.aggregates import Aggregates, aggregate
+from producers.page.reference_rates import FIGURES, MEASURES, Measure
+
+_STYLE: Final = """
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1100px; padding: 28px 20px 60px; background: #fff; color: #22272e;
+  font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 26px; margin: 0 0 2px; } h2 { font-size: 19px; margin: 38px 0 6px; }
+p { margin: 6px 0; max-width: 75ch; } .quiet, figcaption { color: #5b6470; font-size: 13px; }
+figure { margin: 10px 0; } svg { display: block; width: 100%; height: auto; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 4px 24px; }
+.four { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 4px 16px; }
+.three { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 8px 18px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px 18px;
+  margin: 18px 0; padding: 14px 0; border: solid #e3e6ea; border-width: 1px 0; }
+.facts dt { color: #5b6470; font-size: 13px; } .facts dd { margin: 0; font-size: 20px; }
+.wide { overflow-x: auto; } .wide svg, .wide table { min-width: 720px; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; }
+th, td { text-align: left; vertical-align: top; padding: 6px 14px 6px 0; border-bottom: 1px solid #e3e6ea; }
+td.number { white-space: nowrap; font-variant-numeric: tabular-nums; } th { font-weight: 600; }
+code { font-size: 13px; }
+"""
+
+
+def write_page(history: History, path: Path) -> None:
+    """Draw a history into one HTML file.
+
+    Raises:
+        FraudsimError: the history cannot be read, or the file cannot be written.
+    """
+    text = page(history.manifest, aggregate(history))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FraudsimError(f"page {error.filename or path}: {error.strerror or error}") from None
+
+
+def page(manifest: Manifest, found: Aggregates) -> str:
+    """The page as text."""
+    title = f"{manifest.source.capitalize()}: {manifest.cards:,} cards, {manifest.days:,} days"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="quiet">seed {manifest.seed}, version {manifest.version}, fingerprint '
+        f"<code>{escape(manifest.fingerprint[:16])}</code></p>",
+        _facts(manifest, found),
+        _volumes(found),
+        _times(found),
+        _amounts(found),
+        _typologies(found),
+        _campaigns(found),
+        _labels(found),
+        _base_rates(manifest, found),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _figure(svg: str, caption: str = "", wide: bool = False) -> str:
+    """A wide one scrolls sideways on a narrow screen, so that its words stay legible."""
+    told = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    drawn = f'<div class="wide">{svg}</div>' if wide else svg
+    return f"<figure>{drawn}{told}</figure>"
+
+
+def _facts(manifest: Manifest, found: Aggregates) -> str:
+    total = found.honest.number + found.fraud.number
+    unit = found.currency or "units"
+    facts = (
+        ("transactions", f"{total:,}"),
+        ("a day", f"{manifest.transactions_per_day:,.0f}"),
+        ("value", f"{(found.honest.cents + found.fraud.cents) / 1e8:,.1f} m {unit}"),
+        ("frauds", f"{found.fraud.number:,}"),
+        ("fraud, of number", f"{100 * found.fraud.number / max(total, 1):.3f} %"),
+        ("labels", f"{manifest.labels:,}"),
+    )
+    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return f'<dl class="facts">{cells}</dl>'
+
+
+def _volumes(found: Aggregates) -> str:
+    return "<h2>Day by day</h2>" + "".join(
+        _figure(svg, wide=True) for svg in (figures.per_day(found), figures.fraud_per_day(found))
+    )
+
+
+def _times(found: Aggregates) -> str:
+    parts = ["<h2>Hours and weekdays</h2>"]
+    if found.local_hours is not None:
+        parts.append(
+            "<p>Times are UTC. Where the card was present, the merchant's longitude gives the local hour; "
+            "for the rest nothing says where the payer was.</p>"
+        )
+    else:
+        parts.append("<p>Times are UTC: this history says nowhere where a payment was made.</p>")
+    shown = []
+    if found.local_hours is not None:
+        axis = "hour at the merchant's longitude (hours = longitude ÷ 15°)"
+        shown.append(figures.one_part_by_hour(found.local_hours, "card-present", axis))
+    if found.trade_hours:
+        shown.append(figures.trades_by_hour(found.trade_hours, "hour at the merchant's longitude"))
+    if found.remote_hours.any():
+        axis = "hour (UTC), cards of every time zone together"
+        shown.append(figures.one_part_by_hour(found.remote_hours, "card-not-present", axis))
+    shown += [figures.by_hour(found), figures.by_weekday(found)]
+    if len(found.honest.per_day) > figures.LONG_DAYS:
+        shown.append(figures.by_month_day(found))
+    return "".join(parts) + f'<div class="two">{"".join(_figure(svg) for svg in shown)}</div>'
+
+
+def _amounts(found: Aggregates) -> str:
+    unit = found.currency or "units"
+    told = (
+        f"Median {found.honest.median_cents / 100:,.2f} {unit} honest, "
+        f"{found.fraud.median_cents / 100:,.2f} {unit} fraud; "
+        f"mean {_mean(found.honest.cents, found.honest.number):,.2f} and "
+        f"{_mean(found.fraud.cents, found.fraud.number):,.2f}."
+    )
+    return f"<h2>Amounts</h2>{_figure(figures.amounts(found), told, wide=True)}"
+
+
+def _typologies(found: Aggregates) -> str:
+    if not found.typologies:
+        return ""
+    total = found.honest.number + found.fraud.number
+    small = "".join(_figure(figures.typology_timeline(t, found.start_ms)) for t in found.typologies)
+    return (
+        "<h2>Fraud by typology</h2>"
+        + _figure(figures.typology_shares(found.typologies, total), wide=True)
+        + "<p>Frauds per day of each typology; every picture has its own scale.</p>"
+        + f'<div class="four">{small}</div>'
+    )
+
+
+def _campaigns(found: Aggregates) -> str:
+    shown = [(t.name, t.example) for t in found.typologies if t.example is not None]
+    if not shown:
+        return ""
+    drawn = "".join(
+        _figure(figures.campaign(name, one, found.currency), figures.campaign_caption(one))
+        for name, one in shown
+    )
+    return (
+        "<h2>One campaign of each typology</h2>"
+        "<p>Time against amount; each card has one colour (seven colours, used again where there are more "
+        "cards). Chosen by size, three in four being no larger; the start and the end of the history cut "
+        "some of the long ones.</p>"
+        f'<div class="three">{drawn}</div>'
+    )
+
+
+def _labels(found: Aggregates) -> str:
+    return (
+        "<h2>How late fraud comes to be known</h2>"
+        "<p>Of all frauds, the share that has a label saying fraud, by time since the transaction. "
+        "Labels that come after the end of the history count too.</p>"
+        + _figure(figures.label_arrivals(found), wide=True)
+    )
+
+
+def _base_rates(manifest: Manifest, found: Aggregates) -> str:
+    own = base_rates(found)
+    rows = []
+    for measure, title in MEASURES.items():
+        published = [figure for figure in FIGURES if figure.measure == measure]
+        for i, figure in enumerate(published):
+            head = ""
+            if i == 0:
+                head = (
+                    f'<th scope="rowgroup" rowspan="{len(published)}">{escape(title)}</th>'
+                    f'<td class="number" rowspan="{len(published)}">{escape(own[measure])}</td>'
+                )
+            rows.append(
+                f'<tr>{head}<td class="number">{escape(figure.value)}</td><td>{escape(figure.of)}</td>'
+                f"<td>{escape(figure.source)}</td></tr>"
+            )
+    on_purpose = (
+        "<p>The default world has more fraud than the cards of a whole region, so that a history of a "
+        "laptop's size holds enough of every typology to learn from and to measure on; "
+        "<code>fraud_scale</code> sets it.</p>"
+    )
+    return (
+        f"<h2>Base rates beside published ones</h2>{on_purpose if manifest.source == 'world' else ''}"
+        '<div class="wide"><table><thead><tr><th scope="col">measure</th><th scope="col">this history</th>'
+        '<th scope="col">published</th><th scope="col">of what</th><th scope="col">where</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def base_rates(found: Aggregates) -> dict[Measure, str]:
+    """This history's own figure for each published measure, with its unit."""
+    honest, fraud = found.honest, found.fraud
+    number, cents = honest.number + fraud.number, honest.cents + fraud.cents
+    return {
+        "fraud_of_number": f"{100 * fraud.number / max(number, 1):.3f} %",
+        "fraud_of_value": f"{100 * fraud.cents / max(cents, 1):.3f} %",
+        "remote_of_fraud_number": f"{100 * fraud.remote / max(fraud.number, 1):.0f} %",
+        "remote_of_fraud_value": f"{100 * fraud.remote_cents / max(fraud.cents, 1):.0f} %",
+        "remote_of_number": f"{100 * (honest.remote + fraud.remote) / max(number, 1):.0f} %",
+        "mean_amount": f"{_mean(cents, number):,.2f} {found.currency or 'units'}",
+        "per_card_day": f"{number / max(found.cards * len(honest.per_day), 1):.2f}",
+    }
+
+
+def _mean(cents: int, number: int) -> float:
+    return cents / max(number, 1) / 100

@@ -1,0 +1,37 @@
+"""The jars of Apache Kafka, which run the local broker without Docker."""
+
+from pathlib import Path
+
+from fraudsim.settings import Settings
+from runner.stack.maven_jars import ensure_jars, read_pins
+
+KAFKA_VERSION = "4.3.1"
+ROOTS = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
+PINS = "kafka_jars.sha256"
+
+
+def kafka_jars(settings: Settings) -> list[Path]:
+    """The verified jars of Kafka's class path, downloaded into the cache folder on first use (about 45 MB).
+
+    Raises:
+        FraudsimError: see `runner.stack.maven_jars.ensure_jars`.
+    """
+    folder = settings.cache_dir.expanduser().absolute() / f"kafka-{KAFKA_VERSION}"
+    return ensure_jars(read_pins(PINS), folder, f"Apache Kafka {KAFKA_VERSION}")
+
+
+def resolve_paths(repository: Path) -> list[str]:
+    """What Maven's rules say the class path of `ROOTS` is, as paths in the Maven layout, sorted.
+
+    Fetches the POMs into `repository`. Not used to start Kafka: it is how `kafka_jars.sha256` was made, and a
+    test holds the two together.
+    """
+    from jgo.maven import MavenContext
+
+    context = MavenContext(repo_cache=repository)
+    roots = [context.create_dependency(root) for root in ROOTS]
+    for root in roots:
+        root.scope = "compile"
+    inputs, transitive = context.resolver.resolve(roots)
+    artifacts = [dependency.artifact for dependency in (*inputs, *transitive)]
+    return sorted((artifact.component.path_prefix / artifact.filename).as_posix() for artifact in artifacts)

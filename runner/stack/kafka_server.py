@@ -1,0 +1,183 @@
+"""One Kafka broker on the loopback: its configuration, its processes, and when it answers."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.disk import writing_to
+from runner.stack.cds_archive import ClassArchive
+from runner.stack.ports import HOST
+from runner.supervise.supervisor import Part
+
+NAME = "kafka"
+FORMAT_NAME = "kafka-format"
+_CLUSTER_ID = "fraudsimAAAAAAAAAAAAAA"
+_NODE_ID = 1
+
+# After kill -9 the broker is let in again only when its earlier session has ended: the default 9 s would be
+# most of a restart. The small numbers keep the start short and the memory low on one node. The default 10 MB
+# of an index is a sparse mapped file: its first page fault reads far ahead and cost 20 ms each, 32 of them in
+# the first second of a run. This one, with an entry every 32 kB, is full after some 350 MB of log.
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id={node}
+controller.quorum.voters={node}@{host}:{controller_port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+num.partitions=4
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+group.min.session.timeout.ms=1000
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+num.recovery.threads.per.data.dir=1
+log.index.size.max.bytes=131072
+log.index.interval.bytes=32768
+log.cleaner.threads=1
+log.cleaner.dedupe.buffer.size=8388608
+"""
+
+# As Kafka's own scripts: the serial collector paused for 100 ms here where this one took 40.
+GC_FLAGS = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:MetaspaceSize=96m")
+_JVM_FLAGS = (
+    *GC_FLAGS,
+    "-Xlog:disable",
+    "-Xlog:all=error:stderr",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:+PerfDisableSharedMem",
+    "-XX:TieredStopAtLevel=1",
+    "-Djava.awt.headless=true",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+)
+
+
+@dataclass(frozen=True)
+class KafkaServer:
+    """A single KRaft node (broker and controller) that keeps its files under `directory`."""
+
+    directory: Path
+    java: Path
+    jars: tuple[Path, ...]
+    port: int
+    controller_port: int
+    heap_mb: int
+    archive: ClassArchive
+
+    @property
+    def bootstrap(self) -> str:
+        """host:port for clients."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def formatted(self) -> bool:
+        """Whether the storage was formatted before, so that the log in it is kept."""
+        return (self.directory / "data" / "meta.properties").exists()
+
+    def write_config(self) -> None:
+        """Write `server.properties` and make the folders.
+
+        Raises:
+            FraudsimError: the disk is full or refuses.
+        """
+        with writing_to(self.directory):
+            (self.directory / "tmp").mkdir(parents=True, exist_ok=True)
+            self._config.write_text(
+                _PROPERTIES.format(
+                    host=HOST,
+                    node=_NODE_ID,
+                    port=self.port,
+                    controller_port=self.controller_port,
+                    data=self.directory / "data",
+                )
+            )
+
+    def format_part(self, env: Mapping[str, str]) -> Part:
+        """The process that formats the storage, once, before the first start."""
+        tool = ["kafka.tools.StorageTool", "format"]
+        arguments = [*tool, "--cluster-id", _CLUSTER_ID, "--config", str(self._config)]
+        shared = [] if self.archive.missing else self.archive.flags()
+        command = self._command(128, ["-XX:TieredStopAtLevel=1", *shared, *arguments])
+        return Part(FORMAT_NAME, command, dict(env), restart=False)
+
+    def part(self, env: Mapping[str, str], pass_fds: tuple[int, ...] = ()) -> Part:
+        """The broker's process."""
+        command = self._command(self.heap_mb, [*self.archive.flags(), "kafka.Kafka", str(self._config)])
+        return Part(NAME, command, dict(env), stop_timeout_s=20.0, pass_fds=pass_fds)
+
+    def archive_part(self, env: Mapping[str, str]) -> Part | None:
+        """The process that makes the class archive, once the broker is up; None where there is one."""
+        return self.archive.part(env) if self.archive.missing else None
+
+    @property
+    def _config(self) -> Path:
+        return self.directory / "server.properties"
+
+    def _command(self, heap_mb: int, rest: list[str]) -> list[str]:
+        class_path = os.pathsep.join(str(jar) for jar in self.jars)
+        flags = [
+            f"-Xmx{heap_mb}m",
+            *_JVM_FLAGS,
+            f"-Djava.io.tmpdir={self.directory / 'tmp'}",
+            f"-XX:ErrorFile={self.directory / 'hs_err_%p.log'}",
+        ]
+        return [str(self.java), *flags, "-cp", class_path, *rest]
+
+
+def kafka_answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
+    """Whether a Kafka answers there: ApiVersions, and cluster metadata with a broker and a controller."""
+    import logging
+
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    if not _accepts(bootstrap, timeout_s):
+        return False
+    timeout_ms = int(timeout_s * 1000)
+    # The client reports every refused connection as an error; here that is just the answer.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        client = KafkaAdminClient(
+            bootstrap_servers=bootstrap,
+            request_timeout_ms=timeout_ms,
+            bootstrap_timeout_ms=timeout_ms,
+        )
+    except (KafkaError, OSError):
+        return False
+    try:
+        cluster = client.describe_cluster()
+        return bool(cluster["brokers"]) and cluster["controller_id"] >= 0
+    except (KafkaError, OSError):
+        return False
+    finally:
+        client.close()
+
+
+def _accepts(address: str, timeout_s: float) -> bool:
+    import socket
+
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout_s):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,194 @@
+"""Jars from Maven, pinned by SHA-256: downloaded once, verified before use and whenever a file changed.
+
+A pins file is what `sha256sum` writes, with each jar's path in the Maven layout, which says its coordinate:
+so a first start fetches the jars alone, at once, and needs no dependency resolution.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fraudsim.errors import FraudsimError
+from runner.disk import require_free, writing_to
+from runner.stack.download_progress import DownloadProgress, download_progress
+
+_STAMP = "verified.json"
+_ATTEMPTS = 3
+_CONNECTIONS = 6
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class PinnedJar:
+    """One jar: its path in the Maven layout (group folders/artifact/version/file) and its SHA-256."""
+
+    path: PurePosixPath
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """File name of the jar."""
+        return self.path.name
+
+    @property
+    def coordinate(self) -> tuple[str, str, str, str]:
+        """Group, artifact, version and classifier (may be empty)."""
+        *group, artifact, version, file = self.path.parts
+        classifier = file.removeprefix(f"{artifact}-{version}").removesuffix(".jar").lstrip("-")
+        return ".".join(group), artifact, version, classifier
+
+
+def read_pins(name: str) -> list[PinnedJar]:
+    """The pins in the file `name` beside this module."""
+    lines = (Path(__file__).parent / name).read_text().splitlines()
+    pairs = (line.split(maxsplit=1) for line in lines if line)
+    return [PinnedJar(PurePosixPath(path), sha256) for sha256, path in pairs]
+
+
+def ensure_jars(pins: list[PinnedJar], folder: Path, label: str) -> list[Path]:
+    """Make sure that `folder` holds exactly the pinned jars; download them if it does not exist yet.
+
+    Later calls look only at sizes and times and hash again what changed. Two processes may call this at the
+    same time: one downloads, the other waits for it.
+
+    Returns:
+        The jars' paths, in the order of the pins.
+
+    Raises:
+        FraudsimError: a download failed, the disk is full, or a jar is missing, altered or not in the list.
+    """
+    if not folder.exists():
+        require_free(folder)
+        with writing_to(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(folder.with_name(folder.name + ".lock")):
+                if not folder.exists():
+                    _download_all(pins, folder, label)
+    _verify(pins, folder)
+    return [folder / pin.name for pin in pins]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _download_all(pins: list[PinnedJar], folder: Path, label: str) -> None:
+    # What an interrupted download left was verified jar by jar, so the next attempt goes on from there.
+    partial = folder.with_name(folder.name + ".partial")
+    partial.mkdir(exist_ok=True)
+    started = time.monotonic()
+    missing = [pin for pin in pins if not (partial / pin.name).exists()]
+    with (
+        download_progress(label, len(missing)) as progress,
+        ThreadPoolExecutor(_CONNECTIONS) as pool,
+    ):
+        downloads = [pool.submit(_download, pin, partial, progress) for pin in missing]
+        try:
+            for download in downloads:
+                download.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    _write_stamp(pins, partial)
+    partial.rename(folder)
+    progress.finished(time.monotonic() - started)
+
+
+def _download(pin: PinnedJar, folder: Path, progress: DownloadProgress) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as scratch:
+            try:
+                with writing_to(folder):
+                    jar = _fetch(pin, Path(scratch), progress)
+            except (OSError, RuntimeError) as error:
+                if attempt < _ATTEMPTS:
+                    continue
+                reason = "not found" if isinstance(error, RuntimeError) else type(error).__name__
+                raise FraudsimError(
+                    f"cannot download {pin.name} ({reason}): check the network, or name a "
+                    "mirror as `central` under [repositories] in jgo's configuration file, then try again"
+                ) from None
+            actual = _sha256(jar)
+            if actual == pin.sha256:
+                jar.replace(folder / pin.name)
+                progress.jar_done()
+                return
+    raise FraudsimError(
+        f"{pin.name} was downloaded with SHA-256 {actual}, not the committed {pin.sha256}: "
+        "check the Maven mirror in jgo's configuration file; nothing of it was kept"
+    )
+
+
+def _fetch(pin: PinnedJar, scratch: Path, progress: DownloadProgress) -> Path:
+    from jgo.config import GlobalSettings
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.maven import MavenContext, PythonResolver
+
+    context = MavenContext(
+        resolver=PythonResolver(progress_callback=progress.file),
+        repo_cache=scratch,
+        remote_repos={"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
+        timeout=_TIMEOUT_S,
+    )
+    group, artifact, version, classifier = pin.coordinate
+    component = context.project(group, artifact).at_version(version)
+    return Path(component.artifact(classifier=classifier, packaging="jar").resolve())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fingerprint(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _write_stamp(pins: list[PinnedJar], folder: Path) -> None:
+    stamp = {pin.name: [pin.sha256, *_fingerprint(folder / pin.name)] for pin in pins}
+    scratch = folder / f"{_STAMP}.{os.getpid()}"
+    scratch.write_text(json.dumps(stamp, indent=1))
+    scratch.replace(folder / _STAMP)
+
+
+def _read_stamp(folder: Path) -> dict[str, Any]:
+    try:
+        stamp: dict[str, Any] = json.loads((folder / _STAMP).read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp
+
+
+def _verify(pins: list[PinnedJar], folder: Path) -> None:
+    again = f"delete the folder {folder} and run the same command again to download it anew"
+    extra = {path.name for path in folder.glob("*.jar")} - {pin.name for pin in pins}
+    if extra:
+        raise FraudsimError(f"{folder / min(extra)} is not among the committed jars: {again}")
+    stamp = _read_stamp(folder)
+    changed = False
+    for pin in pins:
+        jar = folder / pin.name
+        if not jar.is_file():
+            raise FraudsimError(f"{jar} is missing: {again}")
+        if stamp.get(pin.name) == [pin.sha256, *_fingerprint(jar)]:
+            continue
+        actual = _sha256(jar)
+        if actual != pin.sha256:
+            raise FraudsimError(f"{jar} has SHA-256 {actual}, not the committed {pin.sha256}: {again}")
+        changed = True
+    if changed:
+        with writing_to(folder):
+            _write_stamp(pins, folder)

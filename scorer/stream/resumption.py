@@ -1,0 +1,51 @@
+"""Where a partition goes on: after the last source offset that the end of its `decisions` holds."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from fraudsim import metrics
+from fraudsim.log.events import decode_decision
+from fraudsim.log.topics import DECISIONS
+
+LOOK_BACK: Final = 2_000
+"""Decisions read back; a zombie's late ones may stand after the newest."""
+
+
+async def last_decided(kafka_bootstrap: str, partitions: Sequence[int], log: Any) -> dict[int, int]:
+    """Last source offset found for each partition; -1 where there is none."""
+    if not partitions:
+        return {}
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka_bootstrap,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=20,  # stopping waits for the fetch under way
+    )
+    await consumer.start()
+    try:
+        tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        begins = await consumer.beginning_offsets(tps)
+        for tp in tps:
+            consumer.seek(tp, max(begins[tp], ends[tp] - LOOK_BACK))
+        last = dict.fromkeys(partitions, -1)
+        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+            for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                for record in records:
+                    last[tp.partition] = max(last[tp.partition], _source_offset(record, log))
+        return last
+    finally:
+        await consumer.stop()
+
+
+def _source_offset(record: Any, log: Any) -> int:
+    """Where the transaction of a record of `decisions` stands; -1 if the record cannot be read."""
+    try:
+        return decode_decision(record.value or b"").source_offset
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        metrics.TRANSACTIONS.labels("resumed", "unreadable").inc()
+        log.warning("decision_unreadable", partition=record.partition, offset=record.offset, error=str(error))
+        return -1

@@ -1,0 +1,169 @@
+"""The catalogue's definitions by brute force over lists of events: slow, short, no kernel code shared.
+
+Also what no state can answer: a time beyond the horizon behind a key's newest event, and a window that
+reaches back to what a key over its bound had to drop. There the features are null.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from fraudsim.log.events import Label, Transaction
+from stream_features.catalogue.features import (
+    DISTINCT_CAP,
+    EARTH_KM,
+    EXACT,
+    FEATURES,
+    KEY_FIELD,
+    LABEL_MEMORY,
+    LABELLED,
+    LABELS,
+    PLACE_STEPS,
+    RISK_PRIOR,
+    RISK_WEIGHT,
+    ROWS,
+    Feature,
+)
+from stream_features.encode import ROW_OF, SOURCE_RANK
+from stream_features.vector import request_features
+
+
+def _floor(value: int, step: int) -> int:
+    return value - value % step
+
+
+def _kilometres(a: Transaction, b: Transaction) -> float:
+    def steps(degrees: float | None, start: int) -> int:
+        return round(((degrees or 0.0) - start) * PLACE_STEPS) + start * PLACE_STEPS
+
+    def radians(number: int) -> float:
+        return math.radians(number / PLACE_STEPS)
+
+    lat_a, lon_a, lat_b, lon_b = steps(a.lat, -90), steps(a.lon, -180), steps(b.lat, -90), steps(b.lon, -180)
+    h = math.sin(radians(lat_b - lat_a) / 2) ** 2
+    h += math.cos(radians(lat_a)) * math.cos(radians(lat_b)) * math.sin(radians(lon_b - lon_a) / 2) ** 2
+    return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, h)))
+
+
+def _fraud_count(labels: Sequence[Label], low: int, high: int) -> int:
+    by_tx: dict[str, list[Label]] = {}
+    for label in labels:
+        if high - LABEL_MEMORY <= label.known_at < high:
+            by_tx.setdefault(label.tx_id, []).append(label)
+    frauds = 0
+    for known in by_tx.values():
+        known.sort(key=lambda item: (item.known_at, SOURCE_RANK[item.source], item.is_fraud))
+        first = next((item.known_at for item in known if item.is_fraud), None)
+        frauds += known[-1].is_fraud and first is not None and first >= low
+    return frauds
+
+
+def value_of(
+    feature: Feature, tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label]
+) -> float:
+    """One window feature of `tx`, from all transactions and labels of the entity's key; NaN where unknown."""
+    low, high = _floor(tx.ts - feature.window_ms, feature.tail_ms), _floor(tx.ts, feature.head_ms)
+    before = [e for e in events if low <= e.ts < high]
+    amounts = [e.amount_cents for e in before]
+    n, amount = len(before), tx.amount_cents
+
+    def counterpart(event: Transaction) -> str | None:
+        return getattr(event, KEY_FIELD[feature.counterpart])
+
+    match feature.aggregate:
+        case "count":
+            return n + 1
+        case "sum":
+            return sum(amounts) + amount
+        case "mean":
+            return (sum(amounts) + amount) / (n + 1)
+        case "std":
+            every = [*amounts, amount]
+            return math.sqrt((n + 1) * sum(a * a for a in every) - sum(every) ** 2) / (n + 1)
+        case "max":
+            return max([*amounts, amount])
+        case "distinct":
+            return min(DISTINCT_CAP, len({counterpart(e) for e in [*before, tx]} - {None}))
+        case "same":
+            mine = counterpart(tx)
+            return math.nan if mine is None else sum(counterpart(e) == mine for e in before)
+        case "since_last":
+            return (tx.ts - max(e.ts for e in before)) / 1000 if before else math.nan
+        case "speed":
+            placed = [e for e in before if e.lat is not None and e.lon is not None]
+            if not placed or tx.lat is None or tx.lon is None:
+                return math.nan
+            newest = max(e.ts for e in placed)
+            # Of several places at one instant the one last in the state's order counts.
+            previous = max((e for e in placed if e.ts == newest), key=ROW_OF[feature.entity])
+            return _kilometres(previous, tx) / ((tx.ts - newest) / 3_600_000)
+        case "ratio_to_mean":
+            return amount * n / sum(amounts) if sum(amounts) > 0 else math.nan
+        case "fraud_rate":
+            return (_fraud_count(labels, low, high) + RISK_WEIGHT * RISK_PRIOR) / (n + RISK_WEIGHT)
+    raise ValueError(f"aggregate {feature.aggregate!r} is not in the catalogue")
+
+
+def oracle(
+    tx: Transaction,
+    events: Mapping[str, Sequence[Transaction]],
+    labels: Sequence[Label],
+    horizon_ms: int,
+    row_bound: int = ROWS,
+    label_bound: int = LABELS,
+) -> list[float]:
+    """The whole vector in catalogue order, float64.
+
+    `events` are, by entity, all transactions that the state of the transaction's own card, device, … knows
+    of, `labels` those of its merchant; whether `tx` itself is among them does not matter.
+    """
+    request = iter(request_features(tx))
+    return [
+        next(request)
+        if feature.entity == "request"
+        else _windowed(feature, tx, events, labels, horizon_ms, row_bound, label_bound)
+        for feature in FEATURES
+    ]
+
+
+def _windowed(
+    feature: Feature,
+    tx: Transaction,
+    events: Mapping[str, Sequence[Transaction]],
+    labels: Sequence[Label],
+    horizon_ms: int,
+    row_bound: int,
+    label_bound: int,
+) -> float:
+    if getattr(tx, KEY_FIELD[feature.entity]) is None:
+        return math.nan
+    of_key = events.get(feature.entity, ())
+    its_labels = labels if feature.entity in LABELLED else ()
+    forgot = _beyond(tx, of_key, its_labels, horizon_ms)
+    if feature.entity in EXACT:
+        forgot |= _rows_forgot(feature, tx, of_key, row_bound)
+    if feature.aggregate == "fraud_rate":
+        forgot |= _labels_forgot(feature, tx, labels, label_bound)
+    return math.nan if forgot else value_of(feature, tx, of_key, its_labels)
+
+
+def _beyond(tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label], horizon_ms: int) -> bool:
+    """Whether `tx` lies further behind the key's newest event than its state answers."""
+    newest = max(chain((e.ts for e in events), (item.known_at for item in labels)), default=tx.ts)
+    return tx.ts < newest - horizon_ms
+
+
+def _rows_forgot(feature: Feature, tx: Transaction, events: Sequence[Transaction], bound: int) -> bool:
+    """Whether a window reaches back to what a key with more than its bound of transactions dropped."""
+    if len(events) <= bound:
+        return False
+    return tx.ts - feature.window_ms <= sorted(e.ts for e in events)[-bound - 1]
+
+
+def _labels_forgot(feature: Feature, tx: Transaction, labels: Sequence[Label], bound: int) -> bool:
+    """The same of the labels of a merchant that had more than its bound within their memory."""
+    distinct = {(item.tx_id, item.known_at, item.source, item.is_fraud) for item in labels}
+    if len(distinct) <= bound:
+        return False
+    dropped = sorted(known_at for _, known_at, _, _ in distinct)[-bound - 1]
+    return _floor(tx.ts, feature.head_ms) - LABEL_MEMORY <= dropped

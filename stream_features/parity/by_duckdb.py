@@ -1,0 +1,54 @@
+"""Served vectors again, by DuckDB: from history and log as tables, and the prefixes as their columns."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraudsim.log.events import Label, LogPrefix, Transaction
+from fraudsim.log.partitioning import slot_of
+from stream_features.catalogue.features import KEY_FIELD, LABELLED
+from stream_features.offline.archived_tables import event_table, placed_table
+from stream_features.offline.duckdb_engine import BatchEngine, Matrix
+from stream_features.offline.sql_visibility import WithinPrefix
+from stream_features.parity.log import History, LogEvents
+
+_INTS: Final = pa.list_(pa.int64())
+
+
+def duckdb_vectors(
+    log: LogEvents, history: History, asked: Sequence[tuple[Transaction, LogPrefix]], slots: int
+) -> Matrix:
+    """Every feature of some transactions, each from the history and what its prefix holds: (n, features)."""
+    known = history.labels.filter(pc.less(history.labels["known_at"], log.clock.first.event_epoch_ms))
+    at_hand = event_table(Transaction, [tx for tx, _ in asked])
+    transactions = placed_table(Transaction, log.transactions)
+    labels = placed_table(Label, log.labels)
+    with BatchEngine([history.transactions, transactions], [known, labels]) as engine:
+        reading = WithinPrefix(log.clock.horizon_ms)
+        return engine.features(_with_prefixes(at_hand, asked, log.partitions, slots), reading)
+
+
+def _with_prefixes(
+    table: pa.Table, asked: Sequence[tuple[Transaction, LogPrefix]], partitions: int, slots: int
+) -> pa.Table:
+    """With the columns that `WithinPrefix` reads; a transaction's absent entities have no watermarks."""
+    prefixes = [prefix for _, prefix in asked]
+    columns = {
+        "tail_from": pa.array([prefix.tail_from for prefix in prefixes], _INTS),
+        "tail_to": pa.array([prefix.tail_to for prefix in prefixes], _INTS),
+        "pending": pa.array([prefix.pending for prefix in prefixes], pa.list_(pa.string())),
+    }
+    for entity, field in KEY_FIELD.items():
+        keys = [getattr(tx, field) for tx, _ in asked]
+        folded = [
+            None if key is None else prefix.slots[str(slot_of(entity, key, slots))]
+            for key, prefix in zip(keys, prefixes, strict=True)
+        ]
+        columns[f"{entity}_folded"] = pa.array([f and f[:partitions] for f in folded], _INTS)
+        if entity in LABELLED:
+            columns[f"{entity}_labels_folded"] = pa.array([f and f[partitions:] for f in folded], _INTS)
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table

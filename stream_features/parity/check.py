@@ -1,0 +1,210 @@
+"""Parity: every served vector again, from the history and exactly the log prefix that its decision names.
+
+Shares no state and no I/O with worker, reader and tail: it reads the archived log, decides anew what
+counts, and folds what each decision names on top of the history. Samples are computed again by DuckDB,
+which shares no kernel either, and by brute force.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraudsim.errors import FraudsimError
+from fraudsim.log.events import LogPrefix, Transaction
+from fraudsim.settings import Settings
+from stream_features.catalogue.features import FEATURES, HASH, NAMES
+from stream_features.offline.archived_log import first_decisions
+from stream_features.offline.bulk import Matrix
+from stream_features.offline.history_tables import read_history_tables
+from stream_features.parity.brute_force import BruteForce
+from stream_features.parity.log import History, LogEvents
+from stream_features.parity.replay import Replay
+from stream_features.parity.sample import heat, weighted_sample, weights
+from stream_features.parity.staleness import staleness_effect, vectors_of_everything_before
+from stream_features.store.prime import state_of_history
+
+EXAMPLES: Final = 3
+"""Of each feature, by each engine."""
+DERIVED: Final = ("mean", "std", "speed", "ratio_to_mean", "fraud_rate")
+"""Aggregates that engines may round differently."""
+_EXACT: Final = np.array([feature.aggregate not in DERIVED for feature in FEATURES])
+
+_decode_prefix = msgspec.json.Decoder(LogPrefix).decode
+
+
+@dataclass
+class Result:
+    """What a check found; `fraudsim features parity --json` writes it."""
+
+    vectors: int = 0
+    features: int = len(NAMES)
+    mismatches: int = 0
+    """Feature values that differ, anywhere: one that three engines have otherwise counts three times."""
+    uncertain: int = 0
+    """Decisions that could not be told exactly when they were made; not compared."""
+    degraded: int = 0
+    """Decisions made without state; there is nothing to compare."""
+    missing_pending: int = 0
+    """Decisions that counted an HTTP transaction which never reached the log; not compared."""
+    by_brute_force: int = 0
+    by_duckdb: int = 0
+    by_feature: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """By feature: `tx_id`, `engine`, and the value `served` and `recomputed`."""
+    staleness_effect: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By feature, as `parity_staleness.staleness_effect` has it; empty where it was not asked for."""
+
+    def differ(self, engine: str, tx_id: str, name: str, served: float, expected: float) -> None:
+        self.mismatches += 1
+        self.by_feature[name] = self.by_feature.get(name, 0) + 1
+        examples = self.examples.setdefault(name, [])
+        if sum(example["engine"] == engine for example in examples) < EXAMPLES:
+            examples.append(
+                {"tx_id": tx_id, "engine": engine, "served": _number(served), "recomputed": _number(expected)}
+            )
+
+
+class _Served(NamedTuple):
+    """What there is to compare, in the order in which it was decided."""
+
+    decisions: list[tuple[Transaction, LogPrefix]]
+    vectors: Matrix
+    staleness_ms: npt.NDArray[np.float64]
+    stale: npt.NDArray[np.bool_]
+
+
+def check_parity(
+    run_dir: Path,
+    history: Path,
+    settings: Settings,
+    brute_force: int = 200,
+    *,
+    sample: int = 0,
+    seed: int = 1,
+    staleness: bool = False,
+    on_vector: Callable[[int], None] = lambda _: None,
+) -> Result:
+    """Recompute every served vector of an archived run.
+
+    Args:
+        brute_force: how many are computed by brute force too, chosen at random.
+        sample: how many by DuckDB too; hot keys and stale decisions are more likely to be chosen.
+        seed: of both choices.
+        staleness: whether to compare with the vectors over everything before `now`, too.
+        on_vector: told how many are done.
+
+    Raises:
+        FraudsimError: the run was served with another catalogue, or its folder is not whole.
+    """
+    log = LogEvents(run_dir, settings.partitions)
+    first = log.clock.first
+    tables = History(*read_history_tables(history))
+    base = state_of_history(*tables, first.event_epoch_ms, first.horizon_ms)
+    result = Result()
+    served = _to_compare(first_decisions(run_dir), run_dir, log, result)
+    replay = Replay(log, base, settings.slots)
+    replayed = np.empty_like(served.vectors)
+    for i, (tx, prefix) in enumerate(served.decisions):
+        replayed[i] = replay.vector(tx, prefix)
+        on_vector(i + 1)
+    result.vectors = len(replayed)
+    _compare(result, "replay", served, np.arange(len(replayed)), replayed)
+
+    transactions = [tx for tx, _ in served.decisions]
+    if brute_force:
+        chosen = weighted_sample(np.ones(len(transactions)), brute_force, seed)
+        brute = BruteForce(log, tables, [transactions[i] for i in chosen], settings.slots)
+        by_hand = [brute.vector(*served.decisions[i]) for i in chosen]
+        result.by_brute_force = len(chosen)
+        _compare(result, "brute force", served, chosen, np.array(by_hand).reshape(-1, len(NAMES)))
+    if sample and transactions:
+        # DuckDB's module complains at the end of a process that froze its garbage, as the runner's does.
+        from stream_features.parity.by_duckdb import duckdb_vectors
+
+        likely = weights(heat(transactions), served.staleness_ms, served.stale)
+        chosen = weighted_sample(likely, sample, seed)
+        asked = [served.decisions[i] for i in chosen]
+        result.by_duckdb = len(chosen)
+        _compare(result, "duckdb", served, chosen, duckdb_vectors(log, tables, asked, settings.slots))
+    if staleness:
+        fresh = vectors_of_everything_before(transactions, log, base)
+        result.staleness_effect = staleness_effect(served.vectors, fresh)
+    return result
+
+
+def _to_compare(decisions: pa.Table, run_dir: Path, log: LogEvents, result: Result) -> _Served:
+    """Served vectors with what they name; those that there is nothing to compare with are counted."""
+    other = pc.unique(decisions["feature_hash"].filter(pc.not_equal(decisions["feature_hash"], HASH)))
+    if len(other):
+        raise FraudsimError(
+            f"{run_dir} was served with catalogue {other[0]}, this is {HASH}: check it with the version that "
+            "served it"
+        )
+    decisions = decisions.sort_by("stamp_decided")
+    result.degraded = _sum(decisions["degraded"])
+    decisions = decisions.filter(pc.invert(decisions["degraded"]))
+    result.uncertain = _sum(decisions["uncertain"])
+    decisions = decisions.filter(pc.invert(decisions["uncertain"]))
+    names = ("source_partition", "source_offset", "prefix")
+    kept, found = [], []
+    for i, (partition, offset, text) in enumerate(
+        zip(*(decisions[n].to_pylist() for n in names), strict=True)
+    ):
+        prefix, tx = _decode_prefix(text), log.transactions.get((partition, offset))
+        if tx is None or any(item not in log.id_of for item in prefix.pending):
+            result.missing_pending += 1
+            continue
+        kept.append(i)
+        found.append((tx, prefix))
+    decisions = decisions.take(pa.array(kept, pa.int64()))
+    return _Served(
+        found,
+        _matrix(decisions["features"]),
+        decisions["staleness_ms"].to_numpy(),
+        decisions["stale"].to_numpy(),
+    )
+
+
+def _sum(flags: pa.ChunkedArray) -> int:
+    return pc.sum(flags).as_py() or 0
+
+
+def _matrix(lists: pa.ChunkedArray) -> Matrix:
+    """Vectors as they were served, shape (n, features), NaN where null."""
+    values = pc.list_flatten(lists).to_numpy(zero_copy_only=False) if len(lists) else np.empty(0)
+    return values.astype(np.float32).reshape(len(lists), len(NAMES))
+
+
+def _compare(
+    result: Result, engine: str, served: _Served, chosen: npt.NDArray[np.int64], expected: Matrix
+) -> None:
+    """Note where the chosen served vectors are not what an engine says, shape (len(chosen), features).
+
+    The replay must agree to the bit. Others compute in another order and in float64: what is derived may,
+    rounded to float32, come to the neighbouring number.
+    """
+    got, wanted = served.vectors[chosen], expected.astype(np.float32)
+    differ = (got.view(np.int32) != wanted.view(np.int32)) & ~(np.isnan(got) & np.isnan(wanted))
+    if engine != "replay":
+        near = np.abs(got - wanted) <= np.spacing(np.maximum(np.abs(got), np.abs(wanted)))
+        differ &= _EXACT | ~near
+    for row, place in np.argwhere(differ):
+        tx, _ = served.decisions[chosen[row]]
+        result.differ(engine, tx.tx_id, NAMES[place], got[row, place], wanted[row, place])
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def write_result(result: Result, path: Path) -> None:
+    """The result as JSON."""
+    path.write_text(json.dumps(asdict(result), indent=2) + "\n")

@@ -1,0 +1,91 @@
+"""One key's state in Redis and its features, for people to read."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from redis import Redis
+
+from fraudsim.errors import FraudsimError
+from fraudsim.log.clock_log import open_clock
+from fraudsim.log.partitioning import slot_of
+from fraudsim.settings import Settings
+from stream_features.catalogue.features import EXACT, FEATURES, WINDOWED, Feature
+from stream_features.encode import NO_PLACE, NOBODY
+from stream_features.kernels.state import KERNELS, UnreadableStateError, empty, from_bytes
+from stream_features.store.state_store import blob_key, fresh_key, watermark_key
+from stream_features.store.watermark import Watermark, check_watermark, decode_watermark
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What Redis holds of a key. The tail that scorers add to it is not in it."""
+
+    slot: int
+    applied: Watermark
+    behind_ms: float
+    """Wall-clock age of the state; infinite where no worker has said that it is fresh."""
+    stored_bytes: int
+    """0 where the key was never seen, or is forgotten."""
+    newest_ms: int | None
+    """Event time of its newest transaction."""
+    held: dict[str, int]
+    """How many of what the state keeps."""
+    at_ms: int
+    features: list[tuple[Feature, float]]
+    """As a transaction at `at_ms` would find them that has an amount and nothing else; NaN for null."""
+
+
+def inspect_key(
+    settings: Settings, entity: str, key: str, at_ms: int | None = None, amount_cents: int = 0
+) -> Inspection:
+    """Read one key.
+
+    Args:
+        at_ms: event time; None is the run's clock now.
+
+    Raises:
+        FraudsimError: there is no such entity, or no state, or another log's, or it cannot be read.
+    """
+    if entity not in WINDOWED:
+        raise FraudsimError(f"features inspect: ENTITY {entity!r} is not one of {', '.join(WINDOWED)}")
+    clock = open_clock(settings).clock
+    slot = slot_of(entity, key, settings.slots)
+    name = blob_key(slot, entity, key)
+    with Redis.from_url(settings.redis_url) as client:
+        stored, fresh_at, blob = client.mget([watermark_key(slot), fresh_key(slot), name])
+    if stored is None:
+        raise FraudsimError(f"slot {slot} has no state: run `fraudsim features prime`")
+    applied = decode_watermark(stored)
+    check_watermark(applied, slot, clock.first, 2 * settings.partitions, settings.slots)
+    try:
+        state = empty(entity) if blob is None else from_bytes(entity, blob)
+    except UnreadableStateError as error:
+        raise FraudsimError(
+            f"{name} cannot be read ({error}): run `fraudsim features prime --force`"
+        ) from None
+    wall_ms = time.time() * 1000
+    at_ms = clock.now_ms(wall_ms) if at_ms is None else at_ms
+    kernel = KERNELS[entity]
+    newest = kernel.newest(state)
+    return Inspection(
+        slot=slot,
+        applied=applied,
+        behind_ms=wall_ms - float(fresh_at) if fresh_at else float("inf"),
+        stored_bytes=len(blob or b""),
+        newest_ms=newest if newest >= 0 else None,
+        held=kernel.held(state),
+        at_ms=at_ms,
+        features=_features(entity, state, at_ms, amount_cents, clock.first.horizon_ms),
+    )
+
+
+def _features(
+    entity: str, state: np.ndarray, at_ms: int, amount_cents: int, horizon_ms: int
+) -> list[tuple[Feature, float]]:
+    out = np.full(len(FEATURES), np.nan, np.float32)
+    nobody = (
+        (at_ms, amount_cents, NOBODY, NOBODY, NO_PLACE) if entity in EXACT else (at_ms, amount_cents, NOBODY)
+    )
+    KERNELS[entity].read(state, nobody, horizon_ms, out)
+    return [(f, float(value)) for f, value in zip(FEATURES, out, strict=True) if f.entity == entity]

@@ -1,0 +1,326 @@
+"""Workers as real processes on a stack of their own, whose calls of Redis a test can hold, cut or let by."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from redis import Redis
+
+from fraudsim.log import headers as h
+from fraudsim.log.clock_log import next_segment, start_log
+from fraudsim.log.events import Label, Transaction, encoder
+from fraudsim.log.partitioning import slot_of
+from fraudsim.log.topics import DEAD_LETTERS, LABELS, TRANSACTIONS, create_topics
+from fraudsim.polling import poll_until
+from fraudsim.settings import Settings
+from runner.stack.stack import StackAddresses
+from stream_features.catalogue.features import WINDOWED
+from stream_features.encode import ROW_OF, label_row
+from stream_features.kernels import state as states
+from stream_features.kernels.state import Vector
+from stream_features.store.prime import prime
+from stream_features.store.state_store import blob_key, watermark_key
+from stream_features.store.watermark import Watermark, decode_watermark
+from stream_features.vector import keys_of, vector
+
+WAIT_S = 60.0
+CUT = 40
+"""Bytes of the first script call that pass before a cut."""
+
+
+class Gate:
+    """A port before Redis. Once armed, it stops at the next script call that comes by."""
+
+    def __init__(self, redis_url: str) -> None:
+        host, port = redis_url.removeprefix("redis://").split("/")[0].split(":")
+        self._redis = (host, int(port))
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
+        self.reached = threading.Event()
+        self._open = threading.Event()
+        self._stop_at = ""
+        self._touching = b""
+        self._dropped = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def arm(self, stop_at: str, slot: int | None = None) -> None:
+        """Stop `before` the call is passed on, with `half` of it passed on, or `after` all of it is.
+
+        Where a slot is named, calls that do not touch it pass.
+        """
+        self.reached.clear()
+        self._open.clear()
+        self._touching = b"" if slot is None else f"{{s{slot}}}:".encode()
+        self._stop_at = stop_at
+
+    def open(self) -> None:
+        """Let what is held pass."""
+        self._stop_at = ""
+        self._open.set()
+
+    def drop(self) -> None:
+        """What is held never arrives: its connection ends."""
+        self._dropped = True
+        self.open()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._server.accept()
+            redis = socket.create_connection(self._redis)
+            answering = threading.Event()
+            answering.set()
+            threading.Thread(target=self._pass_on, args=(client, redis, answering), daemon=True).start()
+            threading.Thread(target=self._answer, args=(redis, client, answering), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, redis: socket.socket, answering: threading.Event) -> None:
+        try:
+            while data := client.recv(1 << 20):
+                at = data.find(b"EVALSHA")
+                if at >= 0 and self._stop_at and self._touching in data[at:]:
+                    stop_at, self._stop_at = self._stop_at, ""
+                    passed = {"before": 0, "half": at + CUT, "after": len(data)}[stop_at]
+                    answering.clear()
+                    redis.sendall(data[:passed])
+                    self.reached.set()
+                    self._open.wait()
+                    if self._dropped:
+                        return
+                    data = data[passed:]
+                    answering.set()
+                redis.sendall(data)
+        except OSError:
+            pass
+        finally:
+            redis.close()
+
+    @staticmethod
+    def _answer(redis: socket.socket, client: socket.socket, answering: threading.Event) -> None:
+        try:
+            while data := redis.recv(1 << 20):
+                answering.wait()
+                client.sendall(data)
+        except OSError:
+            pass
+        finally:
+            client.close()
+
+
+@dataclass
+class Worker:
+    """One worker process and the gate it reaches Redis through."""
+
+    process: subprocess.Popen[bytes]
+    gate: Gate
+    output: Path
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.gate.drop()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def said(self, words: str) -> bool:
+        return words in self.output.read_text()
+
+    def words_of(self, event: str) -> str:
+        """The first line of its log with an event."""
+        return next((line for line in self.output.read_text().splitlines() if event in line), "")
+
+
+@dataclass
+class Lab:
+    """A log, its state, and the workers that fold it."""
+
+    addresses: StackAddresses
+    folder: Path
+    workers: list[Worker] = field(default_factory=list)
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        self.settings = Settings(
+            _env_file=None,
+            kafka_bootstrap=self.addresses.kafka_bootstrap,
+            redis_url=self.addresses.redis_url,
+            session_timeout_ms=1_500,
+        )
+        create_topics(self.settings)
+        log = start_log(self.settings, int(time.time() * 1000), 1.0, "", "")
+        log.append(next_segment(log.clock, 1.0, log.clock.first.event_epoch_ms, int(time.time() * 1000)))
+        self.clock = log.clock
+        self.redis: Any = Redis.from_url(self.addresses.redis_url)
+        prime(self.settings, self.clock.first, {}, "")
+        self._producer = KafkaProducer(bootstrap_servers=[self.addresses.kafka_bootstrap], acks="all")
+        self._random = random.Random(5)
+        self._sent: list[Transaction] = []
+        self._labels: dict[tuple[str, str, int], Label] = {}
+
+    def running(self) -> Worker:
+        """A worker that runs, alone: one that stands from before, or a new one."""
+        self.workers = [worker for worker in self.workers if worker.process.poll() is None]
+        for worker in self.workers[1:]:
+            worker.kill()
+        del self.workers[1:]
+        return self.workers[0] if self.workers else self.start()
+
+    def start(self, stop_at: str = "", slot: int | None = None) -> Worker:
+        """Start one more, under a name of its own; its gate stops at a call as `Gate.arm` has it."""
+        gate = Gate(self.addresses.redis_url)
+        if stop_at:
+            gate.arm(stop_at, slot)
+        self._number += 1
+        name = f"worker-{self._number}"
+        output = self.folder / f"{name}.log"
+        variables = {
+            "FRAUDSIM_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
+            "FRAUDSIM_REDIS_URL": gate.url,
+            "FRAUDSIM_SESSION_TIMEOUT_MS": str(self.settings.session_timeout_ms),
+            "FRAUDSIM_CATCH_UP_BEYOND": "1000",
+            "FRAUDSIM_WORKER_NAME": name,
+            "FRAUDSIM_METRICS_PORT": "0",
+        }
+        with output.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "fraudsim", "worker"],
+                env=os.environ | variables,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.workers.append(Worker(process, gate, output))
+        return self.workers[-1]
+
+    def stop_workers(self) -> None:
+        """End all that still run."""
+        for worker in self.workers:
+            worker.gate.open()
+            if worker.process.poll() is None:
+                worker.signal(signal.SIGCONT)
+                worker.kill()
+        self.workers.clear()
+
+    def send(self, count: int) -> None:
+        """Append transactions to the log, every tenth with a label of an earlier one."""
+        draw = self._random
+        for _ in range(count):
+            number, now_ms = len(self._sent), self.clock.now_ms(int(time.time() * 1000))
+            tx = Transaction(
+                tx_id=f"t{number}",
+                ts=now_ms - draw.randrange(2_000),
+                card_id=f"c{draw.randrange(60)}",
+                merchant_id=f"m{draw.randrange(8)}",
+                device_id=f"d{draw.randrange(60)}",
+                ip=f"10.0.0.{draw.randrange(20)}",
+                amount_cents=draw.randrange(1, 90_000),
+            )
+            self.append(tx)
+            if number % 10 == 9:
+                of = draw.choice(self._sent)
+                label = Label(
+                    tx_id=of.tx_id,
+                    card_id=of.card_id,
+                    merchant_id=of.merchant_id,
+                    ts=of.ts,
+                    amount_cents=of.amount_cents,
+                    is_fraud=draw.random() < 0.7,
+                    source=draw.choice(("analyst", "customer", "chargeback")),
+                    known_at=now_ms,
+                )
+                self.append(label)
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until all that was appended is in the log."""
+        self._producer.flush()
+
+    def append(self, event: Transaction | Label) -> None:
+        """Append one record to the log."""
+        if isinstance(event, Transaction):
+            self._sent.append(event)
+        else:
+            # Of two that say when, by whom and of what alike, the first counts, whatever they say.
+            self._labels.setdefault((event.tx_id, event.source, event.known_at), event)
+        topic = TRANSACTIONS if isinstance(event, Transaction) else LABELS
+        segment = [(h.SEGMENT, h.encode_int(self.clock.current.number))]
+        self._producer.send(topic, key=event.card_id.encode(), value=encoder.encode(event), headers=segment)
+
+    def dead_letters(self) -> int:
+        """How many records the workers have set aside."""
+        return sum(self._ends(DEAD_LETTERS))
+
+    def features_of(self, at_hand: Transaction) -> Vector:
+        """What a scorer without a tail would read from Redis, shape (features,)."""
+        names = {e: blob_key(slot_of(e, key, self.settings.slots), e, key) for e, key in keys_of(at_hand)}
+        blobs = {entity: self.redis.get(name) for entity, name in names.items()}
+        known = {entity: states.from_bytes(entity, blob) for entity, blob in blobs.items()}
+        return vector(at_hand, known, self.clock.horizon_ms)[0]
+
+    def ends(self) -> list[int]:
+        """Last offset in the log, by source."""
+        return [end - 1 for topic in (TRANSACTIONS, LABELS) for end in self._ends(topic)]
+
+    def _ends(self, topic: str) -> list[int]:
+        """The offset after the last, by partition."""
+        consumer = KafkaConsumer(bootstrap_servers=[self.addresses.kafka_bootstrap])
+        try:
+            tps = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+            found = consumer.end_offsets(tps)
+            return [found[tp] for tp in tps]
+        finally:
+            consumer.close()
+
+    def applied(self) -> list[Watermark | None]:
+        """What each slot has folded."""
+        stored = self.redis.mget([watermark_key(s) for s in range(self.settings.slots)])
+        return [value and decode_watermark(value) for value in stored]
+
+    def catch_up(self) -> None:
+        """Wait until every slot has folded the whole log."""
+        ends = tuple(self.ends())
+
+        def done() -> bool:
+            return all(slot is not None and slot.offsets == ends for slot in self.applied())
+
+        assert poll_until(done, WAIT_S), (ends, self.applied(), [w.output.read_text() for w in self.workers])
+
+    def check(self) -> None:
+        """Catch up; the state is then, key by key and in canonical form, that of all that was sent."""
+        self.catch_up()
+        expected = {
+            blob_key(slot_of(*key, self.settings.slots), *key): (key[0], blob)
+            for key, blob in self._state_of_what_was_sent().items()
+        }
+        names = [key.decode() for entity in WINDOWED for key in self.redis.keys(f"*:{entity}:*")]
+        assert sorted(names) == sorted(expected)
+        for name, blob in zip(names, self.redis.mget(names), strict=True):
+            entity, wanted = expected[name]
+            assert states.canonical(entity, blob, self.clock.horizon_ms) == wanted, name
+
+    def _state_of_what_was_sent(self) -> dict[tuple[str, str], bytes]:
+        rows: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        labels: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        for tx in self._sent:
+            for key in keys_of(tx):
+                rows[key].append(ROW_OF[key[0]](tx))
+        for label in self._labels.values():
+            labels["merchant", str(label.merchant_id)].append(label_row(label))
+        result = {}
+        for key in rows:
+            of_label = np.array(labels[key], np.int64) if key in labels else states.NO_LABELS
+            whole = states.fold(
+                key[0], states.empty(key[0]), np.array(rows[key], np.int64), of_label, self.clock.horizon_ms
+            )
+            result[key] = states.to_bytes(whole)
+        return result

@@ -1,0 +1,19 @@
+"""Another version of a model, for those who need two."""
+
+import dataclasses
+import shutil
+
+import msgspec
+
+from model.artefact.files import MANIFEST_FILE, read_manifest
+from model.artefact.manifest import sealed, to_json
+
+
+def another_version(model, folder):
+    """A copy of a model's folder with another threshold."""
+    shutil.copytree(model, folder)
+    manifest = read_manifest(folder)
+    lower = dataclasses.replace(manifest.thresholds, step_up=manifest.thresholds.step_up * 0.99)
+    changed = sealed(msgspec.structs.replace(manifest, thresholds=lower))
+    (folder / MANIFEST_FILE).write_bytes(to_json(changed))
+    return folder

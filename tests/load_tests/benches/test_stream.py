@@ -1,0 +1,33 @@
+"""The stream scorer's benchmark, made short: everybody answers everything, and a wrong score is noticed."""
+
+import pytest
+
+from fraudsim.errors import FraudsimError, InvariantError
+from load_tests.benches.stream import checks as stream_checks
+from load_tests.benches.stream.bench import bench_stream
+
+pytest.importorskip("confluent_kafka", reason="needs the extra load")
+pytestmark = [pytest.mark.stack, pytest.mark.long]
+
+
+def test_all_answer_each_transaction_once_and_a_score_that_is_not_the_model_s_is_noticed(monkeypatch):
+    said = []
+    report = bench_stream(1_000, 1, say=said.append, cards=600)
+    ours, *rivals = report["results"]
+    assert len(said) == 1 + len(rivals) == 3
+    assert all(each["value"] > 0 < each["cpu_us"] for each in (ours, *rivals))
+    assert set(report["ratios"]) == {each["name"] for each in rivals}
+
+    def spoiled(decisions, model):
+        decisions[0].features[0] = 1e9
+        return check(decisions, model)
+
+    check = stream_checks._check_scores
+    monkeypatch.setattr(stream_checks, "_check_scores", spoiled)
+    with pytest.raises(InvariantError, match="the model's is"):
+        bench_stream(300, 1, ["fraudsim"], cards=600)
+
+
+def test_who_is_not_known_is_named():
+    with pytest.raises(FraudsimError, match=r"--only flink: there are fraudsim, aiokafka\+xgboost"):
+        bench_stream(300, 1, ["flink"])

@@ -1,0 +1,97 @@
+"""Which labels a decision leads to, and which of the world's own can still come after it."""
+
+import pytest
+
+from fraudsim.log.events import Label
+from producers.labels.back_office import BackOffice, Outcome
+from producers.labels.consequences import MINUTE_MS, Consequences
+
+DAY_MS = 86_400_000
+SURE = Consequences(
+    step_up_answered=1, step_up_fooled=0, step_up_slips=0, review_misses=0, review_false_alarms=0
+)
+
+
+def outcome(action, tx_id="t", ts=1_000_000, score=0.5, amount=1_000):
+    return Outcome(
+        tx_id=tx_id, ts=ts, card_id="c", merchant_id="m", amount_cents=amount, score=score, action=action,
+        source_offset=0,
+    )  # fmt: skip
+
+
+def world_label(source, tx_id="t"):
+    return Label(
+        tx_id=tx_id, card_id="c", ts=0, amount_cents=1, is_fraud=True, source=source, known_at=9_000_000
+    )
+
+
+def office(**changes):
+    rules = {name: getattr(SURE, name) for name in SURE.__dataclass_fields__}
+    return BackOffice(Consequences(**{**rules, **changes}), 7, keep_ms=DAY_MS)
+
+
+def test_an_approved_payment_is_reported_as_the_world_has_it():
+    desk = office()
+    assert desk.decided(outcome("approve"), True) == []
+    assert all(desk.passes(world_label(source)) for source in ("customer", "chargeback", "analyst"))
+
+
+def test_a_declined_payment_gets_no_label():
+    desk = office()
+    assert desk.decided(outcome("decline"), True) == []
+    assert not any(desk.passes(world_label(source)) for source in ("customer", "chargeback", "analyst"))
+    assert desk.passes(world_label("customer", "another"))
+
+
+@pytest.mark.parametrize("is_fraud", [True, False])
+def test_a_step_up_is_answered_and_goes_through_where_it_is_confirmed(is_fraud):
+    desk = office()
+    (label,) = desk.decided(outcome("step_up"), is_fraud)
+    assert (label.source, label.is_fraud) == ("customer", is_fraud)
+    assert (label.tx_id, label.card_id, label.merchant_id, label.amount_cents) == ("t", "c", "m", 1_000)
+    assert 1_000_000 < label.known_at <= 1_000_000 + 30 * MINUTE_MS
+    assert desk.passes(world_label("chargeback")) != is_fraud
+
+
+def test_a_fooled_victim_confirms_and_the_chargeback_still_comes():
+    desk = office(step_up_fooled=1)
+    (label,) = desk.decided(outcome("step_up"), True)
+    assert not label.is_fraud
+    assert desk.passes(world_label("chargeback"))
+
+
+def test_what_nobody_answers_does_not_go_through():
+    desk = office(step_up_answered=0)
+    assert desk.decided(outcome("step_up"), True) == []
+    assert not desk.passes(world_label("customer"))
+    assert desk.counts["step_up_unanswered"] == 1
+
+
+def test_a_review_goes_through_and_its_verdict_comes_when_an_analyst_had_the_time():
+    desk = office(analysts=1, review_minutes=10)
+    assert desk.decided(outcome("review", "small", amount=100), False) == []
+    assert desk.decided(outcome("review", "large", amount=90_000), True) == []
+    labels = desk.advance(1_000_000 + 60 * MINUTE_MS)
+    found = [(label.tx_id, label.is_fraud, label.source, label.known_at - 1_000_000) for label in labels]
+    assert found == [
+        ("large", True, "analyst", 10 * MINUTE_MS),
+        ("small", False, "analyst", 20 * MINUTE_MS),
+    ]
+    assert desk.passes(world_label("customer", "large"))
+    assert not desk.passes(world_label("analyst", "large"))
+
+
+def test_more_reviews_than_analysts_can_see_are_counted():
+    desk = office(analysts=1, review_queue=3, review_minutes=10, review_patience_hours=0.25)
+    for number in range(10):
+        desk.decided(outcome("review", f"t{number}"), True)
+    assert len(desk.advance(1_000_000 + DAY_MS)) == 2
+    assert desk.counts["review_crowded_out"] == 6
+    assert desk.counts["review_gone_stale"] == 2
+
+
+def test_what_is_too_old_for_labels_is_forgotten():
+    desk = office()
+    desk.decided(outcome("decline"), True)
+    desk.advance(1_000_000 + DAY_MS + 1)
+    assert desk.passes(world_label("customer"))

@@ -1,0 +1,113 @@
+"""Labels: late, by source, sometimes wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fraudsim.errors import FraudsimError
+from producers.labels.delays import (
+    ANALYST,
+    CHARGEBACK,
+    CUSTOMER,
+    LabelColumns,
+    LabelDelays,
+    label_transactions,
+)
+from producers.population.columns import DAY_MS
+from producers.rng import generator
+
+COUNT = 40_000
+TS = 19_723 * DAY_MS + np.sort(generator(1, "ts").integers(0, DAY_MS, size=COUNT))
+CARD = np.arange(COUNT)
+FRAUD = np.arange(COUNT) % 4 == 0
+
+
+def labels(delays: LabelDelays | None = None) -> LabelColumns:
+    return label_transactions(TS, CARD, FRAUD, delays or LabelDelays(), generator(1, "labels"))
+
+
+def hours(found: LabelColumns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return (found.known_at - TS[found.row]) / 3_600_000
+
+
+def test_no_label_comes_before_its_transaction() -> None:
+    assert (hours(labels()) > 0).all()
+
+
+def test_labels_are_in_the_order_they_become_known() -> None:
+    assert (np.diff(labels().known_at) >= 0).all()
+
+
+def test_each_source_has_its_delay() -> None:
+    found, of_fraud = labels(), FRAUD[labels().row]
+    delay = hours(found)
+    chargeback = delay[found.source == CHARGEBACK] / 24
+    assert chargeback.min() >= 30
+    assert chargeback.max() <= 90
+    customer = delay[(found.source == CUSTOMER) & of_fraud]
+    assert 24 < np.median(customer) < 48
+    assert customer.max() <= 336
+    analyst = delay[(found.source == ANALYST) & of_fraud]
+    assert 3 < np.median(analyst) < 8
+    assert analyst.max() <= 48
+
+
+def test_frauds_are_known_in_the_shares_that_are_set() -> None:
+    found = labels()
+    frauds = FRAUD.sum()
+    reached = len(np.unique(found.row[FRAUD[found.row]])) / frauds
+    assert reached == pytest.approx(0.95, abs=0.01)
+    by_customer = (FRAUD[found.row] & (found.source == CUSTOMER)).sum() / frauds
+    assert by_customer == pytest.approx(0.55, abs=0.02)
+
+
+def test_an_analysts_miss_is_reversed_by_a_chargeback() -> None:
+    found = labels()
+    missed = found.row[FRAUD[found.row] & ~found.is_fraud]
+    charged_back = found.row[found.source == CHARGEBACK]
+    assert len(missed)
+    assert np.isin(missed, charged_back).all()
+
+
+def test_false_disputes_are_mostly_cleared_later() -> None:
+    found = labels(replace(LabelDelays(), false_disputes=0.05))
+    disputed = found.row[~FRAUD[found.row] & found.is_fraud]
+    cleared = found.row[~FRAUD[found.row] & ~found.is_fraud]
+    assert np.isin(cleared, disputed).all()
+    assert len(cleared) / len(disputed) == pytest.approx(0.85, abs=0.05)
+    first = dict(zip(found.row[::-1].tolist(), found.known_at[::-1].tolist(), strict=True))
+    last = dict(zip(found.row.tolist(), found.known_at.tolist(), strict=True))
+    assert all(last[row] > first[row] for row in cleared.tolist())
+
+
+def test_frauds_of_a_card_on_a_day_become_known_together() -> None:
+    ts, card = np.array([1000, 2000, 3000]), np.array([5, 5, 5])
+    delays = LabelDelays(never=0, analyst=0, customer=1, chargeback_after_customer=0)
+    found = label_transactions(ts, card, np.ones(3, np.bool_), delays, generator(1, "labels"))
+    assert len(found) == 3
+    assert len(np.unique(found.known_at)) == 1
+    assert found.known_at[0] > 3000
+
+
+def test_no_label_is_later_than_the_longest_delay() -> None:
+    assert hours(labels()).max() <= LabelDelays().longest_days * 24
+
+
+def test_no_transactions_have_no_labels() -> None:
+    none = np.empty(0, np.int64)
+    found = label_transactions(none, none, none.astype(np.bool_), LabelDelays(), generator(1, "labels"))
+    assert len(found) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"never": -0.1}, "never=-0.1"),
+        ({"analyst": 0.9}, "come to 1.5; at most 1"),
+        ({"chargeback_min_days": 100.0}, "chargeback_min_days"),
+    ],
+)
+def test_impossible_delays_are_refused(values: dict[str, float], named: str) -> None:
+    with pytest.raises(FraudsimError, match=named):
+        LabelDelays(**values)

@@ -1,0 +1,295 @@
+"""What a history holds, on one page: the counts are right and the page needs nothing but itself."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from fraudsim.errors import FraudsimError
+from producers.calendar.opening_hours import TRADES
+from producers.calendar.pay_days import LIFT, LIFT_DAYS, PAY_DAYS
+from producers.calendar.seasons import CHRISTMAS_SHOPPING, HOLIDAY, MONTHS, SALES, SEASON
+from producers.history.folder import History, read_history
+from producers.history.writer import write_history
+from producers.page import plots as figures
+from producers.page.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, aggregate
+from producers.page.page import base_rates, page, write_page
+from producers.page.reference_rates import FIGURES, MEASURES
+from producers.page.svg import Linear, Log, Plot, linear_ticks, log_ticks, nice_step, round_up
+from producers.reference import CATEGORIES
+from producers.typologies import SCHEMES
+from producers.world.world import World, WorldConfig
+from producers.world_cli import app
+
+DAYS = 35
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    directory = tmp_path_factory.mktemp("history")
+    write_history(directory, World(WorldConfig(cards=400, fraud_scale=10)), DAYS)
+    return read_history(directory)
+
+
+@pytest.fixture(scope="module")
+def found(history: History) -> Aggregates:
+    return aggregate(history)
+
+
+@pytest.fixture(scope="module")
+def html(history: History, found: Aggregates) -> str:
+    return page(history.manifest, found)
+
+
+def drawings(html: str) -> list[ElementTree.Element]:
+    return [ElementTree.fromstring(text) for text in re.findall(r"<svg.*?</svg>", html, re.DOTALL)]
+
+
+def named(element: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
+    return element.findall(f".//{{http://www.w3.org/2000/svg}}{tag}")
+
+
+def test_the_counts_are_those_of_the_history(history: History, found: Aggregates) -> None:
+    rows = history.transactions(["ts", "amount_cents", "channel", "lon", "mcc"]).to_pylist()
+    fraud = history.truth()["is_fraud"].to_pylist()
+    for part, wanted in ((found.honest, False), (found.fraud, True)):
+        mine = [row for row, bad in zip(rows, fraud, strict=True) if bad == wanted]
+        assert part.number == len(mine) == part.per_day.sum() == part.hours.sum() == part.amounts.sum()
+        assert part.cents == sum(row["amount_cents"] for row in mine)
+        remote = [row for row in mine if row["channel"] in ("ecommerce", "moto", "recurring")]
+        assert (part.remote, part.remote_cents) == (
+            len(remote),
+            sum(row["amount_cents"] for row in remote),
+        )
+        assert part.median_cents == np.median([row["amount_cents"] for row in mine])
+        assert part.hours[13] == sum(row["ts"] // 3_600_000 % 24 == 13 for row in mine)
+        low, high = AMOUNT_EDGES[40], AMOUNT_EDGES[41]
+        assert part.amounts[40] == sum(low <= row["amount_cents"] < high for row in mine)
+    placed = [row for row in rows if row["lon"] is not None]
+    assert found.local_hours is not None
+    hours = [(row["ts"] // 3_600_000 + round(row["lon"] / 15)) % 24 for row in placed]
+    assert found.local_hours[18] == hours.count(18)
+    groceries = [hour for row, hour in zip(placed, hours, strict=True) if row["mcc"] == 5411]
+    assert found.trade_hours["groceries"].tolist() == [groceries.count(hour) for hour in range(24)]
+
+
+def test_a_long_history_shows_its_seasons_through_the_weekdays(history: History, found: Aggregates) -> None:
+    def lines(aggregates: Aggregates) -> list[ElementTree.Element]:
+        return named(ElementTree.fromstring(figures.per_day(aggregates)), "polyline")
+
+    honest = replace(found.honest, per_day=np.tile(found.honest.per_day, 3))
+    fraud = replace(found.fraud, per_day=np.tile(found.fraud.per_day, 3))
+    long = replace(found, honest=honest, fraud=fraud)
+    assert not lines(found)
+    assert len(lines(long)) == 1
+    assert len(drawings(page(history.manifest, long))) == len(drawings(page(history.manifest, found))) + 1
+    assert len(named(ElementTree.fromstring(figures.by_month_day(long)), "rect")) == 31
+
+
+def test_weekdays_are_means_of_such_days(found: Aggregates) -> None:
+    # The history starts on a Monday and has five of each weekday.
+    assert found.honest.weekdays * 5 == pytest.approx(
+        found.honest.per_day.reshape(5, 7).sum(axis=0), rel=1e-12
+    )
+
+
+def test_typologies_and_their_campaigns_are_those_of_the_truth(history: History, found: Aggregates) -> None:
+    truth = [row for row in history.truth().to_pylist() if row["is_fraud"]]
+    assert {t.name for t in found.typologies} == {row["typology"] for row in truth}
+    for counts in found.typologies:
+        mine = [row for row in truth if row["typology"] == counts.name]
+        assert counts.frauds == len(mine) == counts.per_day.sum()
+        assert counts.campaigns == len({row["campaign_id"] for row in mine})
+        assert counts.example is not None
+        assert len(counts.example.ts) == sum(row["campaign_id"] == counts.example.campaign_id for row in mine)
+        assert counts.example.card[0] == 0
+
+
+def test_label_curves_rise_to_what_is_ever_known(history: History, found: Aggregates) -> None:
+    frauds = {row["tx_id"] for row in history.truth().to_pylist() if row["is_fraud"]}
+    labels = [row for row in history.labels().to_pylist() if row["is_fraud"] and row["tx_id"] in frauds]
+    known = {row["tx_id"] for row in labels}
+    early = {row["tx_id"] for row in labels if row["known_at"] - row["ts"] <= DELAY_DAYS[60] * 86_400_000}
+    assert found.arrivals["any"][-1] == pytest.approx(len(known) / len(frauds))
+    assert found.arrivals["any"][60] == pytest.approx(len(early) / len(frauds))
+    for curve in found.arrivals.values():
+        assert (np.diff(curve) >= 0).all()
+        assert (curve <= found.arrivals["any"] + 1e-12).all()
+
+
+def test_the_page_needs_nothing_but_itself(html: str) -> None:
+    assert "<script" not in html
+    assert "<link" not in html
+    assert not re.findall(r"\b(?:src|href|@import|url)\b\s*[=(]", html)
+    assert set(re.findall(r"https?://[^\s\"'<]+", html)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_the_page_is_a_function_of_the_history(history: History, html: str) -> None:
+    assert page(history.manifest, aggregate(history)) == html
+
+
+def test_every_plot_is_named_and_nothing_is_cut_off(html: str, found: Aggregates) -> None:
+    plots = drawings(html)
+    assert len(plots) == 2 + 5 + 1 + 1 + 2 * len(found.typologies) + 1
+    ids: list[str] = []
+    for plot in plots:
+        title, description = (plot.find(f"{{http://www.w3.org/2000/svg}}{tag}") for tag in ("title", "desc"))
+        assert title is not None
+        assert description is not None
+        assert title.text
+        assert description.text
+        assert plot.attrib["aria-labelledby"].split() == [title.attrib["id"], description.attrib["id"]]
+        ids += [title.attrib["id"], description.attrib["id"]]
+        _, _, width, height = map(float, plot.attrib["viewBox"].split())
+        for text in named(plot, "text"):
+            assert 0 <= float(text.attrib["x"]) <= width
+            assert 0 < float(text.attrib["y"]) <= height
+        for dot in named(plot, "circle"):
+            assert 0 < float(dot.attrib["cx"]) < width
+            assert 0 < float(dot.attrib["cy"]) < height
+        assert "nan" not in ElementTree.tostring(plot, "unicode").lower().replace("nancy", "")
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_page_shows_a_campaign_of_each_typology_with_its_id(html: str, found: Aggregates) -> None:
+    for counts in found.typologies:
+        assert counts.example is not None
+        assert f"<figcaption>{counts.example.campaign_id}: " in html
+
+
+def test_base_rates_stand_beside_published_ones_with_their_source(html: str, found: Aggregates) -> None:
+    own = base_rates(found)
+    assert set(own) == set(MEASURES)
+    share = 100 * found.fraud.number / (found.fraud.number + found.honest.number)
+    assert own["fraud_of_number"] == f"{share:.3f} %"
+    for figure in FIGURES:
+        assert figure.measure in MEASURES
+        assert figure.value in html
+        assert re.search(r"\b(19|20)\d\d\b", figure.source)
+
+
+def test_a_history_without_places_or_campaigns_is_drawn_too(history: History, tmp_path: Path) -> None:
+    transactions, truth = history.transactions(), history.truth()
+    for name in ("lat", "lon"):
+        place = transactions.column_names.index(name)
+        transactions = transactions.set_column(place, name, pa.nulls(transactions.num_rows, pa.float64()))
+    empty = pa.nulls(truth.num_rows, pa.string()).dictionary_encode()
+    truth = truth.set_column(3, "campaign_id", empty).set_column(2, "typology", empty)
+    for name, table in (("transactions", transactions), ("truth", truth), ("labels", history.labels())):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    (tmp_path / "manifest.json").write_bytes((history.directory / "manifest.json").read_bytes())
+    found = aggregate(read_history(tmp_path))
+    assert found.local_hours is None
+    assert found.trade_hours == {}
+    assert found.typologies == []
+    html = page(history.manifest, found)
+    assert "nowhere where a payment was made" in html
+    assert "campaign" not in html.split("<main>")[1]
+
+
+def test_a_world_without_fraud_is_drawn_too(tmp_path: Path) -> None:
+    write_history(tmp_path, World(WorldConfig(cards=2000, fraud_scale=0)), 3)
+    found = aggregate(read_history(tmp_path))
+    assert found.fraud.number == 0
+    assert len(drawings(page(read_history(tmp_path).manifest, found))) == 9
+
+
+def test_a_file_that_cannot_be_written_is_named(history: History, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FraudsimError, match="file"):
+        write_page(history, tmp_path / "file" / "page.html")
+
+
+def test_the_command_prints_the_table_and_writes_the_page(history: History, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "page.html"
+    told = CliRunner().invoke(app, ["describe", str(history.directory), "--out", str(out)])
+    assert told.exit_code == 0, told.output
+    assert "hour (UTC)" in told.output
+    assert str(out) in told.output.replace("\n", "")
+    assert out.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("high", [0.0031, 0.47, 3, 17, 99, 100, 4321, 64_000])
+def test_linear_ticks_are_round_and_within(high: float) -> None:
+    ticks = linear_ticks(0, high)
+    assert 2 <= len(ticks) <= 6
+    assert ticks[0][0] == 0
+    assert ticks[-1][0] <= high * (1 + 1e-9)
+    assert len({label for _, label in ticks}) == len(ticks)
+    assert round_up(high) >= high * (1 - 1e-9)
+    assert linear_ticks(0, round_up(high))[-1][0] == pytest.approx(round_up(high))
+
+
+def test_a_step_is_one_two_or_five_times_a_power_of_ten() -> None:
+    assert [nice_step(span, 5) for span in (1, 3, 7, 10, 26, 60)] == [0.2, 1, 2, 2, 10, 20]
+
+
+def test_log_ticks_are_powers_of_ten_or_finer_where_those_are_few() -> None:
+    assert [v for v, _ in log_ticks(0.5, 20_000)] == [1, 10, 100, 1000, 10_000]
+    assert [v for v, _ in log_ticks(5, 60)] == [5, 10, 20, 50]
+
+
+def test_scales_map_ends_to_ends() -> None:
+    assert [Linear(0, 10, 100, 200)(v) for v in (0, 5, 10)] == [100, 150, 200]
+    assert [Log(1, 100, 0, 10)(v) for v in (0.1, 1, 10, 100)] == pytest.approx([0, 0, 5, 10])
+
+
+def test_words_are_escaped() -> None:
+    plot = Plot("a < b", 'x & "y"')
+    plot.text(1, 1, "<script>")
+    drawn = plot.render()
+    assert "<script>" not in drawn
+    assert ElementTree.fromstring(drawn)[0].text == "a < b"
+
+
+def test_tick_labels_never_overlap() -> None:
+    plot = Plot("t", "d", width=200)
+    scale = plot.x_scale(0, 50)
+    plot.x_axis(scale, [(i, f"label {i}") for i in range(51)], "x")
+    assert len(named(ElementTree.fromstring(plot.render()), "text")) < 6
+
+
+def test_the_documented_categories_and_typologies_are_those_of_the_code() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "world.md").read_text()
+    sold = {"shop": "shop", "atm": "cash machine", "online": "web", "recurring": "mandate"}
+    for c in CATEGORIES:
+        figures = f"{c.merchants:g} | {c.slots} | {c.weight:g} | {c.median_cents / 100:.2f} | {c.sigma:.2f} |"
+        assert f"| {c.name} | {c.mcc} | {sold[c.kind]} | {figures}" in text
+    for scheme in SCHEMES:
+        row = f"| {scheme.name} | {100 * scheme.share:.2f} % | {scheme.mean_size:g} | {scheme.span_days} |"
+        assert row in text
+
+
+def test_the_documented_year_and_opening_hours_are_those_of_the_code() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "world.md").read_text()
+    for season, months in MONTHS.items():
+        categories = ", ".join(name for name, own in SEASON.items() if own == season)
+        figures = " | ".join(f"{value:.2f}" for value in months)
+        assert f"| {season} | {categories} | {figures} |" in text
+    assert ", ".join(f"{name} {factor:g}" for name, factor in HOLIDAY.items()) in text
+    for factor in (f"gifts × {SALES:g} from", f"gifts × {CHRISTMAS_SHOPPING:g} from"):
+        assert factor in text
+    named = {1: "1st of the month", 15: "15th", 25: "25th", 28: "28th", 31: "last"}
+    assert ", ".join(f"{named[day]} {100 * share:.0f} %" for day, share in PAY_DAYS.items()) in text
+    assert f"1 + {LIFT:g} e^(−days ÷ {LIFT_DAYS:g})" in text
+    assert f"| `growth_per_year` | {WorldConfig().growth_per_year:g} |" in text
+
+    def clock(hour: float) -> str:
+        return f"{int(hour % 24):02d}:{int(hour % 1 * 60):02d}"
+
+    for name, t in TRADES.items():
+        hours = f"{clock(t.opens)} to {clock(t.closes)} | {t.spread:g} h"
+        sundays = f"{clock(t.sunday_opens)} to {clock(t.sunday_closes)} | {100 * t.sunday_closed:.0f} %"
+        assert f"| {name} | {hours} | {sundays} | {100 * t.never_closed:.0f} % |" in text
+
+
+def test_the_documented_sources_are_those_of_the_page() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "world.md").read_text()
+    for figure in FIGURES:
+        assert figure.value.replace("about € 40", "about 40 EUR") in text

@@ -1,0 +1,90 @@
+"""Waiting for the parts of a line, and for the last decisions."""
+
+import threading
+import time
+
+import pytest
+
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings
+from producers.sender.shards import STOP_S
+from runner.line.line import Line, LineOptions, wait_quiet
+from runner.record.observer import Tally
+from runner.supervise.supervisor import Part
+
+SCORER_TAKES_S = 15
+"""How long the scorer waits for its HTTP server at most, before it publishes what is left."""
+
+
+@pytest.fixture
+def line(tmp_path):
+    with Line(LineOptions(tmp_path), Settings(_env_file=None)) as line:
+        yield line
+
+
+def test_what_holds_ends_the_wait(line):
+    answers = iter([False, False, True])
+    line.wait_for("the third answer", lambda: next(answers), 10)
+
+
+def test_what_never_holds_is_named_when_time_runs_out(line):
+    with pytest.raises(FraudsimError, match=r"waited 0\.1 s for a miracle; see .*logs"):
+        line.wait_for("a miracle", lambda: False, 0.1)
+
+
+def test_a_part_that_was_given_up_ends_the_wait_with_its_reason(line):
+    line.supervisor.start(Part("short", ["sh", "-c", "exit 3"], {}, restart=False))
+    with pytest.raises(FraudsimError, match="short ended with exit code 3"):
+        line.wait_for("a miracle", lambda: False, 10)
+
+
+def test_the_scorer_has_longer_to_stop_than_it_takes(line, monkeypatch):
+    started = []
+    monkeypatch.setattr(line.supervisor, "start", started.append)
+    monkeypatch.setattr(line, "wait_for", lambda *_: None)
+    line.start_line()
+    (scorer,) = (part for part in started if part.name == "scorer")
+    assert scorer.stop_timeout_s >= SCORER_TAKES_S + 10
+
+
+def test_the_producer_is_told_of_its_shards_and_the_null_pipeline_too(tmp_path, monkeypatch):
+    with Line(LineOptions(tmp_path, shards=3), Settings(_env_file=None)) as line:
+        started = []
+        monkeypatch.setattr(line.supervisor, "start", started.append)
+        line.start_producer()
+        (producer,) = started
+        assert producer.argv[producer.argv.index("--shards") :][:2] == ["--shards", "3"]
+        assert "--shards" in line._of_stream("produce", "null-producer.json", 5.0, "--null")
+        assert producer.stop_timeout_s > STOP_S
+
+
+def test_the_end_is_waited_for_until_the_stream_has_decided_all_though_http_decides_too():
+    tally = Tally(seen=500, streamed=90)
+
+    def decide_slowly():
+        for _ in range(10):
+            time.sleep(0.02)
+            tally.seen += 1
+            tally.streamed += 1
+
+    deciding = threading.Thread(target=decide_slowly)
+    deciding.start()
+    wait_quiet(tally, 100, quiet_s=10)
+    assert tally.streamed == 100
+    deciding.join()
+
+
+def test_a_quiet_stream_ends_the_wait_though_http_goes_on():
+    tally = Tally(streamed=90)
+    over = threading.Event()
+
+    def http_goes_on():
+        while not over.wait(0.01):
+            tally.seen += 1
+
+    deciding = threading.Thread(target=http_goes_on)
+    deciding.start()
+    wait_quiet(tally, 100, quiet_s=0.2)
+    over.set()
+    deciding.join()
+    assert tally.seen > 0

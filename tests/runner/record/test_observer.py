@@ -1,0 +1,64 @@
+"""What the observer keeps of a run: percentiles within 1 %, in memory that does not grow with its length."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fraudsim.settings import Settings
+from runner.record.observer import RECENT, Latencies, Observer, Seen, percentiles
+
+
+def counted(values_ms):
+    latencies = Latencies()
+    for value in values_ms:
+        latencies.add(value)
+    return latencies
+
+
+@given(st.lists(st.integers(0, 10**8), min_size=1, max_size=300))
+def test_percentiles_are_within_one_percent_of_those_of_every_value(latencies_us):
+    values_ms = [us / 1000 for us in latencies_us]
+    got, exact = counted(values_ms).percentiles(), percentiles(values_ms)
+    assert got.keys() == exact.keys()
+    for name, value in exact.items():
+        assert got[name] == pytest.approx(value, rel=0.01, abs=0.0015), name  # told to the µs
+    assert got["max"] == exact["max"]
+
+
+def test_a_long_run_takes_no_more_memory_than_a_short_one():
+    latencies = counted(np.random.default_rng(1).lognormal(3, 2, 200_000).tolist())
+    assert len(latencies.recent_ms) == RECENT
+    buckets = len(latencies._counted.counts)
+    for _ in range(3):
+        for value in np.random.default_rng(1).lognormal(3, 2, 50_000).tolist():
+            latencies.add(value)
+    assert len(latencies._counted.counts) == buckets < 8_000
+    assert len(latencies.recent_ms) == RECENT
+
+
+def test_without_a_latency_there_are_no_percentiles():
+    assert Latencies().percentiles() == percentiles([])
+
+
+def test_the_recent_ones_are_kept_as_they_came():
+    assert list(counted([3.14159, 2.71828]).recent_ms) == [3.14159, 2.71828]
+
+
+def observed(*seen):
+    observer = Observer(Settings(_env_file=None), "decisions")
+    for fields in seen:
+        observer._count(msgspec.convert({"tx_id": "t", **fields}, Seen), 5_000)
+    return observer.tally
+
+
+def test_what_http_decided_is_seen_and_not_taken_for_the_sender_s():
+    tally = observed(
+        {"action": "approve", "via": "stream", "stamps": {"intended": 2_000}},
+        {"action": "approve", "via": "http", "stamps": {"intended": 1_000}},
+        {"sent_at": 4_000},
+    )
+    assert (tally.seen, tally.streamed) == (3, 2)
+    assert tally.actions == {"approve": 2, "": 1}
+    assert list(tally.latencies.recent_ms) == [3.0, 4.0, 1.0]

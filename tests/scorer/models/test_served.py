@@ -1,0 +1,224 @@
+"""A registry watched: roles taken up, kept warm, refused, and split over the cards; without a scorer."""
+
+import asyncio
+import json
+import shutil
+import time
+
+import pytest
+
+from fraudsim import metrics
+from fraudsim.errors import FraudsimError
+from model.registry import aliases as roles
+from model.registry.versions import change, folder_of, put
+from scorer.models import served as served_model
+from scorer.models.served import ServedModel
+from testing.samples.small_models import make_models
+
+
+class Log:
+    def __init__(self):
+        self.said = []
+
+    def info(self, event, **fields):
+        self.said.append((event, fields.get("version") or fields.get("reason")))
+
+    error = warning = info
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_models(tmp_path_factory.mktemp("made"), 4)
+
+
+@pytest.fixture(scope="module")
+def filled(made, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("filled") / "models"
+    for each in made:
+        put(each, folder)
+    return folder
+
+
+@pytest.fixture
+def registry(filled, tmp_path):
+    return shutil.copytree(filled, tmp_path / "models")
+
+
+@pytest.fixture
+def versions(made):
+    return [json.loads((folder / "manifest.json").read_text())["version"] for folder in made]
+
+
+def counted(outcome):
+    return metrics.MODEL_CHANGES.labels(outcome)._value.get()
+
+
+def active():
+    samples = [s for metric in metrics.MODEL_ROLE.collect() for s in metric.samples]
+    return {(s.labels["version"], s.labels["role"]) for s in samples}
+
+
+async def taken_up(served):
+    served.look_again()
+    await served.settled()
+
+
+def cards_of(lineup):
+    return {version: {c for c in range(2_000) if lineup.decides_for(f"c{c}").version == version}
+            for version in (model.version for model, _ in lineup.roles())}  # fmt: skip
+
+
+def test_roles_are_taken_up_and_given_up_as_the_aliases_say(registry, versions):
+    async def scene():
+        first, second, third, fourth = versions
+        served, before = ServedModel(registry, Log()), counted("served")
+        await taken_up(served)
+        assert (counted("served"), served.previous) == (before, None)
+        change(registry, lambda now: roles.challenged(now, second, 0.2, "salt"))
+        change(registry, lambda now: roles.shadowed(now, third))
+        await taken_up(served)
+        lineup = served.lineup
+        assert [(m.version, r) for m, r in lineup.roles()] == [
+            (first, "champion"), (second, "challenger"), (third, "shadow")
+        ]  # fmt: skip
+        assert active() == {(first, "champion"), (second, "challenger"), (third, "shadow")}
+        theirs = cards_of(lineup)[second]
+        assert 300 < len(theirs) < 500
+        assert theirs == {c for c in range(2_000) if roles.part_of(f"c{c}", "salt") < 2_000}
+        change(registry, lambda now: roles.promoted(now, fourth))
+        change(registry, lambda now: roles.stopped(now, third))
+        await taken_up(served)
+        assert (served.model.version, served.previous.version) == (fourth, first)
+        assert cards_of(served.lineup)[second] == theirs
+        assert set(served._loaded) == {first, second, fourth}
+
+    asyncio.run(scene())
+
+
+def test_a_rollback_needs_no_loading(registry, versions, monkeypatch):
+    async def scene():
+        served = ServedModel(registry, Log())
+        change(registry, lambda now: roles.promoted(now, versions[1]))
+        await taken_up(served)
+        monkeypatch.setattr(served_model, "load_model", lambda *_: pytest.fail("it loads"))
+        for expected in (versions[0], versions[1]):
+            change(registry, roles.rolled_back)
+            served.look_again()
+            assert served.model.version == expected
+
+    asyncio.run(scene())
+
+
+def test_while_a_model_is_loaded_the_others_serve_and_a_rollback_does_not_wait(
+    registry, versions, monkeypatch
+):
+    load = served_model.load_model
+
+    def slowly(*which):
+        time.sleep(0.3)
+        return load(*which)
+
+    async def scene():
+        served = ServedModel(registry, Log())
+        change(registry, lambda now: roles.promoted(now, versions[1]))
+        await taken_up(served)
+        monkeypatch.setattr(served_model, "load_model", slowly)
+        change(registry, lambda now: roles.promoted(now, versions[2]))
+        served.look_again()
+        turns = 0
+        while served._loading is not None and turns < 5:
+            assert served.model.version == versions[1]
+            turns += 1
+            await asyncio.sleep(0.01)
+        assert turns == 5
+        change(registry, roles.rolled_back)
+        served.look_again()
+        assert served._loading is not None
+        assert served.model.version == versions[1]
+        change(registry, roles.rolled_back)
+        await taken_up(served)
+        assert served.model.version == versions[2]
+
+    asyncio.run(scene())
+
+
+def test_a_version_that_fails_its_checks_is_refused_once_and_tried_again_when_it_is_mended(
+    registry, versions
+):
+    async def scene():
+        served, before = ServedModel(registry, Log()), counted("refused")
+        manifest = folder_of(registry, versions[1]) / "manifest.json"
+        good = manifest.read_bytes()
+        document = json.loads(good)
+        manifest.write_text(json.dumps(document | {"catalogue_hash": "0123456789abcdef"}))
+        change(registry, lambda now: roles.challenged(now, versions[2], 0.5))
+        change(registry, lambda now: roles.promoted(now, versions[1]))
+        for _ in range(3):
+            await taken_up(served)
+        assert (served.model.version, counted("refused")) == (versions[0], before + 1)
+        assert [arm.model.version for arm in served.lineup.challengers] == [versions[2]]  # no fault of its
+        ((_, reason),) = [said for said in served._log.said if said[0] == "model_refused"]
+        assert "catalogue_hash='0123456789abcdef', this program has" in reason
+        manifest.write_bytes(good)
+        await taken_up(served)
+        assert served.model.version == versions[1]
+
+    asyncio.run(scene())
+
+
+def test_what_a_folder_s_name_does_not_promise_is_refused(registry, versions, made):
+    async def scene():
+        served = ServedModel(registry, Log())
+        shutil.rmtree(folder_of(registry, versions[1]))
+        shutil.copytree(made[2], folder_of(registry, versions[1]))
+        change(registry, lambda now: roles.promoted(now, versions[1]))
+        await taken_up(served)
+        assert served.model.version == versions[0]
+        assert f"it holds version {versions[2]}" in served._log.said[-1][1]
+
+    asyncio.run(scene())
+
+
+def test_an_alias_file_that_cannot_be_read_changes_nothing_and_is_said_once(registry, versions):
+    async def scene():
+        served, before = ServedModel(registry, Log()), counted("refused")
+        good = (registry / "aliases.json").read_bytes()
+        for spoilt in (b"{", None):
+            if spoilt is None:
+                (registry / "aliases.json").unlink()
+            else:
+                (registry / "aliases.json").write_bytes(spoilt)
+            for _ in range(3):
+                await taken_up(served)
+            assert served.model.version == versions[0]
+        assert counted("refused") == before + 2
+        (registry / "aliases.json").write_bytes(good)
+        change(registry, lambda now: roles.promoted(now, versions[1]))
+        await taken_up(served)
+        assert served.model.version == versions[1]
+
+    asyncio.run(scene())
+
+
+def test_a_single_model_s_folder_is_watched_too(made, versions, tmp_path):
+    async def scene():
+        folder = tmp_path / "model"
+        shutil.copytree(made[0], folder)
+        served = ServedModel(folder, Log())
+        await taken_up(served)
+        shutil.rmtree(folder)
+        shutil.copytree(made[1], folder)
+        await taken_up(served)
+        assert served.model.version == versions[1]
+        assert served._log.said == [("model_served", versions[1])]
+        assert len(served._loaded) == 1
+
+    asyncio.run(scene())
+
+
+def test_without_a_champion_that_can_be_served_there_is_no_start(registry, versions, tmp_path):
+    (folder_of(registry, versions[0]) / "model.ubj").write_bytes(b"cut")
+    with pytest.raises(FraudsimError, match=r"model_sha256"):
+        ServedModel(registry, Log())
+    with pytest.raises(FraudsimError, match=r"`fraudsim train --out .*` makes one"):
+        ServedModel(tmp_path / "none", Log())

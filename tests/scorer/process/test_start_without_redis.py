@@ -1,0 +1,75 @@
+"""A real scorer that is started while Redis is away: it decides without, and with it once it is there."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import threading
+import urllib.request
+
+import pytest
+
+from fraudsim.log.events import encoder
+from fraudsim.polling import poll_until
+from runner.stack.ports import free_port
+from stream_features.catalogue.features import NAMES
+from testing.rigs.live_scorer import ask, decisions_in_log, live_scorer, said_by
+from testing.samples.small_models import make_models
+
+pytestmark = pytest.mark.stack
+
+
+class Door(threading.Thread):
+    """A port that leads to Redis from the moment it is started."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.port = free_port()
+
+    def before(self, url):
+        """The URL of what stands behind."""
+        self.host, self.leads_to = url.split("/")[2].split(":")
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def run(self):
+        asyncio.run(self._serve())
+
+    async def _serve(self):
+        async with await asyncio.start_server(self._lead, "127.0.0.1", self.port) as server:
+            await server.serve_forever()
+
+    async def _lead(self, reader, writer):
+        there, back = await asyncio.open_connection(self.host, int(self.leads_to))
+        await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+
+    async def _copy(self, reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+def test_decisions_are_degraded_until_redis_answers_and_exact_from_then_on(tmp_path):
+    (model,) = make_models(tmp_path, 1)
+    door, numbers = Door(), itertools.count(1)
+    with live_scorer(tmp_path, sees_redis_at=door.before, model_dir=model, deadline_ms=1000) as line:
+
+        def score():
+            """How many were sent up to now, and the decision on the last."""
+            n = next(numbers)
+            body = encoder.encode({"tx_id": f"t{n}", "card_id": "c", "amount_cents": 100})
+            url = f"http://127.0.0.1:{line.http_port}/v1/score"
+            with urllib.request.urlopen(urllib.request.Request(url, body), timeout=20) as reply:
+                return n, json.load(reply)
+
+        assert {score()[1]["variant"] for _ in range(5)} == {"fallback"}
+        assert ask(line, "/readyz")["status"] == "degraded"
+        assert len(said_by(tmp_path, "starting_without_state")) == 1
+        door.start()
+        assert poll_until(lambda: not score()[1]["degraded"], 30)
+        sent, last = score()
+        assert [last[flag] for flag in ("degraded", "stale", "uncertain")] == [False] * 3
+        assert last["features"][NAMES.index("card_count_1h")] == sent
+        streamed = {each.tx_id: each for each in decisions_in_log(line, sent)}
+        assert streamed.keys() == {f"t{n + 1}" for n in range(sent)}

@@ -1,0 +1,380 @@
+"""The stream scorer's bookkeeping: bounded memory, order, completeness, changes of assignment, stopping."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import TopicPartition
+
+from fraudsim import metrics
+from fraudsim.log.acceptance import Rejected
+from fraudsim.log.events import encoder
+from fraudsim.log.topics import TRANSACTIONS
+from scorer.stream import loop as streams
+from scorer.stream import resumption
+from stream_features.online.in_flight import InFlight
+from stream_features.online.unfolded_log import UnfoldedLog
+from testing.rigs.stream_rig import (
+    Log,
+    assign,
+    cancel,
+    decision,
+    offsets,
+    record,
+    scorer_of,
+    transaction,
+    until,
+)
+
+# A backlog
+
+
+def test_a_backlog_is_bounded_and_decided_whole_and_in_order(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_TODO", 40)
+    monkeypatch.setattr(streams, "MAX_BATCH", 16)
+
+    async def scene():
+        scorer = scorer_of({0: 500, 1: 30})
+        scorer._decider.let.clear()
+        reading, deciding = asyncio.create_task(scorer.log_reader.run()), asyncio.create_task(scorer.run())
+        await until(lambda: scorer.log_reader.next == {0: 500, 1: 30})
+        assert scorer.log_reader.asked == []  # not before there is room
+        scorer._decider.let.set()
+        await until(lambda: len(scorer._producer.sent) == 530)
+        await cancel(reading, deciding)
+        assert offsets(scorer, 0) == list(range(500))
+        assert offsets(scorer, 1) == list(range(30))
+        assert scorer._decider.held_most <= 40
+        assert scorer.log_reader.asked
+        assert {partition for partition, _ in scorer.log_reader.asked} == {0}
+
+    asyncio.run(scene())
+
+
+def test_a_lost_partition_takes_what_was_left_out_with_it(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_TODO", 4)
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        for offset in range(10):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        scorer.on_partitions_revoked(set())
+        assign(scorer, [0], 5)
+        for offset in range(6, 9):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(scorer._producer.sent) == 3)
+        await cancel(deciding)
+        assert offsets(scorer, 0) == [6, 7, 8]
+        assert scorer.log_reader.asked == []
+
+    asyncio.run(scene())
+
+
+def test_the_next_state_is_asked_for_before_decisions_are_sent_and_given_up_where_that_takes_long(
+    monkeypatch,
+):
+    monkeypatch.setattr(streams, "MAX_BATCH", 4)
+    now_s = [0.0]
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        send, asked_when_sent = scorer._producer.send, []
+
+        async def slow_send(*args, **fields):
+            asked_when_sent.append(list(scorer._decider.asked_ahead))
+            if len(asked_when_sent) == 6:  # of the second batch: the third's state grows old
+                now_s[0] += streams.AHEAD_S
+            return await send(*args, **fields)
+
+        scorer._producer.send = slow_send
+        for offset in range(11):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(scorer._producer.sent) == 11)
+        await cancel(deciding)
+        assert offsets(scorer, 0) == list(range(11))
+        assert asked_when_sent[:4] == [[4, 4]] * 4
+        assert asked_when_sent[4:] == [[4, 4, 3]] * 7
+        assert scorer._decider.given == ["state of 4", "state of 4", None]
+
+    asyncio.run(scene())
+
+
+def test_what_was_taken_up_ahead_is_not_sent_after_a_revocation(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_BATCH", 4)
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        decided = []
+
+        async def revoke():
+            decided.append(len(scorer._producer.sent))
+            if len(decided) == 2:
+                scorer.on_partitions_revoked(set())
+                assign(scorer, [0], 5)  # another decided up to there
+
+        scorer._decider.on_decide = revoke
+        for offset in range(8):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(decided) == 2 and not scorer._arrived.is_set())
+        assert offsets(scorer, 0) == [0, 1, 2, 3]
+        for offset in range(8):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        await until(lambda: len(scorer._producer.sent) == 6)
+        await cancel(deciding)
+        assert offsets(scorer, 0) == [0, 1, 2, 3, 6, 7]
+
+    asyncio.run(scene())
+
+
+def test_a_rejected_record_that_is_told_again_is_counted_once():
+    def counted():
+        return metrics.TRANSACTIONS.labels("decided", "duplicate")._value.get()
+
+    scorer = scorer_of({0: 0})
+    before = counted()
+    rejected = Rejected("duplicate", "tx_id", "stands before", "t0")
+    for offset in (0, 1, 0, 1, 2):
+        scorer.on_record(record(0, offset), rejected, 0)
+    assert counted() == before + 3
+
+
+# Pending transactions
+
+
+@pytest.mark.parametrize(
+    "fate", [transaction(0), Rejected("duplicate", "tx_id", "", "t0"), Rejected("invalid", "segment", "")]
+)
+def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
+    scorer = scorer_of({0: 0})
+    tail = UnfoldedLog(1, 100)
+    pending = scorer._reader.pending = InFlight(tail)
+    tx = transaction(0)
+    pending.accept(tx)
+    pending.placed(tx, 0, 7)
+    tail.passed(0, 6)
+    scorer.on_record(record(0, 6), Rejected("invalid", "value", ""), 0)
+    assert len(pending) == 1
+    tail.passed(0, 7)
+    scorer.on_record(record(0, 7), fate, 0)
+    assert len(pending) == 0
+
+
+# The end
+
+
+def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
+    async def scene():
+        scorer = scorer_of({0: 0, 1: 0})
+        scorer._reader.pending.accept(transaction(3))
+        scorer.log_reader.read_to = [4, -1]
+        scorer._decider.let.clear()
+        deciding = asyncio.create_task(scorer.run())
+        passing = asyncio.create_task(scorer.pass_on(60))
+        for offset in range(4):
+            await asyncio.sleep(2 * streams.LOOK_EVERY_S)
+            assert not passing.done()
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        await asyncio.sleep(2 * streams.LOOK_EVERY_S)
+        assert (len(scorer._reader.pending), passing.done()) == (0, False)
+        scorer.on_record(record(0, 4), transaction(4), 0)
+        scorer.log_reader.next[0] = 5
+        await asyncio.sleep(2 * streams.LOOK_EVERY_S)
+        assert not passing.done()
+        scorer._decider.let.set()
+        await passing
+        assert offsets(scorer, 0) == [0, 1, 2, 3, 4]
+        await cancel(deciding)
+
+    asyncio.run(scene())
+
+
+def test_a_stop_does_not_wait_for_ever_for_a_log_that_gives_nothing_back():
+    async def scene():
+        scorer = scorer_of({0: 0})
+        scorer._reader.pending.accept(transaction(0))
+        await asyncio.wait_for(scorer.pass_on(0.1), 10)
+
+    asyncio.run(scene())
+
+
+# Changes of assignment
+
+
+def test_a_batch_taken_up_before_a_revocation_is_not_published_after_it():
+    """Else its second half, published once the partition is back, would pass over its first."""
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        send = scorer._producer.send
+
+        async def slow_send(*args, **fields):
+            ack = await send(*args, **fields)
+            if len(scorer._producer.sent) == 3:
+                scorer.on_partitions_revoked(set())
+                await asyncio.sleep(0)
+                assign(scorer, [0], 0)  # only the first was acknowledged and found by the resumption
+            return ack
+
+        scorer._producer.send = slow_send
+        for offset in range(6):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(scorer._producer.sent) == 3 and not scorer._arrived.is_set())
+        assert offsets(scorer, 0) == [0, 1, 2]
+        scorer._producer.send = send
+        for offset in range(6):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        await until(lambda: len(scorer._producer.sent) == 8)
+        await cancel(deciding)
+        assert offsets(scorer, 0)[3:] == [1, 2, 3, 4, 5]
+
+    asyncio.run(scene())
+
+
+def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile(monkeypatch):
+    async def scene():
+        scorer = scorer_of({0: 0})
+        scorer._member = SimpleNamespace(pause=lambda *tps: None)
+        scorer.on_partitions_revoked(set())
+        scorer.on_partitions_assigned([TopicPartition(TRANSACTIONS, 0)])
+        looked = []
+
+        async def last_decided(_bootstrap, partitions, _log):
+            looked.append(partitions)
+            if len(looked) == 1:  # away and back: another decided up to 30 in between
+                scorer.on_partitions_revoked(set())
+                scorer.on_partitions_assigned([TopicPartition(TRANSACTIONS, 0)])
+                return {0: 10}
+            return {0: 30}
+
+        monkeypatch.setattr(streams, "last_decided", last_decided)
+        while scorer._changed.is_set():
+            scorer._changed.clear()
+            await scorer._resume()
+        assert scorer._decided == {0: 30}
+        assert looked == [[0], [0]]
+        assert scorer.log_reader.asked == [(0, 31)]
+
+    asyncio.run(scene())
+
+
+def test_where_to_go_on_is_looked_up_once_ones_own_decisions_are_in_the_log(monkeypatch):
+    async def scene():
+        scorer = scorer_of({0: 0})
+        scorer.on_partitions_revoked(set())
+        scorer._assigned.add(0)
+        ack = asyncio.get_running_loop().create_future()
+        scorer._unacked.append(ack)
+
+        async def last_decided(_bootstrap, partitions, _log):
+            return dict.fromkeys(partitions, 7 if ack.done() else 6)
+
+        monkeypatch.setattr(streams, "last_decided", last_decided)
+        resuming = asyncio.create_task(scorer._resume())
+        await asyncio.sleep(0.001)
+        ack.set_result(None)
+        await resuming
+        assert scorer._decided == {0: 7}
+
+    asyncio.run(scene())
+
+
+class Decisions:
+    """A consumer of one `decisions` partition."""
+
+    def __init__(self, values):
+        self.values = values
+        self.at = 0
+
+    async def start(self):
+        pass
+
+    stop = start
+
+    def assign(self, tps):
+        pass
+
+    def seek(self, tp, offset):
+        self.at = offset
+
+    async def end_offsets(self, tps):
+        return dict.fromkeys(tps, len(self.values))
+
+    async def beginning_offsets(self, tps):
+        return dict.fromkeys(tps, 0)
+
+    async def position(self, tp):
+        return self.at
+
+    async def getmany(self, timeout_ms):
+        records = [record(0, offset, value) for offset, value in enumerate(self.values) if offset >= self.at]
+        self.at = len(self.values)
+        return {TopicPartition("decisions", 0): records}
+
+
+def test_what_is_no_decision_is_counted_and_passed_over_on_resuming(monkeypatch):
+    values = [encoder.encode(decision(transaction(n), 0, n)) for n in range(3)]
+    values[1:1] = [b"", b"not json", None, b"\xff", b"[" * 5_000, b"{}", b'{"source_offset": 99}']
+    monkeypatch.setattr(resumption, "AIOKafkaConsumer", lambda **_: Decisions(values))
+    unreadable = metrics.TRANSACTIONS.labels("resumed", "unreadable")
+    before = unreadable._value.get()
+    log = Log()
+    assert asyncio.run(resumption.last_decided("", [0], log)) == {0: 2}
+    assert unreadable._value.get() == before + 7
+    assert log.events == ["decision_unreadable"] * 7
+
+
+# Stopping
+
+
+class Member:
+    def __init__(self, producer):
+        self.producer = producer
+        self.under_way_at_leaving = None
+
+    async def stop(self):
+        self.under_way_at_leaving = sum(not ack.done() for ack in self.producer.acks)
+
+
+def test_the_group_is_left_only_when_all_decisions_are_acknowledged(monkeypatch):
+    """Also those that were waited for when the deciding was cut off."""
+    monkeypatch.setattr(streams, "MAX_UNACKED", 2)
+
+    async def scene():
+        scorer = scorer_of({0: 0})
+        producer = scorer._producer
+        member = scorer._member = Member(producer)
+        producer.acknowledge = False
+        for offset in range(5):
+            scorer.on_record(record(0, offset), transaction(offset), 0)
+        deciding = asyncio.create_task(scorer.run())
+        await until(lambda: len(producer.sent) == 5)
+        await cancel(deciding)
+        assert not any(ack.cancelled() for ack in producer.acks)
+        stopping = asyncio.create_task(scorer.stop())
+        for ack in producer.acks:
+            await asyncio.sleep(0.001)
+            assert not stopping.done()
+            ack.set_result(None)
+        await stopping
+        assert member.under_way_at_leaving == 0
+
+    asyncio.run(scene())
+
+
+def test_a_decision_that_could_not_be_written_ends_the_stop_with_its_error_after_leaving():
+    async def scene():
+        scorer = scorer_of({0: 0})
+        member = scorer._member = Member(scorer._producer)
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(RuntimeError("not written"))
+        scorer._unacked.append(failed)
+        with pytest.raises(RuntimeError, match="not written"):
+            await scorer.stop()
+        assert member.under_way_at_leaving is not None
+
+    asyncio.run(scene())

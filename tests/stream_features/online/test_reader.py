@@ -1,0 +1,155 @@
+"""The reader: pending transactions, and the tail's pruning while a read is under way."""
+
+import asyncio
+import time
+
+import pytest
+
+from fraudsim.log.events import Transaction
+from stream_features.catalogue.features import HASH, NAMES
+from stream_features.online.reader import FeatureReader
+from stream_features.online.unfolded_log import UnfoldedLog
+from stream_features.store.state_store import watermark_key
+from stream_features.store.watermark import Watermark, encode_watermark
+from testing.samples.log import make_segment
+
+SEGMENT = make_segment()
+COUNT = NAMES.index("card_count_1h")
+
+
+class Store:
+    """Redis as it stands when it is asked; the answer may be on its way for a while."""
+
+    def __init__(self, offset):
+        self.values = {}
+        self.fold_to(offset)
+        self.on_its_way = None
+
+    def fold_to(self, offset):
+        applied = Watermark(
+            log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(offset, -1)
+        )
+        self.values[watermark_key(0)] = encode_watermark(applied)
+
+    async def read(self, keys, linger_s=0.0):
+        found = [self.values.get(key) for key in keys]
+        if self.on_its_way is not None:
+            await self.on_its_way.wait()
+        return found
+
+
+def transaction(n, card="c", merchant="m"):
+    return Transaction(tx_id=f"t{n}", ts=n, card_id=card, merchant_id=merchant, amount_cents=100)
+
+
+def reader_of(store, tail, wait_ms=0):
+    return FeatureReader(store, tail, SEGMENT, partitions=1, slots=1, pending_wait_ms=wait_ms)
+
+
+def test_a_read_under_way_finds_the_records_that_were_folded_meanwhile():
+    """Its `applied` is from before the fold: the tail must still hold what lies beyond it."""
+
+    async def scene():
+        tail = UnfoldedLog(1, 1_000)
+        for n in range(10):
+            tail.add(0, n, transaction(n))
+            tail.passed(0, n)
+        store = Store(3)
+        reader = reader_of(store, tail)
+        await reader.prune_tail()
+        arrival = store.on_its_way = asyncio.Event()
+        reading = asyncio.create_task(reader.read([transaction(10)]))
+        await asyncio.sleep(0)  # Redis has answered with watermark 3, the reader does not know yet
+        store.on_its_way = None
+        store.fold_to(9)
+        await reader.prune_tail()
+        arrival.set()
+        (found,) = await reading
+        assert found.prefix.slots == {"0": [3, -1]}
+        assert (found.prefix.tail_from, found.prefix.tail_to) == ([4], [9])
+        assert not found.stale
+        assert found.features[COUNT] == 7
+        await reader.prune_tail()
+        assert len(tail) == 0
+        (after,) = await reader.read([transaction(10)])
+        assert after.prefix.tail_from == [10]
+
+    asyncio.run(scene())
+
+
+def test_only_what_is_pending_on_its_own_keys_goes_into_an_http_read():
+    async def scene():
+        reader = reader_of(Store(-1), UnfoldedLog(1, 1_000))
+        for n, (card, merchant) in enumerate(
+            (("c", "m"), ("c", "other"), ("other", "m"), ("other", "other"))
+        ):
+            reader.pending.accept(transaction(n, card, merchant))
+        mine = transaction(9)
+        reader.pending.accept(mine)
+        (found,) = await reader.read([mine], http=True)
+        assert sorted(found.prefix.pending) == ["t0", "t1", "t2"]
+        assert found.features[COUNT] == 3  # with the one at hand
+        (by_stream,) = await reader.read([mine])
+        assert by_stream.prefix.pending == []
+        assert by_stream.features[COUNT] == 1
+
+    asyncio.run(scene())
+
+
+def test_a_state_that_was_asked_for_ahead_serves_whoever_of_those_is_read_then():
+    async def scene():
+        tail = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(3), tail)
+        mine, another = transaction(10), transaction(11, "other")
+        ahead = asyncio.create_task(reader.stored([another, mine]))
+        await asyncio.sleep(0)
+        for n in range(6):  # read and accepted after the state was asked for
+            tail.add(0, n, transaction(n))
+            tail.passed(0, n)
+        reader.pending.accept(transaction(7))
+        (found,) = await reader.of_stored([mine], await ahead, http=True)
+        (now,) = await reader.read([mine], http=True)
+        assert found.features[COUNT] == 2 + 1 + 1
+        assert found.features.tobytes() == now.features.tobytes()
+        assert found.prefix == now.prefix
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("card", "doubtful"), [("c", True), ("other", False)])
+def test_http_waits_for_its_log_reader_only_over_its_own_keys(card, doubtful):
+    async def scene():
+        tail = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(5), tail)  # the state is ahead of this process's own reading
+        reader.pending.accept(transaction(1, card, "elsewhere"))
+        (found,) = await reader.read([transaction(9)], http=True)
+        assert found.uncertain == doubtful
+
+    asyncio.run(scene())
+
+
+def test_a_read_ends_its_wait_when_the_log_was_read_so_far():
+    async def scene():
+        tail = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(5), tail, wait_ms=5_000)
+        reader.pending.accept(transaction(1))
+        reading = asyncio.create_task(reader.read([transaction(9)], http=True))
+        await asyncio.sleep(0.01)
+        assert not reading.done()
+        tail.passed(0, 5)
+        (found,) = await reading
+        assert not found.uncertain
+
+    asyncio.run(scene())
+
+
+def test_a_read_without_time_left_waits_for_nothing_and_says_that_it_is_uncertain():
+    async def scene():
+        reader = reader_of(Store(5), UnfoldedLog(1, 1_000), wait_ms=5_000)
+        reader.pending.accept(transaction(1))
+        stored = await reader.stored([transaction(9)])
+        reading = reader.of_stored([transaction(9)], stored, http=True, until_s=time.monotonic())
+        (found,) = await asyncio.wait_for(reading, 1.0)
+        assert found.uncertain
+
+    asyncio.run(scene())
