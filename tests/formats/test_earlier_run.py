@@ -1,7 +1,8 @@
-"""A run folder, history, model, registry and policy that an earlier version wrote are read by this one.
+"""This version reads the run folder, history, model, registry and policy of an earlier one.
 
-`earlier_run.tar.xz` is what `fraudsim demo --seconds 6 --rate 40 --cards 150 --history-days 50 --seed 5` left,
-without its process logs and server data. Write a new one only for a change of format that is meant and documented.
+`earlier_run.tar.xz` is a run folder without process logs and server data, written by
+`fraudsim demo --seconds 6 --rate 40 --cards 150 --history-days 50 --seed 5`.
+Replace it only for a documented change of a format.
 """
 
 import hashlib
