@@ -1,4 +1,4 @@
-# One image, many commands: every fraudsim process of docker-compose.yml runs in it.
+# The one image in which every fraudsim process of docker-compose.yml runs.
 ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -6,8 +6,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /src
-# The lock alone first: as long as it stays the same, so does this layer.
-# Java is in Kafka's image, and checkers and linters have no work here: 200 MB less.
+# Copy the lock alone first: this layer is rebuilt only when the lock changes.
+# Remove Java, which Kafka's image has, and the type checker and linter: this saves 200 MB.
 COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m pip install --quiet --no-deps --require-hashes -r requirements.lock \
@@ -16,12 +16,12 @@ COPY . .
 RUN python -m pip install --quiet --no-deps --no-build-isolation .
 
 FROM ${PYTHON_IMAGE}
-# The folders exist with their owner, so that a named volume mounted on one of them gets both.
+# Create these directories with their owner, so that a named volume mounted on one of them gets its owner.
 RUN groupadd --gid 10001 fraudsim \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin fraudsim \
     && install --directory --owner=10001 --group=10001 /var/lib/fraudsim /var/cache/numba
 COPY --from=build /opt/venv /opt/venv
-# Beside the package, not in it: Locust puts the folder of its file on the module path.
+# Outside the package: Locust puts the directory of its file on the module path.
 COPY load_tests/locustfile.py /opt/fraudsim/
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -29,9 +29,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     NUMBA_CACHE_DIR=/var/cache/numba \
     FRAUDSIM_RUNS_DIR=/var/lib/fraudsim
 USER 10001:10001
-# Faust makes a folder where it is started; /tmp is what stays writable in a read-only container.
+# Faust creates a directory in its working directory; in a read-only container only /tmp is writable.
 WORKDIR /tmp
-# On another processor than this one numba compiles anew, into the same folder.
+# On a processor of another kind, numba compiles again into the same directory.
 RUN fraudsim compile
 ENTRYPOINT ["fraudsim"]
 CMD ["--help"]

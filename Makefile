@@ -1,4 +1,4 @@
-# `make` alone says what there is. Nothing is needed but Python 3.11 or newer (with venv) and make.
+# `make` without a target lists the targets. It needs only Python 3.11 or newer (with venv) and make.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -11,11 +11,11 @@ CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 .PHONY: help setup setup-spark setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
   schemas dashboards prometheus clean
 
-help: ## say what each target does
+help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  options go on with ARGS, for example: make demo ARGS="--seconds 30 --rate 500"'
+	@echo '  pass options in ARGS, for example: make demo ARGS="--seconds 30 --rate 500"'
 
-setup: $(VENV)/ready ## make .venv from the hash-locked dependencies
+setup: $(VENV)/ready ## create .venv from the hash-locked dependencies
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -28,7 +28,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-setup-spark: setup ## add PySpark (456 MB to download; needs a whole JDK 17 or 21)
+setup-spark: setup ## add PySpark (456 MB to download; needs a full JDK 17 or 21)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
 	  -r requirements-spark.lock
 
@@ -50,10 +50,10 @@ lint: setup ## ruff and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-kernels: setup ## compile what is compiled, so that no process waits for it later
+kernels: setup ## compile the kernels now, so that no process waits for it later
 	@$(BIN)/fraudsim compile
 
-format: setup ## let ruff put the code in order
+format: setup ## fix and format the code with ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -64,7 +64,7 @@ lock: ## pin every dependency with hashes (needs uv)
 	@$(LOCK) --group bench-features -o requirements-bench-features.lock
 	@for extra in $(RIVALS); do $(LOCK) --extra $$extra -o requirements-$$extra.lock pyproject.toml || exit; done
 
-setup-bench-features: setup .venv-bench-features/ready ## install the rivals of `bench features` (another .venv)
+setup-bench-features: setup .venv-bench-features/ready ## install the rivals of `bench features` (in a separate .venv)
 
 setup-bench-http: setup $(RIVALS:%=.venv-%/ready) ## install the rivals of `bench http` and `bench scorer` (2 GB)
 
@@ -80,7 +80,7 @@ schemas: setup ## write the JSON Schemas of the events
 dashboards: setup ## write Grafana's dashboards
 	@$(BIN)/python -m dashboards.grafana
 
-prometheus: setup ## build promtool and prometheus, which some tests use (needs Go; minutes, once)
+prometheus: setup ## build promtool and prometheus for some tests (needs Go; takes minutes, once)
 	@version=$$($(BIN)/python -c 'from dashboards.prometheus_binaries import version; print(version())') && \
 	  cd dashboards/prometheus/build && \
 	  go build -mod=readonly -buildvcs=false -tags remove_all_sd,enable_dns_sd -o "$(CACHE)/prometheus-$$version/" \
