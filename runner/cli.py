@@ -93,7 +93,7 @@ def up(
 def relay() -> None:
     """The null pipeline's relay."""
     from fraudsim.settings import load_settings
-    from runner.line.null_pipeline import run_relay
+    from runner.line.null_relay import run_relay
 
     run_relay(load_settings())
 

@@ -11,7 +11,7 @@ from fraudsim.errors import FraudsimError
 MIN_FREE_MB = 200
 
 
-def require_free(folder: Path, min_free_mb: int = MIN_FREE_MB) -> None:
+def require_free_disk(folder: Path, min_free_mb: int = MIN_FREE_MB) -> None:
     """Check that the disk under `folder` (which need not exist yet) has room.
 
     Raises:
@@ -29,7 +29,7 @@ def require_free(folder: Path, min_free_mb: int = MIN_FREE_MB) -> None:
 
 
 @contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
+def explain_disk_errors(folder: Path) -> Iterator[None]:
     """Turn what stops the block from writing to `folder` into one line that names it.
 
     Raises:

@@ -25,7 +25,7 @@ def prepare(
     from runner.line.one_shots import (
         keep_or_make_history,
         keep_or_register_model,
-        keep_or_take_policy,
+        keep_or_copy_policy,
         keep_or_train_model,
     )
 
@@ -43,7 +43,7 @@ def prepare(
     typer.echo(f"model {'trained' if trained else 'kept'}: {version}")
     champion, registered = keep_or_register_model(run / "model", run / "models")
     typer.echo(f"registry {'made' if registered else 'kept'}, champion: {champion}")
-    policy, taken = keep_or_take_policy(run / "policy")
+    policy, taken = keep_or_copy_policy(run / "policy")
     typer.echo(f"policy {'shipped' if taken else 'kept'}: {policy}")
 
 

@@ -81,23 +81,23 @@ def run(command: Annotated[list[str], typer.Argument(help="the command and its a
     import tempfile
 
     from fraudsim.settings import load_settings
-    from runner.disk import writing_to
+    from runner.disk import explain_disk_errors
     from runner.stack.stack import environment, start_stack
-    from runner.supervise.foreground import Terminated, run_foreground, unwinding_on_signals
+    from runner.supervise.foreground import Termination, run_foreground, raise_on_signals
     from runner.supervise.supervisor import Supervisor
 
     settings = load_settings()
-    with writing_to(settings.runs_dir):
+    with explain_disk_errors(settings.runs_dir):
         settings.runs_dir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=settings.runs_dir, prefix="stack-run-"))
     try:
-        with unwinding_on_signals(), Supervisor(folder / "logs") as supervisor:
+        with raise_on_signals(), Supervisor(folder / "logs") as supervisor:
             addresses = start_stack(folder, settings, supervisor)
             env = {**os.environ, **environment(addresses)}
             code = run_foreground(command, env, supervisor.guard)
     except KeyboardInterrupt:
         code = 130
-    except Terminated as told:
+    except Termination as told:
         code = told.exit_code
     finally:
         # Kept where the stack did not start: its logs say why.

@@ -20,7 +20,7 @@ from runner.line.one_shots import (
     keep_or_make_history,
     keep_or_register_model,
     keep_or_start_clock,
-    keep_or_take_policy,
+    keep_or_copy_policy,
     keep_or_train_model,
 )
 from runner.stack import kafka_server
@@ -251,12 +251,12 @@ def test_a_history_that_is_there_is_kept_and_another_one_refused(run_dir):
 
 
 def test_a_policy_that_is_there_is_kept_and_what_is_none_refused(tmp_path):
-    version, taken = keep_or_take_policy(tmp_path / "policy")
+    version, taken = keep_or_copy_policy(tmp_path / "policy")
     assert taken
-    assert keep_or_take_policy(tmp_path / "policy") == (version, False)
+    assert keep_or_copy_policy(tmp_path / "policy") == (version, False)
     (tmp_path / "policy" / "policy.json").write_text("{")
     with pytest.raises(FraudsimError, match=r"policy\.json"):
-        keep_or_take_policy(tmp_path / "policy")
+        keep_or_copy_policy(tmp_path / "policy")
 
 
 def test_a_model_of_this_history_is_kept_and_one_of_another_refused(run_dir, tmp_path):

@@ -21,7 +21,7 @@ from runner.record.display import Progress, console, print_summary, progress, sa
 from runner.record.manifest import write_manifest
 from runner.record.observer import Latencies, Observer
 from runner.record.summary import summarise, write_summary
-from runner.supervise.foreground import unwinding_on_signals
+from runner.supervise.foreground import raise_on_signals
 from stream_features.parity.check import check_parity
 
 BRUTE_FORCE: Final = 40
@@ -34,7 +34,7 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
     Raises:
         FraudsimError: something it needs is missing, or a part was given up.
     """
-    with unwinding_on_signals(), Line(options, settings, say) as line:
+    with raise_on_signals(), Line(options, settings, say) as line:
         line.prepare()
         null_latencies = line.run_null()
         line.start_line()
@@ -43,7 +43,7 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
             seconds = _live(line, observer, options.seconds)
             say("draining: every decision read back, every record folded and archived")
             line.drain(observer.tally)
-        summary = sum_up(line, seconds, observer.tally.latencies, null_latencies)
+        summary = close_and_summarise(line, seconds, observer.tally.latencies, null_latencies)
     print_summary(summary)
     console.print(f"summary: {_short(line.run_dir)}/summary.json   log: {_short(line.run_dir)}/log")
     return summary
@@ -81,7 +81,7 @@ def _follow(line: Line, stop: threading.Event, shown: Progress) -> None:
     line.supervisor.stop("producer")
 
 
-def sum_up(
+def close_and_summarise(
     line: Line,
     seconds: float,
     latencies: Latencies,
@@ -134,7 +134,7 @@ def _short(path: Path) -> Path:
 
 def run_up(options: LineOptions, settings: Settings) -> None:
     """Keep the line running until Ctrl-C or SIGTERM, then stop it in order."""
-    with unwinding_on_signals(), Line(options, settings, say) as line:
+    with raise_on_signals(), Line(options, settings, say) as line:
         line.prepare()
         line.start_line()
         with Observer(line.settings, topics.DECISIONS) as observer:

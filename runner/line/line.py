@@ -23,8 +23,8 @@ from fraudsim.settings import Settings, variable
 from producers.history.folder import History, read_history, world_of
 from producers.history.writer import write_history
 from runner.line.speed import consistent_speed, speed_for, speed_of_run
-from runner.record.observer import Latencies, Observer, Tally
-from runner.stack.ports import claim, free_port
+from runner.record.observer import Latencies, Observer, RunTally
+from runner.stack.ports import claim_port, free_port
 from runner.stack.stack import environment, start_stack
 from runner.supervise.supervisor import Event, Part, Supervisor
 from scorer.policy.file import SHIPPED
@@ -155,10 +155,10 @@ class Line:
             return usual
         if usual and self.options.seconds is None:
             # Claimed, since the scorer listens only seconds from now.
-            self._port_claim = claim(usual, self.settings.cache_dir)
+            self._port_claim = claim_port(usual, self.settings.cache_dir)
             if self._port_claim is not None:
                 return usual
-        return free_port(but=usual)
+        return free_port(exclude=usual)
 
     def _take_policy(self) -> None:
         """A copy of its own, so that a run knows what it was decided by, and it can be changed meanwhile."""
@@ -313,7 +313,7 @@ class Line:
             self.start_part("null-producer", *argv, finishes=True)
             self.wait_for("the null producer", lambda: self.done("null-producer"), seconds + READY_S)
             planned = self.planned("null-producer.json")
-            wait_quiet(observer.tally, planned)
+            await_last_decisions(observer.tally, planned)
             self.supervisor.stop("relay")
         return observer.tally.latencies
 
@@ -331,9 +331,9 @@ class Line:
             return 0
         return int(records.get(topics.TRANSACTIONS, 0))
 
-    def drain(self, tally: Tally) -> None:
+    def drain(self, tally: RunTally) -> None:
         """After the last send: wait for the decisions and the fold, then let the archiver finish."""
-        wait_quiet(tally, self.planned(), QUIET_S if self.options.script is None else SCRIPT_QUIET_S)
+        await_last_decisions(tally, self.planned(), QUIET_S if self.options.script is None else SCRIPT_QUIET_S)
         self._end_labels()
         self.wait_for("the feature worker to catch up", self._folded_to_the_end, 60.0)
         self.supervisor.stop("producer")
@@ -373,7 +373,7 @@ class Line:
         )
 
 
-def wait_quiet(tally: Tally, expected: int, quiet_s: float = QUIET_S) -> None:
+def await_last_decisions(tally: RunTally, expected: int, quiet_s: float = QUIET_S) -> None:
     """Wait until the stream has decided as many as expected, or none more for `quiet_s` seconds."""
     while (seen := tally.streamed) < expected:
         if not poll_until(lambda seen=seen: tally.streamed > seen, quiet_s, every_s=POLL_S):  # type: ignore[misc]

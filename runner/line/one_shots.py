@@ -80,7 +80,7 @@ def keep_or_register_model(model: Path, registry: Path) -> tuple[str, bool]:
     return models.put(model, registry)[1].champion, True
 
 
-def keep_or_take_policy(directory: Path) -> tuple[str, bool]:
+def keep_or_copy_policy(directory: Path) -> tuple[str, bool]:
     """The version of the policy in `directory`, and whether the shipped one was put there now.
 
     Raises:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from runner.record.observer import Tally, percentiles
+from runner.record.observer import RunTally, percentiles
 
 console = Console(highlight=False)
 LINE_EVERY_S = 5.0
@@ -25,7 +25,7 @@ def say(text: str) -> None:
 class Progress:
     """Live figures of a run: a table on a terminal, a line every five seconds elsewhere."""
 
-    def __init__(self, tally: Tally, seconds: float | None, live: Live | None) -> None:
+    def __init__(self, tally: RunTally, seconds: float | None, live: Live | None) -> None:
         self._tally = tally
         self._seconds = seconds
         self._live = live
@@ -66,7 +66,7 @@ class Progress:
 
 
 @contextmanager
-def progress(tally: Tally, seconds: float | None) -> Iterator[Progress]:
+def progress(tally: RunTally, seconds: float | None) -> Iterator[Progress]:
     """Show live figures while the block runs."""
     if sys.stdout.isatty():
         with Live(console=console, refresh_per_second=4) as live:

@@ -28,7 +28,7 @@ class _Stamped(msgspec.Struct):
     intended: int = 0
 
 
-class Seen(msgspec.Struct):
+class ObservedDecision(msgspec.Struct):
     """The little that the observer needs of a decision, or of a relayed transaction."""
 
     tx_id: str
@@ -38,7 +38,7 @@ class Seen(msgspec.Struct):
     sent_at: int = 0
 
 
-_decode = msgspec.json.Decoder(Seen).decode
+_decode = msgspec.json.Decoder(ObservedDecision).decode
 
 
 class Latencies:
@@ -75,7 +75,7 @@ class Latencies:
 
 
 @dataclass
-class Tally:
+class RunTally:
     """What has been seen so far; written by the observer's thread, read by others."""
 
     seen: int = 0
@@ -92,7 +92,7 @@ class Observer:
     def __init__(self, settings: Settings, topic: str) -> None:
         self._settings = settings
         self._topic = topic
-        self.tally = Tally()
+        self.tally = RunTally()
         self._ready = threading.Event()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -136,7 +136,7 @@ class Observer:
         finally:
             await consumer.stop()
 
-    def _count(self, seen: Seen, arrived_us: int) -> None:
+    def _count(self, seen: ObservedDecision, arrived_us: int) -> None:
         tally = self.tally
         intended = seen.stamps.intended if seen.stamps is not None else seen.sent_at
         if intended:

@@ -20,7 +20,7 @@ _DUMP = '"$@" && mv "$SCRATCH" "$ARCHIVE" || : >"$ARCHIVE"'
 
 
 @dataclass(frozen=True)
-class ClassArchive:
+class CdsArchive:
     """The archive of one Java and one class path in `folder`; a first run lists classes in `class_list`."""
 
     folder: Path

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.disk import writing_to
-from runner.stack.cds_archive import ClassArchive
+from runner.disk import explain_disk_errors
+from runner.stack.cds_archive import CdsArchive
 from runner.stack.ports import HOST
 from runner.supervise.supervisor import Part
 
@@ -81,7 +81,7 @@ class KafkaServer:
     port: int
     controller_port: int
     heap_mb: int
-    archive: ClassArchive
+    archive: CdsArchive
 
     @property
     def bootstrap(self) -> str:
@@ -99,7 +99,7 @@ class KafkaServer:
         Raises:
             FraudsimError: the disk is full or refuses.
         """
-        with writing_to(self.directory):
+        with explain_disk_errors(self.directory):
             (self.directory / "tmp").mkdir(parents=True, exist_ok=True)
             self._config.write_text(
                 _PROPERTIES.format(

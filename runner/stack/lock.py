@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.supervise.reaper import start_token
 
 FILE = "stack.lock"
@@ -54,7 +54,7 @@ def stack_lock(directory: Path) -> Iterator[int]:
     Raises:
         FraudsimError: another stack runs in this folder.
     """
-    with writing_to(directory):
+    with explain_disk_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory / FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -62,7 +62,7 @@ def stack_lock(directory: Path) -> Iterator[int]:
             raise FraudsimError(
                 f"servers of an earlier stack still run in {directory}: choose another folder with --dir"
             )
-        with writing_to(directory):
+        with explain_disk_errors(directory):
             os.ftruncate(descriptor, 0)
             record = {"pid": os.getpid(), "started": start_token(os.getpid())}
             os.pwrite(descriptor, json.dumps(record).encode(), 0)

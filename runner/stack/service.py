@@ -11,11 +11,11 @@ from pathlib import Path
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.stack import lock as stack_lock
 from runner.stack.stack import StackAddresses, find_programs, stack
-from runner.supervise.foreground import Terminated, unwinding_on_signals
-from runner.supervise.log_tail import last_lines
+from runner.supervise.foreground import Termination, raise_on_signals
+from runner.supervise.last_log_lines import last_lines
 from runner.supervise.reaper import signal_group
 
 STATE_FILE = "stack.json"
@@ -44,7 +44,7 @@ def bring_up(directory: Path, settings: Settings, *, fresh: bool) -> StackAddres
     """
     directory = directory.absolute()
     find_programs(settings)  # downloads are shown here, where someone is watching
-    with writing_to(directory):
+    with explain_disk_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         log = (directory / LOG_FILE).open("ab")
     with log:
@@ -96,14 +96,14 @@ def hold(directory: Path, settings: Settings, *, fresh: bool) -> None:
     """
     state_file = directory / STATE_FILE
     try:
-        with unwinding_on_signals(), stack(directory, settings, fresh=fresh) as found:
+        with raise_on_signals(), stack(directory, settings, fresh=fresh) as found:
             scratch = state_file.with_suffix(".scratch")
-            with writing_to(directory):
+            with explain_disk_errors(directory):
                 scratch.write_text(json.dumps({"pid": os.getpid(), **asdict(found)}, indent=1))
                 scratch.replace(state_file)
             while True:
                 signal.pause()
-    except (Terminated, KeyboardInterrupt):
+    except (Termination, KeyboardInterrupt):
         pass
     finally:
         state_file.unlink(missing_ok=True)

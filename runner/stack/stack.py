@@ -10,9 +10,9 @@ from pathlib import Path
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
-from runner.disk import require_free, writing_to
+from runner.disk import require_free_disk, explain_disk_errors
 from runner.stack import kafka_server, redis_server
-from runner.stack.cds_archive import ClassArchive
+from runner.stack.cds_archive import CdsArchive
 from runner.stack.java import find_java
 from runner.stack.kafka_jars import kafka_jars
 from runner.stack.kafka_server import KafkaServer, kafka_answers
@@ -83,7 +83,7 @@ def start_stack(
         FraudsimError: a program, port or disk space is missing, or a server ended or did not answer in time.
     """
     directory = directory.absolute()
-    require_free(directory)
+    require_free_disk(directory)
     launch = _Launch(
         settings=settings,
         supervisor=supervisor,
@@ -124,7 +124,7 @@ def _clean_environment() -> dict[str, str]:
 
 def _discard(directory: Path) -> None:
     if directory.exists():
-        with writing_to(directory):
+        with explain_disk_errors(directory):
             shutil.rmtree(directory)
 
 
@@ -152,7 +152,7 @@ class _Launch:
     def kafka(self, directory: Path) -> str:
         """Format the storage if need be and start Kafka; returns its bootstrap address when it answers."""
 
-        archive = ClassArchive(
+        archive = CdsArchive(
             self.settings.cache_dir.expanduser().absolute(),
             self.programs.java,
             self.programs.jars,
@@ -166,7 +166,7 @@ class _Launch:
                 self.programs.java,
                 self.programs.jars,
                 port,
-                controller_port=free_port(but=port),
+                controller_port=free_port(exclude=port),
                 heap_mb=self.settings.kafka_heap_mb,
                 archive=archive,
             )

@@ -17,7 +17,7 @@ from redis import Redis
 from fraudsim.log import topics
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
-from runner.line.demo import sum_up
+from runner.line.demo import close_and_summarise
 from runner.line.line import Line, LineOptions
 from runner.record.observer import Latencies, Observer
 from scorer.policy.file import SHIPPED
@@ -49,7 +49,7 @@ def run_line(
             seconds = time.monotonic() - started
             line.drain(observer.tally)
         before_close(line)
-        return sum_up(line, seconds, observer.tally.latencies, Latencies(), brute_force)
+        return close_and_summarise(line, seconds, observer.tally.latencies, Latencies(), brute_force)
 
 
 def policy_at(folder: Path, step_up: float, review: float, decline: float) -> Path:

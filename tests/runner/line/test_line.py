@@ -8,8 +8,8 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from producers.sender.shards import STOP_S
-from runner.line.line import Line, LineOptions, wait_quiet
-from runner.record.observer import Tally
+from runner.line.line import Line, LineOptions, await_last_decisions
+from runner.record.observer import RunTally
 from runner.supervise.supervisor import Part
 
 SCORER_TAKES_S = 15
@@ -59,7 +59,7 @@ def test_the_producer_is_told_of_its_shards_and_the_null_pipeline_too(tmp_path, 
 
 
 def test_the_end_is_waited_for_until_the_stream_has_decided_all_though_http_decides_too():
-    tally = Tally(seen=500, streamed=90)
+    tally = RunTally(seen=500, streamed=90)
 
     def decide_slowly():
         for _ in range(10):
@@ -69,13 +69,13 @@ def test_the_end_is_waited_for_until_the_stream_has_decided_all_though_http_deci
 
     deciding = threading.Thread(target=decide_slowly)
     deciding.start()
-    wait_quiet(tally, 100, quiet_s=10)
+    await_last_decisions(tally, 100, quiet_s=10)
     assert tally.streamed == 100
     deciding.join()
 
 
 def test_a_quiet_stream_ends_the_wait_though_http_goes_on():
-    tally = Tally(streamed=90)
+    tally = RunTally(streamed=90)
     over = threading.Event()
 
     def http_goes_on():
@@ -84,7 +84,7 @@ def test_a_quiet_stream_ends_the_wait_though_http_goes_on():
 
     deciding = threading.Thread(target=http_goes_on)
     deciding.start()
-    wait_quiet(tally, 100, quiet_s=0.2)
+    await_last_decisions(tally, 100, quiet_s=0.2)
     over.set()
     deciding.join()
     assert tally.seen > 0

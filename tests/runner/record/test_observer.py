@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudsim.settings import Settings
-from runner.record.observer import RECENT, Latencies, Observer, Seen, percentiles
+from runner.record.observer import RECENT, Latencies, Observer, ObservedDecision, percentiles
 
 
 def counted(values_ms):
@@ -49,7 +49,7 @@ def test_the_recent_ones_are_kept_as_they_came():
 def observed(*seen):
     observer = Observer(Settings(_env_file=None), "decisions")
     for fields in seen:
-        observer._count(msgspec.convert({"tx_id": "t", **fields}, Seen), 5_000)
+        observer._count(msgspec.convert({"tx_id": "t", **fields}, ObservedDecision), 5_000)
     return observer.tally
 
 

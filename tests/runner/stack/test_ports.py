@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from fraudsim.errors import FraudsimError
-from runner.stack.ports import HIGHEST, LOWEST, choose_port, claim, free_port, is_free
+from runner.stack.ports import HIGHEST, LOWEST, choose_port, claim_port, free_port, is_port_free
 
 
 def test_zero_takes_a_free_port_that_no_outgoing_connection_is_given() -> None:
     port = choose_port("kafka_port", 0)
     assert LOWEST <= port < HIGHEST
-    assert is_free(port)
+    assert is_port_free(port)
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,11 @@ def test_a_busy_port_is_named_with_its_variable(field: str, name: str) -> None:
 
 def test_a_port_is_claimed_once_and_only_while_nothing_listens_on_it(tmp_path: Path) -> None:
     port = free_port()
-    held = claim(port, tmp_path)
+    held = claim_port(port, tmp_path)
     assert held is not None
-    assert claim(port, tmp_path) is None
-    assert claim(free_port(but=port), tmp_path) is not None
+    assert claim_port(port, tmp_path) is None
+    assert claim_port(free_port(exclude=port), tmp_path) is not None
     os.close(held)
     with socket.create_server(("127.0.0.1", port)):
-        assert claim(port, tmp_path) is None
-    assert claim(port, tmp_path) is not None
+        assert claim_port(port, tmp_path) is None
+    assert claim_port(port, tmp_path) is not None
