@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from fraudsim.settings import Settings
-    from runner.line.line import LineOptions
+    from runner.line.options import LineOptions
 
 from runner import archive_cli, one_shots_cli, stack_cli
 
@@ -104,7 +104,7 @@ def _options(
 ) -> tuple["LineOptions", "Settings"]:  # fmt: skip
     from fraudsim.errors import FraudsimError
     from fraudsim.settings import load_settings
-    from runner.line.line import LineOptions
+    from runner.line.options import LineOptions
     from runner.record.run_folder import new_run_folder
 
     settings = load_settings()

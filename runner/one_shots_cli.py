@@ -23,9 +23,9 @@ def prepare(
     from producers.progress import progress
     from producers.world.settings import world_config
     from runner.line.one_shots import (
+        keep_or_copy_policy,
         keep_or_make_history,
         keep_or_register_model,
-        keep_or_copy_policy,
         keep_or_train_model,
     )
 

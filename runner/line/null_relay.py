@@ -1,4 +1,7 @@
-"""The null pipeline: a bare relay between two topics, to show what Kafka and this machine alone cost."""
+"""The null pipeline's relay: copies records between two topics and does nothing else.
+
+Its process imports little, so that it runs as soon as the producer does.
+"""
 
 import asyncio
 import signal
@@ -10,7 +13,7 @@ from fraudsim.settings import Settings
 
 
 def run_relay(settings: Settings) -> None:
-    """Hand every record of `null.transactions` on to `null.decisions` as it is, until a signal."""
+    """Copy every record of `null.transactions` to `null.decisions` unchanged, until SIGINT or SIGTERM."""
     import uvloop
 
     uvloop.run(_relay(settings))
@@ -25,12 +28,12 @@ async def _relay(settings: Settings) -> None:
     )
     await consumer.start()
     await producer.start()
-    relaying = asyncio.create_task(_pump(consumer, producer))
+    copy_task = asyncio.create_task(_copy_records(consumer, producer))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, relaying.cancel)
+        loop.add_signal_handler(number, copy_task.cancel)
     try:
-        await relaying
+        await copy_task
     except asyncio.CancelledError:
         return
     finally:
@@ -38,7 +41,7 @@ async def _relay(settings: Settings) -> None:
         await producer.stop()
 
 
-async def _pump(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+async def _copy_records(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
     while True:
         for tp, records in (await consumer.getmany(timeout_ms=500)).items():
             for record in records:

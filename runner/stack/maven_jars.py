@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fraudsim.errors import FraudsimError
-from runner.disk import require_free_disk, explain_disk_errors
+from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack.download_progress import DownloadProgress, download_progress
 
 _STAMP = "verified.json"

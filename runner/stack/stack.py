@@ -10,7 +10,7 @@ from pathlib import Path
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
-from runner.disk import require_free_disk, explain_disk_errors
+from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack import kafka_server, redis_server
 from runner.stack.cds_archive import CdsArchive
 from runner.stack.java import find_java

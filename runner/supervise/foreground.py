@@ -32,7 +32,9 @@ def raise_on_signals() -> Iterator[None]:
     def raise_termination(number: int, _: FrameType | None) -> None:
         raise Termination(number)
 
-    previous = {number: signal.signal(number, raise_termination) for number in (signal.SIGTERM, signal.SIGHUP)}
+    previous = {
+        number: signal.signal(number, raise_termination) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:
@@ -83,7 +85,7 @@ def _forward(child: "subprocess.Popen[bytes]", number: int) -> None:
 
 @contextmanager
 def _terminal_lent_to(pid: int) -> Iterator[None]:
-    """Give the terminal, if this process owns it, to the process group of `pid` for the length of the block."""
+    """Give the terminal, if this process owns it, to the group of `pid` for the length of the block."""
     try:
         owned = sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):
@@ -92,7 +94,7 @@ def _terminal_lent_to(pid: int) -> Iterator[None]:
         yield
         return
     terminal = sys.stdin.fileno()
-    # Without this, taking the terminal back from the background would stop this process.
+    # Otherwise, taking the terminal back from the background would stop this process.
     previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         os.tcsetpgrp(terminal, pid)

@@ -15,8 +15,8 @@ from typing import IO, Any
 from runner.supervise import reaper
 from runner.supervise.reaper import start_token
 
-# The shell waits for a line on the pipe, then becomes the program under the same pid. If the parent dies before
-# it has told the reaper, the read fails and the program does not start.
+# The shell waits for a line on the pipe, then becomes the program under the same pid. If the parent dies
+# before it has told the reaper, the read fails and the program does not start.
 _GATE = 'read -r _ </dev/fd/"$0" && exec "$@"'
 
 

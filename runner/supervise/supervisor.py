@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Backoff:
-    """Delays before a part that died is restarted, in seconds: `first_s`, doubled each time up to `longest_s`.
+    """Delays before a part that died is restarted: `first_s` seconds, doubled each time up to `longest_s`.
 
     A part that has run for `healthy_s` starts again at `first_s`. A part that dies `attempts` times in a row,
     each time before `healthy_s`, is given up.
@@ -134,7 +134,7 @@ class Supervisor:
         return self.log_dir / f"{name}.log"
 
     def last_output(self, name: str, lines: int = 8) -> list[str]:
-        """The last lines that the part has written since `start` was called for it; empty lines are left out."""
+        """The last non-empty lines that the part has written since `start` was called for it."""
         child = self._child(name)
         return last_lines(self.log(name), lines, child.log_offset if child is not None else 0)
 

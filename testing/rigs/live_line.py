@@ -18,8 +18,11 @@ from fraudsim.log import topics
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
 from runner.line.demo import close_and_summarise
-from runner.line.line import Line, LineOptions
-from runner.record.observer import Latencies, Observer
+from runner.line.drain import drain
+from runner.line.line import Line
+from runner.line.options import LineOptions
+from runner.record.latencies import Latencies
+from runner.record.observer import Observer
 from scorer.policy.file import SHIPPED
 from stream_features.catalogue.features import WINDOWED
 from stream_features.kernels import state as states
@@ -47,7 +50,7 @@ def run_line(
             meanwhile(line, observer)
             line.wait_for("the producer", lambda: line.done("producer"), 120 + (options.seconds or 0))
             seconds = time.monotonic() - started
-            line.drain(observer.tally)
+            drain(line, observer.tally)
         before_close(line)
         return close_and_summarise(line, seconds, observer.tally.latencies, Latencies(), brute_force)
 
@@ -88,7 +91,7 @@ def ask(line, body, path="/v1/score", timeout=10):
 
 
 def wait_until_seen(line: Line, observer: Observer, count: int, wait_s: float = 60) -> None:
-    line.wait_for(f"{count} decisions", lambda: observer.tally.seen >= count, wait_s)
+    line.wait_for(f"{count} decisions", lambda: observer.tally.decisions >= count, wait_s)
 
 
 def kill(line: Line, name: str) -> None:

@@ -12,7 +12,7 @@ from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
 from model.registry.aliases import promoted
 from model.registry.versions import change, folder_of, put
 from producers.sender.log_ends import find_present, partitions_of
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from stream_features.catalogue.features import NAMES
 from testing.rigs.live_line import ask, good_body, run_line, state_equals_the_log, wait_until_seen
 from testing.samples.odd_records import (
@@ -165,8 +165,8 @@ def test_bad_input_is_set_aside_markers_are_passed_and_nothing_valid_is_lost(
         line.supervisor.stop("worker")
         line.start_part("worker", "worker")
         line.start_part("scorer", "scorer")
-        line.wait_for("the scorer to be ready", line._scorer_ready)
-        line.wait_for("the feature worker to fold", line._worker_folds)
+        line.wait_for("the scorer to be ready", line.scorer_is_ready)
+        line.wait_for("the feature worker to fold", line.worker_has_caught_up)
         assert ask(line, {"tx_id": "http", "card_id": "c-http", "amount_cents": 1})[0] == 200
         found["sent"] = sent
 

@@ -15,7 +15,7 @@ from fraudsim.log.topics import DECISIONS
 from fraudsim.settings import Settings
 from model.training.train import train_model
 from producers.datasets.registry import replay_history
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from stream_features.catalogue.features import NAMES
 from testing.rigs.live_line import kill, run_line, state_equals_the_log, wait_until_seen
 from testing.samples.burst_file import LIVE_DAYS, live_rows, write_bursts
@@ -78,9 +78,9 @@ def test_bursts_stay_exact_while_the_worker_stands_still_and_the_scorer_is_kille
         os.kill(worker, signal.SIGSTOP)
         try:
             halted_at = time.monotonic()
-            wait_until_seen(line, observer, observer.tally.seen + 200)
+            wait_until_seen(line, observer, observer.tally.decisions + 200)
             line.wait_for("the state to age", lambda: time.monotonic() > halted_at + 1.5)
-            wait_until_seen(line, observer, observer.tally.seen + 100)
+            wait_until_seen(line, observer, observer.tally.decisions + 100)
             kill(line, "scorer")
             line.wait_for("5 s to pass", lambda: time.monotonic() > halted_at + 5)
         finally:

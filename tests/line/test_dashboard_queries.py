@@ -16,7 +16,8 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log import topics
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from runner.line.line import Line, LineOptions
+from runner.line.line import Line
+from runner.line.options import LineOptions
 from runner.stack.ports import free_port
 from runner.supervise.supervisor import Part
 from testing.rigs.live_line import metrics_port

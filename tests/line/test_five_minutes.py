@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from testing.rigs.live_line import kill, run_line, state_equals_the_log, wait_until_seen
 
 pytestmark = [pytest.mark.stack, pytest.mark.long]

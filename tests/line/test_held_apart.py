@@ -16,7 +16,7 @@ from fraudsim.log.topics import DECISIONS
 from fraudsim.settings import Settings
 from model.training.train import train_model
 from producers.datasets.registry import replay_history
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from testing.rigs.live_line import run_line, state_equals_the_log, wait_until_seen
 from testing.samples.burst_file import LIVE_DAYS, live_rows, write_bursts
 
@@ -45,7 +45,7 @@ def test_worker_and_scorer_held_apart_give_exact_features(tmp_path, line_setting
     def apart(line, observer):
         wait_until_seen(line, observer, 200)
         hold(line, "scorer")
-        wait_until_seen(line, observer, observer.tally.seen + 400)
+        wait_until_seen(line, observer, observer.tally.decisions + 400)
         hold(line, "worker")
 
     summary = run_line(

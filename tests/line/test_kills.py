@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from testing.rigs.live_line import kill, run_line, state_equals_the_log, wait_until_seen
 
 pytestmark = pytest.mark.stack
@@ -13,7 +13,7 @@ def test_kill_9_of_each_process_in_turn_loses_and_doubles_nothing(tmp_path, prep
         wait_until_seen(line, observer, 200)
         for name in ("worker", "archiver", "producer", "scorer"):
             kill(line, name)
-            wait_until_seen(line, observer, observer.tally.seen + 100)
+            wait_until_seen(line, observer, observer.tally.decisions + 100)
 
     options = LineOptions(tmp_path / "run", seconds=14, rate=200, cards=800, reuse=prepared)
     summary = run_line(options, line_settings, kill_each, state_equals_the_log)

@@ -13,7 +13,7 @@ from producers.population.columns import DAY_MS
 from producers.sender import schedule
 from producers.sources.world_source import WorldSource
 from producers.world.settings import consequences
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from stream_features.offline.archived_log import archived_clock
 from testing.rigs.live_line import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
 

@@ -9,7 +9,7 @@ from producers.history.folder import read_history, world_of
 from producers.scenario.script import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.world_source import WorldSource
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from testing.rigs.live_line import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
 
 pytestmark = pytest.mark.stack

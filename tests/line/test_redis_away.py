@@ -16,7 +16,7 @@ from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.topics import DECISIONS
 from model.artefact.manifest import REQUEST_NAMES
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from runner.stack.redis_server import redis_answers
 from stream_features.catalogue.features import NAMES
 from stream_features.offline.history_tables import read_history_tables
@@ -117,11 +117,11 @@ def test_without_redis_the_line_decides_degraded_and_in_time_and_comes_back_by_i
         os.kill(redis, signal.SIGSTOP)
         try:
             until_ready_says(line, "degraded")
-            wait_until_seen(line, observer, observer.tally.seen + 300)
+            wait_until_seen(line, observer, observer.tally.decisions + 300)
         finally:
             os.kill(redis, signal.SIGCONT)
         until_ready_says(line, "ready")
-        paused, seen = client.replies[before:], observer.tally.seen
+        paused, seen = client.replies[before:], observer.tally.decisions
         wait_until_seen(line, observer, seen + 100)
 
         before = len(client.replies)
@@ -131,7 +131,7 @@ def test_without_redis_the_line_decides_degraded_and_in_time_and_comes_back_by_i
         prime_again(line)
         until_ready_says(line, "ready")
         killed, at = client.replies[before:], len(client.replies)
-        wait_until_seen(line, observer, observer.tally.seen + 200)
+        wait_until_seen(line, observer, observer.tally.decisions + 200)
         client.over.set()
         client.join(30)
         found.update(client=client, paused=paused, killed=killed, after=client.replies[at + 5 :])

@@ -11,7 +11,7 @@ from producers.scenario.script import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.source import Raw
 from producers.sources.world_source import WorldSource
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from testing.rigs.live_line import run_line
 
 pytestmark = pytest.mark.stack

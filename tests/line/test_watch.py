@@ -12,7 +12,7 @@ from fraudsim.archive.archive import read_log
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, wait_until_seen
 
 pytestmark = pytest.mark.stack

@@ -6,7 +6,7 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from runner import disk
-from runner.disk import require_free_disk, explain_disk_errors
+from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Supervisor
 
@@ -41,7 +41,10 @@ def test_a_disk_that_fills_up_on_the_way_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_refuses_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FraudsimError, match=f"{tmp_path} cannot be written to"), explain_disk_errors(tmp_path):
+    with (
+        pytest.raises(FraudsimError, match=f"{tmp_path} cannot be written to"),
+        explain_disk_errors(tmp_path),
+    ):
         raise PermissionError(13, "Permission denied")
 
 

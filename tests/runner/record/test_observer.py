@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudsim.settings import Settings
-from runner.record.observer import RECENT, Latencies, Observer, ObservedDecision, percentiles
+from runner.record.latencies import RECENT, Latencies, percentiles
+from runner.record.observer import ObservedDecision, Observer
 
 
 def counted(values_ms):
@@ -30,11 +31,11 @@ def test_percentiles_are_within_one_percent_of_those_of_every_value(latencies_us
 def test_a_long_run_takes_no_more_memory_than_a_short_one():
     latencies = counted(np.random.default_rng(1).lognormal(3, 2, 200_000).tolist())
     assert len(latencies.recent_ms) == RECENT
-    buckets = len(latencies._counted.counts)
+    buckets = len(latencies._histogram.counts)
     for _ in range(3):
         for value in np.random.default_rng(1).lognormal(3, 2, 50_000).tolist():
             latencies.add(value)
-    assert len(latencies._counted.counts) == buckets < 8_000
+    assert len(latencies._histogram.counts) == buckets < 8_000
     assert len(latencies.recent_ms) == RECENT
 
 
@@ -59,6 +60,6 @@ def test_what_http_decided_is_seen_and_not_taken_for_the_sender_s():
         {"action": "approve", "via": "http", "stamps": {"intended": 1_000}},
         {"sent_at": 4_000},
     )
-    assert (tally.seen, tally.streamed) == (3, 2)
+    assert (tally.decisions, tally.stream_decisions) == (3, 2)
     assert tally.actions == {"approve": 2, "": 1}
     assert list(tally.latencies.recent_ms) == [3.0, 4.0, 1.0]
