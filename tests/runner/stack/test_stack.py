@@ -165,8 +165,8 @@ def stack_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "runner.stack_cli", *arguments]
 
 
-def of_class_archive(pids: list[int]) -> int:
-    """How many of them make the class archive, as in a first run: a shell and its Java."""
+def count_cds_dump_processes(pids: list[int]) -> int:
+    """How many of these processes make the CDS archive, as in a first run: a shell and its Java."""
     found = 0
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -197,7 +197,7 @@ def test_up_stays_status_asks_and_down_ends_it(
     assert set(exported) == {"FRAUDSIM_KAFKA_BOOTSTRAP", "FRAUDSIM_REDIS_URL"}
     holder = psutil.Process(json.loads((tmp_path / "runs" / "stack" / "stack.json").read_text())["pid"])
     pids = [holder.pid, *(child.pid for child in holder.children(recursive=True))]
-    assert len(pids) - of_class_archive(pids) == 4  # the holder, its reaper, Redis, Kafka
+    assert len(pids) - count_cds_dump_processes(pids) == 4  # the holder, its reaper, Redis, Kafka
     for pid in pids:
         end_after(pid)
     second = stack("up")
@@ -240,7 +240,7 @@ def test_whatever_ends_run_leaves_no_process(
     assert run.stdout.readline() == "ready\n"
     pids = [child.pid for child in psutil.Process(run.pid).children(recursive=True)]
     # The reaper, Redis, Kafka, the command's shell and its sleep.
-    assert len(pids) - of_class_archive(pids) == 5
+    assert len(pids) - count_cds_dump_processes(pids) == 5
     for pid in pids:
         end_after(pid)
     run.send_signal(number)
