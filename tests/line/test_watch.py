@@ -1,4 +1,4 @@
-"""`fraudsim watch` beside a run, killed in the middle of it: what it serves is what the archive comes to."""
+"""`fraudsim watch` beside a run, killed in the middle: its metrics equal those of the archive."""
 
 import urllib.error
 import urllib.request
@@ -13,7 +13,7 @@ from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from runner.line.options import LineOptions
-from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, wait_until_seen
+from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, wait_for_decisions
 
 pytestmark = pytest.mark.stack
 SCRIPT = """\
@@ -24,7 +24,7 @@ events:
 """
 
 
-class Page:
+class MetricsPage:
     """The metrics of `watch` by name, each series as (its labels' values, value)."""
 
     def __init__(self, line):
@@ -34,13 +34,13 @@ class Page:
 
     def by(self, name, *labels):
         """Sums by the values of some labels; a series at 0 is left out."""
-        found = Counter()
+        sums = Counter()
         for sample in self.samples:
             if sample.name == name:
-                found[tuple(sample.labels[label] for label in labels)] += sample.value
-        return {key: round(value, 6) for key, value in found.items() if value}
+                sums[tuple(sample.labels[label] for label in labels)] += sample.value
+        return {key: round(value, 6) for key, value in sums.items() if value}
 
-    def settled(self):
+    def labelled(self):
         names = ("fraudsim_fraud_transactions_total", "fraudsim_honest_transactions_total")
         return sum(sum(self.by(name).values()) for name in names)
 
@@ -54,20 +54,20 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
 
     def watch_and_kill(line, observer):
         line.start_part("watch", "watch", "--from-start", "--wait-s", "2", "--reference", "300")
-        wait_until_seen(line, observer, 300)
+        wait_for_decisions(line, observer, 300)
         line.wait_for("watch to begin", lambda: "metrics_port" in line.supervisor.log("watch").read_text())
         kill(line, "watch")
 
-    def all_settled(line):
+    def all_labelled(line):
         try:
-            pages.append(Page(line))
+            pages.append(MetricsPage(line))
         except (urllib.error.URLError, OSError):
             return False
-        return pages[-1].settled() >= read_log(run, DECISIONS, ["offset"]).num_rows
+        return pages[-1].labelled() >= read_log(run, DECISIONS, ["offset"]).num_rows
 
     summary = run_line(
         options, Settings(_env_file=None, policy=every_action), watch_and_kill,
-        lambda line: poll_until(lambda: all_settled(line), 30, every_s=0.2), brute_force=10,
+        lambda line: poll_until(lambda: all_labelled(line), 30, every_s=0.2), brute_force=10,
     )  # fmt: skip
     assert summary["restarts"] == {"watch": 1}
     page = pages[-1]
@@ -79,12 +79,12 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
     assert len(frauds) > 50
     assert {outcome for outcome, _ in honest} == set(OUTCOME.values())
 
-    number = page.by("fraudsim_fraud_transactions_total", "typology", "outcome")
-    assert number == Counter((name, outcome) for name, outcome, _ in frauds)
-    for name, of_it in summary["by_typology"].items():
-        served = {outcome: n for (its, outcome), n in number.items() if its == name}
-        assert sum(served.values()) == of_it["fraud"], name
-        assert sum(served.values()) - served.get("approved", 0) == of_it["caught"], name
+    fraud_counts = page.by("fraudsim_fraud_transactions_total", "typology", "outcome")
+    assert fraud_counts == Counter((name, outcome) for name, outcome, _ in frauds)
+    for name, counts in summary["by_typology"].items():
+        served = {outcome: n for (typology_name, outcome), n in fraud_counts.items() if typology_name == name}
+        assert sum(served.values()) == counts["fraud"], name
+        assert sum(served.values()) - served.get("approved", 0) == counts["caught"], name
     alarms = page.by("fraudsim_honest_transactions_total", "outcome")
     assert alarms == Counter((outcome,) for outcome, _ in honest)
     assert alarms["declined",] + alarms["challenged",] == summary["false_alarms"]
