@@ -1,4 +1,4 @@
-"""The Handbook's file replayed through producer, Kafka and archiver: equal to the file, and on time."""
+"""The Handbook's file replayed through producer, Kafka and archiver: equals the file, on time."""
 
 import threading
 from collections import defaultdict
@@ -40,12 +40,12 @@ class Archived:
 
     @property
     def arrived_before_ms(self):
-        """Event time. The broker's stamp is truncated to whole milliseconds, each `SPEED` ms of event time."""
+        """Event time. The broker's stamp is truncated to whole ms, each `SPEED` ms of event time."""
         return event_time_ms(self.segment, self.broker_ts_ms + 1)
 
 
 def play(settings, run_dir, prefix, seconds):
-    """Send the last third of the file through the real producer and archiver; `seconds` None sends all."""
+    """Send the last third of the file through producer and archiver; None for `seconds` sends all."""
     split_ms = read_dataset(REAL).split_ms()
     create_topics(settings, prefix)
     clock_log = start_log(settings, split_ms, SPEED, "", "", prefix + CLOCK)

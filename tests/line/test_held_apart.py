@@ -1,7 +1,7 @@
 """Worker and scorer held 5 s apart, in either order, on timestamps of whole seconds: features stay exact.
 
-A worker that is ahead has folded transactions that the scorer has not decided, among them the one being decided
-and others of the same second. A worker that is behind leaves them all to the scorer's unfolded log.
+A worker that is ahead has folded transactions that the scorer has not decided, among them the one being
+decided and others of the same second. A worker that is behind leaves them all to the scorer's unfolded log.
 """
 
 import json
