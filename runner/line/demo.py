@@ -1,35 +1,24 @@
 """`fraudsim demo`: the whole line once, with a summary. `fraudsim up`: the line until Ctrl-C."""
 
-import json
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from fraudsim.archive.archive import read_log
 from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log import topics
-from fraudsim.log.clock import Clock
-from fraudsim.log.clock_log import ClockLog
 from fraudsim.settings import Settings
-from runner.line.drain import drain
 from runner.line.line import Line
 from runner.line.null_pipeline import run_null_pipeline
 from runner.line.options import LineOptions
+from runner.line.run_end import close_and_summarise, drain
 from runner.line.speed import DAY_S
 from runner.record.display import LiveFigures, console, live_figures, print_summary, say
-from runner.record.latencies import Latencies
-from runner.record.manifest import write_manifest
 from runner.record.observer import Observer
-from runner.record.summary import summarise, write_summary
 from runner.supervise.foreground import raise_on_signals
-from stream_features.parity.check import check_parity
-
-BRUTE_FORCE: Final = 40
-"""Served vectors that are also recomputed by brute force; the kernel recomputes all of them."""
 
 
 def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
@@ -83,54 +72,6 @@ def _await_producer(line: Line, stop: threading.Event, figures: LiveFigures) -> 
 
     line.wait_for("the producer", traffic_ended, timeout_s=float("inf"))
     line.supervisor.stop("producer")
-
-
-def close_and_summarise(
-    line: Line,
-    seconds: float,
-    latencies: Latencies,
-    null_latencies: Latencies,
-    brute_force: int = BRUTE_FORCE,
-) -> dict[str, Any]:
-    """End all processes, then write manifest and summary of the run, with parity checked.
-
-    Returns:
-        The content of `summary.json`.
-    """
-    run_dir, settings = line.run_dir, line.settings
-    clock_log = ClockLog(settings.kafka_bootstrap, Clock())
-    clock_log.refresh()
-    write_manifest(run_dir, line.history, clock_log.clock, settings, line.options)
-    restarts = line.supervisor.restarts
-    line.supervisor.close()
-    model = json.loads((run_dir / "model" / "manifest.json").read_text())
-    summary = summarise(
-        run_dir,
-        planned=line.planned(),
-        seconds=seconds,
-        speed=line.speed,
-        latencies=latencies,
-        null_latencies=null_latencies,
-        restarts={name: n for name, n in restarts.items() if n},
-        model_version=model["version"],
-    )
-    decisions = read_log(run_dir, topics.DECISIONS, ["offset"]).num_rows
-    say(f"parity: recomputing {decisions:,} served vectors from the archived log")
-    parity = check_parity(run_dir, run_dir / "history", settings, brute_force)
-    summary["parity"] = {
-        name: getattr(parity, name)
-        for name in (
-            "vectors",
-            "features",
-            "mismatches",
-            "degraded",
-            "uncertain",
-            "missing_pending",
-            "by_brute_force",
-        )
-    }
-    write_summary(run_dir, summary)
-    return summary
 
 
 def _short(path: Path) -> Path:

@@ -31,7 +31,7 @@ SCORER_STOP_S: Final = 25.0
 class Line:
     """A run of the line. Use as a context manager: on exit, every process has ended.
 
-    Call `prepare`, `start_line` and `start_producer` in this order, then `runner.line.drain.drain`.
+    Call `prepare`, `start_line` and `start_producer` in this order, then `runner.line.run_end.drain`.
     """
 
     def __init__(self, options: LineOptions, settings: Settings, say: Say = lambda _: None) -> None:
@@ -184,11 +184,11 @@ class Line:
         """
 
         def holds_or_fails() -> bool:
-            held = condition()
-            if not held:
+            is_met = condition()
+            if not is_met:
                 for reason in self.supervisor.failed.values():
                     raise FraudsimError(reason)
-            return held
+            return is_met
 
         if not poll_until(holds_or_fails, timeout_s, every_s=POLL_S):
             raise FraudsimError(f"waited {timeout_s:g} s for {condition_name}; see {self.run_dir / 'logs'}")

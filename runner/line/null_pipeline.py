@@ -2,8 +2,8 @@
 
 from fraudsim.log import topics
 from fraudsim.log.clock_log import start_log
-from runner.line.drain import await_last_decisions
 from runner.line.line import READY_S, Line
+from runner.line.run_end import await_last_decisions
 from runner.record.latencies import Latencies
 from runner.record.observer import Observer
 

@@ -104,9 +104,7 @@ def wait_for_topics(settings: Settings, stop: threading.Event, prefix: str) -> l
     )
     try:
         while True:
-            numbers = {
-                topic: consumer.partitions_for_topic_name(prefix + topic) or set() for topic in ARCHIVED
-            }
+            numbers = {topic: consumer.partitions_for_topic(prefix + topic) or set() for topic in ARCHIVED}
             missing = [topic for topic, partitions in numbers.items() if not partitions]
             if not missing:
                 return [(prefix + topic, n) for topic in ARCHIVED for n in sorted(numbers[topic])]

@@ -150,9 +150,9 @@ def _stages(decisions: pa.Table) -> dict[str, dict[str, float | None]]:
     names = ["intended", "received", "state_read", "features", "scored", "decided"]
     stamps = {name: stream[f"stamp_{name}"].to_numpy() for name in names}
     result = {}
-    for before, after in pairwise(names):
-        stage_ms = percentiles((stamps[after] - stamps[before]) / 1000)
-        result[after] = {"p50": stage_ms["p50"], "p99": stage_ms["p99"]}
+    for start, end in pairwise(names):
+        stage_ms = percentiles((stamps[end] - stamps[start]) / 1000)
+        result[end] = {"p50": stage_ms["p50"], "p99": stage_ms["p99"]}
     return result
 
 

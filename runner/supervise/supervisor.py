@@ -312,6 +312,6 @@ class Supervisor:
 
     def _failure_reason(self, child: _Child, times: str) -> str:
         code = child.returncode or 0
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        ending = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         lines = last_lines(self.log(child.part.name), 8, child.log_offset)
-        return "\n".join([f"{child.part.name} {how}{times}; see {self.log(child.part.name)}", *lines])
+        return "\n".join([f"{child.part.name} {ending}{times}; see {self.log(child.part.name)}", *lines])

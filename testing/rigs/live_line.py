@@ -17,10 +17,9 @@ from redis import Redis
 from fraudsim.log import topics
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
-from runner.line.demo import close_and_summarise
-from runner.line.drain import drain
 from runner.line.line import Line
 from runner.line.options import LineOptions
+from runner.line.run_end import close_and_summarise, drain
 from runner.record.latencies import Latencies
 from runner.record.observer import Observer
 from scorer.policy.file import SHIPPED

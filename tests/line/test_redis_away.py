@@ -112,7 +112,7 @@ def test_without_redis_the_line_decides_degraded_and_in_time_and_comes_back_by_i
         client = Client(line)
         client.start()
         wait_for_decisions(line, observer, 200)
-        before = len(client.replies)
+        start = len(client.replies)
         redis = line.supervisor.pid("redis")
         os.kill(redis, signal.SIGSTOP)
         try:
@@ -121,16 +121,16 @@ def test_without_redis_the_line_decides_degraded_and_in_time_and_comes_back_by_i
         finally:
             os.kill(redis, signal.SIGCONT)
         wait_for_readyz(line, "ready")
-        paused, seen = client.replies[before:], observer.tally.decisions
-        wait_for_decisions(line, observer, seen + 100)
+        paused, decisions = client.replies[start:], observer.tally.decisions
+        wait_for_decisions(line, observer, decisions + 100)
 
-        before = len(client.replies)
+        start = len(client.replies)
         kill(line, "redis")
         line.wait_for("Redis to answer", lambda: redis_answers(line.settings.redis_url))
         wait_for_readyz(line, "degraded", "not primed")  # it came back empty
         prime_again(line)
         wait_for_readyz(line, "ready")
-        killed, end = client.replies[before:], len(client.replies)
+        killed, end = client.replies[start:], len(client.replies)
         wait_for_decisions(line, observer, observer.tally.decisions + 200)
         client.stop.set()
         client.join(30)

@@ -32,7 +32,7 @@ class MetricsPage:
         text = urllib.request.urlopen(url, timeout=5).read().decode()
         self.samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
 
-    def by(self, name, *labels):
+    def sums_by(self, name, *labels):
         """Sums by the values of some labels; a series at 0 is left out."""
         sums = Counter()
         for sample in self.samples:
@@ -42,7 +42,7 @@ class MetricsPage:
 
     def labelled(self):
         names = ("fraudsim_fraud_transactions_total", "fraudsim_honest_transactions_total")
-        return sum(sum(self.by(name).values()) for name in names)
+        return sum(sum(self.sums_by(name).values()) for name in names)
 
 
 @pytest.mark.long
@@ -79,30 +79,30 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
     assert len(frauds) > 50
     assert {outcome for outcome, _ in honest} == set(OUTCOME.values())
 
-    fraud_counts = page.by("fraudsim_fraud_transactions_total", "typology", "outcome")
+    fraud_counts = page.sums_by("fraudsim_fraud_transactions_total", "typology", "outcome")
     assert fraud_counts == Counter((name, outcome) for name, outcome, _ in frauds)
     for name, counts in summary["by_typology"].items():
         served = {outcome: n for (typology_name, outcome), n in fraud_counts.items() if typology_name == name}
         assert sum(served.values()) == counts["fraud"], name
         assert sum(served.values()) - served.get("approved", 0) == counts["caught"], name
-    alarms = page.by("fraudsim_honest_transactions_total", "outcome")
+    alarms = page.sums_by("fraudsim_honest_transactions_total", "outcome")
     assert alarms == Counter((outcome,) for outcome, _ in honest)
     assert alarms["declined",] + alarms["challenged",] == summary["false_alarms"]
 
     value = Counter()
     for name, outcome, decision in frauds:
         value[name, outcome] += decision["amount_cents"]
-    assert page.by("fraudsim_fraud_value_cents_total", "typology", "outcome") == value
-    assert page.by("fraudsim_honest_value_cents_total") == {
+    assert page.sums_by("fraudsim_fraud_value_cents_total", "typology", "outcome") == value
+    assert page.sums_by("fraudsim_honest_value_cents_total") == {
         (): sum(decision["amount_cents"] for _, decision in honest)
     }
 
-    assert page.by("fraudsim_calibration_decisions_total") == {(): len(decisions)}
-    assert page.by("fraudsim_calibration_frauds_total") == {(): len(frauds)}
+    assert page.sums_by("fraudsim_calibration_decisions_total") == {(): len(decisions)}
+    assert page.sums_by("fraudsim_calibration_frauds_total") == {(): len(frauds)}
     predicted = sum(decision["probability"] for decision in decisions)
-    assert page.by("fraudsim_calibration_probability_total")[()] == pytest.approx(predicted, rel=1e-6)
-    assert page.by("fraudsim_label_delay_seconds_count", "source", "verdict") == Counter(
+    assert page.sums_by("fraudsim_calibration_probability_total")[()] == pytest.approx(predicted, rel=1e-6)
+    assert page.sums_by("fraudsim_label_delay_seconds_count", "source", "verdict") == Counter(
         (row["source"], "fraud" if row["is_fraud"] else "honest") for row in read_log(run, LABELS).to_pylist()
     )
-    assert len(page.by("fraudsim_drift_psi_limit", "feature")) == 13
-    assert page.by("fraudsim_watch_unreadable_total") == {}
+    assert len(page.sums_by("fraudsim_drift_psi_limit", "feature")) == 13
+    assert page.sums_by("fraudsim_watch_unreadable_total") == {}

@@ -1,4 +1,4 @@
-"""Waiting for the parts of a line, and for the last decisions."""
+"""The line's waits: for its parts, and for the last decisions."""
 
 import threading
 import time
@@ -8,14 +8,14 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from producers.sender.shards import STOP_S
-from runner.line.drain import await_last_decisions
 from runner.line.line import Line
 from runner.line.options import LineOptions
+from runner.line.run_end import await_last_decisions
 from runner.record.observer import RunTally
 from runner.supervise.supervisor import Part
 
-SCORER_TAKES_S = 15
-"""How long the scorer waits for its HTTP server at most, before it publishes what is left."""
+SCORER_DRAIN_S = 15
+"""The longest time that the scorer waits for its HTTP server before it publishes the last decisions."""
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_scorer_has_longer_to_stop_than_it_takes(line, monkeypatch):
     monkeypatch.setattr(line, "wait_for", lambda *_: None)
     line.start_line()
     (scorer,) = (part for part in started if part.name == "scorer")
-    assert scorer.stop_timeout_s >= SCORER_TAKES_S + 10
+    assert scorer.stop_timeout_s >= SCORER_DRAIN_S + 10
 
 
 def test_the_producer_is_told_of_its_shards_and_the_null_pipeline_too(tmp_path, monkeypatch):
@@ -78,15 +78,15 @@ def test_the_end_is_waited_for_until_the_stream_has_decided_all_though_http_deci
 
 def test_a_quiet_stream_ends_the_wait_though_http_goes_on():
     tally = RunTally(stream_decisions=90)
-    over = threading.Event()
+    stop = threading.Event()
 
     def http_goes_on():
-        while not over.wait(0.01):
+        while not stop.wait(0.01):
             tally.decisions += 1
 
     deciding = threading.Thread(target=http_goes_on)
     deciding.start()
     await_last_decisions(tally, 100, quiet_s=0.2)
-    over.set()
+    stop.set()
     deciding.join()
     assert tally.decisions > 0

@@ -12,7 +12,7 @@ Write = Callable[[Path, str], Path]
 
 @pytest.fixture
 def make(tmp_path: Path, write_program: Write) -> Callable[[str], CdsArchive]:
-    """Make the archive with a stand-in for Java; $1 … are its arguments."""
+    """Make the archive with a shell script in place of Java; $1 … are its arguments."""
 
     def make(script: str) -> CdsArchive:
         java = write_program(tmp_path / "java", script)
@@ -47,6 +47,6 @@ def test_a_java_that_cannot_make_one_is_asked_once(make: Callable[[str], CdsArch
 
 
 def test_another_java_or_another_jar_needs_another_archive(tmp_path: Path, write_program: Write) -> None:
-    one, other = (write_program(tmp_path / name / "java", "") for name in ("one", "other"))
-    archives = [CdsArchive(tmp_path, java, (), tmp_path / "list") for java in (one, other)]
+    first_java, second_java = (write_program(tmp_path / name / "java", "") for name in ("one", "other"))
+    archives = [CdsArchive(tmp_path, java, (), tmp_path / "list") for java in (first_java, second_java)]
     assert archives[0].path != archives[1].path

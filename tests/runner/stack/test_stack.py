@@ -1,4 +1,4 @@
-"""The real servers. Started once for the tests that only look; each case that kills has its own."""
+"""The real servers: two shared stacks for tests that only read, an own stack for each test that kills."""
 
 import contextlib
 import json
@@ -115,8 +115,8 @@ def test_a_killed_kafka_comes_back_at_its_address_with_its_log(stacks: TwoStacks
 
 @pytest.mark.parametrize("field", ["kafka_port", "redis_port"])
 def test_a_busy_port_is_named_and_nothing_stays_up(field: str, tmp_path: Path, settings: Settings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, Supervisor(tmp_path / "logs") as supervisor:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener, Supervisor(tmp_path / "logs") as supervisor:
+        port = listener.getsockname()[1]
         with pytest.raises(FraudsimError, match=f"FRAUDSIM_{field.upper()}={port} is in use"):
             start_stack(tmp_path, settings.model_copy(update={field: port}), supervisor)
         assert supervisor.pid("redis") is None
@@ -167,11 +167,11 @@ def stack_command(*arguments: str) -> list[str]:
 
 def count_cds_dump_processes(pids: list[int]) -> int:
     """How many of these processes make the CDS archive, as in a first run: a shell and its Java."""
-    found = 0
+    count = 0
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
-            found += "-Xshare:dump" in psutil.Process(pid).cmdline()
-    return found
+            count += "-Xshare:dump" in psutil.Process(pid).cmdline()
+    return count
 
 
 @pytest.fixture
@@ -203,9 +203,9 @@ def test_up_stays_status_asks_and_down_ends_it(
     second = stack("up")
     assert (second.returncode, second.stdout) == (0, first.stdout)
     assert "already up" in second.stderr
-    asked = stack("status")
-    assert asked.returncode == 0
-    assert asked.stdout.count(" answers") == 2
+    status = stack("status")
+    assert status.returncode == 0
+    assert status.stdout.count(" answers") == 2
     assert stack("down").returncode == 0
     assert all_gone(pids)
     assert "no stack runs" in stack("down").stderr

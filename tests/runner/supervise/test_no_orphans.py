@@ -56,12 +56,12 @@ def test_a_killed_reaper_is_replaced_and_told_everything(end_after: Callable[[in
     guard = Guard()
     first = _sleep(guard)
     end_after(first.pid)
-    earlier = guard.reaper_pid
-    os.kill(earlier, signal.SIGKILL)
-    assert poll_until(lambda: not start_token(earlier), 5)
+    first_reaper = guard.reaper_pid
+    os.kill(first_reaper, signal.SIGKILL)
+    assert poll_until(lambda: not start_token(first_reaper), 5)
     second = _sleep(guard)
     end_after(second.pid)
-    assert guard.reaper_pid != earlier
+    assert guard.reaper_pid != first_reaper
     guard.close()
     assert [first.wait(5), second.wait(5)] == [-signal.SIGTERM] * 2
 
