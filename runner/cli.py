@@ -39,7 +39,7 @@ SHARDS = typer.Option(1, min=1, max=64, help="processes that share the sending b
 REACTING = typer.Option(
     False, "--reacting", help="campaigns of fraud react to declines: they change, move on or end"
 )
-REUSE = typer.Option(None, help="take history and model over from an earlier run folder")
+REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
 @app.command()
