@@ -103,7 +103,7 @@ def produce_line(
     seconds: float | None = typer.Option(None, min=0, help="wall seconds  [default: until stopped]"),
     shards: int = typer.Option(1, min=1, max=64, help="processes that share the sending by card"),
 ) -> None:
-    """Send the live stream that follows a run folder's history, at a rate; goes on where it stopped."""
+    """Send the live stream that follows a run folder's history, at a rate; continues where it stopped."""
     from producers.traffic.produce import run_producer
     from runner.line.one_shots import stream_at
 

@@ -248,7 +248,7 @@ def test_a_history_that_is_there_is_kept_and_another_one_refused(run_dir):
     _, is_new = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
     assert not is_new
     assert (run_dir / "history" / "manifest.json").stat().st_mtime_ns == written_ns
-    with pytest.raises(FraudsimError, match="has days=40, asked for is 41"):
+    with pytest.raises(FraudsimError, match="has days=40, but 41 is requested"):
         keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=41)
 
 

@@ -38,8 +38,8 @@ def keep_or_make_history(
     for name, value in requested.items():
         if present.get(name) != value:
             raise FraudsimError(
-                f"history {directory} has {name}={present.get(name)}, asked for is {value}: "
-                "ask for what is there, or remove it to start anew"
+                f"history {directory} has {name}={present.get(name)}, but {value} is requested: "
+                "request the same, or remove the history to make a new one"
             )
     return history, False
 

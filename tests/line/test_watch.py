@@ -40,7 +40,7 @@ class MetricsPage:
                 sums[tuple(sample.labels[label] for label in labels)] += sample.value
         return {key: round(value, 6) for key, value in sums.items() if value}
 
-    def labelled(self):
+    def resolved_count(self):
         names = ("fraudsim_fraud_transactions_total", "fraudsim_honest_transactions_total")
         return sum(sum(self.sums_by(name).values()) for name in names)
 
@@ -58,16 +58,16 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
         line.wait_for("watch to begin", lambda: "metrics_port" in line.supervisor.log("watch").read_text())
         kill(line, "watch")
 
-    def all_labelled(line):
+    def all_resolved(line):
         try:
             pages.append(MetricsPage(line))
         except (urllib.error.URLError, OSError):
             return False
-        return pages[-1].labelled() >= read_log(run, DECISIONS, ["offset"]).num_rows
+        return pages[-1].resolved_count() >= read_log(run, DECISIONS, ["offset"]).num_rows
 
     summary = run_line(
         options, Settings(_env_file=None, policy=every_action), watch_and_kill,
-        lambda line: poll_until(lambda: all_labelled(line), 30, every_s=0.2), brute_force=10,
+        lambda line: poll_until(lambda: all_resolved(line), 30, every_s=0.2), brute_force=10,
     )  # fmt: skip
     assert summary["restarts"] == {"watch": 1}
     page = pages[-1]
