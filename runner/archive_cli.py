@@ -1,4 +1,4 @@
-"""`fraudsim archive`: the run's log as Parquet files."""
+"""`fraudsim archive`: writes the run's log to Parquet files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`fraudsim demo`, `up`, `stack`, `archive`, `relay`: running the parts and the whole."""
+"""The runner's commands: `fraudsim demo`, `up`, `relay`, and those of the other `*_cli` modules."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from fraudsim.settings import Settings
-    from runner.line.line import LineOptions
+    from runner.line.options import LineOptions
 
 from runner import archive_cli, one_shots_cli, stack_cli
 
@@ -39,7 +39,7 @@ SHARDS = typer.Option(1, min=1, max=64, help="processes that share the sending b
 REACTING = typer.Option(
     False, "--reacting", help="campaigns of fraud react to declines: they change, move on or end"
 )
-REUSE = typer.Option(None, help="take history and model over from an earlier run folder")
+REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
 @app.command()
@@ -59,10 +59,10 @@ def demo(
     shards: int = SHARDS,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
-    given = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
+    arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
     from runner.line.demo import run_demo
 
-    summary = run_demo(*_options(**given))
+    summary = run_demo(*_options(**arguments))
     if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
         raise typer.Exit(1)
 
@@ -83,28 +83,29 @@ def up(
     shards: int = SHARDS,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
-    given = locals()
+    arguments = locals()
     from runner.line.demo import run_up
 
-    run_up(*_options(seconds=None, **given))
+    run_up(*_options(seconds=None, **arguments))
 
 
 @app.command(hidden=True)
 def relay() -> None:
-    """The null pipeline's relay."""
+    """Run the null pipeline's relay."""
     from fraudsim.settings import load_settings
-    from runner.line.null_pipeline import run_relay
+    from runner.line.null_relay import run_relay
 
     run_relay(load_settings())
 
 
 def _options(
     *, seed: int | None, out: Path | None, replay: Path | None, script: Path | None, reuse: Path | None,
-    speed: float | None, **more: Any,
+    speed: float | None, **line_options: Any,
 ) -> tuple["LineOptions", "Settings"]:  # fmt: skip
+    """The options and settings of a run. Raises FraudsimError for an option that cannot be met."""
     from fraudsim.errors import FraudsimError
     from fraudsim.settings import load_settings
-    from runner.line.line import LineOptions
+    from runner.line.options import LineOptions
     from runner.record.run_folder import new_run_folder
 
     settings = load_settings()
@@ -115,7 +116,7 @@ def _options(
     if replay is not None:
         from producers.datasets.registry import layout_of
 
-        layout_of(replay)  # refuses what cannot be replayed before anything is started
+        layout_of(replay)  # raises for a file that cannot be replayed, before any process starts
     if script is not None:
         from producers.scenario.script import read_script
 
@@ -128,7 +129,7 @@ def _options(
         script=script.resolve() if script is not None else None,
         reuse=reuse.resolve() if reuse is not None else None,
         speed=speed,
-        **more,
+        **line_options,
     )
     if options.reacting and (options.replay or not options.consequences or options.shards > 1):
         raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")

@@ -1,4 +1,4 @@
-"""A full disk or a folder that refuses, said in one line that names the folder."""
+"""Disk errors (too little space, no permission) as one line that names the folder."""
 
 import errno
 import shutil
@@ -11,16 +11,16 @@ from fraudsim.errors import FraudsimError
 MIN_FREE_MB = 200
 
 
-def require_free(folder: Path, min_free_mb: int = MIN_FREE_MB) -> None:
-    """Check that the disk under `folder` (which need not exist yet) has room.
+def require_free_disk(folder: Path, min_free_mb: int = MIN_FREE_MB) -> None:
+    """Check the free space of the disk of `folder`, which need not exist yet.
 
     Raises:
         FraudsimError: less than `min_free_mb` MB are free.
     """
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    free_mb = shutil.disk_usage(existing).free // 1_000_000
+    existing_folder = folder.absolute()
+    while not existing_folder.exists():
+        existing_folder = existing_folder.parent
+    free_mb = shutil.disk_usage(existing_folder).free // 1_000_000
     if free_mb < min_free_mb:
         raise FraudsimError(
             f"only {free_mb} MB are free on the disk of {folder}, {min_free_mb} MB are needed: "
@@ -29,11 +29,11 @@ def require_free(folder: Path, min_free_mb: int = MIN_FREE_MB) -> None:
 
 
 @contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
-    """Turn what stops the block from writing to `folder` into one line that names it.
+def explain_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn an OSError of the block that concerns writing to `folder` into one line that names it.
 
     Raises:
-        FraudsimError: the disk is full, or the folder may not be written to.
+        FraudsimError: the disk is full, or the folder cannot be written to.
     """
     try:
         yield

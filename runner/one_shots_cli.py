@@ -18,33 +18,33 @@ def prepare(
     cards: int = typer.Option(5_000, min=10, help="cards of the synthetic world"),
     history_days: int = typer.Option(75, min=10, help="days of history before the first live transaction"),
 ) -> None:
-    """Make a run folder's history, model, registry and policy; what is there already is checked and kept."""
+    """Make a run folder's history, model, registry and policy; what exists already is checked and kept."""
     from fraudsim.settings import load_settings
     from producers.progress import progress
     from producers.world.settings import world_config
     from runner.line.one_shots import (
+        keep_or_copy_policy,
         keep_or_make_history,
         keep_or_register_model,
-        keep_or_take_policy,
         keep_or_train_model,
     )
 
     settings = load_settings()
     with progress("days of history", history_days) as on_day:
-        history, made = keep_or_make_history(
+        history, is_new = keep_or_make_history(
             run / "history", world_config(settings, cards), history_days, on_day
         )
     manifest = history.manifest
     typer.echo(
-        f"history {'made' if made else 'kept'}: {manifest.transactions:,} transactions of "
+        f"history {'made' if is_new else 'kept'}: {manifest.transactions:,} transactions of "
         f"{manifest.days} days, fingerprint {manifest.fingerprint[:16]}"
     )
-    version, trained = keep_or_train_model(history, run / "model", settings)
-    typer.echo(f"model {'trained' if trained else 'kept'}: {version}")
-    champion, registered = keep_or_register_model(run / "model", run / "models")
-    typer.echo(f"registry {'made' if registered else 'kept'}, champion: {champion}")
-    policy, taken = keep_or_take_policy(run / "policy")
-    typer.echo(f"policy {'shipped' if taken else 'kept'}: {policy}")
+    version, is_trained = keep_or_train_model(history, run / "model", settings)
+    typer.echo(f"model {'trained' if is_trained else 'kept'}: {version}")
+    champion, is_registered = keep_or_register_model(run / "model", run / "models")
+    typer.echo(f"registry {'made' if is_registered else 'kept'}, champion: {champion}")
+    policy, is_copied = keep_or_copy_policy(run / "policy")
+    typer.echo(f"policy {'shipped' if is_copied else 'kept'}: {policy}")
 
 
 @clock.command()
@@ -58,12 +58,12 @@ def start(
     from runner.line.one_shots import keep_or_start_clock
     from runner.line.speed import speed_for
 
-    opened = read_history(history)
-    speed = speed_for(rate, opened.manifest.transactions_per_day)
-    read, started = keep_or_start_clock(load_settings(), opened, speed)
+    read = read_history(history)
+    speed = speed_for(rate, read.manifest.transactions_per_day)
+    log_clock, is_started = keep_or_start_clock(load_settings(), read, speed)
     typer.echo(
-        f"log {read.log_id} {'started' if started else 'already started'} after history "
-        f"{read.first.history_fingerprint[:16]}; {rate:g} tx/s is {speed:,.1f} event seconds per second"
+        f"log {log_clock.log_id} {'started' if is_started else 'already started'} after history "
+        f"{log_clock.first.history_fingerprint[:16]}; {rate:g} tx/s is {speed:,.1f} event seconds per second"
     )
 
 
@@ -88,11 +88,11 @@ def show() -> None:
     title = f"log {first.log_id}, history {first.history_fingerprint[:16] or 'none'}"
     table = Table("segment", "event time, UTC", "wall time, UTC", "speed", title=title)
     for segment in log.clock.segments:
-        event, wall = (
+        event_time, wall_time = (
             datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
             for ms in (segment.event_epoch_ms, segment.wall_epoch_ms)
         )
-        table.add_row(str(segment.number), event, wall, f"{segment.speed:g}")
+        table.add_row(str(segment.number), event_time, wall_time, f"{segment.speed:g}")
     Console().print(table)
 
 
@@ -103,7 +103,7 @@ def produce_line(
     seconds: float | None = typer.Option(None, min=0, help="wall seconds  [default: until stopped]"),
     shards: int = typer.Option(1, min=1, max=64, help="processes that share the sending by card"),
 ) -> None:
-    """Send the live stream that follows a run folder's history, at a rate; goes on where it stopped."""
+    """Send the live stream that follows a run folder's history, at a rate; continues where it stopped."""
     from producers.traffic.produce import run_producer
     from runner.line.one_shots import stream_at
 

@@ -1,4 +1,4 @@
-"""`stack up | down | status | run`: a real Kafka and Redis on this machine, without Docker."""
+"""`fraudsim stack up | down | status | run`: a real Kafka and Redis on this machine, without Docker."""
 
 import os
 import sys
@@ -16,10 +16,10 @@ Directory = Annotated[
 ]
 
 
-def _directory(given: Path | None) -> Path:
+def _stack_folder(directory: Path | None) -> Path:
     from fraudsim.settings import load_settings
 
-    return (given or load_settings().runs_dir / "stack").absolute()
+    return (directory or load_settings().runs_dir / "stack").absolute()
 
 
 @app.command()
@@ -32,7 +32,7 @@ def up(
     from runner.stack import service as stack_service
     from runner.stack.stack import environment
 
-    folder = _directory(directory)
+    folder = _stack_folder(directory)
     addresses = stack_service.addresses(folder)
     if addresses is not None:
         typer.echo(f"the stack in {folder} is already up", err=True)
@@ -48,7 +48,7 @@ def down(directory: Directory = None) -> None:
     """End the stack and wait until its processes are gone."""
     from runner.stack import service as stack_service
 
-    folder = _directory(directory)
+    folder = _stack_folder(directory)
     was_up = stack_service.bring_down(folder)
     typer.echo(f"the stack in {folder} is down" if was_up else f"no stack runs in {folder}", err=True)
 
@@ -60,7 +60,7 @@ def status(directory: Directory = None) -> None:
     from runner.stack.kafka_server import kafka_answers
     from runner.stack.redis_server import redis_answers
 
-    folder = _directory(directory)
+    folder = _stack_folder(directory)
     addresses = stack_service.addresses(folder)
     if addresses is None:
         typer.echo(f"no stack runs in {folder}")
@@ -69,8 +69,8 @@ def status(directory: Directory = None) -> None:
         f"Kafka {addresses.kafka_bootstrap}": kafka_answers(addresses.kafka_bootstrap),
         f"Redis {addresses.redis_url}": redis_answers(addresses.redis_url),
     }
-    for name, answered in answers.items():
-        typer.echo(f"{name}: {'answers' if answered else 'does not answer'}")
+    for name, is_up in answers.items():
+        typer.echo(f"{name}: {'answers' if is_up else 'does not answer'}")
     raise typer.Exit(0 if all(answers.values()) else 1)
 
 
@@ -81,26 +81,26 @@ def run(command: Annotated[list[str], typer.Argument(help="the command and its a
     import tempfile
 
     from fraudsim.settings import load_settings
-    from runner.disk import writing_to
+    from runner.disk import explain_disk_errors
     from runner.stack.stack import environment, start_stack
-    from runner.supervise.foreground import Terminated, run_foreground, unwinding_on_signals
+    from runner.supervise.foreground import Termination, raise_on_signals, run_foreground
     from runner.supervise.supervisor import Supervisor
 
     settings = load_settings()
-    with writing_to(settings.runs_dir):
+    with explain_disk_errors(settings.runs_dir):
         settings.runs_dir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=settings.runs_dir, prefix="stack-run-"))
     try:
-        with unwinding_on_signals(), Supervisor(folder / "logs") as supervisor:
+        with raise_on_signals(), Supervisor(folder / "logs") as supervisor:
             addresses = start_stack(folder, settings, supervisor)
             env = {**os.environ, **environment(addresses)}
             code = run_foreground(command, env, supervisor.guard)
     except KeyboardInterrupt:
         code = 130
-    except Terminated as told:
-        code = told.exit_code
+    except Termination as termination:
+        code = termination.exit_code
     finally:
-        # Kept where the stack did not start: its logs say why.
+        # If the stack did not start, the folder is kept for its logs.
         if not isinstance(sys.exception(), FraudsimError):
             shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""The Handbook's published data, three weeks as one Parquet file, where this machine has it."""
+"""Three weeks of the Handbook's published data as one Parquet file, if this machine has it."""
 
 import os
 from pathlib import Path

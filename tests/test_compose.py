@@ -1,4 +1,4 @@
-"""The compose file: what holds by reading it, and what its one-shot services do."""
+"""The compose file: its rules, checked by reading it, and the steps of its one-shot services."""
 
 import json
 import os
@@ -17,10 +17,10 @@ from fraudsim.log.topics import CLOCK, create_topics
 from fraudsim.settings import Settings, variable
 from producers.world.world import WorldConfig
 from runner.line.one_shots import (
+    keep_or_copy_policy,
     keep_or_make_history,
     keep_or_register_model,
     keep_or_start_clock,
-    keep_or_take_policy,
     keep_or_train_model,
 )
 from runner.stack import kafka_server
@@ -41,14 +41,14 @@ def defaults():
 
 
 def answers(*command):
-    """Whether a command is there and succeeds."""
+    """Whether a command exists and succeeds."""
     return (
         shutil.which(command[0]) is not None
         and not subprocess.run(command, capture_output=True, check=False).returncode
     )
 
 
-# By reading the files; runs everywhere.
+# Read as files; runs everywhere.
 
 
 def test_the_example_environment_says_what_the_compose_file_does_without_it():
@@ -107,10 +107,10 @@ def test_prometheus_asks_every_process_where_it_answers():
 
 @pytest.mark.parametrize(("setting", "prefix"), [("worker_name", "features"), ("scorer_name", "scorer")])
 def test_every_replica_has_a_name_of_its_own(setting, prefix):
-    """Of two members with one name Kafka puts the earlier out of the group."""
+    """Kafka removes the earlier of two group members with one name."""
     (name,) = re.findall(rf'{variable(setting)}: "(.*)"', text("docker-compose.yml"))
-    of_host = getattr(Settings(_env_file=None, **{setting: name}), setting)
-    assert of_host == f"{prefix}-{socket.gethostname()}"
+    member_name = getattr(Settings(_env_file=None, **{setting: name}), setting)
+    assert member_name == f"{prefix}-{socket.gethostname()}"
 
 
 def test_whoever_reaches_grafana_may_look_and_nobody_may_log_in():
@@ -133,21 +133,21 @@ def test_kafka_is_set_as_in_the_stack_without_docker():
     assert environment["LOG_DIRS"].startswith("/")
 
 
-# As docker compose reads it; needs its client, no engine.
+# Read by docker compose; needs its client, but no engine.
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory):
-    """The services of every profile, with no .env but the defaults."""
+    """The services of every profile, without an .env file."""
     if not answers("docker", "compose", "version"):
         pytest.skip("needs the docker client with its compose plugin")
     folder = tmp_path_factory.mktemp("project")
     command = ["docker", "compose", "--file", str(COMPOSE), "--project-directory", str(folder)]
     command += ["--env-file", os.devnull, "--profile", "*", "config", "--format", "json"]
-    keep = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_CONFIG") if name in os.environ}
-    done = subprocess.run(command, env=keep, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)["services"]
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_CONFIG") if name in os.environ}
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)["services"]
 
 
 def own(services):
@@ -193,15 +193,17 @@ def test_ports_are_published_on_the_loopback_only(services):
 
 
 def test_everything_waits_for_what_it_needs(services):
-    """`up --wait` takes an ended one-shot for a failure unless somebody waits for its success."""
+    """`up --wait` counts an ended one-shot as a failure unless a service waits for its success."""
     conditions = {
-        (other, of["condition"]) for s in services.values() for other, of in s.get("depends_on", {}).items()
+        (other, dependency["condition"])
+        for service in services.values()
+        for other, dependency in service.get("depends_on", {}).items()
     }
     for other, condition in conditions:
         expected = "service_completed_successfully" if other in ONE_SHOTS else "service_healthy"
         assert condition == expected, other
     assert {other for other, _ in conditions} >= ONE_SHOTS
-    # Stopped in the opposite order: the archiver still reads what these write last.
+    # Services stop in the opposite order: the archiver still reads the last records of these.
     assert all("archiver" in services[name]["depends_on"] for name in ("features", "scorer", "producer"))
 
 
@@ -225,13 +227,13 @@ def test_every_command_exists_and_takes_its_options(services):
             continue
         command, arguments = get_command(build()), list(service["command"])
         while hasattr(command, "commands"):
-            word = arguments.pop(0)
-            assert word in command.commands, f"{name}: fraudsim {' '.join(service['command'])}"
-            command = command.commands[word]
+            subcommand = arguments.pop(0)
+            assert subcommand in command.commands, f"{name}: fraudsim {' '.join(service['command'])}"
+            command = command.commands[subcommand]
         command.make_context(name, arguments)
 
 
-# What runs once: each step keeps what is there, and refuses what does not belong together.
+# One-shot steps: each keeps what exists, and refuses parts that do not belong together.
 
 
 @pytest.fixture(scope="module")
@@ -242,28 +244,28 @@ def run_dir(tmp_path_factory):
 
 
 def test_a_history_that_is_there_is_kept_and_another_one_refused(run_dir):
-    written = (run_dir / "history" / "manifest.json").stat().st_mtime_ns
-    _, made = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
-    assert not made
-    assert (run_dir / "history" / "manifest.json").stat().st_mtime_ns == written
-    with pytest.raises(FraudsimError, match="has days=40, asked for is 41"):
+    written_ns = (run_dir / "history" / "manifest.json").stat().st_mtime_ns
+    _, is_new = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
+    assert not is_new
+    assert (run_dir / "history" / "manifest.json").stat().st_mtime_ns == written_ns
+    with pytest.raises(FraudsimError, match="has days=40, but 41 is requested"):
         keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=41)
 
 
 def test_a_policy_that_is_there_is_kept_and_what_is_none_refused(tmp_path):
-    version, taken = keep_or_take_policy(tmp_path / "policy")
-    assert taken
-    assert keep_or_take_policy(tmp_path / "policy") == (version, False)
+    version, is_copied = keep_or_copy_policy(tmp_path / "policy")
+    assert is_copied
+    assert keep_or_copy_policy(tmp_path / "policy") == (version, False)
     (tmp_path / "policy" / "policy.json").write_text("{")
     with pytest.raises(FraudsimError, match=r"policy\.json"):
-        keep_or_take_policy(tmp_path / "policy")
+        keep_or_copy_policy(tmp_path / "policy")
 
 
 def test_a_model_of_this_history_is_kept_and_one_of_another_refused(run_dir, tmp_path):
     settings = Settings(_env_file=None)
     history, _ = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
-    version, trained = keep_or_train_model(history, run_dir / "model", settings)
-    assert trained
+    version, is_trained = keep_or_train_model(history, run_dir / "model", settings)
+    assert is_trained
     assert keep_or_train_model(history, run_dir / "model", settings) == (version, False)
     registry = tmp_path / "models"
     assert keep_or_register_model(run_dir / "model", registry) == (version, True)
@@ -281,12 +283,12 @@ def test_producer_and_label_feed_go_on_from_the_same_history_at_one_speed(run_di
     from producers.traffic import produce
     from runner.one_shots_cli import label_line, produce_line
 
-    given = []
-    monkeypatch.setattr(produce, "run_producer", lambda stream, **options: given.append((stream, options)))
-    monkeypatch.setattr(feed, "run_feed", lambda stream, **options: given.append((stream, options)))
+    calls = []
+    monkeypatch.setattr(produce, "run_producer", lambda stream, **options: calls.append((stream, options)))
+    monkeypatch.setattr(feed, "run_feed", lambda stream, **options: calls.append((stream, options)))
     produce_line(run_dir, rate=100.0, seconds=None, shards=1)
     label_line(run_dir, rate=100.0, seconds=None)
-    (sent, _), (labelled, _) = given
+    (sent, _), (labelled, _) = calls
     assert sent.history == labelled.history == run_dir / "history"
     assert sent.speed == labelled.speed > 100
     assert (sent.labels, labelled.labels) == (False, True)
@@ -299,10 +301,10 @@ def test_a_log_is_started_once_for_one_history(stack, run_dir, tmp_path):
     create_topics(settings, prefix)
     topic = prefix + CLOCK
     history, _ = keep_or_make_history(run_dir / "history", WorldConfig(cards=500, seed=3), days=40)
-    first, started = keep_or_start_clock(settings, history, 1000.0, topic)
-    again, started_again = keep_or_start_clock(settings, history, 500.0, topic)
-    assert (started, started_again) == (True, False)
-    assert again.log_id == first.log_id
+    first, is_started = keep_or_start_clock(settings, history, 1000.0, topic)
+    second, is_restarted = keep_or_start_clock(settings, history, 500.0, topic)
+    assert (is_started, is_restarted) == (True, False)
+    assert second.log_id == first.log_id
     assert first.first.event_epoch_ms == history.manifest.end_ms
     with pytest.raises(FraudsimError, match="start a new log for a higher speed"):
         keep_or_start_clock(settings, history, 2000.0, topic)

@@ -1,4 +1,4 @@
-"""The compose file on a real engine, wherever `docker info` answers: up, watched, loaded, killed, gone."""
+"""The compose file on a real engine, if `docker info` answers: up, observed, loaded, killed, removed."""
 
 import json
 import math
@@ -37,10 +37,10 @@ print(duckdb.sql(f'''
 """
 
 
-def quiet(*command, **more):
-    """Whether a command succeeds."""
+def succeeds(*command, **options):
+    """Whether a command exists and succeeds."""
     try:
-        return subprocess.run(command, capture_output=True, check=False, **more).returncode == 0
+        return subprocess.run(command, capture_output=True, check=False, **options).returncode == 0
     except FileNotFoundError:
         return False
 
@@ -48,12 +48,12 @@ def quiet(*command, **more):
 class Project:
     """A compose project of its own name, image, ports and small world."""
 
-    def __init__(self, **more):
+    def __init__(self, **variables):
         self.name = f"fraudsim-test-{uuid.uuid4().hex[:8]}"
         self.image = f"{self.name}:1.0.0"
         small = {"LINE_RATE": "100", "LINE_CARDS": "500", "LINE_HISTORY_DAYS": "40"}
         ports = dict.fromkeys(("SCORER_PORTS", "PROMETHEUS_PORT", "GRAFANA_PORT"), "0")
-        self.env = {**os.environ, **small, **ports, "APP_IMAGE": self.image, **more}
+        self.env = {**os.environ, **small, **ports, "APP_IMAGE": self.image, **variables}
 
     def run(self, *argv, timeout=300):
         command = ["docker", "compose", "--project-name", self.name, "--file", str(COMPOSE), *argv]
@@ -62,20 +62,20 @@ class Project:
         )
 
     def compose(self, *argv, timeout=300):
-        done = self.run(*argv, timeout=timeout)
-        assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr[-2000:]}"
-        return done.stdout
+        result = self.run(*argv, timeout=timeout)
+        assert result.returncode == 0, f"{' '.join(argv)}: {result.stderr[-2000:]}"
+        return result.stdout
 
-    def up(self, *more):
-        self.compose("up", "--detach", "--wait", "--wait-timeout", "280", *more)
+    def up(self, *options):
+        self.compose("up", "--detach", "--wait", "--wait-timeout", "280", *options)
 
     def health(self):
-        """By container, whether it is healthy; those that run once are left out when they have ended."""
-        found = map(json.loads, self.compose("ps", "--format", "json").splitlines())
-        return {(s["Service"], s["Name"]): s["Health"] for s in found}
+        """Health by (service, container); one-shots that have ended are left out."""
+        containers = map(json.loads, self.compose("ps", "--format", "json").splitlines())
+        return {(item["Service"], item["Name"]): item["Health"] for item in containers}
 
-    def left(self):
-        """Containers, volumes and networks that bear this project's label."""
+    def resources(self):
+        """Containers, volumes and networks with this project's label."""
         label = f"label=com.docker.compose.project={self.name}"
         kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
         return [
@@ -95,27 +95,27 @@ class Project:
             return json.load(answer)
 
     def values(self, query):
-        """What Prometheus answers: one number a series."""
-        words = urllib.parse.urlencode({"query": query})
-        result = self.get("prometheus", "9090", f"/api/v1/query?{words}")["data"]["result"]
+        """Prometheus's answer to a query, one number per series."""
+        arguments = urllib.parse.urlencode({"query": query})
+        result = self.get("prometheus", "9090", f"/api/v1/query?{arguments}")["data"]["result"]
         return [float(series["value"][1]) for series in result]
 
     def metric(self, query):
-        """The sum over all series; 0.0 where there is none."""
+        """The sum over all series; 0.0 if there is none."""
         return sum(self.values(f"sum({query})"))
 
-    def in_kafka(self, tool, *argv, given=""):
+    def in_kafka(self, tool, *argv, stdin=""):
         command = ["docker", "compose", "--project-name", self.name, "--file", str(COMPOSE)]
         command += ["exec", "-T", "kafka", f"/opt/kafka/bin/kafka-{tool}.sh"]
         command += ["--bootstrap-server", "localhost:9092", *argv]
-        done = subprocess.run(
-            command, env=self.env, input=given, capture_output=True, text=True, timeout=60, check=False
+        result = subprocess.run(
+            command, env=self.env, input=stdin, capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
+        assert result.returncode == 0, result.stderr[-2000:]
+        return result.stdout
 
     def ends(self):
-        """Records of `transactions` and of `decisions`."""
+        """Numbers of records in `transactions` and `decisions`."""
         records = {"transactions": 0, "decisions": 0}
         for line in self.in_kafka("get-offsets", "--topic", "transactions|decisions").split():
             topic, _, end = line.split(":")
@@ -123,41 +123,41 @@ class Project:
         return records
 
     def in_archive(self, prefix=""):
-        """Of the tx_ids that begin so: how many are in the log, have decisions, have different ones."""
+        """Of the tx_ids with a prefix: those in the log, their decisions, and those with a decision."""
         code = COUNT.replace("PREFIX", prefix)
-        found = self.compose("run", "--rm", "--no-deps", "--entrypoint=python", "prepare", "-c", code)
-        return tuple(map(int, re.findall(r"\d+", found)))
+        output = self.compose("run", "--rm", "--no-deps", "--entrypoint=python", "prepare", "-c", code)
+        return tuple(map(int, re.findall(r"\d+", output)))
 
     def state(self):
-        """What must not change by a second `up`: who made history and model, and the log's name."""
+        """What a second `up` must not change: history, model, aliases, policy, and the id of the log."""
         files = "history/manifest.json model/manifest.json models/aliases.json policy/policy.json"
         code = f"cat {files} | sha256sum"
-        where = ["--workdir=/var/lib/fraudsim/run", "--entrypoint=sh"]
-        made = self.compose("run", "--rm", "--no-deps", *where, "prepare", "-c", code)
-        return made, self.get("scorer", "8000", "/v1/clock")["log_id"]
+        options = ["--workdir=/var/lib/fraudsim/run", "--entrypoint=sh"]
+        digest = self.compose("run", "--rm", "--no-deps", *options, "prepare", "-c", code)
+        return digest, self.get("scorer", "8000", "/v1/clock")["log_id"]
 
 
 @pytest.fixture(scope="module")
 def project():
-    if not quiet("docker", "info"):
+    if not succeeds("docker", "info"):
         pytest.skip("needs a running Docker engine: `docker info` does not answer")
-    one = Project(FRAUDSIM_HTTP_DURABILITY="acked")
+    started = Project(FRAUDSIM_HTTP_DURABILITY="acked")
     try:
-        one.compose("build", "--quiet", timeout=1500)
-        one.up()
-        yield one
+        started.compose("build", "--quiet", timeout=1500)
+        started.up()
+        yield started
     finally:
-        one.compose("--profile", "*", "down", "--volumes", "--timeout", "60")
-        subprocess.run(["docker", "image", "rm", one.image], capture_output=True, check=False)
-    assert one.left() == []
+        started.compose("--profile", "*", "down", "--volumes", "--timeout", "60")
+        subprocess.run(["docker", "image", "rm", started.image], capture_output=True, check=False)
+    assert started.resources() == []
 
 
-def wait_for_decisions(project, more=200):
-    """The line goes on: some more decisions than there are now."""
+def wait_for_decisions(project, count=200):
+    """Wait until the line has made `count` more decisions."""
     before = project.metric("fraudsim_decisions_total")
     assert poll_until(lambda: project.metric("increase(fraudsim_decisions_total[20s])") > 100, 120), before
     now = project.ends()["decisions"]
-    assert poll_until(lambda: project.ends()["decisions"] > now + more, 120)
+    assert poll_until(lambda: project.ends()["decisions"] > now + count, 120)
 
 
 def test_all_of_it_comes_up_healthy_from_nothing_and_decides(project):
@@ -169,7 +169,7 @@ def test_all_of_it_comes_up_healthy_from_nothing_and_decides(project):
 
 @pytest.fixture
 def watched(project):
-    """With `watch`, which is in the profile of Grafana, and without it again."""
+    """The project with `watch`, which belongs to Grafana's profile, for one test."""
     profile = ("--profile", "observability")
     project.compose(*profile, "up", "--detach", "--wait", "watch")
     yield project
@@ -180,10 +180,10 @@ def test_every_rule_and_every_panel_has_data(watched):
     project = watched
     with pytest.raises(urllib.error.HTTPError):
         project.get("scorer", "8000", "/v1/decisions/nobody")
-    project.in_kafka("console-producer", "--topic", "transactions", given="{\n")  # a dead letter
-    asked = {query: f"{board}, {panel}" for board, panel, query in queries("1m")}
-    asked |= dict.fromkeys(recorded(), "a recording rule")
-    missing = {query for query in asked if not any(words in query for words in NO_PAST)}
+    project.in_kafka("console-producer", "--topic", "transactions", stdin="{\n")  # a dead letter
+    sources = {query: f"{board}, {panel}" for board, panel, query in queries("1m")}
+    sources |= dict.fromkeys(recorded(), "a recording rule")
+    missing = {query for query in sources if not any(name in query for name in NO_PAST)}
 
     def all_have_data():
         missing.difference_update(
@@ -192,12 +192,12 @@ def test_every_rule_and_every_panel_has_data(watched):
         return not missing
 
     poll_until(all_have_data, 240, every_s=2.0)
-    assert {asked[query]: query for query in missing} == {}
+    assert {sources[query]: query for query in missing} == {}
 
 
 def test_grafana_shows_its_dashboards(project):
     (image,) = re.findall(r"GRAFANA_IMAGE:-([^}]+)", COMPOSE.read_text())
-    if not (quiet("docker", "image", "inspect", image) or quiet("docker", "pull", image)):
+    if not (succeeds("docker", "image", "inspect", image) or succeeds("docker", "pull", image)):
         pytest.skip("Grafana's image is not to be had here")
     project.compose("--profile", "observability", "up", "--detach", "--wait", "grafana")
     assert len(project.get("grafana", "3000", "/api/search?type=dash-db")) == 4
@@ -206,36 +206,36 @@ def test_grafana_shows_its_dashboards(project):
 def test_what_a_host_sends_through_the_published_port_is_all_answered_and_all_in_the_log(project):
     prefix = f"host-{uuid.uuid4().hex[:8]}-"
     replies = send(project.address("scorer", "8000"), RATE, SECONDS, prefix)
-    turned_away = replies.pop("again", 0)
+    refused = replies.pop("again", 0)
     assert replies == {200: RATE * SECONDS}
-    assert turned_away < 0.05 * RATE * SECONDS
-    found = []
+    assert refused < 0.05 * RATE * SECONDS
+    counts = []
 
-    def all_there():
-        found.append(project.in_archive(prefix))
-        return found[-1] == (RATE * SECONDS,) * 3
+    def all_archived():
+        counts.append(project.in_archive(prefix))
+        return counts[-1] == (RATE * SECONDS,) * 3
 
-    assert poll_until(all_there, 90, every_s=2.0), found[-1]
+    assert poll_until(all_archived, 90, every_s=2.0), counts[-1]
 
 
 @pytest.mark.parametrize("service", [*SERVERS, *LINE])
 def test_whatever_is_killed_comes_back_by_itself(project, service):
-    (before,) = [name for its, name in project.health() if its == service]
-    # All that the container runs but its init, which then ends too.
+    (container,) = [name for other, name in project.health() if other == service]
+    # Every process of the container except its init, which then ends too.
     project.run("exec", "-T", service, "sh", "-c", "kill -9 -1")
 
-    def back():
-        started = json.loads(subprocess.check_output(["docker", "inspect", before], text=True))[0]
-        return started["RestartCount"] > 0 and set(project.health().values()) == {"healthy"}
+    def is_back():
+        state = json.loads(subprocess.check_output(["docker", "inspect", container], text=True))[0]
+        return state["RestartCount"] > 0 and set(project.health().values()) == {"healthy"}
 
-    assert poll_until(back, 200, every_s=1.0), project.health()
+    assert poll_until(is_back, 200, every_s=1.0), project.health()
     wait_for_decisions(project)
 
 
 def test_another_model_decides_for_some_cards_is_promoted_and_rolled_back(project):
     def prepare(*argv, **env):
-        given = [f"--env={name}={value}" for name, value in env.items()]
-        return project.compose("run", "--rm", "--no-deps", *given, "prepare", *argv, timeout=400)
+        variables = [f"--env={name}={value}" for name, value in env.items()]
+        return project.compose("run", "--rm", "--no-deps", *variables, "prepare", *argv, timeout=400)
 
     def served():
         return project.get("scorer", "8000", "/v1/model")["version"]
@@ -245,8 +245,8 @@ def test_another_model_decides_for_some_cards_is_promoted_and_rolled_back(projec
     (other,) = re.findall(r"\b[0-9a-f]{16}\b", prepare("model", "put", f"{run}/new"))
     assert other != first
     prepare("model", "challenge", other, "--share=0.5")
-    made = f'fraudsim_model_decisions_total{{version="{other}",variant="challenger"}}'
-    assert poll_until(lambda: project.metric(made) > 0, 60)
+    decisions = f'fraudsim_model_decisions_total{{version="{other}",variant="challenger"}}'
+    assert poll_until(lambda: project.metric(decisions) > 0, 60)
     prepare("model", "promote", other)
     assert poll_until(lambda: served() == other, 30), served()
     prepare("model", "rollback")
@@ -275,8 +275,8 @@ def test_stopped_and_started_again_no_step_is_done_twice_and_nothing_is_lost(pro
     project.up()
     assert project.state() == before
     logs = project.compose("logs", "--no-color", *ONE_SHOTS)
-    for words in ("history kept", "model kept", "policy kept", "already started", "already primed"):
-        assert words in logs
+    for outcome in ("history kept", "model kept", "policy kept", "already started", "already primed"):
+        assert outcome in logs
     wait_for_decisions(project)
     project.compose("stop", "producer", "labels", "scorer", "features", "archiver")
     sent, decided, distinct = project.in_archive()
@@ -284,19 +284,19 @@ def test_stopped_and_started_again_no_step_is_done_twice_and_nothing_is_lost(pro
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "setting"),
     [
         ("FRAUDSIM_SLOTS=many", "FRAUDSIM_SLOTS"),
         ("FRAUDSIM_DEADLINE_MS=-1", "FRAUDSIM_DEADLINE_MS"),
         ("FRAUDSIM_HTTP_DURABILITY=perhaps", "FRAUDSIM_HTTP_DURABILITY"),
     ],
 )
-def test_a_wrong_setting_in_env_is_one_line_from_the_service_that_reads_it(project, tmp_path, line, said):
+def test_a_wrong_setting_in_env_is_one_line_from_the_service_that_reads_it(project, tmp_path, line, setting):
     (tmp_path / ".env").write_text(line + "\n")
-    where = ["--project-directory", str(tmp_path), "--env-file", str(tmp_path / ".env")]
-    done = project.run(*where, "run", "--rm", "--no-deps", "topics")
-    assert done.returncode == 2
-    (error,) = [words for words in done.stderr.splitlines() if words.startswith("error:")]
-    assert said in error
+    options = ["--project-directory", str(tmp_path), "--env-file", str(tmp_path / ".env")]
+    result = project.run(*options, "run", "--rm", "--no-deps", "topics")
+    assert result.returncode == 2
+    (error,) = [text for text in result.stderr.splitlines() if text.startswith("error:")]
+    assert setting in error
     assert line.split("=")[1] in error
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in result.stderr

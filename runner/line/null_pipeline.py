@@ -1,47 +1,29 @@
-"""The null pipeline: a bare relay between two topics, to show what Kafka and this machine alone cost."""
+"""The null pipeline: the latency that Kafka and this machine alone cost."""
 
-import asyncio
-import signal
-
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-
-from fraudsim.log.topics import DECISIONS, NULL, TRANSACTIONS
-from fraudsim.settings import Settings
-
-
-def run_relay(settings: Settings) -> None:
-    """Hand every record of `null.transactions` on to `null.decisions` as it is, until a signal."""
-    import uvloop
-
-    uvloop.run(_relay(settings))
+from fraudsim.log import topics
+from fraudsim.log.clock_log import start_log
+from runner.line.line import READY_S, Line
+from runner.line.run_end import await_last_decisions
+from runner.record.latencies import Latencies
+from runner.record.observer import Observer
 
 
-async def _relay(settings: Settings) -> None:
-    consumer = AIOKafkaConsumer(
-        NULL + TRANSACTIONS, bootstrap_servers=settings.kafka_bootstrap, auto_offset_reset="earliest"
-    )
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, acks="all", enable_idempotence=True
-    )
-    await consumer.start()
-    await producer.start()
-    relaying = asyncio.create_task(_pump(consumer, producer))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, relaying.cancel)
-    try:
-        await relaying
-    except asyncio.CancelledError:
-        return
-    finally:
-        await consumer.stop()
-        await producer.stop()
-
-
-async def _pump(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
-    while True:
-        for tp, records in (await consumer.getmany(timeout_ms=500)).items():
-            for record in records:
-                await producer.send(
-                    NULL + DECISIONS, value=record.value, key=record.key, partition=tp.partition
-                )
+def run_null_pipeline(line: Line) -> Latencies:
+    """Measure the same schedule and sender through a bare relay on the same broker."""
+    seconds = line.options.null_seconds
+    if line.options.seconds is not None:
+        seconds = min(seconds, line.options.seconds)
+    if seconds <= 0:
+        return Latencies()
+    line.say(f"null pipeline: {seconds:g} s of the same schedule through a bare relay")
+    topics.create_topics(line.settings, topics.NULL)
+    manifest = line.history.manifest
+    start_log(line.settings, manifest.end_ms, line.speed, "", "", topics.NULL + topics.CLOCK)
+    with Observer(line.settings, topics.NULL + topics.DECISIONS) as observer:
+        line.start_part("relay", "relay")
+        argv = line.stream_command("produce", "null-producer.json", seconds, "--null", line.labels_flag())
+        line.start_part("null-producer", *argv, finishes=True)
+        line.wait_for("the null producer", lambda: line.done("null-producer"), seconds + READY_S)
+        await_last_decisions(observer.tally, line.planned("null-producer.json"))
+        line.supervisor.stop("relay")
+    return observer.tally.latencies

@@ -1,4 +1,4 @@
-"""What a deployment runs once before its processes start. Each may be repeated: it keeps what is there."""
+"""The one-shot steps of a deployment. A repeated step checks and keeps what the first one made."""
 
 import tempfile
 from collections.abc import Callable
@@ -23,32 +23,32 @@ from runner.line.speed import speed_for
 def keep_or_make_history(
     directory: Path, config: WorldConfig, days: int, on_day: Callable[[int], None] = lambda _: None
 ) -> tuple[History, bool]:
-    """The history of a synthetic world in `directory`, and whether it was made now.
+    """The history of a synthetic world in `directory`, and whether this call made it.
 
     Raises:
-        FraudsimError: the history there is of another world than the one asked for, or cannot be read.
+        FraudsimError: the existing history is of another world or length, or cannot be read.
     """
     if not (directory / "manifest.json").exists():
         write_history(directory, World(config), days, on_day)
         return read_history(directory), True
     history = read_history(directory)
-    world_of(history)  # refuses what the live stream could not go on from
-    there = {**history.manifest.config, "days": history.manifest.days}
-    asked = {**asdict(config), "days": days}
-    for name, value in asked.items():
-        if there.get(name) != value:
+    world_of(history)  # raises if the live stream cannot continue from it
+    present = {**history.manifest.config, "days": history.manifest.days}
+    requested = {**asdict(config), "days": days}
+    for name, value in requested.items():
+        if present.get(name) != value:
             raise FraudsimError(
-                f"history {directory} has {name}={there.get(name)}, asked for is {value}: "
-                "ask for what is there, or remove it to start anew"
+                f"history {directory} has {name}={present.get(name)}, but {value} is requested: "
+                "request the same, or remove the history to make a new one"
             )
     return history, False
 
 
 def keep_or_train_model(history: History, directory: Path, settings: Settings) -> tuple[str, bool]:
-    """The version of the model in `directory`, trained on `history`, and whether it was trained now.
+    """The version of the model in `directory`, trained on `history`, and whether this call trained it.
 
     Raises:
-        FraudsimError: the model there is of another history, or would not score as it did when trained.
+        FraudsimError: the existing model is of another history, or does not score as when it was trained.
     """
     from model.artefact.files import MANIFEST_FILE, load_model
     from model.training.train import train_model
@@ -65,10 +65,10 @@ def keep_or_train_model(history: History, directory: Path, settings: Settings) -
 
 
 def keep_or_register_model(model: Path, registry: Path) -> tuple[str, bool]:
-    """The champion of a registry, and whether the registry was made now, with `model` as its champion.
+    """The champion of a registry, and whether this call made the registry, with `model` as champion.
 
     Raises:
-        FraudsimError: the champion there cannot be served.
+        FraudsimError: the existing champion cannot be served.
     """
     from model.artefact.files import load_model
     from model.registry import versions as models
@@ -80,11 +80,11 @@ def keep_or_register_model(model: Path, registry: Path) -> tuple[str, bool]:
     return models.put(model, registry)[1].champion, True
 
 
-def keep_or_take_policy(directory: Path) -> tuple[str, bool]:
-    """The version of the policy in `directory`, and whether the shipped one was put there now.
+def keep_or_copy_policy(directory: Path) -> tuple[str, bool]:
+    """The version of the policy in `directory`, and whether this call copied the shipped policy there.
 
     Raises:
-        FraudsimError: what is there is no policy.
+        FraudsimError: the existing folder holds no valid policy.
     """
     from scorer.policy.file import SHIPPED, load_policy
     from scorer.policy.store import put
@@ -97,7 +97,7 @@ def keep_or_take_policy(directory: Path) -> tuple[str, bool]:
 def keep_or_start_clock(
     settings: Settings, history: History, speed: float, topic: str = CLOCK
 ) -> tuple[Clock, bool]:
-    """The clock of the log that follows `history`, and whether the log was started now.
+    """The clock of the log that follows `history`, and whether this call started the log.
 
     Raises:
         FraudsimError: the log belongs to another history, or its horizon is too short for `speed`.
@@ -105,30 +105,30 @@ def keep_or_start_clock(
     manifest = history.manifest
     log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
     log.refresh()
-    started = not log.clock
-    if started:
-        where = str(history.directory)
-        log = start_log(settings, manifest.end_ms, speed, where, manifest.fingerprint, topic)
+    is_new = not log.clock
+    if is_new:
+        folder = str(history.directory)
+        log = start_log(settings, manifest.end_ms, speed, folder, manifest.fingerprint, topic)
     first = log.clock.first
     if first.history_fingerprint != manifest.fingerprint:
         raise FraudsimError(
             f"run.clock belongs to log {first.log_id} of history {first.history_fingerprint[:16]}, not "
             f"{manifest.fingerprint[:16]}: use the history it was started with, or another Kafka"
         )
-    # The producer would be refused the same way, but only after everything else is up.
+    # Raises if the horizon is too short. The producer would fail likewise, but only after all else is up.
     next_segment(log.clock, speed, manifest.end_ms, 0)
-    return log.clock, started
+    return log.clock, is_new
 
 
 def stream_at(run: Path, rate: float, labels: bool = True) -> Stream:
-    """The live stream that follows a run folder's history, at a number of transactions a second."""
+    """The live stream that follows a run folder's history, at `rate` transactions per wall second."""
     history = run / "history"
     speed = speed_for(rate, read_history(history).manifest.transactions_per_day)
     return Stream(history=history, speed=speed, labels=labels)
 
 
 def compile_kernels() -> None:
-    """Run every numba kernel once, on a small world, so that its machine code is in the cache."""
+    """Run every numba kernel once, on a small world, so that its machine code is cached."""
     from stream_features.kernels.state import warm_up_kernel
     from stream_features.offline.bulk import bulk_features
     from stream_features.store.prime import state_of_history

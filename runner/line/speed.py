@@ -1,4 +1,4 @@
-"""Of rate, number of cards and speed any two determine the third."""
+"""The speed of event time. Of rate, number of cards and speed, any two determine the third."""
 
 from fraudsim.errors import FraudsimError
 from producers.world.world import World
@@ -8,26 +8,28 @@ TOLERANCE = 0.02
 
 
 def speed_for(rate: float, transactions_per_day: float) -> float:
-    """Event seconds per wall second at which a history's habits give `rate` transactions per wall second."""
+    """Event seconds per wall second at which a history's mean day gives `rate` transactions a wall second."""
     return rate * DAY_S / transactions_per_day
 
 
 def speed_of_run(world: World, first_day: int, rate: float, seconds: float) -> float:
-    """Event seconds per wall second at which the live stream's first `rate` · `seconds` transactions take
-    `seconds`: no two days are equally busy, so the history's mean would miss the rate by some tenth."""
-    wanted = max(1, round(rate * seconds))
-    number = first_day
-    while len(ts := world.day(number).transactions.ts) <= wanted:
-        wanted -= len(ts)
-        number += 1
-    return float(ts[wanted] - world.day_start_ms(first_day)) / 1000 / seconds
+    """Event seconds per wall second at which the first `rate` · `seconds` live transactions take `seconds`.
+
+    Days differ in their number of transactions: with the history's mean, the rate would be off by a tenth.
+    """
+    remaining = max(1, round(rate * seconds))
+    day = first_day
+    while len(ts := world.day(day).transactions.ts) <= remaining:
+        remaining -= len(ts)
+        day += 1
+    return float(ts[remaining] - world.day_start_ms(first_day)) / 1000 / seconds
 
 
 def consistent_speed(speed: float | None, derived: float, rate: float, cards: int) -> float:
-    """The speed to go at: `derived`, at which the cards' habits give `rate`.
+    """The speed of a run: `speed`, or `derived`, at which the cards' habits give `rate`.
 
     Raises:
-        FraudsimError: a speed is given that contradicts rate and cards; names the consistent value.
+        FraudsimError: `speed` differs by more than 2 %; the message names consistent values.
     """
     if speed is None:
         return derived

@@ -1,7 +1,7 @@
-"""The archiver: every record of the run's topics into the Parquet log, each exactly once.
+"""The archiver: writes every record of the run's topics to the Parquet log, each exactly once.
 
-Its own files say where to go on. It reads without a group, in large fetches twice a second: it shares the
-machine with the path that answers within milliseconds.
+The offsets to resume from are read from the files themselves. It consumes without a group, in large fetches
+twice a second, because it shares the machine with the scorer, which answers within milliseconds.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ from fraudsim.settings import Settings
 FLUSH_EVERY_S: Final = 5.0
 FLUSH_RECORDS: Final = 50_000
 POLL_MS: Final = 500
-"""The broker holds a fetch back this long, or until it fills `FETCH_BYTES`: two wake-ups a second."""
+"""The broker delays a fetch by this time, or until it has `FETCH_BYTES`: two wake-ups a second."""
 FETCH_BYTES: Final = 4 * 1024 * 1024
 TOPICS_WAIT_S: Final = 60.0
 DRAIN_S: Final = 50.0
-"""Less than the minute after which the supervisor kills it."""
+"""Less than the 60 s after which the supervisor kills the archiver."""
 
 _log = structlog.get_logger()
 
@@ -53,45 +53,48 @@ def run_archiver(
     flush_every_s: float = FLUSH_EVERY_S,
     prefix: str = "",
 ) -> dict[str, int]:
-    """Archive until `stop`; returns the records written per topic by this process.
+    """Archive until `stop` is set; returns the number of records written by this process, by topic.
 
     Args:
-        drain: on stop, read on to the ends the log has at that moment, before the last write.
-        prefix: of the topics' names in Kafka; the files bear the names without it.
+        drain: on stop, first read to the end offsets that the log has at that moment.
+        prefix: prefix of the topic names in Kafka; file names are without it.
 
     Raises:
-        FraudsimError: a topic is missing, or the folder holds another log's records.
+        FraudsimError: a topic is missing, or the folder holds the records of another log.
     """
     return asyncio.run(_Archiver(settings, run_dir, stop, drain, flush_every_s, prefix).run())
 
 
 def recover(run_dir: Path, topic: str) -> Ranges:
-    """The offsets of a topic that whole files hold. Leftovers are removed, broken files set aside."""
+    """The offsets of a topic that complete files hold, by partition.
+
+    Temporary files are removed, and broken files are renamed to `.corrupt`.
+    """
     folder = log_folder(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f".{topic}-*.tmp"):
-        leftover.unlink()
+    for temporary in folder.glob(f".{topic}-*.tmp"):
+        temporary.unlink()
     covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for path in log_files(run_dir, topic):
         try:
             ranges = read_ranges(path)
         except ValueError as error:
-            aside = path.with_name(path.name + ".corrupt")
-            path.rename(aside)
+            corrupt = path.with_name(path.name + ".corrupt")
+            path.rename(corrupt)
             _log.error(
-                "archive file set aside, its records are read again", file=aside.name, error=str(error)
+                "archive file set aside, its records are read again", file=corrupt.name, error=str(error)
             )
             continue
-        for partition, stretches in ranges.items():
-            covered[partition] += stretches
-    return {partition: merge_ranges(stretches) for partition, stretches in covered.items()}
+        for partition, offset_ranges in ranges.items():
+            covered[partition] += offset_ranges
+    return {partition: merge_ranges(offset_ranges) for partition, offset_ranges in covered.items()}
 
 
 def wait_for_topics(settings: Settings, stop: threading.Event, prefix: str) -> list[tuple[str, int]]:
-    """Every (topic, partition) to archive, once all topics are there.
+    """Wait until all topics exist; returns every (topic, partition) to archive.
 
     Raises:
-        FraudsimError: a topic is missing still after a minute, or on stop.
+        FraudsimError: a topic is still missing after 60 s, or when `stop` is set.
     """
     from kafka import KafkaConsumer
 
@@ -102,7 +105,7 @@ def wait_for_topics(settings: Settings, stop: threading.Event, prefix: str) -> l
     try:
         while True:
             numbers = {topic: consumer.partitions_for_topic(prefix + topic) or set() for topic in ARCHIVED}
-            missing = [topic for topic, there in numbers.items() if not there]
+            missing = [topic for topic, partitions in numbers.items() if not partitions]
             if not missing:
                 return [(prefix + topic, n) for topic in ARCHIVED for n in sorted(numbers[topic])]
             if time.monotonic() > deadline or stop.wait(0.2):
@@ -114,8 +117,6 @@ def wait_for_topics(settings: Settings, stop: threading.Event, prefix: str) -> l
 
 
 class _Archiver:
-    """One run of the archiver."""
-
     def __init__(
         self,
         settings: Settings,
@@ -132,22 +133,22 @@ class _Archiver:
         self._prefix = prefix
         self._flush_every_s = flush_every_s
         self._covered = {topic: recover(run_dir, topic) for topic in ARCHIVED}
-        self._seq = {topic: self._next_seq(topic) for topic in ARCHIVED}
+        self._file_number = {topic: self._next_file_number(topic) for topic in ARCHIVED}
         self._tables: dict[str, list[pa.Table]] = {topic: [] for topic in ARCHIVED}
-        self._buffered = 0
+        self._buffered_records = 0
         self._flush_at = 0.0
         self._written = dict.fromkeys(ARCHIVED, 0)
         self._lag = {topic: CONSUMER_LAG.labels(process="archiver", topic=topic) for topic in ARCHIVED}
 
-    def _topic(self, partition: Any) -> str:
+    def _topic_name(self, partition: Any) -> str:
         return str(partition.topic).removeprefix(self._prefix)
 
-    def _next_seq(self, topic: str) -> int:
-        taken = [
+    def _next_file_number(self, topic: str) -> int:
+        numbers = [
             int(p.name.split(".parquet")[0].rsplit("-", 1)[1])
             for p in log_folder(self._run_dir).glob(f"{topic}-*.parquet*")
         ]
-        return max(taken, default=0) + 1
+        return max(numbers, default=0) + 1
 
     async def run(self) -> dict[str, int]:
         from aiokafka import AIOKafkaConsumer
@@ -172,14 +173,14 @@ class _Archiver:
             while not self._stop.is_set():
                 await self._read(consumer, partitions)
             if self._drain:
-                await self._read_to_the_end(consumer, partitions)
+                await self._read_to_end(consumer, partitions)
             self._flush()
         finally:
             await consumer.stop()
         return self._written
 
     async def _assign(self, consumer: Any) -> list[Any]:
-        """Take every partition, each from the first offset that no file holds."""
+        """Assign every partition, each from the first offset that no file holds."""
         from aiokafka import TopicPartition
 
         partitions = [
@@ -189,36 +190,36 @@ class _Archiver:
         ends = await consumer.end_offsets(partitions)
         begins = await consumer.beginning_offsets(partitions)
         for partition in partitions:
-            stretches = self._covered[self._topic(partition)].get(partition.partition, [])
-            gaps = gaps_in(stretches)
-            after = stretches[-1][1] + 1 if stretches else 0
-            if after > ends[partition]:
+            covered = self._covered[self._topic_name(partition)].get(partition.partition, [])
+            gaps = gaps_in(covered)
+            next_offset = covered[-1][1] + 1 if covered else 0
+            if next_offset > ends[partition]:
                 raise FraudsimError(
                     f"{log_folder(self._run_dir)} holds {partition.topic}[{partition.partition}] up to "
-                    f"offset {after - 1}, Kafka's log ends at {ends[partition]}: "
+                    f"offset {next_offset - 1}, Kafka's log ends at {ends[partition]}: "
                     "this folder belongs to another log"
                 )
-            consumer.seek(partition, max(gaps[0][0] if gaps else after, begins[partition]))
+            consumer.seek(partition, max(gaps[0][0] if gaps else next_offset, begins[partition]))
         return partitions
 
     async def _read(self, consumer: Any, partitions: list[Any]) -> None:
-        """Take what the fetcher has, and flush when it is time to."""
-        self._take(await consumer.getmany(timeout_ms=POLL_MS, max_records=10_000))
-        if self._buffered >= FLUSH_RECORDS or time.monotonic() >= self._flush_at:
+        """Buffer the fetched records, and flush when enough records or seconds have passed."""
+        self._buffer(await consumer.getmany(timeout_ms=POLL_MS, max_records=10_000))
+        if self._buffered_records >= FLUSH_RECORDS or time.monotonic() >= self._flush_at:
             self._flush()
-            await self._report(consumer, partitions)
+            await self._report_lag(consumer, partitions)
 
-    def _take(self, polled: Mapping[Any, list[Any]]) -> None:
-        """Make columns of what came, at once: all of them just before a file is written were a burst of work
-        that transactions had to wait for."""
-        taken: dict[str, list[Record]] = defaultdict(list)
+    def _buffer(self, polled: Mapping[Any, list[Any]]) -> None:
+        """Convert the records to columns at once: to convert all of them when a file is written would be a
+        burst of work that delays transactions."""
+        new_records: dict[str, list[Record]] = defaultdict(list)
         for partition, records in polled.items():
-            topic = self._topic(partition)
+            topic = self._topic_name(partition)
             covered = self._covered[topic].get(partition.partition, [])
             for record in records:
                 if covered and any(first <= record.offset <= last for first, last in covered):
-                    continue  # read again on the way from a gap to the end
-                taken[topic].append(
+                    continue  # already in a file; read again because a gap precedes it
+                new_records[topic].append(
                     Record(
                         partition.partition,
                         record.offset,
@@ -228,38 +229,40 @@ class _Archiver:
                         record.value,
                     )
                 )
-        for topic, kept in taken.items():
-            self._tables[topic].append(to_table(topic, kept))
-            self._buffered += len(kept)
+        for topic, topic_records in new_records.items():
+            self._tables[topic].append(to_table(topic, topic_records))
+            self._buffered_records += len(topic_records)
 
     def _flush(self) -> None:
         for topic, tables in self._tables.items():
             if tables:
                 table = pa.concat_tables(tables)
-                write_file(self._run_dir, topic, self._seq[topic], table)
-                self._seq[topic] += 1
+                write_file(self._run_dir, topic, self._file_number[topic], table)
+                self._file_number[topic] += 1
                 self._written[topic] += table.num_rows
                 self._tables[topic] = []
-        self._buffered = 0
+        self._buffered_records = 0
         self._flush_at = time.monotonic() + self._flush_every_s
         HEARTBEAT.set_to_current_time()
 
-    async def _report(self, consumer: Any, partitions: list[Any]) -> None:
+    async def _report_lag(self, consumer: Any, partitions: list[Any]) -> None:
         lag = dict.fromkeys(ARCHIVED, 0)
         for partition in partitions:
             end = consumer.highwater(partition)
             if end is not None:
-                lag[self._topic(partition)] += max(end - await consumer.position(partition), 0)
+                lag[self._topic_name(partition)] += max(end - await consumer.position(partition), 0)
         for topic, records in lag.items():
             self._lag[topic].set(records)
 
-    async def _read_to_the_end(self, consumer: Any, partitions: list[Any]) -> None:
+    async def _read_to_end(self, consumer: Any, partitions: list[Any]) -> None:
         ends = await consumer.end_offsets(partitions)
         deadline = time.monotonic() + DRAIN_S
         while True:
-            behind = [p for p in partitions if await consumer.position(p) < ends[p]]
-            if not behind:
+            unfinished = [p for p in partitions if await consumer.position(p) < ends[p]]
+            if not unfinished:
                 return
             if time.monotonic() > deadline:
-                raise FraudsimError(f"{len(behind)} partitions not read to their ends within {DRAIN_S:g} s")
+                raise FraudsimError(
+                    f"{len(unfinished)} partitions not read to their ends within {DRAIN_S:g} s"
+                )
             await self._read(consumer, partitions)

@@ -1,4 +1,4 @@
-"""What the terminal shows: steps as they happen, live figures, and the summary as a table."""
+"""Terminal output of a run: its steps, live figures, and the summary as tables."""
 
 import sys
 import time
@@ -10,44 +10,46 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from runner.record.observer import Tally, percentiles
+from runner.record.latencies import percentiles
+from runner.record.observer import RunTally
 
 console = Console(highlight=False)
 LINE_EVERY_S = 5.0
-SHOW_EVERY_S = 0.5
+TABLE_EVERY_S = 0.5
 
 
 def say(text: str) -> None:
-    """One step of the run."""
+    """Print one step of the run."""
     console.print(f"[dim]·[/dim] {text}")
 
 
-class Progress:
-    """Live figures of a run: a table on a terminal, a line every five seconds elsewhere."""
+class LiveFigures:
+    """Live figures of a run: a table on a terminal, else a line every five seconds."""
 
-    def __init__(self, tally: Tally, seconds: float | None, live: Live | None) -> None:
+    def __init__(self, tally: RunTally, seconds: float | None, live: Live | None) -> None:
         self._tally = tally
         self._seconds = seconds
         self._live = live
-        self._started = time.monotonic()
-        self._shown = self._started
-        self._last = (self._started, 0)
+        self._started_s = time.monotonic()
+        self._shown_s = self._started_s
+        self._rate_from = (self._started_s, 0)
+        """Monotonic second and count of decisions from which the rate is counted."""
 
     def show(self, restarts: int = 0) -> None:
-        """Show where things stand."""
-        now = time.monotonic()
-        if now - self._shown < (LINE_EVERY_S if self._live is None else SHOW_EVERY_S):
+        """Show the figures, if the last time is long enough ago."""
+        now_s = time.monotonic()
+        if now_s - self._shown_s < (LINE_EVERY_S if self._live is None else TABLE_EVERY_S):
             return
-        self._shown = now
-        elapsed, tally = now - self._started, self._tally
-        since, seen = self._last
-        rate = (tally.seen - seen) / (now - since) if now > since else 0.0
+        self._shown_s = now_s
+        elapsed_s, tally = now_s - self._started_s, self._tally
+        from_s, from_count = self._rate_from
+        rate = (tally.decisions - from_count) / (now_s - from_s) if now_s > from_s else 0.0
         recent = percentiles(list(tally.latencies.recent_ms)[-max(100, int(rate * 5)) :])
-        flagged = tally.seen - tally.actions.get("approve", 0)
-        whole = f" of {self._seconds:g}" if self._seconds is not None else ""
-        cells = {
-            "seconds": f"{elapsed:.0f}{whole}",
-            "decided": f"{tally.seen:,}",
+        flagged = tally.decisions - tally.actions.get("approve", 0)
+        planned = f" of {self._seconds:g}" if self._seconds is not None else ""
+        figures = {
+            "seconds": f"{elapsed_s:.0f}{planned}",
+            "decided": f"{tally.decisions:,}",
             "tx/s": f"{rate:,.0f}",
             "p50 ms": _ms(recent["p50"]),
             "p99 ms": _ms(recent["p99"]),
@@ -56,23 +58,23 @@ class Progress:
             "restarts": str(restarts),
         }
         if self._live is not None:
-            table = Table(*cells, title="live")
-            table.add_row(*cells.values())
+            table = Table(*figures, title="live")
+            table.add_row(*figures.values())
             self._live.update(table)
         else:
-            console.print("  " + "  ".join(f"{name} {value}" for name, value in cells.items()))
-        if now - since >= 2:
-            self._last = (now, tally.seen)
+            console.print("  " + "  ".join(f"{name} {value}" for name, value in figures.items()))
+        if now_s - from_s >= 2:
+            self._rate_from = (now_s, tally.decisions)
 
 
 @contextmanager
-def progress(tally: Tally, seconds: float | None) -> Iterator[Progress]:
+def live_figures(tally: RunTally, seconds: float | None) -> Iterator[LiveFigures]:
     """Show live figures while the block runs."""
     if sys.stdout.isatty():
         with Live(console=console, refresh_per_second=4) as live:
-            yield Progress(tally, seconds, live)
+            yield LiveFigures(tally, seconds, live)
     else:
-        yield Progress(tally, seconds, None)
+        yield LiveFigures(tally, seconds, None)
 
 
 def _ms(value: float | None) -> str:
@@ -80,9 +82,9 @@ def _ms(value: float | None) -> str:
 
 
 def print_summary(summary: dict[str, Any]) -> None:
-    """The summary as tables for people."""
-    counts = Table("sent", "decided", "lost", "duplicated", "dead letters", "tx/s", "restarts", title="run")
-    counts.add_row(
+    """Print the content of `summary.json` as tables."""
+    totals = Table("sent", "decided", "lost", "duplicated", "dead letters", "tx/s", "restarts", title="run")
+    totals.add_row(
         *(f"{summary[k]:,}" for k in ("sent", "decided", "lost", "duplicated", "dead_lettered")),
         f"{summary['throughput_tps']:,.0f}",
         str(sum(summary["restarts"].values())),
@@ -94,9 +96,9 @@ def print_summary(summary: dict[str, Any]) -> None:
         values = summary[key]
         latency.add_row(name, *(_ms(values[q]) for q in ("p50", "p90", "p99", "p999", "max")))
     caught = Table("typology", "fraud", "caught", title="frauds flagged (step-up, review or decline)")
-    for name, found in summary["by_typology"].items():
-        caught.add_row(name, f"{found['fraud']:,}", f"{found['caught']:,}")
-    for table in (counts, latency, caught):
+    for name, counts in summary["by_typology"].items():
+        caught.add_row(name, f"{counts['fraud']:,}", f"{counts['caught']:,}")
+    for table in (totals, latency, caught):
         console.print(table)
     if summary["send_behind_s"]:
         console.print(
@@ -112,22 +114,23 @@ def print_summary(summary: dict[str, Any]) -> None:
     _print_labels(summary["labels"])
     parity = summary.get("parity")
     if parity is not None:
-        without = f"; {parity['degraded']:,} decided without state" if parity["degraded"] else ""
+        degraded = f"; {parity['degraded']:,} decided without state" if parity["degraded"] else ""
         console.print(
             f"parity: {parity['vectors']:,} vectors recomputed from the log, {parity['mismatches']} differ"
-            + without
+            + degraded
         )
 
 
 def _print_labels(report: dict[str, Any]) -> None:
-    """What came of the decisions, where a label feed ran."""
+    """Print the label feed's report; nothing if no label feed ran."""
     if not report:
         return
-    sent, came = report["sent"], report["decisions"]
+    sent, outcomes = report["sent"], report["decisions"]
     answers = ("confirmed", "denied", "unanswered")
-    step_ups = ", ".join(f"{came.get(f'step_up_{answer}', 0):,} {answer}" for answer in answers)
-    unseen = came.get("review_crowded_out", 0) + came.get("review_gone_stale", 0)
-    reviews = f"{came.get('review_fraud', 0)} fraud, {came.get('review_cleared', 0)} cleared, {unseen} unseen"
+    step_ups = ", ".join(f"{outcomes.get(f'step_up_{answer}', 0):,} {answer}" for answer in answers)
+    unseen = outcomes.get("review_crowded_out", 0) + outcomes.get("review_gone_stale", 0)
+    fraud, cleared = outcomes.get("review_fraud", 0), outcomes.get("review_cleared", 0)
+    reviews = f"{fraud} fraud, {cleared} cleared, {unseen} unseen"
     console.print(
         f"labels {sum(sent.values()):,}: {', '.join(f'{n:,} by {source}' for source, n in sent.items())}   "
         f"step-ups: {step_ups}   reviews: {reviews}"

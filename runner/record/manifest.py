@@ -1,4 +1,4 @@
-"""The run's manifest: what went in, so that the archived log can be read and recomputed later."""
+"""The run's manifest: the inputs of the run, by which its archived log can be read and recomputed later."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ RECORDED = ("partitions", "slots", "seed", "label_gap_days", "http_durability", 
 
 
 def write_manifest(run_dir: Path, history: History, clock: Clock, settings: Settings, options: Any) -> None:
-    """`manifest.json`, by rename: the primed history, the clock, the catalogue, the settings, the options."""
+    """Write `manifest.json` atomically: primed history, clock, catalogue hash, settings, options."""
     content = {
         "fraudsim": __version__,
         "log_id": clock.log_id,

@@ -1,4 +1,4 @@
-"""A run's folder, and `runs/latest` which points at the newest."""
+"""A run's folder, and the link `runs/latest` to the newest one."""
 
 import os
 import secrets
@@ -9,10 +9,10 @@ from fraudsim.errors import FraudsimError
 
 
 def new_run_folder(runs_dir: Path, out: Path | None) -> Path:
-    """Make the folder of a new run (`out`, or a new one under `runs_dir`) and point `latest` at it.
+    """Make the folder of a new run (`out`, or a new one in `runs_dir`) and point `latest` at it.
 
     Raises:
-        FraudsimError: `out` holds an earlier run.
+        FraudsimError: `out` holds an earlier run, or the folder cannot be made.
     """
     if out is None:
         out = runs_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
@@ -23,16 +23,16 @@ def new_run_folder(runs_dir: Path, out: Path | None) -> Path:
         runs_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FraudsimError(f"--out {out} cannot be made: {error.strerror}") from None
-    _point(runs_dir / "latest", out.resolve())
+    _replace_link(runs_dir / "latest", out.resolve())
     return out.resolve()
 
 
-def _point(link: Path, target: Path) -> None:
+def _replace_link(link: Path, target: Path) -> None:
     try:
-        aim = target.relative_to(link.parent.resolve())
+        link_text = target.relative_to(link.parent.resolve())
     except ValueError:
-        aim = target
+        link_text = target
     temporary = link.with_name(f".latest-{os.getpid()}")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(aim)
+    temporary.symlink_to(link_text)
     temporary.replace(link)

@@ -1,4 +1,4 @@
-"""What a run came to: counted from its archived log, its truth and what the observer saw."""
+"""The summary of a run: figures from its archived log, its truth and the observer's latencies."""
 
 import json
 import platform
@@ -20,7 +20,7 @@ from fraudsim.log.events import ACTIONS
 from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
 from model.training.ranking import area_under_roc, average_precision, card_precision_at
 from producers.sender.shard import split_name
-from runner.record.observer import Latencies, percentiles
+from runner.record.latencies import Latencies, percentiles
 from stream_features.offline.archived_log import first_decisions
 
 PACKAGES: Final = ("kafka-python", "aiokafka", "faust-streaming", "redis", "xgboost", "numba", "numpy")
@@ -40,23 +40,28 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of `summary.json`.
 
-    `planned` is how many transactions the producer put into the log by its own report, `seconds` the wall
-    time of live traffic, the latencies wall-clock from intended send to decision read back.
+    Args:
+        planned: transactions that the producer put into the log, by its own report.
+        seconds: wall time of live traffic.
+        speed: event seconds per wall second.
+        latencies: wall time from intended send to the decision read back.
+        null_latencies: the same of the null pipeline.
+        restarts: number of restarts by process.
     """
     transactions = read_log(run_dir, TRANSACTIONS, ["partition", "offset", "tx_id", "headers", "error"])
     decisions = first_decisions(run_dir)
-    every_decision = read_log(run_dir, DECISIONS, ["offset"]).num_rows
+    decision_records = read_log(run_dir, DECISIONS, ["offset"]).num_rows
     decided_ids = set(decisions["tx_id"].to_pylist())
     report = _report(run_dir / "producer.json")
     dead_letters = _dead_letters(run_dir)
-    sent_ids, http, repeats, set_aside = _sent(transactions, report.get("source"), dead_letters)
-    sent = planned + http - repeats - set_aside
-    decided = len(sent_ids & decided_ids)
+    expected_ids, http_count, repeats, rejected = _sent(transactions, report.get("source"), dead_letters)
+    sent = planned + http_count - repeats - rejected
+    decided = len(expected_ids & decided_ids)
     return {
         "sent": sent,
         "decided": decided,
         "lost": sent - decided,
-        "duplicated": every_decision - decisions.num_rows,
+        "duplicated": decision_records - decisions.num_rows,
         "repeats": repeats,
         "dead_lettered": len(dead_letters),
         "seconds": round(seconds, 3),
@@ -89,36 +94,38 @@ def summarise(
 def _sent(
     transactions: pa.Table, source: str | None, dead_letters: set[tuple[str, int, int]]
 ) -> tuple[set[str], int, int, int]:
-    """Ids that ought to be decided: of records with a source's ordinal or HTTP's decision.
+    """The transactions of the log that need a decision.
 
-    Also how many are HTTP's alone, and how many records of the run's own source need no decision: those that
-    repeat an id, and those that were set aside, as a script's bad data should be.
+    Returns:
+        The ids that need a decision (records with a source's ordinal or a decision of HTTP), the number of
+        ids that came by HTTP only, and two numbers of records of the run's own source that need no decision:
+        those that repeat an id, and those that became dead letters, as a script's bad data should.
     """
-    ids: set[str] = set()
-    http: set[str] = set()
-    repeats = aside = 0
+    source_ids: set[str] = set()
+    http_ids: set[str] = set()
+    repeats = rejected = 0
     columns = (transactions[name].to_pylist() for name in ("partition", "offset", "tx_id", "headers"))
     for partition, offset, tx_id, headers in zip(*columns, strict=True):
-        names = {item["name"]: item["value"] for item in headers}
-        own = split_name(names.get(h.SOURCE, b"").decode(errors="replace"))[0] == source
-        if h.ORDINAL in names and (TRANSACTIONS, partition, offset) in dead_letters:
-            aside += own
-        elif h.ORDINAL in names and tx_id is not None:
-            repeats += own and tx_id in ids
-            ids.add(tx_id)
-        elif h.DECISION in names and tx_id is not None:
-            http.add(tx_id)
-    return ids | http, len(http - ids), repeats, aside
+        header_values = {item["name"]: item["value"] for item in headers}
+        is_own = split_name(header_values.get(h.SOURCE, b"").decode(errors="replace"))[0] == source
+        if h.ORDINAL in header_values and (TRANSACTIONS, partition, offset) in dead_letters:
+            rejected += is_own
+        elif h.ORDINAL in header_values and tx_id is not None:
+            repeats += is_own and tx_id in source_ids
+            source_ids.add(tx_id)
+        elif h.DECISION in header_values and tx_id is not None:
+            http_ids.add(tx_id)
+    return source_ids | http_ids, len(http_ids - source_ids), repeats, rejected
 
 
 def _dead_letters(run_dir: Path) -> set[tuple[str, int, int]]:
-    """Topic, partition and offset of every record that was set aside."""
+    """Topic, partition and offset of every record that became a dead letter."""
     keys = (key.split("/") for key in read_log(run_dir, DEAD_LETTERS, ["key"])["key"].to_pylist())
     return {(topic, int(partition), int(offset)) for topic, partition, offset in keys}
 
 
 def _throughput(decisions: pa.Table) -> float:
-    """Decisions per second between the first and the last: starting the producer is no part of it."""
+    """Decisions per second between the first and the last, which leaves out the start of the producer."""
     written = pc.min_max(decisions["broker_ts_ms"]).as_py()
     span_ms = (written["max"] or 0) - (written["min"] or 0)
     return round(1000 * decisions.num_rows / span_ms, 1) if span_ms else 0.0
@@ -133,24 +140,24 @@ def _report(path: Path) -> dict[str, Any]:
 
 
 def _percentiles_of(table: pa.Table, column: str, names: tuple[str, ...]) -> dict[str, float | None]:
-    every = percentiles(table[column].to_numpy())
-    return {name: every[name] for name in names}
+    by_name = percentiles(table[column].to_numpy())
+    return {name: by_name[name] for name in names}
 
 
 def _stages(decisions: pa.Table) -> dict[str, dict[str, float | None]]:
-    """p50 and p99 of each stage of the stream's decisions, ms."""
+    """p50 and p99 in ms of each stage, of the decisions that the stream made."""
     stream = decisions.filter(pc.equal(decisions["via"], "stream"))
     names = ["intended", "received", "state_read", "features", "scored", "decided"]
     stamps = {name: stream[f"stamp_{name}"].to_numpy() for name in names}
     result = {}
-    for before, after in pairwise(names):
-        every = percentiles((stamps[after] - stamps[before]) / 1000)
-        result[after] = {"p50": every["p50"], "p99": every["p99"]}
+    for start, end in pairwise(names):
+        stage_ms = percentiles((stamps[end] - stamps[start]) / 1000)
+        result[end] = {"p50": stage_ms["p50"], "p99": stage_ms["p99"]}
     return result
 
 
 def _detection(run_dir: Path, decisions: pa.Table) -> dict[str, Any]:
-    """How well fraud was found in the stream: what the generator's truth does not name is honest."""
+    """Detection figures of the stream. A transaction that the truth does not name is honest."""
     truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "typology", "error"])
     truth = truth.filter(pc.is_null(truth["error"])).drop_columns(["error"])
     keys = truth.group_by("tx_id").aggregate([("is_fraud", "max"), ("typology", "max")])
@@ -189,7 +196,7 @@ def _detection_figures(
 
 
 def write_summary(run_dir: Path, summary: dict[str, Any]) -> Path:
-    """`summary.json`, by rename."""
+    """Write `summary.json` atomically; returns its path."""
     path = run_dir / "summary.json"
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(summary, indent=2) + "\n")

@@ -1,8 +1,8 @@
-"""A class-data archive that halves the broker's start: made once, in the background of a first run.
+"""Java's class data sharing (CDS) archive of the broker, which halves its start time.
 
-Most of a start is loading some 7,000 classes. A first run lists them, then a process of the lowest priority
-writes them, ready to map, to the cache folder; later starts use that file. Java itself checks that the file
-fits and goes on without it where it does not.
+Most of a start is the loading of some 7,000 classes. The first run lists them; then a process of the lowest
+priority writes them, ready to map, to a file in the cache folder. Later starts map that file. Java checks
+that the file fits, and starts without it if it does not.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ from runner.supervise.supervisor import Part
 
 NAME = "kafka-archive"
 
-# The empty file marks a Java that cannot make one, so that it is not tried at every start.
+# An empty file marks a Java that cannot make an archive, so that not every start tries again.
 _DUMP = '"$@" && mv "$SCRATCH" "$ARCHIVE" || : >"$ARCHIVE"'
 
 
 @dataclass(frozen=True)
-class ClassArchive:
-    """The archive of one Java and one class path in `folder`; a first run lists classes in `class_list`."""
+class CdsArchive:
+    """The CDS archive in `folder` for one Java and one class path; a first run writes `class_list`."""
 
     folder: Path
     java: Path
@@ -31,24 +31,24 @@ class ClassArchive:
 
     @property
     def path(self) -> Path:
-        """Where the archive is, or will be."""
-        marks = [(str(path), path.stat().st_mtime_ns) for path in (self.java.resolve(), *self.jars)]
-        key = hashlib.sha256(repr((marks, self.gc_flags)).encode()).hexdigest()[:16]
+        """The archive file, which may not exist yet; its name depends on Java, the jars and the GC flags."""
+        identity = [(str(path), path.stat().st_mtime_ns) for path in (self.java.resolve(), *self.jars)]
+        key = hashlib.sha256(repr((identity, self.gc_flags)).encode()).hexdigest()[:16]
         return self.folder / f"kafka-classes-{key}.jsa"
 
     @property
     def missing(self) -> bool:
-        """Whether it has yet to be made."""
+        """Whether the file has yet to be made."""
         return not self.path.exists()
 
     def flags(self) -> list[str]:
-        """What to tell Java: use the archive, or list the classes for one."""
+        """Java flags: use the archive, or list the classes for one; none if this Java cannot make one."""
         if self.missing:
             return [f"-XX:DumpLoadedClassList={self.class_list}"]
         return [f"-XX:SharedArchiveFile={self.path}"] if self.path.stat().st_size else []
 
     def part(self, env: Mapping[str, str]) -> Part:
-        """The process that makes the archive from the list, for the collector that the broker runs with."""
+        """The process that makes the archive from the class list, with the broker's garbage collector."""
         scratch = self.path.with_suffix(f".{os.getpid()}.scratch")
         command = [
             str(self.java),
@@ -59,6 +59,6 @@ class ClassArchive:
             "-cp",
             os.pathsep.join(str(jar) for jar in self.jars),
         ]
-        where = {"SCRATCH": str(scratch), "ARCHIVE": str(self.path)}
+        paths = {"SCRATCH": str(scratch), "ARCHIVE": str(self.path)}
         argv = ["/bin/sh", "-c", _DUMP, "sh", *command]
-        return Part(NAME, argv, {**env, **where}, restart=False, stop_timeout_s=1.0, nice=19)
+        return Part(NAME, argv, {**env, **paths}, restart=False, stop_timeout_s=1.0, nice=19)

@@ -1,4 +1,4 @@
-"""How a download is shown: a bar on a terminal, one line at start and end elsewhere."""
+"""Display of a download: a bar on a terminal, else one line at the start and one at the end."""
 
 import sys
 import threading
@@ -8,31 +8,31 @@ from typing import Protocol
 
 
 class DownloadProgress(Protocol):
-    """What a download tells; called from several threads."""
+    """Receives the progress of a download; called from several threads."""
 
     def file(self, name: str, size_bytes: int) -> AbstractContextManager[Callable[[int], None]]:
-        """A file begins; the context manager's value takes the number of bytes received since."""
+        """A file begins. The context manager's value takes the bytes received since its last call."""
         ...
 
     def jar_done(self) -> None:
-        """A jar is there and verified."""
+        """A jar is complete and verified."""
         ...
 
     def finished(self, elapsed_s: float) -> None:
-        """All are there."""
+        """All jars are complete."""
         ...
 
 
-class _Lines:
-    """One line at the start, one at the end, on stderr."""
+class _LineProgress:
+    """A line at the start and one at the end, on stderr."""
 
     def __init__(self, label: str, jars: int) -> None:
         self._label, self._jars = label, jars
         self._bytes = 0
         self._lock = threading.Lock()
-        self._say(f"downloading {label} ({jars} jars) …")
+        self._print(f"downloading {label} ({jars} jars) …")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     def _add(self, size_bytes: int) -> None:
@@ -47,13 +47,13 @@ class _Lines:
         pass
 
     def finished(self, elapsed_s: float) -> None:
-        self._say(
+        self._print(
             f"downloaded {self._label}: {self._jars} jars, {self._bytes / 1e6:.0f} MB in {elapsed_s:.1f} s"
         )
 
 
-class _Bar(_Lines):
-    """A bar that counts jars, with the megabytes received so far."""
+class _BarProgress(_LineProgress):
+    """A bar that counts jars and shows the megabytes received so far."""
 
     def __init__(self, label: str, jars: int) -> None:
         from rich.console import Console
@@ -71,7 +71,7 @@ class _Bar(_Lines):
         super().__init__(label, jars)
         self._bar.start()
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         pass
 
     def _add(self, size_bytes: int) -> None:
@@ -87,11 +87,11 @@ class _Bar(_Lines):
 
 @contextmanager
 def download_progress(label: str, jars: int) -> Iterator[DownloadProgress]:
-    """Show the download of `jars` jars called `label` on stderr."""
+    """Show the download of `jars` jars, named `label`, on stderr."""
     if not sys.stderr.isatty():
-        yield _Lines(label, jars)
+        yield _LineProgress(label, jars)
         return
-    bar = _Bar(label, jars)
+    bar = _BarProgress(label, jars)
     try:
         yield bar
     finally:

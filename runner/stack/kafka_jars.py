@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, which run the local broker without Docker."""
+"""The jars of Apache Kafka, with which the local broker runs without Docker."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PINS = "kafka_jars.sha256"
 
 
 def kafka_jars(settings: Settings) -> list[Path]:
-    """The verified jars of Kafka's class path, downloaded into the cache folder on first use (about 45 MB).
+    """The verified jars of Kafka's class path; the first call downloads about 45 MB into the cache folder.
 
     Raises:
         FraudsimError: see `runner.stack.maven_jars.ensure_jars`.
@@ -21,10 +21,10 @@ def kafka_jars(settings: Settings) -> list[Path]:
 
 
 def resolve_paths(repository: Path) -> list[str]:
-    """What Maven's rules say the class path of `ROOTS` is, as paths in the Maven layout, sorted.
+    """The class path of `ROOTS` by Maven's dependency resolution, as sorted paths in the Maven layout.
 
-    Fetches the POMs into `repository`. Not used to start Kafka: it is how `kafka_jars.sha256` was made, and a
-    test holds the two together.
+    Fetches the POMs into `repository`. The start of Kafka does not use this: `kafka_jars.sha256` was made
+    with it, and a test compares the two.
     """
     from jgo.maven import MavenContext
 

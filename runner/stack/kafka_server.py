@@ -1,12 +1,12 @@
-"""One Kafka broker on the loopback: its configuration, its processes, and when it answers."""
+"""One Kafka broker on the loopback: configuration, processes, and a probe."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.disk import writing_to
-from runner.stack.cds_archive import ClassArchive
+from runner.disk import explain_disk_errors
+from runner.stack.cds_archive import CdsArchive
 from runner.stack.ports import HOST
 from runner.supervise.supervisor import Part
 
@@ -15,10 +15,12 @@ FORMAT_NAME = "kafka-format"
 _CLUSTER_ID = "fraudsimAAAAAAAAAAAAAA"
 _NODE_ID = 1
 
-# After kill -9 the broker is let in again only when its earlier session has ended: the default 9 s would be
-# most of a restart. The small numbers keep the start short and the memory low on one node. The default 10 MB
-# of an index is a sparse mapped file: its first page fault reads far ahead and cost 20 ms each, 32 of them in
-# the first second of a run. This one, with an entry every 32 kB, is full after some 350 MB of log.
+# broker.session.timeout.ms: after kill -9 the controller readmits the broker only when its previous session
+# has expired; the default of 9 s would be most of a restart.
+# log.index.*: an index file of the default 10 MB is sparse and memory-mapped. Its first page fault reads far
+# ahead and cost 20 ms, 32 times in the first second of a run. With 128 kB and an entry every 32 kB, an index
+# is full after some 350 MB of log.
+# The other small numbers keep the start short and the memory low on one node.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id={node}
@@ -55,7 +57,7 @@ log.cleaner.threads=1
 log.cleaner.dedupe.buffer.size=8388608
 """
 
-# As Kafka's own scripts: the serial collector paused for 100 ms here where this one took 40.
+# As in Kafka's own scripts. The serial collector paused for 100 ms here, this one for 40 ms.
 GC_FLAGS = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:MetaspaceSize=96m")
 _JVM_FLAGS = (
     *GC_FLAGS,
@@ -73,7 +75,7 @@ _JVM_FLAGS = (
 
 @dataclass(frozen=True)
 class KafkaServer:
-    """A single KRaft node (broker and controller) that keeps its files under `directory`."""
+    """A single KRaft node (broker and controller) with its files in `directory`."""
 
     directory: Path
     java: Path
@@ -81,25 +83,25 @@ class KafkaServer:
     port: int
     controller_port: int
     heap_mb: int
-    archive: ClassArchive
+    cds_archive: CdsArchive
 
     @property
     def bootstrap(self) -> str:
-        """host:port for clients."""
+        """The address for clients, host:port."""
         return f"{HOST}:{self.port}"
 
     @property
-    def formatted(self) -> bool:
-        """Whether the storage was formatted before, so that the log in it is kept."""
+    def is_formatted(self) -> bool:
+        """Whether the storage is formatted already; its log is then kept."""
         return (self.directory / "data" / "meta.properties").exists()
 
     def write_config(self) -> None:
-        """Write `server.properties` and make the folders.
+        """Make the folders and write `server.properties`.
 
         Raises:
-            FraudsimError: the disk is full or refuses.
+            FraudsimError: the disk is full, or the folder cannot be written to.
         """
-        with writing_to(self.directory):
+        with explain_disk_errors(self.directory):
             (self.directory / "tmp").mkdir(parents=True, exist_ok=True)
             self._config.write_text(
                 _PROPERTIES.format(
@@ -112,27 +114,27 @@ class KafkaServer:
             )
 
     def format_part(self, env: Mapping[str, str]) -> Part:
-        """The process that formats the storage, once, before the first start."""
+        """The process that formats the storage, needed once before the first start."""
         tool = ["kafka.tools.StorageTool", "format"]
         arguments = [*tool, "--cluster-id", _CLUSTER_ID, "--config", str(self._config)]
-        shared = [] if self.archive.missing else self.archive.flags()
-        command = self._command(128, ["-XX:TieredStopAtLevel=1", *shared, *arguments])
+        cds_flags = [] if self.cds_archive.missing else self.cds_archive.flags()
+        command = self._command(128, ["-XX:TieredStopAtLevel=1", *cds_flags, *arguments])
         return Part(FORMAT_NAME, command, dict(env), restart=False)
 
     def part(self, env: Mapping[str, str], pass_fds: tuple[int, ...] = ()) -> Part:
         """The broker's process."""
-        command = self._command(self.heap_mb, [*self.archive.flags(), "kafka.Kafka", str(self._config)])
+        command = self._command(self.heap_mb, [*self.cds_archive.flags(), "kafka.Kafka", str(self._config)])
         return Part(NAME, command, dict(env), stop_timeout_s=20.0, pass_fds=pass_fds)
 
-    def archive_part(self, env: Mapping[str, str]) -> Part | None:
-        """The process that makes the class archive, once the broker is up; None where there is one."""
-        return self.archive.part(env) if self.archive.missing else None
+    def cds_archive_part(self, env: Mapping[str, str]) -> Part | None:
+        """The process that makes the CDS archive, to be started after the broker; None if one exists."""
+        return self.cds_archive.part(env) if self.cds_archive.missing else None
 
     @property
     def _config(self) -> Path:
         return self.directory / "server.properties"
 
-    def _command(self, heap_mb: int, rest: list[str]) -> list[str]:
+    def _command(self, heap_mb: int, arguments: list[str]) -> list[str]:
         class_path = os.pathsep.join(str(jar) for jar in self.jars)
         flags = [
             f"-Xmx{heap_mb}m",
@@ -140,20 +142,20 @@ class KafkaServer:
             f"-Djava.io.tmpdir={self.directory / 'tmp'}",
             f"-XX:ErrorFile={self.directory / 'hs_err_%p.log'}",
         ]
-        return [str(self.java), *flags, "-cp", class_path, *rest]
+        return [str(self.java), *flags, "-cp", class_path, *arguments]
 
 
 def kafka_answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
-    """Whether a Kafka answers there: ApiVersions, and cluster metadata with a broker and a controller."""
+    """Whether a Kafka answers at `bootstrap`: ApiVersions, and metadata with a broker and a controller."""
     import logging
 
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError
 
-    if not _accepts(bootstrap, timeout_s):
+    if not _accepts_connection(bootstrap, timeout_s):
         return False
     timeout_ms = int(timeout_s * 1000)
-    # The client reports every refused connection as an error; here that is just the answer.
+    # The client logs every refused connection as an error; here that is an expected answer.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         client = KafkaAdminClient(
@@ -172,7 +174,7 @@ def kafka_answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
         client.close()
 
 
-def _accepts(address: str, timeout_s: float) -> bool:
+def _accepts_connection(address: str, timeout_s: float) -> bool:
     import socket
 
     host, _, port = address.rpartition(":")

@@ -1,4 +1,4 @@
-"""One stack per folder: a lock that is held while the owner or any of its servers lives."""
+"""The lock of a stack's folder, held while its owner or any of its servers runs."""
 
 import fcntl
 import json
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.supervise.reaper import start_token
 
 FILE = "stack.lock"
-# A reaper has ended the servers of a killed owner by then.
+# Long enough for a reaper to end the servers of a killed owner.
 _RELEASE_S = 10.0
 
 
-def owner(directory: Path) -> int | None:
-    """Process id of the live owner of the stack in `directory`; None if there is none."""
+def owner_pid(directory: Path) -> int | None:
+    """Process id of the running owner of the stack in `directory`; None if there is none."""
     try:
         record = json.loads((directory / FILE).read_text())
         pid, token = int(record["pid"]), str(record["started"])
@@ -36,7 +36,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def is_held(directory: Path) -> bool:
-    """Whether an owner or a server of a stack in `directory` still lives."""
+    """Whether an owner or a server of a stack in `directory` still runs."""
     try:
         descriptor = os.open(directory / FILE, os.O_RDWR)
     except FileNotFoundError:
@@ -49,20 +49,20 @@ def is_held(directory: Path) -> bool:
 
 @contextmanager
 def stack_lock(directory: Path) -> Iterator[int]:
-    """Own the stack folder; the value is a file descriptor that the servers are to inherit.
+    """Own the stack's folder for the length of the block; yields a descriptor for the servers to inherit.
 
     Raises:
-        FraudsimError: another stack runs in this folder.
+        FraudsimError: another stack runs in the folder.
     """
-    with writing_to(directory):
+    with explain_disk_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory / FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not poll_until(lambda: _free_or_owned(descriptor, directory), _RELEASE_S):
+        if not poll_until(lambda: _try_lock_or_fail(descriptor, directory), _RELEASE_S):
             raise FraudsimError(
                 f"servers of an earlier stack still run in {directory}: choose another folder with --dir"
             )
-        with writing_to(directory):
+        with explain_disk_errors(directory):
             os.ftruncate(descriptor, 0)
             record = {"pid": os.getpid(), "started": start_token(os.getpid())}
             os.pwrite(descriptor, json.dumps(record).encode(), 0)
@@ -71,10 +71,11 @@ def stack_lock(directory: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _free_or_owned(descriptor: int, directory: Path) -> bool:
+def _try_lock_or_fail(descriptor: int, directory: Path) -> bool:
+    """Whether the lock was acquired; raises FraudsimError if a running owner holds it."""
     if _try_lock(descriptor):
         return True
-    pid = owner(directory)
+    pid = owner_pid(directory)
     if pid is not None:
         raise FraudsimError(
             f"a stack runs in {directory} already (process {pid}): "

@@ -1,7 +1,7 @@
-"""Jars from Maven, pinned by SHA-256: downloaded once, verified before use and whenever a file changed.
+"""Jars from Maven, pinned by SHA-256: downloaded once, verified at first use and after any change of a file.
 
-A pins file is what `sha256sum` writes, with each jar's path in the Maven layout, which says its coordinate:
-so a first start fetches the jars alone, at once, and needs no dependency resolution.
+A pins file has the format of `sha256sum`, with the path of each jar in the Maven layout. The path gives the
+coordinate, so that a first start fetches only the jars, in parallel, without dependency resolution.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fraudsim.errors import FraudsimError
-from runner.disk import require_free, writing_to
+from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack.download_progress import DownloadProgress, download_progress
 
 _STAMP = "verified.json"
@@ -36,19 +36,19 @@ class PinnedJar:
 
     @property
     def name(self) -> str:
-        """File name of the jar."""
+        """The file name."""
         return self.path.name
 
     @property
     def coordinate(self) -> tuple[str, str, str, str]:
-        """Group, artifact, version and classifier (may be empty)."""
+        """Group, artifact, version and classifier, which may be empty."""
         *group, artifact, version, file = self.path.parts
         classifier = file.removeprefix(f"{artifact}-{version}").removesuffix(".jar").lstrip("-")
         return ".".join(group), artifact, version, classifier
 
 
 def read_pins(name: str) -> list[PinnedJar]:
-    """The pins in the file `name` beside this module."""
+    """The pins of the file `name` beside this module."""
     lines = (Path(__file__).parent / name).read_text().splitlines()
     pairs = (line.split(maxsplit=1) for line in lines if line)
     return [PinnedJar(PurePosixPath(path), sha256) for sha256, path in pairs]
@@ -57,18 +57,18 @@ def read_pins(name: str) -> list[PinnedJar]:
 def ensure_jars(pins: list[PinnedJar], folder: Path, label: str) -> list[Path]:
     """Make sure that `folder` holds exactly the pinned jars; download them if it does not exist yet.
 
-    Later calls look only at sizes and times and hash again what changed. Two processes may call this at the
-    same time: one downloads, the other waits for it.
+    Later calls compare sizes and times, and hash only the files that changed. Two processes may call this at
+    the same time: one downloads, the other waits for it.
 
     Returns:
         The jars' paths, in the order of the pins.
 
     Raises:
-        FraudsimError: a download failed, the disk is full, or a jar is missing, altered or not in the list.
+        FraudsimError: a download failed, the disk is full, or a jar is missing, altered or not pinned.
     """
     if not folder.exists():
-        require_free(folder)
-        with writing_to(folder):
+        require_free_disk(folder)
+        with explain_disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _locked(folder.with_name(folder.name + ".lock")):
                 if not folder.exists():
@@ -85,10 +85,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _download_all(pins: list[PinnedJar], folder: Path, label: str) -> None:
-    # What an interrupted download left was verified jar by jar, so the next attempt goes on from there.
+    # An interrupted download leaves verified jars, so that the next attempt fetches only the missing ones.
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(exist_ok=True)
-    started = time.monotonic()
+    started_s = time.monotonic()
     missing = [pin for pin in pins if not (partial / pin.name).exists()]
     with (
         download_progress(label, len(missing)) as progress,
@@ -103,30 +103,30 @@ def _download_all(pins: list[PinnedJar], folder: Path, label: str) -> None:
             raise
     _write_stamp(pins, partial)
     partial.rename(folder)
-    progress.finished(time.monotonic() - started)
+    progress.finished(time.monotonic() - started_s)
 
 
 def _download(pin: PinnedJar, folder: Path, progress: DownloadProgress) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as scratch:
             try:
-                with writing_to(folder):
+                with explain_disk_errors(folder):
                     jar = _fetch(pin, Path(scratch), progress)
             except (OSError, RuntimeError) as error:
                 if attempt < _ATTEMPTS:
                     continue
-                reason = "not found" if isinstance(error, RuntimeError) else type(error).__name__
+                cause = "not found" if isinstance(error, RuntimeError) else type(error).__name__
                 raise FraudsimError(
-                    f"cannot download {pin.name} ({reason}): check the network, or name a "
+                    f"cannot download {pin.name} ({cause}): check the network, or name a "
                     "mirror as `central` under [repositories] in jgo's configuration file, then try again"
                 ) from None
-            actual = _sha256(jar)
-            if actual == pin.sha256:
+            actual_sha256 = _sha256(jar)
+            if actual_sha256 == pin.sha256:
                 jar.replace(folder / pin.name)
                 progress.jar_done()
                 return
     raise FraudsimError(
-        f"{pin.name} was downloaded with SHA-256 {actual}, not the committed {pin.sha256}: "
+        f"{pin.name} was downloaded with SHA-256 {actual_sha256}, not the committed {pin.sha256}: "
         "check the Maven mirror in jgo's configuration file; nothing of it was kept"
     )
 
@@ -152,13 +152,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fingerprint(path: Path) -> list[int]:
+def _size_and_mtime(path: Path) -> list[int]:
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns]
 
 
 def _write_stamp(pins: list[PinnedJar], folder: Path) -> None:
-    stamp = {pin.name: [pin.sha256, *_fingerprint(folder / pin.name)] for pin in pins}
+    stamp = {pin.name: [pin.sha256, *_size_and_mtime(folder / pin.name)] for pin in pins}
     scratch = folder / f"{_STAMP}.{os.getpid()}"
     scratch.write_text(json.dumps(stamp, indent=1))
     scratch.replace(folder / _STAMP)
@@ -173,22 +173,24 @@ def _read_stamp(folder: Path) -> dict[str, Any]:
 
 
 def _verify(pins: list[PinnedJar], folder: Path) -> None:
-    again = f"delete the folder {folder} and run the same command again to download it anew"
-    extra = {path.name for path in folder.glob("*.jar")} - {pin.name for pin in pins}
-    if extra:
-        raise FraudsimError(f"{folder / min(extra)} is not among the committed jars: {again}")
+    next_step = f"delete the folder {folder} and run the same command again to download it anew"
+    unpinned = {path.name for path in folder.glob("*.jar")} - {pin.name for pin in pins}
+    if unpinned:
+        raise FraudsimError(f"{folder / min(unpinned)} is not among the committed jars: {next_step}")
     stamp = _read_stamp(folder)
-    changed = False
+    is_stamp_stale = False
     for pin in pins:
         jar = folder / pin.name
         if not jar.is_file():
-            raise FraudsimError(f"{jar} is missing: {again}")
-        if stamp.get(pin.name) == [pin.sha256, *_fingerprint(jar)]:
+            raise FraudsimError(f"{jar} is missing: {next_step}")
+        if stamp.get(pin.name) == [pin.sha256, *_size_and_mtime(jar)]:
             continue
-        actual = _sha256(jar)
-        if actual != pin.sha256:
-            raise FraudsimError(f"{jar} has SHA-256 {actual}, not the committed {pin.sha256}: {again}")
-        changed = True
-    if changed:
-        with writing_to(folder):
+        actual_sha256 = _sha256(jar)
+        if actual_sha256 != pin.sha256:
+            raise FraudsimError(
+                f"{jar} has SHA-256 {actual_sha256}, not the committed {pin.sha256}: {next_step}"
+            )
+        is_stamp_stale = True
+    if is_stamp_stale:
+        with explain_disk_errors(folder):
             _write_stamp(pins, folder)

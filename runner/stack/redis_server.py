@@ -1,17 +1,18 @@
-"""One Redis server on the loopback: its configuration, its process, and when it answers."""
+"""One Redis server on the loopback: configuration, process, and a probe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.stack.ports import HOST
 from runner.supervise.supervisor import Part
 
 NAME = "redis"
 
-# noeviction: state that vanishes under memory pressure would be wrong features, silently; a refusal is loud.
-# No snapshots: they fork, and the state is a fold of the log, which `fraudsim features rebuild` restores.
+# noeviction: state evicted under memory pressure would silently give wrong features; a refused write fails
+# visibly.
+# No snapshots: they fork, and the state is a fold of the log, which `fraudsim features rebuild` repeats.
 _CONFIG = """\
 bind {host}
 port {port}
@@ -29,10 +30,10 @@ loglevel notice
 
 @dataclass(frozen=True)
 class RedisServer:
-    """A Redis (or Valkey) that keeps its files under `directory`.
+    """A Redis (or Valkey) with its files in `directory`.
 
-    With `appendonly`, what it acknowledged outlives its process (not a crash of the machine), at the price of
-    disk writes; else a restart is empty.
+    With `appendonly`, acknowledged writes survive the end of the process (not a crash of the machine), at the
+    cost of disk writes. Without it, a restarted server is empty.
     """
 
     directory: Path
@@ -42,16 +43,16 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """redis:// URL of database 0."""
+        """The redis:// URL of database 0."""
         return f"redis://{HOST}:{self.port}/0"
 
     def write_config(self) -> None:
-        """Write `redis.conf` and make the folders.
+        """Make the folders and write `redis.conf`.
 
         Raises:
-            FraudsimError: the disk is full or refuses.
+            FraudsimError: the disk is full, or the folder cannot be written to.
         """
-        with writing_to(self.directory):
+        with explain_disk_errors(self.directory):
             data = self.directory / "data"
             data.mkdir(parents=True, exist_ok=True)
             self._config.write_text(
@@ -70,7 +71,7 @@ class RedisServer:
 
 
 def redis_answers(url: str, timeout_s: float = 1.0) -> bool:
-    """Whether a Redis answers PING there."""
+    """Whether a Redis answers PING at `url`."""
     from redis import Redis
     from redis.backoff import NoBackoff
     from redis.exceptions import RedisError

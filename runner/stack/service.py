@@ -1,4 +1,7 @@
-"""The stack that stays: a detached process that holds it, and the file that says where it listens."""
+"""The stack as a background service: a detached process that holds it, and a file with its addresses.
+
+`python -m runner.stack.service` is that process.
+"""
 
 import json
 import os
@@ -11,11 +14,11 @@ from pathlib import Path
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.stack import lock as stack_lock
 from runner.stack.stack import StackAddresses, find_programs, stack
-from runner.supervise.foreground import Terminated, unwinding_on_signals
-from runner.supervise.log_tail import last_lines
+from runner.supervise.foreground import Termination, raise_on_signals
+from runner.supervise.last_log_lines import last_lines
 from runner.supervise.reaper import signal_group
 
 STATE_FILE = "stack.json"
@@ -25,8 +28,8 @@ _DOWN_S = 40.0
 
 
 def addresses(directory: Path) -> StackAddresses | None:
-    """Where the stack in `directory` listens; None if none is up."""
-    pid = stack_lock.owner(directory)
+    """The addresses of the stack in `directory`; None if no stack is up there."""
+    pid = stack_lock.owner_pid(directory)
     try:
         state = json.loads((directory / STATE_FILE).read_text())
         if pid is None or state["pid"] != pid:
@@ -40,15 +43,15 @@ def bring_up(directory: Path, settings: Settings, *, fresh: bool) -> StackAddres
     """Start a detached process that holds a stack in `directory`; returns when its servers answer.
 
     Raises:
-        FraudsimError: it did not come up; the message says why.
+        FraudsimError: the stack did not come up; the message says why.
     """
     directory = directory.absolute()
-    find_programs(settings)  # downloads are shown here, where someone is watching
-    with writing_to(directory):
+    find_programs(settings)  # downloads show their progress in this process, which has the terminal
+    with explain_disk_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         log = (directory / LOG_FILE).open("ab")
     with log:
-        start = log.tell()
+        log_start = log.tell()
         holder = subprocess.Popen(
             [sys.executable, "-m", __spec__.name, str(directory), "fresh" if fresh else "reuse"],
             stdin=subprocess.DEVNULL,
@@ -56,66 +59,68 @@ def bring_up(directory: Path, settings: Settings, *, fresh: bool) -> StackAddres
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    up = False
+    is_up = False
     try:
         ended = poll_until(lambda: addresses(directory) is not None or holder.poll() is not None, _UP_S)
-        found = addresses(directory)
-        if found is not None:
-            up = True
-            return found
-        lines = last_lines(directory / LOG_FILE, since_byte=start)
-        why = lines[-1].removeprefix("error: ") if ended and lines else f"it took longer than {_UP_S:.0f} s"
-        raise FraudsimError(f"the stack in {directory} did not come up: {why}")
+        stack_addresses = addresses(directory)
+        if stack_addresses is not None:
+            is_up = True
+            return stack_addresses
+        lines = last_lines(directory / LOG_FILE, since_byte=log_start)
+        reason = (
+            lines[-1].removeprefix("error: ") if ended and lines else f"it took longer than {_UP_S:.0f} s"
+        )
+        raise FraudsimError(f"the stack in {directory} did not come up: {reason}")
     finally:
-        if not up and holder.poll() is None:
+        if not is_up and holder.poll() is None:
             holder.terminate()
             holder.wait()
 
 
 def bring_down(directory: Path) -> bool:
-    """End the stack in `directory`; returns, when all its processes are gone, whether there was one.
+    """End the stack in `directory` and all its processes; returns whether there was a stack.
 
     Raises:
-        FraudsimError: something of it is still there.
+        FraudsimError: a process of the stack does not end.
     """
-    pid = stack_lock.owner(directory)
+    pid = stack_lock.owner_pid(directory)
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
-        if not poll_until(lambda: stack_lock.owner(directory) is None, _DOWN_S):
-            signal_group(pid, signal.SIGKILL)  # its reaper ends the servers
+        if not poll_until(lambda: stack_lock.owner_pid(directory) is None, _DOWN_S):
+            signal_group(pid, signal.SIGKILL)  # its reaper then ends the servers
     if not poll_until(lambda: not stack_lock.is_held(directory), _DOWN_S):
         raise FraudsimError(f"a process of the stack in {directory} does not end; see {directory / 'logs'}")
     return pid is not None
 
 
 def hold(directory: Path, settings: Settings, *, fresh: bool) -> None:
-    """Run a stack until this process is told to end, with its addresses in the state file meanwhile.
+    """Run a stack until this process gets a signal; the state file has its addresses meanwhile.
 
     Raises:
-        FraudsimError: it did not come up.
+        FraudsimError: the stack did not come up.
     """
     state_file = directory / STATE_FILE
     try:
-        with unwinding_on_signals(), stack(directory, settings, fresh=fresh) as found:
+        with raise_on_signals(), stack(directory, settings, fresh=fresh) as stack_addresses:
             scratch = state_file.with_suffix(".scratch")
-            with writing_to(directory):
-                scratch.write_text(json.dumps({"pid": os.getpid(), **asdict(found)}, indent=1))
+            with explain_disk_errors(directory):
+                scratch.write_text(json.dumps({"pid": os.getpid(), **asdict(stack_addresses)}, indent=1))
                 scratch.replace(state_file)
             while True:
                 signal.pause()
-    except (Terminated, KeyboardInterrupt):
+    except (Termination, KeyboardInterrupt):
         pass
     finally:
         state_file.unlink(missing_ok=True)
 
 
 def main() -> None:
-    """Entry of the detached process: DIRECTORY, then `fresh` or `reuse`."""
+    """Entry point of the detached process. Arguments: DIRECTORY, then `fresh` or `reuse`."""
     from fraudsim.settings import load_settings
 
-    directory, how = sys.argv[1:]
+    directory, mode = sys.argv[1:]
     try:
-        hold(Path(directory), load_settings(), fresh=how == "fresh")
+        hold(Path(directory), load_settings(), fresh=mode == "fresh")
     except FraudsimError as error:
         sys.exit(f"error: {error}")
 

@@ -1,4 +1,4 @@
-"""The local stack: a real Kafka and a real Redis as processes on this machine, ready when it says so."""
+"""The local stack: a real Kafka and a real Redis as processes on this machine."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ from pathlib import Path
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
-from runner.disk import require_free, writing_to
+from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack import kafka_server, redis_server
-from runner.stack.cds_archive import ClassArchive
+from runner.stack.cds_archive import CdsArchive
 from runner.stack.java import find_java
 from runner.stack.kafka_jars import kafka_jars
 from runner.stack.kafka_server import KafkaServer, kafka_answers
@@ -29,7 +29,7 @@ _PORT_TAKEN = "address already in use"
 
 @dataclass(frozen=True)
 class StackAddresses:
-    """Where the servers of a stack listen."""
+    """Addresses of a stack's servers."""
 
     kafka_bootstrap: str
     redis_url: str
@@ -37,7 +37,7 @@ class StackAddresses:
 
 @dataclass(frozen=True)
 class Programs:
-    """What a stack runs, found and downloaded before anything is started."""
+    """The programs that a stack runs, found or downloaded before any is started."""
 
     java: Path
     jars: tuple[Path, ...]
@@ -45,11 +45,11 @@ class Programs:
 
 
 class _PortTakenError(Exception):
-    """The server could not listen; another port may do."""
+    """The server could not listen on its port; another port may work."""
 
 
 def environment(addresses: StackAddresses) -> dict[str, str]:
-    """The variables that point every fraudsim process at the stack."""
+    """The environment variables that point a fraudsim process at the stack."""
     return {
         variable("kafka_bootstrap"): addresses.kafka_bootstrap,
         variable("redis_url"): addresses.redis_url,
@@ -57,10 +57,10 @@ def environment(addresses: StackAddresses) -> dict[str, str]:
 
 
 def find_programs(settings: Settings) -> Programs:
-    """Find Java, Kafka's jars and a Redis server, downloading what the cache folder lacks.
+    """Find Java, Kafka's jars and a Redis server; download what the cache folder lacks.
 
     Raises:
-        FraudsimError: something is missing; the message says what to do.
+        FraudsimError: a program is missing; the message says what to do.
     """
     return Programs(find_java(), tuple(kafka_jars(settings)), find_redis(settings))
 
@@ -76,15 +76,18 @@ def start_stack(
 ) -> StackAddresses:
     """Start Kafka and Redis as parts of `supervisor` and return when both answer.
 
-    `fresh` throws away what an earlier stack left in `directory`; else Kafka keeps its log. `lock` is what
-    `stack_lock(directory)` gave; a caller that never shares the folder needs none.
+    Args:
+        directory: folder of the stack's files.
+        fresh: discard the files of an earlier stack in `directory`; else Kafka keeps its log.
+        redis_appendonly: let Redis keep acknowledged writes over a restart.
+        lock: descriptor from `stack_lock(directory)`; not needed if no other process uses the folder.
 
     Raises:
         FraudsimError: a program, port or disk space is missing, or a server ended or did not answer in time.
     """
     directory = directory.absolute()
-    require_free(directory)
-    launch = _Launch(
+    require_free_disk(directory)
+    launcher = _Launcher(
         settings=settings,
         supervisor=supervisor,
         programs=find_programs(settings),
@@ -96,8 +99,8 @@ def start_stack(
         _discard(directory / "kafka")
     try:
         return StackAddresses(
-            redis_url=launch.redis(directory / "redis", redis_appendonly),
-            kafka_bootstrap=launch.kafka(directory / "kafka"),
+            redis_url=launcher.start_redis(directory / "redis", redis_appendonly),
+            kafka_bootstrap=launcher.start_kafka(directory / "kafka"),
         )
     except BaseException:
         for name in (kafka_server.NAME, kafka_server.FORMAT_NAME, redis_server.NAME):
@@ -107,30 +110,30 @@ def start_stack(
 
 @contextmanager
 def stack(directory: Path, settings: Settings, *, fresh: bool = True) -> Iterator[StackAddresses]:
-    """A stack of its own in `directory`, with a supervisor of its own, for the length of the block.
+    """A stack in `directory` with its own supervisor, for the length of the block.
 
     Raises:
-        FraudsimError: as `start_stack`, or another stack runs in the folder.
+        FraudsimError: see `start_stack`; or another stack runs in the folder.
     """
     with stack_lock(directory) as lock, Supervisor(directory / "logs") as supervisor:
         yield start_stack(directory, settings, supervisor, fresh=fresh, lock=lock)
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's environment less what would change how a JVM or a Redis starts."""
+    """This process's environment without the variables that change how a JVM starts."""
     unwanted = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
     return {name: value for name, value in os.environ.items() if name not in unwanted}
 
 
 def _discard(directory: Path) -> None:
     if directory.exists():
-        with writing_to(directory):
+        with explain_disk_errors(directory):
             shutil.rmtree(directory)
 
 
 @dataclass(frozen=True)
-class _Launch:
-    """What the start of either server needs."""
+class _Launcher:
+    """Starts a server, waits until it answers, and retries on another port if its port was taken."""
 
     settings: Settings
     supervisor: Supervisor
@@ -138,8 +141,8 @@ class _Launch:
     env: Mapping[str, str]
     pass_fds: tuple[int, ...]
 
-    def redis(self, directory: Path, appendonly: bool) -> str:
-        """Start Redis; returns its URL when it answers."""
+    def start_redis(self, directory: Path, appendonly: bool) -> str:
+        """Start Redis and wait until it answers; returns its URL."""
 
         def attempt(port: int) -> str:
             server = RedisServer(directory, self.programs.redis, port, appendonly)
@@ -149,10 +152,12 @@ class _Launch:
 
         return _with_port("redis_port", self.settings.redis_port, attempt)
 
-    def kafka(self, directory: Path) -> str:
-        """Format the storage if need be and start Kafka; returns its bootstrap address when it answers."""
+    def start_kafka(self, directory: Path) -> str:
+        """Start Kafka and wait until it answers; returns its bootstrap address.
 
-        archive = ClassArchive(
+        The storage is formatted first if it is new.
+        """
+        cds_archive = CdsArchive(
             self.settings.cache_dir.expanduser().absolute(),
             self.programs.java,
             self.programs.jars,
@@ -166,59 +171,59 @@ class _Launch:
                 self.programs.java,
                 self.programs.jars,
                 port,
-                controller_port=free_port(but=port),
+                controller_port=free_port(exclude=port),
                 heap_mb=self.settings.kafka_heap_mb,
-                archive=archive,
+                cds_archive=cds_archive,
             )
             server.write_config()
-            if not server.formatted:
-                self._run(server.format_part(self.env))
+            if not server.is_formatted:
+                self._run_to_end(server.format_part(self.env))
             part = server.part(self.env, self.pass_fds)
             self._start_and_wait(part, lambda: kafka_answers(server.bootstrap))
-            self._prepare_next_start(server)
+            self._make_cds_archive(server)
             return server.bootstrap
 
         return _with_port("kafka_port", self.settings.kafka_port, attempt)
 
-    def _prepare_next_start(self, server: KafkaServer) -> None:
-        part = server.archive_part(self.env)
+    def _make_cds_archive(self, server: KafkaServer) -> None:
+        part = server.cds_archive_part(self.env)
         if part is not None:
             self.supervisor.start(part)
 
-    def _run(self, part: Part) -> None:
+    def _run_to_end(self, part: Part) -> None:
         self.supervisor.start(part)
         if self.supervisor.wait(part.name) != 0:
-            raise FraudsimError(self._why(part.name))
+            raise FraudsimError(self._failure_reason(part.name))
 
     def _start_and_wait(self, part: Part, answers: Callable[[], bool]) -> None:
         first_pid = self.supervisor.start(part)
 
         def ready() -> bool:
             if self.supervisor.pid(part.name) != first_pid:
-                self._give_up(part.name)
+                self._fail(part.name)
             return answers()
 
         if not poll_until(ready, _READY_S):
-            why = self._why(part.name, f"does not answer after {_READY_S:.0f} s")
+            reason = self._failure_reason(part.name, f"does not answer after {_READY_S:.0f} s")
             self.supervisor.stop(part.name)
-            raise FraudsimError(why)
+            raise FraudsimError(reason)
 
-    def _give_up(self, name: str) -> None:
+    def _fail(self, name: str) -> None:
         self.supervisor.stop(name)
         if any(_PORT_TAKEN in line.lower() for line in self.supervisor.last_output(name, 200)):
             raise _PortTakenError
-        raise FraudsimError(self._why(name))
+        raise FraudsimError(self._failure_reason(name))
 
-    def _why(self, name: str, what: str = "ended instead of starting") -> str:
+    def _failure_reason(self, name: str, failure: str = "ended instead of starting") -> str:
         lines = " | ".join(self.supervisor.last_output(name)) or "(it wrote nothing)"
-        return f"{name} {what}; see {self.supervisor.log(name)}: {lines}"
+        return f"{name} {failure}; see {self.supervisor.log(name)}: {lines}"
 
 
-def _with_port(field: str, fixed: int, attempt: Callable[[int], str]) -> str:
-    """A port found free can be taken by another process before the server has it: then choose again."""
+def _with_port(field: str, configured_port: int, attempt: Callable[[int], str]) -> str:
+    """Call `attempt` with a port; again with another if a process took it before the server listened."""
     for _ in range(_PORT_ATTEMPTS):
         try:
-            return attempt(choose_port(field, fixed))
+            return attempt(choose_port(field, configured_port))
         except _PortTakenError:
             continue
     raise FraudsimError(f"every port tried was taken by another process: set {variable(field)} to a free one")

@@ -1,4 +1,4 @@
-"""Waiting for a child to end without collecting it, so that its pid cannot be given to another meanwhile."""
+"""Waits for a child to exit without reaping it, so that its pid is not reused meanwhile."""
 
 import os
 import select
@@ -6,7 +6,7 @@ import sys
 
 
 def wait_for_exit(pid: int) -> None:
-    """Block until the child `pid` has ended; it stays a zombie until someone waits for it."""
+    """Block until the child `pid` has exited; it stays a zombie until it is waited for."""
     if sys.platform == "darwin":
         # os.waitid came to macOS with Python 3.13.
         queue = select.kqueue()
@@ -16,7 +16,7 @@ def wait_for_exit(pid: int) -> None:
             )
             queue.control([event], 1, None)
         except ProcessLookupError:
-            return  # ended before the question
+            return  # it exited before the event was registered
         finally:
             queue.close()
     else:

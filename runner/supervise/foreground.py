@@ -1,4 +1,4 @@
-"""Running one command in the foreground, as a shell would, under a guard that ends it with this process."""
+"""Runs one command in the foreground, as a shell does, under a guard that ends it with this process."""
 
 import contextlib
 import os
@@ -17,8 +17,8 @@ from runner.supervise.reaper import end_groups
 _GRACE_S = 10.0
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived; like KeyboardInterrupt, it unwinds what is open on its way out."""
+class Termination(BaseException):
+    """SIGTERM or SIGHUP arrived. Like KeyboardInterrupt, it unwinds the open context managers."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -26,38 +26,41 @@ class Terminated(BaseException):
 
 
 @contextmanager
-def unwinding_on_signals() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise `Terminated` in the main thread; main thread only."""
+def raise_on_signals() -> Iterator[None]:
+    """Within the block, SIGTERM and SIGHUP raise `Termination`. To be used in the main thread only."""
 
-    def unwind(number: int, _: FrameType | None) -> None:
-        raise Terminated(number)
+    def raise_termination(number: int, _: FrameType | None) -> None:
+        raise Termination(number)
 
-    earlier = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    previous = {
+        number: signal.signal(number, raise_termination) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:
-        for number, handler in earlier.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def run_foreground(argv: Sequence[str], env: Mapping[str, str], guard: Guard) -> int:
     """Run a command with this process's terminal and output; returns its exit code, 128 + n for signal n.
 
-    The command leads its own process group, which gets the terminal: Ctrl-C reaches the command alone. An
-    interrupt or termination of this process is passed on, and what is left of the group is ended.
+    The command leads its own process group, which gets the terminal, so that Ctrl-C reaches only the command.
+    An interrupt or termination of this process is forwarded to the command. Processes that the command leaves
+    in its group are ended.
 
     Raises:
-        FraudsimError: there is no such program.
-        KeyboardInterrupt, Terminated: this process was told to end; the command is gone by then.
+        FraudsimError: the program does not exist or cannot be run.
+        KeyboardInterrupt, Termination: this process was told to end; the command has ended by then.
     """
     if shutil.which(argv[0], path=env.get("PATH")) is None:
         raise FraudsimError(f"the program {argv[0]} is not there or cannot be run")
     child = guard.popen(argv, env, stdin=None, output=None)
     try:
-        with _terminal_of(child.pid):
+        with _terminal_lent_to(child.pid):
             code = _exit_code(child)
-    except (KeyboardInterrupt, Terminated) as told:
-        _pass_on(child, signal.SIGINT if isinstance(told, KeyboardInterrupt) else signal.SIGTERM)
+    except (KeyboardInterrupt, Termination) as error:
+        _forward(child, signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
         raise
     finally:
         end_groups([child.pid], _GRACE_S)
@@ -67,13 +70,13 @@ def run_foreground(argv: Sequence[str], env: Mapping[str, str], guard: Guard) ->
 
 
 def _exit_code(child: "subprocess.Popen[bytes]") -> int:
-    # In steps: a signal that the kernel hands to another thread wakes no endless wait of this one.
+    # In steps of 1 s: a signal that the kernel delivers to another thread does not wake an endless wait.
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return child.wait(1.0)
 
 
-def _pass_on(child: "subprocess.Popen[bytes]", number: int) -> None:
+def _forward(child: "subprocess.Popen[bytes]", number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -81,8 +84,8 @@ def _pass_on(child: "subprocess.Popen[bytes]", number: int) -> None:
 
 
 @contextmanager
-def _terminal_of(pid: int) -> Iterator[None]:
-    """Give the terminal, if this process has it, to the group of `pid`, and take it back."""
+def _terminal_lent_to(pid: int) -> Iterator[None]:
+    """Give the terminal, if this process owns it, to the group of `pid` for the length of the block."""
     try:
         owned = sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):
@@ -91,12 +94,12 @@ def _terminal_of(pid: int) -> Iterator[None]:
         yield
         return
     terminal = sys.stdin.fileno()
-    # Taking the terminal back from the background would stop this process otherwise.
-    earlier = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    # Otherwise, taking the terminal back from the background would stop this process.
+    previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         os.tcsetpgrp(terminal, pid)
         yield
     finally:
         with contextlib.suppress(OSError):
             os.tcsetpgrp(terminal, os.getpgrp())
-        signal.signal(signal.SIGTTOU, earlier)
+        signal.signal(signal.SIGTTOU, previous)

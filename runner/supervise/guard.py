@@ -1,4 +1,7 @@
-"""The supervisor's line to its reaper, and children that cannot start before the reaper knows them."""
+"""Starts child processes that the reaper ends if this process dies.
+
+No child program starts before the reaper has been told of it.
+"""
 
 import contextlib
 import os
@@ -12,15 +15,15 @@ from typing import IO, Any
 from runner.supervise import reaper
 from runner.supervise.reaper import start_token
 
-# The shell waits for a line on the pipe, then becomes the program: the pid stays, and where the parent dies
-# between the fork and the word to the reaper, the read fails and nothing runs.
+# The shell waits for a line on the pipe, then becomes the program under the same pid. If the parent dies
+# before it has told the reaper, the read fails and the program does not start.
 _GATE = 'read -r _ </dev/fd/"$0" && exec "$@"'
 
 
 class Guard:
-    """Starts processes, each leading its own process group, that die with this process.
+    """Starts processes, each the leader of its own process group, that end with this process.
 
-    Thread-safe. A reaper that is killed is replaced.
+    Thread-safe. A killed reaper is replaced.
     """
 
     def __init__(self) -> None:
@@ -45,9 +48,10 @@ class Guard:
     ) -> "subprocess.Popen[bytes]":
         """Start a process whose group the reaper ends if this process dies.
 
-        `output` takes both standard output and standard error; None leaves this process's own. The child
-        stays in this session: Linux shares the processor out by session first (autogroup), so that with one
-        each, niceness would say nothing, and who has little to do would wait as long as who has much.
+        `output` receives standard output and standard error; None inherits this process's own. The child
+        stays in this session: Linux divides the processor among sessions first (autogroup). With a session
+        for each child, niceness would have no effect, and a nearly idle process would wait as long as a busy
+        one.
         """
         read_end, write_end = os.pipe()
         try:
@@ -63,7 +67,7 @@ class Guard:
             os.close(read_end)
             read_end = -1
             self._add(child.pid)
-            with contextlib.suppress(BrokenPipeError):  # killed already: whoever waits for it will see
+            with contextlib.suppress(BrokenPipeError):  # already killed: `wait` on the child reports it
                 os.write(write_end, b"\n")
         finally:
             os.close(write_end)
@@ -72,33 +76,33 @@ class Guard:
         return child
 
     def forget(self, pid: int) -> None:
-        """The process group of `pid` is gone."""
+        """Take the process group of `pid`, which has ended, off the reaper's list."""
         with self._lock:
             if self._children.pop(pid, None) is not None:
-                self._tell(f"-{pid}\n")
+                self._send(f"-{pid}\n")
 
     def close(self) -> None:
-        """End the reaper; what is still on its list is ended with it. Returns when it is done."""
+        """End the reaper, which first ends the groups still on its list. Returns when it has exited."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            self._hang_up()
+            self._close_pipe()
         self._reaper.wait()
 
     def _add(self, pid: int) -> None:
         token = start_token(pid)
         with self._lock:
             self._children[pid] = token
-            self._tell(f"+{pid} {token}\n")
+            self._send(f"+{pid} {token}\n")
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         if self._closed:
             return
         try:
             self._write(line)
         except BrokenPipeError:
-            self._hang_up()
+            self._close_pipe()
             self._reaper.wait()
             self._reaper = self._start_reaper()
             self._write("".join(f"+{pid} {token}\n" for pid, token in self._children.items()))
@@ -107,7 +111,7 @@ class Guard:
         assert self._reaper.stdin is not None
         self._reaper.stdin.write(text.encode())
 
-    def _hang_up(self) -> None:
+    def _close_pipe(self) -> None:
         assert self._reaper.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._reaper.stdin.close()

@@ -1,9 +1,9 @@
-"""Ends a supervisor's children when the supervisor itself dies, however it dies.
+"""The reaper: ends a supervisor's children when the supervisor ends, whatever ended it.
 
-Runs as a small process of its own, started by path with `python -I -S`: so it imports the standard library
+It runs as a separate process, started by path with `python -I -S`, and therefore imports the standard library
 only. It reads lines from a pipe whose only write end the supervisor holds: `+PID TOKEN` (a child that leads a
-process group, and when that process started), `-PID` (it is gone). At the end of the file the supervisor is
-dead or done: every group still on the list gets SIGTERM, and SIGKILL five seconds later.
+process group, and the start time of that process), `-PID` (the group has ended). At the end of the file the
+supervisor has ended: every group still on the list gets SIGTERM, and SIGKILL five seconds later.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ import time
 from collections.abc import Iterable
 
 GRACE_S = 5.0
-_EVERY_S = 0.02
+_POLL_S = 0.02
 
 
 def start_token(pid: int) -> str:
-    """When the process started, as the system says it: with the pid, it names one process for ever.
+    """The start time of a process, in the system's notation. Pid and token together identify one process.
 
-    Empty if there is no such process (a zombie counts as none).
+    Empty if there is no such process, or only a zombie.
     """
     if sys.platform == "linux":
         fields = _stat(pid)
@@ -38,7 +38,7 @@ def start_token(pid: int) -> str:
 
 
 def _stat(pid: int | str) -> list[str]:
-    """What Linux says of a process, from its state on; empty if there is none."""
+    """The fields of /proc/PID/stat from the state on; empty if there is no such process. Linux only."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
             return stat.read().rpartition(")")[2].split()
@@ -46,8 +46,8 @@ def _stat(pid: int | str) -> list[str]:
         return []
 
 
-def _group_lives(pid: int) -> bool:
-    """Whether the group has more than zombies, which the first process of a container may never collect."""
+def _is_group_alive(pid: int) -> bool:
+    """Whether the group has a process other than zombies, which a container's init may never reap."""
     if not signal_group(pid, 0):
         return False
     if sys.platform != "linux":
@@ -57,27 +57,27 @@ def _group_lives(pid: int) -> bool:
 
 
 def signal_group(pid: int, number: int) -> bool:
-    """Send a signal to the process group that `pid` leads; whether the group still has a process."""
+    """Send a signal to the process group that `pid` leads; returns whether the group has a process."""
     try:
         os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):  # macOS answers "not permitted" where only zombies are left
+    except (ProcessLookupError, PermissionError):  # macOS: "not permitted" if only zombies are left
         return False
     return True
 
 
 def end_groups(pids: Iterable[int], grace_s: float) -> None:
-    """SIGTERM to each process group, and SIGKILL to those that are left after `grace_s` seconds."""
-    left = [pid for pid in pids if signal_group(pid, signal.SIGTERM) and _group_lives(pid)]
+    """Send SIGTERM to each process group, and SIGKILL to those that remain after `grace_s` seconds."""
+    remaining = [pid for pid in pids if signal_group(pid, signal.SIGTERM) and _is_group_alive(pid)]
     deadline = time.monotonic() + grace_s
-    while left and time.monotonic() < deadline:
-        time.sleep(_EVERY_S)
-        left = [pid for pid in left if _group_lives(pid)]
-    for pid in left:
+    while remaining and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        remaining = [pid for pid in remaining if _is_group_alive(pid)]
+    for pid in remaining:
         signal_group(pid, signal.SIGKILL)
 
 
-def follow(lines: Iterable[str]) -> dict[int, str]:
-    """The children still on the list when the lines end, each with its start token."""
+def read_children(lines: Iterable[str]) -> dict[int, str]:
+    """The children still listed at the end of `lines`: pid to start token."""
     children: dict[int, str] = {}
     for line in lines:
         pid, _, token = line[1:].strip().partition(" ")
@@ -89,13 +89,13 @@ def follow(lines: Iterable[str]) -> dict[int, str]:
 
 
 def main() -> None:
-    """Follow standard input to its end, then leave no child behind."""
+    """Read standard input to its end, then end every child still listed."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.chdir("/")
-    children = follow(sys.stdin)
-    # A pid whose start token differs was given to a stranger after the child's death.
+    children = read_children(sys.stdin)
+    # A pid with another start token was reused by an unrelated process after the child's death.
     end_groups([pid for pid, token in children.items() if start_token(pid) == token], GRACE_S)
 
 

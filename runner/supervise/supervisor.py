@@ -1,4 +1,4 @@
-"""Runs the parts of a stack as processes: starts, watches, restarts and ends them, and leaves none behind."""
+"""The supervisor: starts, watches, restarts and ends processes, and leaves none behind."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from fraudsim.errors import FraudsimError
-from runner.disk import writing_to
+from runner.disk import explain_disk_errors
 from runner.supervise.child_exit import wait_for_exit
 from runner.supervise.guard import Guard
-from runner.supervise.log_tail import last_lines
+from runner.supervise.last_log_lines import last_lines
 from runner.supervise.reaper import end_groups, signal_group
 
 Event = Literal["started", "died", "restarted", "done", "failed", "stopped"]
@@ -27,10 +27,10 @@ _LEFTOVER_GRACE_S = 1.0
 
 @dataclass(frozen=True)
 class Part:
-    """One process of a stack.
+    """One process to supervise.
 
-    `restart` starts it again whenever it ends; with `finishes` an exit code of 0 is its end.
-    `nice` is added to its priority. `pass_fds` are file descriptors that it inherits.
+    `restart` starts it again whenever it exits; with `finishes`, exit code 0 is final. `nice` is added to its
+    niceness. `pass_fds` are file descriptors that it inherits.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Backoff:
-    """How soon a part that died is started again, in seconds: `first_s`, then twice that, up to `longest_s`.
+    """Delays before a part that died is restarted: `first_s` seconds, doubled each time up to `longest_s`.
 
-    A part that has run for `healthy_s` starts over; one that dies `attempts` times in a row without is given
-    up.
+    A part that has run for `healthy_s` starts again at `first_s`. A part that dies `attempts` times in a row,
+    each time before `healthy_s`, is given up.
     """
 
     first_s: float = 0.1
@@ -58,7 +58,7 @@ class Backoff:
     attempts: int = 5
 
     def delay_s(self, deaths: int) -> float:
-        """Seconds to wait after the given number (from 1) of deaths in a row."""
+        """Seconds to wait after `deaths` deaths in a row, counted from 1."""
         return min(self.longest_s, self.first_s * 2.0 ** (deaths - 1))
 
 
@@ -74,15 +74,15 @@ class _Child:
     reason: str = ""
     stopping: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
-    # Held while a signal is sent and while the dead process is collected: a signal never meets a reused pid.
+    # Held while a signal is sent and while the dead process is reaped, so that no signal hits a reused pid.
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Supervisor:
-    """Starts parts as processes, each in its own session, with output appended to `<log_dir>/<name>.log`.
+    """Starts parts as processes, each in its own process group, and appends output to `<log_dir>/<name>.log`.
 
-    Thread-safe. Whatever ends this process, kill -9 included, ends its parts too (`runner.supervise.reaper`).
-    `on_event`, if set, is called with a part's name and what happened to it, from the thread that watches it.
+    Thread-safe. If this process ends, even by kill -9, its parts end too (`runner.supervise.reaper`).
+    `on_event`, if set, is called with a part's name and its event, from the thread that watches the part.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Supervisor:
         on_event: Callable[[str, Event], None] | None = None,
     ) -> None:
         """Raises FraudsimError if `log_dir` cannot be made."""
-        with writing_to(log_dir):
+        with explain_disk_errors(log_dir):
             log_dir.mkdir(parents=True, exist_ok=True)
         self.log_dir = log_dir.absolute()
         self.on_event = on_event
@@ -110,22 +110,22 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # What is
+    # State
 
     @property
     def restarts(self) -> dict[str, int]:
-        """How often each part was started again after it died."""
+        """Number of restarts after a death, by part."""
         with self._lock:
             return dict(self._restarts)
 
     @property
     def failed(self) -> dict[str, str]:
-        """Parts given up, each with its exit code and last log lines."""
+        """Parts given up: name to exit code and last log lines."""
         with self._lock:
             return {name: child.reason for name, child in self._children.items() if child.state == "failed"}
 
     def pid(self, name: str) -> int | None:
-        """Process id of a part; None while it does not run."""
+        """Process id of a part; None while it is not running."""
         child = self._child(name)
         return child.process.pid if child is not None and child.state == "running" else None
 
@@ -134,45 +134,45 @@ class Supervisor:
         return self.log_dir / f"{name}.log"
 
     def last_output(self, name: str, lines: int = 8) -> list[str]:
-        """The last lines that the part has written since `start` was called for it."""
+        """The last non-empty lines that the part has written since `start` was called for it."""
         child = self._child(name)
         return last_lines(self.log(name), lines, child.log_offset if child is not None else 0)
 
-    # What to do
+    # Start and stop
 
     def start(self, part: Part) -> int:
-        """Start a part and watch over it; returns its process id.
+        """Start a part and watch it; returns its process id.
 
         Raises:
-            FraudsimError: its program is not there, or its log cannot be written.
-            ValueError: a part of this name runs already.
+            FraudsimError: its program does not exist, or its log cannot be written.
+            ValueError: a part of this name is running.
         """
         if shutil.which(part.argv[0], path=part.env.get("PATH")) is None:
             raise FraudsimError(f"{part.name}: the program {part.argv[0]} is not there or cannot be run")
         with self._lock:
             if self._closed:
                 raise ValueError("the supervisor is closed")
-            earlier = self._children.pop(part.name, None)
-            if earlier is not None and not earlier.over.is_set():
-                self._children[part.name] = earlier
+            previous = self._children.pop(part.name, None)
+            if previous is not None and not previous.over.is_set():
+                self._children[part.name] = previous
                 raise ValueError(f"{part.name} runs already")
             log_offset = self._log_size(part.name)
             child = _Child(part, self._spawn(part), time.monotonic(), log_offset)
             self._children[part.name] = child
             self._restarts.setdefault(part.name, 0)
         pid = child.process.pid
-        self._tell(part.name, "started")
+        self._emit(part.name, "started")
         threading.Thread(target=self._watch, args=(child,), name=f"watch-{part.name}", daemon=True).start()
         return pid
 
     def wait(self, name: str, timeout_s: float | None = None) -> int:
-        """Wait until a part is over (done, failed or stopped, not merely between two restarts).
+        """Wait until a part is done, failed or stopped; a restart does not count.
 
         Returns its last exit code, negative for a signal.
 
         Raises:
             KeyError: there is no such part.
-            TimeoutError: it is not over within `timeout_s` seconds.
+            TimeoutError: it still runs after `timeout_s` seconds.
         """
         child = self._child(name)
         if child is None:
@@ -183,7 +183,7 @@ class Supervisor:
         return child.returncode
 
     def stop(self, name: str) -> None:
-        """End a part; returns when it is gone.
+        """End a part and return when it has ended; no effect if there is no such part.
 
         Its process group gets the stop signal, and SIGKILL after the part's timeout.
         """
@@ -197,7 +197,7 @@ class Supervisor:
             child.over.wait()
 
     def stop_all(self) -> None:
-        """End every part, the last started first, each when the one before is gone."""
+        """End every part, one after the other, in the reverse order of their start."""
         with self._lock:
             names = list(self._children)
         for name in reversed(names):
@@ -212,7 +212,7 @@ class Supervisor:
         finally:
             self.guard.close()
 
-    # How
+    # Internals
 
     def _child(self, name: str) -> _Child | None:
         with self._lock:
@@ -224,12 +224,12 @@ class Supervisor:
         except OSError:
             return 0
 
-    def _tell(self, name: str, event: Event) -> None:
+    def _emit(self, name: str, event: Event) -> None:
         if self.on_event is not None:
             self.on_event(name, event)
 
     def _spawn(self, part: Part) -> "subprocess.Popen[bytes]":
-        with writing_to(self.log_dir), self.log(part.name).open("ab") as log:
+        with explain_disk_errors(self.log_dir), self.log(part.name).open("ab") as log:
             process = self.guard.popen(
                 part.argv, part.env, stdin=subprocess.DEVNULL, output=log, pass_fds=part.pass_fds
             )
@@ -243,8 +243,8 @@ class Supervisor:
             if child.state == "running":
                 signal_group(child.process.pid, number)
 
-    def _collect(self, child: _Child) -> None:
-        """Take in a process that has ended, and end what it left in its group."""
+    def _reap(self, child: _Child) -> None:
+        """Wait for the process to exit, reap it, and end what it left in its group."""
         pid = child.process.pid
         wait_for_exit(pid)
         with child.lock:
@@ -256,44 +256,44 @@ class Supervisor:
 
     def _watch(self, child: _Child) -> None:
         try:
-            event = self._live(child)
+            event = self._run_to_end(child)
             with self._lock:
                 child.state = event
-            self._tell(child.part.name, event)
+            self._emit(child.part.name, event)
         finally:
             child.over.set()
 
-    def _live(self, child: _Child) -> Literal["done", "failed", "stopped"]:
-        """A part's life, restarts included, to its end."""
+    def _run_to_end(self, child: _Child) -> Literal["done", "failed", "stopped"]:
+        """Reap and restart the part until it ends; returns the final event."""
         while True:
-            self._collect(child)
-            end = self._verdict(child)
+            self._reap(child)
+            end = self._end_event(child)
             if end is not None:
                 return end
-            self._tell(child.part.name, "died")
+            self._emit(child.part.name, "died")
             if child.stopping.wait(self._backoff.delay_s(child.deaths)):
                 return "stopped"
-            if not self._start_again(child):
+            if not self._restart(child):
                 return "failed"
-            self._tell(child.part.name, "restarted")
+            self._emit(child.part.name, "restarted")
 
-    def _verdict(self, child: _Child) -> Literal["done", "failed", "stopped"] | None:
-        """What becomes of a part whose process has ended; None: it is started again."""
+    def _end_event(self, child: _Child) -> Literal["done", "failed", "stopped"] | None:
+        """The final event of a part whose process has exited; None if the part is to be restarted."""
         if child.stopping.is_set():
             return "stopped"
         if child.returncode == 0 and (child.part.finishes or not child.part.restart):
             return "done"
         if not child.part.restart:
-            child.reason = self._why(child, "")
+            child.reason = self._failure_reason(child, "")
             return "failed"
-        lived_s = time.monotonic() - child.started_at
-        child.deaths = 1 if lived_s >= self._backoff.healthy_s else child.deaths + 1
+        uptime_s = time.monotonic() - child.started_at
+        child.deaths = 1 if uptime_s >= self._backoff.healthy_s else child.deaths + 1
         if child.deaths >= self._backoff.attempts:
-            child.reason = self._why(child, f" for the {child.deaths}th time in a row")
+            child.reason = self._failure_reason(child, f" for the {child.deaths}th time in a row")
             return "failed"
         return None
 
-    def _start_again(self, child: _Child) -> bool:
+    def _restart(self, child: _Child) -> bool:
         try:
             process = self._spawn(child.part)
         except (FraudsimError, OSError) as error:
@@ -305,13 +305,13 @@ class Supervisor:
             child.state = "running"
         with self._lock:
             self._restarts[child.part.name] += 1
-        # `stop` may have come between the last look and the new process.
+        # `stop` may have been called between the last check and the start of the new process.
         if child.stopping.is_set():
             self._signal(child, child.part.stop_signal)
         return True
 
-    def _why(self, child: _Child, times: str) -> str:
+    def _failure_reason(self, child: _Child, times: str) -> str:
         code = child.returncode or 0
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        ending = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         lines = last_lines(self.log(child.part.name), 8, child.log_offset)
-        return "\n".join([f"{child.part.name} {how}{times}; see {self.log(child.part.name)}", *lines])
+        return "\n".join([f"{child.part.name} {ending}{times}; see {self.log(child.part.name)}", *lines])

@@ -1,4 +1,4 @@
-"""Running a line under a test's hands."""
+"""A whole line for tests: run it, act on it meanwhile, and compare its state with its log."""
 
 import json
 import os
@@ -17,9 +17,11 @@ from redis import Redis
 from fraudsim.log import topics
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
-from runner.line.demo import sum_up
-from runner.line.line import Line, LineOptions
-from runner.record.observer import Latencies, Observer
+from runner.line.line import Line
+from runner.line.options import LineOptions
+from runner.line.run_end import close_and_summarise, drain
+from runner.record.latencies import Latencies
+from runner.record.observer import Observer
 from scorer.policy.file import SHIPPED
 from stream_features.catalogue.features import WINDOWED
 from stream_features.kernels import state as states
@@ -33,66 +35,70 @@ from stream_features.store.state_store import blob_key
 def run_line(
     options: LineOptions,
     settings: Settings,
-    meanwhile: Callable[[Line, Observer], None] = lambda line, observer: None,
+    during_traffic: Callable[[Line, Observer], None] = lambda line, observer: None,
     before_close: Callable[[Line], None] = lambda line: None,
     brute_force: int = 40,
 ) -> dict[str, Any]:
-    """A whole run; `meanwhile` is called while the traffic flows, `before_close` once all is archived."""
+    """Run a line to its end.
+
+    Args:
+        during_traffic: called while the traffic flows.
+        before_close: called once everything is archived, before the stack ends.
+        brute_force: number of served vectors to recompute by brute force.
+
+    Returns:
+        The content of `summary.json`.
+    """
     with Line(options, settings) as line:
         line.prepare()
         line.start_line()
-        started = time.monotonic()
+        started_s = time.monotonic()
         with Observer(line.settings, topics.DECISIONS) as observer:
             line.start_producer()
-            meanwhile(line, observer)
+            during_traffic(line, observer)
             line.wait_for("the producer", lambda: line.done("producer"), 120 + (options.seconds or 0))
-            seconds = time.monotonic() - started
-            line.drain(observer.tally)
+            seconds = time.monotonic() - started_s
+            drain(line, observer.tally)
         before_close(line)
-        return sum_up(line, seconds, observer.tally.latencies, Latencies(), brute_force)
+        return close_and_summarise(line, seconds, observer.tally.latencies, Latencies(), brute_force)
 
 
 def policy_at(folder: Path, step_up: float, review: float, decline: float) -> Path:
-    """A policy that acts at these scores, so that a test has the actions that it is about."""
+    """Write a policy with these score thresholds, so that a test gets the actions it needs."""
     shutil.copytree(SHIPPED, folder)
-    words = json.loads((folder / "policy.json").read_text())
-    cuts = {"step_up": step_up, "review": review, "decline": decline}
-    words["act_by"] = {"type": "thresholds", "champion": cuts, "fallback": cuts}
-    words["exploration"]["share"] = 0
-    (folder / "policy.json").write_text(json.dumps(words))
+    content = json.loads((folder / "policy.json").read_text())
+    thresholds = {"step_up": step_up, "review": review, "decline": decline}
+    content["act_by"] = {"type": "thresholds", "champion": thresholds, "fallback": thresholds}
+    content["exploration"]["share"] = 0
+    (folder / "policy.json").write_text(json.dumps(content))
     return folder
 
 
-def good_body(now_ms, **changes):
-    body = {
-        "schema_version": 1,
-        "tx_id": "x",
-        "ts": now_ms,
-        "card_id": "c1",
-        "merchant_id": "m1",
-        "amount_cents": 100,
-    }
-    body.update(changes)
-    return {name: value for name, value in body.items() if value is not ...}
-
-
-def ask(line, body, path="/v1/score", timeout=10):
-    """(status, JSON) of a request to the scorer."""
+def ask_scorer(
+    line: Line, body: bytes | dict[str, Any] | None, path: str = "/v1/score", timeout_s: float = 10
+) -> tuple[int, Any]:
+    """Status and JSON of a request to the scorer: POST with a body, GET with None."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{line.settings.http_port}{path}", data)
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as reply:
+        with urllib.request.urlopen(request, timeout=timeout_s) as reply:
             return reply.status, json.load(reply)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
 
 
-def wait_until_seen(line: Line, observer: Observer, count: int, wait_s: float = 60) -> None:
-    line.wait_for(f"{count} decisions", lambda: observer.tally.seen >= count, wait_s)
+def event_now_ms(line: Line) -> int:
+    """The present event time of the run, from the scorer's clock."""
+    return int(ask_scorer(line, None, "/v1/clock")[1]["now_ms"])
+
+
+def wait_for_decisions(line: Line, observer: Observer, count: int, timeout_s: float = 60) -> None:
+    """Wait until the observer has read `count` decisions."""
+    line.wait_for(f"{count} decisions", lambda: observer.tally.decisions >= count, timeout_s)
 
 
 def kill(line: Line, name: str) -> None:
-    """kill -9, and wait until the supervisor has started it again."""
+    """Kill a part with -9 and wait until the supervisor has restarted it."""
     pid = line.supervisor.pid(name)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -100,16 +106,18 @@ def kill(line: Line, name: str) -> None:
 
 
 def metrics_port(line: Line, part: str) -> int:
-    """Where the newest process of a part serves its metrics."""
+    """The metrics port of a part's latest process, from its log."""
     return int(re.findall(r'"metrics_port": ?(\d+)', line.supervisor.log(part).read_text())[-1])
 
 
-def state_equals_the_log(line: Line) -> None:
-    """Every key's state in Redis is, in canonical form, what history and log come to."""
-    settings, run = line.settings, line.run_dir
-    first = archived_clock(run).first
-    table = state_of_history(*read_history_tables(run / "history"), first.event_epoch_ms, first.horizon_ms)
-    fold_archive(table, run)
+def check_state_equals_log(line: Line) -> None:
+    """Assert that every key's state in Redis equals, in canonical form, the fold of history and log."""
+    settings, run_dir = line.settings, line.run_dir
+    segment = archived_clock(run_dir).first
+    table = state_of_history(
+        *read_history_tables(run_dir / "history"), segment.event_epoch_ms, segment.horizon_ms
+    )
+    fold_archive(table, run_dir)
     expected = {
         blob_key(slot_of(*key, settings.slots), *key): (key[0], states.to_bytes(state))
         for key, state in table.items()
@@ -117,7 +125,7 @@ def state_equals_the_log(line: Line) -> None:
     with Redis.from_url(settings.redis_url) as redis:
         names = sorted(key.decode() for entity in WINDOWED for key in redis.keys(f"*:{entity}:*"))
         assert names == sorted(expected)
-        horizon_ms = archived_clock(run).horizon_ms
+        horizon_ms = archived_clock(run_dir).horizon_ms
         for name, blob in zip(names, redis.mget(names), strict=True):
-            entity, wanted = expected[name]
-            assert states.canonical(entity, blob, horizon_ms) == wanted, name
+            entity, expected_bytes = expected[name]
+            assert states.canonical(entity, blob, horizon_ms) == expected_bytes, name

@@ -1,6 +1,9 @@
-"""What other producers may put into the log: headers that cannot be read, and offsets without a record."""
+"""Records that other producers may write to the log: unreadable headers, and Kafka transactions."""
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
 
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaProducer
@@ -8,81 +11,97 @@ from kafka import KafkaProducer
 from fraudsim.archive.archive import missing_offsets, read_log
 from fraudsim.log.acceptance import UNREADABLE_HEADERS
 from fraudsim.log.topics import TRANSACTIONS
-from testing.rigs.live_line import ask, good_body
+from fraudsim.settings import Settings
 
 SEGMENT = [("segment", b"1")]
 
 
 class RawName(str):
-    """A header's name that goes out as bytes which are not UTF-8."""
+    """A header name that is sent as bytes which are not UTF-8."""
 
     __slots__ = ()
 
-    def encode(self, *_args, **_kwargs):
+    def encode(self, *_args: Any, **_options: Any) -> bytes:
         return b"\xff\xfe"
 
 
-def transaction(now_ms, tx_id):
-    return json.dumps(good_body(now_ms, tx_id=tx_id, card_id=f"card-{tx_id}")).encode()
+def transaction_body(now_ms: int, **changes: Any) -> dict[str, Any]:
+    """A valid transaction as a JSON object, with `changes`; a field whose change is `...` is left out."""
+    body = {
+        "schema_version": 1,
+        "tx_id": "x",
+        "ts": now_ms,
+        "card_id": "c1",
+        "merchant_id": "m1",
+        "amount_cents": 100,
+    }
+    body.update(changes)
+    return {name: value for name, value in body.items() if value is not ...}
 
 
-def now_of(line):
-    return ask(line, None, "/v1/clock")[1]["now_ms"]
+def _encoded_transaction(now_ms: int, tx_id: str) -> bytes:
+    return json.dumps(transaction_body(now_ms, tx_id=tx_id, card_id=f"card-{tx_id}")).encode()
 
 
-def send_unreadable_headers(line, stretches=3):
-    """Records with unreadable headers, each between good ones in one batch, in every partition.
+def send_unreadable_headers(settings: Settings, now_ms: int, batches: int = 3) -> tuple[list[str], list[str]]:
+    """Send records with unreadable headers, each between valid ones in one batch, in every partition.
 
-    Returns the tx_ids of the good ones, and the keys of the others.
+    Returns:
+        The tx_ids of the valid records, and the keys of the others.
     """
-    producer = KafkaProducer(bootstrap_servers=line.settings.kafka_bootstrap, acks="all", linger_ms=50)
-    now_ms, good, bad = now_of(line), [], []
-    for stretch in range(stretches):
-        for partition in range(line.settings.partitions):
+    producer = KafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all", linger_ms=50)
+    valid_ids: list[str] = []
+    unreadable_keys: list[str] = []
+    for batch in range(batches):
+        for partition in range(settings.partitions):
             for n in range(5):
-                tx_id = f"odd-{stretch}-{partition}-{n}"
-                its_own = [("source", b"odd"), ("ordinal", str(len(good)).encode())]
+                tx_id = f"odd-{batch}-{partition}-{n}"
+                source_headers = [("source", b"odd"), ("ordinal", str(len(valid_ids)).encode())]
                 if n in (1, 2):
-                    bad.append(tx_id)
-                    headers = [*SEGMENT, (RawName("x"), b"1"), *its_own]
+                    unreadable_keys.append(tx_id)
+                    headers = [*SEGMENT, (RawName("x"), b"1"), *source_headers]
                 else:
-                    good.append(tx_id)
-                    headers = [*SEGMENT, *its_own]
-                producer.send(
-                    TRANSACTIONS, transaction(now_ms, tx_id), tx_id.encode(), headers, partition=partition
-                )
+                    valid_ids.append(tx_id)
+                    headers = [*SEGMENT, *source_headers]
+                value = _encoded_transaction(now_ms, tx_id)
+                producer.send(TRANSACTIONS, value, tx_id.encode(), headers, partition=partition)
         producer.flush()
     producer.close()
-    return good, bad
+    return valid_ids, unreadable_keys
 
 
-async def send_in_transactions(line, name, outcomes):
-    """One transaction after the other, each with a record in every partition; the tx_ids of all."""
-    producer = AIOKafkaProducer(bootstrap_servers=line.settings.kafka_bootstrap, transactional_id=name)
-    now_ms, sent = now_of(line), []
+async def send_in_transactions(
+    settings: Settings, now_ms: int, name: str, outcomes: Iterable[Literal["commit", "abort"]]
+) -> list[str]:
+    """Send Kafka transactions one after the other, each with a record in every partition.
+
+    Returns:
+        The tx_ids of all records.
+    """
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, transactional_id=name)
+    tx_ids = []
     await producer.start()
     try:
         for number, outcome in enumerate(outcomes):
             await producer.begin_transaction()
-            for partition in range(line.settings.partitions):
+            for partition in range(settings.partitions):
                 tx_id = f"{name}-{number}-{partition}"
-                await producer.send_and_wait(
-                    TRANSACTIONS, transaction(now_ms, tx_id), partition=partition, headers=SEGMENT
-                )
-                sent.append(tx_id)
+                value = _encoded_transaction(now_ms, tx_id)
+                await producer.send_and_wait(TRANSACTIONS, value, partition=partition, headers=SEGMENT)
+                tx_ids.append(tx_id)
             await (producer.commit_transaction() if outcome == "commit" else producer.abort_transaction())
     finally:
         await producer.stop()
-    return sent
+    return tx_ids
 
 
-def check_kept(run, bad):
-    """What had unreadable headers is in the archive with all that could be read."""
+def check_unreadable_archived(run_dir: Path, unreadable_keys: list[str]) -> None:
+    """Assert that records with unreadable headers are archived with everything that could be read."""
     columns = ["partition", "offset", "key", "tx_id", "headers", "error"]
-    rows = read_log(run, TRANSACTIONS, columns).to_pylist()
-    kept = {row["key"]: row for row in rows if row["key"] in bad}
-    assert sorted(kept) == sorted(bad)
-    for row in kept.values():
+    rows = read_log(run_dir, TRANSACTIONS, columns).to_pylist()
+    archived = {row["key"]: row for row in rows if row["key"] in unreadable_keys}
+    assert sorted(archived) == sorted(unreadable_keys)
+    for row in archived.values():
         (header,) = row["headers"]
         assert header["name"] == UNREADABLE_HEADERS
         assert b"\xff\xfe" in header["value"]
@@ -90,9 +109,10 @@ def check_kept(run, bad):
         assert row["error"].startswith("headers: ")
 
 
-def check_markers_were_passed(run):
-    markers = missing_offsets(run, TRANSACTIONS)
+def check_markers_passed(run_dir: Path) -> None:
+    """Assert that transaction markers occupy offsets of the log, and that the worker reported no gap."""
+    markers = missing_offsets(run_dir, TRANSACTIONS)
     assert all(len(gaps) >= 4 for gaps in markers.values())
-    log = (run / "logs" / "worker.log").read_text()
+    log = (run_dir / "logs" / "worker.log").read_text()
     assert '"gap"' not in log
     assert '"strayed"' not in log

@@ -1,4 +1,4 @@
-"""A prepared run (history and model) that the line's tests take over."""
+"""A prepared run (history and model) that the line's tests reuse."""
 
 from pathlib import Path
 
@@ -18,14 +18,14 @@ def line_settings() -> Settings:
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most of these tests are about exact features: on a busy machine too, they are worth waiting for."""
+def long_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise the deadline: most of these tests need exact features, also on a busy machine."""
     monkeypatch.setenv("FRAUDSIM_DEADLINE_MS", "1000")
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory, line_settings: Settings) -> Path:
-    """A folder with `history` and `model`, as an earlier run leaves it."""
+    """A folder with `history` and `model`, like an earlier run's."""
     from model.training.train import train_model
 
     folder = tmp_path_factory.mktemp("prepared")

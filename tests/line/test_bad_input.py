@@ -1,4 +1,4 @@
-"""Bad and odd input, by Kafka and by HTTP: named, counted, kept; the line goes on, nothing valid is lost."""
+"""Bad and odd input, by Kafka and by HTTP: named, counted, archived; nothing valid is lost."""
 
 import asyncio
 import json
@@ -12,14 +12,21 @@ from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
 from model.registry.aliases import promoted
 from model.registry.versions import change, folder_of, put
 from producers.sender.log_ends import find_present, partitions_of
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from stream_features.catalogue.features import NAMES
-from testing.rigs.live_line import ask, good_body, run_line, state_equals_the_log, wait_until_seen
+from testing.rigs.live_line import (
+    ask_scorer,
+    check_state_equals_log,
+    event_now_ms,
+    run_line,
+    wait_for_decisions,
+)
 from testing.samples.odd_records import (
-    check_kept,
-    check_markers_were_passed,
+    check_markers_passed,
+    check_unreadable_archived,
     send_in_transactions,
     send_unreadable_headers,
+    transaction_body,
 )
 from testing.samples.other_model import another_version
 
@@ -29,10 +36,10 @@ BY_HTTP = 29
 
 
 def bad_values(now_ms):
-    """(field that must be named, value as bytes, headers or None for the usual ones)."""
+    """Tuples of the field that must be named, the value, and the headers (None: the usual ones)."""
 
     def as_json(**changes):
-        return json.dumps(good_body(now_ms, **changes)).encode()
+        return json.dumps(transaction_body(now_ms, **changes)).encode()
 
     far = 400 * 86_400_000
     return [
@@ -92,7 +99,7 @@ def refuse_bad_requests(line, now_ms):
     for field, value, headers in bad_values(now_ms):
         if headers is not None or value is None:
             continue
-        status, reply = ask(line, value)
+        status, reply = ask_scorer(line, value)
         if len(value) > line.settings.http_max_body_bytes:
             assert status == 413
         elif field == "ts" and b"-1" in value:
@@ -101,100 +108,105 @@ def refuse_bad_requests(line, now_ms):
             assert status in (400, 422), (field, value[:80], reply)
             assert reply["field"] == field, (value[:80], reply)
     try:
-        status, reply = ask(line, b"x" * 5_000_000)
-    except (urllib.error.URLError, ConnectionError):  # the server may hang up before it has read 5 MB
-        status = 413
+        status, reply = ask_scorer(line, b"x" * 5_000_000)
+    except (urllib.error.URLError, ConnectionError):
+        status = 413  # the server may close the connection before it has read 5 MB
     assert status == 413
-    assert ask(line, None, "/v1/decisions/never-seen")[0] == 404
+    assert ask_scorer(line, None, "/v1/decisions/never-seen")[0] == 404
 
 
 def decide_by_http(line):
-    """The contract of one tx_id: decided once, repeated as it was, another body refused."""
+    """The contract of a tx_id: decided once, the same reply when repeated, another body refused."""
     body = {"tx_id": "http-1", "card_id": "c-http", "merchant_id": "m-http", "amount_cents": 4_200}
-    status, first = ask(line, body)
+    status, first = ask_scorer(line, body)
     assert status == 200
     assert first["via"] == "http"
-    assert ask(line, body) == (200, first)
-    assert ask(line, None, "/v1/decisions/http-1") == (200, first)
-    status, reply = ask(line, {**body, "amount_cents": 4_300})
+    assert ask_scorer(line, body) == (200, first)
+    assert ask_scorer(line, None, "/v1/decisions/http-1") == (200, first)
+    status, reply = ask_scorer(line, {**body, "amount_cents": 4_300})
     assert (status, reply["field"]) == (409, "tx_id")
-    for n in range(2, BY_HTTP + 1):  # a burst: each sees all before it, whatever the log gave back
-        status, decision = ask(line, {**body, "tx_id": f"http-{n}", "ts": first["ts"] + n})
+    # A burst: each decision counts all before it, whether they were read back from the log or not.
+    for n in range(2, BY_HTTP + 1):
+        status, decision = ask_scorer(line, {**body, "tx_id": f"http-{n}", "ts": first["ts"] + n})
         assert status == 200
         assert decision["features"][NAMES.index("card_count_1m")] == n, decision["prefix"]
 
 
-def refuse_a_wrong_model(line):
-    """A corrupt artefact is refused and the served one stays; a mended one is taken."""
+def refuse_a_corrupt_model(line):
+    """A corrupt artefact is refused and the served one stays; the repaired one is served."""
     registry = line.run_dir / "models"
-    served = ask(line, None, "/v1/model")[1]["version"]
+    served = ask_scorer(line, None, "/v1/model")[1]["version"]
     other = put(another_version(line.run_dir / "model", line.run_dir / "another"), registry)[0].version
     trees = folder_of(registry, other) / "model.ubj"
-    whole = trees.read_bytes()
-    trees.write_bytes(whole[: len(whole) // 2])
+    intact = trees.read_bytes()
+    trees.write_bytes(intact[: len(intact) // 2])
     change(registry, lambda aliases: promoted(aliases, other))
     log = line.supervisor.log("scorer")
     line.wait_for("the refusal", lambda: "model_refused" in log.read_text(), 20)
-    assert ask(line, None, "/v1/model")[1]["version"] == served
-    trees.write_bytes(whole)
-    line.wait_for("the mended model", lambda: "model_served" in log.read_text(), 20)
-    assert ask(line, None, "/v1/model")[1]["version"] == other
+    assert ask_scorer(line, None, "/v1/model")[1]["version"] == served
+    trees.write_bytes(intact)
+    line.wait_for("the repaired model", lambda: "model_served" in log.read_text(), 20)
+    assert ask_scorer(line, None, "/v1/model")[1]["version"] == other
+
+
+def send_transactions(line, name, outcomes):
+    return asyncio.run(send_in_transactions(line.settings, event_now_ms(line), name, outcomes))
 
 
 def test_bad_input_is_set_aside_markers_are_passed_and_nothing_valid_is_lost(
     tmp_path, prepared, line_settings
 ):
-    found = {}
+    results = {}
 
-    def trouble(line, observer):
-        wait_until_seen(line, observer, 200)
-        found["good"], found["odd"] = send_unreadable_headers(line)
-        now_ms = ask(line, None, "/v1/clock")[1]["now_ms"]
-        found["values"] = send_bad_records(line, now_ms)
+    def send_bad_input(line, observer):
+        wait_for_decisions(line, observer, 200)
+        results["valid"], results["unreadable"] = send_unreadable_headers(line.settings, event_now_ms(line))
+        now_ms = event_now_ms(line)
+        results["values"] = send_bad_records(line, now_ms)
         refuse_bad_requests(line, now_ms)
         decide_by_http(line)
-        refuse_a_wrong_model(line)
-        there = find_present(line.settings, partitions_of(line.settings, [TRANSACTIONS]), "odd")
-        found["present"] = there[TRANSACTIONS]
-        sent = asyncio.run(send_in_transactions(line, "amid", ["commit", "abort", "commit"]))
+        refuse_a_corrupt_model(line)
+        present = find_present(line.settings, partitions_of(line.settings, [TRANSACTIONS]), "odd")
+        results["present"] = present[TRANSACTIONS]
+        sent = send_transactions(line, "amid", ["commit", "abort", "commit"])
         line.wait_for("the producer", lambda: line.done("producer"), 60)
-        # The log ends with markers, for whoever reads on and for a scorer and a worker that start now.
-        sent += asyncio.run(send_in_transactions(line, "last", ["commit", "commit"]))
-        wait_until_seen(line, observer, line.planned() + len(found["good"]) + len(sent) + BY_HTTP)
+        # The log ends with markers, for running readers and for a scorer and a worker that start now.
+        sent += send_transactions(line, "last", ["commit", "commit"])
+        wait_for_decisions(line, observer, line.planned() + len(results["valid"]) + len(sent) + BY_HTTP)
         line.supervisor.stop("scorer")
         line.supervisor.stop("worker")
         line.start_part("worker", "worker")
         line.start_part("scorer", "scorer")
-        line.wait_for("the scorer to be ready", line._scorer_ready)
-        line.wait_for("the feature worker to fold", line._worker_folds)
-        assert ask(line, {"tx_id": "http", "card_id": "c-http", "amount_cents": 1})[0] == 200
-        found["sent"] = sent
+        line.wait_for("the scorer to be ready", line.scorer_is_ready)
+        line.wait_for("the feature worker to fold", line.worker_has_caught_up)
+        assert ask_scorer(line, {"tx_id": "http", "card_id": "c-http", "amount_cents": 1})[0] == 200
+        results["sent"] = sent
 
     options = LineOptions(tmp_path / "run", seconds=10, rate=150, cards=800, reuse=prepared)
-    summary = run_line(options, line_settings, trouble, state_equals_the_log)
-    # What came from no source of the line's own counts as sent where it bears an ordinal.
-    assert summary["decided"] == summary["sent"] + len(found["good"])
+    summary = run_line(options, line_settings, send_bad_input, check_state_equals_log)
+    # Records of another source than the line's own are expected to be decided if they have an ordinal.
+    assert summary["decided"] == summary["sent"] + len(results["valid"])
     assert (summary["duplicated"], summary["restarts"]) == (0, {})
     assert summary["parity"]["mismatches"] == 0
     run = tmp_path / "run"
     decisions = read_log(run, DECISIONS, ["tx_id", "via"])
     decided = decisions["tx_id"].to_pylist()
     assert len(decided) == len(set(decided)) == summary["parity"]["vectors"]
-    assert set(found["good"]) | set(found["sent"]) <= set(decided)
-    assert not set(decided) & set(found["odd"])
+    assert set(results["valid"]) | set(results["sent"]) <= set(decided)
+    assert not set(decided) & set(results["unreadable"])
     assert decisions["via"].to_pylist().count("http") == BY_HTTP + 1
-    assert len(found["present"]) == len(found["good"])
-    check_kept(run, found["odd"])
-    check_markers_were_passed(run)
-    assert summary["dead_lettered"] == BAD + len(found["odd"])
+    assert len(results["present"]) == len(results["valid"])
+    check_unreadable_archived(run, results["unreadable"])
+    check_markers_passed(run)
+    assert summary["dead_lettered"] == BAD + len(results["unreadable"])
     letters = read_log(run, DEAD_LETTERS).to_pylist()
-    assert len({letter["key"] for letter in letters}) == BAD + len(found["odd"])
-    expected = {f"bad-{i}": found["values"][i % len(found["values"])][0] for i in range(BAD)}
-    expected |= dict.fromkeys(found["odd"], "headers")
-    places = {
+    assert len({letter["key"] for letter in letters}) == BAD + len(results["unreadable"])
+    expected = {f"bad-{i}": results["values"][i % len(results["values"])][0] for i in range(BAD)}
+    expected |= dict.fromkeys(results["unreadable"], "headers")
+    key_by_record = {
         f"{TRANSACTIONS}/{row['partition']}/{row['offset']}": row["key"]
         for row in read_log(run, TRANSACTIONS, ["partition", "offset", "key"]).to_pylist()
     }
     for letter in letters:
-        assert letter["field"] == expected[places[letter["key"]]], letter
+        assert letter["field"] == expected[key_by_record[letter["key"]]], letter
         assert letter["reason"]

@@ -1,4 +1,4 @@
-"""Every rule and every query of a dashboard, asked of a real Prometheus that watches a real line."""
+"""Every rule and every query of a dashboard, evaluated by a real Prometheus that scrapes a real line."""
 
 import json
 import math
@@ -16,7 +16,8 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log import topics
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from runner.line.line import Line, LineOptions
+from runner.line.line import Line
+from runner.line.options import LineOptions
 from runner.stack.ports import free_port
 from runner.supervise.supervisor import Part
 from testing.rigs.live_line import metrics_port
@@ -26,8 +27,8 @@ pytestmark = pytest.mark.stack
 JOBS = ("worker", "scorer", "producer", "labels", "archiver", "watch")
 
 
-class Server:
-    """Prometheus, scraping the processes of a line once a second."""
+class PrometheusServer:
+    """Prometheus that scrapes the processes of a line once a second."""
 
     def __init__(self, line, binary):
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -47,9 +48,9 @@ class Server:
         argv = [str(binary), f"--config.file={folder / 'prometheus.yml'}", "--log.level=warn"]
         argv += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self.url[7:]}"]
         line.supervisor.start(Part("prometheus", argv, {}, restart=False, nice=10))
-        line.wait_for("Prometheus", self.ready, 30)
+        line.wait_for("Prometheus", self.is_ready, 30)
 
-    def ready(self):
+    def is_ready(self):
         try:
             return urllib.request.urlopen(f"{self.url}/-/ready", timeout=2).status == 200
         except OSError:
@@ -66,7 +67,7 @@ class Server:
 
 
 def provoke(line):
-    """A dead letter and a refused request, which an orderly line has none of."""
+    """Cause a dead letter and a refused request; a sound line has neither."""
     producer = KafkaProducer(bootstrap_servers=line.settings.kafka_bootstrap)
     producer.send(topics.TRANSACTIONS, b"{").get(10)
     producer.close()
@@ -92,20 +93,20 @@ def test_every_rule_and_every_panel_has_data_of_a_running_line(tmp_path, prepare
                 f"the port of {part}",
                 lambda part=part: "metrics_port" in line.supervisor.log(part).read_text(),
             )
-        server = Server(line, binary)
+        server = PrometheusServer(line, binary)
         provoke(line)
 
-        asked = {query: f"{board}, {panel}" for board, panel, query in queries("10s")}
-        asked |= dict.fromkeys(recorded(), "a recording rule")
-        missing = {query for query in asked if not any(words in query for words in NO_PAST)}
+        sources = {query: f"{board}, {panel}" for board, panel, query in queries("10s")}
+        sources |= dict.fromkeys(recorded(), "a recording rule")
+        missing = {query for query in sources if not any(name in query for name in NO_PAST)}
 
         def all_have_data():
             missing.difference_update([query for query in missing if server.has_data(query)])
             return not missing
 
         poll_until(all_have_data, 60, every_s=1.0)
-        assert not missing, {query: asked[query] for query in missing}
-        for query in asked.keys() - missing:
+        assert not missing, {query: sources[query] for query in missing}
+        for query in sources.keys() - missing:
             server.get("query", query=query)  # parses, even where it has no data
 
         rules = [rule for group in server.get("rules")["groups"] for rule in group["rules"]]

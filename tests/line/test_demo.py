@@ -1,4 +1,4 @@
-"""The command that strangers type: what it writes, and that nothing stays behind however it ends."""
+"""`fraudsim demo` and `up`: what they write, and that no process is left however they end."""
 
 import json
 import os
@@ -20,7 +20,7 @@ CONTRACT = {
 PERCENTILES = {"p50", "p90", "p99", "p999", "max"}
 
 
-def start(command, run, prepared, *more):
+def start(command, run, prepared, *options):
     argv = [
         sys.executable,
         "-m",
@@ -35,25 +35,21 @@ def start(command, run, prepared, *more):
     ]
     env = {**os.environ, "FRAUDSIM_RUNS_DIR": str(run.parent / "runs")}
     return subprocess.Popen(
-        [*argv, *more], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*argv, *options], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
 def processes_of(run):
-    """Every process of a run: its folder stands in their arguments or variables."""
-    found = []
+    """Process ids of a run: those whose arguments or variables contain its folder."""
+    pids = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
         try:
-            where = " ".join(process.info["cmdline"] or []) + " ".join(process.environ().values())
+            text = " ".join(process.info["cmdline"] or []) + " ".join(process.environ().values())
         except psutil.Error:
             continue
-        if (
-            str(run) in where
-            and process.pid != os.getpid()
-            and process.info["status"] != psutil.STATUS_ZOMBIE
-        ):
-            found.append(process.pid)
-    return found
+        if str(run) in text and process.pid != os.getpid() and process.info["status"] != psutil.STATUS_ZOMBIE:
+            pids.append(process.pid)
+    return pids
 
 
 def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_path, prepared):
@@ -66,7 +62,7 @@ def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_pat
     assert summary["latency_ms"].keys() == summary["null_latency_ms"].keys() == PERCENTILES
     assert summary["send_delay_ms"].keys() == summary["staleness_ms"].keys() == {"p50", "p99"}
     assert summary["detection"].keys() == {"average_precision", "auc", "card_precision_at_100"}
-    assert all(found.keys() == {"fraud", "caught"} for found in summary["by_typology"].values())
+    assert all(counts.keys() == {"fraud", "caught"} for counts in summary["by_typology"].values())
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     assert summary["sent"] == summary["decided"] == sum(summary["actions"].values()) > 2_000
     assert None not in summary["latency_ms"].values()
@@ -79,19 +75,19 @@ def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("number", "amid"),
+    ("number", "awaited_file"),
     [
         (signal.SIGINT, "producer.json"),
         pytest.param(signal.SIGTERM, "producer.json", marks=pytest.mark.long),
-        (signal.SIGKILL, "logs/labels.log"),  # the last that is started before the traffic flows
+        (signal.SIGKILL, "logs/labels.log"),  # the last process started before the traffic
         pytest.param(signal.SIGKILL, "producer.json", marks=pytest.mark.long),
     ],
 )
-def test_nothing_stays_behind(tmp_path, prepared, number, amid):
+def test_nothing_stays_behind(tmp_path, prepared, number, awaited_file):
     run = tmp_path / "run"
     up = start("up", run, prepared, "--rate", "100")
     try:
-        assert poll_until((run / amid).exists, 90), up.stdout.read()
+        assert poll_until((run / awaited_file).exists, 90), up.stdout.read()
         assert len(processes_of(run)) > 5
         up.send_signal(number)
         up.wait(60)

@@ -1,4 +1,4 @@
-"""The Handbook's file played live, through producer, Kafka and archiver: what it is offline, in due time."""
+"""The Handbook's file replayed through producer, Kafka and archiver: equals the file, on time."""
 
 import threading
 from collections import defaultdict
@@ -40,12 +40,12 @@ class Archived:
 
     @property
     def arrived_before_ms(self):
-        """Event time. The broker's stamp is cut off to whole milliseconds, each `SPEED` of event time."""
+        """Event time. The broker's stamp is truncated to whole ms, each `SPEED` ms of event time."""
         return event_time_ms(self.segment, self.broker_ts_ms + 1)
 
 
 def play(settings, run_dir, prefix, seconds):
-    """The last third of the file through the real producer and archiver; None plays all its transactions."""
+    """Send the last third of the file through producer and archiver; None for `seconds` sends all."""
     split_ms = read_dataset(REAL).split_ms()
     create_topics(settings, prefix)
     clock_log = start_log(settings, split_ms, SPEED, "", "", prefix + CLOCK)
@@ -72,21 +72,21 @@ def play(settings, run_dir, prefix, seconds):
 
 
 def archived(run_dir, topic):
-    """Every record of a topic by partition and offset, with the clock's segment that it names."""
+    """Every record of a topic, each with the clock segment that its header names."""
     clock, kind = archived_clock(run_dir), KINDS[topic]
     names = [field.name for field in msgspec.structs.fields(kind)]
     assert missing_offsets(run_dir, topic) == {}
     check_no_duplicates(run_dir, topic)
-    found = []
+    records = []
     for row in read_log(run_dir, topic).to_pylist():
         assert row["error"] is None
         event = kind(**{name: row[name] for name in names})
         headers = [(item["name"], item["value"]) for item in row["headers"]]
         segment = clock.segment(h.int_header(headers, h.SEGMENT), row["broker_ts_ms"])
-        found.append(
+        records.append(
             Archived(event, row["key"], row["broker_ts_ms"], segment, h.int_header(headers, h.ORDINAL))
         )
-    return found
+    return records
 
 
 def by_key(pairs):
@@ -97,7 +97,7 @@ def by_key(pairs):
 
 
 def check(run_dir, split_ms, until_ms):
-    """The archive against the file, read offline; the labels of live transactions that came."""
+    """Compare the archive with the file; returns the numbers of transactions and of their labels."""
     offline = {topic: [] for topic in KINDS}
     for item in replay_source(REAL, split_ms).items():
         if item.due_ms < until_ms:
@@ -109,34 +109,34 @@ def check(run_dir, split_ms, until_ms):
     unstamped = {
         topic: [
             (
-                each.key,
-                msgspec.structs.replace(each.event, sent_at=0) if topic == TRANSACTIONS else each.event,
+                record.key,
+                msgspec.structs.replace(record.event, sent_at=0) if topic == TRANSACTIONS else record.event,
             )
-            for each in records
+            for record in records
         ]
         for topic, records in live.items()
     }
     for topic, items in offline.items():
-        wanted = [(item.key, item.event) for item in items]
-        assert len(unstamped[topic]) == len(wanted)
-        assert set(unstamped[topic]) == set(wanted)
-        assert by_key(unstamped[topic]) == by_key(wanted)
+        expected = [(item.key, item.event) for item in items]
+        assert len(unstamped[topic]) == len(expected)
+        assert set(unstamped[topic]) == set(expected)
+        assert by_key(unstamped[topic]) == by_key(expected)
         for record, (_, event) in zip(live[topic], unstamped[topic], strict=True):
             assert items[record.ordinal].event == event
             assert record.arrived_before_ms > items[record.ordinal].due_ms
 
-    assert all(each.arrived_before_ms > each.event.ts for each in live[TRANSACTIONS])
-    assert all(each.arrived_before_ms > each.event.known_at for each in live[LABELS])
-    sent = {each.event.tx_id: each for each in live[TRANSACTIONS]}
-    of_live = [each for each in live[LABELS] if each.event.tx_id in sent]
-    for label in of_live:
+    assert all(record.arrived_before_ms > record.event.ts for record in live[TRANSACTIONS])
+    assert all(record.arrived_before_ms > record.event.known_at for record in live[LABELS])
+    sent = {record.event.tx_id: record for record in live[TRANSACTIONS]}
+    live_labels = [record for record in live[LABELS] if record.event.tx_id in sent]
+    for label in live_labels:
         transaction = sent[label.event.tx_id]
         assert label.event.known_at > label.event.ts == transaction.event.ts
         assert label.broker_ts_ms >= transaction.broker_ts_ms
-    old = [each.event for each in live[LABELS] if each.event.tx_id not in sent]
-    assert all(label.ts < split_ms <= label.known_at for label in old)
-    assert old
-    return len(live[TRANSACTIONS]), len(of_live)
+    history_labels = [record.event for record in live[LABELS] if record.event.tx_id not in sent]
+    assert all(label.ts < split_ms <= label.known_at for label in history_labels)
+    assert history_labels
+    return len(live[TRANSACTIONS]), len(live_labels)
 
 
 @pytest.fixture

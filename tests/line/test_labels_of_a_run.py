@@ -1,4 +1,4 @@
-"""Labels of a live run: exactly those that follow from its decisions, also where the feed was killed."""
+"""Labels of a live run: exactly those that follow from its decisions, even if the feed was killed."""
 
 import pytest
 
@@ -13,16 +13,16 @@ from producers.population.columns import DAY_MS
 from producers.sender import schedule
 from producers.sources.world_source import WorldSource
 from producers.world.settings import consequences
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from stream_features.offline.archived_log import archived_clock
-from testing.rigs.live_line import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
+from testing.rigs.live_line import check_state_equals_log, kill, policy_at, run_line, wait_for_decisions
 
 pytestmark = pytest.mark.stack
 SECONDS = 8.0
 
 
 def expected(run, settings, speed):
-    """Transaction, source and verdict of every label, worked out from the archived decisions."""
+    """Transaction, source and verdict of every label, derived from the archived decisions."""
     history = read_history(run / "history")
     world = world_of(history)
     source = WorldSource(world, history.manifest.days)
@@ -39,7 +39,7 @@ def expected(run, settings, speed):
 
 
 def test_a_run_s_labels_are_those_that_follow_from_its_decisions(tmp_path, prepared, monkeypatch):
-    # More analysts than all reviews could need: none waits, so in which order they come does not matter.
+    # More analysts than reviews: no review waits, so that their order does not matter.
     monkeypatch.setenv("FRAUDSIM_CONSEQUENCES__ANALYSTS", "100")
     monkeypatch.setenv("FRAUDSIM_CONSEQUENCES__REVIEW_MINUTES", "0.01")
     settings = Settings(_env_file=None, policy=policy_at(tmp_path / "every_action", 0.004, 0.01, 0.03))
@@ -47,27 +47,27 @@ def test_a_run_s_labels_are_those_that_follow_from_its_decisions(tmp_path, prepa
     options = LineOptions(run, seconds=SECONDS, rate=250, cards=800, null_seconds=0, reuse=prepared)
 
     def kill_the_feed(line, observer):
-        wait_until_seen(line, observer, 700)
+        wait_for_decisions(line, observer, 700)
         kill(line, "labels")
 
-    summary = run_line(options, settings, kill_the_feed, state_equals_the_log)
+    summary = run_line(options, settings, kill_the_feed, check_state_equals_log)
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     assert summary["restarts"] == {"labels": 1}
     labels = read_log(run, LABELS).to_pylist()
-    found = [(label["tx_id"], label["source"], label["is_fraud"]) for label in labels]
-    assert len(found) == len(set(found)) > 20
-    ought = expected(run, settings, summary["speed"])
-    assert set(found) <= ought
-    # A decision that comes in after the end of event time is reviewed after it, and its label is not sent.
+    sent = [(label["tx_id"], label["source"], label["is_fraud"]) for label in labels]
+    assert len(sent) == len(set(sent)) > 20
+    expected_labels = expected(run, settings, summary["speed"])
+    assert set(sent) <= expected_labels
+    # A decision after the end of event time is reviewed after it, and its label is not sent.
     decided_at = {d["tx_id"]: d["ts"] for d in read_log(run, DECISIONS).to_pylist()}
     last_ms = max(decided_at.values()) - 2_000 * summary["speed"]
-    for tx_id, source, _ in ought - set(found):
+    for tx_id, source, _ in expected_labels - set(sent):
         assert source == "analyst"
         assert decided_at[tx_id] > last_ms
     assert read_log(run, DEAD_LETTERS).num_rows == 0
-    assert sum(summary["labels"]["sent"].values()) == len(found)
+    assert sum(summary["labels"]["sent"].values()) == len(sent)
     assert all(summary["actions"].values()), summary["actions"]
     declined = {d["tx_id"] for d in read_log(run, DECISIONS).to_pylist() if d["action"] == "decline"}
-    assert not declined & {tx_id for tx_id, _, _ in found}
+    assert not declined & {tx_id for tx_id, _, _ in sent}
     clock = archived_clock(run).current
     assert all(event_time_ms(clock, label["broker_ts_ms"] + 1) >= label["known_at"] for label in labels)

@@ -1,4 +1,4 @@
-"""Campaigns that hear of their declines in a live run: what was sent is not what the world had planned."""
+"""Campaigns that react to their declines in a live run: the transactions sent differ from the plan."""
 
 import pytest
 
@@ -9,8 +9,8 @@ from producers.history.folder import read_history, world_of
 from producers.scenario.script import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.world_source import WorldSource
-from runner.line.line import LineOptions
-from testing.rigs.live_line import kill, policy_at, run_line, state_equals_the_log, wait_until_seen
+from runner.line.options import LineOptions
+from testing.rigs.live_line import check_state_equals_log, kill, policy_at, run_line, wait_for_decisions
 
 pytestmark = pytest.mark.stack
 SCRIPT = """\
@@ -22,21 +22,21 @@ events:
 
 
 def planned(run, script, speed, seconds):
-    """Every transaction that the source had for the run, by id."""
+    """Every transaction that the source planned for the run, by id."""
     history = read_history(run / "history")
     world = world_of(history)
     source = ScriptedSource(WorldSource(world, history.manifest.days), read_script(script), speed, world)
-    found = {}
+    items = {}
     for item in source.items():
         if item.due_ms >= source.start_ms + seconds * speed * 1000:
-            return found
+            return items
         if item.topic == TRANSACTIONS:
-            found[item.event.tx_id] = item
+            items[item.event.tx_id] = item
     raise AssertionError("the source ended")
 
 
 def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
-    # Whatever looks a little like fraud is declined, so that there is something to react to.
+    # Low thresholds decline much, so that campaigns have something to react to.
     strict = Settings(_env_file=None, policy=policy_at(tmp_path / "strict", 0.005, 0.005, 0.005))
     script, run = tmp_path / "attacks.yaml", tmp_path / "run"
     script.write_text(SCRIPT)
@@ -45,10 +45,10 @@ def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
     )
 
     def kill_the_producer(line, observer):
-        wait_until_seen(line, observer, 300)
+        wait_for_decisions(line, observer, 300)
         kill(line, "producer")
 
-    summary = run_line(options, strict, kill_the_producer, state_equals_the_log)
+    summary = run_line(options, strict, kill_the_producer, check_state_equals_log)
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     plan = planned(run, script, summary["speed"], options.seconds)
     sent = {row["tx_id"]: row for row in read_log(run, TRANSACTIONS).to_pylist()}
@@ -59,14 +59,14 @@ def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
         for tx_id, row in sent.items()
         if any(row[key] != getattr(plan[tx_id].event, key) for key in keys)
     }
-    given_up = plan.keys() - sent.keys()
+    dropped = plan.keys() - sent.keys()
     assert changed
-    assert all(plan[tx_id].campaign_id is not None for tx_id in changed | given_up)
+    assert all(plan[tx_id].campaign_id is not None for tx_id in changed | dropped)
     declined = {d["tx_id"] for d in read_log(run, DECISIONS).to_pylist() if d["action"] == "decline"}
-    heard = {plan[tx_id].campaign_id for tx_id in declined}
-    assert {plan[tx_id].campaign_id for tx_id in changed | given_up} <= heard
-    # Labels speak of what was sent, not of what was planned.
+    declined_campaigns = {plan[tx_id].campaign_id for tx_id in declined}
+    assert {plan[tx_id].campaign_id for tx_id in changed | dropped} <= declined_campaigns
+    # Labels describe the transactions sent, not those planned.
     for label in read_log(run, LABELS).to_pylist():
         if label["tx_id"] in sent:
             assert all(label[key] == sent[label["tx_id"]][key] for key in keys[:4]), label["tx_id"]
-        assert label["tx_id"] not in given_up
+        assert label["tx_id"] not in dropped

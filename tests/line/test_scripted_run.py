@@ -11,7 +11,7 @@ from producers.scenario.script import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.source import Raw
 from producers.sources.world_source import WorldSource
-from runner.line.line import LineOptions
+from runner.line.options import LineOptions
 from testing.rigs.live_line import run_line
 
 pytestmark = pytest.mark.stack
@@ -34,7 +34,7 @@ SECONDS = 8.0
 
 
 def play(folder, script, reuse=None):
-    """Run the script live; sent, repeats, fields of the dead letters, campaigns."""
+    """Run the script live; returns (sent, repeats, fields of the dead letters, campaigns) and the speed."""
     folder.mkdir()
     options = LineOptions(
         folder,
@@ -57,19 +57,19 @@ def play(folder, script, reuse=None):
 
 
 def expected(folder, script, speed):
-    """Sent, repeats and set aside, from the source alone."""
+    """Numbers sent, repeated and rejected, from the source alone."""
     history = read_history(folder / "history")
     world = world_of(history)
     source = ScriptedSource(WorldSource(world, history.manifest.days), read_script(script), speed, world)
-    ids, repeats, aside = set(), 0, 0
+    ids, repeats, rejected = set(), 0, 0
     for item in source.items():
         if item.due_ms >= source.start_ms + SECONDS * speed * 1000:
-            return len(ids), repeats, aside
+            return len(ids), repeats, rejected
         if item.topic != TRANSACTIONS:
             continue
-        behind = 0 if isinstance(item.event, Raw) else item.due_ms - item.event.ts
-        if isinstance(item.event, Raw) or not -future_limit_ms(speed) < behind < past_limit_ms(speed):
-            aside += 1
+        delay_ms = 0 if isinstance(item.event, Raw) else item.due_ms - item.event.ts
+        if isinstance(item.event, Raw) or not -future_limit_ms(speed) < delay_ms < past_limit_ms(speed):
+            rejected += 1
         elif item.event.tx_id in ids:
             repeats += 1
         else:
@@ -96,6 +96,6 @@ def test_a_script_played_live_comes_to_what_its_source_says(tmp_path, script):
 
 @pytest.mark.long
 def test_a_script_played_twice_gives_the_same_counts(tmp_path, script):
-    once, _ = play(tmp_path / "once", script)
-    again, _ = play(tmp_path / "again", script, reuse=tmp_path / "once")
-    assert once == again
+    first, _ = play(tmp_path / "once", script)
+    second, _ = play(tmp_path / "again", script, reuse=tmp_path / "once")
+    assert first == second

@@ -1,4 +1,4 @@
-"""`fraudsim watch` beside a run, killed in the middle of it: what it serves is what the archive comes to."""
+"""`fraudsim watch` beside a run, killed in the middle: its metrics equal those of the archive."""
 
 import urllib.error
 import urllib.request
@@ -12,8 +12,8 @@ from fraudsim.archive.archive import read_log
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from runner.line.line import LineOptions
-from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, wait_until_seen
+from runner.line.options import LineOptions
+from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, wait_for_decisions
 
 pytestmark = pytest.mark.stack
 SCRIPT = """\
@@ -24,7 +24,7 @@ events:
 """
 
 
-class Page:
+class MetricsPage:
     """The metrics of `watch` by name, each series as (its labels' values, value)."""
 
     def __init__(self, line):
@@ -32,17 +32,17 @@ class Page:
         text = urllib.request.urlopen(url, timeout=5).read().decode()
         self.samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
 
-    def by(self, name, *labels):
+    def sums_by(self, name, *labels):
         """Sums by the values of some labels; a series at 0 is left out."""
-        found = Counter()
+        sums = Counter()
         for sample in self.samples:
             if sample.name == name:
-                found[tuple(sample.labels[label] for label in labels)] += sample.value
-        return {key: round(value, 6) for key, value in found.items() if value}
+                sums[tuple(sample.labels[label] for label in labels)] += sample.value
+        return {key: round(value, 6) for key, value in sums.items() if value}
 
-    def settled(self):
+    def resolved_count(self):
         names = ("fraudsim_fraud_transactions_total", "fraudsim_honest_transactions_total")
-        return sum(sum(self.by(name).values()) for name in names)
+        return sum(sum(self.sums_by(name).values()) for name in names)
 
 
 @pytest.mark.long
@@ -54,20 +54,20 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
 
     def watch_and_kill(line, observer):
         line.start_part("watch", "watch", "--from-start", "--wait-s", "2", "--reference", "300")
-        wait_until_seen(line, observer, 300)
+        wait_for_decisions(line, observer, 300)
         line.wait_for("watch to begin", lambda: "metrics_port" in line.supervisor.log("watch").read_text())
         kill(line, "watch")
 
-    def all_settled(line):
+    def all_resolved(line):
         try:
-            pages.append(Page(line))
+            pages.append(MetricsPage(line))
         except (urllib.error.URLError, OSError):
             return False
-        return pages[-1].settled() >= read_log(run, DECISIONS, ["offset"]).num_rows
+        return pages[-1].resolved_count() >= read_log(run, DECISIONS, ["offset"]).num_rows
 
     summary = run_line(
         options, Settings(_env_file=None, policy=every_action), watch_and_kill,
-        lambda line: poll_until(lambda: all_settled(line), 30, every_s=0.2), brute_force=10,
+        lambda line: poll_until(lambda: all_resolved(line), 30, every_s=0.2), brute_force=10,
     )  # fmt: skip
     assert summary["restarts"] == {"watch": 1}
     page = pages[-1]
@@ -79,30 +79,30 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
     assert len(frauds) > 50
     assert {outcome for outcome, _ in honest} == set(OUTCOME.values())
 
-    number = page.by("fraudsim_fraud_transactions_total", "typology", "outcome")
-    assert number == Counter((name, outcome) for name, outcome, _ in frauds)
-    for name, of_it in summary["by_typology"].items():
-        served = {outcome: n for (its, outcome), n in number.items() if its == name}
-        assert sum(served.values()) == of_it["fraud"], name
-        assert sum(served.values()) - served.get("approved", 0) == of_it["caught"], name
-    alarms = page.by("fraudsim_honest_transactions_total", "outcome")
+    fraud_counts = page.sums_by("fraudsim_fraud_transactions_total", "typology", "outcome")
+    assert fraud_counts == Counter((name, outcome) for name, outcome, _ in frauds)
+    for name, counts in summary["by_typology"].items():
+        served = {outcome: n for (typology_name, outcome), n in fraud_counts.items() if typology_name == name}
+        assert sum(served.values()) == counts["fraud"], name
+        assert sum(served.values()) - served.get("approved", 0) == counts["caught"], name
+    alarms = page.sums_by("fraudsim_honest_transactions_total", "outcome")
     assert alarms == Counter((outcome,) for outcome, _ in honest)
     assert alarms["declined",] + alarms["challenged",] == summary["false_alarms"]
 
     value = Counter()
     for name, outcome, decision in frauds:
         value[name, outcome] += decision["amount_cents"]
-    assert page.by("fraudsim_fraud_value_cents_total", "typology", "outcome") == value
-    assert page.by("fraudsim_honest_value_cents_total") == {
+    assert page.sums_by("fraudsim_fraud_value_cents_total", "typology", "outcome") == value
+    assert page.sums_by("fraudsim_honest_value_cents_total") == {
         (): sum(decision["amount_cents"] for _, decision in honest)
     }
 
-    assert page.by("fraudsim_calibration_decisions_total") == {(): len(decisions)}
-    assert page.by("fraudsim_calibration_frauds_total") == {(): len(frauds)}
+    assert page.sums_by("fraudsim_calibration_decisions_total") == {(): len(decisions)}
+    assert page.sums_by("fraudsim_calibration_frauds_total") == {(): len(frauds)}
     predicted = sum(decision["probability"] for decision in decisions)
-    assert page.by("fraudsim_calibration_probability_total")[()] == pytest.approx(predicted, rel=1e-6)
-    assert page.by("fraudsim_label_delay_seconds_count", "source", "verdict") == Counter(
+    assert page.sums_by("fraudsim_calibration_probability_total")[()] == pytest.approx(predicted, rel=1e-6)
+    assert page.sums_by("fraudsim_label_delay_seconds_count", "source", "verdict") == Counter(
         (row["source"], "fraud" if row["is_fraud"] else "honest") for row in read_log(run, LABELS).to_pylist()
     )
-    assert len(page.by("fraudsim_drift_psi_limit", "feature")) == 13
-    assert page.by("fraudsim_watch_unreadable_total") == {}
+    assert len(page.sums_by("fraudsim_drift_psi_limit", "feature")) == 13
+    assert page.sums_by("fraudsim_watch_unreadable_total") == {}

@@ -1,4 +1,4 @@
-"""What the runner's tests share: settings of their own, stand-in programs, a local Maven repository."""
+"""Fixtures of the runner's tests: settings, stand-in programs, a local Maven repository."""
 
 import functools
 import hashlib
@@ -24,13 +24,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def all_gone() -> Callable[[list[int]], bool]:
-    """Whether all these processes have ended within 15 s (a zombie has)."""
+    """Whether all these processes have ended within 15 s; a zombie counts as ended."""
     return lambda pids: poll_until(lambda: not any(start_token(pid) for pid in pids), 15.0)
 
 
 @pytest.fixture
 def end_after() -> Iterator[Callable[[int], None]]:
-    """Register a process that the test started, to be killed at the end if it is still there."""
+    """Register a process that the test started; it is killed at the end if it still runs."""
     started: dict[int, str] = {}
 
     def register(pid: int) -> None:
@@ -44,7 +44,7 @@ def end_after() -> Iterator[Callable[[int], None]]:
 
 @pytest.fixture
 def write_program() -> Callable[[Path, str], Path]:
-    """Write a shell script that can be run."""
+    """Write an executable shell script."""
 
     def write(path: Path, script: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def write_program() -> Callable[[Path, str], Path]:
 
 
 class MavenRepository:
-    """A repository on the loopback that counts what is asked of it."""
+    """A Maven repository on the loopback that records its requests."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -81,7 +81,7 @@ class MavenRepository:
 
 @pytest.fixture
 def use_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let jgo take its jars from the given address."""
+    """Let jgo fetch its jars from an address."""
 
     def use(address: str) -> None:
         config = tmp_path / "jgo.conf"

@@ -6,7 +6,7 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from runner import disk
-from runner.disk import require_free, writing_to
+from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Supervisor
 
@@ -19,7 +19,7 @@ def nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("nearly_full")
 def test_too_little_room_is_said_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(FraudsimError, match=f"only 199 MB are free on the disk of {tmp_path}/new/folder"):
-        require_free(tmp_path / "new" / "folder")
+        require_free_disk(tmp_path / "new" / "folder")
 
 
 @pytest.mark.usefixtures("nearly_full")
@@ -34,17 +34,20 @@ def test_a_stack_does_not_start_on_a_full_disk(tmp_path: Path, settings: Setting
 def test_a_disk_that_fills_up_on_the_way_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(FraudsimError, match=f"the disk of {tmp_path} is full"),
-        writing_to(tmp_path),
+        explain_disk_errors(tmp_path),
         Path("/dev/full").open("w") as full,
     ):
         full.write("x")
 
 
 def test_a_folder_that_refuses_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FraudsimError, match=f"{tmp_path} cannot be written to"), writing_to(tmp_path):
+    with (
+        pytest.raises(FraudsimError, match=f"{tmp_path} cannot be written to"),
+        explain_disk_errors(tmp_path),
+    ):
         raise PermissionError(13, "Permission denied")
 
 
 def test_other_errors_pass_through(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), writing_to(tmp_path):
+    with pytest.raises(FileNotFoundError), explain_disk_errors(tmp_path):
         (tmp_path / "missing").read_text()

@@ -1,4 +1,4 @@
-"""Waiting for the parts of a line, and for the last decisions."""
+"""The line's waits: for its parts, and for the last decisions."""
 
 import threading
 import time
@@ -8,12 +8,14 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from producers.sender.shards import STOP_S
-from runner.line.line import Line, LineOptions, wait_quiet
-from runner.record.observer import Tally
+from runner.line.line import Line
+from runner.line.options import LineOptions
+from runner.line.run_end import await_last_decisions
+from runner.record.observer import RunTally
 from runner.supervise.supervisor import Part
 
-SCORER_TAKES_S = 15
-"""How long the scorer waits for its HTTP server at most, before it publishes what is left."""
+SCORER_DRAIN_S = 15
+"""The longest time that the scorer waits for its HTTP server before it publishes the last decisions."""
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_the_scorer_has_longer_to_stop_than_it_takes(line, monkeypatch):
     monkeypatch.setattr(line, "wait_for", lambda *_: None)
     line.start_line()
     (scorer,) = (part for part in started if part.name == "scorer")
-    assert scorer.stop_timeout_s >= SCORER_TAKES_S + 10
+    assert scorer.stop_timeout_s >= SCORER_DRAIN_S + 10
 
 
 def test_the_producer_is_told_of_its_shards_and_the_null_pipeline_too(tmp_path, monkeypatch):
@@ -54,37 +56,37 @@ def test_the_producer_is_told_of_its_shards_and_the_null_pipeline_too(tmp_path, 
         line.start_producer()
         (producer,) = started
         assert producer.argv[producer.argv.index("--shards") :][:2] == ["--shards", "3"]
-        assert "--shards" in line._of_stream("produce", "null-producer.json", 5.0, "--null")
+        assert "--shards" in line.stream_command("produce", "null-producer.json", 5.0, "--null")
         assert producer.stop_timeout_s > STOP_S
 
 
 def test_the_end_is_waited_for_until_the_stream_has_decided_all_though_http_decides_too():
-    tally = Tally(seen=500, streamed=90)
+    tally = RunTally(decisions=500, stream_decisions=90)
 
     def decide_slowly():
         for _ in range(10):
             time.sleep(0.02)
-            tally.seen += 1
-            tally.streamed += 1
+            tally.decisions += 1
+            tally.stream_decisions += 1
 
     deciding = threading.Thread(target=decide_slowly)
     deciding.start()
-    wait_quiet(tally, 100, quiet_s=10)
-    assert tally.streamed == 100
+    await_last_decisions(tally, 100, quiet_s=10)
+    assert tally.stream_decisions == 100
     deciding.join()
 
 
 def test_a_quiet_stream_ends_the_wait_though_http_goes_on():
-    tally = Tally(streamed=90)
-    over = threading.Event()
+    tally = RunTally(stream_decisions=90)
+    stop = threading.Event()
 
     def http_goes_on():
-        while not over.wait(0.01):
-            tally.seen += 1
+        while not stop.wait(0.01):
+            tally.decisions += 1
 
     deciding = threading.Thread(target=http_goes_on)
     deciding.start()
-    wait_quiet(tally, 100, quiet_s=0.2)
-    over.set()
+    await_last_decisions(tally, 100, quiet_s=0.2)
+    stop.set()
     deciding.join()
-    assert tally.seen > 0
+    assert tally.decisions > 0

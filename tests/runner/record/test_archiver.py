@@ -1,4 +1,4 @@
-"""The archiver against a real Kafka: everything that is in the log, once, whatever kills it.
+"""The archiver against a real Kafka: every record of the log once, also after kills.
 
 Run as a program, this file is an archiver process for the tests to kill.
 """
@@ -108,18 +108,18 @@ def write_transactions(producer: Any, prefix: str, first: int, end: int) -> None
 
 
 def archive_here(settings: Settings, run_dir: Path, prefix: str) -> dict[str, int]:
-    """Archive up to the log's present end."""
+    """Archive up to the present end of the log."""
     stop = threading.Event()
     stop.set()
     return run_archiver(settings, run_dir, stop, drain=True, prefix=prefix)
 
 
-def archived(run_dir: Path) -> int:
+def count_archived(run_dir: Path) -> int:
     return sum(
         last - first + 1
         for path in log_files(run_dir, TRANSACTIONS)
-        for stretches in read_ranges(path).values()
-        for first, last in stretches
+        for ranges in read_ranges(path).values()
+        for first, last in ranges
     )
 
 
@@ -212,16 +212,16 @@ def test_what_cannot_be_read_is_kept_as_it_came(
     archive_here(settings, tmp_path, prefix)
 
     rows = read_log(tmp_path, TRANSACTIONS).to_pylist()
-    bad, gone, good = rows[: len(MALFORMED)], rows[-2], rows[-1]
+    bad, empty, good = rows[: len(MALFORMED)], rows[-2], rows[-1]
     assert [row["raw"] for row in bad] == list(MALFORMED.values())
     assert all(row["error"] and row["tx_id"] is None for row in bad)
     assert {row["key"] for row in bad} == {"\\xff\x00"}
-    assert (gone["raw"], gone["error"]) == (None, "value: the record has no value")
+    assert (empty["raw"], empty["error"]) == (None, "value: the record has no value")
     assert (good["error"], good["key"], good["tx_id"]) == (None, None, "t0")
-    fine, unfit = read_log(tmp_path, DECISIONS).to_pylist()
-    assert (fine["error"], fine["source_offset"]) == (None, 7)
-    assert unfit["raw"] == past_int64
-    assert "no column can hold it" in unfit["error"]
+    valid, too_large = read_log(tmp_path, DECISIONS).to_pylist()
+    assert (valid["error"], valid["source_offset"]) == (None, 7)
+    assert too_large["raw"] == past_int64
+    assert "no column can hold it" in too_large["error"]
 
 
 class ArchiverProcess:
@@ -240,8 +240,8 @@ def test_after_kills_nothing_is_missing_and_nothing_twice(
     for _ in range(3):
         write_transactions(producer, prefix, written, written + 3_000)
         running = ArchiverProcess(settings, prefix, tmp_path).process
-        seen = archived(tmp_path) if log_folder(tmp_path).exists() else 0
-        assert poll_until(lambda seen=seen: archived(tmp_path) > seen, 20)  # type: ignore[misc]
+        count = count_archived(tmp_path) if log_folder(tmp_path).exists() else 0
+        assert poll_until(lambda count=count: count_archived(tmp_path) > count, 20)  # type: ignore[misc]
         write_transactions(producer, prefix, written + 3_000, written + 4_000)
         running.kill()
         running.wait()
@@ -265,14 +265,14 @@ def test_told_to_stop_it_reads_to_the_logs_end_first(
     check_whole(tmp_path, 5_000)
 
 
-@pytest.mark.parametrize("which", [1, 2])
+@pytest.mark.parametrize("file_index", [1, 2])
 def test_a_broken_file_is_set_aside_and_its_records_are_read_again(
-    settings: Settings, prefix: str, producer: Any, tmp_path: Path, which: int
+    settings: Settings, prefix: str, producer: Any, tmp_path: Path, file_index: int
 ) -> None:
     for part in range(3):
         write_transactions(producer, prefix, part * 500, part * 500 + 500)
         archive_here(settings, tmp_path, prefix)
-    broken = log_files(tmp_path, TRANSACTIONS)[which]
+    broken = log_files(tmp_path, TRANSACTIONS)[file_index]
     broken.write_bytes(broken.read_bytes()[:-100])
     write_transactions(producer, prefix, 1_500, 1_700)
 

@@ -1,4 +1,4 @@
-"""What the observer keeps of a run: percentiles within 1 %, in memory that does not grow with its length."""
+"""The observer's record of a run: percentiles within 1 %, in memory that does not grow with its length."""
 
 import msgspec
 import numpy as np
@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudsim.settings import Settings
-from runner.record.observer import RECENT, Latencies, Observer, Seen, percentiles
+from runner.record.latencies import RECENT, Latencies, percentiles
+from runner.record.observer import ObservedDecision, Observer
 
 
 def counted(values_ms):
@@ -20,21 +21,21 @@ def counted(values_ms):
 @given(st.lists(st.integers(0, 10**8), min_size=1, max_size=300))
 def test_percentiles_are_within_one_percent_of_those_of_every_value(latencies_us):
     values_ms = [us / 1000 for us in latencies_us]
-    got, exact = counted(values_ms).percentiles(), percentiles(values_ms)
-    assert got.keys() == exact.keys()
+    approximate, exact = counted(values_ms).percentiles(), percentiles(values_ms)
+    assert approximate.keys() == exact.keys()
     for name, value in exact.items():
-        assert got[name] == pytest.approx(value, rel=0.01, abs=0.0015), name  # told to the µs
-    assert got["max"] == exact["max"]
+        assert approximate[name] == pytest.approx(value, rel=0.01, abs=0.0015), name  # told to the µs
+    assert approximate["max"] == exact["max"]
 
 
 def test_a_long_run_takes_no_more_memory_than_a_short_one():
     latencies = counted(np.random.default_rng(1).lognormal(3, 2, 200_000).tolist())
     assert len(latencies.recent_ms) == RECENT
-    buckets = len(latencies._counted.counts)
+    buckets = len(latencies._histogram.counts)
     for _ in range(3):
         for value in np.random.default_rng(1).lognormal(3, 2, 50_000).tolist():
             latencies.add(value)
-    assert len(latencies._counted.counts) == buckets < 8_000
+    assert len(latencies._histogram.counts) == buckets < 8_000
     assert len(latencies.recent_ms) == RECENT
 
 
@@ -46,19 +47,19 @@ def test_the_recent_ones_are_kept_as_they_came():
     assert list(counted([3.14159, 2.71828]).recent_ms) == [3.14159, 2.71828]
 
 
-def observed(*seen):
+def observed(*decisions):
     observer = Observer(Settings(_env_file=None), "decisions")
-    for fields in seen:
-        observer._count(msgspec.convert({"tx_id": "t", **fields}, Seen), 5_000)
+    for fields in decisions:
+        observer._count(msgspec.convert({"tx_id": "t", **fields}, ObservedDecision), 5_000)
     return observer.tally
 
 
-def test_what_http_decided_is_seen_and_not_taken_for_the_sender_s():
+def test_a_decision_by_http_is_counted_but_not_as_one_of_the_stream():
     tally = observed(
         {"action": "approve", "via": "stream", "stamps": {"intended": 2_000}},
         {"action": "approve", "via": "http", "stamps": {"intended": 1_000}},
         {"sent_at": 4_000},
     )
-    assert (tally.seen, tally.streamed) == (3, 2)
+    assert (tally.decisions, tally.stream_decisions) == (3, 2)
     assert tally.actions == {"approve": 2, "": 1}
     assert list(tally.latencies.recent_ms) == [3.0, 4.0, 1.0]

@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from runner.stack.cds_archive import NAME, ClassArchive
+from runner.stack.cds_archive import NAME, CdsArchive
 from runner.supervise.supervisor import Supervisor
 
 Write = Callable[[Path, str], Path]
 
 
 @pytest.fixture
-def make(tmp_path: Path, write_program: Write) -> Callable[[str], ClassArchive]:
-    """Make the archive with a stand-in for Java; $1 … are its arguments."""
+def make(tmp_path: Path, write_program: Write) -> Callable[[str], CdsArchive]:
+    """Make the archive with a shell script in place of Java; $1 … are its arguments."""
 
-    def make(script: str) -> ClassArchive:
+    def make(script: str) -> CdsArchive:
         java = write_program(tmp_path / "java", script)
         jar = tmp_path / "some.jar"
         jar.write_bytes(b"")
-        archive = ClassArchive(tmp_path, java, (jar,), tmp_path / "classes.list")
+        archive = CdsArchive(tmp_path, java, (jar,), tmp_path / "classes.list")
         with Supervisor(tmp_path / "logs") as supervisor:
             supervisor.start(archive.part(dict(os.environ)))
             supervisor.wait(NAME, 10)
@@ -28,25 +28,25 @@ def make(tmp_path: Path, write_program: Write) -> Callable[[str], ClassArchive]:
 
 
 def test_a_first_run_lists_its_classes(tmp_path: Path, write_program: Write) -> None:
-    archive = ClassArchive(tmp_path, write_program(tmp_path / "java", ""), (), tmp_path / "classes.list")
+    archive = CdsArchive(tmp_path, write_program(tmp_path / "java", ""), (), tmp_path / "classes.list")
     assert archive.missing
     assert archive.flags() == [f"-XX:DumpLoadedClassList={tmp_path}/classes.list"]
 
 
-def test_later_starts_use_the_archive_made_of_it(make: Callable[[str], ClassArchive]) -> None:
+def test_later_starts_use_the_archive_made_of_it(make: Callable[[str], CdsArchive]) -> None:
     archive = make('for a; do case $a in -XX:SharedArchiveFile=*) echo classes >"${a#*=}";; esac; done\n')
     assert not archive.missing
     assert archive.path.read_text() == "classes\n"
     assert archive.flags() == [f"-XX:SharedArchiveFile={archive.path}"]
 
 
-def test_a_java_that_cannot_make_one_is_asked_once(make: Callable[[str], ClassArchive]) -> None:
+def test_a_java_that_cannot_make_one_is_asked_once(make: Callable[[str], CdsArchive]) -> None:
     archive = make("exit 1\n")
     assert not archive.missing
     assert archive.flags() == []
 
 
 def test_another_java_or_another_jar_needs_another_archive(tmp_path: Path, write_program: Write) -> None:
-    one, other = (write_program(tmp_path / name / "java", "") for name in ("one", "other"))
-    archives = [ClassArchive(tmp_path, java, (), tmp_path / "list") for java in (one, other)]
+    first_java, second_java = (write_program(tmp_path / name / "java", "") for name in ("one", "other"))
+    archives = [CdsArchive(tmp_path, java, (), tmp_path / "list") for java in (first_java, second_java)]
     assert archives[0].path != archives[1].path

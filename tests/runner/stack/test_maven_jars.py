@@ -19,10 +19,10 @@ def pins(repository: Any) -> list[PinnedJar]:
 
 def test_the_pinned_jars_are_downloaded_once(repository: Any, pins: list[PinnedJar], tmp_path: Path) -> None:
     first = ensure_jars(pins, tmp_path / "cache" / "jars", "two jars")
-    asked = len(repository.requests)
+    request_count = len(repository.requests)
     assert [jar.name for jar in first] == ["left-1.0.jar", "right-1.0.jar"]
     assert ensure_jars(pins, tmp_path / "cache" / "jars", "two jars") == first
-    assert len(repository.requests) == asked
+    assert len(repository.requests) == request_count
 
 
 def test_off_a_terminal_a_download_says_one_line_at_its_start_and_end(
@@ -81,28 +81,28 @@ def test_a_failed_download_is_one_line_with_the_next_step(
 
 
 def test_a_corrupted_jar_is_refused(pins: list[PinnedJar], tmp_path: Path) -> None:
-    left, _ = ensure_jars(pins, tmp_path / "jars", "two jars")
-    left.write_bytes(b"corrupt" * 1000)
+    jar, _ = ensure_jars(pins, tmp_path / "jars", "two jars")
+    jar.write_bytes(b"corrupt" * 1000)
     with pytest.raises(FraudsimError, match=r"left-1\.0\.jar has SHA-256 .* delete the folder"):
         ensure_jars(pins, tmp_path / "jars", "two jars")
 
 
 def test_a_touched_jar_is_hashed_again_and_accepted(pins: list[PinnedJar], tmp_path: Path) -> None:
-    left, _ = ensure_jars(pins, tmp_path / "jars", "two jars")
-    left.write_bytes(left.read_bytes())
+    jar, _ = ensure_jars(pins, tmp_path / "jars", "two jars")
+    jar.write_bytes(jar.read_bytes())
     assert ensure_jars(pins, tmp_path / "jars", "two jars")
 
 
 def test_a_missing_jar_is_refused(pins: list[PinnedJar], tmp_path: Path) -> None:
-    left, _ = ensure_jars(pins, tmp_path / "jars", "two jars")
-    left.unlink()
+    jar, _ = ensure_jars(pins, tmp_path / "jars", "two jars")
+    jar.unlink()
     with pytest.raises(FraudsimError, match=r"left-1\.0\.jar is missing: delete the folder"):
         ensure_jars(pins, tmp_path / "jars", "two jars")
 
 
 def test_a_jar_too_many_is_refused(pins: list[PinnedJar], tmp_path: Path) -> None:
-    left, _ = ensure_jars(pins, tmp_path / "jars", "two jars")
-    (left.parent / "stranger.jar").write_bytes(b"")
+    jar, _ = ensure_jars(pins, tmp_path / "jars", "two jars")
+    (jar.parent / "stranger.jar").write_bytes(b"")
     with pytest.raises(FraudsimError, match=r"stranger\.jar is not among the committed jars"):
         ensure_jars(pins, tmp_path / "jars", "two jars")
 

@@ -15,14 +15,14 @@ from runner.stack.redis_binary import find_redis
 def test_the_server_asked_for_comes_first(
     tmp_path: Path, settings: Settings, write_program: Callable[[Path, str], Path]
 ) -> None:
-    asked = write_program(tmp_path / "my-redis", "exit 0\n")
-    assert find_redis(settings.model_copy(update={"redis_server": asked})) == asked
+    configured = write_program(tmp_path / "my-redis", "exit 0\n")
+    assert find_redis(settings.model_copy(update={"redis_server": configured})) == configured
 
 
 def test_a_server_asked_for_that_is_not_there_is_named(tmp_path: Path, settings: Settings) -> None:
-    asked = tmp_path / "my-redis"
-    with pytest.raises(FraudsimError, match=f"FRAUDSIM_REDIS_SERVER={asked} cannot be run"):
-        find_redis(settings.model_copy(update={"redis_server": asked}))
+    configured = tmp_path / "my-redis"
+    with pytest.raises(FraudsimError, match=f"FRAUDSIM_REDIS_SERVER={configured} cannot be run"):
+        find_redis(settings.model_copy(update={"redis_server": configured}))
 
 
 def test_an_installed_server_comes_next(

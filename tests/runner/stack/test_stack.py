@@ -1,4 +1,4 @@
-"""The real servers. Started once for the tests that only look; each case that kills has its own."""
+"""The real servers: two shared stacks for tests that only read, an own stack for each test that kills."""
 
 import contextlib
 import json
@@ -115,8 +115,8 @@ def test_a_killed_kafka_comes_back_at_its_address_with_its_log(stacks: TwoStacks
 
 @pytest.mark.parametrize("field", ["kafka_port", "redis_port"])
 def test_a_busy_port_is_named_and_nothing_stays_up(field: str, tmp_path: Path, settings: Settings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, Supervisor(tmp_path / "logs") as supervisor:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener, Supervisor(tmp_path / "logs") as supervisor:
+        port = listener.getsockname()[1]
         with pytest.raises(FraudsimError, match=f"FRAUDSIM_{field.upper()}={port} is in use"):
             start_stack(tmp_path, settings.model_copy(update={field: port}), supervisor)
         assert supervisor.pid("redis") is None
@@ -165,13 +165,13 @@ def stack_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "runner.stack_cli", *arguments]
 
 
-def of_class_archive(pids: list[int]) -> int:
-    """How many of them make the class archive, as in a first run: a shell and its Java."""
-    found = 0
+def count_cds_dump_processes(pids: list[int]) -> int:
+    """How many of these processes make the CDS archive, as in a first run: a shell and its Java."""
+    count = 0
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
-            found += "-Xshare:dump" in psutil.Process(pid).cmdline()
-    return found
+            count += "-Xshare:dump" in psutil.Process(pid).cmdline()
+    return count
 
 
 @pytest.fixture
@@ -197,15 +197,15 @@ def test_up_stays_status_asks_and_down_ends_it(
     assert set(exported) == {"FRAUDSIM_KAFKA_BOOTSTRAP", "FRAUDSIM_REDIS_URL"}
     holder = psutil.Process(json.loads((tmp_path / "runs" / "stack" / "stack.json").read_text())["pid"])
     pids = [holder.pid, *(child.pid for child in holder.children(recursive=True))]
-    assert len(pids) - of_class_archive(pids) == 4  # the holder, its reaper, Redis, Kafka
+    assert len(pids) - count_cds_dump_processes(pids) == 4  # the holder, its reaper, Redis, Kafka
     for pid in pids:
         end_after(pid)
     second = stack("up")
     assert (second.returncode, second.stdout) == (0, first.stdout)
     assert "already up" in second.stderr
-    asked = stack("status")
-    assert asked.returncode == 0
-    assert asked.stdout.count(" answers") == 2
+    status = stack("status")
+    assert status.returncode == 0
+    assert status.stdout.count(" answers") == 2
     assert stack("down").returncode == 0
     assert all_gone(pids)
     assert "no stack runs" in stack("down").stderr
@@ -240,7 +240,7 @@ def test_whatever_ends_run_leaves_no_process(
     assert run.stdout.readline() == "ready\n"
     pids = [child.pid for child in psutil.Process(run.pid).children(recursive=True)]
     # The reaper, Redis, Kafka, the command's shell and its sleep.
-    assert len(pids) - of_class_archive(pids) == 5
+    assert len(pids) - count_cds_dump_processes(pids) == 5
     for pid in pids:
         end_after(pid)
     run.send_signal(number)

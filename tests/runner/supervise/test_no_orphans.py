@@ -9,17 +9,17 @@ import pytest
 
 from fraudsim.polling import poll_until
 from runner.supervise.guard import _GATE, Guard
-from runner.supervise.reaper import follow, start_token
+from runner.supervise.reaper import read_children, start_token
 
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from runner.supervise.foreground import Terminated, unwinding_on_signals
+from runner.supervise.foreground import Termination, raise_on_signals
 from runner.supervise.supervisor import Part, Supervisor
 
 env = dict(os.environ)
 try:
-    with unwinding_on_signals(), Supervisor(Path(sys.argv[1])) as supervisor:
+    with raise_on_signals(), Supervisor(Path(sys.argv[1])) as supervisor:
         pids = [supervisor.start(Part("plain", ["sleep", "600"], env))]
         family = ["sh", "-c", "sleep 600 & echo $!; trap '' TERM; while :; do sleep 600; done"]
         pids.append(supervisor.start(Part("family", family, env, stop_timeout_s=0.5)))
@@ -29,7 +29,7 @@ try:
         print(*pids, supervisor.guard.reaper_pid, flush=True)
         while True:  # a signal that lands in another thread would not wake a long sleep
             time.sleep(0.2)
-except (KeyboardInterrupt, Terminated):
+except (KeyboardInterrupt, Termination):
     pass
 """
 
@@ -56,12 +56,12 @@ def test_a_killed_reaper_is_replaced_and_told_everything(end_after: Callable[[in
     guard = Guard()
     first = _sleep(guard)
     end_after(first.pid)
-    earlier = guard.reaper_pid
-    os.kill(earlier, signal.SIGKILL)
-    assert poll_until(lambda: not start_token(earlier), 5)
+    first_reaper = guard.reaper_pid
+    os.kill(first_reaper, signal.SIGKILL)
+    assert poll_until(lambda: not start_token(first_reaper), 5)
     second = _sleep(guard)
     end_after(second.pid)
-    assert guard.reaper_pid != earlier
+    assert guard.reaper_pid != first_reaper
     guard.close()
     assert [first.wait(5), second.wait(5)] == [-signal.SIGTERM] * 2
 
@@ -89,7 +89,7 @@ def test_a_pid_that_now_belongs_to_another_is_spared(end_after: Callable[[int], 
 
 
 def test_the_reaper_forgets_who_is_gone() -> None:
-    assert follow(["+1 a\n", "+2 b\n", "-1\n", "+3 c\n"]) == {2: "b", 3: "c"}
+    assert read_children(["+1 a\n", "+2 b\n", "-1\n", "+3 c\n"]) == {2: "b", 3: "c"}
 
 
 def test_a_start_token_names_a_process_for_its_life() -> None:

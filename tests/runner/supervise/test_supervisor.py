@@ -131,8 +131,8 @@ def test_output_of_every_run_is_kept_in_the_log(supervisor: Supervisor) -> None:
 
 def test_a_part_has_its_environment_and_its_niceness(supervisor: Supervisor) -> None:
     supervisor.start(shell("asker", 'echo "$WORD"; sleep 600', nice=5))
-    own = psutil.Process().nice()
-    assert psutil.Process(supervisor.pid("asker")).nice() == own + 5
+    own_niceness = psutil.Process().nice()
+    assert psutil.Process(supervisor.pid("asker")).nice() == own_niceness + 5
     supervisor.start(Part("other", ["/bin/sh", "-c", 'echo "$WORD"'], {"WORD": "hello"}, restart=False))
     supervisor.wait("other", 5)
     assert supervisor.last_output("other") == ["hello"]

@@ -1,0 +1,38 @@
+"""The options of a run of the line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+NULL_S: Final = 15.0
+
+Say = Callable[[str], None]
+"""Shows one step of the run to the user."""
+
+
+@dataclass(frozen=True)
+class LineOptions:
+    """The options of `fraudsim demo` and `fraudsim up`, whose help explains them."""
+
+    run_dir: Path
+    seconds: float | None = 60.0
+    """Wall seconds of live traffic; None: until stopped, or to the end of the replayed file."""
+    rate: float = 300.0
+    """Transactions per wall second."""
+    cards: int = 5_000
+    history_days: int = 75
+    replay: Path | None = None
+    script: Path | None = None
+    """Scenario file to play on the live stream."""
+    consequences: bool = True
+    """Labels follow from the decisions; else they come as the world has them, whatever is decided."""
+    reacting: bool = False
+    """Fraud campaigns react to declines."""
+    speed: float | None = None
+    """Event seconds per wall second; None: derived from the rate."""
+    reuse: Path | None = None
+    """Folder of an earlier run whose history and model are copied."""
+    shards: int = 1
+    """Number of processes that share the sending by card."""
+    null_seconds: float = NULL_S

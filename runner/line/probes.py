@@ -1,0 +1,60 @@
+"""Probes of the line's processes: whether the scorer is ready, and how far the feature worker has folded."""
+
+import urllib.error
+import urllib.request
+from typing import Any
+
+import redis
+
+from fraudsim.log import topics
+from fraudsim.settings import Settings
+
+
+def scorer_is_ready(settings: Settings) -> bool:
+    """Whether the scorer answers `/readyz` with 200."""
+    url = f"http://127.0.0.1:{settings.http_port}/readyz"
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def worker_has_caught_up(settings: Settings, started_s: float) -> bool:
+    """Whether every slot has a heartbeat later than `started_s`, the Unix time of the worker's start.
+
+    A worker writes a slot's heartbeat once it owns the slot and has folded the log to its end.
+    """
+    from stream_features.store.state_store import fresh_key
+
+    with redis.Redis.from_url(settings.redis_url) as client:
+        heartbeats_ms: Any = client.mget([fresh_key(slot) for slot in range(settings.slots)])
+    return all(
+        heartbeat_ms is not None and float(heartbeat_ms) > started_s * 1000 for heartbeat_ms in heartbeats_ms
+    )
+
+
+def log_is_folded(settings: Settings) -> bool:
+    """Whether the watermark of every slot has reached the present end of transactions and labels."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    from stream_features.store.state_store import watermark_key
+    from stream_features.store.watermark import decode_watermark
+
+    sources = [
+        TopicPartition(topic, partition)
+        for topic in (topics.TRANSACTIONS, topics.LABELS)
+        for partition in range(settings.partitions)
+    ]
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_bootstrap)
+    try:
+        ends = consumer.end_offsets(sources)
+    finally:
+        consumer.close()
+    with redis.Redis.from_url(settings.redis_url) as client:
+        watermarks: Any = client.mget([watermark_key(slot) for slot in range(settings.slots)])
+    return all(
+        decode_watermark(watermark).offsets[source_index] + 1 >= ends[source]
+        for watermark in watermarks
+        for source_index, source in enumerate(sources)
+    )
