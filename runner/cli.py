@@ -117,7 +117,7 @@ def _options(
 
         layout_of(replay)  # refuses what cannot be replayed before anything is started
     if script is not None:
-        from producers.scenario.script import read_script
+        from producers.scenario.script_file import read_script
 
         read_script(script)
     if replay is not None and speed is None:

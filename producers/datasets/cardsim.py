@@ -17,7 +17,7 @@ from typing import Final
 
 import pyarrow.compute as pc
 
-from producers.datasets.csv_file import read_cells
+from producers.datasets.csv_file import read_blocks
 from producers.datasets.layout import Batch, Layout
 
 COLUMNS: Final = ("date_time", "payer_id", "payee_id", "credit_card", "remote", "amount", "fraud")
@@ -25,16 +25,16 @@ COLUMNS: Final = ("date_time", "payer_id", "payee_id", "credit_card", "remote", 
 
 def batches(path: Path) -> Iterator[Batch]:
     """The file's rows as events."""
-    for cells in read_cells("cardsim", path, COLUMNS):
-        kind = cells.choices("credit_card", {"0": "debit", "1": "credit"}).dictionary_decode()
+    for block in read_blocks("cardsim", path, COLUMNS):
+        kind = block.choices("credit_card", {"0": "debit", "1": "credit"}).dictionary_decode()
         columns = {
-            "ts": cells.times_ms("date_time"),
-            "card_id": pc.binary_join_element_wise(cells.ids("payer_id"), kind, "-"),
-            "merchant_id": cells.ids("payee_id"),
-            "amount_cents": cells.cents("amount"),
-            "channel": cells.choices("remote", {"0": "pos", "1": "ecommerce"}),
+            "ts": block.times_ms("date_time"),
+            "card_id": pc.binary_join_element_wise(block.ids("payer_id"), kind, "-"),
+            "merchant_id": block.ids("payee_id"),
+            "amount_cents": block.cents("amount"),
+            "channel": block.choices("remote", {"0": "pos", "1": "ecommerce"}),
         }
-        yield cells.batch("amount", columns, cells.flags("fraud", "0", "1"))
+        yield block.batch("amount", columns, block.flags("fraud", "0", "1"))
 
 
 LAYOUT: Final = Layout(

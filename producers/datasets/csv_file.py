@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from fraudsim.errors import FraudsimError
-from producers.datasets.csv_columns import Cells
+from producers.datasets.csv_block import CsvBlock
 
 BLOCK_BYTES: Final = 16 << 20
 _LONGEST_HEADER: Final = 1 << 16
@@ -44,7 +44,7 @@ def read_header(path: Path) -> list[str]:
     return next(csv.reader([text]))
 
 
-def read_cells(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[Cells]:
+def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[CsvBlock]:
     """The columns of a file, block by block.
 
     Raises:
@@ -78,9 +78,9 @@ def read_cells(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[Ce
         ) as reader:
             for batch in reader:
                 if batch.num_rows:
-                    cells = Cells(layout, path, line, batch)
-                    _refuse_unreadable(cells, columns)
-                    yield cells
+                    block = CsvBlock(layout, path, line, batch)
+                    _refuse_unreadable(block, columns)
+                    yield block
                 line += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         if bad:
@@ -92,20 +92,20 @@ def read_cells(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[Ce
         raise FraudsimError(f"{layout} {path}: after line {line - 1}: {str(error).splitlines()[0]}") from None
 
 
-def _refuse_unreadable(cells: Cells, columns: tuple[str, ...]) -> None:
-    blank = np.ones(len(cells), np.bool_)
+def _refuse_unreadable(block: CsvBlock, columns: tuple[str, ...]) -> None:
+    blank = np.ones(len(block), np.bool_)
     for name in columns:
-        texts = cells.texts(name)
+        texts = block.texts(name)
         try:
             texts.validate(full=True)
         except pa.ArrowInvalid:
             row = next(i for i, text in enumerate(texts) if not _is_utf8(text.as_buffer().to_pybytes()))
-            where = f"{cells.layout} {cells.path}: line {cells.first_line + row}"
+            where = f"{block.layout} {block.path}: line {block.first_line + row}"
             raise FraudsimError(f"{where}: {name} is not UTF-8") from None
         blank &= np.asarray(pc.equal(texts, ""))
     if blank.any():
-        line = cells.first_line + int(np.flatnonzero(blank)[0])
-        raise FraudsimError(f"{cells.layout} {cells.path}: line {line} is empty")
+        line = block.first_line + int(np.flatnonzero(blank)[0])
+        raise FraudsimError(f"{block.layout} {block.path}: line {line} is empty")
 
 
 def _is_utf8(text: bytes) -> bool:

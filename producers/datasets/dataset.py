@@ -149,7 +149,7 @@ class DatasetSource:
         return merge(transaction_items(live), label_items(due), key=itemgetter(0))
 
 
-def read_layout(layout: Layout, path: Path, delays: LabelDelays | None = None) -> Dataset:
+def load_dataset(layout: Layout, path: Path, delays: LabelDelays | None = None) -> Dataset:
     """Read a file of a layout whole.
 
     Raises:

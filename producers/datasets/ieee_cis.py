@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim.errors import FraudsimError
-from producers.datasets.csv_columns import Cells
-from producers.datasets.csv_file import read_cells
+from producers.datasets.csv_block import CsvBlock
+from producers.datasets.csv_file import read_blocks
 from producers.datasets.layout import Batch, Layout
 
 COLUMNS: Final = (
@@ -52,24 +52,24 @@ _LAST_SECOND: Final = 10**9
 def batches(path: Path) -> Iterator[Batch]:
     """The file's rows as events."""
     known, devices = _read_devices(path)
-    for cells in read_cells("ieee-cis", path, COLUMNS):
-        tx_id = cells.ids("TransactionID")
+    for block in read_blocks("ieee-cis", path, COLUMNS):
+        tx_id = block.ids("TransactionID")
         columns = {
             "tx_id": tx_id,
-            "ts": START_MS + 1000 * cells.integers("TransactionDT", 0, _LAST_SECOND),
-            "card_id": _cards(cells),
+            "ts": START_MS + 1000 * block.integers("TransactionDT", 0, _LAST_SECOND),
+            "card_id": _cards(block),
             "device_id": devices.take(pc.index_in(tx_id, value_set=known)),
-            "amount_cents": cells.cents("TransactionAmt"),
+            "amount_cents": block.cents("TransactionAmt"),
         }
-        yield cells.batch("TransactionAmt", columns, cells.flags("isFraud", "0", "1"))
+        yield block.batch("TransactionAmt", columns, block.flags("isFraud", "0", "1"))
 
 
-def _cards(cells: Cells) -> pa.StringArray:
-    cells.refuse("card1", np.asarray(pc.equal(cells.texts("card1"), "")), "is missing")
+def _cards(block: CsvBlock) -> pa.StringArray:
+    block.refuse("card1", np.asarray(pc.equal(block.texts("card1"), "")), "is missing")
     # Pandas wrote whole numbers with gaps among them as 150.0.
-    parts = [pc.replace_substring_regex(cells.texts(name), r"\.0$", "") for name in _CARD]
+    parts = [pc.replace_substring_regex(block.texts(name), r"\.0$", "") for name in _CARD]
     joined = pc.binary_join_element_wise(*parts, "-")
-    return cells.as_ids("card1", pc.replace_substring(joined, " ", "_"))
+    return block.as_ids("card1", pc.replace_substring(joined, " ", "_"))
 
 
 def _read_devices(path: Path) -> tuple[pa.StringArray, pa.StringArray]:
@@ -77,9 +77,9 @@ def _read_devices(path: Path) -> tuple[pa.StringArray, pa.StringArray]:
     ids, devices = [pa.array([], pa.string())], [pa.array([], pa.string())]
     beside = path.with_name(path.name.replace("transaction", "identity"))
     if beside != path and beside.is_file():
-        for cells in read_cells("ieee-cis", beside, IDENTITY_COLUMNS):
-            ids.append(cells.ids("TransactionID"))
-            about = zip(*(cells.texts(name).to_pylist() for name in IDENTITY_COLUMNS[1:]), strict=True)
+        for block in read_blocks("ieee-cis", beside, IDENTITY_COLUMNS):
+            ids.append(block.ids("TransactionID"))
+            about = zip(*(block.texts(name).to_pylist() for name in IDENTITY_COLUMNS[1:]), strict=True)
             devices.append(pa.array(starmap(_device, about), pa.string()))
     every = pa.concat_arrays(ids)
     if len(every.unique()) < len(every):

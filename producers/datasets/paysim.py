@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from producers.datasets.csv_file import read_cells
+from producers.datasets.csv_file import read_blocks
 from producers.datasets.layout import Batch, Layout
 
 COLUMNS: Final = ("step", "type", "amount", "nameOrig", "nameDest", "isFraud")
@@ -35,23 +35,23 @@ _LAST_STEP: Final = 1_000_000
 def batches(path: Path) -> Iterator[Batch]:
     """The file's rows as events."""
     rows_of = np.zeros(_LAST_STEP + 1, np.int64)
-    for cells in read_cells("paysim", path, ("step", "nameOrig")):
-        rows_of += np.bincount(cells.integers("step", 1, _LAST_STEP), minlength=_LAST_STEP + 1)
+    for block in read_blocks("paysim", path, ("step", "nameOrig")):
+        rows_of += np.bincount(block.integers("step", 1, _LAST_STEP), minlength=_LAST_STEP + 1)
     before = np.zeros(_LAST_STEP + 1, np.int64)
-    for cells in read_cells("paysim", path, COLUMNS):
-        step = cells.integers("step", 1, _LAST_STEP)
+    for block in read_blocks("paysim", path, COLUMNS):
+        step = block.integers("step", 1, _LAST_STEP)
         place = before[step] + _place_among_equals(step)
         before += np.bincount(step, minlength=_LAST_STEP + 1)
-        is_fraud = cells.flags("isFraud", "0", "1")
+        is_fraud = block.flags("isFraud", "0", "1")
         columns = {
             "ts": START_MS + (step - 1) * HOUR_MS + place * HOUR_MS // rows_of[step],
-            "card_id": cells.ids("nameOrig"),
-            "merchant_id": cells.ids("nameDest"),
-            "amount_cents": cells.cents("amount"),
+            "card_id": block.ids("nameOrig"),
+            "merchant_id": block.ids("nameDest"),
+            "amount_cents": block.cents("amount"),
         }
-        kind = cells.choices("type", _TYPES).dictionary_decode()
+        kind = block.choices("type", _TYPES).dictionary_decode()
         typology = pc.if_else(pa.array(is_fraud), kind, pa.scalar(None, pa.string()))
-        yield cells.batch("amount", columns, is_fraud, typology)
+        yield block.batch("amount", columns, is_fraud, typology)
 
 
 def _place_among_equals(values: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from fraudsim.errors import FraudsimError
 from producers.datasets import cardsim, handbook, ieee_cis, paysim, sparkov, tabformer, ulb
 from producers.datasets.csv_file import read_header
-from producers.datasets.dataset import Dataset, DatasetSource, read_layout
+from producers.datasets.dataset import Dataset, DatasetSource, load_dataset
 from producers.datasets.layout import Layout
 from producers.history.folder import Manifest
 from producers.labels.delays import LabelDelays
@@ -81,7 +81,7 @@ def read_dataset(path: Path, delays: LabelDelays | None = None) -> Dataset:
     Raises:
         FraudsimError: as `layout_of`, or a column is missing, or a row is bad.
     """
-    return read_layout(layout_of(path), path, delays)
+    return load_dataset(layout_of(path), path, delays)
 
 
 def replay_history(

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from producers.datasets.csv_file import read_cells
+from producers.datasets.csv_file import read_blocks
 from producers.datasets.layout import Batch, Layout
 
 COLUMNS: Final = (
@@ -37,18 +37,18 @@ COLUMNS: Final = (
 
 def batches(path: Path) -> Iterator[Batch]:
     """The file's rows as events."""
-    for cells in read_cells("sparkov", path, COLUMNS):
+    for block in read_blocks("sparkov", path, COLUMNS):
         columns = {
-            "tx_id": cells.ids("trans_num"),
-            "ts": cells.times_ms("trans_date_trans_time"),
-            "card_id": cells.ids("cc_num"),
-            "merchant_id": cells.names("merchant"),
-            "amount_cents": cells.cents("amt"),
-            "channel": _channels(cells.texts("category")),
-            "lat": cells.numbers("merch_lat", -90, 90),
-            "lon": cells.numbers("merch_long", -180, 180),
+            "tx_id": block.ids("trans_num"),
+            "ts": block.times_ms("trans_date_trans_time"),
+            "card_id": block.ids("cc_num"),
+            "merchant_id": block.names("merchant"),
+            "amount_cents": block.cents("amt"),
+            "channel": _channels(block.texts("category")),
+            "lat": block.numbers("merch_lat", -90, 90),
+            "lon": block.numbers("merch_long", -180, 180),
         }
-        yield cells.batch("amt", columns, cells.flags("is_fraud", "0", "1"))
+        yield block.batch("amt", columns, block.flags("is_fraud", "0", "1"))
 
 
 def _channels(category: pa.StringArray) -> pa.Array:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS
-from producers.datasets.csv_file import read_cells
+from producers.datasets.csv_file import read_blocks
 
 COMPONENTS: Final = tuple(f"V{number}" for number in range(1, 29))
 COLUMNS: Final = ("Time", *COMPONENTS, "Amount", "Class")
@@ -55,22 +55,22 @@ def read_ulb(path: Path) -> UlbRows:
             before it, or there are no rows or too many; the message names the file and the row.
     """
     seconds, components, cents, frauds, rows, last = [], [], [], [], 0, 0.0
-    for cells in read_cells("ulb", path, COLUMNS):
-        rows += len(cells)
+    for block in read_blocks("ulb", path, COLUMNS):
+        rows += len(block)
         if rows > MAX_ROWS:
             raise FraudsimError(f"ulb {path}: has more than {MAX_ROWS:,} rows; split it and score the parts")
-        time = cells.numbers("Time", 0, _MAX_SECONDS)
+        time = block.numbers("Time", 0, _MAX_SECONDS)
         earlier = np.diff(time, prepend=last) < 0
-        cells.refuse("Time", earlier, "is earlier than the row before: files were mixed, or rows shuffled")
+        block.refuse("Time", earlier, "is earlier than the row before: files were mixed, or rows shuffled")
         last = float(time[-1])
-        amount = cells.cents("Amount")
-        cells.refuse("Amount", amount < 0, "is below 0")
-        cells.refuse("Amount", amount > MAX_AMOUNT_CENTS, f"is over {MAX_AMOUNT_CENTS // 100}")
-        values = [cells.numbers(name, -_MAX_COMPONENT, _MAX_COMPONENT) for name in COMPONENTS]
+        amount = block.cents("Amount")
+        block.refuse("Amount", amount < 0, "is below 0")
+        block.refuse("Amount", amount > MAX_AMOUNT_CENTS, f"is over {MAX_AMOUNT_CENTS // 100}")
+        values = [block.numbers(name, -_MAX_COMPONENT, _MAX_COMPONENT) for name in COMPONENTS]
         seconds.append(time)
         components.append(np.stack(values, axis=1).astype(np.float32))
         cents.append(amount)
-        frauds.append(cells.flags("Class", "0", "1"))
+        frauds.append(block.flags("Class", "0", "1"))
     if rows == 0:
         raise FraudsimError(f"ulb {path}: there are no rows")
     return UlbRows(

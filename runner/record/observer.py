@@ -17,7 +17,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from fraudsim.settings import Settings
-from producers.sender.schedule import Delays
+from producers.sender.schedule import DelayHistogram
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 RECENT: Final = 20_000
@@ -46,7 +46,7 @@ class Latencies:
 
     def __init__(self) -> None:
         self.recent_ms: deque[float] = deque(maxlen=RECENT)
-        self._counted = Delays()
+        self._counted = DelayHistogram()
         self._longest_ms = 0.0
 
     def add(self, latency_ms: float) -> None:

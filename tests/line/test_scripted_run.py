@@ -7,9 +7,9 @@ from fraudsim.log.clock import future_limit_ms, past_limit_ms
 from fraudsim.log.topics import DEAD_LETTERS, TRANSACTIONS, TRUTH
 from fraudsim.settings import Settings
 from producers.history.folder import read_history, world_of
-from producers.scenario.script import read_script
+from producers.scenario.script_file import read_script
 from producers.scenario.scripted_source import ScriptedSource
-from producers.sources.source import Raw
+from producers.sources.source import RawValue
 from producers.sources.world_source import WorldSource
 from runner.line.line import LineOptions
 from testing.rigs.live_line import run_line
@@ -67,8 +67,8 @@ def expected(folder, script, speed):
             return len(ids), repeats, aside
         if item.topic != TRANSACTIONS:
             continue
-        behind = 0 if isinstance(item.event, Raw) else item.due_ms - item.event.ts
-        if isinstance(item.event, Raw) or not -future_limit_ms(speed) < behind < past_limit_ms(speed):
+        behind = 0 if isinstance(item.event, RawValue) else item.due_ms - item.event.ts
+        if isinstance(item.event, RawValue) or not -future_limit_ms(speed) < behind < past_limit_ms(speed):
             aside += 1
         elif item.event.tx_id in ids:
             repeats += 1

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudsim.errors import FraudsimError
-from producers.datasets.csv_columns import Cells
+from producers.datasets.csv_block import CsvBlock
 from producers.datasets.registry import LAYOUTS, layout_of
 from testing.samples.published_files import PUBLISHED, published, write_handbook
 
@@ -122,7 +122,7 @@ def test_the_handbook_as_csv_is_refused_with_the_right_form(tmp_path: Path) -> N
 )
 def test_money_is_decimal(tmp_path: Path, text: str, cents: int) -> None:
     row = pa.record_batch({"amount": pa.array([text])})
-    assert Cells("any", tmp_path, 2, row).cents("amount").tolist() == [cents]
+    assert CsvBlock("any", tmp_path, 2, row).cents("amount").tolist() == [cents]
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_money_is_decimal(tmp_path: Path, text: str, cents: int) -> None:
 def test_what_is_no_money_is_named(tmp_path: Path, text: str) -> None:
     row = pa.record_batch({"amount": pa.array([text])})
     with pytest.raises(FraudsimError, match="line 2: amount="):
-        Cells("any", tmp_path, 2, row).cents("amount")
+        CsvBlock("any", tmp_path, 2, row).cents("amount")

@@ -13,7 +13,7 @@ from fraudsim.settings import Settings
 from producers.datasets.registry import LAYOUTS, layout_of, read_dataset, replay_history, replay_source
 from producers.history.folder import read_history
 from producers.population.columns import DAY_MS
-from producers.traffic.live_source import Stream, live_source
+from producers.traffic.live_source import LiveStream, live_source
 from producers.world_cli import app
 from testing.samples.published_files import PER_DAY, PUBLISHED, ROWS, Published, published, write_handbook
 
@@ -102,9 +102,9 @@ def test_the_producer_opens_it_where_the_logs_history_ends(tmp_path: Path, name:
     path = write(tmp_path, name)
     end_ms = read_dataset(path).split_ms()
     clock = SimpleNamespace(first=SimpleNamespace(event_epoch_ms=end_ms))
-    opened = live_source(Stream(replay=path, speed=1000.0), clock, Settings(_env_file=None), get_logger())
+    opened = live_source(LiveStream(replay=path, speed=1000.0), clock, Settings(_env_file=None), get_logger())
     source = replay_source(path, end_ms)
-    assert opened.lasts_s == source.seconds(1000.0)
+    assert opened.duration_s == source.seconds(1000.0)
     assert opened.source.name == source.name
 
 

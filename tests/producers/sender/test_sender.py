@@ -27,12 +27,14 @@ from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from producers.sender import clock_start, sender
-from producers.sender.kafka_python_outbox import KafkaPythonOutbox
-from producers.sender.outbox import SendError
+from producers.outbox.kafka_python_outbox import KafkaPythonOutbox
+from producers.outbox.outbox import SendError
+from producers.sender import clock_starter, sender
 from producers.sender.schedule import intended_us
-from producers.sender.sender import TOPICS, SendReport, send
-from producers.sender.shards import Task, send_in_shards
+from producers.sender.send_report import SendReport
+from producers.sender.sender import TOPICS, send
+from producers.sender.shard_coordinator import send_in_shards
+from producers.sender.shard_messages import ShardingPlan
 from producers.sources.source import Item
 from producers.traffic.report_file import write_report
 
@@ -251,7 +253,7 @@ def test_after_a_sleep_event_time_goes_on_where_it_stopped(
     settings: Settings, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awake, slept_us = sender._now_us, 0
-    for module in (sender, clock_start):
+    for module in (sender, clock_starter):
         monkeypatch.setattr(module, "_now_us", lambda: awake() + slept_us)
 
     class Sleepy(EvenSource):
@@ -375,9 +377,9 @@ def main(bootstrap: str, prefix: str, seconds: str, report: str, client: str, sh
     if shards == "1":
         send_here(settings, prefix, EvenSource(), seconds=float(seconds), **keep)
         return
-    task = Task(even_source, settings, int(shards), SPEED, float(seconds), prefix)
+    plan = ShardingPlan(even_source, settings, int(shards), SPEED, float(seconds), prefix)
     log = open_clock(settings, topic=prefix + CLOCK)
-    send_in_shards(task, EvenSource(), clock_log=log, **keep)
+    send_in_shards(plan, EvenSource(), clock_log=log, **keep)
 
 
 def even_source(_: Clock) -> EvenSource:

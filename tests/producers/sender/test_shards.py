@@ -18,9 +18,11 @@ from fraudsim.log.topics import CLOCK, TRANSACTIONS
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from producers.sender.schedule import intended_us
-from producers.sender.sender import TOPICS, SendReport
-from producers.sender.shard import Shard, refuse_other_shards, shard_name, split_name
-from producers.sender.shards import Task, merged
+from producers.sender.send_report import SendReport
+from producers.sender.sender import TOPICS
+from producers.sender.shard import Shard, check_shard_count, shard_name, split_name
+from producers.sender.shard_coordinator import merge_reports
+from producers.sender.shard_messages import ShardingPlan
 from producers.sources.source import Item
 from tests.producers.sender.test_sender import (
     START_MS,
@@ -56,13 +58,13 @@ def _name(item: Item) -> tuple[str, str, int]:
 def test_another_number_of_shards_is_refused_other_sources_are_not() -> None:
     assert split_name(shard_name("world", 3, 8)) == ("world", 8)
     for there in (None, b"", b"other#0/3", b"even#1/2", b"even#0/2", b"even-more", b"\xff#1/9"):
-        refuse_other_shards(there, b"even#0/2")
+        check_shard_count(there, b"even#0/2")
     with pytest.raises(FraudsimError, match=r"--shards 2: .* even .* sent with --shards 3: go on with"):
-        refuse_other_shards(b"even#2/3", b"even#0/2")
+        check_shard_count(b"even#2/3", b"even#0/2")
     with pytest.raises(FraudsimError, match=r"--shards 1: .* --shards 2"):
-        refuse_other_shards(b"even#0/2", b"even")
+        check_shard_count(b"even#0/2", b"even")
     with pytest.raises(FraudsimError, match=r"--shards 2: .* --shards 1"):
-        refuse_other_shards(b"even", b"even#0/2")
+        check_shard_count(b"even", b"even#0/2")
 
 
 def report(**more: Any) -> SendReport:
@@ -75,16 +77,16 @@ def report(**more: Any) -> SendReport:
 
 
 def test_the_reports_of_shards_add_up() -> None:
-    task = Task(lambda _: EvenSource(), Settings(_env_file=None), 2, 1.0, None, "")
+    plan = ShardingPlan(lambda _: EvenSource(), Settings(_env_file=None), 2, 1.0, None, "")
     both = [
         report(records={"a": 3}, delay_us_counts={10: 2, 40_000: 1}, behind_s=2.0),
         report(records={"a": 1, "b": 1}, delay_us_counts={10: 1}, behind_s=1.0),
     ]
-    done = merged("s", task, both, [], report(starts=3, delay_us_counts={10: 5}, behind_s=0.5))
+    done = merge_reports("s", plan, both, [], report(starts=3, delay_us_counts={10: 5}, behind_s=0.5))
     assert (done.source, done.starts, done.complete) == ("s", 4, True)
     assert done.records == {"a": 4, "b": 1}
     assert (done.transactions_timed, done.late, done.behind_s) == (9, 1, 2.5)
-    assert not merged("s", task, both[:1], [], None).complete
+    assert not merge_reports("s", plan, both[:1], [], None).complete
 
 
 def shards_of(process: SenderProcess) -> list[psutil.Process]:

@@ -7,7 +7,7 @@ import pytest
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
-from producers.sender.shards import STOP_S
+from producers.sender.shard_coordinator import STOP_S
 from runner.line.line import Line, LineOptions, wait_quiet
 from runner.record.observer import Tally
 from runner.supervise.supervisor import Part

@@ -12,7 +12,8 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import TRANSACTIONS, create_topics
 from fraudsim.settings import Settings
-from producers.sender.outbox import Outbox, SendError, open_outbox
+from producers.outbox.clients import open_outbox
+from producers.outbox.outbox import Outbox, SendError
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Supervisor
 
@@ -138,7 +139,7 @@ class Refusal:
 
 
 def test_outstanding_counts_from_the_oldest_that_is_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from producers.sender import confluent_outbox
+    from producers.outbox import confluent_outbox
 
     client = ManualClient()
     monkeypatch.setattr(confluent_outbox, "Producer", lambda *_, **__: client)
@@ -162,7 +163,7 @@ def test_outstanding_counts_from_the_oldest_that_is_not_acknowledged(monkeypatch
 
 def test_a_missing_extra_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    monkeypatch.delitem(sys.modules, "producers.sender.confluent_outbox", raising=False)
+    monkeypatch.delitem(sys.modules, "producers.outbox.confluent_outbox", raising=False)
     with pytest.raises(FraudsimError) as caught:
         open_outbox(Settings(_env_file=None, sender="confluent"), [])
     message = str(caught.value)

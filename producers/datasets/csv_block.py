@@ -24,7 +24,7 @@ _POWER_OF_TEN: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?[eE][-+]?[0-9]{
 _CENT: Final = Decimal("0.01")
 
 
-class Cells:
+class CsvBlock:
     """Some consecutive rows of a file, every value still the text that stands there."""
 
     def __init__(self, layout: str, path: Path, first_line: int, texts: pa.RecordBatch) -> None:
