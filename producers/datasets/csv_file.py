@@ -1,7 +1,7 @@
-"""CSV files read as texts, block by block, with every row known by its line.
+"""CSV files read as texts, block by block, with line numbers.
 
-Nothing is guessed: no types, no nulls, no blank lines skipped, so that an amount is the decimal that
-stands in the file and a message can name the line.
+Nothing is inferred: no types, no nulls, no skipped blank lines. So an amount is the decimal that the file
+holds, and a message can name the line.
 """
 
 import csv
@@ -19,18 +19,18 @@ from fraudsim.errors import FraudsimError
 from producers.datasets.csv_block import CsvBlock
 
 BLOCK_BYTES: Final = 16 << 20
-_LONGEST_HEADER: Final = 1 << 16
+_MAX_HEADER_BYTES: Final = 1 << 16
 
 
 def read_header(path: Path) -> list[str]:
-    """The names in the first line.
+    """The column names in the first line.
 
     Raises:
-        FraudsimError: the file cannot be read, is empty, or is no text.
+        FraudsimError: the file cannot be read, is empty, or is not text.
     """
     try:
         with path.open("rb") as file:
-            line = file.readline(_LONGEST_HEADER)
+            line = file.readline(_MAX_HEADER_BYTES)
     except OSError as error:
         raise FraudsimError(f"replay {path}: {error.strerror}") from None
     try:
@@ -45,21 +45,21 @@ def read_header(path: Path) -> list[str]:
 
 
 def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[CsvBlock]:
-    """The columns of a file, block by block.
+    """Read some columns of a file, block by block.
 
     Raises:
-        FraudsimError: the file cannot be read, a column is missing or stands twice, or a line is cut off.
+        FraudsimError: the file cannot be read, a column is missing or duplicated, or a line is cut off.
     """
     header = read_header(path)
     counts = Counter(header)
     for name in columns:
         if counts[name] != 1:
-            why = "is missing" if counts[name] == 0 else "stands twice in the header"
-            raise FraudsimError(f"{layout} {path}: column {name} {why}")
-    bad: list[tuple[int, int]] = []
+            reason = "is missing" if counts[name] == 0 else "stands twice in the header"
+            raise FraudsimError(f"{layout} {path}: column {name} {reason}")
+    invalid_rows: list[tuple[int, int]] = []
 
-    def refuse(row: pa_csv.InvalidRow) -> str:
-        bad.append((row.number, row.actual_columns))
+    def on_invalid_row(row: pa_csv.InvalidRow) -> str:
+        invalid_rows.append((row.number, row.actual_columns))
         return "error"
 
     line = 2
@@ -67,7 +67,7 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
         with pa_csv.open_csv(
             path,
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=refuse),
+            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=on_invalid_row),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()),
                 check_utf8=False,
@@ -83,10 +83,10 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
                     yield block
                 line += batch.num_rows
     except (OSError, pa.ArrowException) as error:
-        if bad:
-            number, found = bad[0]
+        if invalid_rows:
+            number, value_count = invalid_rows[0]
             raise FraudsimError(
-                f"{layout} {path}: line {number}: {found} values where the header has {len(header)} "
+                f"{layout} {path}: line {number}: {value_count} values where the header has {len(header)} "
                 "(a file that was cut off?)"
             ) from None
         raise FraudsimError(f"{layout} {path}: after line {line - 1}: {str(error).splitlines()[0]}") from None

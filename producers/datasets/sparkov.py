@@ -1,14 +1,15 @@
-"""Simulated card transactions of Sparkov, as in fraudTrain.csv and fraudTest.csv.
+"""The loader of Sparkov's simulated card transactions, fraudTrain.csv and fraudTest.csv.
 
 Generator: B. Harris, https://github.com/namebrandon/Sparkov_Data_Generation; files: K. Shenoy, "Credit Card
 Transactions Fraud Detection Dataset", https://www.kaggle.com/datasets/kartik2112/fraud-detection. The first
 column has no name or is called index; it is not read.
 
 `cc_num` is the card, `merchant` the merchant (every name begins with fraud_, honest rows too; blanks are
-written `_`), `merch_lat` and `merch_long` the place. The channel is what the category ends in: _pos is
-point of sale, _net e-commerce, else absent. Categories are not MCCs, so there is none; `lat` and `long` are
-the cardholder's home. `trans_date_trans_time` names no zone and is taken as UTC; `unix_time` is of other
-years (the first row of 2019 has 1325376018, in 2012) and is not read. The file names no typology.
+written `_`), `merch_lat` and `merch_long` the location. The channel follows from the end of the category:
+_pos is point of sale, _net e-commerce, otherwise it is absent. Categories are not MCCs, so the MCC is absent;
+`lat` and `long` are the cardholder's home and are not read. `trans_date_trans_time` has no zone and is taken
+as UTC; `unix_time` is of other years (the first row of 2019 has 1325376018, in 2012) and is not read. The
+file has no typologies.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ COLUMNS: Final = (
 
 
 def batches(path: Path) -> Iterator[Batch]:
-    """The file's rows as events."""
+    """Read the file's rows as events."""
     for block in read_blocks("sparkov", path, COLUMNS):
         columns = {
             "tx_id": block.ids("trans_num"),
@@ -52,8 +53,8 @@ def batches(path: Path) -> Iterator[Batch]:
 
 
 def _channels(category: pa.StringArray) -> pa.Array:
-    known = [np.asarray(pc.ends_with(category, ending)) for ending in ("_pos", "_net")]
-    code = pa.array(np.where(known[1], 1, 0).astype(np.int32), mask=~(known[0] | known[1]))
+    is_pos, is_net = (np.asarray(pc.ends_with(category, ending)) for ending in ("_pos", "_net"))
+    code = pa.array(np.where(is_net, 1, 0).astype(np.int32), mask=~(is_pos | is_net))
     return pa.DictionaryArray.from_arrays(code, pa.array(["pos", "ecommerce"]))
 
 

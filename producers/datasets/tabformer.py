@@ -1,15 +1,15 @@
-"""IBM's synthetic card transactions, card_transaction.v1.csv (also credit_card_transactions-ibm_v2.csv).
+"""The loader of IBM's synthetic card transactions, card_transaction.v1.csv.
 
 Padhi et al., "Tabular Transformers for Modeling Multivariate Time Series", ICASSP 2021;
-https://github.com/IBM/TabFormer. Generator: Altman, "Synthesizing Credit Card Transactions", 2019,
-https://arxiv.org/abs/1910.03033.
+https://github.com/IBM/TabFormer. The file is also known as credit_card_transactions-ibm_v2.csv. Generator:
+Altman, "Synthesizing Credit Card Transactions", 2019, https://arxiv.org/abs/1910.03033.
 
-A card is User-Card, for cards are numbered anew for each user. `Merchant Name` is a number and is the
-merchant; `Use Chip` tells the channel: Online is e-commerce, Swipe and Chip point of sale. Amounts have a $,
-so the currency is USD. A state of two letters is of the US; another is the name of a country, whose code is
-given where `countries` has it, else it is absent. Times are to the minute, without zone, taken as UTC.
-Rows have no id: the line's number is one. Refunds (below $0) are dropped and counted; what was declined
-(`Errors?`) was asked for all the same, and stays. The file names no typology.
+A card is User-Card, because cards are numbered per user. `Merchant Name` is a number and is the merchant.
+`Use Chip` gives the channel: Online is e-commerce, Swipe and Chip point of sale. Amounts have a $, so the
+currency is USD. A state of two letters is in the US; any other is the name of a country, which becomes its
+code if `countries` has it and is absent otherwise. Times are to the minute, without zone, taken as UTC. Rows
+have no id; the line number becomes one. Refunds (below $0) are dropped and counted; declined requests
+(`Errors?`) are authorisations too and stay. The file has no typologies.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ _CHANNELS: Final = {
 
 
 def batches(path: Path) -> Iterator[Batch]:
-    """The file's rows as events."""
+    """Read the file's rows as events."""
     for block in read_blocks("tabformer", path, COLUMNS):
         block.integers("User", 0, 10**9)
         block.integers("Card", 0, 10**9)
@@ -74,17 +74,17 @@ def _times_ms(block: CsvBlock) -> NDArray[np.int64]:
     date = days.astype("M8[D]") + (day - 1)
     block.refuse("Day", date.astype("M8[M]") != days, "is not a day of its month")
     time = block.texts("Time")
-    fits = np.asarray(pc.match_substring_regex(time, "^([01][0-9]|2[0-3]):[0-5][0-9]$"))
-    block.refuse("Time", ~fits, "is not a time like 06:21")
+    valid = np.asarray(pc.match_substring_regex(time, "^([01][0-9]|2[0-3]):[0-5][0-9]$"))
+    block.refuse("Time", ~valid, "is not a time like 06:21")
     hour = pc.utf8_slice_codeunits(time, 0, 2).cast(pa.int64()).to_numpy()
     minute = pc.utf8_slice_codeunits(time, 3, 5).cast(pa.int64()).to_numpy()
     return date.astype("M8[ms]").astype(np.int64) + (hour * 60 + minute) * 60_000
 
 
 def _countries(state: pa.StringArray) -> pa.Array:
-    of_us = pc.match_substring_regex(state, "^[A-Z]{2}$")
+    in_us = pc.match_substring_regex(state, "^[A-Z]{2}$")
     code = pa.array(list(CODES.values())).take(pc.index_in(state, value_set=pa.array(list(CODES))))
-    return pc.if_else(of_us, "US", code).dictionary_encode()
+    return pc.if_else(in_us, "US", code).dictionary_encode()
 
 
 LAYOUT: Final = Layout(

@@ -1,9 +1,9 @@
-"""The card transactions of ULB, creditcard.csv: to be scored, not replayed.
+"""The loader of ULB's card transactions, creditcard.csv: they are scored, not replayed.
 
 Dal Pozzolo, Caelen, Johnson and Bontempi, "Calibrating Probability with Undersampling for Unbalanced
-Classification", IEEE SSCI 2015; https://www.kaggle.com/datasets/mlg-ulb/creditcardfraud. Its columns are
-Time (seconds since the first row), V1 to V28 (principal components), Amount and Class: no card and no
-merchant. There is nothing to keep windows over.
+Classification", IEEE SSCI 2015; https://www.kaggle.com/datasets/mlg-ulb/creditcardfraud. Its columns are Time
+(seconds since the first row), V1 to V28 (principal components), Amount and Class: no card and no merchant, so
+there is no entity to keep windows of.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ from producers.datasets.csv_file import read_blocks
 COMPONENTS: Final = tuple(f"V{number}" for number in range(1, 29))
 COLUMNS: Final = ("Time", *COMPONENTS, "Amount", "Class")
 MAX_ROWS: Final = 5_000_000
-"""Seventeen times the published file; the rows are kept in memory, 144 bytes each."""
+"""17 times the published file; the rows are held in memory, 144 bytes each."""
 _MAX_SECONDS: Final = 31_622_400
 """A year."""
 _MAX_COMPONENT: Final = 1e6
@@ -29,12 +29,12 @@ _MAX_COMPONENT: Final = 1e6
 
 @dataclass(frozen=True, eq=False)
 class UlbRows:
-    """A file, read and checked, in its own order, which is that of time."""
+    """A file that has been read and checked, in its own order, which is that of time."""
 
     seconds: NDArray[np.float64]
-    """Since the first row."""
+    """Seconds since the first row, shape (n,)."""
     components: NDArray[np.float32]
-    """(n, 28)"""
+    """V1 to V28, shape (n, 28)."""
     amount_cents: NDArray[np.int64]
     is_fraud: NDArray[np.bool_]
 
@@ -48,7 +48,7 @@ def is_ulb(header: Collection[str]) -> bool:
 
 
 def read_ulb(path: Path) -> UlbRows:
-    """Read a file, some thousand rows at a time.
+    """Read a file, block by block.
 
     Raises:
         FraudsimError: the file cannot be read, a column is missing, a row is bad or earlier than the one
