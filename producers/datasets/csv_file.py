@@ -54,7 +54,7 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
     counts = Counter(header)
     for name in columns:
         if counts[name] != 1:
-            reason = "is missing" if counts[name] == 0 else "stands twice in the header"
+            reason = "is missing" if counts[name] == 0 else "occurs twice in the header"
             raise FraudsimError(f"{layout} {path}: column {name} {reason}")
     invalid_rows: list[tuple[int, int]] = []
 

@@ -214,7 +214,7 @@ def _refuse_repeated_ids(layout: Layout, path: Path, tx_id: pa.StringArray, rows
         repeated = int(np.flatnonzero(~first)[0])
         raise FraudsimError(
             f"{layout.name} {path}: {layout.row_word} {rows[repeated]}: "
-            f"{layout.tx_id}={tx_id[repeated].as_py()!r} stands before"
+            f"{layout.tx_id}={tx_id[repeated].as_py()!r} occurs before"
         )
 
 

@@ -83,7 +83,7 @@ def _read_devices(path: Path) -> tuple[pa.StringArray, pa.StringArray]:
     tx_ids = pa.concat_arrays(ids)
     if len(tx_ids.unique()) < len(tx_ids):
         repeated = next(row["values"] for row in tx_ids.value_counts().to_pylist() if row["counts"] > 1)
-        raise FraudsimError(f"ieee-cis {identity_file}: TransactionID={repeated!r} stands twice")
+        raise FraudsimError(f"ieee-cis {identity_file}: TransactionID={repeated!r} occurs twice")
     return tx_ids, pa.concat_arrays(devices)
 
 

@@ -43,7 +43,7 @@ def layout_of(path: Path) -> Layout:
     if not fitting:
         titles = ", ".join(layout.title for layout in LAYOUTS)
         first = ", ".join(header[:4])
-        raise FraudsimError(f"replay {path}: header {first}… is of no known layout; known are: {titles}")
+        raise FraudsimError(f"replay {path}: header {first}… has no known layout; known are: {titles}")
     if len(fitting) > 1:
         names = " and of ".join(layout.name for layout in fitting)
         raise FraudsimError(f"replay {path}: the header has columns of {names}; a file must be of one")

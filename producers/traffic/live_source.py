@@ -56,7 +56,7 @@ def live_source(stream: LiveStream, clock: Clock, settings: Settings, log: Any =
         FraudsimError: neither or both of history and replay are given; a file is bad or does not fit the log.
     """
     if (stream.history is None) == (stream.replay is None):
-        raise FraudsimError("say either --history DIR or --replay FILE")
+        raise FraudsimError("give either --history DIR or --replay FILE")
     split_ms = clock.first.event_epoch_ms
     if stream.replay is not None:
         live = _open_file(stream.replay, split_ms, stream.speed, settings, log)

@@ -79,7 +79,7 @@ def check_header(layout: Layout, path: Path) -> None:
 
 
 def check_batches(layout: Layout, path: Path) -> None:
-    """Batches have the schema of transactions, equal lengths, rows that increase, typologies of frauds only."""
+    """Batches have the schema of transactions, equal lengths, increasing rows, typologies of frauds only."""
     last_row = -1
     for batch in layout.batches(path):
         count = batch.transactions.num_rows
@@ -213,7 +213,7 @@ def check_repeated_ids(layout: Layout, path: Path, directory: Path) -> None:
         rows = read_csv(path)
         number = len(rows) + 1
         write_csv(copy, [*rows, rows[2]])
-    with refusal(layout, copy, f": {layout.row_word} {number}: {layout.tx_id}=", "stands before"):
+    with refusal(layout, copy, f": {layout.row_word} {number}: {layout.tx_id}=", "occurs before"):
         load_dataset(layout, copy)
 
 
@@ -252,7 +252,7 @@ def check_csv_damage(layout: Layout, path: Path, directory: Path) -> None:
     copy, rows = directory / path.name, read_csv(path)
     for column in layout.columns:
         doubled = [[*row, column if number == 0 else "0"] for number, row in enumerate(rows)]
-        with refusal(layout, copy, f": column {column} stands twice in the header"):
+        with refusal(layout, copy, f": column {column} occurs twice in the header"):
             load_dataset(layout, write_csv(copy, doubled))
     write_csv(copy, rows)
     lines = copy.read_bytes().splitlines(keepends=True)

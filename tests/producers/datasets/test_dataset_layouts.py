@@ -219,7 +219,7 @@ def test_ieee_cis_takes_devices_from_the_identity_file_beside_it(tmp_path: Path)
 def test_ieee_cis_names_what_is_wrong_in_the_identity_file(tmp_path: Path) -> None:
     identity = tmp_path / "train_identity.csv"
     identity.write_text("\n".join([IDENTITY_HEADER, IDENTITY_ROW, IDENTITY_ROW]) + "\n")
-    with pytest.raises(FraudsimError, match=r"train_identity\.csv: TransactionID='2987004' stands twice"):
+    with pytest.raises(FraudsimError, match=r"train_identity\.csv: TransactionID='2987004' occurs twice"):
         read(tmp_path, "ieee-cis", *ieee_rows())
     identity.write_text("\n".join([IDENTITY_HEADER, IDENTITY_ROW[:40]]) + "\n")
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""What every outbox must do, whichever client stands behind it, against a real Kafka."""
+"""What every outbox must do, with either client, against a real Kafka."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -70,8 +70,8 @@ def test_records_arrive_once_in_order_in_the_partition_of_their_key(
 
     found = read(settings.kafka_bootstrap, topic)
     ordinals = {p: [int(record.value[1:]) for record in records] for p, records in found.items()}
-    assert sorted(n for there in ordinals.values() for n in there) == list(range(2 * len(keys)))
-    assert all(there == sorted(there) for there in ordinals.values())
+    assert sorted(n for sequence in ordinals.values() for n in sequence) == list(range(2 * len(keys)))
+    assert all(sequence == sorted(sequence) for sequence in ordinals.values())
     for partition, records in found.items():
         for record in records:
             assert partition == partition_of(record.key.decode(), settings.partitions)
@@ -121,7 +121,7 @@ def test_a_broker_that_is_gone_is_an_error(tmp_path: Path) -> None:
 
 
 class ManualClient:
-    """Stands for librdkafka: the test says what becomes of each record."""
+    """A stand-in for librdkafka: the test delivers the report of each record."""
 
     def __init__(self) -> None:
         self.reports: list[Callable[[Any, Any], None]] = []

@@ -9,13 +9,13 @@ SECOND = 1_000_000
 
 class Log:
     def __init__(self) -> None:
-        self.said: list[tuple[str, str, dict[str, Any]]] = []
+        self.entries: list[tuple[str, str, dict[str, Any]]] = []
 
-    def warning(self, event: str, **more: Any) -> None:
-        self.said.append(("warning", event, more))
+    def warning(self, event: str, **fields: Any) -> None:
+        self.entries.append(("warning", event, fields))
 
-    def info(self, event: str, **more: Any) -> None:
-        self.said.append(("info", event, more))
+    def info(self, event: str, **fields: Any) -> None:
+        self.entries.append(("info", event, fields))
 
 
 def second(monitor: ScheduleMonitor, number: int, delay_us: int, late: int = 100) -> None:
@@ -32,7 +32,7 @@ def test_a_kept_schedule_says_nothing() -> None:
     monitor.close_window(0, None)
     second(monitor, 0, 29_000)
     second(monitor, 1, 900_000, late=1)  # one in a hundred
-    assert (log.said, monitor.behind_s) == ([], 0)
+    assert (log.entries, monitor.behind_s) == ([], 0)
     assert monitor.delays.counts.total() == 200
 
 
@@ -44,10 +44,10 @@ def test_being_behind_is_said_at_once_then_every_five_seconds_and_its_end_once()
         second(monitor, number, 50_000)
     for number in range(12, 15):
         second(monitor, number, 0)
-    levels = [level for level, _, _ in log.said]
+    levels = [level for level, _, _ in log.entries]
     assert levels == ["warning"] * (1 + 11 * SECOND // WARN_EVERY_US) + ["info"]
     assert monitor.behind_s == 12
-    _, event, first = log.said[0]
+    _, event, first = log.entries[0]
     assert event == "the schedule is not kept"
     assert (first["achieved_per_s"], first["intended_per_s"], first["delay_p99_ms"]) == (100, 100, 50)
     assert "FRAUDSIM_SENDER=confluent" in first["next_step"]
@@ -59,7 +59,7 @@ def test_going_up_and_down_does_not_fill_the_log() -> None:
     monitor.close_window(0, None)
     for number in range(20):
         second(monitor, number, 50_000 * (number % 2))
-    assert 6 <= len(log.said) <= 8
+    assert 6 <= len(log.entries) <= 8
 
 
 def test_a_second_in_which_nothing_goes_out_though_due_counts() -> None:
