@@ -66,9 +66,12 @@ class LabelFeed:
         self._end_ms = end_ms
         self._late_ms = late_ms
         self._frauds: dict[str, Outcome | None] = {}
+        """Fraudulent transactions by id, with the decision once there is one."""
         self._due: list[tuple[int, int, Label, bool]] = []
+        """Heap of (known_at, sequence number, label, whether it is the world's and not the back office's)."""
         self._sequence = count()
         self._decided_to = [-1] * partitions
+        """By partition, the latest event time of a decided transaction, ms."""
         self.first = FirstDecisions()
         self._sent_keys = set(logged)
         self._partitions = partitions

@@ -1,4 +1,4 @@
-"""The schema of a scenario file: what shall happen on a live stream, and when.
+"""The schema of a scenario file: what happens on a live stream, and when.
 
 Times count from the start of the live stream, in event time: `90m`, `2h`, `1d`.
 """

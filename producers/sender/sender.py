@@ -43,7 +43,12 @@ thread that prefetches the source."""
 PROGRESS_US: Final = 1_000_000
 STOP_FLUSH_S: Final = 20.0
 React = Callable[[Item], Item | None]
-"""Returns a record as it shall be sent; None if it shall not be sent."""
+"""Returns a record as it is to be sent; None to leave it out."""
+_NumberedItem = tuple[Item, int]
+"""A record and its ordinal."""
+_log = structlog.get_logger()
+_TRANSACTIONS_OK = TRANSACTIONS.labels(stage="sent", outcome="ok")
+_LABELS_OK = LABELS_SENT.labels(stage="sent", outcome="ok")
 
 
 def send(
@@ -142,6 +147,7 @@ class _SenderRun:
         }
         self._sent = Counter({t: len(ordinals) - len(self._left_out[t]) for t, ordinals in logged.items()})
         self._held: list[tuple[Item, int, int]] = []
+        """Labels and truths to be handed over together: record, ordinal, intended time (µs)."""
         self._hold_until_us = 0
         self._next_progress_us = 0
         self._segment: Segment | None = None
@@ -177,12 +183,12 @@ class _SenderRun:
         self._segment = segment
         self._segment_header = (h.SEGMENT, h.encode_int(segment.number))
 
-    def _send_all(self, first: "_NumberedItem", items: "Prefetch[_NumberedItem]") -> bool:
+    def _send_all(self, first: _NumberedItem, items: Prefetch[_NumberedItem]) -> bool:
         """Send until the end of the stream (True) or until `stop` is set (False)."""
         numbered: _NumberedItem | None = first
         while numbered is not None:
             item, ordinal = numbered
-            intended_us = schedule.intended_us(self._running, item.due_ms)
+            intended_us = schedule.intended_us(self._current_segment, item.due_ms)
             if not self._wait_until(intended_us):
                 return False
             if _now_us() - intended_us > schedule.SLEPT_US:
@@ -194,7 +200,7 @@ class _SenderRun:
         return not self._stop.is_set()
 
     @property
-    def _running(self) -> Segment:
+    def _current_segment(self) -> Segment:
         assert self._segment is not None
         return self._segment
 
@@ -226,11 +232,11 @@ class _SenderRun:
             self._outbox.flush()
             self._topics_with_gaps.discard(topic)
         if self._react is not None:
-            reacted = self._react(item)
-            if reacted is None:
+            changed_item = self._react(item)
+            if changed_item is None:
                 self._left_out[topic].append(ordinal)
                 return
-            item = reacted
+            item = changed_item
         if topic == TRANSACTIONS_TOPIC:
             self._hand_over(item, ordinal, intended_us)
             self._monitor.add_send(intended_us, _now_us())
@@ -285,12 +291,6 @@ class _SenderRun:
             segments=list(self._segments),
             left_out={topic: list(ordinals) for topic, ordinals in self._left_out.items() if ordinals},
         )
-
-
-_log = structlog.get_logger()
-_TRANSACTIONS_OK = TRANSACTIONS.labels(stage="sent", outcome="ok")
-_LABELS_OK = LABELS_SENT.labels(stage="sent", outcome="ok")
-_NumberedItem = tuple[Item, int]
 
 
 def _missing(source: Source, logged: Mapping[str, LoggedOrdinals], end_ms: float) -> Iterator[_NumberedItem]:

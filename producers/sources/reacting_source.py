@@ -33,8 +33,8 @@ LOWER_FACTOR: Final = 0.6
 """Of the amount, for every further decline."""
 MERCHANT_DRAWS: Final = 4
 """Merchants drawn for "elsewhere"; if all are closed, the campaign stays at its own."""
-MAX_UNDECIDED: Final = 50_000
-"""Fraudulent transactions kept with their campaign until their decision is known."""
+MAX_TRACKED: Final = 50_000
+"""Latest fraudulent transactions kept with their campaign; declines of older ones are ignored."""
 
 
 def reaction_of(campaign_id: str, seed: int) -> Reaction:
@@ -77,7 +77,7 @@ class ReactingSource:
         for item in self._source.items():
             if item.campaign_id is not None and isinstance(item.event, Transaction):
                 self._campaign_of[item.event.tx_id] = item.campaign_id
-                if len(self._campaign_of) > MAX_UNDECIDED:
+                if len(self._campaign_of) > MAX_TRACKED:
                     del self._campaign_of[next(iter(self._campaign_of))]
             yield item
 
@@ -86,7 +86,7 @@ class ReactingSource:
         self._declined_ids.append(tx_id)
 
     def react(self, item: Item) -> Item | None:
-        """The record as it shall be sent; None if its campaign has ended before it."""
+        """The record as it is to be sent; None if its campaign has ended before it."""
         while self._declined_ids:
             campaign = self._campaign_of.get(self._declined_ids.popleft())
             if campaign is not None:

@@ -1,6 +1,7 @@
 """The producer's process: sends the live stream at its intended times, from where the log ends."""
 
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,18 +77,7 @@ def run_producer(
         elif reacting_source is None:
             sent = send(source, settings, speed=stream.speed, seconds=seconds, prefix=prefix, **common)
         else:
-            partitions = partitions_of(settings, [DECISIONS])[DECISIONS]
-            with DeclineReader(settings, partitions, reacting_source.add_decline, stop) as declines:
-                sent = send(
-                    source,
-                    settings,
-                    speed=stream.speed,
-                    seconds=seconds,
-                    react=reacting_source.react,
-                    **common,
-                )
-            if declines.failure is not None:
-                raise SendError(f"declines cannot be read any more: {declines.failure}")
+            sent = _send_reacting(reacting_source, settings, speed=stream.speed, seconds=seconds, **common)
             log.info("reacted", transactions=dict(reacting_source.counts))
     except SendError as error:
         log.error("ending, to go on in a new process", error=str(error))
@@ -104,6 +94,18 @@ def _check_reacting(stream: LiveStream, null: bool, shards: int, reacting: bool)
         raise FraudsimError("--reacting needs --no-labels: run `fraudsim labels`, they follow from decisions")
     if null or shards > 1:
         raise FraudsimError(f"--reacting does not go with {'--null' if null else f'--shards {shards}'}")
+
+
+def _send_reacting(
+    source: ReactingSource, settings: Settings, *, stop: threading.Event, **options: Any
+) -> SendReport:
+    """Send a source whose campaigns react to the declines in the log; `options` are those of `send`."""
+    partitions = partitions_of(settings, [DECISIONS])[DECISIONS]
+    with DeclineReader(settings, partitions, source.add_decline, stop) as declines:
+        report = send(source, settings, stop=stop, react=source.react, **options)
+    if declines.failure is not None:
+        raise SendError(f"declines cannot be read any more: {declines.failure}")
+    return report
 
 
 def _make_source(stream: LiveStream, settings: Settings, clock: Clock) -> Source:
