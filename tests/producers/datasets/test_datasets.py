@@ -1,5 +1,6 @@
 """What holds for every dataset that can be replayed, whatever its layout."""
 
+import doctest
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from producers.history.folder import read_history
 from producers.population.columns import DAY_MS
 from producers.traffic.live_source import LiveStream, live_source
 from producers.world_cli import app
+from testing.contracts import loader
 from testing.contracts.loader import check_loader
 from testing.samples.published_files import PER_DAY, PUBLISHED, ROWS, Published, published, write_handbook
 
@@ -47,6 +49,12 @@ def test_every_layout_keeps_the_contract_of_loaders(tmp_path: Path, layout: Layo
         write_amount=file.money,
         bad_values={file.amount: file.money("ten"), file.fraud: "maybe", time_column: bad_time},
     )
+
+
+def test_the_example_of_the_contract_runs() -> None:
+    results = doctest.testmod(loader)
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 PAYSIM = paysim.LAYOUT

@@ -22,11 +22,11 @@ START_MS = 1_522_540_800_000
 def test_rows_become_events_without_inventing_what_is_not_there(tmp_path: Path) -> None:
     path = write_handbook(tmp_path / "book.parquet")
     source = replay_source(path, START_MS)
-    found = [item.event for item in source.items() if isinstance(item.event, Transaction)]
-    assert len(found) == 120
-    assert found[0] == Transaction(tx_id="0", ts=START_MS, card_id="0", merchant_id="0", amount_cents=101)
-    assert [event.tx_id for event in found] == [str(i) for i in range(120)]
-    assert [event.amount_cents for event in found] == [101 + i for i in range(120)]
+    events = [item.event for item in source.items() if isinstance(item.event, Transaction)]
+    assert len(events) == 120
+    assert events[0] == Transaction(tx_id="0", ts=START_MS, card_id="0", merchant_id="0", amount_cents=101)
+    assert [event.tx_id for event in events] == [str(i) for i in range(120)]
+    assert [event.amount_cents for event in events] == [101 + i for i in range(120)]
 
 
 def test_ids_may_be_texts_and_times_may_be_texts_or_of_any_precision(tmp_path: Path) -> None:
@@ -49,9 +49,9 @@ def test_milliseconds_are_kept_and_equal_times_keep_the_files_order(tmp_path: Pa
     offsets = [5, 1, 1, 0, 1, 2]
     values["TX_DATETIME"] = [HANDBOOK_START + timedelta(milliseconds=ms) for ms in offsets]
     values["TRANSACTION_ID"] = [50, 41, 30, 2, 11, 7]
-    found = load_dataset(LAYOUT, write_handbook(tmp_path / "burst.parquet", values)).tables.transactions
-    assert [ts - START_MS for ts in found["ts"].to_pylist()] == [0, 1, 1, 1, 2, 5]
-    assert found["tx_id"].to_pylist() == ["2", "41", "30", "11", "7", "50"]
+    events = load_dataset(LAYOUT, write_handbook(tmp_path / "burst.parquet", values)).tables.transactions
+    assert [ts - START_MS for ts in events["ts"].to_pylist()] == [0, 1, 1, 1, 2, 5]
+    assert events["tx_id"].to_pylist() == ["2", "41", "30", "11", "7", "50"]
 
 
 @pytest.mark.parametrize("column", COLUMNS)
