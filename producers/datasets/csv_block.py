@@ -94,7 +94,7 @@ class CsvBlock:
         return array
 
     def cents(self, name: str, symbol: str = "") -> NDArray[np.int64]:
-        """Amounts of money, also negative, to the nearest cent, halves up.
+        """Amounts of money, also negative, to the nearest cent, halves away from zero.
 
         By decimal arithmetic: 37.098 is 3710 cents and 1.005 is 101, whatever their floats are.
 
