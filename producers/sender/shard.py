@@ -58,7 +58,7 @@ def check_shard_count(logged_source: bytes | None, source: bytes) -> None:
         source: name of the source, or of its shard, that is about to be sent.
 
     Raises:
-        FraudsimError: it was; its ordinals mean other records.
+        FraudsimError: another number of shards sent it, so its ordinals mean other records.
     """
     if (
         logged_source is None
