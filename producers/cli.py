@@ -1,4 +1,4 @@
-"""`fraudsim produce`, `fraudsim labels` and `fraudsim world`: making the traffic."""
+"""The commands that make traffic: `fraudsim produce`, `fraudsim labels` and `fraudsim world`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ app.add_typer(labels_cli.app)
 
 @app.command()
 def produce(
-    history: Path | None = typer.Option(None, help="folder of the history that the stream goes on from"),
+    history: Path | None = typer.Option(None, help="folder of the history that the stream continues"),
     replay: Path | None = typer.Option(None, help="file to replay from where the log's history ends"),
     speed: float = typer.Option(1.0, help="event seconds per wall second"),
     seconds: float | None = typer.Option(
@@ -25,19 +25,19 @@ def produce(
     ),
     report: Path | None = typer.Option(None, help="JSON file to keep a report in, rewritten every second"),
     labels: bool = typer.Option(
-        True, help="send the world's own labels too, whatever is decided; else run `fraudsim labels`"
+        True, help="send the world's own labels too, whatever is decided; otherwise run `fraudsim labels`"
     ),
     reacting: bool = typer.Option(
-        False, "--reacting", help="campaigns of fraud react to declines: they change, move on or end"
+        False, "--reacting", help="fraud campaigns react to declines: they change, move on or end"
     ),
     null: bool = typer.Option(False, "--null", help="send to the topics of the null pipeline"),
     shards: int = typer.Option(
         1, min=1, max=64, help="processes that share the sending by card; the same at every start"
     ),
 ) -> None:
-    """Send the live stream at its intended times; started again after a crash, go on where it stopped."""
-    from producers.traffic.live_source import Stream
+    """Send the live stream at its intended times; after a crash, a new start continues where it stopped."""
+    from producers.traffic.live_source import LiveStream
     from producers.traffic.produce import run_producer
 
-    stream = Stream(history=history, replay=replay, script=script, speed=speed, labels=labels)
+    stream = LiveStream(history=history, replay=replay, script=script, speed=speed, labels=labels)
     run_producer(stream, seconds=seconds, report=report, null=null, shards=shards, reacting=reacting)

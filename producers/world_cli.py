@@ -1,4 +1,4 @@
-"""`fraudsim world`: make a history of the synthetic world, or say what a history holds."""
+"""`fraudsim world`: histories of the synthetic world or of a public file, and what they hold."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,10 +31,10 @@ def generate(
     world = World(world_config(load_settings(), cards, seed))
     with progress("days of history", days) as on_day:
         manifest = write_history(out, world, days, on_day, workers)
-    _say(out, manifest)
+    _print_summary(out, manifest)
 
 
-def _say(out: Path, manifest: "Manifest") -> None:
+def _print_summary(out: Path, manifest: "Manifest") -> None:
     typer.echo(
         f"{out}: {manifest.transactions:,} transactions of {manifest.cards:,} cards over "
         f"{manifest.days} days, {manifest.fraud_rate:.3%} fraud, {manifest.labels:,} labels"
@@ -47,10 +47,10 @@ def _say(out: Path, manifest: "Manifest") -> None:
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="public file; the layout is told by its header")],
+    file: Annotated[Path, typer.Argument(help="public file; its layout is found by its header")],
     out: Annotated[Path, typer.Option("--out", help="folder to write the history into")],
     share: Annotated[
-        float, typer.Option("--share", min=0.01, max=1.0, help="of its days, from the first on")
+        float, typer.Option("--share", min=0.01, max=1.0, help="share of its days, from the first on")
     ] = 1.0,
 ) -> None:
     """Write a public file as a history: the events that `demo --replay` plays live, and their late labels."""
@@ -62,7 +62,7 @@ def replay(
     split_ms = dataset.end_ms if share == 1.0 else dataset.split_ms(share)
     manifest = dataset.write_history(out, split_ms)
     typer.echo(f"{file}: layout {dataset.layout.name}, {sum(dataset.dropped.values()):,} rows left out")
-    _say(out, manifest)
+    _print_summary(out, manifest)
 
 
 @app.command()
@@ -90,26 +90,26 @@ def audit(
     directory: Annotated[Path, typer.Argument(help="folder of a history")],
     json: Annotated[Path | None, typer.Option("--json", help="also write every check as JSON")] = None,
 ) -> None:
-    """Look for what would give fraud away: leaks, broken order, truth among what is observed; 1 if found."""
+    """Check a history for leaks of the truth and for broken order; exit with 1 if one is found."""
     from producers.audit.history_audit import audit_history
     from producers.audit.verdict import audit_table, write_audit
     from producers.history.folder import read_history
 
-    found = audit_history(read_history(directory))
-    typer.echo(audit_table(found))
+    result = audit_history(read_history(directory))
+    typer.echo(audit_table(result))
     if json is not None:
-        write_audit(json, found)
-    if not found.passed:
+        write_audit(json, result)
+    if not result.passed:
         raise typer.Exit(1)
 
 
 @app.command()
 def script(
     file: Annotated[Path, typer.Argument(help="scenario file, YAML")],
-    check: Annotated[bool, typer.Option("--check", help="only say whether it is right")] = False,
+    check: Annotated[bool, typer.Option("--check", help="only check it")] = False,
 ) -> None:
-    """Check a scenario file for `demo --script`, and say what it will do and when."""
-    from producers.scenario.script import describe_script, read_script
+    """Check a scenario file for `demo --script`, and print what happens when."""
+    from producers.scenario.script_file import describe_script, read_script
 
-    events = read_script(file)
-    typer.echo(f"{file}: {len(events.events)} events" if check else describe_script(events))
+    scenario = read_script(file)
+    typer.echo(f"{file}: {len(scenario.events)} events" if check else describe_script(scenario))

@@ -118,7 +118,7 @@ def _options(
 
         layout_of(replay)  # raises for a file that cannot be replayed, before any process starts
     if script is not None:
-        from producers.scenario.script import read_script
+        from producers.scenario.script_file import read_script
 
         read_script(script)
     if replay is not None and speed is None:

@@ -1,5 +1,6 @@
-"""Public fraud datasets as histories and live streams: one file per layout, all else shared.
+"""Public fraud datasets as histories and live streams: one module per published layout, the rest shared.
 
-A layout maps the rows of its file onto events (`layout.Layout`); `dataset` orders them, labels them,
-splits them and streams them; `known` tells the layouts apart by their headers.
+A loader maps the rows of its file to events (`layout.Layout`); `dataset` orders, labels, splits and streams
+them; `registry` finds the layout of a file by its header. Imports `fraudsim` and the packages of the world;
+no Kafka, no Redis.
 """

@@ -1,4 +1,4 @@
-"""English names of countries and their codes (ISO 3166-1 alpha-2), usual variants too."""
+"""Country codes (ISO 3166-1 alpha-2) by English name, with the usual variants."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""CSV files read as texts, block by block, with every row known by its line.
+"""CSV files read as texts, block by block, with line numbers.
 
-Nothing is guessed: no types, no nulls, no blank lines skipped, so that an amount is the decimal that
-stands in the file and a message can name the line.
+Nothing is inferred: no types, no nulls, no skipped blank lines. So an amount is the decimal that the file
+holds, and a message can name the line.
 """
 
 import csv
@@ -16,21 +16,21 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from fraudsim.errors import FraudsimError
-from producers.datasets.csv_columns import Cells
+from producers.datasets.csv_block import CsvBlock
 
 BLOCK_BYTES: Final = 16 << 20
-_LONGEST_HEADER: Final = 1 << 16
+_MAX_HEADER_BYTES: Final = 1 << 16
 
 
 def read_header(path: Path) -> list[str]:
-    """The names in the first line.
+    """The column names in the first line.
 
     Raises:
-        FraudsimError: the file cannot be read, is empty, or is no text.
+        FraudsimError: the file cannot be read, is empty, or is not text.
     """
     try:
         with path.open("rb") as file:
-            line = file.readline(_LONGEST_HEADER)
+            line = file.readline(_MAX_HEADER_BYTES)
     except OSError as error:
         raise FraudsimError(f"replay {path}: {error.strerror}") from None
     try:
@@ -44,22 +44,22 @@ def read_header(path: Path) -> list[str]:
     return next(csv.reader([text]))
 
 
-def read_cells(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[Cells]:
-    """The columns of a file, block by block.
+def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[CsvBlock]:
+    """Read some columns of a file, block by block.
 
     Raises:
-        FraudsimError: the file cannot be read, a column is missing or stands twice, or a line is cut off.
+        FraudsimError: the file cannot be read, a column is missing or duplicated, or a line is cut off.
     """
     header = read_header(path)
     counts = Counter(header)
     for name in columns:
         if counts[name] != 1:
-            why = "is missing" if counts[name] == 0 else "stands twice in the header"
-            raise FraudsimError(f"{layout} {path}: column {name} {why}")
-    bad: list[tuple[int, int]] = []
+            reason = "is missing" if counts[name] == 0 else "occurs twice in the header"
+            raise FraudsimError(f"{layout} {path}: column {name} {reason}")
+    invalid_rows: list[tuple[int, int]] = []
 
-    def refuse(row: pa_csv.InvalidRow) -> str:
-        bad.append((row.number, row.actual_columns))
+    def on_invalid_row(row: pa_csv.InvalidRow) -> str:
+        invalid_rows.append((row.number, row.actual_columns))
         return "error"
 
     line = 2
@@ -67,7 +67,7 @@ def read_cells(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[Ce
         with pa_csv.open_csv(
             path,
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=refuse),
+            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=on_invalid_row),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()),
                 check_utf8=False,
@@ -78,34 +78,34 @@ def read_cells(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[Ce
         ) as reader:
             for batch in reader:
                 if batch.num_rows:
-                    cells = Cells(layout, path, line, batch)
-                    _refuse_unreadable(cells, columns)
-                    yield cells
+                    block = CsvBlock(layout, path, line, batch)
+                    _refuse_unreadable(block, columns)
+                    yield block
                 line += batch.num_rows
     except (OSError, pa.ArrowException) as error:
-        if bad:
-            number, found = bad[0]
+        if invalid_rows:
+            number, value_count = invalid_rows[0]
             raise FraudsimError(
-                f"{layout} {path}: line {number}: {found} values where the header has {len(header)} "
+                f"{layout} {path}: line {number}: {value_count} values where the header has {len(header)} "
                 "(a file that was cut off?)"
             ) from None
         raise FraudsimError(f"{layout} {path}: after line {line - 1}: {str(error).splitlines()[0]}") from None
 
 
-def _refuse_unreadable(cells: Cells, columns: tuple[str, ...]) -> None:
-    blank = np.ones(len(cells), np.bool_)
+def _refuse_unreadable(block: CsvBlock, columns: tuple[str, ...]) -> None:
+    blank = np.ones(len(block), np.bool_)
     for name in columns:
-        texts = cells.texts(name)
+        texts = block.texts(name)
         try:
             texts.validate(full=True)
         except pa.ArrowInvalid:
             row = next(i for i, text in enumerate(texts) if not _is_utf8(text.as_buffer().to_pybytes()))
-            where = f"{cells.layout} {cells.path}: line {cells.first_line + row}"
+            where = f"{block.layout} {block.path}: line {block.first_line + row}"
             raise FraudsimError(f"{where}: {name} is not UTF-8") from None
         blank &= np.asarray(pc.equal(texts, ""))
     if blank.any():
-        line = cells.first_line + int(np.flatnonzero(blank)[0])
-        raise FraudsimError(f"{cells.layout} {cells.path}: line {line} is empty")
+        line = block.first_line + int(np.flatnonzero(blank)[0])
+        raise FraudsimError(f"{block.layout} {block.path}: line {line} is empty")
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -1,7 +1,7 @@
-"""A dataset read whole: ordered in time, labelled as the world is, split into history and live stream.
+"""A dataset in memory: ordered by time, labelled like the world, split into history and live stream.
 
-Rows of equal time keep the file's order. Labels have a seed of their own, so the same content always
-gives the same labels.
+Rows of equal time keep the file's order. Labels have a fixed seed, so the same content always gives the same
+labels.
 """
 
 from collections import Counter
@@ -36,15 +36,15 @@ LABEL_SEED: Final = 2018
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A file, read and checked."""
+    """A file that has been read and checked."""
 
     layout: Layout
     path: Path
     delays: LabelDelays
     tables: Tables
-    """All of it, in order of time; every label it will ever get."""
+    """All rows in order of time, and every label that they will ever get."""
     dropped: dict[str, int]
-    """Rows that are well written but that no event can carry, by reason."""
+    """Count of valid rows that no event can represent, by reason."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -62,25 +62,25 @@ class Dataset:
         return (int(self.ts[-1]) // DAY_MS + 1) * DAY_MS
 
     def split_ms(self, history_share: float = 2 / 3) -> int:
-        """The midnight that leaves this share of the file's whole days to history.
+        """The midnight before which this share of the file's days lies.
 
         Raises:
-            FraudsimError: the share is not within (0, 1), or the file has but one day.
+            FraudsimError: the share is not within (0, 1), or the file has only one day.
         """
         if not 0 < history_share < 1:
-            raise FraudsimError(f"{self._where}: history_share={history_share} must be between 0 and 1")
+            raise FraudsimError(f"{self._description}: history_share={history_share} must be between 0 and 1")
         first, last = int(self.ts[0]) // DAY_MS, int(self.ts[-1]) // DAY_MS
         days = last - first + 1
         if days < 2:
-            raise FraudsimError(f"{self._where}: one day only; give the split in milliseconds")
-        # Two thirds of 21 days are 14, whatever the last bit of 2/3 says.
-        kept = int(np.floor(days * history_share + 1e-9))
-        return (first + min(max(kept, 1), days - 1)) * DAY_MS
+            raise FraudsimError(f"{self._description}: one day only; give the split in milliseconds")
+        # Two thirds of 21 days are 14, in spite of the rounding of 2/3.
+        history_days = int(np.floor(days * history_share + 1e-9))
+        return (first + min(max(history_days, 1), days - 1)) * DAY_MS
 
     def write_history(
         self, directory: Path, split_ms: int | None = None, history_share: float = 2 / 3
     ) -> Manifest:
-        """Write what lies before the split as a history; by default the first two thirds of the days.
+        """Write the part before the split as a history; by default the first two thirds of the days.
 
         Raises:
             FraudsimError: the split leaves no history, or the directory cannot be written.
@@ -88,12 +88,18 @@ class Dataset:
         split = self.split_ms(history_share) if split_ms is None else split_ms
         rows = int(np.searchsorted(self.ts, split))
         if rows == 0:
-            raise FraudsimError(f"{self._where}: split_ms={split} leaves no history before it")
-        past = self.tables.transactions.slice(0, rows)
+            raise FraudsimError(f"{self._description}: split_ms={split} leaves no history before it")
+        transactions = self.tables.transactions.slice(0, rows)
         labels = self.tables.labels
         return write_tables(
             directory,
-            [Tables(past, labels.filter(pc.less(labels["ts"], split)), self.tables.truth.slice(0, rows))],
+            [
+                Tables(
+                    transactions,
+                    labels.filter(pc.less(labels["ts"], split)),
+                    self.tables.truth.slice(0, rows),
+                )
+            ],
             source=self.layout.name,
             version=self.layout.version,
             config={
@@ -106,19 +112,19 @@ class Dataset:
             seed=LABEL_SEED,
             start_ms=int(self.ts[0]) // DAY_MS * DAY_MS,
             end_ms=split,
-            cards=len(np.unique(past["card_id"].combine_chunks().indices.to_numpy())),
+            cards=len(np.unique(transactions["card_id"].combine_chunks().indices.to_numpy())),
         )
 
     @property
-    def _where(self) -> str:
+    def _description(self) -> str:
         return f"{self.layout.name} {self.path}"
 
 
 class DatasetSource:
     """The part of a dataset from `split_ms` on as a live stream; a `Source`.
 
-    Labels of the part before come too, when they become known; the last ones long after the last
-    transaction.
+    Labels of the part before are included if they become known from then on. The last labels are due long
+    after the last transaction.
     """
 
     def __init__(self, dataset: Dataset, split_ms: int) -> None:
@@ -128,16 +134,16 @@ class DatasetSource:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Rows of the whole file that no event can carry, by reason."""
+        """`Dataset.dropped` of the whole file."""
         return self._dataset.dropped
 
     @property
     def longest_days(self) -> int:
-        """No label comes later than this after its transaction."""
+        """No label becomes known later than this after its transaction."""
         return self._dataset.delays.longest_days
 
     def seconds(self, speed: float) -> float:
-        """Wall seconds at a speed to just after the file's last transaction."""
+        """Wall seconds at a speed until just after the file's last transaction."""
         return (int(self._dataset.ts[-1]) + 1 - self.start_ms) / speed / 1000
 
     def items(self) -> Iterator[Item]:
@@ -149,8 +155,8 @@ class DatasetSource:
         return merge(transaction_items(live), label_items(due), key=itemgetter(0))
 
 
-def read_layout(layout: Layout, path: Path, delays: LabelDelays | None = None) -> Dataset:
-    """Read a file of a layout whole.
+def load_dataset(layout: Layout, path: Path, delays: LabelDelays | None = None) -> Dataset:
+    """Read a file of a given layout into memory.
 
     Raises:
         FraudsimError: the file cannot be read, a column is missing, or a row is bad; the message names
@@ -158,28 +164,28 @@ def read_layout(layout: Layout, path: Path, delays: LabelDelays | None = None) -
     """
     delays = delays or LabelDelays()
     parts: dict[str, list[pa.Array]] = {name: [] for name in TRANSACTIONS.names}
-    frauds, typologies, rows, dropped = [], [], [], Counter[str]()
+    fraud_parts, typology_parts, row_parts, dropped = [], [], [], Counter[str]()
     for batch in layout.batches(path):
         for name, chunks in parts.items():
             chunks.extend(batch.transactions[name].chunks)
-        frauds.append(batch.is_fraud)
-        typologies.append(_typology(layout, batch))
-        rows.append(batch.rows)
+        fraud_parts.append(batch.is_fraud)
+        typology_parts.append(_typology(layout, batch))
+        row_parts.append(batch.rows)
         dropped.update(batch.dropped)
-    if sum(map(len, rows)) == 0:
-        left = f" left, {dropped.total()} were dropped: {', '.join(sorted(dropped))}" if dropped else ""
-        raise FraudsimError(f"{layout.name} {path}: there are no rows{left}")
+    if sum(map(len, row_parts)) == 0:
+        drops = f" left, {dropped.total()} were dropped: {', '.join(sorted(dropped))}" if dropped else ""
+        raise FraudsimError(f"{layout.name} {path}: there are no rows{drops}")
     if layout.tx_id is not None:
-        _refuse_repeats(layout, path, pa.concat_arrays(parts["tx_id"]), np.concatenate(rows))
-    is_fraud = np.concatenate(frauds)
-    typology = _whole(typologies, TRUTH.field("typology").type)
+        _refuse_repeated_ids(layout, path, pa.concat_arrays(parts["tx_id"]), np.concatenate(row_parts))
+    is_fraud = np.concatenate(fraud_parts)
+    typology = _concatenate(typology_parts, TRUTH.field("typology").type)
     ts = pa.concat_arrays(parts["ts"]).to_numpy()
     order = np.argsort(ts, kind="stable") if np.any(np.diff(ts) < 0) else None
     if order is not None:
         is_fraud, typology = is_fraud[order], typology.take(pa.array(order))
     columns = []
-    for field in TRANSACTIONS:  # a column at a time, so that the file is held but once
-        column = _whole(parts.pop(field.name), field.type)
+    for field in TRANSACTIONS:  # one column at a time, so that memory holds the file only once
+        column = _concatenate(parts.pop(field.name), field.type)
         columns.append(column if order is None else column.take(pa.array(order)))
     transactions = pa.Table.from_arrays(columns, schema=TRANSACTIONS)
     no_campaign = pa.nulls(len(is_fraud), TRUTH.field("campaign_id").type)
@@ -188,7 +194,7 @@ def read_layout(layout: Layout, path: Path, delays: LabelDelays | None = None) -
     return Dataset(layout, path, delays, Tables(transactions, labels, truth), dict(sorted(dropped.items())))
 
 
-def _whole(chunks: list[pa.Array], kind: pa.DataType) -> pa.Array:
+def _concatenate(chunks: list[pa.Array], kind: pa.DataType) -> pa.Array:
     return pa.chunked_array(chunks, kind).unify_dictionaries().combine_chunks()
 
 
@@ -200,41 +206,43 @@ def _typology(layout: Layout, batch: Batch) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, pa.array([layout.name])).cast(kind)
 
 
-def _refuse_repeats(layout: Layout, path: Path, tx_id: pa.StringArray, rows: NDArray[np.int64]) -> None:
+def _refuse_repeated_ids(layout: Layout, path: Path, tx_id: pa.StringArray, rows: NDArray[np.int64]) -> None:
     encoded = tx_id.dictionary_encode()
     if len(encoded.dictionary) < len(encoded):
         first = np.zeros(len(encoded), np.bool_)
         first[np.unique(encoded.indices.to_numpy(), return_index=True)[1]] = True
-        at = int(np.flatnonzero(~first)[0])
+        repeated = int(np.flatnonzero(~first)[0])
         raise FraudsimError(
-            f"{layout.name} {path}: {layout.row_word} {rows[at]}: {layout.tx_id}={tx_id[at].as_py()!r} "
-            "stands before"
+            f"{layout.name} {path}: {layout.row_word} {rows[repeated]}: "
+            f"{layout.tx_id}={tx_id[repeated].as_py()!r} occurs before"
         )
 
 
 def _labels(transactions: pa.Table, is_fraud: NDArray[np.bool_], delays: LabelDelays) -> pa.Table:
-    """Labels day by day, each a function of the day's rows alone."""
+    """Labels day by day, those of a day as a function of its rows alone."""
     ts = transactions["ts"].to_numpy()
-    card = _by_first_appearance(transactions["card_id"].combine_chunks().indices.to_numpy())
+    card = _renumber_by_first_row(transactions["card_id"].combine_chunks().indices.to_numpy())
     days = ts // DAY_MS
     bounds = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(ts)]
     parts = []
     for low, high in pairwise(bounds):
         rng = generator(LABEL_SEED, "labels", int(days[low]))
-        of_day = label_transactions(ts[low:high], card[low:high], is_fraud[low:high], delays, rng)
-        parts.append(LabelColumns(of_day.row + low, of_day.is_fraud, of_day.source, of_day.known_at))
-    whole = LabelColumns(
+        day_labels = label_transactions(ts[low:high], card[low:high], is_fraud[low:high], delays, rng)
+        parts.append(
+            LabelColumns(day_labels.row + low, day_labels.is_fraud, day_labels.source, day_labels.known_at)
+        )
+    all_labels = LabelColumns(
         np.concatenate([part.row for part in parts]),
         np.concatenate([part.is_fraud for part in parts]),
         np.concatenate([part.source for part in parts]),
         np.concatenate([part.known_at for part in parts]),
     )
-    return sort_labels(labels_table(transactions, whole).combine_chunks())
+    return sort_labels(labels_table(transactions, all_labels).combine_chunks())
 
 
-def _by_first_appearance(codes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Codes numbered anew in the order they appear, however the file was read."""
-    seen, first = np.unique(codes, return_index=True)
-    number = np.empty(int(seen[-1]) + 1, np.int32)
-    number[seen[np.argsort(first)]] = np.arange(len(seen), dtype=np.int32)
+def _renumber_by_first_row(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Codes renumbered in order of their first row, so that they do not depend on how the file was read."""
+    distinct, first_row = np.unique(codes, return_index=True)
+    number = np.empty(int(distinct[-1]) + 1, np.int32)
+    number[distinct[np.argsort(first_row)]] = np.arange(len(distinct), dtype=np.int32)
     return number[codes]

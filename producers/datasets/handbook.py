@@ -1,10 +1,10 @@
-"""The Fraud Detection Handbook's simulated data, from Parquet.
+"""The loader of the Fraud Detection Handbook's simulated data, from Parquet.
 
 Le Borgne, Siblini, Lebichot and Bontempi, "Reproducible Machine Learning for Credit Card Fraud Detection",
-2022; https://github.com/Fraud-Detection-Handbook/simulated-data-raw. The layout is known by its header.
-What it lacks (device, address, category, channel, place) stays absent. Times without a zone are taken as
-UTC and kept to the millisecond. It is published as daily pickles, which are not opened: a pickle may run
-any code (`producers.datasets.registry` says how to convert them).
+2022; https://github.com/Fraud-Detection-Handbook/simulated-data-raw. Device, address, category, channel and
+location are not in the data and stay absent. Times without a zone are taken as UTC and kept to the
+millisecond. The data are published as daily pickles, which are not opened: a pickle may run any code (the
+error of `producers.datasets.registry` shows how to convert them).
 """
 
 from collections.abc import Iterator
@@ -30,12 +30,12 @@ COLUMNS: Final = (
     "TX_FRAUD",
     "TX_FRAUD_SCENARIO",
 )
-"""What is read. TX_TIME_SECONDS and TX_TIME_DAYS follow from TX_DATETIME and may be of any type."""
+"""Without TX_TIME_SECONDS and TX_TIME_DAYS, which follow from TX_DATETIME and may be of any type."""
 _ID_PATTERN: Final = r"^[!-~]{1,64}$"
 
 
 def batches(path: Path) -> Iterator[Batch]:
-    """The file as one batch of events."""
+    """Read the file as one batch of events."""
     file = _open(path)
     missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
     if missing:
@@ -43,7 +43,7 @@ def batches(path: Path) -> Iterator[Batch]:
     try:
         raw = file.read(columns=list(COLUMNS)).combine_chunks()
     except (OSError, pa.ArrowException) as error:
-        raise FraudsimError(f"handbook {path}: {_line(error)}") from None
+        raise FraudsimError(f"handbook {path}: {_first_line(error)}") from None
     if raw.num_rows == 0:
         raise FraudsimError(f"handbook {path}: there are no rows")
     ts = _times_ms(path, raw["TX_DATETIME"])
@@ -81,10 +81,10 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
-        raise FraudsimError(f"handbook {path}: {_line(error)}") from None
+        raise FraudsimError(f"handbook {path}: {_first_line(error)}") from None
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
 
 
@@ -93,14 +93,14 @@ def _refuse(
     column: str,
     raw: pa.Table,
     bad: NDArray[np.bool_],
-    why: str,
+    reason: str,
 ) -> None:
-    """Raise for the first bad row."""
+    """Raise an error for the first bad row, if there is one."""
     rows = np.flatnonzero(bad)
     if len(rows):
         row = int(rows[0])
         value = raw[column][row].as_py()
-        raise FraudsimError(f"handbook {path}: row {row}: {column}={value!r} {why}")
+        raise FraudsimError(f"handbook {path}: row {row}: {column}={value!r} {reason}")
 
 
 def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
@@ -108,7 +108,7 @@ def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
 
 
 def _times_ms(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Milliseconds UTC; finer parts are cut off. A time without zone is taken as UTC."""
+    """Milliseconds UTC, truncated. A time without zone is taken as UTC."""
     raw = pa.table({"TX_DATETIME": column})
     _refuse(path, "TX_DATETIME", raw, _nulls(column), "is missing")
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -159,7 +159,7 @@ def _cents(path: Path, raw: pa.Table) -> NDArray[np.int64]:
 
 
 def _ids(path: Path, name: str, raw: pa.Table) -> pa.Array:
-    """A column of ids as texts; whole numbers lose their point."""
+    """A column of ids as texts; a float such as 7.0 becomes 7."""
     column = raw[name]
     _refuse(path, name, raw, _nulls(column), "is missing")
     try:
@@ -167,7 +167,7 @@ def _ids(path: Path, name: str, raw: pa.Table) -> pa.Array:
             column = column.cast(pa.int64())
         texts = column.cast(pa.string()).combine_chunks()
     except pa.ArrowException as error:
-        raise FraudsimError(f"handbook {path}: column {name}: {_line(error)}") from None
-    fits = np.asarray(pc.match_substring_regex(texts, _ID_PATTERN))
-    _refuse(path, name, raw, ~fits, "is not an id of 1 to 64 printable characters")
+        raise FraudsimError(f"handbook {path}: column {name}: {_first_line(error)}") from None
+    valid = np.asarray(pc.match_substring_regex(texts, _ID_PATTERN))
+    _refuse(path, name, raw, ~valid, "is not an id of 1 to 64 printable characters")
     return texts.chunk(0) if isinstance(texts, pa.ChunkedArray) else texts

@@ -1,15 +1,14 @@
-"""PaySim's simulated mobile money, PS_20174392719_1491204439457_log.csv.
+"""The loader of PaySim's simulated mobile money, PS_20174392719_1491204439457_log.csv.
 
 Lopez-Rojas, Elmir and Axelsson, "PaySim: A Financial Mobile Money Simulator for Fraud Detection", EMSS 2016;
 https://github.com/EdgarLopezPhD/PaySim; file: https://www.kaggle.com/datasets/ealaxi/paysim1.
 
-There are no cards: the account that acts, `nameOrig`, stands for one. `nameDest` is the other side, a
-merchant (M…) or an account (C…) where money comes together, and is the merchant of the event. A step is one
-hour of an unnamed month: step 1 is taken as the first hour of 2016-01-01 UTC, and the rows of an hour, which
-the file does not place within it, are spread over it evenly in the file's order. Rows have no id: the line's
-number is one. Amounts over the limit of an event (10 million) are dropped and counted. Balances are not
-read. Fraud is a transfer and a cash-out; the row's type is its typology. isFlaggedFraud is another
-system's decision and is not read.
+There are no cards: the acting account, `nameOrig`, is used as one. `nameDest`, a merchant (M…) or an account
+(C…), is the merchant of the event. A step is one hour of an unnamed month: step 1 is taken as the first hour
+of 2016-01-01 UTC. The file gives no times within an hour, so its rows are spread evenly over it in the file's
+order. Rows have no id; the line number becomes one. Amounts over the limit of an event (10 million) are
+dropped and counted. Balances are not read. Fraud is a transfer and a cash-out; the row's type is its
+typology. isFlaggedFraud is another system's decision and is not read.
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from producers.datasets.csv_file import read_cells
+from producers.datasets.csv_file import read_blocks
 from producers.datasets.layout import Batch, Layout
 
 COLUMNS: Final = ("step", "type", "amount", "nameOrig", "nameDest", "isFraud")
@@ -33,36 +32,36 @@ _LAST_STEP: Final = 1_000_000
 
 
 def batches(path: Path) -> Iterator[Batch]:
-    """The file's rows as events."""
-    rows_of = np.zeros(_LAST_STEP + 1, np.int64)
-    for cells in read_cells("paysim", path, ("step", "nameOrig")):
-        rows_of += np.bincount(cells.integers("step", 1, _LAST_STEP), minlength=_LAST_STEP + 1)
-    before = np.zeros(_LAST_STEP + 1, np.int64)
-    for cells in read_cells("paysim", path, COLUMNS):
-        step = cells.integers("step", 1, _LAST_STEP)
-        place = before[step] + _place_among_equals(step)
-        before += np.bincount(step, minlength=_LAST_STEP + 1)
-        is_fraud = cells.flags("isFraud", "0", "1")
+    """Read the file's rows as events."""
+    rows_of_step = np.zeros(_LAST_STEP + 1, np.int64)
+    for block in read_blocks("paysim", path, ("step", "nameOrig")):
+        rows_of_step += np.bincount(block.integers("step", 1, _LAST_STEP), minlength=_LAST_STEP + 1)
+    earlier_rows = np.zeros(_LAST_STEP + 1, np.int64)
+    for block in read_blocks("paysim", path, COLUMNS):
+        step = block.integers("step", 1, _LAST_STEP)
+        index_in_step = earlier_rows[step] + _index_among_equals(step)
+        earlier_rows += np.bincount(step, minlength=_LAST_STEP + 1)
+        is_fraud = block.flags("isFraud", "0", "1")
         columns = {
-            "ts": START_MS + (step - 1) * HOUR_MS + place * HOUR_MS // rows_of[step],
-            "card_id": cells.ids("nameOrig"),
-            "merchant_id": cells.ids("nameDest"),
-            "amount_cents": cells.cents("amount"),
+            "ts": START_MS + (step - 1) * HOUR_MS + index_in_step * HOUR_MS // rows_of_step[step],
+            "card_id": block.ids("nameOrig"),
+            "merchant_id": block.ids("nameDest"),
+            "amount_cents": block.cents("amount"),
         }
-        kind = cells.choices("type", _TYPES).dictionary_decode()
+        kind = block.choices("type", _TYPES).dictionary_decode()
         typology = pc.if_else(pa.array(is_fraud), kind, pa.scalar(None, pa.string()))
-        yield cells.batch("amount", columns, is_fraud, typology)
+        yield block.batch("amount", columns, is_fraud, typology)
 
 
-def _place_among_equals(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many equal values stand before each."""
+def _index_among_equals(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each value, how many equal values precede it."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
     lengths = np.diff(np.append(starts, len(values)))
-    place = np.empty(len(values), np.int64)
-    place[order] = np.arange(len(values)) - np.repeat(starts, lengths)
-    return place
+    index = np.empty(len(values), np.int64)
+    index[order] = np.arange(len(values)) - np.repeat(starts, lengths)
+    return index
 
 
 LAYOUT: Final = Layout(name="paysim", title="PaySim", form="CSV", columns=COLUMNS, batches=batches)

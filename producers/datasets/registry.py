@@ -1,4 +1,4 @@
-"""The layouts that can be replayed, told apart by the header alone."""
+"""The registry of layouts: finds a file's layout by its header, and opens the file as a dataset."""
 
 from pathlib import Path
 from typing import Final
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from fraudsim.errors import FraudsimError
 from producers.datasets import cardsim, handbook, ieee_cis, paysim, sparkov, tabformer, ulb
 from producers.datasets.csv_file import read_header
-from producers.datasets.dataset import Dataset, DatasetSource, read_layout
+from producers.datasets.dataset import Dataset, DatasetSource, load_dataset
 from producers.datasets.layout import Layout
 from producers.history.folder import Manifest
 from producers.labels.delays import LabelDelays
@@ -23,33 +23,34 @@ LAYOUTS: Final[tuple[Layout, ...]] = (
     cardsim.LAYOUT,
 )
 _PICKLES: Final = (".pkl", ".pickle")
-_PACKED: Final = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"(\xb5/\xfd")
+_COMPRESSED_MAGIC: Final = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"(\xb5/\xfd")
 
 
 def layout_of(path: Path) -> Layout:
     """The layout of a file.
 
     Raises:
-        FraudsimError: the file cannot be read, or its header is of none, of several, or of a layout that
-            cannot be replayed.
+        FraudsimError: the file cannot be read, or its header fits no layout, several, or one that cannot be
+            replayed.
     """
-    form, header = _header(path)
+    form, header = _read_form_and_header(path)
     if ulb.is_ulb(header):
         raise FraudsimError(
             f"ulb {path}: has no card and no merchant, so it cannot be replayed; "
             f"`fraudsim score-only {path}` trains on its first day and scores the rest"
         )
-    found = [layout for layout in LAYOUTS if layout.fits(header)]
-    if not found:
-        known = ", ".join(layout.title for layout in LAYOUTS)
+    fitting = [layout for layout in LAYOUTS if layout.fits(header)]
+    if not fitting:
+        titles = ", ".join(layout.title for layout in LAYOUTS)
         first = ", ".join(header[:4])
-        raise FraudsimError(f"replay {path}: header {first}… is of no known layout; known are: {known}")
-    if len(found) > 1:
-        several = " and of ".join(layout.name for layout in found)
-        raise FraudsimError(f"replay {path}: the header has columns of {several}; a file must be of one")
-    if found[0].form != form:
-        raise FraudsimError(f"{found[0].name} {path}: is {form}; this layout is read from {found[0].form}")
-    return found[0]
+        raise FraudsimError(f"replay {path}: header {first}… has no known layout; known are: {titles}")
+    if len(fitting) > 1:
+        names = " and of ".join(layout.name for layout in fitting)
+        raise FraudsimError(f"replay {path}: the header has columns of {names}; a file must be of one")
+    layout = fitting[0]
+    if layout.form != form:
+        raise FraudsimError(f"{layout.name} {path}: is {form}; this layout is read from {layout.form}")
+    return layout
 
 
 def read_score_only(path: Path) -> ulb.UlbRows:
@@ -58,16 +59,16 @@ def read_score_only(path: Path) -> ulb.UlbRows:
     Raises:
         FraudsimError: the file cannot be read, can be replayed, is of no known layout, or has a bad row.
     """
-    form, header = _header(path)
+    form, header = _read_form_and_header(path)
     for layout in LAYOUTS:
         if layout.fits(header):
             raise FraudsimError(
                 f"score-only {path}: has the columns of {layout.name}: `fraudsim world replay` takes it"
             )
     if not ulb.is_ulb(header):
-        lacking = next(name for name in ulb.COLUMNS if name not in header)
+        missing = next(name for name in ulb.COLUMNS if name not in header)
         raise FraudsimError(
-            f"score-only {path}: column {lacking} is missing; what is scored is ULB's creditcard.csv: "
+            f"score-only {path}: column {missing} is missing; what is scored is ULB's creditcard.csv: "
             "Time, V1 to V28, Amount, Class"
         )
     if form != "CSV":
@@ -76,12 +77,12 @@ def read_score_only(path: Path) -> ulb.UlbRows:
 
 
 def read_dataset(path: Path, delays: LabelDelays | None = None) -> Dataset:
-    """Read a file of any known layout whole.
+    """Read a file of any known layout into memory.
 
     Raises:
         FraudsimError: as `layout_of`, or a column is missing, or a row is bad.
     """
-    return read_layout(layout_of(path), path, delays)
+    return load_dataset(layout_of(path), path, delays)
 
 
 def replay_history(
@@ -91,7 +92,7 @@ def replay_history(
     history_share: float = 2 / 3,
     delays: LabelDelays | None = None,
 ) -> Manifest:
-    """Write what lies before the split as a history; by default the first two thirds of the days.
+    """Write the part before the split as a history; by default the first two thirds of the days.
 
     Raises:
         FraudsimError: the file is bad, the split leaves no history, or the directory cannot be written.
@@ -108,22 +109,22 @@ def replay_source(path: Path, split_ms: int, delays: LabelDelays | None = None) 
     return DatasetSource(read_dataset(path, delays), split_ms)
 
 
-def _header(path: Path) -> tuple[str, list[str]]:
-    """Parquet or CSV, and the names of the columns."""
+def _read_form_and_header(path: Path) -> tuple[str, list[str]]:
+    """The form of a file, Parquet or CSV, and its column names."""
     if path.is_dir():
         if any(file.suffix in _PICKLES for file in path.iterdir()):
             _refuse_pickles(path, f"sorted(pathlib.Path({str(path)!r}).glob('*.pkl'))")
         raise FraudsimError(f"replay {path}: is a folder; name a file in it")
     try:
         with path.open("rb") as file:
-            start = file.read(6)
+            magic = file.read(6)
     except OSError as error:
         raise FraudsimError(f"replay {path}: {error.strerror}") from None
-    if path.suffix in _PICKLES or start[:1] == b"\x80":
+    if path.suffix in _PICKLES or magic[:1] == b"\x80":
         _refuse_pickles(path, f"[{str(path)!r}]")
-    if start.startswith(_PACKED):
+    if magic.startswith(_COMPRESSED_MAGIC):
         raise FraudsimError(f"replay {path}: is packed; unpack it and name the file that comes out")
-    if not start.startswith(b"PAR1"):
+    if not magic.startswith(b"PAR1"):
         return "CSV", read_header(path)
     try:
         return "Parquet", pq.ParquetFile(path).schema_arrow.names

@@ -1,14 +1,15 @@
-"""Simulated card transactions of Sparkov, as in fraudTrain.csv and fraudTest.csv.
+"""The loader of Sparkov's simulated card transactions, fraudTrain.csv and fraudTest.csv.
 
 Generator: B. Harris, https://github.com/namebrandon/Sparkov_Data_Generation; files: K. Shenoy, "Credit Card
 Transactions Fraud Detection Dataset", https://www.kaggle.com/datasets/kartik2112/fraud-detection. The first
 column has no name or is called index; it is not read.
 
 `cc_num` is the card, `merchant` the merchant (every name begins with fraud_, honest rows too; blanks are
-written `_`), `merch_lat` and `merch_long` the place. The channel is what the category ends in: _pos is
-point of sale, _net e-commerce, else absent. Categories are not MCCs, so there is none; `lat` and `long` are
-the cardholder's home. `trans_date_trans_time` names no zone and is taken as UTC; `unix_time` is of other
-years (the first row of 2019 has 1325376018, in 2012) and is not read. The file names no typology.
+written `_`), `merch_lat` and `merch_long` the location. The channel follows from the end of the category:
+_pos is point of sale, _net e-commerce, otherwise it is absent. Categories are not MCCs, so the MCC is absent;
+`lat` and `long` are the cardholder's home and are not read. `trans_date_trans_time` has no zone and is taken
+as UTC; `unix_time` is of other years (the first row of 2019 has 1325376018, in 2012) and is not read. The
+file has no typologies.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from producers.datasets.csv_file import read_cells
+from producers.datasets.csv_file import read_blocks
 from producers.datasets.layout import Batch, Layout
 
 COLUMNS: Final = (
@@ -36,24 +37,24 @@ COLUMNS: Final = (
 
 
 def batches(path: Path) -> Iterator[Batch]:
-    """The file's rows as events."""
-    for cells in read_cells("sparkov", path, COLUMNS):
+    """Read the file's rows as events."""
+    for block in read_blocks("sparkov", path, COLUMNS):
         columns = {
-            "tx_id": cells.ids("trans_num"),
-            "ts": cells.times_ms("trans_date_trans_time"),
-            "card_id": cells.ids("cc_num"),
-            "merchant_id": cells.names("merchant"),
-            "amount_cents": cells.cents("amt"),
-            "channel": _channels(cells.texts("category")),
-            "lat": cells.numbers("merch_lat", -90, 90),
-            "lon": cells.numbers("merch_long", -180, 180),
+            "tx_id": block.ids("trans_num"),
+            "ts": block.times_ms("trans_date_trans_time"),
+            "card_id": block.ids("cc_num"),
+            "merchant_id": block.names("merchant"),
+            "amount_cents": block.cents("amt"),
+            "channel": _channels(block.texts("category")),
+            "lat": block.numbers("merch_lat", -90, 90),
+            "lon": block.numbers("merch_long", -180, 180),
         }
-        yield cells.batch("amt", columns, cells.flags("is_fraud", "0", "1"))
+        yield block.batch("amt", columns, block.flags("is_fraud", "0", "1"))
 
 
 def _channels(category: pa.StringArray) -> pa.Array:
-    known = [np.asarray(pc.ends_with(category, ending)) for ending in ("_pos", "_net")]
-    code = pa.array(np.where(known[1], 1, 0).astype(np.int32), mask=~(known[0] | known[1]))
+    is_pos, is_net = (np.asarray(pc.ends_with(category, ending)) for ending in ("_pos", "_net"))
+    code = pa.array(np.where(is_net, 1, 0).astype(np.int32), mask=~(is_pos | is_net))
     return pa.DictionaryArray.from_arrays(code, pa.array(["pos", "ecommerce"]))
 
 

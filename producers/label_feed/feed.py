@@ -1,7 +1,7 @@
-"""The label feed, pure: which labels are due, in which order, and whether they come at all.
+"""The rules of the label feed: which labels are sent, when, and in which order. Pure.
 
-It keeps nothing between starts. Fed anew with the source, the decisions and the labels that the log holds, it
-comes to what is missing.
+No state is kept between starts. Given the source, the decisions and the labels that the log holds, a new feed
+returns the labels that are missing.
 """
 
 from collections import Counter
@@ -18,30 +18,30 @@ from fraudsim.log.partitioning import partition_of
 from producers.labels.back_office import BackOffice, Outcome
 from producers.sources.source import Item, Source
 
-MOST_FRAUDS: Final = 1_000_000
-"""Frauds kept with the decision on each; beyond, the oldest are forgotten."""
+MAX_FRAUDS: Final = 1_000_000
+"""Frauds kept with the decision on each; beyond this number the oldest are dropped."""
 LabelKey = tuple[str, str, bool]
-"""Transaction, source, verdict: nobody says the same twice."""
+"""Transaction, source, verdict: a source gives the same verdict on a transaction only once."""
 
 
 class FeedReport(msgspec.Struct, kw_only=True):
-    """What the feed did, over all starts of one run."""
+    """What the feed sent, over all starts of one run."""
 
     sent: dict[str, int]
     """Labels in the log, by source."""
     decisions: dict[str, int]
-    """By action, and what came of step-ups and reviews."""
+    """By action, and by outcome of step-ups and reviews."""
     withheld: int
-    """Labels of the world that did not come, because the payment had not gone through."""
+    """Labels of the world that were not sent, because the payment did not go through."""
     undecided: int
-    """Labels of transactions that nobody decided."""
+    """Labels of transactions without a decision."""
     delayed: int
-    """Labels known at the restart of the feed instead of when they were due."""
+    """Labels whose `known_at` was moved to now, because they were due too long ago to be valid."""
     complete: bool
 
 
 class LabelFeed:
-    """What a live stream's decisions, and its truth, come to."""
+    """Turns a live stream's decisions and truth into labels."""
 
     def __init__(
         self,
@@ -50,14 +50,14 @@ class LabelFeed:
         partitions: int,
         end_ms: float,
         late_ms: int,
-        known: Iterable[LabelKey] = (),
+        logged: Iterable[LabelKey] = (),
     ) -> None:
         """
         Args:
             partitions: of `decisions`.
             end_ms: event time; labels known then or later are not sent.
-            late_ms: event time by which a transaction may be older than its place in the source.
-            known: labels that the log holds.
+            late_ms: event time by which a transaction may be older than its position in the source.
+            logged: labels that the log holds.
         """
         self._items = source.items()
         self._start_ms = source.start_ms
@@ -66,19 +66,22 @@ class LabelFeed:
         self._end_ms = end_ms
         self._late_ms = late_ms
         self._frauds: dict[str, Outcome | None] = {}
+        """Fraudulent transactions by id, with the decision once there is one."""
         self._due: list[tuple[int, int, Label, bool]] = []
-        self._number = count()
+        """Heap of (known_at, sequence number, label, whether it is the world's and not the back office's)."""
+        self._sequence = count()
         self._decided_to = [-1] * partitions
+        """By partition, the latest event time of a decided transaction, ms."""
         self.first = FirstDecisions()
-        self._known = set(known)
+        self._sent_keys = set(logged)
         self._partitions = partitions
-        self.sent = Counter(source for _, source, _ in self._known)
+        self.sent = Counter(source for _, source, _ in self._sent_keys)
         self.withheld = 0
         self.undecided = 0
         self.delayed = 0
 
-    def decided(self, partition: int, outcome: Outcome) -> None:
-        """Take in a decision, in the order of its partition; of several for one source offset the first."""
+    def add_decision(self, partition: int, outcome: Outcome) -> None:
+        """Take in a decision, in the order of its partition; only the first for a source offset counts."""
         if not self.first.is_first(partition, outcome.source_offset):
             return
         self._decided_to[partition] = max(self._decided_to[partition], outcome.ts)
@@ -87,66 +90,66 @@ class LabelFeed:
         if is_fraud:
             self._frauds[outcome.tx_id] = outcome
         for label in self._office.decided(outcome, is_fraud):
-            self._add(label, of_the_world=False)
+            self._add(label, from_world=False)
 
-    def due(self, now_ms: int, segment: Segment, wait_ms: int) -> list[Label]:
+    def due_labels(self, now_ms: int, segment: Segment, wait_ms: int) -> list[Label]:
         """Labels to be sent now.
 
         Args:
             now_ms: event time.
-            segment: of the clock, in force.
+            segment: the clock's current segment.
             wait_ms: event time for which a label waits for the decision on its transaction.
         """
         now_ms = int(min(now_ms, self._end_ms))
         self._read_source(now_ms)
         for label in self._office.advance(now_ms):
-            self._add(label, of_the_world=False)
-        found, waiting = [], []
+            self._add(label, from_world=False)
+        due, waiting = [], []
         while self._due and self._due[0][0] <= now_ms:
-            known_at, number, label, of_the_world = heappop(self._due)
+            known_at, number, label, from_world = heappop(self._due)
             if known_at >= self._end_ms:
                 continue
-            if of_the_world and not self._is_decided(label):
+            if from_world and not self._is_decided(label):
                 if now_ms - known_at < wait_ms:
-                    waiting.append((known_at, number, label, of_the_world))
+                    waiting.append((known_at, number, label, from_world))
                 else:
                     self.undecided += 1
                 continue
-            if of_the_world and not self._office.passes(label):
+            if from_world and not self._office.passes(label):
                 self.withheld += 1
                 continue
-            found.append(self._fresh(self._as_sent(label), now_ms, segment))
+            due.append(self._with_valid_time(self._as_decided(label), now_ms, segment))
         for entry in waiting:
             heappush(self._due, entry)
-        return [label for label in found if self._is_new(label)]
+        return [label for label in due if self._mark_sent(label)]
 
     def _read_source(self, until_ms: int) -> None:
         while self._next is not None and self._next.due_ms <= until_ms:
             event = self._next.event
             if isinstance(event, Label):
-                self._add(event, of_the_world=True)
+                self._add(event, from_world=True)
             elif isinstance(event, Truth) and event.is_fraud:
                 self._frauds[event.tx_id] = None
-                if len(self._frauds) > MOST_FRAUDS:
+                if len(self._frauds) > MAX_FRAUDS:
                     del self._frauds[next(iter(self._frauds))]
             self._next = next(self._items, None)
 
-    def _add(self, label: Label, of_the_world: bool) -> None:
-        heappush(self._due, (label.known_at, next(self._number), label, of_the_world))
+    def _add(self, label: Label, from_world: bool) -> None:
+        heappush(self._due, (label.known_at, next(self._sequence), label, from_world))
 
     def _is_decided(self, label: Label) -> bool:
-        """Whether the transaction's decision is there, if ever it comes.
+        """Whether the label's transaction has been decided.
 
-        A fraud's is known by its id. Of honest ones only the stopped are kept; the decisions of a partition
-        come in the order of its transactions.
+        A fraud's decision is stored by transaction id. Of honest transactions only the stopped ones are
+        stored; for the others, the decisions of a partition come in the order of its transactions.
         """
         if label.tx_id in self._frauds:
             return self._frauds[label.tx_id] is not None
         partition = partition_of(label.card_id, self._partitions)
         return label.ts < self._start_ms or self._decided_to[partition] >= label.ts
 
-    def _as_sent(self, label: Label) -> Label:
-        """The label with the keys of the transaction as it was decided: fraudsters may have changed it."""
+    def _as_decided(self, label: Label) -> Label:
+        """The label with the keys of the decided transaction, which a reacting campaign may have changed."""
         outcome = self._frauds.get(label.tx_id)
         if outcome is None:
             return label
@@ -158,18 +161,19 @@ class LabelFeed:
             merchant_id=outcome.merchant_id,
         )
 
-    def _fresh(self, label: Label, now_ms: int, segment: Segment) -> Label:
-        """The label, known now where it is so old that it would not count any more."""
-        if now_ms - label.known_at <= segment.past_ms // 2 or key_of(label) in self._known:
+    def _with_valid_time(self, label: Label, now_ms: int, segment: Segment) -> Label:
+        """The label; with `known_at` now if it is so old that the log would not accept it any more."""
+        if now_ms - label.known_at <= segment.past_ms // 2 or key_of(label) in self._sent_keys:
             return label
         self.delayed += 1
         return msgspec.structs.replace(label, known_at=now_ms)
 
-    def _is_new(self, label: Label) -> bool:
+    def _mark_sent(self, label: Label) -> bool:
+        """Whether the label is new; it counts as sent from now on."""
         key = key_of(label)
-        if key in self._known:
+        if key in self._sent_keys:
             return False
-        self._known.add(key)
+        self._sent_keys.add(key)
         self.sent[label.source] += 1
         return True
 

@@ -1,4 +1,4 @@
-"""The label feed's process."""
+"""The label feed's process: settings, logs, metrics and signals around the service."""
 
 import asyncio
 from pathlib import Path
@@ -12,22 +12,22 @@ from fraudsim.settings import load_settings
 from fraudsim.stop_signals import stop_on_signals
 from producers.label_feed.service import feed_labels
 from producers.labels.back_office import BackOffice
+from producers.outbox.outbox import SendError
 from producers.population.columns import DAY_MS
-from producers.sender.outbox import SendError
-from producers.traffic.live_source import Stream, live_source
+from producers.traffic.live_source import LiveStream, live_source
 from producers.traffic.report_file import write_report
 from producers.world.settings import consequences
 
 
-def run_feed(stream: Stream, *, seconds: float | None = None, report: Path | None = None) -> None:
-    """Feed labels until the stream ends, or a signal comes. Exits with 1 where the next start can mend it.
+def run_feed(stream: LiveStream, *, seconds: float | None = None, report: Path | None = None) -> None:
+    """Feed labels until the stream ends or a signal comes. Exits with 1 if a new start can recover.
 
     Args:
-        seconds: wall seconds of live traffic; None is to a file's last transaction, or without end.
-        report: a JSON file to keep a report in.
+        seconds: wall seconds of live traffic; None goes on to a file's last transaction, or without end.
+        report: JSON file to keep a report in.
 
     Raises:
-        FraudsimError: what is asked for contradicts itself or the log.
+        FraudsimError: the options contradict each other or the log.
     """
     settings = load_settings()
     rules = consequences(settings)
@@ -36,13 +36,13 @@ def run_feed(stream: Stream, *, seconds: float | None = None, report: Path | Non
     live = live_source(stream, open_clock(settings).clock, settings, log)
     log.info("feeding labels", source=live.source.name, metrics_port=serve_metrics(settings))
     try:
-        done = asyncio.run(
+        fed = asyncio.run(
             feed_labels(
                 live.source,
                 BackOffice(rules, live.seed, keep_ms=(live.longest_days + 1) * DAY_MS),
                 settings,
                 speed=stream.speed,
-                seconds=live.lasts_s if seconds is None else seconds,
+                seconds=live.duration_s if seconds is None else seconds,
                 stop=stop,
                 on_progress=lambda state: write_report(report, state),
             )
@@ -50,4 +50,4 @@ def run_feed(stream: Stream, *, seconds: float | None = None, report: Path | Non
     except SendError as error:
         log.error("ending, to go on in a new process", error=str(error))
         raise typer.Exit(1) from None
-    log.info("fed", labels=done.sent, decisions=done.decisions, withheld=done.withheld)
+    log.info("fed", labels=fed.sent, decisions=fed.decisions, withheld=fed.withheld)

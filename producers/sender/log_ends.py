@@ -1,4 +1,4 @@
-"""The producers' side of Kafka apart from sending: where topics are, and reading the ends of the log back."""
+"""Reading the log for the producers: the partitions of topics, and the ordinals at the end of each."""
 
 import asyncio
 import time
@@ -9,11 +9,12 @@ from typing import Any, Final
 from fraudsim.errors import FraudsimError
 from fraudsim.log import headers as h
 from fraudsim.settings import Settings
-from producers.sender.resume import MAX_OUTSTANDING, Present, Range, own_ordinal, present, read_back
-from producers.sender.shard import refuse_other_shards
+from producers.outbox.outbox import MAX_OUTSTANDING
+from producers.sender.ordinals import LoggedOrdinals, OffsetRange, logged_ordinals, ordinal_of, read_back
+from producers.sender.shard import check_shard_count
 
-SETTLE_S: Final = 0.25
-"""Requests that a killed sender left in the broker's socket are in the log after this."""
+STRAGGLER_WAIT_S: Final = 0.25
+"""Requests that a killed sender left in the broker's socket are in the log after this time."""
 
 
 def partitions_of(settings: Settings, topics: Sequence[str]) -> dict[str, list[int]]:
@@ -37,45 +38,45 @@ def partitions_of(settings: Settings, topics: Sequence[str]) -> dict[str, list[i
     return partitions
 
 
-def find_present(
+def find_logged_ordinals(
     settings: Settings,
     topics: Mapping[str, Iterable[int]],
     source: str,
     max_outstanding: int = MAX_OUTSTANDING,
-) -> dict[str, Present]:
-    """Which ordinals of a source each topic's log holds.
+) -> dict[str, LoggedOrdinals]:
+    """Read which ordinals of a source each topic's log holds.
 
     Args:
         topics: the topics, each with its partitions.
 
     Raises:
-        FraudsimError: the log holds records of the source, sent by another number of shards.
+        FraudsimError: the log holds records of the source that another number of shards sent.
     """
     from aiokafka import TopicPartition
 
     reader = _OrdinalReader(settings, source.encode())
     try:
         partitions = {topic: [TopicPartition(topic, n) for n in numbers] for topic, numbers in topics.items()}
-        ends = {topic: reader.offsets(there) for topic, there in partitions.items()}
-        found = {topic: read_back(log, reader.ordinals, max_outstanding) for topic, log in ends.items()}
+        ranges = {topic: reader.offsets(tps) for topic, tps in partitions.items()}
+        read = {topic: read_back(log, reader.ordinals, max_outstanding) for topic, log in ranges.items()}
         grew = True
-        while grew:  # until nothing of a predecessor arrives any more
-            time.sleep(SETTLE_S)
+        while grew:  # until no record of a killed sender arrives any more
+            time.sleep(STRAGGLER_WAIT_S)
             grew = False
-            for topic, there in partitions.items():
-                now = reader.offsets(there)
-                news = {p: (ends[topic][p][1], now[p][1]) for p in there}
-                ends[topic] = now
-                for ordinals in reader.ordinals(news).values():
+            for topic, tps in partitions.items():
+                current = reader.offsets(tps)
+                appended = {tp: (ranges[topic][tp][1], current[tp][1]) for tp in tps}
+                ranges[topic] = current
+                for ordinals in reader.ordinals(appended).values():
                     grew = grew or bool(ordinals)
-                    found[topic].update(ordinals)
-        return {topic: present(ordinals, max_outstanding) for topic, ordinals in found.items()}
+                    read[topic].update(ordinals)
+        return {topic: logged_ordinals(ordinals, max_outstanding) for topic, ordinals in read.items()}
     finally:
         reader.close()
 
 
 class _OrdinalReader:
-    """Reads ranges of offsets and keeps the ordinals of one source (aiokafka: far faster at it)."""
+    """Reads ordinals of one source from ranges of offsets; aiokafka is far faster at it than kafka-python."""
 
     def __init__(self, settings: Settings, source: bytes) -> None:
         self._source = source
@@ -97,39 +98,39 @@ class _OrdinalReader:
         await consumer.start()
         return consumer
 
-    def offsets(self, partitions: Sequence[Any]) -> dict[Any, Range]:
+    def offsets(self, partitions: Sequence[Any]) -> dict[Any, OffsetRange]:
         """First and end offset of each partition."""
         return self._runner.run(self._offsets(partitions))
 
-    async def _offsets(self, partitions: Sequence[Any]) -> dict[Any, Range]:
+    async def _offsets(self, partitions: Sequence[Any]) -> dict[Any, OffsetRange]:
         first = await self._consumer.beginning_offsets(partitions)
         end = await self._consumer.end_offsets(partitions)
         return {partition: (first[partition], end[partition]) for partition in partitions}
 
-    def ordinals(self, ranges: Mapping[Any, Range]) -> dict[Any, list[int]]:
+    def ordinals(self, ranges: Mapping[Any, OffsetRange]) -> dict[Any, list[int]]:
         """The ordinals of the source's records in ranges of offsets."""
         return self._runner.run(self._ordinals(ranges))
 
-    async def _ordinals(self, ranges: Mapping[Any, Range]) -> dict[Any, list[int]]:
-        found: dict[Any, list[int]] = defaultdict(list)
-        left = {partition: end for partition, (first, end) in ranges.items() if end > first}
-        if left:
-            self._consumer.assign(list(left))
-        for partition in left:
+    async def _ordinals(self, ranges: Mapping[Any, OffsetRange]) -> dict[Any, list[int]]:
+        ordinals: dict[Any, list[int]] = defaultdict(list)
+        unread = {partition: end for partition, (first, end) in ranges.items() if end > first}
+        if unread:
+            self._consumer.assign(list(unread))
+        for partition in unread:
             self._consumer.seek(partition, ranges[partition][0])
-        while left:
+        while unread:
             for partition, records in (await self._consumer.getmany(timeout_ms=1_000)).items():
                 for record in records:
                     if record.offset < ranges[partition][1]:
-                        refuse_other_shards(h.header(record.headers, h.SOURCE), self._source)
-                        ordinal = own_ordinal(record.headers, self._source)
+                        check_shard_count(h.header(record.headers, h.SOURCE), self._source)
+                        ordinal = ordinal_of(record.headers, self._source)
                         if ordinal is not None:
-                            found[partition].append(ordinal)
-            for partition in list(left):
-                if await self._consumer.position(partition) >= left[partition]:
-                    del left[partition]
+                            ordinals[partition].append(ordinal)
+            for partition in list(unread):
+                if await self._consumer.position(partition) >= unread[partition]:
+                    del unread[partition]
                     self._consumer.pause(partition)
-        return found
+        return ordinals
 
     def close(self) -> None:
         self._runner.run(self._consumer.stop())

@@ -1,7 +1,7 @@
-"""When each record is due on the wall, and how far behind that the sender was. Pure.
+"""The intended wall-clock time of each record, and the delays of sending against it. Pure.
 
-Open loop: the intended time of a record follows from the clock's segment alone, so it never moves with how
-late the sender is, and latency measured from it includes every stall.
+Open loop: a record's intended time follows from the clock's segment alone. It does not move when the sender
+is late, so latency measured from it includes every stall.
 """
 
 import math
@@ -14,13 +14,13 @@ from fraudsim.log.events import Segment
 from fraudsim.settings import Settings
 
 TICKS_MS: Final = {"kafka-python": 15, "confluent": 1}
-"""Due transactions are handed over together at multiples of this, where FRAUDSIM_TICK_MS does not say.
+"""Due transactions are handed over together at multiples of this, unless FRAUDSIM_TICK_MS is set.
 kafka-python, the broker and the scorer pay per wake-up: at 1,000 transactions/s the sender took 42, 30 and
-22 % of a core in ticks of 5, 10 and 15 ms (`fraudsim bench sender`). librdkafka gathers in its own thread."""
+22 % of a core in ticks of 5, 10 and 15 ms (`fraudsim bench sender`). librdkafka batches in its own thread."""
 LATE_US: Final = 30_000
-"""A transaction handed over more than this behind its intended time is reported as late."""
+"""A transaction handed over more than this after its intended time counts as late."""
 SLEPT_US: Final = 30_000_000
-"""Further behind than this, event time goes on where it stopped, in a new segment."""
+"""A sender further behind than this starts a new segment, so that event time continues where it stopped."""
 
 
 def intended_us(segment: Segment, due_ms: float) -> int:
@@ -33,7 +33,7 @@ def intended_us(segment: Segment, due_ms: float) -> int:
 
 
 def tick_us(settings: Settings) -> int:
-    """Microseconds between two times at which transactions are handed over."""
+    """Microseconds from one tick, at which transactions are handed over, to the next."""
     return 1000 * (settings.tick_ms or TICKS_MS[settings.sender])
 
 
@@ -47,12 +47,12 @@ def next_tick_us(time_us: int, tick_us: int) -> int:
 
 
 def end_ms(start_ms: int, speed: float, seconds: float | None) -> float:
-    """Event time before which the live stream ends: the same for a sender that was killed and restarted."""
+    """Event time at which the live stream ends (exclusive), the same after every restart of the sender."""
     return math.inf if seconds is None else start_ms + seconds * speed * 1000
 
 
-class Delays:
-    """Hand-over minus intended time, counted in buckets of three significant digits (within 1 %)."""
+class DelayHistogram:
+    """Hand-over minus intended time, µs, counted in buckets of three significant digits (within 1 %)."""
 
     def __init__(self, counts: Mapping[int, int] | None = None) -> None:
         self.counts: Counter[int] = Counter(counts or {})
@@ -64,20 +64,20 @@ class Delays:
             delay_us -= delay_us % unit
         self.counts[delay_us] += 1
 
-    def take_in(self, others: Mapping[int, int]) -> None:
-        """Count what was counted elsewhere."""
-        self.counts.update(others)
+    def merge(self, counts: Mapping[int, int]) -> None:
+        """Add the counts of another histogram."""
+        self.counts.update(counts)
 
     def quantile_ms(self, q: float) -> float | None:
-        """The smallest delay that a share `q` of the sends did not exceed, ms; None if there was none."""
+        """The smallest delay, ms, that a share `q` of the sends did not exceed; None without sends."""
         rank = math.ceil(q * self.counts.total())
-        seen = 0
+        cumulative = 0
         for delay_us in sorted(self.counts):
-            seen += self.counts[delay_us]
-            if seen >= rank:
+            cumulative += self.counts[delay_us]
+            if cumulative >= rank:
                 return delay_us / 1000
         return None
 
     def over(self, limit_us: int) -> int:
-        """How many were more than `limit_us` behind (to the bucket)."""
+        """How many sends were delayed more than `limit_us`, to the bucket."""
         return sum(count for delay_us, count in self.counts.items() if delay_us > limit_us)

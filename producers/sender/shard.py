@@ -1,4 +1,4 @@
-"""One share of a source: all records of some of its keys, with ordinals of their own."""
+"""One shard of a source: all records of some of its keys, with ordinals of their own."""
 
 import re
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from zlib import crc32
 from fraudsim.errors import FraudsimError
 from producers.sources.source import Item, Source
 
-_MARK: Final = re.compile(r"#\d+/(\d+)$")
+_SHARD_SUFFIX: Final = re.compile(r"#\d+/(\d+)$")
 
 
 class Shard:
-    """The records of a source whose keys fall to one of several processes; a `Source`.
+    """The records of a source whose keys hash to one of several processes; a `Source`.
 
-    A card's transactions, truths and labels have one key, so one shard sends them all, in order. Another
-    hash than the one that partitions topics, so that each shard has a like share of every partition.
+    A card's transactions, truths and labels have one key, so one shard sends them all, in order. The hash
+    is not the one that partitions topics, so that each shard has a like share of every partition.
     """
 
     def __init__(self, source: Source, number: int, shards: int) -> None:
@@ -26,13 +26,13 @@ class Shard:
         self.start_ms = source.start_ms
 
     def items(self) -> Iterator[Item]:
-        """The source's records less what falls to others, in its order."""
+        """The records of this shard, in the source's order."""
         number, shards = self._number, self._shards
         return (item for item in self._source.items() if crc32(item.key.encode()) % shards == number)
 
 
 def shard_name(source: str, number: int, shards: int) -> str:
-    """What stands in the records of a shard as their source.
+    """The source header of a shard's records.
 
     >>> shard_name("world", 0, 2)
     'world#0/2'
@@ -41,26 +41,35 @@ def shard_name(source: str, number: int, shards: int) -> str:
 
 
 def split_name(name: str) -> tuple[str, int]:
-    """A source's own name, and by how many shards it was sent.
+    """A source's own name, and the number of shards that sent it.
 
     >>> split_name("world#0/2"), split_name("world")
     (('world', 2), ('world', 1))
     """
-    found = _MARK.search(name)
-    return (name[: found.start()], int(found[1])) if found else (name, 1)
+    suffix = _SHARD_SUFFIX.search(name)
+    return (name[: suffix.start()], int(suffix[1])) if suffix else (name, 1)
 
 
-def refuse_other_shards(there: bytes | None, source: bytes) -> None:
-    """That a record's source does not forbid this one to go on.
+def check_shard_count(logged_source: bytes | None, source: bytes) -> None:
+    """Check that a record in the log was not sent by another number of shards of the same source.
+
+    Args:
+        logged_source: the record's source header.
+        source: name of the source, or of its shard, that is about to be sent.
 
     Raises:
-        FraudsimError: it is the same source by another number of shards. Its ordinals mean other records.
+        FraudsimError: another number of shards sent it, so its ordinals mean other records.
     """
-    if there is None or there == source or there.partition(b"#")[0] != source.partition(b"#")[0]:
+    if (
+        logged_source is None
+        or logged_source == source
+        or logged_source.partition(b"#")[0] != source.partition(b"#")[0]
+    ):
         return
-    (name, before), (own, shards) = split_name(there.decode(errors="replace")), split_name(source.decode())
-    if name == own and before != shards:
+    logged_name, logged_shards = split_name(logged_source.decode(errors="replace"))
+    name, shards = split_name(source.decode())
+    if logged_name == name and logged_shards != shards:
         raise FraudsimError(
-            f"--shards {shards}: this log holds records of {own} that were sent with --shards {before}: "
-            f"go on with --shards {before}, or start a new log"
+            f"--shards {shards}: this log holds records of {name} that were sent with --shards "
+            f"{logged_shards}: go on with --shards {logged_shards}, or start a new log"
         )

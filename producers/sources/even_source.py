@@ -1,4 +1,4 @@
-"""Made transactions at one even rate, to measure the sender by: cheap to make, nothing to learn from."""
+"""Transactions at an even rate, for benchmarks of the sender: cheap to make, without a pattern to learn."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ START_MS: Final = 1_700_000_000_000
 
 @dataclass
 class EvenSource:
-    """Honest transactions at one rate a second of wall time; a `Source` for one speed."""
+    """`count` honest transactions, `rate` a second of wall time; a `Source` for one speed."""
 
     rate: int
     count: int
     speed: int = 1
-    """Event seconds a second of wall time."""
+    """Event seconds per wall second."""
     name: str = "bench"
     start_ms: int = START_MS
 

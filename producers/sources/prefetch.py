@@ -1,4 +1,4 @@
-"""An iterator that is run ahead, so that its pauses do not delay whoever takes from it."""
+"""Prefetch for an iterator: a thread runs it ahead, so that its pauses do not delay the consumer."""
 
 import queue
 import threading
@@ -7,23 +7,24 @@ from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
 FILL_S: Final = 5.0
-AT_ONCE: Final = 64
+CHUNK_ITEMS: Final = 64
 """Items that pass from thread to thread at a time."""
+QUEUE_CHUNKS: Final = 64
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
-    """Runs an iterator in a thread, some items ahead."""
+class Prefetch(Generic[T]):
+    """Runs an iterator in a thread, up to `QUEUE_CHUNKS` chunks ahead of the consumer. A context manager."""
 
     def __init__(self, items: Iterator[T]) -> None:
         self._items = items
-        self._queue: queue.Queue[list[T] | BaseException] = queue.Queue(maxsize=64)
+        self._queue: queue.Queue[list[T] | BaseException] = queue.Queue(maxsize=QUEUE_CHUNKS)
         self._chunk: Iterator[T] = iter(())
         self._closed = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
 
-    def __enter__(self) -> "Ahead[T]":
+    def __enter__(self) -> "Prefetch[T]":
         self._thread.start()
         return self
 
@@ -32,14 +33,14 @@ class Ahead(Generic[T]):
         self._thread.join(timeout=2)
 
     def fill(self, stop: threading.Event) -> None:
-        """Wait until as much as fits is made, so that making it does not slow the first sends."""
+        """Wait up to `FILL_S` until the queue is full, so that making items does not slow the first sends."""
         deadline = time.monotonic() + FILL_S
         while self._thread.is_alive() and not self._queue.full() and time.monotonic() < deadline:
             if stop.wait(0.01):
                 return
 
     def next(self, stop: threading.Event) -> T | None:
-        """The next item; None at the end, or on stop.
+        """The next item; None at the end, or if `stop` is set while there is none.
 
         Raises what the iterator raised.
         """
@@ -48,16 +49,16 @@ class Ahead(Generic[T]):
             if item is not None:
                 return item
             try:
-                got = self._queue.get(timeout=0.2)
+                chunk = self._queue.get(timeout=0.2)
             except queue.Empty:
                 if stop.is_set():
                     return None
                 continue
-            if isinstance(got, BaseException):
+            if isinstance(chunk, BaseException):
                 self._ended = True
-                raise got
-            self._ended = not got  # an empty chunk is the end
-            self._chunk = iter(got)
+                raise chunk
+            self._ended = not chunk  # an empty chunk marks the end
+            self._chunk = iter(chunk)
         return None
 
     def _run(self) -> None:
@@ -65,7 +66,7 @@ class Ahead(Generic[T]):
             chunk: list[T] = []
             for item in self._items:
                 chunk.append(item)
-                if len(chunk) == AT_ONCE:
+                if len(chunk) == CHUNK_ITEMS:
                     self._put(chunk)
                     chunk = []
                 if self._closed.is_set():

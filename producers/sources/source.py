@@ -1,4 +1,4 @@
-"""What the sender asks of anything that produces a live stream: a world, a file, a test."""
+"""The interface between the sender and whatever makes a live stream: a world, a file, a test."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
-class Raw(msgspec.Struct, frozen=True):
-    """A value to be sent as it is: no event, and not meant to be one."""
+class RawValue(msgspec.Struct, frozen=True):
+    """Bytes to be sent as they are, not as an encoded event: malformed records."""
 
     value: bytes
 
@@ -20,14 +20,14 @@ class Item(NamedTuple):
     key: str
     event: msgspec.Struct
     campaign_id: str | None = None
-    """Of transactions and their truth: the campaign of fraud that they belong to."""
+    """Of transactions and their truth: the fraud campaign that they belong to."""
 
 
 class Source(Protocol):
     """A seeded or file-ordered sequence: every call of `items` yields the same records in the same order.
 
-    A record's ordinal is its place among the records of its topic, from 0. `name` identifies the
-    sequence in the log, so it must change with whatever changes the sequence.
+    A record's ordinal is its index among the records of its topic, from 0. `name` identifies the sequence in
+    the log, so it must change with whatever changes the sequence.
     """
 
     name: str

@@ -16,16 +16,16 @@ from producers.history.tables import Tables, numbered
 from producers.sources.source import Item
 from producers.world.world import World
 
-_ROWS_AT_ONCE: Final = 500
-"""Made into objects at a time: a day at once holds the interpreter for 150 ms, and the sends with it."""
+_CHUNK_ROWS: Final = 500
+"""Rows turned into objects at a time: a whole day holds the interpreter for 150 ms and delays the sends."""
 
 
 class WorldSource:
-    """Endless, lazy, day by day; a `Source`.
+    """An endless `Source`, made lazily day by day.
 
-    Labels of the days before `first_live_day` come too, those known from `start_ms` on. A
-    fraudulent transaction has one truth, due with it and after it; one without is honest. `sent_at` is 0: the
-    sender stamps it.
+    Labels of the days before `first_live_day` are included if they become known from `start_ms` on. A
+    fraudulent transaction is followed by one truth, due at the same time; an honest one has none. `sent_at`
+    is 0: the sender stamps it.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class WorldSource:
     ) -> None:
         """
         Args:
-            labels: False leaves them all out.
-            labels_before: those of the days before (`tables.LABELS`), as a history holds them; without,
+            labels: False leaves out all labels.
+            labels_before: labels of the days before (`tables.LABELS`), as a history holds them; if None,
                 three months of days are made again.
-            honest: False leaves out honest transactions, which is most of the work.
+            honest: False leaves out honest transactions, which saves most of the work.
         """
         self._honest = honest
         self._with_labels = labels
@@ -54,16 +54,16 @@ class WorldSource:
 
     def items(self) -> Iterator[Item]:
         """Records in order of `due_ms`; at equal times transactions, then truths, then labels."""
-        waiting = list(self._labels_of_days_before()) if self._with_labels else []
+        pending_labels = list(self._labels_of_days_before()) if self._with_labels else []
         for number in count(self.first_live_day):
             tables = self._day(number).spelled()
             if self._with_labels:
-                waiting += label_items(tables.labels)
+                pending_labels += label_items(tables.labels)
             end_ms = self.world.day_start_ms(number + 1)
-            due = sorted((item for item in waiting if item.due_ms < end_ms), key=label_order)
-            waiting = [item for item in waiting if item.due_ms >= end_ms]
-            made = tables if self._honest else frauds_of(tables)
-            yield from merge(transaction_items(made), due, key=itemgetter(0))
+            due = sorted((item for item in pending_labels if item.due_ms < end_ms), key=label_order)
+            pending_labels = [item for item in pending_labels if item.due_ms >= end_ms]
+            sent_tables = tables if self._honest else frauds_of(tables)
+            yield from merge(transaction_items(sent_tables), due, key=itemgetter(0))
 
     def _day(self, number: int) -> Tables:
         typologies = [typology.name for typology in self.world.typologies]
@@ -81,16 +81,16 @@ class WorldSource:
 
 
 def frauds_of(tables: Tables) -> Tables:
-    """The tables without honest transactions; the labels are left as they are."""
+    """The tables without honest transactions; the labels are unchanged."""
     fraud = tables.truth["is_fraud"]
     return tables._replace(transactions=tables.transactions.filter(fraud), truth=tables.truth.filter(fraud))
 
 
 def transaction_items(tables: Tables) -> Iterator[Item]:
-    """Each transaction of the tables, a fraud followed by its truth, in the tables' order."""
-    for start in range(0, tables.transactions.num_rows, _ROWS_AT_ONCE):
+    """Each transaction of the tables, in their order; a fraud is followed by its truth."""
+    for start in range(0, tables.transactions.num_rows, _CHUNK_ROWS):
         yield from _transaction_items(
-            tables.transactions.slice(start, _ROWS_AT_ONCE), tables.truth.slice(start, _ROWS_AT_ONCE)
+            tables.transactions.slice(start, _CHUNK_ROWS), tables.truth.slice(start, _CHUNK_ROWS)
         )
 
 
@@ -117,17 +117,17 @@ def _transaction_items(transactions: pa.Table, truth_table: pa.Table) -> Iterato
         is_fraud, typology, campaign = truth
         yield Item(ts, TRANSACTIONS, card, event, campaign)
         if is_fraud:
-            known = Truth(tx_id=tx_id, is_fraud=True, typology=typology, campaign_id=campaign)
-            yield Item(ts, TRUTH, card, known, campaign)
+            fraud_truth = Truth(tx_id=tx_id, is_fraud=True, typology=typology, campaign_id=campaign)
+            yield Item(ts, TRUTH, card, fraud_truth, campaign)
 
 
 def label_items(labels: pa.Table) -> list[Item]:
-    """Each label of a table, due when it is known."""
+    """Each label of a table, due when it becomes known."""
     return [Item(row["known_at"], LABELS, row["card_id"], Label(**row)) for row in labels.to_pylist()]
 
 
 def label_order(item: Item) -> tuple[int, str, str]:
-    """Labels by (known_at, tx_id, source)."""
+    """Sort key of a label: (known_at, tx_id, source)."""
     label = item.event
     assert isinstance(label, Label)
     return (item.due_ms, label.tx_id, label.source)

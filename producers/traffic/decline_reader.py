@@ -1,4 +1,4 @@
-"""Declines as they happen, read in a thread of their own."""
+"""A thread that reads declines from the log as they are written."""
 
 import asyncio
 import threading
@@ -12,48 +12,52 @@ from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.log.topics import DECISIONS
 from fraudsim.settings import Settings
 
-CAUGHT_UP_S: Final = 60.0
-_MARK: Final = b'"action":"decline"'
-"""Stands in every decline; other decisions need not be decoded."""
+CATCH_UP_TIMEOUT_S: Final = 60.0
+_DECLINE_BYTES: Final = b'"action":"decline"'
+"""Every decline contains these bytes; other decisions are not decoded."""
 
 
-class _Declined(msgspec.Struct, gc=False):
+class _Decision(msgspec.Struct, gc=False):
     tx_id: str
     action: str
 
 
-_decode = msgspec.json.Decoder(_Declined).decode
+_decode = msgspec.json.Decoder(_Decision).decode
 
 
 class DeclineReader:
-    """Tells of every decline in the log, from its beginning on. A context manager."""
+    """Reports every decline in the log, from its beginning. A context manager."""
 
     def __init__(
-        self, settings: Settings, partitions: list[int], tell: Callable[[str], None], stop: threading.Event
+        self,
+        settings: Settings,
+        partitions: list[int],
+        on_decline: Callable[[str], None],
+        stop: threading.Event,
     ) -> None:
         """
         Args:
             partitions: of `decisions`.
-            tell: called with the id of each declined transaction, from the reading thread.
-            stop: set where reading fails; `failure` then says why.
+            on_decline: called with the id of each declined transaction, in the reading thread.
+            stop: set if reading fails; `failure` then holds the error.
         """
         self._settings = settings
         self._partitions = partitions
-        self._tell = tell
-        self._give_up = stop
+        self._on_decline = on_decline
+        self._stop_sender = stop
         self._stop = threading.Event()
         self._caught_up = threading.Event()
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="declines", daemon=True)
 
     def __enter__(self) -> "DeclineReader":
-        """Return once all is told that the log holds by now.
+        """Start reading; returns when every decline that is in the log by now has been reported.
 
         Raises:
-            FraudsimError: it cannot be read.
+            FraudsimError: the topic cannot be read.
         """
         self._thread.start()
-        if not self._caught_up.wait(CAUGHT_UP_S) or self.failure is not None:
+        if not self._caught_up.wait(CATCH_UP_TIMEOUT_S) or self.failure is not None:
             self._stop.set()
             raise FraudsimError(f"{DECISIONS} cannot be read: {self.failure or 'no answer from Kafka'}")
         return self
@@ -67,7 +71,7 @@ class DeclineReader:
             asyncio.run(self._read())
         except Exception as error:
             self.failure = error
-            self._give_up.set()
+            self._stop_sender.set()
             self._caught_up.set()
 
     async def _read(self) -> None:
@@ -90,16 +94,16 @@ class DeclineReader:
             while not self._stop.is_set():
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for record in records:
-                        self._look_at(record.value)
+                        self._read_decision(record.value)
                 if not self._caught_up.is_set():
-                    at = [await consumer.position(tp) >= ends[tp] for tp in tps]
-                    if all(at):
+                    reached_ends = [await consumer.position(tp) >= ends[tp] for tp in tps]
+                    if all(reached_ends):
                         self._caught_up.set()
         finally:
             await consumer.stop()
 
-    def _look_at(self, value: bytes) -> None:
-        if _MARK in value:
+    def _read_decision(self, value: bytes) -> None:
+        if _DECLINE_BYTES in value:
             decision = _decode(value)
-            if decision.action == "decline":  # and not a text within it
-                self._tell(decision.tx_id)
+            if decision.action == "decline":  # the bytes may stand within another text
+                self._on_decline(decision.tx_id)

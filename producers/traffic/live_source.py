@@ -1,4 +1,4 @@
-"""The live stream that follows a log's history: a world, a file, with a script or without."""
+"""The live stream that follows a log's history: of a world or of a file, with or without a script."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,64 +16,64 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stream:
-    """Which stream it is."""
+class LiveStream:
+    """The options that define a live stream: exactly one of `history` and `replay` is given."""
 
     history: Path | None = None
-    """Folder of the world's history; or else"""
+    """Folder of the world's history."""
     replay: Path | None = None
-    """a file of a known layout."""
+    """File of a known layout."""
     script: Path | None = None
-    """A scenario file to play on it."""
+    """Scenario file to play on the stream."""
     speed: float = 1.0
     """Event seconds per wall second."""
     labels: bool = True
-    """With the labels as the world has them, whatever is decided."""
+    """Whether the labels are sent as the world has them, whatever is decided."""
     honest: bool = True
-    """False leaves out honest transactions and their truth, where a world plays without a script."""
+    """False leaves out honest transactions and their truth, if a world plays without a script."""
 
 
 class LiveSource(NamedTuple):
-    """A source and what goes with it."""
+    """An opened live stream."""
 
     source: Source
-    lasts_s: float | None
-    """Wall seconds of its transactions; None where it has no end."""
+    duration_s: float | None
+    """Wall seconds to its last transaction; None if it is endless."""
     seed: int
     longest_days: int
-    """No label comes later than this after its transaction."""
+    """No label becomes known later than this after its transaction."""
     world: "World | None"
 
 
-def live_source(stream: Stream, clock: Clock, settings: Settings, log: Any = None) -> LiveSource:
-    """Open the stream that goes on where the history of the log ends.
+def live_source(stream: LiveStream, clock: Clock, settings: Settings, log: Any = None) -> LiveSource:
+    """Open the stream that continues where the history of the log ends.
 
     Args:
         clock: of the log; its first segment starts where the history ends.
-        log: is told what of a file is left out.
+        log: a structlog logger for warnings about rows of a file that are left out.
 
     Raises:
         FraudsimError: neither or both of history and replay are given; a file is bad or does not fit the log.
     """
     if (stream.history is None) == (stream.replay is None):
-        raise FraudsimError("say either --history DIR or --replay FILE")
+        raise FraudsimError("give either --history DIR or --replay FILE")
     split_ms = clock.first.event_epoch_ms
     if stream.replay is not None:
-        live = _of_file(stream.replay, split_ms, stream.speed, settings, log)
+        live = _open_file(stream.replay, split_ms, stream.speed, settings, log)
     else:
         assert stream.history is not None
         honest = stream.honest or stream.script is not None
-        live = _of_world(stream.history, split_ms, stream.labels, honest)
+        live = _open_world(stream.history, split_ms, stream.labels, honest)
     if stream.script is not None:
-        from producers.scenario.script import read_script
+        from producers.scenario.script_file import read_script
         from producers.scenario.scripted_source import ScriptedSource
 
         script = read_script(stream.script)
         live = live._replace(source=ScriptedSource(live.source, script, stream.speed, live.world))
-    return live if stream.labels else live._replace(source=_Unlabelled(live.source))
+    return live if stream.labels else live._replace(source=_UnlabelledSource(live.source))
 
 
-def _of_file(replay: Path, split_ms: int, speed: float, settings: Settings, log: Any) -> LiveSource:
+def _open_file(replay: Path, split_ms: int, speed: float, settings: Settings, log: Any) -> LiveSource:
     from producers.datasets.dataset import LABEL_SEED
     from producers.datasets.registry import replay_source
     from producers.world.settings import label_delays
@@ -81,30 +81,30 @@ def _of_file(replay: Path, split_ms: int, speed: float, settings: Settings, log:
     source = replay_source(replay, split_ms, label_delays(settings))
     for reason, rows in source.dropped.items() if log is not None else ():
         log.warning("rows left out, no event can carry them", reason=reason, rows=rows)
-    # Its last labels come months after its last transaction.
+    # The last labels become known months after the last transaction, so they do not define the duration.
     return LiveSource(source, source.seconds(speed), LABEL_SEED, source.longest_days, None)
 
 
-def _of_world(history: Path, split_ms: int, labels: bool, honest: bool) -> LiveSource:
+def _open_world(directory: Path, split_ms: int, labels: bool, honest: bool) -> LiveSource:
     from producers.history.folder import read_history, world_of
     from producers.sources.world_source import WorldSource
 
-    opened = read_history(history)
-    manifest = opened.manifest
+    history = read_history(directory)
+    manifest = history.manifest
     if manifest.source != "world":
-        raise FraudsimError(f"history {history} is of a {manifest.source} file: name it with --replay FILE")
+        raise FraudsimError(f"history {directory} is of a {manifest.source} file: name it with --replay FILE")
     if manifest.end_ms != split_ms:
         raise FraudsimError(
-            f"history {history} ends at {manifest.end_ms}, the log starts at {split_ms}: not the same run"
+            f"history {directory} ends at {manifest.end_ms}, the log starts at {split_ms}: not the same run"
         )
-    world = world_of(opened)
-    before = opened.labels() if labels else None
-    source = WorldSource(world, manifest.days, labels=labels, labels_before=before, honest=honest)
+    world = world_of(history)
+    labels_before = history.labels() if labels else None
+    source = WorldSource(world, manifest.days, labels=labels, labels_before=labels_before, honest=honest)
     return LiveSource(source, None, world.config.seed, world.config.delays.longest_days, world)
 
 
-class _Unlabelled:
-    """A source less its labels; a `Source`. Everything else keeps its ordinal."""
+class _UnlabelledSource:
+    """A source without its labels; a `Source`. Ordinals count per topic, so the others keep theirs."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

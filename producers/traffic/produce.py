@@ -1,6 +1,7 @@
-"""The producer's process: the live stream sent at its intended times, from where the log ends."""
+"""The producer's process: sends the live stream at its intended times, from where the log ends."""
 
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,21 @@ from fraudsim.logs import set_up_logs
 from fraudsim.metrics import serve_metrics
 from fraudsim.settings import Settings, load_settings
 from fraudsim.stop_signals import stop_on_signals
+from producers.outbox.outbox import SendError
 from producers.sender.log_ends import partitions_of
-from producers.sender.outbox import SendError
-from producers.sender.sender import SWITCH_S, SendReport, send
-from producers.sender.shards import Task, send_in_shards
-from producers.sources.reactions import Reactions
+from producers.sender.send_report import SendReport
+from producers.sender.sender import SWITCH_INTERVAL_S, send
+from producers.sender.shard_coordinator import send_in_shards
+from producers.sender.shard_messages import ShardingPlan
+from producers.sources.reacting_source import ReactingSource
 from producers.sources.source import Source
 from producers.traffic.decline_reader import DeclineReader
-from producers.traffic.live_source import Stream, live_source
+from producers.traffic.live_source import LiveStream, live_source
 from producers.traffic.report_file import read_report, write_report
 
 
 def run_producer(
-    stream: Stream,
+    stream: LiveStream,
     *,
     seconds: float | None = None,
     report: Path | None = None,
@@ -35,29 +38,29 @@ def run_producer(
     shards: int = 1,
     reacting: bool = False,
 ) -> None:
-    """Send until the stream ends, or a signal comes. Exits with 1 where the next start can mend it.
+    """Send until the stream ends or a signal comes. Exits with 1 if a new start can recover.
 
     Args:
-        seconds: wall seconds of live traffic; None is to a file's last transaction, or without end.
-        report: a JSON file to keep a report in; what it says of an earlier start is carried on.
-        null: send to the topics of the null pipeline.
+        seconds: wall seconds of live traffic; None sends to a file's last transaction, or without end.
+        report: JSON file to keep a report in; the figures of an earlier start in it are carried on.
+        null: whether to send to the topics of the null pipeline.
         shards: processes that share the sending.
         reacting: whether campaigns of fraud react to declines.
 
     Raises:
-        FraudsimError: what is asked for contradicts itself or the log.
+        FraudsimError: the options contradict each other or the log.
     """
     _check_reacting(stream, null, shards, reacting)
     settings = load_settings()
     log = set_up_logs(settings, "producer")
-    sys.setswitchinterval(SWITCH_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     stop = stop_on_signals()
     prefix = NULL if null else ""
     clock_log = open_clock(settings, topic=prefix + CLOCK)
     live = live_source(stream, clock_log.clock, settings, log)
-    seconds = live.lasts_s if seconds is None else seconds
-    reactions = Reactions(live.source, live.world) if reacting and live.world is not None else None
-    source = reactions or live.source
+    seconds = live.duration_s if seconds is None else seconds
+    reacting_source = ReactingSource(live.source, live.world) if reacting and live.world is not None else None
+    source = reacting_source or live.source
     log.info("producing", source=source.name, speed=stream.speed, metrics_port=serve_metrics(settings))
     earlier = read_report(report, SendReport)
     common: dict[str, Any] = {
@@ -68,27 +71,21 @@ def run_producer(
     }
     try:
         if shards > 1:
-            again = partial(_source_of, stream, settings)
-            task = Task(again, settings, shards, stream.speed, seconds, prefix)
-            done = send_in_shards(task, source, **common)
-        elif reactions is None:
-            done = send(source, settings, speed=stream.speed, seconds=seconds, prefix=prefix, **common)
+            make_source = partial(_make_source, stream, settings)
+            plan = ShardingPlan(make_source, settings, shards, stream.speed, seconds, prefix)
+            sent = send_in_shards(plan, source, **common)
+        elif reacting_source is None:
+            sent = send(source, settings, speed=stream.speed, seconds=seconds, prefix=prefix, **common)
         else:
-            partitions = partitions_of(settings, [DECISIONS])[DECISIONS]
-            with DeclineReader(settings, partitions, reactions.declined, stop) as declines:
-                done = send(
-                    source, settings, speed=stream.speed, seconds=seconds, react=reactions.react, **common
-                )
-            if declines.failure is not None:
-                raise SendError(f"declines cannot be read any more: {declines.failure}")
-            log.info("reacted", transactions=dict(reactions.counts))
+            sent = _send_reacting(reacting_source, settings, speed=stream.speed, seconds=seconds, **common)
+            log.info("reacted", transactions=dict(reacting_source.counts))
     except SendError as error:
         log.error("ending, to go on in a new process", error=str(error))
         raise typer.Exit(1) from None
-    log.info("produced", records=done.records, late=done.late, behind_s=done.behind_s, complete=done.complete)
+    log.info("produced", records=sent.records, late=sent.late, behind_s=sent.behind_s, complete=sent.complete)
 
 
-def _check_reacting(stream: Stream, null: bool, shards: int, reacting: bool) -> None:
+def _check_reacting(stream: LiveStream, null: bool, shards: int, reacting: bool) -> None:
     if not reacting:
         return
     if stream.history is None:
@@ -99,6 +96,18 @@ def _check_reacting(stream: Stream, null: bool, shards: int, reacting: bool) -> 
         raise FraudsimError(f"--reacting does not go with {'--null' if null else f'--shards {shards}'}")
 
 
-def _source_of(stream: Stream, settings: Settings, clock: Clock) -> Source:
-    """In a shard's process: the parent has said already what is left out."""
+def _send_reacting(
+    source: ReactingSource, settings: Settings, *, stop: threading.Event, **options: Any
+) -> SendReport:
+    """Send a source whose campaigns react to the declines in the log; `options` are those of `send`."""
+    partitions = partitions_of(settings, [DECISIONS])[DECISIONS]
+    with DeclineReader(settings, partitions, source.add_decline, stop) as declines:
+        report = send(source, settings, stop=stop, react=source.react, **options)
+    if declines.failure is not None:
+        raise SendError(f"declines cannot be read any more: {declines.failure}")
+    return report
+
+
+def _make_source(stream: LiveStream, settings: Settings, clock: Clock) -> Source:
+    """Open the stream in a shard's process; the coordinator has logged already which rows are left out."""
     return live_source(stream, clock, settings).source

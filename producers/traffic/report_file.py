@@ -1,4 +1,4 @@
-"""A process's report as a JSON file: whole at every moment, and read back by its next start."""
+"""A process's report as a JSON file, replaced atomically and read back by the next start."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -9,7 +9,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 def write_report(path: Path | None, report: msgspec.Struct) -> None:
-    """Replace the report, if it is to be kept."""
+    """Replace the report file; without a path nothing is written."""
     if path is None:
         return
     temporary = path.with_name(f".{path.name}.tmp")
@@ -18,7 +18,7 @@ def write_report(path: Path | None, report: msgspec.Struct) -> None:
 
 
 def read_report(path: Path | None, kind: type[R]) -> R | None:
-    """The report of an earlier start; None if there is none that can be read."""
+    """The report of an earlier start; None without a readable one."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind) if path else None
     except (OSError, msgspec.DecodeError):

@@ -15,7 +15,7 @@ from model.forest.shap import compile_shap
 from model.forest.trees import compile_walk
 from producers.history.folder import History, read_history, world_of
 from producers.history.writer import write_history
-from producers.traffic.live_source import Stream
+from producers.traffic.live_source import LiveStream
 from producers.world.world import World, WorldConfig
 from runner.line.speed import speed_for
 
@@ -124,7 +124,7 @@ def stream_at(run: Path, rate: float, labels: bool = True) -> Stream:
     """The live stream that follows a run folder's history, at `rate` transactions per wall second."""
     history = run / "history"
     speed = speed_for(rate, read_history(history).manifest.transactions_per_day)
-    return Stream(history=history, speed=speed, labels=labels)
+    return LiveStream(history=history, speed=speed, labels=labels)
 
 
 def compile_kernels() -> None:

@@ -20,7 +20,7 @@ from fraudsim.settings import Settings
 from producers.datasets.registry import read_dataset, replay_source
 from producers.sender.schedule import end_ms, intended_us
 from producers.sender.sender import send
-from producers.traffic.live_source import Stream, live_source
+from producers.traffic.live_source import LiveStream, live_source
 from runner.record.archiver import run_archiver
 from stream_features.offline.archived_log import archived_clock
 from tests.handbook_file import REAL, needs_the_file
@@ -49,8 +49,8 @@ def play(settings, run_dir, prefix, seconds):
     split_ms = read_dataset(REAL).split_ms()
     create_topics(settings, prefix)
     clock_log = start_log(settings, split_ms, SPEED, "", "", prefix + CLOCK)
-    live = live_source(Stream(replay=REAL, speed=SPEED), clock_log.clock, settings, get_logger())
-    seconds = live.lasts_s if seconds is None else seconds
+    live = live_source(LiveStream(replay=REAL, speed=SPEED), clock_log.clock, settings, get_logger())
+    seconds = live.duration_s if seconds is None else seconds
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         archiver = pool.submit(run_archiver, settings, run_dir, stop, drain=True, prefix=prefix)

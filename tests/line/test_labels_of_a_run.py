@@ -33,8 +33,8 @@ def expected(run, settings, speed):
     decisions = read_log(run, DECISIONS, ["partition", "offset", "source_offset", *names])
     for row in sorted(decisions.to_pylist(), key=lambda row: (row["ts"], row["offset"])):
         fields = {name: row[name] for name in (*names, "source_offset")}
-        feed.decided(row["partition"], Outcome(**fields))
-    labels = feed.due(int(end_ms), archived_clock(run).current, 0)
+        feed.add_decision(row["partition"], Outcome(**fields))
+    labels = feed.due_labels(int(end_ms), archived_clock(run).current, 0)
     return {(label.tx_id, label.source, label.is_fraud) for label in labels}
 
 

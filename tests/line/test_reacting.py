@@ -6,7 +6,7 @@ from fraudsim.archive.archive import read_log
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from producers.history.folder import read_history, world_of
-from producers.scenario.script import read_script
+from producers.scenario.script_file import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.world_source import WorldSource
 from runner.line.options import LineOptions

@@ -7,9 +7,9 @@ from fraudsim.log.clock import future_limit_ms, past_limit_ms
 from fraudsim.log.topics import DEAD_LETTERS, TRANSACTIONS, TRUTH
 from fraudsim.settings import Settings
 from producers.history.folder import read_history, world_of
-from producers.scenario.script import read_script
+from producers.scenario.script_file import read_script
 from producers.scenario.scripted_source import ScriptedSource
-from producers.sources.source import Raw
+from producers.sources.source import RawValue
 from producers.sources.world_source import WorldSource
 from runner.line.options import LineOptions
 from testing.rigs.live_line import run_line

@@ -19,9 +19,10 @@ from fraudsim.log.topics import CLOCK, create_topics
 from fraudsim.logs import set_up_logs
 from fraudsim.settings import Settings
 from load_tests.rig.machine import machine
-from producers.sender.outbox import Outbox, open_outbox
+from producers.outbox.clients import open_outbox
+from producers.outbox.outbox import Outbox
 from producers.sender.schedule import LATE_US, TICKS_MS
-from producers.sender.sender import SWITCH_S, send
+from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sources.even_source import START_MS, EvenSource
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Supervisor
@@ -51,7 +52,7 @@ class Turn:
 
 
 class TimedOutbox:
-    """A `Outbox` around another, that times its calls."""
+    """An `Outbox` around another, that times its calls."""
 
     def __init__(self, outbox: Outbox, broker: psutil.Process | None) -> None:
         self._outbox = outbox
@@ -104,7 +105,7 @@ def run_turn(
         update={"sender": turn.sender, "tick_ms": turn.tick_ms, "log_level": "ERROR"}
     )
     set_up_logs(settings, "bench")
-    sys.setswitchinterval(SWITCH_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     create_topics(settings, prefix)
     clock_log = start_log(settings, START_MS, 1.0, "", "", prefix + CLOCK)
     broker = psutil.Process(broker_pid) if broker_pid is not None else None

@@ -26,7 +26,7 @@ from fraudsim.log.topics import TRANSACTIONS, create_topics
 from fraudsim.logs import set_up_logs
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
-from producers.sender.sender import SWITCH_S, send
+from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sources.even_source import START_MS, EvenSource
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Part, Supervisor
@@ -241,5 +241,5 @@ def sending(settings: Settings, source: EvenSource, speed: float) -> Iterator[Ba
 
 def _send(settings: Settings, source: EvenSource, speed: float, stop: Any) -> None:
     set_up_logs(settings, "bench")
-    sys.setswitchinterval(SWITCH_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     send(source, settings, speed=speed, seconds=None, clock_log=open_clock(settings), stop=stop)

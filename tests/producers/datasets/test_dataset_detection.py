@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudsim.errors import FraudsimError
-from producers.datasets.csv_columns import Cells
+from producers.datasets.csv_block import CsvBlock
 from producers.datasets.registry import LAYOUTS, layout_of
 from testing.samples.published_files import PUBLISHED, published, write_handbook
 
@@ -17,19 +17,19 @@ from testing.samples.published_files import PUBLISHED, published, write_handbook
 def refusal(path: Path) -> str:
     with pytest.raises(FraudsimError) as error:
         layout_of(path)
-    said = str(error.value)
-    assert "\n" not in said
-    assert str(path) in said
-    return said
+    message = str(error.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
 
 
 def test_an_unknown_header_gets_the_list_of_known_layouts(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("account,when,how much\n1,2,3\n")
     pq.write_table(pa.table({"tx_id": ["a"]}), tmp_path / "a.parquet")
     for name in ("a.csv", "a.parquet"):
-        said = refusal(tmp_path / name)
-        assert "is of no known layout" in said
-        assert all(layout.title in said for layout in LAYOUTS)
+        message = refusal(tmp_path / name)
+        assert "has no known layout" in message
+        assert all(layout.title in message for layout in LAYOUTS)
 
 
 def test_a_header_of_two_layouts_is_refused(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_pickles_are_not_opened_and_the_way_to_convert_them_is_said(tmp_path: Pa
     for name in ("2018-04-01.pkl", "2018-04-02.pkl", "disguised.csv"):
         (folder / name).write_bytes(pickle.dumps(Trap(trap)))
     for path in (folder, folder / "2018-04-01.pkl", folder / "disguised.csv"):
-        said = refusal(path)
-        assert "a pickle may run any code when opened" in said
-        assert "to_parquet('handbook.parquet')" in said
+        message = refusal(path)
+        assert "a pickle may run any code when opened" in message
+        assert "to_parquet('handbook.parquet')" in message
     assert not trap.exists()
 
 
@@ -122,7 +122,7 @@ def test_the_handbook_as_csv_is_refused_with_the_right_form(tmp_path: Path) -> N
 )
 def test_money_is_decimal(tmp_path: Path, text: str, cents: int) -> None:
     row = pa.record_batch({"amount": pa.array([text])})
-    assert Cells("any", tmp_path, 2, row).cents("amount").tolist() == [cents]
+    assert CsvBlock("any", tmp_path, 2, row).cents("amount").tolist() == [cents]
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_money_is_decimal(tmp_path: Path, text: str, cents: int) -> None:
 def test_what_is_no_money_is_named(tmp_path: Path, text: str) -> None:
     row = pa.record_batch({"amount": pa.array([text])})
     with pytest.raises(FraudsimError, match="line 2: amount="):
-        Cells("any", tmp_path, 2, row).cents("amount")
+        CsvBlock("any", tmp_path, 2, row).cents("amount")

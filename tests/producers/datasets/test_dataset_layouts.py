@@ -13,13 +13,13 @@ from testing.samples.published_files import IDENTITY_HEADER, IDENTITY_ROW, publi
 
 
 def events(path: Path) -> tuple[list[Transaction], list[Truth]]:
-    found = [item.event for item in replay_source(path, 0).items()]
-    return [e for e in found if isinstance(e, Transaction)], [e for e in found if isinstance(e, Truth)]
+    stream = [item.event for item in replay_source(path, 0).items()]
+    return [e for e in stream if isinstance(e, Transaction)], [e for e in stream if isinstance(e, Truth)]
 
 
 def read(folder: Path, layout: str, *rows: str) -> tuple[list[Transaction], list[Truth]]:
-    one = published(layout)
-    return events(one.write(folder, [one.header, *rows]))
+    file = published(layout)
+    return events(file.write(folder, [file.header, *rows]))
 
 
 def ms(*moment: Any) -> int:
@@ -55,9 +55,9 @@ def test_sparkov(tmp_path: Path) -> None:
 
 
 def test_sparkov_with_a_named_first_column(tmp_path: Path) -> None:
-    one = published("sparkov")
-    plain = read_dataset(one.write(tmp_path)).fingerprint
-    named = one.write(tmp_path, ["index" + one.header, *one.lines()[1:]])
+    file = published("sparkov")
+    plain = read_dataset(file.write(tmp_path)).fingerprint
+    named = file.write(tmp_path, ["index" + file.header, *file.lines()[1:]])
     assert read_dataset(named).fingerprint == plain
 
 
@@ -168,9 +168,9 @@ def test_cardsim(tmp_path: Path) -> None:
 def test_values_that_no_event_could_have(
     tmp_path: Path, layout: str, column: str, bad: str, why: str
 ) -> None:
-    one = published(layout)
+    file = published(layout)
     with pytest.raises(FraudsimError, match=f"line 5: {column}='{bad}' {why}"):
-        read_dataset(one.write(tmp_path, one.replaced(5, column, bad)))
+        read_dataset(file.write(tmp_path, file.replaced(5, column, bad)))
 
 
 IEEE_FIRST = "2987000,0,86400,68.5,W,13926,,150.0,discover,142.0,credit,315.0,87.0,19.0,,,"
@@ -208,18 +208,18 @@ def test_ieee_cis_takes_devices_from_the_identity_file_beside_it(tmp_path: Path)
     identity = tmp_path / "train_identity.csv"
     nameless = IDENTITY_ROW.replace("2987004", "2987000").replace("SAMSUNG SM-G892A Build/NRD90M", "")
     identity.write_text("\n".join([IDENTITY_HEADER, nameless, IDENTITY_ROW]) + "\n")
-    known = read(tmp_path, "ieee-cis", *ieee_rows())[0]
-    assert known[0] == without[0]
-    assert known[1].device_id is not None
-    assert len(known[1].device_id) == 16
+    with_devices = read(tmp_path, "ieee-cis", *ieee_rows())[0]
+    assert with_devices[0] == without[0]
+    assert with_devices[1].device_id is not None
+    assert len(with_devices[1].device_id) == 16
     identity.write_text("\n".join([IDENTITY_HEADER, IDENTITY_ROW.replace("2220x1080", "1334x750")]) + "\n")
-    assert read(tmp_path, "ieee-cis", *ieee_rows())[0][1].device_id not in (None, known[1].device_id)
+    assert read(tmp_path, "ieee-cis", *ieee_rows())[0][1].device_id not in (None, with_devices[1].device_id)
 
 
 def test_ieee_cis_names_what_is_wrong_in_the_identity_file(tmp_path: Path) -> None:
     identity = tmp_path / "train_identity.csv"
     identity.write_text("\n".join([IDENTITY_HEADER, IDENTITY_ROW, IDENTITY_ROW]) + "\n")
-    with pytest.raises(FraudsimError, match=r"train_identity\.csv: TransactionID='2987004' stands twice"):
+    with pytest.raises(FraudsimError, match=r"train_identity\.csv: TransactionID='2987004' occurs twice"):
         read(tmp_path, "ieee-cis", *ieee_rows())
     identity.write_text("\n".join([IDENTITY_HEADER, IDENTITY_ROW[:40]]) + "\n")
     with pytest.raises(

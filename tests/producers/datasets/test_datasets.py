@@ -1,8 +1,12 @@
 """What holds for every dataset that can be replayed, whatever its layout."""
 
+import doctest
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 from structlog import get_logger
 from typer.testing import CliRunner
@@ -10,20 +14,89 @@ from typer.testing import CliRunner
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label, Transaction, Truth, decode_transaction, encoder
 from fraudsim.settings import Settings
+from producers.datasets import paysim
+from producers.datasets.layout import Batch, Layout
 from producers.datasets.registry import LAYOUTS, layout_of, read_dataset, replay_history, replay_source
 from producers.history.folder import read_history
 from producers.population.columns import DAY_MS
-from producers.traffic.live_source import Stream, live_source
+from producers.traffic.live_source import LiveStream, live_source
 from producers.world_cli import app
+from testing.contracts import loader
+from testing.contracts.loader import check_loader
 from testing.samples.published_files import PER_DAY, PUBLISHED, ROWS, Published, published, write_handbook
 
 NAMES = [layout.name for layout in LAYOUTS]
-CSV = pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: one.layout)
+CSV = pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.layout)
 
 
 def write(folder: Path, name: str) -> Path:
     folder.mkdir(exist_ok=True)
     return write_handbook(folder / "book.parquet") if name == "handbook" else published(name).write(folder)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_every_layout_keeps_the_contract_of_loaders(tmp_path: Path, layout: Layout) -> None:
+    path = write(tmp_path, layout.name)
+    if layout.form == "Parquet":
+        check_loader(layout, path)
+        return
+    file = published(layout.name)
+    time_column, bad_time = file.time
+    check_loader(
+        layout,
+        path,
+        amount=file.amount,
+        write_amount=file.money,
+        bad_values={file.amount: file.money("ten"), file.fraud: "maybe", time_column: bad_time},
+    )
+
+
+def test_the_example_of_the_contract_runs() -> None:
+    results = doctest.testmod(loader)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+PAYSIM = paysim.LAYOUT
+
+
+def with_batches(change: Callable[[Batch], Batch]) -> Layout:
+    """PaySim's layout with changed batches."""
+    return replace(PAYSIM, batches=lambda path: map(change, PAYSIM.batches(path)))
+
+
+@pytest.mark.parametrize(
+    ("layout", "complaint"),
+    [
+        (replace(PAYSIM, columns=(*PAYSIM.columns, "iban")), r"lacks the columns \['iban'\]"),
+        (replace(PAYSIM, tx_id="iban"), "tx_id is not in columns"),
+        (with_batches(lambda batch: batch._replace(is_fraud=batch.is_fraud[1:])), "unequal length"),
+        (
+            with_batches(lambda batch: batch._replace(is_fraud=~batch.is_fraud)),
+            "typologies are not of frauds",
+        ),
+        (with_batches(lambda batch: batch._replace(rows=batch.rows[::-1])), "row numbers do not increase"),
+        (with_batches(lambda batch: batch._replace(dropped={"odd": 0})), "counts no dropped row"),
+        (replace(PAYSIM, tx_id="nameOrig"), "a bad file is read; expected an error with .*nameOrig="),
+    ],
+)
+def test_a_loader_that_breaks_the_contract_is_told_what_is_wrong(
+    tmp_path: Path, layout: Layout, complaint: str
+) -> None:
+    with pytest.raises(AssertionError, match=f"^paysim: .*{complaint}"):
+        check_loader(layout, write(tmp_path, "paysim"))
+
+
+def test_a_loader_whose_events_follow_from_the_files_name_breaks_the_contract(tmp_path: Path) -> None:
+    def named(path: Path) -> Iterator[Batch]:
+        for batch in PAYSIM.batches(path):
+            names = pa.array([f"{path.stem[:4]}-{row}" for row in batch.rows])
+            columns = {name: batch.transactions[name] for name in batch.transactions.column_names}
+            transactions = pa.table({**columns, "tx_id": names}, schema=batch.transactions.schema)
+            yield batch._replace(transactions=transactions)
+
+    with pytest.raises(AssertionError, match="the file's name changes the content"):
+        check_loader(replace(PAYSIM, batches=named), write(tmp_path, "paysim"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,67 +157,31 @@ def test_history_takes_two_thirds_of_the_days_and_the_stream_the_rest(tmp_path: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_content_twice_is_the_same_stream_whatever_the_files_name(tmp_path: Path, name: str) -> None:
-    once, again = write(tmp_path / "a", name), write(tmp_path / "b", name)
-    again = again.rename(again.with_name("other" + again.suffix))
-    first, second = replay_source(once, DAY_MS), replay_source(again, DAY_MS)
-    assert read_dataset(once).fingerprint == read_dataset(again).fingerprint
-    assert first.name == second.name
-    assert first.name.startswith(f"{name}-")
-    assert replay_source(once, DAY_MS + 1).name != first.name
-    items = list(first.items())
-    assert items == list(second.items()) == list(first.items())
-    assert [item.due_ms for item in items] == sorted(item.due_ms for item in items)
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_the_producer_opens_it_where_the_logs_history_ends(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, name)
     end_ms = read_dataset(path).split_ms()
     clock = SimpleNamespace(first=SimpleNamespace(event_epoch_ms=end_ms))
-    opened = live_source(Stream(replay=path, speed=1000.0), clock, Settings(_env_file=None), get_logger())
+    opened = live_source(LiveStream(replay=path, speed=1000.0), clock, Settings(_env_file=None), get_logger())
     source = replay_source(path, end_ms)
-    assert opened.lasts_s == source.seconds(1000.0)
+    assert opened.duration_s == source.seconds(1000.0)
     assert opened.source.name == source.name
 
 
 @CSV
-def test_another_amount_is_another_content(tmp_path: Path, one: Published) -> None:
-    before = read_dataset(one.write(tmp_path)).fingerprint
-    changed = one.write(tmp_path, one.replaced(7, one.amount, one.money("1.23")))
+def test_another_amount_is_another_content(tmp_path: Path, file: Published) -> None:
+    before = read_dataset(file.write(tmp_path)).fingerprint
+    changed = file.write(tmp_path, file.replaced(7, file.amount, file.money("1.23")))
     assert read_dataset(changed).fingerprint != before
 
 
 @CSV
 def test_rows_of_equal_time_keep_the_files_order_and_others_are_put_in_order(
-    tmp_path: Path, one: Published
+    tmp_path: Path, file: Published
 ) -> None:
-    lines = one.lines()
+    lines = file.lines()
     late_first = [lines[0], lines[-1], *lines[1:-1]]
-    ts = read_dataset(one.write(tmp_path, late_first)).tables.transactions["ts"].to_pylist()
-    assert ts == read_dataset(one.write(tmp_path)).tables.transactions["ts"].to_pylist() == sorted(ts)
-
-
-@CSV
-def test_every_column_that_is_read_must_be_there(tmp_path: Path, one: Published) -> None:
-    layout = next(layout for layout in LAYOUTS if layout.name == one.layout)
-    for column in layout.columns:
-        lines = one.lines()
-        names = lines[0].split(",")
-        names[names.index(column)] = "something"
-        path = one.write(tmp_path, [",".join(names), *lines[1:]])
-        with pytest.raises(
-            FraudsimError, match=f"^{one.layout} .*{one.file}: column .* is missing$"
-        ) as error:
-            read_dataset(path)
-        assert f"column {column} is missing" in str(error.value)
-
-
-@CSV
-def test_a_column_that_stands_twice_is_named(tmp_path: Path, one: Published) -> None:
-    lines = [f"{line},{'0' if number else one.amount}" for number, line in enumerate(one.lines())]
-    with pytest.raises(FraudsimError, match=f"column {one.amount} stands twice in the header"):
-        read_dataset(one.write(tmp_path, lines))
+    ts = read_dataset(file.write(tmp_path, late_first)).tables.transactions["ts"].to_pylist()
+    assert ts == read_dataset(file.write(tmp_path)).tables.transactions["ts"].to_pylist() == sorted(ts)
 
 
 @CSV
@@ -160,81 +197,37 @@ def test_a_column_that_stands_twice_is_named(tmp_path: Path, one: Published) -> 
     ],
 )
 def test_a_bad_value_is_named_by_line_and_column(
-    tmp_path: Path, one: Published, column: str, bad: str, why: str
+    tmp_path: Path, file: Published, column: str, bad: str, why: str
 ) -> None:
-    name = {"amount": one.amount, "fraud": one.fraud, "time": one.time[0]}[column]
+    name = {"amount": file.amount, "fraud": file.fraud, "time": file.time[0]}[column]
     if column == "amount":
-        bad = one.money(bad)
-    path = one.write(tmp_path, one.replaced(18, name, bad))
+        bad = file.money(bad)
+    path = file.write(tmp_path, file.replaced(18, name, bad))
     with pytest.raises(FraudsimError) as error:
         read_dataset(path)
-    said = str(error.value)
-    assert said.startswith(f"{one.layout} {path}: line 18: ")
-    assert "\n" not in said
+    message = str(error.value)
+    assert message.startswith(f"{file.layout} {path}: line 18: ")
+    assert "\n" not in message
     if why:
-        assert f"{name}={bad!r} {why}".replace("?", "") in said.replace("?", "")
+        assert f"{name}={bad!r} {why}".replace("?", "") in message.replace("?", "")
     else:
-        assert "values where the header has" in said
+        assert "values where the header has" in message
 
 
 @CSV
-def test_a_time_that_is_none_is_named(tmp_path: Path, one: Published) -> None:
-    name, bad = one.time
+def test_a_time_that_is_none_is_named(tmp_path: Path, file: Published) -> None:
+    name, bad = file.time
     with pytest.raises(FraudsimError, match=f"line 121: {name}='{bad}' is not "):
-        read_dataset(one.write(tmp_path, one.replaced(121, name, bad)))
+        read_dataset(file.write(tmp_path, file.replaced(121, name, bad)))
 
 
 @CSV
-def test_what_no_event_can_carry_is_dropped_and_counted(tmp_path: Path, one: Published) -> None:
-    lines = one.lines()
-    for line, value in ((3, "-99.00"), (4, "10000000.01"), (5, "10000000.00"), (6, "0.00"), (7, "-0.01")):
-        lines[line - 1] = one.replaced(line, one.amount, one.money(value))[line - 1]
-    path = one.write(tmp_path, lines)
-    dataset = read_dataset(path)
-    assert dataset.dropped == {f"{one.amount} below 0": 2, f"{one.amount} over 10000000": 1}
-    assert dataset.tables.transactions.num_rows == dataset.tables.truth.num_rows == ROWS - 3
-    assert dataset.tables.transactions["amount_cents"].to_pylist()[1:3] == [1_000_000_000, 0]
-    assert replay_history(path, tmp_path / "h").config["dropped"] == dataset.dropped
-    assert replay_source(path, DAY_MS).dropped == dataset.dropped
-
-
-@CSV
-def test_a_file_that_was_cut_off_is_named_with_its_last_line(tmp_path: Path, one: Published) -> None:
-    path = one.write(tmp_path)
+def test_a_file_that_was_cut_off_is_named_with_its_last_line(tmp_path: Path, file: Published) -> None:
+    path = file.write(tmp_path)
     text = path.read_text()
-    path.write_text(text[: text.rindex(one.lines()[-1]) + 5])
-    with pytest.raises(FraudsimError, match=rf"{one.file}: line 121: .* \(a file that was cut off\?\)$"):
+    path.write_text(text[: text.rindex(file.lines()[-1]) + 5])
+    with pytest.raises(FraudsimError, match=rf"{file.file}: line 121: .* \(a file that was cut off\?\)$"):
         read_dataset(path)
-
-
-@CSV
-def test_empty_lines_repeated_headers_and_bad_bytes_are_named_by_line(tmp_path: Path, one: Published) -> None:
-    lines = one.lines()
-    with pytest.raises(FraudsimError, match="line 6 is empty"):
-        read_dataset(one.write(tmp_path, [*lines[:5], "", *lines[5:]]))
-    with pytest.raises(FraudsimError, match=r"line 6: .* is the header again"):
-        read_dataset(one.write(tmp_path, [*lines[:5], *lines[:5]]))
-    path = one.write(tmp_path, one.replaced(9, one.amount, "ä"))
-    path.write_bytes(path.read_bytes().replace("ä".encode(), b"\xff"))
-    with pytest.raises(FraudsimError, match=f"line 9: {one.amount} is not UTF-8"):
-        read_dataset(path)
-
-
-@CSV
-def test_files_without_rows_are_named(tmp_path: Path, one: Published) -> None:
-    with pytest.raises(FraudsimError, match=f"^{one.layout} .*: there are no rows$"):
-        read_dataset(one.write(tmp_path, [one.header]))
-    refund = one.replaced(2, one.amount, one.money("-1.00"))[:2]
-    with pytest.raises(FraudsimError, match=f"no rows left, 1 were dropped: {one.amount} below 0"):
-        read_dataset(one.write(tmp_path, refund))
-
-
-@pytest.mark.parametrize("name", [layout.name for layout in LAYOUTS if layout.tx_id and layout.form == "CSV"])
-def test_a_transaction_that_stands_twice_is_named(tmp_path: Path, name: str) -> None:
-    one = published(name)
-    lines = one.lines()
-    with pytest.raises(FraudsimError, match=r"line 122: .*='.*' stands before"):
-        read_dataset(one.write(tmp_path, [*lines, lines[40]]))
 
 
 @pytest.mark.parametrize("name", ["tabformer", "paysim", "cardsim"])
@@ -244,24 +237,14 @@ def test_rows_without_an_id_are_called_by_their_line(tmp_path: Path, name: str) 
 
 
 @CSV
-def test_a_byte_order_mark_windows_line_ends_and_a_missing_last_line_end_change_nothing(
-    tmp_path: Path, one: Published
-) -> None:
-    path = one.write(tmp_path)
-    before = read_dataset(path).fingerprint
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n").rstrip())
-    assert read_dataset(path).fingerprint == before
-
-
-@CSV
 def test_the_file_is_read_in_blocks_and_lines_are_counted_over_them(
-    tmp_path: Path, one: Published, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, file: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = read_dataset(one.write(tmp_path)).fingerprint
+    whole = read_dataset(file.write(tmp_path)).fingerprint
     monkeypatch.setattr("producers.datasets.csv_file.BLOCK_BYTES", 6_000)
-    assert read_dataset(one.write(tmp_path)).fingerprint == whole
-    with pytest.raises(FraudsimError, match=f"line 118: {one.fraud.replace('?', '.')}='2' is neither"):
-        read_dataset(one.write(tmp_path, one.replaced(118, one.fraud, "2")))
-    cut = one.lines()
+    assert read_dataset(file.write(tmp_path)).fingerprint == whole
+    with pytest.raises(FraudsimError, match=f"line 118: {file.fraud.replace('?', '.')}='2' is neither"):
+        read_dataset(file.write(tmp_path, file.replaced(118, file.fraud, "2")))
+    cut = file.lines()
     with pytest.raises(FraudsimError, match="line 120: 1 values where the header has"):
-        read_dataset(one.write(tmp_path, [*cut[:119], "7"]))
+        read_dataset(file.write(tmp_path, [*cut[:119], "7"]))

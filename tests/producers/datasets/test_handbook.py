@@ -10,7 +10,7 @@ import pytest
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Transaction, Truth
-from producers.datasets.dataset import read_layout
+from producers.datasets.dataset import load_dataset
 from producers.datasets.handbook import COLUMNS, LAYOUT
 from producers.datasets.registry import read_dataset, replay_history, replay_source
 from testing.samples.published_files import HANDBOOK_START, handbook, write_handbook
@@ -22,16 +22,16 @@ START_MS = 1_522_540_800_000
 def test_rows_become_events_without_inventing_what_is_not_there(tmp_path: Path) -> None:
     path = write_handbook(tmp_path / "book.parquet")
     source = replay_source(path, START_MS)
-    found = [item.event for item in source.items() if isinstance(item.event, Transaction)]
-    assert len(found) == 120
-    assert found[0] == Transaction(tx_id="0", ts=START_MS, card_id="0", merchant_id="0", amount_cents=101)
-    assert [event.tx_id for event in found] == [str(i) for i in range(120)]
-    assert [event.amount_cents for event in found] == [101 + i for i in range(120)]
+    events = [item.event for item in source.items() if isinstance(item.event, Transaction)]
+    assert len(events) == 120
+    assert events[0] == Transaction(tx_id="0", ts=START_MS, card_id="0", merchant_id="0", amount_cents=101)
+    assert [event.tx_id for event in events] == [str(i) for i in range(120)]
+    assert [event.amount_cents for event in events] == [101 + i for i in range(120)]
 
 
 def test_ids_may_be_texts_and_times_may_be_texts_or_of_any_precision(tmp_path: Path) -> None:
     def fingerprint(values: dict[str, Any]) -> str:
-        return read_layout(LAYOUT, write_handbook(tmp_path / "book.parquet", values)).fingerprint
+        return load_dataset(LAYOUT, write_handbook(tmp_path / "book.parquet", values)).fingerprint
 
     values = handbook()
     plain = fingerprint(values)
@@ -49,9 +49,9 @@ def test_milliseconds_are_kept_and_equal_times_keep_the_files_order(tmp_path: Pa
     offsets = [5, 1, 1, 0, 1, 2]
     values["TX_DATETIME"] = [HANDBOOK_START + timedelta(milliseconds=ms) for ms in offsets]
     values["TRANSACTION_ID"] = [50, 41, 30, 2, 11, 7]
-    found = read_layout(LAYOUT, write_handbook(tmp_path / "burst.parquet", values)).tables.transactions
-    assert [ts - START_MS for ts in found["ts"].to_pylist()] == [0, 1, 1, 1, 2, 5]
-    assert found["tx_id"].to_pylist() == ["2", "41", "30", "11", "7", "50"]
+    events = load_dataset(LAYOUT, write_handbook(tmp_path / "burst.parquet", values)).tables.transactions
+    assert [ts - START_MS for ts in events["ts"].to_pylist()] == [0, 1, 1, 1, 2, 5]
+    assert events["tx_id"].to_pylist() == ["2", "41", "30", "11", "7", "50"]
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -84,7 +84,7 @@ def test_a_bad_row_is_named_by_number_and_column(tmp_path: Path, column: str, ba
     values[column][17] = bad
     path = write_handbook(tmp_path / "bad.parquet", values)
     with pytest.raises(FraudsimError, match=rf"bad\.parquet: row 17: {column}="):
-        read_layout(LAYOUT, path)
+        load_dataset(LAYOUT, path)
 
 
 @pytest.mark.parametrize("column", ["TX_DATETIME", "TX_AMOUNT"])
@@ -94,19 +94,19 @@ def test_a_text_that_cannot_be_read_is_named_by_its_row(tmp_path: Path, column: 
     values[column][17] = "yesterday"
     path = write_handbook(tmp_path / "bad.parquet", values)
     with pytest.raises(FraudsimError, match=rf"bad\.parquet: row 17: {column}='yesterday'"):
-        read_layout(LAYOUT, path)
+        load_dataset(LAYOUT, path)
 
 
 def test_files_that_are_absent_empty_or_not_parquet_are_named(tmp_path: Path) -> None:
     with pytest.raises(FraudsimError, match=r"none\.parquet"):
-        read_layout(LAYOUT, tmp_path / "none.parquet")
+        load_dataset(LAYOUT, tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("TRANSACTION_ID")
     with pytest.raises(FraudsimError, match=r"text\.parquet"):
-        read_layout(LAYOUT, tmp_path / "text.parquet")
+        load_dataset(LAYOUT, tmp_path / "text.parquet")
     empty = pa.table(handbook()).slice(0, 0)
     pq.write_table(empty, tmp_path / "empty.parquet")
     with pytest.raises(FraudsimError, match=r"empty\.parquet: there are no rows"):
-        read_layout(LAYOUT, tmp_path / "empty.parquet")
+        load_dataset(LAYOUT, tmp_path / "empty.parquet")
 
 
 def test_a_split_without_history_is_refused(tmp_path: Path) -> None:
@@ -143,5 +143,5 @@ def test_the_published_file_loads_whole(tmp_path: Path) -> None:
     assert manifest.transactions == 134_288
     assert manifest.days == 14
     assert 0.002 < manifest.fraud_rate < 0.01
-    book = read_layout(LAYOUT, REAL)
+    book = load_dataset(LAYOUT, REAL)
     assert book.tables.transactions.num_rows == 201_256

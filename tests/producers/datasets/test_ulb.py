@@ -23,10 +23,10 @@ def put(line: int, column: str, value: str) -> list[str]:
 def refusal(path: Path) -> str:
     with pytest.raises(FraudsimError) as error:
         read_score_only(path)
-    said = str(error.value)
-    assert "\n" not in said
-    assert str(path) in said
-    return said
+    message = str(error.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
 
 
 def test_every_value_is_read_as_it_stands(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ SEGMENT = make_segment(speed=100.0)
 
 
 class Written:
-    """Transactions a minute apart, every second one fraud; the customer tells of each an hour later."""
+    """Transactions a minute apart, every second feed fraud; the customer tells of each an hour later."""
 
     name = "written"
     start_ms = T0
@@ -37,74 +37,76 @@ class Written:
         return iter(sorted(items, key=lambda item: item.due_ms))
 
 
-def feed(known=(), end_ms=float("inf")):
+def make_feed(logged=(), end_ms=float("inf")):
     office = BackOffice(SURE, 7, keep_ms=86_400_000)
-    return LabelFeed(Written(), office, partitions=1, end_ms=end_ms, late_ms=0, known=known)
+    return LabelFeed(Written(), office, partitions=1, end_ms=end_ms, late_ms=0, logged=logged)
 
 
-def decide(to, actions, first=0):
+def decide(feed, actions, first=0):
     for offset, action in enumerate(actions, first):
         outcome = Outcome(
             tx_id=f"t{offset}", ts=T0 + offset * MINUTE, card_id="c", amount_cents=100, score=0.5,
             action=action, source_offset=offset,
         )  # fmt: skip
-        to.decided(0, outcome)
+        feed.add_decision(0, outcome)
 
 
-def due(of, minutes, wait=10**9):
-    return [(x.tx_id, x.source, x.is_fraud) for x in of.due(T0 + round(minutes * MINUTE), SEGMENT, wait)]
+def due(feed, minutes, wait=10**9):
+    return [
+        (x.tx_id, x.source, x.is_fraud) for x in feed.due_labels(T0 + round(minutes * MINUTE), SEGMENT, wait)
+    ]
 
 
 def test_labels_come_when_they_are_known_and_only_of_what_went_through():
-    one = feed()
-    decide(one, ["approve", "approve", "approve", "decline", "step_up", "step_up", *["approve"] * 4])
-    replies = due(one, 40)
+    feed = make_feed()
+    decide(feed, ["approve", "approve", "approve", "decline", "step_up", "step_up", *["approve"] * 4])
+    replies = due(feed, 40)
     assert sorted(replies) == [("t4", "customer", False), ("t5", "customer", True)]
-    assert due(one, 60.9) == []
-    assert due(one, 61) == [("t1", "customer", True)]
-    assert due(one, 200) == [("t7", "customer", True), ("t9", "customer", True)]
-    assert one.withheld == 2
+    assert due(feed, 60.9) == []
+    assert due(feed, 61) == [("t1", "customer", True)]
+    assert due(feed, 200) == [("t7", "customer", True), ("t9", "customer", True)]
+    assert feed.withheld == 2
 
 
 def test_a_label_waits_for_the_decision_but_not_for_ever():
-    one = feed()
-    decide(one, ["approve"])
-    assert due(one, 62) == []
-    decide(one, ["approve"], first=1)
-    assert due(one, 63) == [("t1", "customer", True)]
-    assert due(one, 200, wait=MINUTE) == []
-    assert one.undecided == 4
+    feed = make_feed()
+    decide(feed, ["approve"])
+    assert due(feed, 62) == []
+    decide(feed, ["approve"], first=1)
+    assert due(feed, 63) == [("t1", "customer", True)]
+    assert due(feed, 200, wait=MINUTE) == []
+    assert feed.undecided == 4
 
 
 def test_of_several_decisions_for_one_offset_the_first_stands():
-    one = feed()
-    decide(one, ["approve", "decline"])
-    decide(one, ["approve"], first=1)
-    decide(one, ["approve"] * 8, first=2)
-    assert ("t1", "customer", True) not in due(one, 200)
+    feed = make_feed()
+    decide(feed, ["approve", "decline"])
+    decide(feed, ["approve"], first=1)
+    decide(feed, ["approve"] * 8, first=2)
+    assert ("t1", "customer", True) not in due(feed, 200)
 
 
 def test_started_again_it_sends_what_the_log_does_not_hold_yet():
-    whole = feed()
+    whole = make_feed()
     decide(whole, ["step_up"] * 10)
     every = due(whole, 200)
-    again = feed(known=every[:6])
+    again = make_feed(logged=every[:6])
     decide(again, ["step_up"] * 10)
     assert due(again, 200) == every[6:]
     assert again.report(True).sent == whole.report(True).sent
 
 
 def test_what_comes_too_late_to_count_is_known_now():
-    one = feed()
-    decide(one, ["approve"] * 10)
+    feed = make_feed()
+    decide(feed, ["approve"] * 10)
     past = SEGMENT.past_ms
-    labels = one.due(T0 + 61 * MINUTE + past, SEGMENT, 0)
+    labels = feed.due_labels(T0 + 61 * MINUTE + past, SEGMENT, 0)
     assert labels[0].known_at == T0 + 61 * MINUTE + past
-    assert one.delayed == len([x for x in labels if x.known_at == T0 + 61 * MINUTE + past]) >= 1
+    assert feed.delayed == len([x for x in labels if x.known_at == T0 + 61 * MINUTE + past]) >= 1
 
 
 @pytest.mark.parametrize("end", [60, 61, 61.5])
 def test_nothing_is_sent_that_is_known_after_the_end(end):
-    one = feed(end_ms=T0 + end * MINUTE)
-    decide(one, ["approve"] * 10)
-    assert due(one, 500) == ([("t1", "customer", True)] if end > 61 else [])
+    feed = make_feed(end_ms=T0 + end * MINUTE)
+    decide(feed, ["approve"] * 10)
+    assert due(feed, 500) == ([("t1", "customer", True)] if end > 61 else [])

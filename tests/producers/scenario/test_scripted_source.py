@@ -10,9 +10,9 @@ from fraudsim.log.clock import future_limit_ms, past_limit_ms
 from fraudsim.log.events import Label, Transaction, Truth, decode_transaction, encoder
 from fraudsim.log.topics import LABELS, TRANSACTIONS, TRUTH
 from producers.population.closed_shops import closed_rows
-from producers.scenario.script import Attack, Drift, Fault, Outage, Peak, Script
+from producers.scenario.schema import Attack, Drift, Fault, Outage, Peak, Script
 from producers.scenario.scripted_source import ScriptedSource
-from producers.sources.source import Raw
+from producers.sources.source import RawValue
 from producers.sources.world_source import WorldSource
 from producers.world.world import World, WorldConfig
 
@@ -197,7 +197,7 @@ def test_duplicates_repeat_and_lose_nothing(world, plain):
 def test_malformed_records_are_further_ones_that_no_reader_accepts(world, plain):
     items = played(world, Fault(kind="malformed", from_="0s", until="23h", share=0.3))
     assert transactions(items) == transactions(plain)
-    raw = [i.event.value for i in items if isinstance(i.event, Raw)]
+    raw = [i.event.value for i in items if isinstance(i.event, RawValue)]
     rejected = [read_event(value, decode_transaction) for value in raw]
     assert all(isinstance(r, Rejected) for r in rejected)
     assert {r.field for r in rejected} >= {"amount_cents", "card_id", "schema_version", "value"}

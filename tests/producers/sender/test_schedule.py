@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fraudsim.errors import InvariantError
 from fraudsim.log.clock import horizon_ms
 from fraudsim.log.events import Segment
-from producers.sender.schedule import Delays, end_ms, intended_us, next_tick_us
+from producers.sender.schedule import DelayHistogram, end_ms, intended_us, next_tick_us
 from testing.samples.log import make_segment
 
 WALL_MS = 1_800_000_000_000
@@ -58,7 +58,7 @@ def test_the_end_depends_on_the_sources_start_alone() -> None:
 
 @given(st.lists(st.integers(0, 10**8), min_size=1, max_size=200), st.sampled_from([0.5, 0.99, 1.0]))
 def test_quantiles_are_within_one_percent(delays_us: list[int], q: float) -> None:
-    delays = Delays()
+    delays = DelayHistogram()
     for delay in delays_us:
         delays.add(delay)
     exact = sorted(delays_us)[math.ceil(q * len(delays_us)) - 1] / 1000
@@ -68,4 +68,4 @@ def test_quantiles_are_within_one_percent(delays_us: list[int], q: float) -> Non
 
 
 def test_without_sends_there_is_no_quantile() -> None:
-    assert Delays().quantile_ms(0.5) is None
+    assert DelayHistogram().quantile_ms(0.5) is None

@@ -27,12 +27,14 @@ from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from producers.sender import clock_start, sender
-from producers.sender.kafka_python_outbox import KafkaPythonOutbox
-from producers.sender.outbox import SendError
+from producers.outbox.kafka_python_outbox import KafkaPythonOutbox
+from producers.outbox.outbox import SendError
+from producers.sender import clock_starter, sender
 from producers.sender.schedule import intended_us
-from producers.sender.sender import TOPICS, SendReport, send
-from producers.sender.shards import Task, send_in_shards
+from producers.sender.send_report import SendReport
+from producers.sender.sender import TOPICS, send
+from producers.sender.shard_coordinator import send_in_shards
+from producers.sender.shard_messages import ShardingPlan
 from producers.sources.source import Item
 from producers.traffic.report_file import write_report
 
@@ -123,10 +125,10 @@ def planned(source: EvenSource, seconds: float) -> Counter[str]:
     return counts
 
 
-def send_here(settings: Settings, prefix: str, source: EvenSource, **more: Any) -> SendReport:
+def send_here(settings: Settings, prefix: str, source: EvenSource, **fields: Any) -> SendReport:
     options: dict[str, Any] = {"speed": SPEED, "seconds": None, "stop": threading.Event(), "prefix": prefix}
     log = open_clock(settings, topic=prefix + CLOCK)
-    return send(source, settings, **{**options, "clock_log": log, **more})
+    return send(source, settings, **{**options, "clock_log": log, **fields})
 
 
 class SenderProcess:
@@ -204,8 +206,8 @@ def test_after_kills_every_record_is_there_once_and_in_order(
     for topic in TOPICS:
         by_partition = read_topic(settings, prefix + topic)
         ordinals = {p: own_ordinals(records) for p, records in by_partition.items()}
-        assert sorted(o for there in ordinals.values() for o in there) == list(range(expected[topic]))
-        assert all(there == sorted(there) for there in ordinals.values())
+        assert sorted(o for sequence in ordinals.values() for o in sequence) == list(range(expected[topic]))
+        assert all(sequence == sorted(sequence) for sequence in ordinals.values())
     for partition, records in read_topic(settings, prefix + TRANSACTIONS).items():
         for record in records:
             if h.header(record.headers, h.SOURCE) != b"even" or not own_ordinals([record]):
@@ -229,8 +231,8 @@ def test_a_stopped_sender_ends_well_and_goes_on_later(
     assert first.finish() == 0
     stopped: dict[str, Any] = json.loads(report.read_text())
     assert not stopped["complete"]
-    there = read_topic(settings, prefix + TRANSACTIONS)
-    assert stopped["records"][TRANSACTIONS] == sum(len(own_ordinals(r)) for r in there.values())
+    by_partition = read_topic(settings, prefix + TRANSACTIONS)
+    assert stopped["records"][TRANSACTIONS] == sum(len(own_ordinals(r)) for r in by_partition.values())
 
     assert SenderProcess(settings, prefix, 1.5, report).finish() == 0
     assert json.loads(report.read_text())["records"] == dict(planned(EvenSource(), 1.5))
@@ -251,7 +253,7 @@ def test_after_a_sleep_event_time_goes_on_where_it_stopped(
     settings: Settings, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awake, slept_us = sender._now_us, 0
-    for module in (sender, clock_start):
+    for module in (sender, clock_starter):
         monkeypatch.setattr(module, "_now_us", lambda: awake() + slept_us)
 
     class Sleepy(EvenSource):
@@ -317,14 +319,14 @@ def test_what_a_source_raises_ends_the_sender(settings: Settings, prefix: str) -
 def test_a_sender_that_cannot_keep_up_says_so_and_reports_it(
     settings: Settings, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[dict[str, Any]] = []
+    warnings: list[dict[str, Any]] = []
 
     class Log:
         def bind(self, **_: Any) -> "Log":
             return self
 
-        def warning(self, event: str, **more: Any) -> None:
-            said.append({"event": event, **more})
+        def warning(self, event: str, **fields: Any) -> None:
+            warnings.append({"event": event, **fields})
 
         info = warning
 
@@ -357,8 +359,8 @@ def test_a_sender_that_cannot_keep_up_says_so_and_reports_it(
     assert done.complete
     assert done.behind_s > 1.5
     assert done.late > 200
-    assert len(said) == 1  # and no more than one in five seconds
-    (warning,) = said
+    assert len(warnings) == 1  # and no more than one in five seconds
+    (warning,) = warnings
     assert warning["event"] == "the schedule is not kept"
     assert warning["achieved_per_s"] < 0.9 * warning["intended_per_s"]
     assert warning["intended_per_s"] == pytest.approx(400, rel=0.05)
@@ -375,9 +377,9 @@ def main(bootstrap: str, prefix: str, seconds: str, report: str, client: str, sh
     if shards == "1":
         send_here(settings, prefix, EvenSource(), seconds=float(seconds), **keep)
         return
-    task = Task(even_source, settings, int(shards), SPEED, float(seconds), prefix)
+    plan = ShardingPlan(even_source, settings, int(shards), SPEED, float(seconds), prefix)
     log = open_clock(settings, topic=prefix + CLOCK)
-    send_in_shards(task, EvenSource(), clock_log=log, **keep)
+    send_in_shards(plan, EvenSource(), clock_log=log, **keep)
 
 
 def even_source(_: Clock) -> EvenSource:

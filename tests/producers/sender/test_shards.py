@@ -18,9 +18,11 @@ from fraudsim.log.topics import CLOCK, TRANSACTIONS
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from producers.sender.schedule import intended_us
-from producers.sender.sender import TOPICS, SendReport
-from producers.sender.shard import Shard, refuse_other_shards, shard_name, split_name
-from producers.sender.shards import Task, merged
+from producers.sender.send_report import SendReport
+from producers.sender.sender import TOPICS
+from producers.sender.shard import Shard, check_shard_count, shard_name, split_name
+from producers.sender.shard_coordinator import merge_reports
+from producers.sender.shard_messages import ShardingPlan
 from producers.sources.source import Item
 from tests.producers.sender.test_sender import (
     START_MS,
@@ -55,36 +57,36 @@ def _name(item: Item) -> tuple[str, str, int]:
 
 def test_another_number_of_shards_is_refused_other_sources_are_not() -> None:
     assert split_name(shard_name("world", 3, 8)) == ("world", 8)
-    for there in (None, b"", b"other#0/3", b"even#1/2", b"even#0/2", b"even-more", b"\xff#1/9"):
-        refuse_other_shards(there, b"even#0/2")
+    for logged_source in (None, b"", b"other#0/3", b"even#1/2", b"even#0/2", b"even-more", b"\xff#1/9"):
+        check_shard_count(logged_source, b"even#0/2")
     with pytest.raises(FraudsimError, match=r"--shards 2: .* even .* sent with --shards 3: go on with"):
-        refuse_other_shards(b"even#2/3", b"even#0/2")
+        check_shard_count(b"even#2/3", b"even#0/2")
     with pytest.raises(FraudsimError, match=r"--shards 1: .* --shards 2"):
-        refuse_other_shards(b"even#0/2", b"even")
+        check_shard_count(b"even#0/2", b"even")
     with pytest.raises(FraudsimError, match=r"--shards 2: .* --shards 1"):
-        refuse_other_shards(b"even", b"even#0/2")
+        check_shard_count(b"even", b"even#0/2")
 
 
-def report(**more: Any) -> SendReport:
-    given: dict[str, Any] = {
+def report(**fields: Any) -> SendReport:
+    defaults: dict[str, Any] = {
         "source": "s", "speed": 1.0, "seconds": None, "starts": 1, "complete": True, "records": {},
         "transactions_timed": 0, "late": 0, "delay_p50_ms": None, "delay_p99_ms": None,
         "delay_us_counts": {}, "segments": [],
     }  # fmt: skip
-    return SendReport(**{**given, **more})
+    return SendReport(**{**defaults, **fields})
 
 
 def test_the_reports_of_shards_add_up() -> None:
-    task = Task(lambda _: EvenSource(), Settings(_env_file=None), 2, 1.0, None, "")
+    plan = ShardingPlan(lambda _: EvenSource(), Settings(_env_file=None), 2, 1.0, None, "")
     both = [
         report(records={"a": 3}, delay_us_counts={10: 2, 40_000: 1}, behind_s=2.0),
         report(records={"a": 1, "b": 1}, delay_us_counts={10: 1}, behind_s=1.0),
     ]
-    done = merged("s", task, both, [], report(starts=3, delay_us_counts={10: 5}, behind_s=0.5))
+    done = merge_reports("s", plan, both, [], report(starts=3, delay_us_counts={10: 5}, behind_s=0.5))
     assert (done.source, done.starts, done.complete) == ("s", 4, True)
     assert done.records == {"a": 4, "b": 1}
     assert (done.transactions_timed, done.late, done.behind_s) == (9, 1, 2.5)
-    assert not merged("s", task, both[:1], [], None).complete
+    assert not merge_reports("s", plan, both[:1], [], None).complete
 
 
 def shards_of(process: SenderProcess) -> list[psutil.Process]:
@@ -100,9 +102,9 @@ def shards_of(process: SenderProcess) -> list[psutil.Process]:
 def processes() -> Iterator[list[SenderProcess]]:
     started: list[SenderProcess] = []
     yield started
-    for each in started:
-        each.process.kill()
-        each.process.wait()
+    for sender in started:
+        sender.process.kill()
+        sender.process.wait()
 
 
 @pytest.mark.stack
@@ -157,8 +159,8 @@ def test_two_shards_live_and_killed_lose_nothing_and_repeat_nothing(
                 ordinals[source_name.decode()].append(ordinal)
         assert ordinals.keys() == {shard_name("even", number, SHARDS) for number in range(SHARDS)}
         assert sum(map(len, ordinals.values())) == expected[topic]
-        for there in ordinals.values():
-            assert sorted(there) == list(range(len(there)))
+        for sequence in ordinals.values():
+            assert sorted(sequence) == list(range(len(sequence)))
     by_card: dict[str, list[int]] = defaultdict(list)
     for records in read_topic(settings, prefix + TRANSACTIONS).values():
         for record in records:
@@ -180,10 +182,10 @@ def test_shards_that_are_stopped_end_well(
     first = SenderProcess(settings, prefix, 20.0, path, SHARDS)
     processes.append(first)
     assert poll_until(lambda: first.sent_here() > 0, 30)
-    for each in (first.process, *shards_of(first)):  # as the supervisor does: the whole group
-        each.send_signal(signal.SIGTERM)
+    for process in (first.process, *shards_of(first)):  # as the supervisor does: the whole group
+        process.send_signal(signal.SIGTERM)
     assert first.finish() == 0
     stopped: dict[str, Any] = json.loads(path.read_text())
     assert not stopped["complete"]
-    there = read_topic(settings, prefix + TRANSACTIONS)
-    assert stopped["records"][TRANSACTIONS] == sum(map(len, there.values()))
+    by_partition = read_topic(settings, prefix + TRANSACTIONS)
+    assert stopped["records"][TRANSACTIONS] == sum(map(len, by_partition.values()))

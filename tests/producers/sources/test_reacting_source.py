@@ -1,4 +1,4 @@
-"""Campaigns that hear of declines: each in its own way, the others not at all, and always the same."""
+"""Campaigns react to declines, each with its own reaction; everything else stays the same, every time."""
 
 from itertools import takewhile
 
@@ -6,7 +6,7 @@ import pytest
 
 from fraudsim.log.events import Transaction, Truth
 from fraudsim.log.topics import LABELS
-from producers.sources.reactions import WAYS, Reactions, patience_of, way_of
+from producers.sources.reacting_source import REACTION_SHARES, ReactingSource, patience_of, reaction_of
 from producers.sources.world_source import WorldSource
 from producers.world.world import World, WorldConfig
 
@@ -35,23 +35,23 @@ class Fixed:
 
 def played(declines=lambda item: item.campaign_id is not None):
     """What is sent where some transactions are declined as soon as they are sent."""
-    reactions = Reactions(Fixed(), WORLD)
+    source = ReactingSource(Fixed(), WORLD)
     sent = []
-    for item in reactions.items():
-        sent.append(reactions.react(item))
+    for item in source.items():
+        sent.append(source.react(item))
         if sent[-1] is not None and isinstance(item.event, Transaction) and declines(item):
-            reactions.declined(item.event.tx_id)
+            source.add_decline(item.event.tx_id)
     return sent
 
 
-def by_way(sent, way):
-    """Original and sent transaction of every campaign of a way that goes on after losing its patience."""
+def by_reaction(sent, reaction):
+    """Original and sent transactions of campaigns with a reaction, after their patience is exhausted."""
     found, declines = [], {}
     for before, after in zip(ITEMS, sent, strict=True):
         campaign = before.campaign_id
         if campaign is None or not isinstance(before.event, Transaction):
             continue
-        if declines.get(campaign, 0) >= patience_of(campaign, 5) and way_of(campaign, 5) == way:
+        if declines.get(campaign, 0) >= patience_of(campaign, 5) and reaction_of(campaign, 5) == reaction:
             found.append((before.event, after.event if after else None))
         declines[campaign] = declines.get(campaign, 0) + (after is not None)
     return found
@@ -84,7 +84,7 @@ def test_only_campaigns_that_lost_their_patience_change(sent):
 
 
 def test_some_lower_their_amounts_further_with_every_decline(sent):
-    pairs = by_way(sent, "lower")
+    pairs = by_reaction(sent, "lower")
     assert len(pairs) > 20
     for before, after in pairs:
         assert after.amount_cents <= max(before.amount_cents * 0.6 + 1, 1_000)
@@ -95,7 +95,7 @@ def test_some_lower_their_amounts_further_with_every_decline(sent):
 
 
 def test_some_buy_the_same_elsewhere(sent):
-    pairs = by_way(sent, "elsewhere")
+    pairs = by_reaction(sent, "elsewhere")
     assert sum(before.merchant_id != after.merchant_id for before, after in pairs) > 10
     for before, after in pairs:
         assert (after.mcc, after.amount_cents, after.channel) == (
@@ -107,18 +107,18 @@ def test_some_buy_the_same_elsewhere(sent):
 
 
 def test_some_take_another_card(sent):
-    pairs = by_way(sent, "move_on")
+    pairs = by_reaction(sent, "move_on")
     assert sum(before.card_id != after.card_id for before, after in pairs) > 10
     keys = [item.key for item in sent if item is not None and isinstance(item.event, Transaction)]
     assert keys == [item.event.card_id for item in sent if item and isinstance(item.event, Transaction)]
 
 
 def test_some_give_up_and_take_their_truth_with_them(sent):
-    assert len([after for _, after in by_way(sent, "end") if after is None]) > 5
+    assert len([after for _, after in by_reaction(sent, "end") if after is None]) > 5
     paid = {item.event.tx_id for item in sent if item and isinstance(item.event, Transaction)}
-    told = {item.event.tx_id for item in sent if item and isinstance(item.event, Truth)}
+    truths = {item.event.tx_id for item in sent if item and isinstance(item.event, Truth)}
     frauds = {i.event.tx_id for i in sent if i and isinstance(i.event, Transaction) and i.campaign_id}
-    assert told == frauds <= paid
+    assert truths == frauds <= paid
     assert frauds
 
 
@@ -126,8 +126,8 @@ def test_the_same_declines_lead_to_the_same_stream(sent):
     assert played() == sent
 
 
-def test_ways_come_in_the_shares_that_are_stated():
-    ways = [way_of(f"c{n}", 5) for n in range(10_000)]
-    for way, share in WAYS:
-        assert ways.count(way) / len(ways) == pytest.approx(share, abs=0.02)
+def test_reactions_come_in_the_shares_that_are_stated():
+    reactions = [reaction_of(f"c{n}", 5) for n in range(10_000)]
+    for reaction, share in REACTION_SHARES:
+        assert reactions.count(reaction) / len(reactions) == pytest.approx(share, abs=0.02)
     assert {patience_of(f"c{n}", 5) for n in range(100)} == {1, 2, 3}

@@ -1,4 +1,4 @@
-"""The sender's outbox on librdkafka, by confluent-kafka (extra `load`): for thousands a second."""
+"""The outbox on librdkafka, by confluent-kafka (extra `load`): for thousands of records a second."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,15 +7,14 @@ from typing import Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from fraudsim.settings import Settings
-from producers.sender.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, SendError
-from producers.sender.resume import MAX_OUTSTANDING
+from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, MAX_OUTSTANDING, BoundedOutbox, SendError
 
 LINGER_MS: Final = 5
 METADATA_S: Final = 20.0
 
 
-class _Handed:
-    """A record that was handed over; called with what became of it."""
+class _Delivery:
+    """The delivery report of one record; librdkafka calls it with the error, None on success."""
 
     __slots__ = ("_on_failure", "is_done")
 
@@ -30,10 +29,10 @@ class _Handed:
 
 
 class ConfluentOutbox(BoundedOutbox):
-    """A `Outbox`. Acknowledgements are taken in by the sender's own calls, in no thread."""
+    """An `Outbox`. Acknowledgements are processed within the sender's own calls, in no thread."""
 
-    look_s = 0.05
-    """A `poll` may take its whole time though reports came early (confluent-kafka-python issue 2215)."""
+    poll_s = 0.05
+    """A `poll` may take its whole time although reports arrive early (confluent-kafka-python issue 2215)."""
 
     def __init__(
         self,
@@ -42,14 +41,14 @@ class ConfluentOutbox(BoundedOutbox):
         max_outstanding: int = MAX_OUTSTANDING,
         delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
     ) -> None:
-        """Connect, and learn where `topics` are, so that the first record goes out at once."""
+        """Connect, and fetch the metadata of `topics`, so that the first record is sent at once."""
         super().__init__(max_outstanding)
         self._producer: Any = Producer(
             {
                 "bootstrap.servers": settings.kafka_bootstrap,
                 "acks": "all",
                 "enable.idempotence": True,
-                "partitioner": "murmur2_random",  # what kafka-python and Java do; librdkafka's own is CRC32
+                "partitioner": "murmur2_random",  # as kafka-python and Java do; librdkafka's default is CRC32
                 "linger.ms": LINGER_MS,
                 "delivery.timeout.ms": delivery_timeout_ms,
                 "reconnect.backoff.max.ms": 1_000,
@@ -67,18 +66,18 @@ class ConfluentOutbox(BoundedOutbox):
         self._producer.poll(wait_s)
 
     def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        handed = _Handed(self._on_failure)
+        delivery = _Delivery(self._on_failure)
         try:
-            self._producer.produce(topic, value, key, on_delivery=handed, headers=headers)
+            self._producer.produce(topic, value, key, on_delivery=delivery, headers=headers)
         except KafkaException as error:
             self._on_failure(error.args[0].str())
             self.check()
-        self._waiting.append(handed)
+        self._unacknowledged.append(delivery)
 
     def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:
-        left = self._producer.flush(timeout_s)
+        queued_count = self._producer.flush(timeout_s)
         self.check()
-        if left:
+        if queued_count:
             raise SendError(f"{self.outstanding} records without acknowledgement after {timeout_s:g} s")
 
     def close(self, timeout_s: float = 5.0) -> None:

@@ -1,4 +1,4 @@
-"""What every outbox must do, whichever client stands behind it, against a real Kafka."""
+"""What every outbox must do, with either client, against a real Kafka."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +12,8 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import TRANSACTIONS, create_topics
 from fraudsim.settings import Settings
-from producers.sender.outbox import Outbox, SendError, open_outbox
+from producers.outbox.clients import open_outbox
+from producers.outbox.outbox import Outbox, SendError
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Supervisor
 
@@ -69,8 +70,8 @@ def test_records_arrive_once_in_order_in_the_partition_of_their_key(
 
     found = read(settings.kafka_bootstrap, topic)
     ordinals = {p: [int(record.value[1:]) for record in records] for p, records in found.items()}
-    assert sorted(n for there in ordinals.values() for n in there) == list(range(2 * len(keys)))
-    assert all(there == sorted(there) for there in ordinals.values())
+    assert sorted(n for sequence in ordinals.values() for n in sequence) == list(range(2 * len(keys)))
+    assert all(sequence == sorted(sequence) for sequence in ordinals.values())
     for partition, records in found.items():
         for record in records:
             assert partition == partition_of(record.key.decode(), settings.partitions)
@@ -120,7 +121,7 @@ def test_a_broker_that_is_gone_is_an_error(tmp_path: Path) -> None:
 
 
 class ManualClient:
-    """Stands for librdkafka: the test says what becomes of each record."""
+    """A stand-in for librdkafka: the test delivers the report of each record."""
 
     def __init__(self) -> None:
         self.reports: list[Callable[[Any, Any], None]] = []
@@ -138,7 +139,7 @@ class Refusal:
 
 
 def test_outstanding_counts_from_the_oldest_that_is_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from producers.sender import confluent_outbox
+    from producers.outbox import confluent_outbox
 
     client = ManualClient()
     monkeypatch.setattr(confluent_outbox, "Producer", lambda *_, **__: client)
@@ -162,7 +163,7 @@ def test_outstanding_counts_from_the_oldest_that_is_not_acknowledged(monkeypatch
 
 def test_a_missing_extra_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    monkeypatch.delitem(sys.modules, "producers.sender.confluent_outbox", raising=False)
+    monkeypatch.delitem(sys.modules, "producers.outbox.confluent_outbox", raising=False)
     with pytest.raises(FraudsimError) as caught:
         open_outbox(Settings(_env_file=None, sender="confluent"), [])
     message = str(caught.value)

@@ -1,7 +1,8 @@
 import pytest
 
 from fraudsim.errors import FraudsimError
-from producers.scenario.script import Attack, Drift, Fault, duration_ms, read_script
+from producers.scenario.schema import Attack, Drift, Fault, duration_ms
+from producers.scenario.script_file import read_script
 
 GOOD = """\
 version: 1

@@ -1,4 +1,4 @@
-"""The sender's outbox on kafka-python: nothing to install, 1,000 transactions a second."""
+"""The outbox on kafka-python: nothing more to install, 1,000 transactions a second."""
 
 import time
 from collections.abc import Sequence
@@ -9,16 +9,15 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudsim.log.partitioning import partition_of
 from fraudsim.settings import Settings
-from producers.sender.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, SendError
-from producers.sender.resume import MAX_OUTSTANDING
+from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, MAX_OUTSTANDING, BoundedOutbox, SendError
 
 REQUEST_TIMEOUT_MS: Final = 20_000
 
 
 class KafkaPythonOutbox(BoundedOutbox):
-    """A `Outbox`."""
+    """An `Outbox`. Acknowledgements arrive in the client's own thread."""
 
-    look_s = 0.005
+    poll_s = 0.005
 
     def __init__(
         self,
@@ -27,12 +26,12 @@ class KafkaPythonOutbox(BoundedOutbox):
         max_outstanding: int = MAX_OUTSTANDING,
         delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
     ) -> None:
-        """Connect, and learn where `topics` are, so that the first record goes out at once."""
+        """Connect, and fetch the metadata of `topics`, so that the first record is sent at once."""
         super().__init__(max_outstanding)
         self._producer: Any = KafkaProducer(
             bootstrap_servers=settings.kafka_bootstrap.split(","),
             acks="all",
-            enable_idempotence=True,  # one batch in flight per partition: order is kept through retries
+            enable_idempotence=True,  # one batch in flight per partition, so retries keep the order
             linger_ms=0,  # records of one tick share a batch anyway
             request_timeout_ms=min(REQUEST_TIMEOUT_MS, delivery_timeout_ms),
             delivery_timeout_ms=delivery_timeout_ms,
@@ -43,7 +42,6 @@ class KafkaPythonOutbox(BoundedOutbox):
         self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
 
     def _serve(self, wait_s: float) -> None:
-        """The client has a thread of its own."""
         if wait_s:
             time.sleep(wait_s)
 
@@ -54,14 +52,14 @@ class KafkaPythonOutbox(BoundedOutbox):
                 key=key.encode(),
                 value=value,
                 headers=headers,
-                # As the client's own partitioner has it, which hashes in Python for every record.
+                # The client's own partitioner gives the same, but hashes in Python for every record.
                 partition=partition_of(key, self._partitions[topic]),
             )
         except KafkaError as error:
             self._on_failure(error)
             self.check()
         future.add_errback(self._on_failure)
-        self._waiting.append(future)
+        self._unacknowledged.append(future)
 
     def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Texts of a CSV file turned into values, column by column; the first that cannot be is named by its line."""
+"""A block of CSV rows, parsed column by column; an error names the line of the first bad value."""
 
 import re
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ _ID: Final = r"^[!-~]{1,64}$"
 _WHOLE: Final = r"^-?[0-9]{1,18}$"
 _PLAIN_DECIMAL: Final = r"^-?[0-9]{1,15}(\.[0-9]+)?$"
 _KEPT_DECIMALS: Final = r"(\.[0-9]{12})[0-9]+"
-"""Cutting after twelve never moves a value across a half cent."""
+"""Cutting decimals after the twelfth never moves a value across half a cent."""
 _POWER_OF_TEN: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?[eE][-+]?[0-9]{1,2}", re.ASCII)
 _CENT: Final = Decimal("0.01")
 
 
-class Cells:
-    """Some consecutive rows of a file, every value still the text that stands there."""
+class CsvBlock:
+    """Consecutive rows of a file, as texts. Methods that parse raise `FraudsimError` for a bad value."""
 
     def __init__(self, layout: str, path: Path, first_line: int, texts: pa.RecordBatch) -> None:
         self.layout = layout
@@ -38,43 +38,43 @@ class Cells:
 
     @property
     def lines(self) -> NDArray[np.int64]:
-        """The line of each row; the header is line 1."""
+        """The line number of each row, shape (n,); the header is line 1."""
         return np.arange(self.first_line, self.first_line + len(self), dtype=np.int64)
 
     def texts(self, name: str) -> pa.StringArray:
-        """A column as it stands."""
+        """A column as it is in the file."""
         return self._texts.column(name)
 
-    def refuse(self, name: str, bad: NDArray[np.bool_], why: str) -> None:
-        """Raise for the first bad row.
+    def refuse(self, name: str, bad: NDArray[np.bool_], reason: str) -> None:
+        """Raise an error if any row of the mask `bad`, shape (n,), is set.
 
         Raises:
-            FraudsimError: there is one; the message names file, line, column and value.
+            FraudsimError: names file, line, column and value of the first bad row, and the reason.
         """
         rows = np.flatnonzero(bad)
         if len(rows):
             row = int(rows[0])
             value = self.texts(name)[row].as_py()
             if value == name:
-                why = "is the header again: files were joined with their headers"
+                reason = "is the header again: files were joined with their headers"
             elif value == "":
-                why = "is missing"
+                reason = "is missing"
             raise FraudsimError(
-                f"{self.layout} {self.path}: line {self.first_line + row}: {name}={value!r} {why}"
+                f"{self.layout} {self.path}: line {self.first_line + row}: {name}={value!r} {reason}"
             )
 
     def ids(self, name: str) -> pa.StringArray:
-        """Ids as they stand."""
-        return self.as_ids(name, self.texts(name))
+        """Ids as they are in the file."""
+        return self.check_ids(name, self.texts(name))
 
     def names(self, name: str) -> pa.StringArray:
-        """Names as ids: a blank is written `_`."""
-        return self.as_ids(name, pc.replace_substring(self.texts(name), " ", "_"))
+        """Names as ids: blanks become `_`."""
+        return self.check_ids(name, pc.replace_substring(self.texts(name), " ", "_"))
 
-    def as_ids(self, name: str, ids: pa.StringArray) -> pa.StringArray:
-        """Ids made from a column, refused by that column's text."""
-        fits = np.asarray(pc.match_substring_regex(ids, _ID))
-        self.refuse(name, ~fits, "is not an id of 1 to 64 printable characters")
+    def check_ids(self, name: str, ids: pa.StringArray) -> pa.StringArray:
+        """Ids derived from a column; an error names the column's text."""
+        valid = np.asarray(pc.match_substring_regex(ids, _ID))
+        self.refuse(name, ~valid, "is not an id of 1 to 64 printable characters")
         return ids
 
     def integers(self, name: str, low: int, high: int) -> NDArray[np.int64]:
@@ -89,14 +89,17 @@ class Cells:
     def numbers(self, name: str, low: float, high: float) -> NDArray[np.float64]:
         """Numbers from `low` to `high`."""
         values = self._cast(name, self.texts(name), pa.float64(), "is not a number")
-        found = values.to_numpy(zero_copy_only=False)
-        self.refuse(name, ~((found >= low) & (found <= high)), f"is not between {low} and {high}")
-        return found
+        array = values.to_numpy(zero_copy_only=False)
+        self.refuse(name, ~((array >= low) & (array <= high)), f"is not between {low} and {high}")
+        return array
 
     def cents(self, name: str, symbol: str = "") -> NDArray[np.int64]:
-        """Amounts of money, below zero too, after a currency's symbol; to the nearest cent, halves up.
+        """Amounts of money, also negative, to the nearest cent, halves away from zero.
 
-        By decimal arithmetic: 37.098 are 3710 cents, and 1.005 are 101, whatever their floats say.
+        By decimal arithmetic: 37.098 is 3710 cents and 1.005 is 101, whatever their floats are.
+
+        Args:
+            symbol: the currency symbol that every amount starts with.
         """
         texts = self.texts(name)
         if symbol:
@@ -108,35 +111,33 @@ class Cells:
         exact = pc.if_else(plain, cut, "0").cast(pa.decimal128(27, 12))
         rounded = pc.round(exact, 2, "half_towards_infinity").cast(pa.decimal128(27, 2))
         cents = pc.multiply(rounded, pa.scalar(Decimal(100), pa.decimal128(3, 0))).cast(pa.int64())
-        found = np.array(cents.to_numpy(zero_copy_only=False))
+        array = np.array(cents.to_numpy(zero_copy_only=False))
         for row in np.flatnonzero(~np.asarray(plain)).tolist():
-            value = _cents(texts[row].as_py())
+            value = _exponent_cents(texts[row].as_py())
             if value is None:
                 self.refuse(name, np.arange(len(self)) == row, "is not an amount")
             else:
-                found[row] = value
-        return found
+                array[row] = value
+        return array
 
     def times_ms(self, name: str) -> NDArray[np.int64]:
         """ISO 8601 times without zone, taken as UTC; ms."""
-        return self.as_times_ms(name, self.texts(name))
-
-    def as_times_ms(self, name: str, texts: pa.StringArray) -> NDArray[np.int64]:
-        """Times made from a column, refused by that column's text."""
-        times = self._cast(name, texts, pa.timestamp("us"), "is not a time like 2019-01-31 23:59:59")
+        times = self._cast(
+            name, self.texts(name), pa.timestamp("us"), "is not a time like 2019-01-31 23:59:59"
+        )
         ts = times.cast(pa.int64()).to_numpy(zero_copy_only=False) // 1000
         self.refuse(name, (ts < 0) | (ts > MAX_TIME_MS), "is not between 1970 and 9999")
         return ts
 
     def flags(self, name: str, no: str, yes: str) -> NDArray[np.bool_]:
-        """A column of two words."""
+        """A column of two words, as whether it is `yes`."""
         texts = self.texts(name)
         is_yes = np.asarray(pc.equal(texts, yes))
         self.refuse(name, ~(is_yes | np.asarray(pc.equal(texts, no))), f"is neither {no} nor {yes}")
         return is_yes
 
     def choices(self, name: str, meaning: Mapping[str, str | None]) -> pa.DictionaryArray:
-        """What each of a few words means."""
+        """A column of a few words, each replaced by its meaning."""
         index = pc.index_in(self.texts(name), value_set=pa.array(list(meaning)))
         self.refuse(name, np.asarray(pc.is_null(index)), f"is none of {', '.join(meaning)}")
         return pa.array(list(meaning.values()), pa.string()).take(index).dictionary_encode()
@@ -148,13 +149,19 @@ class Cells:
         is_fraud: NDArray[np.bool_],
         typology: pa.Array | None = None,
     ) -> Batch:
-        """These rows as events, without those whose amount (of the column `money`) no event can carry.
+        """These rows as events, without those whose amount is not valid in an event.
 
-        An authorisation is for nothing or more, up to the limit of `fraudsim.log.events.AmountCents`. Where
-        there is no `tx_id`, the number of the line is one.
+        An authorisation is for 0 or more, up to the limit of `fraudsim.log.events.AmountCents`. Without a
+        `tx_id` the line number becomes one.
+
+        Args:
+            money: the file's column of amounts, for the reasons in `Batch.dropped`.
+            columns: event fields by name, each of shape (n,).
+            is_fraud: shape (n,).
+            typology: see `Batch.typology`.
         """
-        given = {"tx_id": pa.array(self.lines).cast(pa.string()), **columns}
-        arrays = {name: pa.array(column) for name, column in given.items()}
+        columns = {"tx_id": pa.array(self.lines).cast(pa.string()), **columns}
+        arrays = {name: pa.array(column) for name, column in columns.items()}
         for name in ("card_id", "merchant_id", "device_id"):
             if name in arrays:
                 arrays[name] = arrays[name].dictionary_encode()
@@ -170,23 +177,23 @@ class Cells:
             typology = None if typology is None else typology.filter(mask)
         return Batch(transactions, is_fraud, typology, lines, dropped)
 
-    def _cast(self, name: str, texts: pa.StringArray, kind: pa.DataType, why: str) -> pa.Array:
+    def _cast(self, name: str, texts: pa.StringArray, kind: pa.DataType, reason: str) -> pa.Array:
         try:
             return texts.cast(kind)
         except pa.ArrowException:
             pass
-        self.refuse(name, np.array([not _casts(text, kind) for text in texts]), why)
+        self.refuse(name, np.array([not _is_castable(text, kind) for text in texts]), reason)
         raise FraudsimError(f"{self.layout} {self.path}: column {name} cannot be read as {kind}")
 
 
-def _cents(text: str) -> int | None:
-    """Of an amount written as 1e-05; None if it is none, or 10^15 and more."""
+def _exponent_cents(text: str) -> int | None:
+    """Cents of an amount such as 1e-05; None if it is not one, or is 10^15 or more."""
     if _POWER_OF_TEN.fullmatch(text) is None or abs(Decimal(text)) >= 10**15:
         return None
     return int(Decimal(text).quantize(_CENT, ROUND_HALF_UP) * 100)
 
 
-def _casts(text: pa.StringScalar, kind: pa.DataType) -> bool:
+def _is_castable(text: pa.StringScalar, kind: pa.DataType) -> bool:
     try:
         text.cast(kind)
     except pa.ArrowException:

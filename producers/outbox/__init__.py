@@ -1,0 +1,1 @@
+"""Handing records to Kafka: one interface, two clients. Imports `fraudsim` only."""
