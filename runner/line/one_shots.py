@@ -120,7 +120,7 @@ def keep_or_start_clock(
     return log.clock, is_new
 
 
-def stream_at(run: Path, rate: float, labels: bool = True) -> Stream:
+def stream_at(run: Path, rate: float, labels: bool = True) -> LiveStream:
     """The live stream that follows a run folder's history, at `rate` transactions per wall second."""
     history = run / "history"
     speed = speed_for(rate, read_history(history).manifest.transactions_per_day)

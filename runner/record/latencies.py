@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from producers.sender.schedule import Delays
+from producers.sender.schedule import DelayHistogram
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 RECENT: Final = 20_000
@@ -21,7 +21,7 @@ class Latencies:
 
     def __init__(self) -> None:
         self.recent_ms: deque[float] = deque(maxlen=RECENT)
-        self._histogram = Delays()
+        self._histogram = DelayHistogram()
         self._max_ms = 0.0
 
     def add(self, latency_ms: float) -> None:

@@ -11,7 +11,7 @@ from fraudsim.archive.archive import read_log
 from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
 from model.registry.aliases import promoted
 from model.registry.versions import change, folder_of, put
-from producers.sender.log_ends import find_present, partitions_of
+from producers.sender.log_ends import find_logged_ordinals, partitions_of
 from runner.line.options import LineOptions
 from stream_features.catalogue.features import NAMES
 from testing.rigs.live_line import (
@@ -166,7 +166,7 @@ def test_bad_input_is_set_aside_markers_are_passed_and_nothing_valid_is_lost(
         refuse_bad_requests(line, now_ms)
         decide_by_http(line)
         refuse_a_corrupt_model(line)
-        present = find_present(line.settings, partitions_of(line.settings, [TRANSACTIONS]), "odd")
+        present = find_logged_ordinals(line.settings, partitions_of(line.settings, [TRANSACTIONS]), "odd")
         results["present"] = present[TRANSACTIONS]
         sent = send_transactions(line, "amid", ["commit", "abort", "commit"])
         line.wait_for("the producer", lambda: line.done("producer"), 60)

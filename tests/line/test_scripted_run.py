@@ -67,8 +67,8 @@ def expected(folder, script, speed):
             return len(ids), repeats, rejected
         if item.topic != TRANSACTIONS:
             continue
-        delay_ms = 0 if isinstance(item.event, Raw) else item.due_ms - item.event.ts
-        if isinstance(item.event, Raw) or not -future_limit_ms(speed) < delay_ms < past_limit_ms(speed):
+        delay_ms = 0 if isinstance(item.event, RawValue) else item.due_ms - item.event.ts
+        if isinstance(item.event, RawValue) or not -future_limit_ms(speed) < delay_ms < past_limit_ms(speed):
             rejected += 1
         elif item.event.tx_id in ids:
             repeats += 1
