@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from producers.history.folder import History
+from producers.history.reader import History
 
 
 def observable_columns(history: History) -> list[str]:

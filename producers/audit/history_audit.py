@@ -9,10 +9,11 @@ from typing import Final
 import numpy as np
 
 from fraudsim.errors import FraudsimError
-from producers.audit.claims import label_checks, order_checks, truth_checks
-from producers.audit.signals import signal_checks
-from producers.audit.verdict import Audit, Bounds
-from producers.history.folder import History
+from producers.audit.integrity import label_checks, order_checks, truth_checks
+from producers.audit.leakage import signal_checks
+from producers.audit.limits import Bounds
+from producers.audit.report import Audit
+from producers.history.reader import History
 
 _MIN_FRAUDS: Final = 50
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.audit.auc import auc, auc_error
-from producers.audit.verdict import Bounds, Check
+from producers.audit.limits import Bounds
+from producers.audit.report import Check
 
 
 class SeparationCheck:

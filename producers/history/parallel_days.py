@@ -14,7 +14,10 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Final
 
 from fraudsim.errors import FraudsimError
-from producers.world.world import Campaigns, Day, World, WorldConfig
+from producers.world.campaigns import Campaigns
+from producers.world.config import WorldConfig
+from producers.world.day import Day
+from producers.world.world import World
 
 BLOCK_DAYS: Final = 8
 """Campaigns are made for so many days at once: they look at the payments of the three days before."""

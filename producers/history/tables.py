@@ -16,7 +16,7 @@ from producers.labels.delays import SOURCES, LabelColumns
 from producers.population.columns import ATM, CHANNELS, POS
 from producers.population.population import Population
 from producers.reference import COUNTRIES, CURRENCY
-from producers.world.world import Day
+from producers.world.day import Day
 
 WORD: Final = pa.dictionary(pa.int32(), pa.string())
 TRANSACTIONS: Final = pa.schema(

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 
 from fraudsim.errors import FraudsimError
 from producers.history.fingerprint import Fingerprint
-from producers.history.folder import LAYOUT_VERSION, Manifest, SourceName
+from producers.history.manifest import LAYOUT_VERSION, Manifest, SourceName
 from producers.history.parallel_days import days_in_order
 from producers.history.row_groups import InTurn, RowGroups
 from producers.history.tables import Tables, numbered, sort_labels
 from producers.population.columns import DAY_MS
-from producers.world.world import WORLD_VERSION, Day, World
+from producers.world.day import Day
+from producers.world.world import WORLD_VERSION, World
 
 
 def write_history(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fraudsim.archive.id_columns import spelled
 from fraudsim.errors import FraudsimError
 from producers.calendar.rhythm import zone_of
-from producers.history.folder import History
+from producers.history.reader import History
 from producers.history.tables import TRUTH
 from producers.population.columns import DAY_MS
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from fraudsim.errors import FraudsimError
-from producers.history.folder import History, Manifest
+from producers.history.manifest import Manifest
+from producers.history.reader import History
 from producers.page import plots as figures
 from producers.page.aggregates import Aggregates, aggregate
 from producers.page.reference_rates import FIGURES, MEASURES, Measure

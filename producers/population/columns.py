@@ -62,3 +62,8 @@ EMPTY: Final = Columns(
     device=np.empty(0, np.uint64),
     ip=np.empty(0, np.uint32),
 )
+
+
+def address(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """An IPv4 address in 240.0.0.0/4, which is reserved: no address of the world is anybody's."""
+    return (np.uint64(0xF0000000) | (words & np.uint64(0x0FFFFFFF))).astype(np.uint32)

@@ -16,18 +16,22 @@ from producers.calendar.pay_days import pay_day_factors
 from producers.calendar.rhythm import MINUTE_MS, WEEK, times_of_day, to_utc, weekday, zone_of
 from producers.calendar.seasons import category_factors
 from producers.population.amounts import usual_amounts
+from producers.population.cards import COMMUTER, DRAWS, SLOT_CATEGORY, slots_of_draws
 from producers.population.closed_shops import in_opening_hours, open_instead
-from producers.population.columns import ATM, DAY_MS, ECOMMERCE, MOTO, POS, RECURRING, Columns, concatenate
-from producers.population.population import (
-    COMMUTER,
-    DRAWS,
-    SLOT_CATEGORY,
-    Population,
-    address,
-    slots_of_draws,
+from producers.population.columns import (
+    ATM,
+    DAY_MS,
+    ECOMMERCE,
+    MOTO,
+    POS,
+    RECURRING,
+    Columns,
+    concatenate,
 )
+from producers.population.devices import fresh_devices, own_address, own_device
+from producers.population.population import Population
 from producers.reference import CATEGORIES, CITIES, INDEX
-from producers.rng import generator, mix64, words64
+from producers.rng import generator
 
 NEARBY_SHARE: Final = 0.14
 """Everyday visits to any shop in town instead of the repertoire."""
@@ -37,12 +41,10 @@ NO_DEVICE_SHARE: Final = 0.25
 """Web purchases whose merchant passes no device on."""
 FRESH_DEVICE_SHARE: Final = 0.05
 """Web purchases from a device not seen before: a new phone, a private window, a friend's."""
-CARRIER_SHARE: Final = 0.35
 TRIPS_PER_WEEK: Final = 0.035
 SPREES_PER_DAY: Final = 0.004
 BURSTS_PER_DAY: Final = 0.25
 """Of a card that pays in bursts."""
-DEVICE_LIFE_DAYS: Final = 500
 
 _CHANNEL_OF_KIND: Final = {"shop": POS, "atm": ATM, "online": ECOMMERCE, "recurring": RECURRING}
 _CHANNEL: Final = np.array([_CHANNEL_OF_KIND[category.kind] for category in CATEGORIES], np.int8)
@@ -77,34 +79,6 @@ def visits_of_day(population: Population, seed: int, day: int) -> tuple[NDArray[
         np.concatenate([made.card, *(columns.card for columns in made.others)]),
         np.concatenate([made.merchant, *(columns.merchant for columns in made.others)]),
     )
-
-
-def own_device(
-    population: Population, card: NDArray[np.int32], day: int, rng: np.random.Generator
-) -> NDArray[np.uint64]:
-    """One of the card's own devices; each is replaced every `DEVICE_LIFE_DAYS`."""
-    cards = population.cards
-    main = cards.device[card]
-    device = np.where(rng.random(len(card)) < 0.85, main, cards.second_device[card])
-    age = (device % np.uint64(DEVICE_LIFE_DAYS)).astype(np.int64) + day
-    return mix64(device + (age // DEVICE_LIFE_DAYS).astype(np.uint64)) | np.uint64(1)
-
-
-def fresh_devices(count: int, rng: np.random.Generator) -> NDArray[np.uint64]:
-    """Devices that nobody has used before."""
-    return words64(rng, count) | np.uint64(1)
-
-
-def own_address(
-    population: Population, card: NDArray[np.int32], rng: np.random.Generator
-) -> NDArray[np.uint32]:
-    """The card's home address, its carrier's, or (one in ten) one never seen before."""
-    draw = rng.random(len(card))
-    cards = population.cards
-    ip = np.where(draw < CARRIER_SHARE, cards.carrier_ip[card], cards.home_ip[card])
-    away = np.flatnonzero(draw > 0.9)
-    ip[away] = address(words64(rng, len(away)))
-    return ip
 
 
 def complete(

@@ -28,8 +28,9 @@ from producers.scenario.script import Attack, Drift, Fault, Outage, Peak, Script
 from producers.sources.source import Item, Raw, Source
 from producers.sources.world_source import label_items, label_order, transaction_items
 from producers.typologies import SCHEMES
-from producers.typologies.base import at_the_counter
-from producers.world.world import Day, World
+from producers.typologies.building_blocks import at_the_counter
+from producers.world.day import Day
+from producers.world.world import World
 
 _AFTER_MS: Final = 50
 """A repeat is due this much wall time after the record it repeats."""

@@ -86,7 +86,7 @@ def _of_file(replay: Path, split_ms: int, speed: float, settings: Settings, log:
 
 
 def _of_world(history: Path, split_ms: int, labels: bool, honest: bool) -> LiveSource:
-    from producers.history.folder import read_history, world_of
+    from producers.history.reader import read_history, world_of
     from producers.sources.world_source import WorldSource
 
     opened = read_history(history)

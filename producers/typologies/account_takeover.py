@@ -8,8 +8,8 @@ from producers.calendar.rhythm import HOUR_MS
 from producers.population.amounts import usual_amounts
 from producers.population.columns import DAY_MS, Columns
 from producers.population.population import Population
-from producers.typologies.base import (
-    Scheme,
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import (
     criminal_device,
     pick,
     someone,

@@ -7,10 +7,11 @@ import numpy as np
 
 from producers.calendar.rhythm import MINUTE_MS
 from producers.population.amounts import whole_cents
-from producers.population.columns import DAY_MS, Columns, concatenate
-from producers.population.habits import fresh_devices
-from producers.population.population import Population, address
-from producers.typologies.base import Scheme, pick, web_columns
+from producers.population.columns import DAY_MS, Columns, address, concatenate
+from producers.population.devices import fresh_devices
+from producers.population.population import Population
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import pick, web_columns
 
 _SHOPS: Final = ("digital_goods", "games", "charity")
 _MOST: Final = 40

@@ -9,7 +9,8 @@ from producers.calendar.rhythm import MINUTE_MS
 from producers.population.amounts import usual_amounts, whole_cents
 from producers.population.columns import DAY_MS, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme, criminal_device, pick, someone, usual_time, web_columns
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import criminal_device, pick, someone, usual_time, web_columns
 
 _TRIES: Final = ("digital_goods", "games", "charity", "food_delivery")
 _PRIZES: Final = ("marketplace", "web_electronics", "gift_cards", "fashion")

@@ -12,7 +12,8 @@ from producers.population.closed_shops import open_instead
 from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.population.habits import visits_of_day
 from producers.population.population import Population
-from producers.typologies.base import Scheme, criminal_device
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import criminal_device
 
 MAX_CARDS: Final = 60
 WINDOW_DAYS: Final = 3

@@ -6,10 +6,11 @@ from typing import Final
 import numpy as np
 
 from producers.population.amounts import usual_amounts
-from producers.population.columns import DAY_MS, Columns
-from producers.population.habits import fresh_devices
-from producers.population.population import Population, address
-from producers.typologies.base import Scheme, pick, web_columns, within_span
+from producers.population.columns import DAY_MS, Columns, address
+from producers.population.devices import fresh_devices
+from producers.population.population import Population
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import pick, web_columns, within_span
 
 _WANTED: Final = ("fashion", "web_electronics", "marketplace", "gift_cards", "food_delivery")
 

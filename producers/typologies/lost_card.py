@@ -9,7 +9,8 @@ from producers.population.amounts import usual_amounts
 from producers.population.closed_shops import open_instead
 from producers.population.columns import DAY_MS, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme, at_the_counter, shops_in, someone, usual_time, within_span
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import at_the_counter, shops_in, someone, usual_time, within_span
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from producers.population.amounts import gives_cash, whole_cents
 from producers.population.closed_shops import another_hour, closed_rows
 from producers.population.columns import DAY_MS, EMPTY, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme, at_the_counter, within_span
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import at_the_counter, within_span
 
 _TRIES: Final = 3
 """At an hour within the shop's."""

@@ -7,9 +7,10 @@ import numpy as np
 
 from producers.population.amounts import whole_cents
 from producers.population.columns import DAY_MS, Columns
-from producers.population.habits import own_address, own_device
+from producers.population.devices import own_address, own_device
 from producers.population.population import Population
-from producers.typologies.base import Scheme, pick, someone, usual_time, web_columns, within_span
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import pick, someone, usual_time, web_columns, within_span
 
 _FRONTS: Final = ("digital_goods", "charity", "marketplace", "travel")
 

@@ -7,9 +7,10 @@ import numpy as np
 from producers.calendar.rhythm import times_of_day, to_utc
 from producers.population.amounts import usual_amounts
 from producers.population.columns import DAY_MS, Columns
-from producers.population.habits import fresh_devices, own_address, own_device
+from producers.population.devices import fresh_devices, own_address, own_device
 from producers.population.population import Population
-from producers.typologies.base import Scheme, pick, web_columns, within_span
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import pick, web_columns, within_span
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from producers.calendar.rhythm import HOUR_MS
 from producers.population.amounts import whole_cents
 from producers.population.columns import DAY_MS, RECURRING, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme, criminal_device, pick, someone, web_columns, within_span
+from producers.typologies.base import Scheme
+from producers.typologies.building_blocks import criminal_device, pick, someone, web_columns, within_span
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
 from producers.labels.consequences import Consequences
 from producers.labels.delays import LabelDelays
-from producers.world.world import WorldConfig
+from producers.world.config import WorldConfig
 
 _ELSEWHERE: Final = {"cards": "--cards", "seed": "FRAUDSIM_SEED", "delays": "FRAUDSIM_LABEL_DELAYS__…"}
 T = TypeVar("T", Consequences, LabelDelays, WorldConfig)

@@ -6,99 +6,27 @@ however many processes make them and in whatever order.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudsim.errors import FraudsimError
 from producers.calendar.growth import Growth
-from producers.labels.delays import LabelColumns, LabelDelays, label_transactions
-from producers.population.columns import DAY_MS, Columns, concatenate
+from producers.labels.delays import label_transactions
+from producers.population.columns import DAY_MS, concatenate
 from producers.population.habits import day_of_habits
 from producers.population.population import Population, build_population
 from producers.rng import generator, mix64, salt
 from producers.typologies import default_typologies
+from producers.world.campaigns import Campaigns
+from producers.world.config import WorldConfig
+from producers.world.day import Day
 
 WORLD_VERSION: Final = 2
 """Changes whenever the same configuration would give other transactions or labels."""
-FIRST_DAY: Final = 19_723
-"""2024-01-01, a Monday, in days since 1970-01-01."""
-
-
-@dataclass(frozen=True)
-class WorldConfig:
-    """Everything that a world follows from.
-
-    Raises:
-        FraudsimError: a value is out of its range; the message names it.
-    """
-
-    cards: int = 5000
-    merchants: int | None = None
-    """A fifth of the cards, at least 30, if None."""
-    seed: int = 7
-    start_day: int = FIRST_DAY
-    """Days since 1970-01-01 of day 0."""
-    fraud_scale: float = 1.0
-    """Multiplies every typology's share."""
-    camouflage: float = 0.5
-    """0 to 1: how much fraud takes care to look like its victims."""
-    growth_per_year: float = 0.0
-    """Compound, of the number of transactions; none, so that days differ by the calendar alone."""
-    delays: LabelDelays = field(default_factory=LabelDelays)
-
-    def __post_init__(self) -> None:
-        ranges = (
-            ("cards", self.cards, 1, 20_000_000),
-            ("merchants", self.merchants if self.merchants is not None else 1, 1, 5_000_000),
-            ("seed", self.seed, 0, 2**63),
-            ("start_day", self.start_day, 100, 1_000_000),
-            ("fraud_scale", self.fraud_scale, 0, 100),
-            ("camouflage", self.camouflage, 0, 1),
-            ("growth_per_year", self.growth_per_year, -0.9, 10),
-        )
-        for name, value, low, high in ranges:
-            if not low <= value <= high:
-                raise FraudsimError(f"world: {name}={value!r} must be between {low} and {high}")
-
-    @property
-    def merchant_count(self) -> int:
-        return self.merchants if self.merchants is not None else max(30, self.cards // 5)
-
-
-@dataclass(frozen=True, eq=False)
-class Day:
-    """One day of a world; rows sorted by (ts, tx_id)."""
-
-    number: int
-    """Days since the world's day 0."""
-    transactions: Columns
-    tx_number: NDArray[np.uint64]
-    """The ids, as numbers; `tables.NUMBERED` says how they are spelled."""
-    typology: NDArray[np.int8]
-    """Index into `World.typologies`, -1 for honest transactions."""
-    campaign: NDArray[np.int32]
-    """Index into `campaign_ids`, -1 for honest transactions."""
-    campaign_ids: list[str]
-    labels: LabelColumns
-    """Every label of this day's transactions, whenever it comes."""
-
-    @property
-    def is_fraud(self) -> NDArray[np.bool_]:
-        return self.typology >= 0
-
-
-class Campaigns(NamedTuple):
-    """Campaigns of one typology."""
-
-    columns: Columns
-    which: NDArray[np.int32]
-    """Index into `ids` of each row."""
-    ids: list[str]
 
 
 class World:

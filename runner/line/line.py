@@ -20,7 +20,7 @@ from fraudsim.log import topics
 from fraudsim.log.clock_log import start_log
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
-from producers.history.folder import History, read_history, world_of
+from producers.history.reader import History, read_history, world_of
 from producers.history.writer import write_history
 from runner.line.speed import consistent_speed, speed_for, speed_of_run
 from runner.record.observer import Latencies, Observer, Tally

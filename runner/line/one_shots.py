@@ -13,10 +13,11 @@ from fraudsim.settings import Settings
 from model.artefact.first_stage import compile_first_stage
 from model.forest.shap import compile_shap
 from model.forest.trees import compile_walk
-from producers.history.folder import History, read_history, world_of
+from producers.history.reader import History, read_history, world_of
 from producers.history.writer import write_history
 from producers.traffic.live_source import Stream
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from runner.line.speed import speed_for
 
 

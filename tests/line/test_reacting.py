@@ -5,7 +5,7 @@ import pytest
 from fraudsim.archive.archive import read_log
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
-from producers.history.folder import read_history, world_of
+from producers.history.reader import read_history, world_of
 from producers.scenario.script import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.world_source import WorldSource

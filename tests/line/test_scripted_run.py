@@ -6,7 +6,7 @@ from fraudsim.archive.archive import read_log
 from fraudsim.log.clock import future_limit_ms, past_limit_ms
 from fraudsim.log.topics import DEAD_LETTERS, TRANSACTIONS, TRUTH
 from fraudsim.settings import Settings
-from producers.history.folder import read_history, world_of
+from producers.history.reader import read_history, world_of
 from producers.scenario.script import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.source import Raw

@@ -17,12 +17,14 @@ from typer.testing import CliRunner
 from fraudsim.errors import FraudsimError
 from producers.audit.auc import auc, auc_error
 from producers.audit.history_audit import audit_history
+from producers.audit.limits import Bounds
+from producers.audit.report import Audit, audit_table
 from producers.audit.separation import SeparationCheck
-from producers.audit.verdict import Audit, Bounds, audit_table
-from producers.history.folder import History, read_history
+from producers.history.reader import History, read_history
 from producers.history.writer import write_history
 from producers.rng import generator
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from producers.world_cli import app
 
 Column = pa.Array | pa.ChunkedArray

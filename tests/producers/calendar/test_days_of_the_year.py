@@ -21,7 +21,7 @@ from producers.calendar.seasons import HOLIDAY, MONTHS, SEASON, category_factors
 from producers.population.habits import day_of_habits
 from producers.population.population import Population, build_population
 from producers.reference import CATEGORIES, INDEX
-from producers.world.world import FIRST_DAY
+from producers.world.config import FIRST_DAY
 
 YEARS = st.integers(min_value=1970, max_value=2400)
 DAYS = st.integers(min_value=100, max_value=150_000)

@@ -13,7 +13,7 @@ from producers.population.habits import day_of_habits
 from producers.population.population import Population, build_population
 from producers.reference import CATEGORIES, INDEX
 from producers.rng import generator
-from producers.world.world import FIRST_DAY
+from producers.world.config import FIRST_DAY
 
 SUNDAY = FIRST_DAY + 6
 LATE = Hours(np.array([[1080], [1080]], np.int16), np.array([[1560], [1080]], np.int16))

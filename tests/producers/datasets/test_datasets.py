@@ -11,7 +11,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label, Transaction, Truth, decode_transaction, encoder
 from fraudsim.settings import Settings
 from producers.datasets.registry import LAYOUTS, layout_of, read_dataset, replay_history, replay_source
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from producers.population.columns import DAY_MS
 from producers.traffic.live_source import Stream, live_source
 from producers.world_cli import app

@@ -27,12 +27,13 @@ from fraudsim.log.events import (
 from fraudsim.log.topics import LABELS, TRANSACTIONS, TRUTH
 from producers.history import tables
 from producers.history.fingerprint import fingerprint
-from producers.history.folder import History, read_history, transactions_per_day, world_of
+from producers.history.reader import History, read_history, transactions_per_day, world_of
 from producers.history.writer import write_history
 from producers.labels.delays import LabelDelays
 from producers.sources.source import Item, Source
 from producers.sources.world_source import WorldSource
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from producers.world_cli import app
 
 CONFIG = WorldConfig(cards=300, fraud_scale=10)

@@ -15,7 +15,7 @@ from fraudsim.errors import FraudsimError
 from producers.calendar.opening_hours import TRADES
 from producers.calendar.pay_days import LIFT, LIFT_DAYS, PAY_DAYS
 from producers.calendar.seasons import CHRISTMAS_SHOPPING, HOLIDAY, MONTHS, SALES, SEASON
-from producers.history.folder import History, read_history
+from producers.history.reader import History, read_history
 from producers.history.writer import write_history
 from producers.page import plots as figures
 from producers.page.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, aggregate
@@ -24,7 +24,8 @@ from producers.page.reference_rates import FIGURES, MEASURES
 from producers.page.svg import Linear, Log, Plot, linear_ticks, log_ticks, nice_step, round_up
 from producers.reference import CATEGORIES
 from producers.typologies import SCHEMES
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from producers.world_cli import app
 
 DAYS = 35

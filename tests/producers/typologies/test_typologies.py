@@ -21,7 +21,8 @@ from producers.typologies.merchant_collusion import MerchantCollusion
 from producers.typologies.push_scam import PushScam
 from producers.typologies.refund_abuse import RefundAbuse
 from producers.typologies.slow_drip import SlowDrip
-from producers.world.world import FIRST_DAY, World, WorldConfig
+from producers.world.config import FIRST_DAY, WorldConfig
+from producers.world.world import World
 
 SEED = 7
 DAYS = range(FIRST_DAY, FIRST_DAY + 6)

@@ -5,8 +5,8 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, load_settings
 from producers.labels.delays import LabelDelays
+from producers.world.config import WorldConfig
 from producers.world.settings import consequences, label_delays, world_config
-from producers.world.world import WorldConfig
 
 
 def settings(monkeypatch, **variables):

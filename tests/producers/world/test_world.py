@@ -15,14 +15,17 @@ from producers.history.fingerprint import fingerprint
 from producers.history.tables import numbered
 from producers.population.closed_shops import closed_rows
 from producers.population.columns import CHANNELS, DAY_MS, POS
-from producers.world.world import Day, World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.day import Day
+from producers.world.world import World
 
 SMALL = WorldConfig(cards=400, fraud_scale=5)
 
 PROGRAM = """
 from producers.history.fingerprint import fingerprint
 from producers.history.tables import numbered
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 world = World(WorldConfig(cards=400, fraud_scale=5))
 names = [t.name for t in world.typologies]
 print(fingerprint(**numbered(world.population, world.day(9), names)._asdict()))

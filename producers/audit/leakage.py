@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from producers.audit.columns import codes_and_words, numbers, observable_columns, rank_of
+from producers.audit.limits import Bounds
+from producers.audit.report import Check
 from producers.audit.separation import SeparationCheck
-from producers.audit.verdict import Bounds, Check
 from producers.calendar.rhythm import HOUR_MS
-from producers.history.folder import History
+from producers.history.reader import History
 from producers.population.columns import DAY_MS
 
 _FEW: Final = 64

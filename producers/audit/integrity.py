@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from producers.audit.columns import all_words, codes_and_words, observable_columns, plain
-from producers.audit.verdict import Check, count_check
-from producers.history.folder import History
+from producers.audit.report import Check, count_check
+from producers.history.reader import History
 
 _TELLING: Final = re.compile("fraud|truth|typology|campaign|scenario|label|target", re.IGNORECASE)
 

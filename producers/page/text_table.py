@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from producers.history.folder import History
+from producers.history.reader import History
 
 
 def describe_history(history: History) -> str:
