@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["shop", "atm", "online", "recurring"]
+CategoryKind = Literal["shop", "atm", "online", "recurring"]
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Category:
 
     name: str
     mcc: int
-    kind: Kind
+    kind: CategoryKind
     merchants: float
     """Relative number of merchants."""
     slots: int
@@ -52,7 +52,7 @@ CATEGORIES: Final = (
     Category("telecom", 4814, "recurring", 2, 0, 0, 2900, 0.40),
     Category("utilities", 4900, "recurring", 2, 0, 0, 7200, 0.50),
 )
-INDEX: Final = {category.name: index for index, category in enumerate(CATEGORIES)}
+CATEGORY_INDEX: Final = {category.name: index for index, category in enumerate(CATEGORIES)}
 
 # Name, country, latitude, longitude (degrees), relative size. Cards live in the first HOME_CITIES. The issuer
 # is a global one, and small worlds take the first cities only, so these alternate around the globe.

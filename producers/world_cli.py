@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from producers.history.manifest import Manifest
+    from producers.history.manifest import HistoryManifest
 
 app = typer.Typer(no_args_is_help=True, help="The synthetic world: cards, merchants, fraud and late labels.")
 
@@ -34,7 +34,7 @@ def generate(
     _say(out, manifest)
 
 
-def _say(out: Path, manifest: "Manifest") -> None:
+def _say(out: Path, manifest: "HistoryManifest") -> None:
     typer.echo(
         f"{out}: {manifest.transactions:,} transactions of {manifest.cards:,} cards over "
         f"{manifest.days} days, {manifest.fraud_rate:.3%} fraud, {manifest.labels:,} labels"

@@ -11,20 +11,20 @@ import numpy as np
 from fraudsim.errors import FraudsimError
 from producers.audit.integrity import label_checks, order_checks, truth_checks
 from producers.audit.leakage import signal_checks
-from producers.audit.limits import Bounds
+from producers.audit.limits import AuditLimits
 from producers.audit.report import Audit
 from producers.history.reader import History
 
 _MIN_FRAUDS: Final = 50
 
 
-def audit_history(history: History, bounds: Bounds | None = None) -> Audit:
+def audit_history(history: History, bounds: AuditLimits | None = None) -> Audit:
     """Ask a history everything; about ten seconds for 1.6 million transactions.
 
     Raises:
         FraudsimError: a file cannot be read, or a half of the history has too few frauds to judge by.
     """
-    limits = bounds or Bounds()
+    limits = bounds or AuditLimits()
     truth = history.truth()
     fraud = np.asarray(truth["is_fraud"])
     half = len(fraud) // 2

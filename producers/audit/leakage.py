@@ -1,7 +1,7 @@
 """How far each observable column, alone or with one other, tells fraud.
 
 A fraud rate by value is learnt on the first half of the history and scored on the second, so that a rare
-value cannot vouch for itself; a rate is shrunk towards the mean by `Bounds.prior` transactions.
+value cannot vouch for itself; a rate is shrunk towards the mean by `AuditLimits.prior` transactions.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from producers.audit.columns import codes_and_words, numbers, observable_columns, rank_of
-from producers.audit.limits import Bounds
+from producers.audit.limits import AuditLimits
 from producers.audit.report import Check
 from producers.audit.separation import SeparationCheck
 from producers.calendar.rhythm import HOUR_MS
@@ -26,7 +26,7 @@ _FEW: Final = 64
 
 
 def signal_checks(
-    history: History, fraud: NDArray[np.bool_], truth: pa.Table, bounds: Bounds
+    history: History, fraud: NDArray[np.bool_], truth: pa.Table, bounds: AuditLimits
 ) -> Iterator[Check]:
     judge = SeparationCheck(fraud, bounds)
     campaign = codes_and_words(truth["campaign_id"])[0]
@@ -57,7 +57,7 @@ def signal_checks(
 
 
 def _tx_id(
-    judge: SeparationCheck, column: pa.ChunkedArray, ts: NDArray[np.int64], bounds: Bounds
+    judge: SeparationCheck, column: pa.ChunkedArray, ts: NDArray[np.int64], bounds: AuditLimits
 ) -> Iterator[Check]:
     text = column.combine_chunks()
     rank = np.empty(len(text), np.int64)
@@ -76,7 +76,7 @@ def _tx_id(
         yield judge.rate("tx_id", what, np.asarray(part.indices), bounds.mark)
 
 
-def _ts(judge: SeparationCheck, ts: NDArray[np.int64], bounds: Bounds) -> Iterator[Check]:
+def _ts(judge: SeparationCheck, ts: NDArray[np.int64], bounds: AuditLimits) -> Iterator[Check]:
     yield judge.number("ts", "number", ts, bounds.signal)
     yield judge.rate("ts", "hour of the day (UTC)", ts // HOUR_MS % 24, bounds.signal)
     yield judge.rate("ts", "day of the week", ts // DAY_MS % 7, bounds.signal)
@@ -94,7 +94,7 @@ def _peculiar(
     codes: NDArray[np.signedinteger],
     campaign: NDArray[np.signedinteger],
     fraud: NDArray[np.bool_],
-    bounds: Bounds,
+    bounds: AuditLimits,
 ) -> Check:
     """Values that unrelated campaigns have in common and honest people have not."""
     size = int(codes.max()) + 1
@@ -116,7 +116,7 @@ def _peculiar(
 
 
 def _pairs(
-    history: History, campaign: NDArray[np.signedinteger], fraud: NDArray[np.bool_], bounds: Bounds
+    history: History, campaign: NDArray[np.signedinteger], fraud: NDArray[np.bool_], bounds: AuditLimits
 ) -> Check:
     """Combinations of two columns that hardly an honest transaction bears and unrelated campaigns do."""
     coarse = dict(_coarse(history))

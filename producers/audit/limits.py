@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Bounds:
+class AuditLimits:
     """The most that an honest world may show. Measured on the default one, 20,000 cards over 30 days.
 
     An AUC fails where it is above its bound by more than `sigmas` standard errors (Hanley & McNeil 1982),

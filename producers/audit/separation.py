@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.audit.auc import auc, auc_error
-from producers.audit.limits import Bounds
+from producers.audit.limits import AuditLimits
 from producers.audit.report import Check
 
 
 class SeparationCheck:
     """Turns columns into checks against the same frauds and bounds."""
 
-    def __init__(self, fraud: NDArray[np.bool_], bounds: Bounds) -> None:
+    def __init__(self, fraud: NDArray[np.bool_], bounds: AuditLimits) -> None:
         self._fraud, self._bounds = fraud, bounds
         self._half = len(fraud) // 2
 

@@ -7,7 +7,7 @@ YEAR_DAYS: Final = 365.25
 
 
 @dataclass(frozen=True)
-class Growth:
+class TrafficGrowth:
     """Compound: the same cards pay more often, by the same share every year."""
 
     per_year: float = 0.0
@@ -20,4 +20,4 @@ class Growth:
         return float((1 + self.per_year) ** ((day - self.first_day) / YEAR_DAYS))
 
 
-NO_GROWTH: Final = Growth()
+NO_GROWTH: Final = TrafficGrowth()

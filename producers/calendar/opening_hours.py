@@ -16,7 +16,7 @@ DAY_MINUTES: Final = 1440
 
 
 @dataclass(frozen=True)
-class Trade:
+class CategoryHours:
     """Opening hours of a category; every merchant's own lie about them, in steps of half an hour."""
 
     opens: float
@@ -33,21 +33,21 @@ class Trade:
     """Share of merchants that are always open."""
 
 
-TRADES: Final = {
+CATEGORY_HOURS: Final = {
     # Whatever is not here is always open: machines, fuel, hotels, taxis, trains, the web and mandates.
-    "grocery": Trade(7, 21, 1, 9, 18, 0.25, 0.05),
-    "restaurant": Trade(10.5, 23.5, 1.5, 11, 22, 0.15, 0.0),
-    "fast_food": Trade(9.5, 24, 2, 10.5, 23, 0.05, 0.10),
-    "pharmacy": Trade(8.5, 19, 1, 10, 16, 0.60, 0.05),
-    "clothing": Trade(10, 20, 1, 12, 18, 0.40, 0.0),
-    "electronics": Trade(10, 20, 1, 12, 18, 0.40, 0.0),
-    "department": Trade(9.5, 21, 1, 12, 18, 0.30, 0.0),
-    "home": Trade(9, 20, 1, 10, 17, 0.35, 0.0),
+    "grocery": CategoryHours(7, 21, 1, 9, 18, 0.25, 0.05),
+    "restaurant": CategoryHours(10.5, 23.5, 1.5, 11, 22, 0.15, 0.0),
+    "fast_food": CategoryHours(9.5, 24, 2, 10.5, 23, 0.05, 0.10),
+    "pharmacy": CategoryHours(8.5, 19, 1, 10, 16, 0.60, 0.05),
+    "clothing": CategoryHours(10, 20, 1, 12, 18, 0.40, 0.0),
+    "electronics": CategoryHours(10, 20, 1, 12, 18, 0.40, 0.0),
+    "department": CategoryHours(9.5, 21, 1, 12, 18, 0.30, 0.0),
+    "home": CategoryHours(9, 20, 1, 10, 17, 0.35, 0.0),
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Hours:
+class OpeningHours:
     """Arrays (2, merchants): Monday to Saturday, then Sundays and public holidays; minutes of the day."""
 
     opens: NDArray[np.int16]
@@ -55,20 +55,20 @@ class Hours:
     """Above `DAY_MINUTES` it is the next morning; the same as `opens` where closed all day."""
 
     @cached_property
-    def always(self) -> NDArray[np.bool_]:
+    def always_open(self) -> NDArray[np.bool_]:
         """Merchants that never close."""
         found: NDArray[np.bool_] = (self.closes - self.opens).min(axis=0) >= DAY_MINUTES
         return found
 
     @cached_property
-    def trades_on_sundays(self) -> NDArray[np.bool_]:
+    def opens_on_sundays(self) -> NDArray[np.bool_]:
         """Merchants that open on Sundays and public holidays too."""
         return self.closes[1] > self.opens[1]
 
 
-def opening_hours(
+def draw_opening_hours(
     seed: int, category: NDArray[np.int64], city: NDArray[np.int64], size: NDArray[np.floating]
-) -> Hours:
+) -> OpeningHours:
     """Hours of merchants by their category; `city` is -1 on the web.
 
     Where no merchant of a city is always open, the one of the greatest `size` is, so that one can always pay.
@@ -80,7 +80,7 @@ def opening_hours(
     early, late = rng.uniform(-1, 1, size=(2, count))
     draw, sunday_draw = rng.random((2, count))
     for index, kind in enumerate(CATEGORIES):
-        trade = TRADES.get(kind.name)
+        trade = CATEGORY_HOURS.get(kind.name)
         if trade is None:
             continue
         mine = np.flatnonzero((category == index) & (draw >= trade.never_closed))
@@ -89,12 +89,12 @@ def opening_hours(
         end[1] = np.where(sunday_draw[mine] < trade.sunday_closed, begin[1], end[1])
         opens[:, mine], closes[:, mine] = begin, end
     begins, ends = (np.rint(clock * 2).astype(np.int16) * np.int16(30) for clock in (opens, closes))
-    always = Hours(begins, ends).always
-    for place in np.setdiff1d(city, city[always]):
+    always_open = OpeningHours(begins, ends).always_open
+    for place in np.setdiff1d(city, city[always_open]):
         there = np.flatnonzero(city == place)
         largest = there[np.argmax(size[there])]
         begins[:, largest], ends[:, largest] = 0, DAY_MINUTES
-    return Hours(begins, ends)
+    return OpeningHours(begins, ends)
 
 
 def is_rest_day(day: int) -> bool:
@@ -103,14 +103,14 @@ def is_rest_day(day: int) -> bool:
 
 
 def are_open(
-    hours: Hours, zone: NDArray[np.int8], merchant: NDArray[np.int32], ts: NDArray[np.int64]
+    hours: OpeningHours, zone: NDArray[np.int8], merchant: NDArray[np.int32], ts: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether some merchants are open, each at a time (ms UTC).
 
     `zone` and `hours` are those of all merchants, the zone in hours east of Greenwich.
     """
     result = np.ones(len(ts), np.bool_)
-    rows = np.flatnonzero(~hours.always[merchant])
+    rows = np.flatnonzero(~hours.always_open[merchant])
     if not len(rows):
         return result
     which = merchant[rows]

@@ -11,9 +11,9 @@ from producers.calendar.public_holidays import date_of
 
 PAY_DAYS: Final = {1: 0.20, 15: 0.10, 25: 0.25, 28: 0.15, 31: 0.30}
 """Day of the month and share of cards; 31 is the last day of the month, whichever it is."""
-LIFT: Final = 0.35
+PAY_DAY_LIFT: Final = 0.35
 """Of the visits on pay day, over those of a card that has spent its wage."""
-LIFT_DAYS: Final = 5.0
+PAY_DAY_LIFT_DAYS: Final = 5.0
 """In which the lift falls to 1/e."""
 
 
@@ -42,6 +42,6 @@ def pay_day_factors(day: int) -> NDArray[np.float64]:
 @lru_cache(maxsize=8)
 def _profile(days: int) -> NDArray[np.float64]:
     """By days since pay day, over a month of so many days."""
-    raised = 1 + LIFT * np.exp(-np.arange(days) / LIFT_DAYS)
+    raised = 1 + PAY_DAY_LIFT * np.exp(-np.arange(days) / PAY_DAY_LIFT_DAYS)
     profile: NDArray[np.float64] = raised / raised.mean()
     return profile

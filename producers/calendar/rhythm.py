@@ -15,8 +15,8 @@ RHYTHMS: Final = (
     ((13.0, 2.0, 1.0), (20.5, 2.2, 2.8), (16.0, 5.0, 0.8)),
     ((3.0, 2.5, 1.5), (17.5, 2.5, 2.0), (22.5, 1.5, 1.2), (13.0, 6.0, 0.6)),
 )
-WEEKEND: Final = ((12.0, 2.4, 2.0), (16.5, 2.6, 2.0), (20.5, 2.2, 1.2))
-WEEK: Final = (0.93, 0.92, 0.95, 1.0, 1.16, 1.22, 0.82)
+FREE_DAY_PEAKS: Final = ((12.0, 2.4, 2.0), (16.5, 2.6, 2.0), (20.5, 2.2, 1.2))
+WEEKDAY_FACTORS: Final = (0.93, 0.92, 0.95, 1.0, 1.16, 1.22, 0.82)
 """Everyday transactions by weekday, Monday first, relative to the mean."""
 RESOLUTION: Final = 4096
 MINUTE_MS: Final = 60_000
@@ -35,13 +35,15 @@ def is_free_day(day: int) -> bool:
 
 
 @lru_cache(maxsize=1)
-def shares() -> NDArray[np.float64]:
+def cumulative_shares() -> NDArray[np.float64]:
     """(2, rhythms, 1441): share of the day's payments before a minute, by [is free day, rhythm, minute]."""
     minutes = np.arange(1440) + 0.5
     tables = []
     for weekend in (False, True):
         for peaks in RHYTHMS:
-            chosen = (*WEEKEND, *((h, w, weight * 0.4) for h, w, weight in peaks)) if weekend else peaks
+            chosen = (
+                (*FREE_DAY_PEAKS, *((h, w, weight * 0.4) for h, w, weight in peaks)) if weekend else peaks
+            )
             density = np.full(1440, 0.012)
             for hour, width, weight in chosen:
                 away = np.abs(minutes / 60 - hour)
@@ -53,16 +55,16 @@ def shares() -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def quantiles() -> NDArray[np.float64]:
+def minute_quantiles() -> NDArray[np.float64]:
     """(2, rhythms, RESOLUTION): minute of the day by [is free day, rhythm, draw]."""
     places = (np.arange(RESOLUTION) + 0.5) / RESOLUTION
-    tables = [np.interp(places, row, np.arange(1441)) for row in shares().reshape(-1, 1441)]
+    tables = [np.interp(places, row, np.arange(1441)) for row in cumulative_shares().reshape(-1, 1441)]
     return np.array(tables).reshape(2, len(RHYTHMS), RESOLUTION)
 
 
 def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int64]:
     """Milliseconds since local midnight, one for each rhythm given."""
-    table = quantiles()[int(is_free_day(day))]
+    table = minute_quantiles()[int(is_free_day(day))]
     draw = rng.integers(0, RESOLUTION, size=len(rhythm))
     minute = np.minimum(table[rhythm, draw] + rng.random(len(rhythm)), 1439.999)
     return (minute * MINUTE_MS).astype(np.int64)
@@ -71,7 +73,7 @@ def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -
 def time_of_day(day: int, rhythm: int, rng: np.random.Generator) -> int:
     """What `times_of_day` gives for one rhythm, in a tenth of the time."""
     place = rng.integers(0, RESOLUTION)
-    minute = min(quantiles()[int(is_free_day(day)), rhythm, place] + rng.random(), 1439.999)
+    minute = min(minute_quantiles()[int(is_free_day(day)), rhythm, place] + rng.random(), 1439.999)
     return int(minute * MINUTE_MS)
 
 
@@ -86,7 +88,7 @@ def times_between(
 
     As `times_of_day` draws them, given that they fall there; `free` says whose day is a free one.
     """
-    share, table = shares(), quantiles()
+    share, table = cumulative_shares(), minute_quantiles()
     last = first + length
     low = share[free, rhythm, first]
     high = share[free, rhythm, last % 1440] + last // 1440

@@ -11,7 +11,7 @@ from producers.datasets import cardsim, handbook, ieee_cis, paysim, sparkov, tab
 from producers.datasets.csv_file import read_header
 from producers.datasets.dataset import Dataset, DatasetSource, read_layout
 from producers.datasets.layout import Layout
-from producers.history.manifest import Manifest
+from producers.history.manifest import HistoryManifest
 from producers.labels.delays import LabelDelays
 
 LAYOUTS: Final[tuple[Layout, ...]] = (
@@ -90,7 +90,7 @@ def replay_history(
     split_ms: int | None = None,
     history_share: float = 2 / 3,
     delays: LabelDelays | None = None,
-) -> Manifest:
+) -> HistoryManifest:
     """Write what lies before the split as a history; by default the first two thirds of the days.
 
     Raises:

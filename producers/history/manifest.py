@@ -9,7 +9,7 @@ SourceName = Literal["world", "handbook", "sparkov", "tabformer", "paysim", "iee
 """The world, or the layout of the file that a history comes from."""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class HistoryManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a history is. `seconds` and `tx_per_second` tell how it was made, not what it holds."""
 
     source: SourceName

@@ -38,9 +38,9 @@ def days_in_order(world: World, days: int, workers: int) -> Iterator[Iterator[Da
     if workers == 1:
         yield (world.day(number) for number in range(days))
         return
-    with closing(_Crew(workers)) as crew:
-        started = crew.in_order(_start, _blocks(world, days), workers + 1)
-        yield crew.in_order(_make, _days(world, days, started), 2 * workers)
+    with closing(_WorkerPool(workers)) as crew:
+        started = crew.in_order(_start_campaigns, _blocks(world, days), workers + 1)
+        yield crew.in_order(_make_day, _days(world, days, started), 2 * workers)
 
 
 def _blocks(world: World, days: int) -> Iterator[tuple[WorldConfig, list[_Key]]]:
@@ -63,7 +63,7 @@ def _days(
         yield world.config, number, world.campaigns_on(number, lambda *key: known[key])  # noqa: B023
 
 
-class _Crew:
+class _WorkerPool:
     """Processes that each do one task at a time.
 
     Not a `ProcessPoolExecutor`: that hangs when a process is killed while it sends a large result. Here each
@@ -81,7 +81,7 @@ class _Crew:
         for _ in range(workers):
             ours, theirs = context.Pipe()
             # A daemon, so that it is ended even where an exception comes before the end of this loop.
-            process = context.Process(target=_work, args=(theirs,), daemon=True)
+            process = context.Process(target=_serve_tasks, args=(theirs,), daemon=True)
             process.start()
             theirs.close()
             self._processes.append(process)
@@ -122,7 +122,7 @@ class _Crew:
             try:
                 connection.send(task)
             except OSError:
-                raise _died() from None
+                raise _worker_died() from None
 
     def _result(self, number: int) -> Any:
         while True:
@@ -131,7 +131,7 @@ class _Crew:
                 try:
                     error, result = connection.recv()
                 except (EOFError, OSError):
-                    raise _died() from None
+                    raise _worker_died() from None
                 if error:
                     raise FraudsimError(f"world: a worker failed, no history was written: {error}")
                 self._results[self._busy.pop(connection)] = result
@@ -141,14 +141,14 @@ class _Crew:
                 return self._results.pop(number)
 
 
-def _died() -> FraudsimError:
+def _worker_died() -> FraudsimError:
     return FraudsimError(
         "world: a worker process died, no history was written; "
         "if memory ran out, try again with fewer --workers"
     )
 
 
-def _work(connection: Connection) -> None:
+def _serve_tasks(connection: Connection) -> None:
     """In a worker: one task after the other, until the parent is gone. Ctrl-C is the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -168,11 +168,11 @@ def _world(config: WorldConfig) -> World:
     return World(config)
 
 
-def _start(config: WorldConfig, keys: list[_Key]) -> dict[_Key, Campaigns]:
+def _start_campaigns(config: WorldConfig, keys: list[_Key]) -> dict[_Key, Campaigns]:
     """In a worker."""
     return {key: _world(config).campaigns_started(*key) for key in keys}
 
 
-def _make(config: WorldConfig, number: int, campaigns: list[tuple[int, Campaigns]]) -> Day:
+def _make_day(config: WorldConfig, number: int, campaigns: list[tuple[int, Campaigns]]) -> Day:
     """In a worker."""
     return _world(config).day(number, campaigns)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fraudsim.archive.id_columns import spelled
 from fraudsim.errors import FraudsimError
-from producers.history.manifest import LAYOUT_VERSION, Manifest
+from producers.history.manifest import LAYOUT_VERSION, HistoryManifest
 from producers.history.tables import LABELS, TRANSACTIONS, TRUTH
 from producers.labels.delays import LabelDelays
 from producers.world.config import WorldConfig
@@ -25,7 +25,7 @@ from producers.world.world import WORLD_VERSION, World
 class History:
     """A history that has been opened: its manifest, and its tables when asked for."""
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
+    def __init__(self, directory: Path, manifest: HistoryManifest) -> None:
         self.directory = directory
         self.manifest = manifest
 
@@ -71,7 +71,7 @@ def read_history(directory: Path) -> History:
     """
     path = directory / "manifest.json"
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(path.read_bytes(), type=HistoryManifest)
     except FileNotFoundError:
         raise FraudsimError(
             f"history {path}: not there; `fraudsim world generate --out {directory}` makes one"

@@ -13,14 +13,14 @@ ROWS_PER_GROUP: Final = 200_000
 """A row group ends with the table that reaches this."""
 
 
-class InTurn:
+class SerialExecutor:
     """A thread that does one thing after the other, of which the next waits for the one before."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1)
         self._doing: Future[None] | None = None
 
-    def __enter__(self) -> "InTurn":
+    def __enter__(self) -> "SerialExecutor":
         return self
 
     def do(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -56,7 +56,7 @@ def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_dictionary(kind)
 
 
-class RowGroups:
+class RowGroupWriter:
     """A Parquet file of large row groups that appears by rename when it is complete."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -64,9 +64,9 @@ class RowGroups:
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._rows = 0
-        self._writing = InTurn()
+        self._writing = SerialExecutor()
 
-    def __enter__(self) -> "RowGroups":
+    def __enter__(self) -> "RowGroupWriter":
         names = self._schema.names
         encodings = {field.name: encoding_of(field) for field in self._schema}
         self._writer = pq.ParquetWriter(

@@ -75,7 +75,7 @@ class Tables(NamedTuple):
     labels: pa.Table
     truth: pa.Table
 
-    def spelled(self) -> "Tables":
+    def with_text_ids(self) -> "Tables":
         """With texts for ids that are numbers."""
         return Tables(*map(spelled, self))
 
@@ -90,7 +90,7 @@ def merchant_id(number: int) -> str:
     return f"m{number:06d}"
 
 
-def numbered(population: Population, day: Day, typologies: list[str]) -> Tables:
+def day_tables(population: Population, day: Day, typologies: list[str]) -> Tables:
     """One day as tables with numbers for ids; the codes of `day.typology` stand for `typologies`."""
     rows, merchants = day.transactions, population.merchants
     tx_id = pa.array(day.tx_number)

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from fraudsim.errors import FraudsimError
 from producers.history.fingerprint import Fingerprint
-from producers.history.manifest import LAYOUT_VERSION, Manifest, SourceName
+from producers.history.manifest import LAYOUT_VERSION, HistoryManifest, SourceName
 from producers.history.parallel_days import days_in_order
-from producers.history.row_groups import InTurn, RowGroups
-from producers.history.tables import Tables, numbered, sort_labels
+from producers.history.row_groups import RowGroupWriter, SerialExecutor
+from producers.history.tables import Tables, day_tables, sort_labels
 from producers.population.columns import DAY_MS
 from producers.world.day import Day
 from producers.world.world import WORLD_VERSION, World
@@ -29,7 +29,7 @@ def write_history(
     days: int,
     on_day: Callable[[int], None] = lambda _: None,
     workers: int = 1,
-) -> Manifest:
+) -> HistoryManifest:
     """Write days 0 to `days - 1` of a world; `on_day` hears how many are done.
 
     Several `workers` are processes that make the days, which this one writes; the files come out the same.
@@ -45,7 +45,7 @@ def write_history(
 
     def chunks(made: Iterator[Day]) -> Iterator[Tables]:
         for day in made:
-            yield numbered(world.population, day, typologies)
+            yield day_tables(world.population, day, typologies)
             on_day(day.number + 1)
 
     with days_in_order(world, days, workers) as made:
@@ -73,7 +73,7 @@ def write_tables(
     start_ms: int,
     end_ms: int,
     cards: int,
-) -> Manifest:
+) -> HistoryManifest:
     """Write chunks, in order of time, as one history; every file appears whole, the manifest last.
 
     Raises:
@@ -88,7 +88,7 @@ def write_tables(
         if content.transactions == 0:
             raise FraudsimError(f"history {directory}: there are no transactions to write")
         days = (end_ms - start_ms) / DAY_MS
-        manifest = Manifest(
+        manifest = HistoryManifest(
             source=source,
             layout_version=LAYOUT_VERSION,
             version=version,
@@ -132,10 +132,10 @@ def _write_files(directory: Path, chunks: Iterable[Tables]) -> _Content:
     first = next(chunks)
     labels: list[pa.Table] = []
     with (
-        InTurn() as hashing,
-        RowGroups(directory / "transactions.parquet", first.transactions.schema) as transactions,
-        RowGroups(directory / "truth.parquet", first.truth.schema) as truth,
-        RowGroups(directory / "labels.parquet", first.labels.schema) as known,
+        SerialExecutor() as hashing,
+        RowGroupWriter(directory / "transactions.parquet", first.transactions.schema) as transactions,
+        RowGroupWriter(directory / "truth.parquet", first.truth.schema) as truth,
+        RowGroupWriter(directory / "labels.parquet", first.labels.schema) as known,
     ):
         for chunk in chain([first], chunks):
             transactions.add(chunk.transactions)

@@ -86,7 +86,7 @@ class LabelFeed:
         is_fraud = outcome.tx_id in self._frauds
         if is_fraud:
             self._frauds[outcome.tx_id] = outcome
-        for label in self._office.decided(outcome, is_fraud):
+        for label in self._office.on_decision(outcome, is_fraud):
             self._add(label, of_the_world=False)
 
     def due(self, now_ms: int, segment: Segment, wait_ms: int) -> list[Label]:
@@ -112,7 +112,7 @@ class LabelFeed:
                 else:
                     self.undecided += 1
                 continue
-            if of_the_world and not self._office.passes(label):
+            if of_the_world and not self._office.admits(label):
                 self.withheld += 1
                 continue
             found.append(self._fresh(self._as_sent(label), now_ms, segment))

@@ -11,7 +11,7 @@ C = TypeVar("C", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(Generic[C]):
+class ReviewedCase(Generic[C]):
     """A case that an analyst has taken up."""
 
     case: C
@@ -20,7 +20,7 @@ class Seen(Generic[C]):
 
 
 @dataclass(slots=True, order=True)
-class _Waiting(Generic[C]):
+class _QueuedCase(Generic[C]):
     worth: float
     number: int
     """Of two worth the same, the later one goes first; it has all its patience."""
@@ -45,7 +45,7 @@ class AnalystDesk(Generic[C]):
         self._free_at = [0] * analysts
         heapify(self._free_at)
         self._arriving: list[tuple[int, int, float, C]] = []
-        self._waiting: list[_Waiting[C]] = []
+        self._waiting: list[_QueuedCase[C]] = []
         self._number = count()
         self._now_ms = 0
         self.crowded_out = 0
@@ -61,7 +61,7 @@ class AnalystDesk(Generic[C]):
         """A case that reaches the desk at an event time; one of the past counts as of now."""
         heappush(self._arriving, (max(at_ms, self._now_ms), next(self._number), worth, case))
 
-    def advance(self, now_ms: int) -> list[Seen[C]]:
+    def advance(self, now_ms: int) -> list[ReviewedCase[C]]:
         """Let event time go on to `now_ms`: the cases taken up until then."""
         seen = []
         while True:
@@ -75,11 +75,11 @@ class AnalystDesk(Generic[C]):
                     continue
                 heappop(self._free_at)
                 heappush(self._free_at, starts_ms + self._case_ms)
-                seen.append(Seen(waiting.case, starts_ms + self._case_ms))
+                seen.append(ReviewedCase(waiting.case, starts_ms + self._case_ms))
             elif arrives_ms is not None and arrives_ms <= now_ms:
                 _, number, worth, case = heappop(self._arriving)
                 self._now_ms = arrives_ms
-                insort(self._waiting, _Waiting(worth, number, arrives_ms, case))
+                insort(self._waiting, _QueuedCase(worth, number, arrives_ms, case))
                 if len(self._waiting) > self._longest + self._idle(arrives_ms):
                     self._waiting.pop(0)
                     self.crowded_out += 1

@@ -57,7 +57,7 @@ class BackOffice:
         self.counts: Counter[str] = Counter()
         """Decisions and what came of them, by name."""
 
-    def decided(self, outcome: Outcome, is_fraud: bool) -> list[Label]:
+    def on_decision(self, outcome: Outcome, is_fraud: bool) -> list[Label]:
         """Take a decision in, the first of its transaction; the labels that follow at once, known later."""
         self.counts[outcome.action] += 1
         if outcome.action == "decline":
@@ -94,7 +94,7 @@ class BackOffice:
             _prune(kept, now_ms - self._keep_ms)
         return labels
 
-    def passes(self, label: Label) -> bool:
+    def admits(self, label: Label) -> bool:
         """Whether a label that the world gives by itself comes, now that its transaction is decided."""
         if label.tx_id in self._stopped:
             return False

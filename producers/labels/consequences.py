@@ -67,7 +67,7 @@ _SHARES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class StepUpReply:
     """A customer's answer to a step-up."""
 
     says_fraud: bool
@@ -75,7 +75,7 @@ class Reply:
     """Event time from the transaction to the answer."""
 
 
-def step_up_reply(tx_id: str, is_fraud: bool, rules: Consequences, seed: int) -> Reply | None:
+def step_up_reply(tx_id: str, is_fraud: bool, rules: Consequences, seed: int) -> StepUpReply | None:
     """The answer to a step-up, None where nobody answers."""
     if chance(seed, "step-up", tx_id) >= rules.step_up_answered:
         return None
@@ -83,7 +83,7 @@ def step_up_reply(tx_id: str, is_fraud: bool, rules: Consequences, seed: int) ->
     quantile = min(max(chance(seed, "step-up-delay", tx_id), 1e-9), 1 - 1e-9)
     spread = NormalDist(0.0, _SIGMA).inv_cdf(quantile)
     minutes = min(rules.step_up_median_minutes * exp(spread), rules.step_up_max_minutes)
-    return Reply(says_fraud=is_fraud != wrong, after_ms=round(minutes * MINUTE_MS))
+    return StepUpReply(says_fraud=is_fraud != wrong, after_ms=round(minutes * MINUTE_MS))
 
 
 def analyst_says_fraud(tx_id: str, is_fraud: bool, rules: Consequences, seed: int) -> bool:

@@ -22,7 +22,7 @@ HOUR_MS: Final = 3_600_000
 REMOTE: Final = ("ecommerce", "moto", "recurring")
 _KEPT: Final = ["ts", "amount_cents", "card_id", "merchant_id", "device_id"]
 _OBSERVED: Final = [*_KEPT, "channel", "currency", "lon", "mcc"]
-TRADES: Final = {"groceries": 5411, "restaurants": 5812, "clothes": 5651}
+TRADE_MCC: Final = {"groceries": 5411, "restaurants": 5812, "clothes": 5651}
 """Trades whose hours are told apart, and their MCC."""
 _MEDIAN_CENTS: Final = 2_000_000
 """Medians are exact up to here; larger amounts count as this."""
@@ -33,7 +33,7 @@ DELAY_DAYS: Final = np.logspace(np.log10(1 / 48), np.log10(120), 120)
 
 
 @dataclass(frozen=True, eq=False)
-class Campaign:
+class CampaignSummary:
     """One campaign, to be drawn."""
 
     campaign_id: str
@@ -54,11 +54,11 @@ class TypologyCounts:
     campaigns: int
     cents: int
     per_day: NDArray[np.int64]
-    example: Campaign | None
+    example: CampaignSummary | None
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ClassCounts:
     """Honest or fraudulent transactions, all together."""
 
     number: int
@@ -83,12 +83,12 @@ class Aggregates:
     cards: int
     currency: str
     """Code, or "" where the source names none."""
-    honest: Part
-    fraud: Part
+    honest: ClassCounts
+    fraud: ClassCounts
     local_hours: NDArray[np.int64] | None
     """(24,) card-present transactions by the hour at the merchant's longitude; None if no place is known."""
     trade_hours: dict[str, NDArray[np.int64]]
-    """(24,) each, like `local_hours`, of those of `TRADES` that there are."""
+    """(24,) each, like `local_hours`, of those of `TRADE_MCC` that there are."""
     remote_hours: NDArray[np.int64]
     """(24,) card-not-present transactions by hour, UTC."""
     typologies: list[TypologyCounts]
@@ -108,7 +108,7 @@ def aggregate(history: History) -> Aggregates:
     fraud, truth = _frauds(history)
     tallies = (_Tally(days), _Tally(days))
     local, remote_hours = np.zeros(24, np.int64), np.zeros(24, np.int64)
-    trades = {name: np.zeros(24, np.int64) for name in TRADES}
+    trades = {name: np.zeros(24, np.int64) for name in TRADE_MCC}
     currencies: set[str] = set()
     kept, done = [], 0
     for batch in _batches(history.transactions_path, _OBSERVED):
@@ -126,7 +126,7 @@ def aggregate(history: History) -> Aggregates:
         clock = (hour[placed] + zone_of(lon[placed])) % 24
         local += np.bincount(clock, minlength=24)
         mcc = np.asarray(batch["mcc"].fill_null(0))[placed]
-        for name, code in TRADES.items():
+        for name, code in TRADE_MCC.items():
             trades[name] += np.bincount(clock[mcc == code], minlength=24)
         currencies |= set(pc.unique(_texts(batch["currency"])).drop_null().to_pylist())
         kept.append(_plain(batch.filter(pa.array(bad)), _KEPT))
@@ -180,14 +180,14 @@ class _Tally:
         self._remote += int(remote.sum())
         self._remote_cents += int(cents[remote].sum())
 
-    def part(self, start_ms: int) -> Part:
+    def part(self, start_ms: int) -> ClassCounts:
         number = int(self._per_day.sum())
         below = np.cumsum(self._by_cents)
         middle = np.searchsorted(below, [(number - 1) // 2, number // 2], side="right")
         weekday = (np.arange(len(self._per_day)) + start_ms // DAY_MS + 3) % 7
         present = np.bincount(weekday, minlength=7).astype(np.float64)
         present[present == 0] = np.nan
-        return Part(
+        return ClassCounts(
             number=number,
             cents=self._cents,
             remote=self._remote,
@@ -243,12 +243,12 @@ def _campaign(
     ts: NDArray[np.int64],
     cents: NDArray[np.int64],
     keys: dict[str, NDArray[np.int64]],
-) -> Campaign:
+) -> CampaignSummary:
     cards, first, card = np.unique(keys["card_id"][rows], return_index=True, return_inverse=True)
     appearance = np.empty(len(cards), np.int64)
     appearance[np.argsort(first)] = np.arange(len(cards))
     device = keys["device_id"][rows]
-    return Campaign(
+    return CampaignSummary(
         campaign_id=campaign_id,
         ts=ts[rows],
         amount_cents=cents[rows],

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from fraudsim.errors import FraudsimError
-from producers.history.manifest import Manifest
+from producers.history.manifest import HistoryManifest
 from producers.history.reader import History
-from producers.page import plots as figures
+from producers.page import fraud_plots, time_plots
 from producers.page.aggregates import Aggregates, aggregate
-from producers.page.reference_rates import FIGURES, MEASURES, Measure
+from producers.page.reference_rates import MEASURES, PUBLISHED_RATES, Measure
 
 _STYLE: Final = """
 :root { color-scheme: light; }
@@ -47,21 +47,21 @@ def write_page(history: History, path: Path) -> None:
         raise FraudsimError(f"page {error.filename or path}: {error.strerror or error}") from None
 
 
-def page(manifest: Manifest, found: Aggregates) -> str:
+def page(manifest: HistoryManifest, aggregates: Aggregates) -> str:
     """The page as text."""
     title = f"{manifest.source.capitalize()}: {manifest.cards:,} cards, {manifest.days:,} days"
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="quiet">seed {manifest.seed}, version {manifest.version}, fingerprint '
         f"<code>{escape(manifest.fingerprint[:16])}</code></p>",
-        _facts(manifest, found),
-        _volumes(found),
-        _times(found),
-        _amounts(found),
-        _typologies(found),
-        _campaigns(found),
-        _labels(found),
-        _base_rates(manifest, found),
+        _facts(manifest, aggregates),
+        _volumes(aggregates),
+        _times(aggregates),
+        _amounts(aggregates),
+        _typologies(aggregates),
+        _campaigns(aggregates),
+        _labels(aggregates),
+        _base_rates(manifest, aggregates),
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -79,30 +79,31 @@ def _figure(svg: str, caption: str = "", wide: bool = False) -> str:
     return f"<figure>{drawn}{told}</figure>"
 
 
-def _facts(manifest: Manifest, found: Aggregates) -> str:
-    total = found.honest.number + found.fraud.number
-    unit = found.currency or "units"
+def _facts(manifest: HistoryManifest, aggregates: Aggregates) -> str:
+    total = aggregates.honest.number + aggregates.fraud.number
+    unit = aggregates.currency or "units"
     facts = (
         ("transactions", f"{total:,}"),
         ("a day", f"{manifest.transactions_per_day:,.0f}"),
-        ("value", f"{(found.honest.cents + found.fraud.cents) / 1e8:,.1f} m {unit}"),
-        ("frauds", f"{found.fraud.number:,}"),
-        ("fraud, of number", f"{100 * found.fraud.number / max(total, 1):.3f} %"),
+        ("value", f"{(aggregates.honest.cents + aggregates.fraud.cents) / 1e8:,.1f} m {unit}"),
+        ("frauds", f"{aggregates.fraud.number:,}"),
+        ("fraud, of number", f"{100 * aggregates.fraud.number / max(total, 1):.3f} %"),
         ("labels", f"{manifest.labels:,}"),
     )
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     return f'<dl class="facts">{cells}</dl>'
 
 
-def _volumes(found: Aggregates) -> str:
+def _volumes(aggregates: Aggregates) -> str:
     return "<h2>Day by day</h2>" + "".join(
-        _figure(svg, wide=True) for svg in (figures.per_day(found), figures.fraud_per_day(found))
+        _figure(svg, wide=True)
+        for svg in (time_plots.draw_daily_transactions(aggregates), time_plots.draw_daily_fraud(aggregates))
     )
 
 
-def _times(found: Aggregates) -> str:
+def _times(aggregates: Aggregates) -> str:
     parts = ["<h2>Hours and weekdays</h2>"]
-    if found.local_hours is not None:
+    if aggregates.local_hours is not None:
         parts.append(
             "<p>Times are UTC. Where the card was present, the merchant's longitude gives the local hour; "
             "for the rest nothing says where the payer was.</p>"
@@ -110,50 +111,52 @@ def _times(found: Aggregates) -> str:
     else:
         parts.append("<p>Times are UTC: this history says nowhere where a payment was made.</p>")
     shown = []
-    if found.local_hours is not None:
+    if aggregates.local_hours is not None:
         axis = "hour at the merchant's longitude (hours = longitude ÷ 15°)"
-        shown.append(figures.one_part_by_hour(found.local_hours, "card-present", axis))
-    if found.trade_hours:
-        shown.append(figures.trades_by_hour(found.trade_hours, "hour at the merchant's longitude"))
-    if found.remote_hours.any():
+        shown.append(time_plots.draw_hours(aggregates.local_hours, "card-present", axis))
+    if aggregates.trade_hours:
+        shown.append(time_plots.draw_trade_hours(aggregates.trade_hours, "hour at the merchant's longitude"))
+    if aggregates.remote_hours.any():
         axis = "hour (UTC), cards of every time zone together"
-        shown.append(figures.one_part_by_hour(found.remote_hours, "card-not-present", axis))
-    shown += [figures.by_hour(found), figures.by_weekday(found)]
-    if len(found.honest.per_day) > figures.LONG_DAYS:
-        shown.append(figures.by_month_day(found))
+        shown.append(time_plots.draw_hours(aggregates.remote_hours, "card-not-present", axis))
+    shown += [time_plots.draw_class_hours(aggregates), time_plots.draw_weekdays(aggregates)]
+    if len(aggregates.honest.per_day) > time_plots.LONG_DAYS:
+        shown.append(time_plots.draw_month_days(aggregates))
     return "".join(parts) + f'<div class="two">{"".join(_figure(svg) for svg in shown)}</div>'
 
 
-def _amounts(found: Aggregates) -> str:
-    unit = found.currency or "units"
+def _amounts(aggregates: Aggregates) -> str:
+    unit = aggregates.currency or "units"
     told = (
-        f"Median {found.honest.median_cents / 100:,.2f} {unit} honest, "
-        f"{found.fraud.median_cents / 100:,.2f} {unit} fraud; "
-        f"mean {_mean(found.honest.cents, found.honest.number):,.2f} and "
-        f"{_mean(found.fraud.cents, found.fraud.number):,.2f}."
+        f"Median {aggregates.honest.median_cents / 100:,.2f} {unit} honest, "
+        f"{aggregates.fraud.median_cents / 100:,.2f} {unit} fraud; "
+        f"mean {_mean(aggregates.honest.cents, aggregates.honest.number):,.2f} and "
+        f"{_mean(aggregates.fraud.cents, aggregates.fraud.number):,.2f}."
     )
-    return f"<h2>Amounts</h2>{_figure(figures.amounts(found), told, wide=True)}"
+    return f"<h2>Amounts</h2>{_figure(fraud_plots.draw_amounts(aggregates), told, wide=True)}"
 
 
-def _typologies(found: Aggregates) -> str:
-    if not found.typologies:
+def _typologies(aggregates: Aggregates) -> str:
+    if not aggregates.typologies:
         return ""
-    total = found.honest.number + found.fraud.number
-    small = "".join(_figure(figures.typology_timeline(t, found.start_ms)) for t in found.typologies)
+    total = aggregates.honest.number + aggregates.fraud.number
+    small = "".join(
+        _figure(fraud_plots.draw_typology_timeline(t, aggregates.start_ms)) for t in aggregates.typologies
+    )
     return (
         "<h2>Fraud by typology</h2>"
-        + _figure(figures.typology_shares(found.typologies, total), wide=True)
+        + _figure(fraud_plots.draw_typology_shares(aggregates.typologies, total), wide=True)
         + "<p>Frauds per day of each typology; every picture has its own scale.</p>"
         + f'<div class="four">{small}</div>'
     )
 
 
-def _campaigns(found: Aggregates) -> str:
-    shown = [(t.name, t.example) for t in found.typologies if t.example is not None]
+def _campaigns(aggregates: Aggregates) -> str:
+    shown = [(t.name, t.example) for t in aggregates.typologies if t.example is not None]
     if not shown:
         return ""
     drawn = "".join(
-        _figure(figures.campaign(name, one, found.currency), figures.campaign_caption(one))
+        _figure(fraud_plots.draw_campaign(name, one, aggregates.currency), fraud_plots.campaign_caption(one))
         for name, one in shown
     )
     return (
@@ -165,20 +168,20 @@ def _campaigns(found: Aggregates) -> str:
     )
 
 
-def _labels(found: Aggregates) -> str:
+def _labels(aggregates: Aggregates) -> str:
     return (
         "<h2>How late fraud comes to be known</h2>"
         "<p>Of all frauds, the share that has a label saying fraud, by time since the transaction. "
         "Labels that come after the end of the history count too.</p>"
-        + _figure(figures.label_arrivals(found), wide=True)
+        + _figure(fraud_plots.draw_label_arrivals(aggregates), wide=True)
     )
 
 
-def _base_rates(manifest: Manifest, found: Aggregates) -> str:
-    own = base_rates(found)
+def _base_rates(manifest: HistoryManifest, aggregates: Aggregates) -> str:
+    own = base_rates(aggregates)
     rows = []
     for measure, title in MEASURES.items():
-        published = [figure for figure in FIGURES if figure.measure == measure]
+        published = [figure for figure in PUBLISHED_RATES if figure.measure == measure]
         for i, figure in enumerate(published):
             head = ""
             if i == 0:
@@ -203,9 +206,9 @@ def _base_rates(manifest: Manifest, found: Aggregates) -> str:
     )
 
 
-def base_rates(found: Aggregates) -> dict[Measure, str]:
+def base_rates(aggregates: Aggregates) -> dict[Measure, str]:
     """This history's own figure for each published measure, with its unit."""
-    honest, fraud = found.honest, found.fraud
+    honest, fraud = aggregates.honest, aggregates.fraud
     number, cents = honest.number + fraud.number, honest.cents + fraud.cents
     return {
         "fraud_of_number": f"{100 * fraud.number / max(number, 1):.3f} %",
@@ -213,8 +216,8 @@ def base_rates(found: Aggregates) -> dict[Measure, str]:
         "remote_of_fraud_number": f"{100 * fraud.remote / max(fraud.number, 1):.0f} %",
         "remote_of_fraud_value": f"{100 * fraud.remote_cents / max(fraud.cents, 1):.0f} %",
         "remote_of_number": f"{100 * (honest.remote + fraud.remote) / max(number, 1):.0f} %",
-        "mean_amount": f"{_mean(cents, number):,.2f} {found.currency or 'units'}",
-        "per_card_day": f"{number / max(found.cards * len(honest.per_day), 1):.2f}",
+        "mean_amount": f"{_mean(cents, number):,.2f} {aggregates.currency or 'units'}",
+        "per_card_day": f"{number / max(aggregates.cards * len(honest.per_day), 1):.2f}",
     }
 
 

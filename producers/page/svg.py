@@ -28,7 +28,7 @@ class Scale(Protocol):
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearScale:
     """`low` lies at `start`, `high` at `stop`."""
 
     low: float
@@ -42,7 +42,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Log:
+class LogScale:
     """Equal ratios are equal lengths; `low` must be above 0, lower values lie at its place."""
 
     low: float
@@ -51,7 +51,7 @@ class Log:
     stop: float
 
     def __call__(self, value: float) -> float:
-        exponent = Linear(log10(self.low), log10(self.high), self.start, self.stop)
+        exponent = LinearScale(log10(self.low), log10(self.high), self.start, self.stop)
         return exponent(log10(max(value, self.low)))
 
 
@@ -113,11 +113,11 @@ class Plot:
     parts: list[str] = field(default_factory=list)
 
     def x_scale(self, low: float, high: float, log: bool = False) -> Scale:
-        kind = Log if log else Linear
+        kind = LogScale if log else LinearScale
         return kind(low, high, self.left, self.width - self.right)
 
     def y_scale(self, low: float, high: float, log: bool = False) -> Scale:
-        kind = Log if log else Linear
+        kind = LogScale if log else LinearScale
         return kind(low, high, self.height - self.bottom, self.top)
 
     def x_axis(self, scale: Scale, ticks: Sequence[Tick], title: str, lines: bool = False) -> None:

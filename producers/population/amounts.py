@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.population.population import Population
-from producers.reference import CATEGORIES, INDEX
+from producers.reference import CATEGORIES, CATEGORY_INDEX
 
 MIN_CENTS: Final = 50
 MAX_CENTS: Final = 1_500_000
@@ -21,17 +21,17 @@ def whole_cents(log_cents: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.minimum(np.maximum(cents, MIN_CENTS), MAX_CENTS).astype(np.int64)
 
 
-def gives_cash(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
+def is_cash_machine(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Which of some merchants are cash machines."""
-    return population.merchants.category[merchant] == INDEX["cash"]
+    return population.merchants.category[merchant] == CATEGORY_INDEX["cash"]
 
 
-def payable(
+def chargeable_amounts(
     population: Population, merchant: NDArray[np.int32], amount_cents: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Amounts as they can be charged: cash comes in tens of euros, at most a thousand."""
     tens = np.minimum(np.maximum(amount_cents // 1000, 1), 100) * 1000
-    return np.where(gives_cash(population, merchant), tens, amount_cents)
+    return np.where(is_cash_machine(population, merchant), tens, amount_cents)
 
 
 def usual_amounts(
@@ -45,4 +45,4 @@ def usual_amounts(
     log_cents = _LOG_MEDIAN[category] + population.merchants.log_price[merchant]
     log_cents += population.cards.log_income[card]
     log_cents += _SIGMA[category] * rng.standard_normal(len(card))
-    return payable(population, merchant, whole_cents(log_cents))
+    return chargeable_amounts(population, merchant, whole_cents(log_cents))

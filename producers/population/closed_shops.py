@@ -25,7 +25,7 @@ def closed_rows(
     return np.flatnonzero(~are_open(merchants.hours, merchants.zone, merchant, ts))
 
 
-def open_instead(
+def replace_closed_merchants(
     population: Population, ts: NDArray[np.int64], merchant: NDArray[np.int32], rng: np.random.Generator
 ) -> NDArray[np.int32]:
     """The merchants, and where one is closed at its time a shop in the same town that is open."""
@@ -33,13 +33,13 @@ def open_instead(
     city = population.merchants.city[merchant].astype(np.int64)
     closed = closed_rows(population, ts, merchant)
     for _ in range(_TRIES):
-        chosen[closed] = population.by_city.pick(city[closed], rng.random(len(closed)))
+        chosen[closed] = population.shops_by_city.pick(city[closed], rng.random(len(closed)))
         closed = closed[closed_rows(population, ts[closed], chosen[closed])]
-    chosen[closed] = population.never_closed.pick(city[closed], rng.random(len(closed)))
+    chosen[closed] = population.always_open_by_city.pick(city[closed], rng.random(len(closed)))
     return chosen
 
 
-def another_hour(
+def redraw_times(
     population: Population,
     ts: NDArray[np.int64],
     card: NDArray[np.int32],
@@ -67,7 +67,7 @@ def another_hour(
     return np.where(length > 0, date * DAY_MS + to_utc(local, zone), ts)
 
 
-def in_opening_hours(
+def move_into_opening_hours(
     population: Population,
     ts: NDArray[np.int64],
     card: NDArray[np.int32],
@@ -81,6 +81,6 @@ def in_opening_hours(
     """
     closed = closed_rows(population, ts, merchant)
     ts, merchant = ts.copy(), merchant.copy()
-    ts[closed] = another_hour(population, ts[closed], card[closed], zone[closed], merchant[closed], rng)
-    merchant[closed] = open_instead(population, ts[closed], merchant[closed], rng)
+    ts[closed] = redraw_times(population, ts[closed], card[closed], zone[closed], merchant[closed], rng)
+    merchant[closed] = replace_closed_merchants(population, ts[closed], merchant[closed], rng)
     return ts, merchant

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.calendar.pay_days import pay_day_factors
-from producers.calendar.rhythm import MINUTE_MS, WEEK, times_of_day, to_utc, weekday, zone_of
+from producers.calendar.rhythm import MINUTE_MS, WEEKDAY_FACTORS, times_of_day, to_utc, weekday, zone_of
 from producers.calendar.seasons import category_factors
 from producers.population.amounts import usual_amounts
 from producers.population.cards import COMMUTER, DRAWS, SLOT_CATEGORY, slots_of_draws
-from producers.population.closed_shops import in_opening_hours, open_instead
+from producers.population.closed_shops import move_into_opening_hours, replace_closed_merchants
 from producers.population.columns import (
     ATM,
     DAY_MS,
@@ -30,7 +30,7 @@ from producers.population.columns import (
 )
 from producers.population.devices import fresh_devices, own_address, own_device
 from producers.population.population import Population
-from producers.reference import CATEGORIES, CITIES, INDEX
+from producers.reference import CATEGORIES, CATEGORY_INDEX, CITIES
 from producers.rng import generator
 
 NEARBY_SHARE: Final = 0.14
@@ -54,34 +54,36 @@ _SLOT_CATEGORY: Final = np.array(SLOT_CATEGORY)
 
 
 @lru_cache(maxsize=4)
-def day_of_habits(population: Population, seed: int, day: int) -> Columns:
+def honest_transactions(population: Population, seed: int, day: int) -> Columns:
     """Every honest transaction of a day, in no particular order; arrays that cannot be written to.
 
     `day` counts from 1970-01-01. About 1.07 times the population's everyday rate on an average day.
     The last days are kept: what follows from them is made after them.
     """
-    made = _begin(population, seed, day)
+    made = _day_plan(population, seed, day)
     rng = deepcopy(made.rng)
-    columns = concatenate([complete(population, day, made.ts, made.card, made.merchant, rng), *made.others])
+    columns = concatenate(
+        [with_payment_details(population, day, made.ts, made.card, made.merchant, rng), *made.others]
+    )
     for field in fields(columns):
         getattr(columns, field.name).flags.writeable = False
     return columns
 
 
 @lru_cache(maxsize=8)
-def visits_of_day(population: Population, seed: int, day: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Cards and merchants of `day_of_habits`, without the work of all that follows from them.
+def honest_visits(population: Population, seed: int, day: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Cards and merchants of `honest_transactions`, without the work of all that follows from them.
 
     The last days are kept.
     """
-    made = _begin(population, seed, day)
+    made = _day_plan(population, seed, day)
     return (
         np.concatenate([made.card, *(columns.card for columns in made.others)]),
         np.concatenate([made.merchant, *(columns.merchant for columns in made.others)]),
     )
 
 
-def complete(
+def with_payment_details(
     population: Population,
     day: int,
     ts: NDArray[np.int64],
@@ -109,7 +111,7 @@ def complete(
     return Columns(ts, card, merchant, channel, usual_amounts(population, card, merchant, rng), device, ip)
 
 
-def city_of(population: Population, seed: int, day: int) -> NDArray[np.int8]:
+def cities_of_cards(population: Population, seed: int, day: int) -> NDArray[np.int8]:
     """Where each card is on a day: home, or the place of a trip of two to seven days within a week."""
     home = population.cards.city
     rng = generator(seed, "trips", (day + 3) // 7)
@@ -123,7 +125,7 @@ def city_of(population: Population, seed: int, day: int) -> NDArray[np.int8]:
     return np.where(away, target, home)
 
 
-class _Begun(NamedTuple):
+class _DayPlan(NamedTuple):
     """A day whose everyday visits have yet to be completed."""
 
     ts: NDArray[np.int64]
@@ -135,9 +137,9 @@ class _Begun(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _begin(population: Population, seed: int, day: int) -> _Begun:
+def _day_plan(population: Population, seed: int, day: int) -> _DayPlan:
     others = [part(population, seed, day) for part in (_bursts, _sprees, _subscriptions)]
-    return _Begun(*_everyday(population, seed, day), others)
+    return _DayPlan(*_everyday(population, seed, day), others)
 
 
 def _everyday(
@@ -150,9 +152,9 @@ def _everyday(
     # Poisson visits to each slot at its category's season: so many in all, divided so.
     wanted = population.tastes * season[_SLOT_CATEGORY]
     often = wanted.sum(axis=1)[cards.taste] * pay_day_factors(day)[cards.pay_day]
-    often *= WEEK[weekday(day)] * population.growth.factor(day)
+    often *= WEEKDAY_FACTORS[weekday(day)] * population.growth.factor(day)
     card = np.repeat(np.arange(len(cards), dtype=np.int32), rng.poisson(cards.per_day * often))
-    where = city_of(population, seed, day)[card]
+    where = cities_of_cards(population, seed, day)[card]
     zone = _ZONE[where]
     ts = day * DAY_MS + to_utc(times_of_day(day, cards.rhythm[card], rng), zone)
     slot = slots_of_draws(wanted)[cards.taste[card], rng.integers(0, DRAWS, size=len(card))]
@@ -160,14 +162,14 @@ def _everyday(
     draw = rng.random(len(card))
     at_home = where == cards.city[card]
     nearby = (draw < NEARBY_SHARE) | (~at_home & ~population.merchants.online[merchant])
-    nearby = np.flatnonzero(nearby & population.by_city.has(where.astype(np.int64)))
+    nearby = np.flatnonzero(nearby & population.shops_by_city.has(where.astype(np.int64)))
     in_season = season[population.merchants.category]
-    in_town = population.by_city.times(in_season)
+    in_town = population.shops_by_city.times(in_season)
     merchant[nearby] = in_town.pick(where[nearby].astype(np.int64), rng.random(len(nearby)))
     web = np.flatnonzero(draw > 1 - WEB_SHARE)
-    on_web = population.by_web.times(in_season)
+    on_web = population.web_shops.times(in_season)
     merchant[web] = on_web.pick(np.zeros(len(web), np.int64), rng.random(len(web)))
-    ts, merchant = in_opening_hours(population, ts, card, zone, merchant, rng)
+    ts, merchant = move_into_opening_hours(population, ts, card, zone, merchant, rng)
     return ts, card, merchant, rng
 
 
@@ -199,13 +201,15 @@ def _bursts(population: Population, seed: int, day: int) -> Columns:
     local, cluster = _clusters(who, size, minutes, begin, rng)
     ts = day * DAY_MS + to_utc(local, cards.zone[who[cluster]])
     commuter = cards.bursty[who] == COMMUTER
-    machine = np.where(rng.random(len(who)) < 0.5, INDEX["vending"], INDEX["transit"])
-    games = np.array([INDEX["games"], INDEX["digital_goods"], INDEX["food_delivery"]])
+    machine = np.where(rng.random(len(who)) < 0.5, CATEGORY_INDEX["vending"], CATEGORY_INDEX["transit"])
+    games = np.array(
+        [CATEGORY_INDEX["games"], CATEGORY_INDEX["digital_goods"], CATEGORY_INDEX["food_delivery"]]
+    )
     web = games[rng.choice(3, size=len(who), p=[0.6, 0.3, 0.1])]
-    category = population.category_or_any[np.where(commuter, machine, web)]
-    merchant = population.by_category.pick(category, rng.random(len(who)))[cluster]
-    merchant = open_instead(population, ts, merchant, rng)
-    day_columns = complete(population, day, ts, who[cluster], merchant, rng)
+    category = population.category_fallback[np.where(commuter, machine, web)]
+    merchant = population.merchants_by_category.pick(category, rng.random(len(who)))[cluster]
+    merchant = replace_closed_merchants(population, ts, merchant, rng)
+    day_columns = with_payment_details(population, day, ts, who[cluster], merchant, rng)
     # Some end with something dear: a hotel after the train, a console after the games.
     dear = np.flatnonzero((rng.random(len(ts)) < 0.03) & ~commuter[cluster])
     day_columns.amount_cents[dear] *= 12
@@ -215,7 +219,7 @@ def _bursts(population: Population, seed: int, day: int) -> Columns:
 def _sprees(population: Population, seed: int, day: int) -> Columns:
     rng = generator(seed, "sprees", day)
     cards = population.cards
-    chance = pay_day_factors(day)[cards.pay_day] * category_factors(day)[INDEX["fashion"]]
+    chance = pay_day_factors(day)[cards.pay_day] * category_factors(day)[CATEGORY_INDEX["fashion"]]
     chance *= SPREES_PER_DAY * population.growth.factor(day)
     who = np.flatnonzero(rng.random(len(cards)) < chance).astype(np.int32)
     size = 3 + rng.poisson(2.0, size=len(who))
@@ -223,14 +227,16 @@ def _sprees(population: Population, seed: int, day: int) -> Columns:
     local, cluster = _clusters(who, size, rng.uniform(20, 150, size=len(who)), begin, rng)
     ts = day * DAY_MS + to_utc(local, cards.zone[who[cluster]])
     names = ("fashion", "web_electronics", "gift_cards", "marketplace", "clothing", "department", "travel")
-    wanted = np.array([INDEX[name] for name in names])
+    wanted = np.array([CATEGORY_INDEX[name] for name in names])
     on_web = rng.random(len(who)) < 0.6
     draw = rng.integers(0, 4, size=len(ts))
     category = wanted[np.where(on_web[cluster], draw, 3 + draw)]
     card = who[cluster]
-    merchant = population.by_category.pick(population.category_or_any[category], rng.random(len(ts)))
-    merchant = open_instead(population, ts, merchant, rng)
-    columns = complete(population, day, ts, card, merchant, rng)
+    merchant = population.merchants_by_category.pick(
+        population.category_fallback[category], rng.random(len(ts))
+    )
+    merchant = replace_closed_merchants(population, ts, merchant, rng)
+    columns = with_payment_details(population, day, ts, card, merchant, rng)
     new_device = fresh_devices(len(who), rng)[cluster]
     replaced = (rng.random(len(who)) < 0.5)[cluster] & (columns.device != 0)
     columns.device[replaced] = new_device[replaced]

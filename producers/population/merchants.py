@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.calendar.opening_hours import Hours, opening_hours
+from producers.calendar.opening_hours import OpeningHours, draw_opening_hours
 from producers.calendar.rhythm import zone_of
 from producers.reference import CATEGORIES, CITIES, COUNTRIES
 from producers.rng import generator
@@ -31,7 +31,7 @@ class Merchants:
     """Added to the log of the category's amounts."""
     zone: NDArray[np.int8]
     """Hours east of Greenwich, by longitude."""
-    hours: Hours
+    hours: OpeningHours
 
     def __len__(self) -> int:
         return len(self.category)
@@ -69,5 +69,5 @@ def make_merchants(seed: int, count: int, cities: int) -> Merchants:
         popularity=popularity / popularity.sum(),
         log_price=rng.normal(0.0, 0.3, size=count),
         zone=zone_of(lon),
-        hours=opening_hours(seed, category, np.where(online, -1, city), popularity),
+        hours=draw_opening_hours(seed, category, np.where(online, -1, city), popularity),
     )

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.calendar.growth import NO_GROWTH, Growth
+from producers.calendar.growth import NO_GROWTH, TrafficGrowth
 from producers.population.cards import Cards, make_cards, make_tastes
 from producers.population.merchant_picker import MerchantPicker
 from producers.population.merchants import Merchants, make_merchants
@@ -28,17 +28,17 @@ class Population:
     """Cities in use: the first of `catalogue.CITIES`."""
     tastes: NDArray[np.float64]
     """(TASTES, slots): share of the visits of each slot of a repertoire; rows sum to 1."""
-    by_city: MerchantPicker
+    shops_by_city: MerchantPicker
     """Shops and cash machines by city."""
-    never_closed: MerchantPicker
-    """Those of `by_city` that are always open: at least one in every city that has any."""
-    by_category: MerchantPicker
+    always_open_by_city: MerchantPicker
+    """Those of `shops_by_city` that are always open: at least one in every city that has any."""
+    merchants_by_category: MerchantPicker
     """Every merchant by category."""
-    by_web: MerchantPicker
+    web_shops: MerchantPicker
     """Web shops, one group."""
-    category_or_any: NDArray[np.int64]
+    category_fallback: NDArray[np.int64]
     """The category itself where it has merchants, else one of its kind that has."""
-    growth: Growth
+    growth: TrafficGrowth
 
     @property
     def transactions_per_day(self) -> float:
@@ -47,7 +47,7 @@ class Population:
 
 
 @lru_cache(maxsize=4)
-def build_population(cards: int, merchants: int, seed: int, growth: Growth = NO_GROWTH) -> Population:
+def build_population(cards: int, merchants: int, seed: int, growth: TrafficGrowth = NO_GROWTH) -> Population:
     """Everybody in a world of `cards` cards and `merchants` merchants (both ≥ 1).
 
     Merchants' popularity follows Zipf's law with exponent 1.05; a card's daily rate is gamma with
@@ -72,10 +72,12 @@ def build_population(cards: int, merchants: int, seed: int, growth: Growth = NO_
         merchants=paid,
         cities=cities,
         tastes=make_tastes(seed),
-        by_city=MerchantPicker(shops, cities, paid.popularity**0.7),
-        never_closed=MerchantPicker(np.where(paid.hours.always, shops, -1), cities, paid.popularity**0.7),
-        by_category=MerchantPicker(category, len(CATEGORIES), paid.popularity),
-        by_web=MerchantPicker(web, 1, paid.popularity),
-        category_or_any=any_of,
+        shops_by_city=MerchantPicker(shops, cities, paid.popularity**0.7),
+        always_open_by_city=MerchantPicker(
+            np.where(paid.hours.always_open, shops, -1), cities, paid.popularity**0.7
+        ),
+        merchants_by_category=MerchantPicker(category, len(CATEGORIES), paid.popularity),
+        web_shops=MerchantPicker(web, 1, paid.popularity),
+        category_fallback=any_of,
         growth=growth,
     )

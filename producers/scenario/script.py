@@ -14,8 +14,8 @@ from msgspec import Meta
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.acceptance import name_field
-from producers.reference import INDEX
-from producers.typologies import SCHEMES
+from producers.reference import CATEGORY_INDEX
+from producers.typologies import TYPOLOGY_CLASSES
 
 MAX_BYTES: Final = 1_000_000
 MAX_EVENTS: Final = 1_000
@@ -24,7 +24,7 @@ _DURATION: Final = r"^\d+(\.\d+)?[smhd]$"
 
 Duration = Annotated[str, Meta(pattern=_DURATION)]
 Share = Annotated[float, Meta(gt=0, le=1)]
-TYPOLOGIES: Final = tuple(scheme.name for scheme in SCHEMES)
+TYPOLOGIES: Final = tuple(scheme.name for scheme in TYPOLOGY_CLASSES)
 
 
 class _Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -202,8 +202,8 @@ def _wrong(event: Event) -> tuple[str, str] | None:
         return None
     if duration_ms(event.from_) >= duration_ms(event.until):
         return "until", f"until: {event.until!r} must be after from: {event.from_!r}"
-    if isinstance(event, Drift) and event.category is not None and event.category not in INDEX:
-        return "category", f"category: {event.category!r} is none of {', '.join(INDEX)}"
+    if isinstance(event, Drift) and event.category is not None and event.category not in CATEGORY_INDEX:
+        return "category", f"category: {event.category!r} is none of {', '.join(CATEGORY_INDEX)}"
     if isinstance(event, Fault):
         return _wrong_fault(event)
     return None

@@ -17,18 +17,18 @@ import numpy as np
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock import future_limit_ms, past_limit_ms
 from fraudsim.log.events import MAX_AMOUNT_CENTS, Label, Transaction, Truth, encoder
-from producers.history.tables import numbered
+from producers.history.tables import day_tables
 from producers.labels.delays import label_transactions
-from producers.population.closed_shops import closed_rows, open_instead
+from producers.population.closed_shops import closed_rows, replace_closed_merchants
 from producers.population.columns import DAY_MS, Columns, concatenate
-from producers.population.habits import day_of_habits
-from producers.reference import CATEGORIES, INDEX
+from producers.population.habits import honest_transactions
+from producers.reference import CATEGORIES, CATEGORY_INDEX
 from producers.rng import chance, generator, mix64, salt
 from producers.scenario.script import Attack, Drift, Fault, Outage, Peak, Script, duration_ms
 from producers.sources.source import Item, Raw, Source
 from producers.sources.world_source import label_items, label_order, transaction_items
-from producers.typologies import SCHEMES
-from producers.typologies.building_blocks import at_the_counter
+from producers.typologies import TYPOLOGY_CLASSES
+from producers.typologies.building_blocks import card_present_payments
 from producers.world.day import Day
 from producers.world.world import World
 
@@ -88,7 +88,9 @@ class ScriptedSource:
             yield self._peak(world, number, peak)
 
     def _attack(self, world: World, number: int, attack: Attack) -> Iterator[Item]:
-        scheme = next(scheme for scheme in SCHEMES if scheme.name == attack.typology)(0.0, attack.camouflage)
+        scheme = next(scheme for scheme in TYPOLOGY_CLASSES if scheme.name == attack.typology)(
+            0.0, attack.camouflage
+        )
         at_ms = self._ms(attack.at)
         rng = generator(world.config.seed, f"script-{self._script.seed}-{number}")
         made: list[Columns] = []
@@ -119,7 +121,7 @@ class ScriptedSource:
                 seed = int(
                     salt(world.config.seed, "script-peak", self._script.seed, number, layer) >> np.uint64(2)
                 )
-                rows = day_of_habits(world.population, seed, day)
+                rows = honest_transactions(world.population, seed, day)
                 keep = (rows.ts >= begin) & (rows.ts < end)
                 if left < 1:
                     keep &= generator(seed, "thin", day).random(len(rows)) < left
@@ -158,7 +160,7 @@ class ScriptedSource:
                 generator(world.config.seed, "script-labels", self._script.seed, key),
             ),
         )
-        tables = numbered(world.population, day, [typology or ""]).spelled()
+        tables = day_tables(world.population, day, [typology or ""]).with_text_ids()
         labels = sorted(label_items(tables.labels), key=label_order)
         return merge(transaction_items(tables), labels, key=itemgetter(0))
 
@@ -186,7 +188,9 @@ class ScriptedSource:
 
     def _drifted(self, tx: Transaction, drift: Drift) -> Transaction:
         factor = self._factor(drift, tx.ts)
-        if factor == 1.0 or (drift.category is not None and tx.mcc != CATEGORIES[INDEX[drift.category]].mcc):
+        if factor == 1.0 or (
+            drift.category is not None and tx.mcc != CATEGORIES[CATEGORY_INDEX[drift.category]].mcc
+        ):
             return tx
         cents = min(max(round(tx.amount_cents * factor), 1), MAX_AMOUNT_CENTS)
         return msgspec.structs.replace(tx, amount_cents=cents)
@@ -263,8 +267,8 @@ def _in_open_shops(world: World, rows: Columns, rng: np.random.Generator) -> Col
     if not len(closed):
         return rows
     late = rows.take(closed)
-    shops = open_instead(world.population, late.ts, late.merchant, rng)
-    paid = at_the_counter(world.population, late.ts, late.card, shops, late.amount_cents)
+    shops = replace_closed_merchants(world.population, late.ts, late.merchant, rng)
+    paid = card_present_payments(world.population, late.ts, late.card, shops, late.amount_cents)
     return concatenate([rows.take(np.setdiff1d(np.arange(len(rows)), closed)), paid])
 
 

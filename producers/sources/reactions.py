@@ -12,7 +12,7 @@ import numpy as np
 
 from fraudsim.log.events import Transaction, Truth
 from producers.history.tables import card_id, merchant_id
-from producers.population.amounts import MIN_CENTS, payable
+from producers.population.amounts import MIN_CENTS, chargeable_amounts
 from producers.population.closed_shops import closed_rows
 from producers.reference import COUNTRIES
 from producers.rng import chance
@@ -113,7 +113,7 @@ class Reactions:
 
     def _lowered(self, tx: Transaction, times: int) -> Transaction:
         cents = max(round(tx.amount_cents * LOWERED**times), MIN_CENTS)
-        charged = payable(self._world.population, _merchant(tx), np.array([cents], np.int64))
+        charged = chargeable_amounts(self._world.population, _merchant(tx), np.array([cents], np.int64))
         return msgspec.structs.replace(tx, amount_cents=int(charged[0]))
 
     def _elsewhere(self, tx: Transaction) -> Transaction:
@@ -122,7 +122,7 @@ class Reactions:
         merchants = population.merchants
         category = merchants.category[_merchant(tx)].astype(np.int64)
         draws = np.array([chance(self._seed, "elsewhere", tx.tx_id, n) for n in range(TRIES)])
-        there = population.by_category.pick(np.repeat(category, TRIES), draws)
+        there = population.merchants_by_category.pick(np.repeat(category, TRIES), draws)
         closed = closed_rows(population, np.full(TRIES, tx.ts), there)
         still_open = np.delete(there, closed)
         if not len(still_open):

@@ -1,6 +1,6 @@
 """What a fraud typology is: a way to make the campaigns that start on a day.
 
-To add one: a frozen dataclass on `Scheme` with its figures and `transactions` in a file of its own, and a
+To add one: a frozen dataclass on `BaseTypology` in a file of its own, and a
 line in the registry. `tests/producers/test_typologies.py` holds every one to the same contract.
 """
 
@@ -43,7 +43,7 @@ class Typology(Protocol):
 
 
 @dataclass(frozen=True)
-class Scheme(ABC):
+class BaseTypology(ABC):
     """A typology whose campaigns are independent of each other; a `Typology`."""
 
     fraud_share: float

@@ -10,15 +10,15 @@ from producers.population.amounts import whole_cents
 from producers.population.columns import DAY_MS, Columns, address, concatenate
 from producers.population.devices import fresh_devices
 from producers.population.population import Population
-from producers.typologies.base import Scheme
-from producers.typologies.building_blocks import pick, web_columns
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import card_not_present_payments, pick_merchants
 
 _SHOPS: Final = ("digital_goods", "games", "charity")
 _MOST: Final = 40
 
 
 @dataclass(frozen=True)
-class BinAttack(Scheme):
+class BinAttack(BaseTypology):
     """Ten to forty cards, one or two tiny authorisations each, at one shop; a few are used the day after.
 
     Camouflage: how far the tries are spread in time (20 minutes to 4 hours), and over addresses.
@@ -36,10 +36,12 @@ class BinAttack(Scheme):
         minutes = 20 + self.camouflage * rng.uniform(0, 220)
         begin = day * DAY_MS + rng.integers(0, DAY_MS - 1)
         ts = (begin + np.sort(rng.random(len(card))) * minutes * MINUTE_MS).astype(np.int64)
-        merchant = np.repeat(pick(population, _SHOPS, 1, rng), len(card))
+        merchant = np.repeat(pick_merchants(population, _SHOPS, 1, rng), len(card))
         amount = whole_cents(np.log(150.0) + 0.5 * rng.standard_normal(len(card)))
         device = int(fresh_devices(1, rng)[0])
-        tries = web_columns(population, ts, rng.permutation(card), merchant, amount, device, 0, rng)
+        tries = card_not_present_payments(
+            population, ts, rng.permutation(card), merchant, amount, device, 0, rng
+        )
         # A botnet: as many addresses as camouflage affords.
         own = address(rng.integers(0, 2**64, size=1 + int(self.camouflage * 20), dtype=np.uint64))
         tries.ip[:] = rng.choice(own, size=len(card))
@@ -53,8 +55,12 @@ class BinAttack(Scheme):
         used = found[rng.random(len(found)) < 0.12]
         ts = after_ms + rng.integers(10 * MINUTE_MS, 12 * 60 * MINUTE_MS, size=len(used))
         ts = np.minimum(ts, (after_ms // DAY_MS + 1) * DAY_MS - 1)
-        merchant = pick(population, ("web_electronics", "gift_cards", "marketplace"), len(used), rng)
+        merchant = pick_merchants(
+            population, ("web_electronics", "gift_cards", "marketplace"), len(used), rng
+        )
         amount = whole_cents(np.log(14_000.0) + 0.5 * rng.standard_normal(len(used)))
         device = int(fresh_devices(1, rng)[0])
         ip = int(address(rng.integers(0, 2**64, size=1, dtype=np.uint64))[0])
-        return web_columns(population, ts.astype(np.int64), used, merchant, amount, device, ip, rng)
+        return card_not_present_payments(
+            population, ts.astype(np.int64), used, merchant, amount, device, ip, rng
+        )

@@ -6,36 +6,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.calendar.rhythm import HOUR_MS, time_of_day
-from producers.population.amounts import gives_cash, payable
+from producers.population.amounts import chargeable_amounts, is_cash_machine
 from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns, address
 from producers.population.devices import fresh_devices, own_device
 from producers.population.population import Population
-from producers.reference import INDEX
+from producers.reference import CATEGORY_INDEX
 from producers.rng import words64
 
 
-def pick(
+def pick_merchants(
     population: Population, names: Sequence[str], count: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
     """Merchants of any of some categories, by popularity."""
-    wanted = np.array([INDEX[name] for name in names])[rng.integers(0, len(names), size=count)]
-    return population.by_category.pick(population.category_or_any[wanted], rng.random(count))
+    wanted = np.array([CATEGORY_INDEX[name] for name in names])[rng.integers(0, len(names), size=count)]
+    return population.merchants_by_category.pick(population.category_fallback[wanted], rng.random(count))
 
 
-def shops_in(population: Population, city: int, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
+def pick_city_shops(
+    population: Population, city: int, count: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
     """Shops and cash machines of a city, open or closed; anything at all where it has none."""
     there = np.full(count, city, np.int64)
-    if not population.by_city.has(there[:1])[0]:
+    if not population.shops_by_city.has(there[:1])[0]:
         return rng.integers(0, len(population.merchants), size=count).astype(np.int32)
-    return population.by_city.pick(there, rng.random(count))
+    return population.shops_by_city.pick(there, rng.random(count))
 
 
-def someone(population: Population, rng: np.random.Generator) -> int:
+def any_card(population: Population, rng: np.random.Generator) -> int:
     """Any card, with equal chance."""
     return int(rng.integers(0, len(population.cards)))
 
 
-def at_the_counter(
+def card_present_payments(
     population: Population,
     ts: NDArray[np.int64],
     card: NDArray[np.int32],
@@ -46,24 +48,24 @@ def at_the_counter(
 
     Only at shops that are open: `closed_shops` finds another one or another hour, before there is an amount.
     """
-    kinds = np.array([population.merchants.online[merchant], gives_cash(population, merchant)])
+    kinds = np.array([population.merchants.online[merchant], is_cash_machine(population, merchant)])
     return Columns(
         ts=ts,
         card=card,
         merchant=merchant,
         channel=np.select(list(kinds), [ECOMMERCE, ATM], POS).astype(np.int8),
-        amount_cents=payable(population, merchant, np.maximum(amount_cents, 100)),
+        amount_cents=chargeable_amounts(population, merchant, np.maximum(amount_cents, 100)),
         device=np.zeros(len(ts), np.uint64),
         ip=np.zeros(len(ts), np.uint32),
     )
 
 
-def within_span(ts: NDArray[np.float64] | NDArray[np.int64], day: int, span_days: int) -> NDArray[np.int64]:
+def clip_to_span(ts: NDArray[np.float64] | NDArray[np.int64], day: int, span_days: int) -> NDArray[np.int64]:
     """Times in order, none past a campaign's last day."""
     return np.minimum(np.sort(ts).astype(np.int64), (day + span_days) * DAY_MS - 1)
 
 
-def web_columns(
+def card_not_present_payments(
     population: Population,
     ts: NDArray[np.int64],
     card: NDArray[np.int32],
@@ -95,7 +97,7 @@ def usual_time(population: Population, day: int, card: int, rng: np.random.Gener
     return (local - int(cards.zone[card]) * HOUR_MS) % DAY_MS
 
 
-def criminal_device(
+def fraudster_device(
     population: Population, card: int, day: int, as_victim: float, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Device and address used against a card: fresh, or with chance `as_victim` like the victim's own."""

@@ -9,15 +9,21 @@ from producers.calendar.rhythm import MINUTE_MS
 from producers.population.amounts import usual_amounts, whole_cents
 from producers.population.columns import DAY_MS, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme
-from producers.typologies.building_blocks import criminal_device, pick, someone, usual_time, web_columns
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import (
+    any_card,
+    card_not_present_payments,
+    fraudster_device,
+    pick_merchants,
+    usual_time,
+)
 
 _TRIES: Final = ("digital_goods", "games", "charity", "food_delivery")
 _PRIZES: Final = ("marketplace", "web_electronics", "gift_cards", "fashion")
 
 
 @dataclass(frozen=True)
-class CardTesting(Scheme):
+class CardTesting(BaseTypology):
     """Five to twelve small card-not-present authorisations, and in four of five cases a dear one after.
 
     Camouflage: how many tries cost what the shop usually costs, and come from the victim's own device.
@@ -29,13 +35,13 @@ class CardTesting(Scheme):
     mean_size = 9.3
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
-        card = someone(population, rng)
+        card = any_card(population, rng)
         tries = int(rng.integers(5, 13))
         begin = int(rng.integers(0, DAY_MS))
         if rng.random() < self.camouflage:
             begin = usual_time(population, day, card, rng)
         ts = day * DAY_MS + begin + np.sort(rng.random(tries)) * rng.uniform(8, 32) * MINUTE_MS
-        shops = pick(population, _TRIES, int(rng.integers(1, 4)), rng)
+        shops = pick_merchants(population, _TRIES, int(rng.integers(1, 4)), rng)
         merchant = rng.choice(shops, size=tries)
         cards = np.full(tries, card, np.int32)
         usual = usual_amounts(population, cards, merchant, rng)
@@ -45,10 +51,12 @@ class CardTesting(Scheme):
         amount = np.where(as_usual, usual, small)
         if rng.random() < 0.8:
             ts = np.append(ts, ts[-1] + rng.uniform(2, 45) * MINUTE_MS)
-            prize = pick(population, _PRIZES, 1, rng)
+            prize = pick_merchants(population, _PRIZES, 1, rng)
             merchant = np.append(merchant, prize)
             cards = np.append(cards, np.int32(card))
             dear = usual_amounts(population, cards[-1:], prize, rng) * rng.uniform(1.2, 3.5)
             amount = np.append(amount, 3000 + dear.astype(np.int64))
-        device, ip = criminal_device(population, card, day, 0.5 * self.camouflage, rng)
-        return web_columns(population, ts.astype(np.int64), cards, merchant, amount, device, ip, rng)
+        device, ip = fraudster_device(population, card, day, 0.5 * self.camouflage, rng)
+        return card_not_present_payments(
+            population, ts.astype(np.int64), cards, merchant, amount, device, ip, rng
+        )

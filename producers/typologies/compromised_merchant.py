@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.calendar.rhythm import times_of_day, to_utc
-from producers.population.amounts import payable, usual_amounts
-from producers.population.closed_shops import open_instead
+from producers.population.amounts import chargeable_amounts, usual_amounts
+from producers.population.closed_shops import replace_closed_merchants
 from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
-from producers.population.habits import visits_of_day
+from producers.population.habits import honest_visits
 from producers.population.population import Population
-from producers.typologies.base import Scheme
-from producers.typologies.building_blocks import criminal_device
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import fraudster_device
 
 MAX_CARDS: Final = 60
 WINDOW_DAYS: Final = 3
@@ -22,7 +22,7 @@ USE_DAYS: Final = 28
 
 
 @dataclass(frozen=True)
-class CompromisedMerchant(Scheme):
+class CompromisedMerchant(BaseTypology):
     """Up to `MAX_CARDS` of the cards that paid at the shop are used one to four times each.
 
     Six in ten uses are on the web, the rest by cloned card in some shop or cash machine. Camouflage: how
@@ -35,7 +35,7 @@ class CompromisedMerchant(Scheme):
     mean_size = 93.0
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
-        visits = [visits_of_day(population, seed, before) for before in range(day - WINDOW_DAYS, day)]
+        visits = [honest_visits(population, seed, before) for before in range(day - WINDOW_DAYS, day)]
         visitor = np.concatenate([cards for cards, _ in visits])
         visited = np.concatenate([merchants for _, merchants in visits])
         in_shop = np.flatnonzero(~population.merchants.online[visited])
@@ -64,13 +64,13 @@ class CompromisedMerchant(Scheme):
     ) -> Columns:
         count = len(ts)
         on_web = rng.random(count) < 0.6
-        merchant = population.by_web.pick(np.zeros(count, np.int64), rng.random(count))
+        merchant = population.web_shops.pick(np.zeros(count, np.int64), rng.random(count))
         near = rng.random(count) < 0.2 + 0.4 * self.camouflage
         city = np.where(near, population.cards.city[card], rng.integers(0, population.cities, size=count))
         city = city.astype(np.int64)
-        cloned = np.flatnonzero(~on_web & population.by_city.has(city))
-        merchant[cloned] = population.by_city.pick(city[cloned], rng.random(len(cloned)))
-        merchant = open_instead(population, ts, merchant, rng)
+        cloned = np.flatnonzero(~on_web & population.shops_by_city.has(city))
+        merchant[cloned] = population.shops_by_city.pick(city[cloned], rng.random(len(cloned)))
+        merchant = replace_closed_merchants(population, ts, merchant, rng)
         on_web = population.merchants.online[merchant]
         cash = population.merchants.mcc[merchant] == 6011
         channel = np.select([on_web, cash], [ECOMMERCE, ATM], POS).astype(np.int8)
@@ -79,10 +79,16 @@ class CompromisedMerchant(Scheme):
         device = np.zeros(count, np.uint64)
         ip = np.zeros(count, np.uint32)
         for row in np.flatnonzero(on_web):
-            device[row], ip[row] = criminal_device(
+            device[row], ip[row] = fraudster_device(
                 population, int(card[row]), day, 0.5 * self.camouflage, rng
             )
         device[rng.random(count) < 0.25] = 0
         return Columns(
-            ts, card, merchant, channel, payable(population, merchant, np.maximum(amount, 100)), device, ip
+            ts,
+            card,
+            merchant,
+            channel,
+            chargeable_amounts(population, merchant, np.maximum(amount, 100)),
+            device,
+            ip,
         )

@@ -9,14 +9,14 @@ from producers.population.amounts import usual_amounts
 from producers.population.columns import DAY_MS, Columns, address
 from producers.population.devices import fresh_devices
 from producers.population.population import Population
-from producers.typologies.base import Scheme
-from producers.typologies.building_blocks import pick, web_columns, within_span
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import card_not_present_payments, clip_to_span, pick_merchants
 
 _WANTED: Final = ("fashion", "web_electronics", "marketplace", "gift_cards", "food_delivery")
 
 
 @dataclass(frozen=True)
-class DeviceRing(Scheme):
+class DeviceRing(BaseTypology):
     """Six to twenty-five cards within five days, over one to five devices and addresses.
 
     Camouflage: how many devices and addresses there are, and how usual the amounts.
@@ -32,12 +32,12 @@ class DeviceRing(Scheme):
         victims = rng.choice(len(population.cards), size=many, replace=False).astype(np.int32)
         card = np.repeat(victims, 1 + (rng.random(many) < 0.3))
         size = len(card)
-        ts = within_span(day * DAY_MS + rng.random(size) * self.span_days * DAY_MS, day, self.span_days)
-        merchant = pick(population, _WANTED, size, rng)
+        ts = clip_to_span(day * DAY_MS + rng.random(size) * self.span_days * DAY_MS, day, self.span_days)
+        merchant = pick_merchants(population, _WANTED, size, rng)
         greed = np.exp(rng.normal(0.8 * (1 - self.camouflage), 0.35, size=size))
         cards = rng.permutation(card)
         amount = np.maximum((usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64), 100)
-        rows = web_columns(population, ts, cards, merchant, amount, 0, 0, rng)
+        rows = card_not_present_payments(population, ts, cards, merchant, amount, 0, 0, rng)
         machines = 1 + int(self.camouflage * 8)
         which = rng.integers(0, machines, size=size)
         rows.device[:] = np.where(rng.random(size) < 0.25, 0, fresh_devices(machines, rng)[which])

@@ -9,14 +9,20 @@ from producers.population.amounts import whole_cents
 from producers.population.columns import DAY_MS, Columns
 from producers.population.devices import own_address, own_device
 from producers.population.population import Population
-from producers.typologies.base import Scheme
-from producers.typologies.building_blocks import pick, someone, usual_time, web_columns, within_span
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import (
+    any_card,
+    card_not_present_payments,
+    clip_to_span,
+    pick_merchants,
+    usual_time,
+)
 
 _FRONTS: Final = ("digital_goods", "charity", "marketplace", "travel")
 
 
 @dataclass(frozen=True)
-class PushScam(Scheme):
+class PushScam(BaseTypology):
     """One to four small payments to one merchant over a week, then one or two of many times that.
 
     The victim pays: own device, own address, own hours. Camouflage: how small the step is.
@@ -28,19 +34,19 @@ class PushScam(Scheme):
     mean_size = 3.7
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
-        card = someone(population, rng)
+        card = any_card(population, rng)
         trust, large = 1 + min(int(rng.poisson(1.2)), 3), 1 + int(rng.random() < 0.4)
         size = trust + large
         on = np.concatenate([np.sort(rng.integers(0, 6, size=trust)), [6, 7][:large]])
         clock = np.array([usual_time(population, day, card, rng) for _ in range(size)])
-        ts = within_span((day + on) * DAY_MS + clock, day, self.span_days)
-        merchant = np.repeat(pick(population, _FRONTS, 1, rng), size)
+        ts = clip_to_span((day + on) * DAY_MS + clock, day, self.span_days)
+        merchant = np.repeat(pick_merchants(population, _FRONTS, 1, rng), size)
         cards = np.full(size, card, np.int32)
         first = np.log(2_500.0) + population.cards.log_income[card]
         step = np.log(30) - 1.8 * self.camouflage
         level = first + step * (np.arange(size) >= trust)
         amount = whole_cents(level + 0.35 * rng.standard_normal(size))
-        rows = web_columns(population, ts, cards, merchant, amount, 0, 0, rng)
+        rows = card_not_present_payments(population, ts, cards, merchant, amount, 0, 0, rng)
         rows.device[:] = own_device(population, cards, day, rng)
         rows.ip[:] = own_address(population, cards, rng)
         return rows

@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.calendar.growth import Growth
+from producers.calendar.growth import TrafficGrowth
 from producers.labels.delays import label_transactions
 from producers.population.columns import DAY_MS, concatenate
-from producers.population.habits import day_of_habits
+from producers.population.habits import honest_transactions
 from producers.population.population import Population, build_population
 from producers.rng import generator, mix64, salt
 from producers.typologies import default_typologies
@@ -41,7 +41,7 @@ class World:
     @property
     def population(self) -> Population:
         config = self.config
-        growth = Growth(config.growth_per_year, config.start_day)
+        growth = TrafficGrowth(config.growth_per_year, config.start_day)
         return build_population(config.cards, config.merchant_count, config.seed, growth)
 
     @property
@@ -61,7 +61,7 @@ class World:
         `campaigns` is what `campaigns_on` gives for the day, where that has been made elsewhere.
         """
         seed, day = self.config.seed, self.config.start_day + number
-        parts = [day_of_habits(self.population, seed, day)]
+        parts = [honest_transactions(self.population, seed, day)]
         typology = [np.full(len(parts[0]), -1, np.int8)]
         campaign = [np.full(len(parts[0]), -1, np.int32)]
         ids: list[str] = []

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from fraudsim.errors import FraudsimError
 from producers.audit.auc import auc, auc_error
 from producers.audit.history_audit import audit_history
-from producers.audit.limits import Bounds
+from producers.audit.limits import AuditLimits
 from producers.audit.report import Audit, audit_table
 from producers.audit.separation import SeparationCheck
 from producers.history.reader import History, read_history
@@ -278,7 +278,7 @@ def test_broken_order_and_keys_are_named(
 
 
 def test_the_bounds_are_arguments(history: History) -> None:
-    strict = audit_history(history, Bounds(signal=0.6))
+    strict = audit_history(history, AuditLimits(signal=0.6))
     assert "channel: fraud rate of each value" in names(strict)
 
 
@@ -301,7 +301,7 @@ def test_the_error_of_an_auc_is_that_of_repeated_draws() -> None:
 
 
 def test_times_that_are_all_different_say_nothing() -> None:
-    found = SeparationCheck(np.arange(100) % 10 == 0, Bounds()).ties(np.arange(100))
+    found = SeparationCheck(np.arange(100) % 10 == 0, AuditLimits()).ties(np.arange(100))
     assert (found.value, found.passed, found.note) == (0.5, True, "0 of 0 pairs")
 
 

@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.calendar.opening_hours import TRADES, Hours, are_open, is_rest_day
+from producers.calendar.opening_hours import CATEGORY_HOURS, OpeningHours, are_open, is_rest_day
 from producers.calendar.rhythm import HOUR_MS, MINUTE_MS, RHYTHMS, times_between, times_of_day
-from producers.population.closed_shops import another_hour, closed_rows, open_instead
+from producers.population.closed_shops import closed_rows, redraw_times, replace_closed_merchants
 from producers.population.columns import DAY_MS, RECURRING
-from producers.population.habits import day_of_habits
+from producers.population.habits import honest_transactions
 from producers.population.population import Population, build_population
-from producers.reference import CATEGORIES, INDEX
+from producers.reference import CATEGORIES, CATEGORY_INDEX
 from producers.rng import generator
 from producers.world.config import FIRST_DAY
 
 SUNDAY = FIRST_DAY + 6
-LATE = Hours(np.array([[1080], [1080]], np.int16), np.array([[1560], [1080]], np.int16))
+LATE = OpeningHours(np.array([[1080], [1080]], np.int16), np.array([[1560], [1080]], np.int16))
 """From 18:00 to 02:00 the next morning, closed on Sundays."""
 
 
@@ -25,7 +25,7 @@ def population() -> Population:
     return build_population(1500, 300, 7)
 
 
-def at(day: int, hour: float, hours: Hours = LATE, zone: int = 0) -> bool:
+def at(day: int, hour: float, hours: OpeningHours = LATE, zone: int = 0) -> bool:
     ts = np.array([day * DAY_MS + round(hour * HOUR_MS)], np.int64)
     return bool(are_open(hours, np.array([zone], np.int8), np.zeros(1, np.int32), ts)[0])
 
@@ -65,16 +65,16 @@ def test_merchants_of_a_trade_differ_and_all_else_is_always_open(population: Pop
     hours, category = population.merchants.hours, population.merchants.category
     for index, kind in enumerate(CATEGORIES):
         mine = category == index
-        if kind.name not in TRADES:
-            assert hours.always[mine].all()
+        if kind.name not in CATEGORY_HOURS:
+            assert hours.always_open[mine].all()
             continue
-        trade = TRADES[kind.name]
-        ordinary = mine & ~hours.always
+        trade = CATEGORY_HOURS[kind.name]
+        ordinary = mine & ~hours.always_open
         assert (np.abs(hours.opens[0, ordinary] / 60 - trade.opens) <= trade.spread + 0.25).all()
         assert (np.abs(hours.closes[0, ordinary] / 60 - trade.closes) <= trade.spread + 0.25).all()
         assert len(np.unique(hours.opens[0, ordinary])) > 2
-    groceries = (category == INDEX["grocery"]) & ~hours.always
-    assert 0 < hours.trades_on_sundays[groceries].mean() < 1
+    groceries = (category == CATEGORY_INDEX["grocery"]) & ~hours.always_open
+    assert 0 < hours.opens_on_sundays[groceries].mean() < 1
 
 
 @given(cards=st.integers(1, 40), merchants=st.integers(1, 90), seed=st.integers(0, 1000))
@@ -82,9 +82,9 @@ def test_merchants_of_a_trade_differ_and_all_else_is_always_open(population: Pop
 def test_somewhere_in_every_city_is_always_open(cards: int, merchants: int, seed: int) -> None:
     population = build_population(cards, merchants, seed)
     city = np.arange(population.cities)
-    assert (population.never_closed.has(city) == population.by_city.has(city)).all()
+    assert (population.always_open_by_city.has(city) == population.shops_by_city.has(city)).all()
     for day in (SUNDAY, SUNDAY + 1):
-        rows = day_of_habits(population, seed, day)
+        rows = honest_transactions(population, seed, day)
         # In so small a world a mandate may be with a shop, which charges it at night.
         rows = rows.take(np.flatnonzero(rows.channel != RECURRING))
         assert not len(closed_rows(population, rows.ts, rows.merchant))
@@ -92,7 +92,7 @@ def test_somewhere_in_every_city_is_always_open(cards: int, merchants: int, seed
 
 def test_nobody_is_paid_while_closed(population: Population) -> None:
     for day in range(FIRST_DAY, FIRST_DAY + 8):
-        rows = day_of_habits(population, 7, day)
+        rows = honest_transactions(population, 7, day)
         assert not len(closed_rows(population, rows.ts, rows.merchant))
 
 
@@ -103,7 +103,7 @@ def test_another_shop_is_open_and_in_the_same_town(population: Population, day: 
     ts = day * DAY_MS + rng.integers(0, DAY_MS, size=500)
     merchant = rng.integers(0, len(population.merchants), size=500).astype(np.int32)
     closed = closed_rows(population, ts, merchant)
-    chosen = open_instead(population, ts, merchant, rng)
+    chosen = replace_closed_merchants(population, ts, merchant, rng)
     assert not len(closed_rows(population, ts, chosen))
     assert np.array_equal(np.flatnonzero(chosen != merchant), closed)
     assert (population.merchants.city[chosen] == population.merchants.city[merchant]).all()
@@ -118,9 +118,9 @@ def test_another_hour_is_of_the_same_date_and_nearly_always_open(
     size = 500
     ts = day * DAY_MS + rng.integers(0, DAY_MS, size=size)
     card = rng.integers(0, len(population.cards), size=size).astype(np.int32)
-    shops = np.flatnonzero(population.merchants.hours.trades_on_sundays)
+    shops = np.flatnonzero(population.merchants.hours.opens_on_sundays)
     merchant = rng.choice(shops, size=size).astype(np.int32)
-    moved = another_hour(population, ts, card, population.cards.zone[card], merchant, rng)
+    moved = redraw_times(population, ts, card, population.cards.zone[card], merchant, rng)
     assert (moved // DAY_MS == day).all()
     # What is left are the hours of Sunday that Monday's or Saturday's date holds, and the other way round.
     assert len(closed_rows(population, moved, merchant)) < 0.2 * size
@@ -158,8 +158,8 @@ def test_nobody_queues_at_the_door() -> None:
     merchants = population.merchants
     since: list[np.ndarray] = []
     for day in range(FIRST_DAY + 1, FIRST_DAY + 5):
-        rows = day_of_habits(population, 3, day)
-        mine = np.flatnonzero(merchants.category[rows.merchant] == INDEX["clothing"])
+        rows = honest_transactions(population, 3, day)
+        mine = np.flatnonzero(merchants.category[rows.merchant] == CATEGORY_INDEX["clothing"])
         merchant = rows.merchant[mine]
         local = (rows.ts[mine] + merchants.zone[merchant].astype(np.int64) * HOUR_MS) % DAY_MS // MINUTE_MS
         since.append(local - merchants.hours.opens[0, merchant])

@@ -12,18 +12,24 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError
-from producers.calendar.opening_hours import TRADES
-from producers.calendar.pay_days import LIFT, LIFT_DAYS, PAY_DAYS
-from producers.calendar.seasons import CHRISTMAS_SHOPPING, HOLIDAY, MONTHS, SALES, SEASON
+from producers.calendar.opening_hours import CATEGORY_HOURS
+from producers.calendar.pay_days import PAY_DAY_LIFT, PAY_DAY_LIFT_DAYS, PAY_DAYS
+from producers.calendar.seasons import (
+    CATEGORY_SEASON,
+    CHRISTMAS_FACTOR,
+    HOLIDAY_FACTORS,
+    MONTHLY_FACTORS,
+    SALES_FACTOR,
+)
 from producers.history.reader import History, read_history
 from producers.history.writer import write_history
-from producers.page import plots as figures
+from producers.page import time_plots
 from producers.page.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, aggregate
 from producers.page.page import base_rates, page, write_page
-from producers.page.reference_rates import FIGURES, MEASURES
-from producers.page.svg import Linear, Log, Plot, linear_ticks, log_ticks, nice_step, round_up
+from producers.page.reference_rates import MEASURES, PUBLISHED_RATES
+from producers.page.svg import LinearScale, LogScale, Plot, linear_ticks, log_ticks, nice_step, round_up
 from producers.reference import CATEGORIES
-from producers.typologies import SCHEMES
+from producers.typologies import TYPOLOGY_CLASSES
 from producers.world.config import WorldConfig
 from producers.world.world import World
 from producers.world_cli import app
@@ -82,7 +88,7 @@ def test_the_counts_are_those_of_the_history(history: History, found: Aggregates
 
 def test_a_long_history_shows_its_seasons_through_the_weekdays(history: History, found: Aggregates) -> None:
     def lines(aggregates: Aggregates) -> list[ElementTree.Element]:
-        return named(ElementTree.fromstring(figures.per_day(aggregates)), "polyline")
+        return named(ElementTree.fromstring(time_plots.draw_daily_transactions(aggregates)), "polyline")
 
     honest = replace(found.honest, per_day=np.tile(found.honest.per_day, 3))
     fraud = replace(found.fraud, per_day=np.tile(found.fraud.per_day, 3))
@@ -90,7 +96,7 @@ def test_a_long_history_shows_its_seasons_through_the_weekdays(history: History,
     assert not lines(found)
     assert len(lines(long)) == 1
     assert len(drawings(page(history.manifest, long))) == len(drawings(page(history.manifest, found))) + 1
-    assert len(named(ElementTree.fromstring(figures.by_month_day(long)), "rect")) == 31
+    assert len(named(ElementTree.fromstring(time_plots.draw_month_days(long)), "rect")) == 31
 
 
 def test_weekdays_are_means_of_such_days(found: Aggregates) -> None:
@@ -169,7 +175,7 @@ def test_base_rates_stand_beside_published_ones_with_their_source(html: str, fou
     assert set(own) == set(MEASURES)
     share = 100 * found.fraud.number / (found.fraud.number + found.honest.number)
     assert own["fraud_of_number"] == f"{share:.3f} %"
-    for figure in FIGURES:
+    for figure in PUBLISHED_RATES:
         assert figure.measure in MEASURES
         assert figure.value in html
         assert re.search(r"\b(19|20)\d\d\b", figure.source)
@@ -237,8 +243,8 @@ def test_log_ticks_are_powers_of_ten_or_finer_where_those_are_few() -> None:
 
 
 def test_scales_map_ends_to_ends() -> None:
-    assert [Linear(0, 10, 100, 200)(v) for v in (0, 5, 10)] == [100, 150, 200]
-    assert [Log(1, 100, 0, 10)(v) for v in (0.1, 1, 10, 100)] == pytest.approx([0, 0, 5, 10])
+    assert [LinearScale(0, 10, 100, 200)(v) for v in (0, 5, 10)] == [100, 150, 200]
+    assert [LogScale(1, 100, 0, 10)(v) for v in (0.1, 1, 10, 100)] == pytest.approx([0, 0, 5, 10])
 
 
 def test_words_are_escaped() -> None:
@@ -262,29 +268,29 @@ def test_the_documented_categories_and_typologies_are_those_of_the_code() -> Non
     for c in CATEGORIES:
         figures = f"{c.merchants:g} | {c.slots} | {c.weight:g} | {c.median_cents / 100:.2f} | {c.sigma:.2f} |"
         assert f"| {c.name} | {c.mcc} | {sold[c.kind]} | {figures}" in text
-    for scheme in SCHEMES:
+    for scheme in TYPOLOGY_CLASSES:
         row = f"| {scheme.name} | {100 * scheme.share:.2f} % | {scheme.mean_size:g} | {scheme.span_days} |"
         assert row in text
 
 
 def test_the_documented_year_and_opening_hours_are_those_of_the_code() -> None:
     text = (Path(__file__).parents[3] / "docs" / "world.md").read_text()
-    for season, months in MONTHS.items():
-        categories = ", ".join(name for name, own in SEASON.items() if own == season)
+    for season, months in MONTHLY_FACTORS.items():
+        categories = ", ".join(name for name, own in CATEGORY_SEASON.items() if own == season)
         figures = " | ".join(f"{value:.2f}" for value in months)
         assert f"| {season} | {categories} | {figures} |" in text
-    assert ", ".join(f"{name} {factor:g}" for name, factor in HOLIDAY.items()) in text
-    for factor in (f"gifts × {SALES:g} from", f"gifts × {CHRISTMAS_SHOPPING:g} from"):
+    assert ", ".join(f"{name} {factor:g}" for name, factor in HOLIDAY_FACTORS.items()) in text
+    for factor in (f"gifts × {SALES_FACTOR:g} from", f"gifts × {CHRISTMAS_FACTOR:g} from"):
         assert factor in text
     named = {1: "1st of the month", 15: "15th", 25: "25th", 28: "28th", 31: "last"}
     assert ", ".join(f"{named[day]} {100 * share:.0f} %" for day, share in PAY_DAYS.items()) in text
-    assert f"1 + {LIFT:g} e^(−days ÷ {LIFT_DAYS:g})" in text
+    assert f"1 + {PAY_DAY_LIFT:g} e^(−days ÷ {PAY_DAY_LIFT_DAYS:g})" in text
     assert f"| `growth_per_year` | {WorldConfig().growth_per_year:g} |" in text
 
     def clock(hour: float) -> str:
         return f"{int(hour % 24):02d}:{int(hour % 1 * 60):02d}"
 
-    for name, t in TRADES.items():
+    for name, t in CATEGORY_HOURS.items():
         hours = f"{clock(t.opens)} to {clock(t.closes)} | {t.spread:g} h"
         sundays = f"{clock(t.sunday_opens)} to {clock(t.sunday_closes)} | {100 * t.sunday_closed:.0f} %"
         assert f"| {name} | {hours} | {sundays} | {100 * t.never_closed:.0f} % |" in text
@@ -292,5 +298,5 @@ def test_the_documented_year_and_opening_hours_are_those_of_the_code() -> None:
 
 def test_the_documented_sources_are_those_of_the_page() -> None:
     text = (Path(__file__).parents[3] / "docs" / "world.md").read_text()
-    for figure in FIGURES:
+    for figure in PUBLISHED_RATES:
         assert figure.value.replace("about € 40", "about 40 EUR") in text

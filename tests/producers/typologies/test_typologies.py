@@ -5,7 +5,7 @@ import pytest
 
 from producers.population.closed_shops import closed_rows
 from producers.population.columns import ATM, CHANNELS, DAY_MS, ECOMMERCE, POS, RECURRING, Columns
-from producers.population.habits import day_of_habits
+from producers.population.habits import honest_transactions
 from producers.population.population import Population, build_population
 from producers.typologies import Typology, default_typologies
 from producers.typologies.account_takeover import AccountTakeover
@@ -138,7 +138,7 @@ def test_the_cards_of_a_compromised_merchant_paid_there_before(population: Popul
     day = next(d for d in DAYS if typology.campaigns(population, SEED, d))
     campaign = typology.campaigns(population, SEED, day)[0]
     victims = set(campaign.columns.card.tolist())
-    before = [day_of_habits(population, SEED, d) for d in range(day - WINDOW_DAYS, day)]
+    before = [honest_transactions(population, SEED, d) for d in range(day - WINDOW_DAYS, day)]
     card = np.concatenate([rows.card for rows in before])
     merchant = np.concatenate([rows.merchant for rows in before])
     shared = [m for m in np.unique(merchant) if victims <= set(card[merchant == m].tolist())]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fraudsim.errors import FraudsimError
 from producers.history.fingerprint import fingerprint
-from producers.history.tables import numbered
+from producers.history.tables import day_tables
 from producers.population.closed_shops import closed_rows
 from producers.population.columns import CHANNELS, DAY_MS, POS
 from producers.world.config import WorldConfig
@@ -23,18 +23,18 @@ SMALL = WorldConfig(cards=400, fraud_scale=5)
 
 PROGRAM = """
 from producers.history.fingerprint import fingerprint
-from producers.history.tables import numbered
+from producers.history.tables import day_tables
 from producers.world.config import WorldConfig
 from producers.world.world import World
 world = World(WorldConfig(cards=400, fraud_scale=5))
 names = [t.name for t in world.typologies]
-print(fingerprint(**numbered(world.population, world.day(9), names)._asdict()))
+print(fingerprint(**day_tables(world.population, world.day(9), names)._asdict()))
 """
 
 
 def day_fingerprint(world: World, day: Day) -> str:
     names = [typology.name for typology in world.typologies]
-    return fingerprint(**numbered(world.population, day, names)._asdict())
+    return fingerprint(**day_tables(world.population, day, names)._asdict())
 
 
 @pytest.fixture(scope="module")
