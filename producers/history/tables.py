@@ -53,7 +53,7 @@ TRUTH: Final = pa.schema(
 )
 
 _TX_ID: Final = text_field("tx_id", pa.uint64(), "%016x")
-NUMBERED: Final = pa.schema(
+NUMERIC_TRANSACTIONS: Final = pa.schema(
     [
         _TX_ID,
         TRANSACTIONS.field("ts"),
@@ -65,7 +65,7 @@ NUMBERED: Final = pa.schema(
     ]
 )
 """`TRANSACTIONS` with numbers for ids."""
-_NUMBERED_TRUTH: Final = pa.schema([_TX_ID, *list(TRUTH)[1:]])
+_NUMERIC_TRUTH: Final = pa.schema([_TX_ID, *list(TRUTH)[1:]])
 
 
 class Tables(NamedTuple):
@@ -111,7 +111,7 @@ def day_tables(population: Population, day: Day, typologies: list[str]) -> Table
             pa.array(merchants.lat[rows.merchant], mask=away),
             pa.array(merchants.lon[rows.merchant], mask=away),
         ],
-        schema=NUMBERED,
+        schema=NUMERIC_TRANSACTIONS,
     )
     truth = pa.Table.from_arrays(
         [
@@ -120,7 +120,7 @@ def day_tables(population: Population, day: Day, typologies: list[str]) -> Table
             _coded(day.typology, pa.array(typologies)),
             _coded(day.campaign, pa.array(day.campaign_ids, pa.string())),
         ],
-        schema=_NUMBERED_TRUTH,
+        schema=_NUMERIC_TRUTH,
     )
     return Tables(transactions, labels_table(transactions, day.labels), truth)
 

@@ -1,7 +1,7 @@
-"""Who pays and who is paid: cards and merchants of a world, from one seed.
+"""A population: the cards and merchants of a world, from one seed.
 
-Pure. Places are multiples of 1e-4 degree and money is whole cents, so that the last bit of a
-platform's `exp` does not reach the data.
+Pure. Coordinates are multiples of 1e-4 degree and money is whole cents, so that the last bit of a platform's
+`exp` does not reach the data.
 """
 
 from dataclasses import dataclass
@@ -11,33 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.calendar.growth import NO_GROWTH, TrafficGrowth
-from producers.population.cards import Cards, make_cards, make_tastes
+from producers.population.cards import Cards, draw_cards, draw_tastes
 from producers.population.merchant_picker import MerchantPicker
-from producers.population.merchants import Merchants, make_merchants
+from producers.population.merchants import Merchants, draw_merchants
 from producers.reference import CATEGORIES, CITIES
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Everybody in a world. Compared by identity."""
+    """Cards, merchants and the groups that merchants are picked from. Compared by identity."""
 
     seed: int
     cards: Cards
     merchants: Merchants
     cities: int
-    """Cities in use: the first of `catalogue.CITIES`."""
+    """Cities in use: the first of `reference.CITIES`."""
     tastes: NDArray[np.float64]
     """(TASTES, slots): share of the visits of each slot of a repertoire; rows sum to 1."""
     shops_by_city: MerchantPicker
     """Shops and cash machines by city."""
     always_open_by_city: MerchantPicker
-    """Those of `shops_by_city` that are always open: at least one in every city that has any."""
+    """Those of `shops_by_city` that never close: at least one in every city that has any shop."""
     merchants_by_category: MerchantPicker
     """Every merchant by category."""
     web_shops: MerchantPicker
     """Web shops, one group."""
     category_fallback: NDArray[np.int64]
-    """The category itself where it has merchants, else one of its kind that has."""
+    """The category itself if it has merchants, else one of its kind that has."""
     growth: TrafficGrowth
 
     @property
@@ -48,36 +48,45 @@ class Population:
 
 @lru_cache(maxsize=4)
 def build_population(cards: int, merchants: int, seed: int, growth: TrafficGrowth = NO_GROWTH) -> Population:
-    """Everybody in a world of `cards` cards and `merchants` merchants (both ≥ 1).
+    """The population of a world with `cards` cards and `merchants` merchants (both ≥ 1).
 
-    Merchants' popularity follows Zipf's law with exponent 1.05; a card's daily rate is gamma with
-    shape 2 and mean 2.5.
+    Popularity of merchants follows Zipf's law with exponent 1.05; a card's daily rate is gamma distributed
+    with shape 2 and mean 2.5.
     """
     cities = int(np.clip(merchants // 30, 1, len(CITIES)))
-    paid = make_merchants(seed, merchants, cities)
-    category = paid.category.astype(np.int64)
-    present = np.bincount(category, minlength=len(CATEGORIES)) > 0
-    any_of = np.arange(len(CATEGORIES))
-    for index, wanted in enumerate(CATEGORIES):
-        if not present[index]:
-            same = [i for i, c in enumerate(CATEGORIES) if present[i] and c.kind == wanted.kind]
-            any_of[index] = same[0] if same else int(category[0])
-    shops = np.where(paid.online, -1, paid.city.astype(np.int64))
-    web = np.where(np.isin(category, [i for i, c in enumerate(CATEGORIES) if c.kind == "online"]), 0, -1)
-    if not (web == 0).any():
-        web = np.zeros(merchants, np.int64)
+    all_merchants = draw_merchants(seed, merchants, cities)
+    category = all_merchants.category.astype(np.int64)
+    category_fallback = _category_fallback(category)
+    shop_city = np.where(all_merchants.online, -1, all_merchants.city.astype(np.int64))
+    web_group = np.where(
+        np.isin(category, [i for i, c in enumerate(CATEGORIES) if c.kind == "online"]), 0, -1
+    )
+    if not (web_group == 0).any():
+        web_group = np.zeros(merchants, np.int64)
+    popularity = all_merchants.popularity
     return Population(
         seed=seed,
-        cards=make_cards(seed, cards, paid, cities, any_of),
-        merchants=paid,
+        cards=draw_cards(seed, cards, all_merchants, cities, category_fallback),
+        merchants=all_merchants,
         cities=cities,
-        tastes=make_tastes(seed),
-        shops_by_city=MerchantPicker(shops, cities, paid.popularity**0.7),
+        tastes=draw_tastes(seed),
+        shops_by_city=MerchantPicker(shop_city, cities, popularity**0.7),
         always_open_by_city=MerchantPicker(
-            np.where(paid.hours.always_open, shops, -1), cities, paid.popularity**0.7
+            np.where(all_merchants.hours.always_open, shop_city, -1), cities, popularity**0.7
         ),
-        merchants_by_category=MerchantPicker(category, len(CATEGORIES), paid.popularity),
-        web_shops=MerchantPicker(web, 1, paid.popularity),
-        category_fallback=any_of,
+        merchants_by_category=MerchantPicker(category, len(CATEGORIES), popularity),
+        web_shops=MerchantPicker(web_group, 1, popularity),
+        category_fallback=category_fallback,
         growth=growth,
     )
+
+
+def _category_fallback(category: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(categories,): the category itself if a merchant has it, else one of the same kind, else any."""
+    present = np.bincount(category, minlength=len(CATEGORIES)) > 0
+    fallback = np.arange(len(CATEGORIES))
+    for index, absent in enumerate(CATEGORIES):
+        if not present[index]:
+            same_kind = [i for i, c in enumerate(CATEGORIES) if present[i] and c.kind == absent.kind]
+            fallback[index] = same_kind[0] if same_kind else int(category[0])
+    return fallback

@@ -7,7 +7,7 @@ import numpy as np
 
 from producers.calendar.rhythm import MINUTE_MS
 from producers.population.amounts import whole_cents
-from producers.population.columns import DAY_MS, Columns, address, concatenate
+from producers.population.columns import DAY_MS, Columns, concatenate, ipv4_address
 from producers.population.devices import fresh_devices
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
@@ -43,7 +43,7 @@ class BinAttack(BaseTypology):
             population, ts, rng.permutation(card), merchant, amount, device, 0, rng
         )
         # A botnet: as many addresses as camouflage affords.
-        own = address(rng.integers(0, 2**64, size=1 + int(self.camouflage * 20), dtype=np.uint64))
+        own = ipv4_address(rng.integers(0, 2**64, size=1 + int(self.camouflage * 20), dtype=np.uint64))
         tries.ip[:] = rng.choice(own, size=len(card))
         tries.device[rng.random(len(card)) < self.camouflage] = 0
         return concatenate([tries, self._uses(population, ts[-1], found, rng)])
@@ -60,7 +60,7 @@ class BinAttack(BaseTypology):
         )
         amount = whole_cents(np.log(14_000.0) + 0.5 * rng.standard_normal(len(used)))
         device = int(fresh_devices(1, rng)[0])
-        ip = int(address(rng.integers(0, 2**64, size=1, dtype=np.uint64))[0])
+        ip = int(ipv4_address(rng.integers(0, 2**64, size=1, dtype=np.uint64))[0])
         return card_not_present_payments(
             population, ts.astype(np.int64), used, merchant, amount, device, ip, rng
         )

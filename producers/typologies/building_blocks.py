@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from producers.calendar.rhythm import HOUR_MS, time_of_day
 from producers.population.amounts import chargeable_amounts, is_cash_machine
-from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns, address
+from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns, ipv4_address
 from producers.population.devices import fresh_devices, own_device
 from producers.population.population import Population
 from producers.reference import CATEGORY_INDEX
@@ -102,7 +102,7 @@ def fraudster_device(
 ) -> tuple[int, int]:
     """Device and address used against a card: fresh, or with chance `as_victim` like the victim's own."""
     device = int(fresh_devices(1, rng)[0])
-    ip = int(address(words64(rng, 1))[0])
+    ip = int(ipv4_address(words64(rng, 1))[0])
     draw = rng.random(2)
     if draw[0] < as_victim:
         device = int(own_device(population, np.array([card], np.int32), day, rng)[0])

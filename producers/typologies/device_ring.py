@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from producers.population.amounts import usual_amounts
-from producers.population.columns import DAY_MS, Columns, address
+from producers.population.columns import DAY_MS, Columns, ipv4_address
 from producers.population.devices import fresh_devices
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
@@ -41,5 +41,5 @@ class DeviceRing(BaseTypology):
         machines = 1 + int(self.camouflage * 8)
         which = rng.integers(0, machines, size=size)
         rows.device[:] = np.where(rng.random(size) < 0.25, 0, fresh_devices(machines, rng)[which])
-        rows.ip[:] = address(rng.integers(0, 2**64, size=machines, dtype=np.uint64))[which]
+        rows.ip[:] = ipv4_address(rng.integers(0, 2**64, size=machines, dtype=np.uint64))[which]
         return rows

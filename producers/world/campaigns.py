@@ -1,4 +1,4 @@
-"""Campaigns of one typology as columns."""
+"""Campaigns of one typology, as columns."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,10 @@ from producers.population.columns import Columns
 
 
 class Campaigns(NamedTuple):
-    """Campaigns of one typology."""
+    """Several campaigns of one typology."""
 
     columns: Columns
-    which: NDArray[np.int32]
-    """Index into `ids` of each row."""
+    """Rows of all campaigns."""
+    campaign: NDArray[np.int32]
+    """Index into `ids`, one per row."""
     ids: list[str]

@@ -1,4 +1,4 @@
-"""The parameters that a synthetic world follows from."""
+"""The configuration of a synthetic world."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,7 +12,7 @@ FIRST_DAY: Final = 19_723
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Everything that a world follows from.
+    """Every parameter of a world; equal configurations give equal transactions and labels.
 
     Raises:
         FraudsimError: a value is out of its range; the message names it.
@@ -20,16 +20,16 @@ class WorldConfig:
 
     cards: int = 5000
     merchants: int | None = None
-    """A fifth of the cards, at least 30, if None."""
+    """None is a fifth of the cards, at least 30."""
     seed: int = 7
     start_day: int = FIRST_DAY
-    """Days since 1970-01-01 of day 0."""
+    """Days from 1970-01-01 to day 0."""
     fraud_scale: float = 1.0
-    """Multiplies every typology's share."""
+    """Multiplies the share of every typology."""
     camouflage: float = 0.5
-    """0 to 1: how much fraud takes care to look like its victims."""
+    """0 to 1: how closely fraud imitates its victims."""
     growth_per_year: float = 0.0
-    """Compound, of the number of transactions; none, so that days differ by the calendar alone."""
+    """Compound, of the number of transactions; 0 by default, so that days differ by the calendar alone."""
     delays: LabelDelays = field(default_factory=LabelDelays)
 
     def __post_init__(self) -> None:
