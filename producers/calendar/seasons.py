@@ -82,7 +82,7 @@ def category_factors(day: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=64)
-def level(day: int) -> float:
+def seasonal_level(day: int) -> float:
     """All everyday visits on a day, relative to the year's mean."""
     return float(np.average(category_factors(day), weights=[category.weight for category in CATEGORIES]))
 

@@ -1,4 +1,7 @@
-"""Fraud typologies: one file each, one small interface (`base.Typology`), one contract suite."""
+"""Fraud typologies: one file each, one interface (`base.Typology`), one contract suite.
+
+Imports `producers.population` and `producers.calendar`; pure. `testing/contracts/typology.py` is the suite.
+"""
 
 from producers.typologies.account_takeover import AccountTakeover
 from producers.typologies.base import BaseTypology, Campaign, Typology
@@ -32,9 +35,9 @@ TYPOLOGY_CLASSES: tuple[type[BaseTypology], ...] = (
     SlowDrip,
     RefundAbuse,
 )
-"""In the order of `World.typologies`: new ones go to the end."""
+"""In the order of `World.typologies`; new ones are appended."""
 
 
 def default_typologies(fraud_scale: float = 1.0, camouflage: float = 0.5) -> tuple[Typology, ...]:
-    """Every typology at its share of the default mix, times `fraud_scale`."""
-    return tuple(scheme(scheme.share * fraud_scale, camouflage) for scheme in TYPOLOGY_CLASSES)
+    """Every typology, at its share of the default mix times `fraud_scale`."""
+    return tuple(kind(kind.share * fraud_scale, camouflage) for kind in TYPOLOGY_CLASSES)

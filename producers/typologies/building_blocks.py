@@ -1,4 +1,4 @@
-"""What campaigns are made of: victims, merchants, times, devices and payments."""
+"""Building blocks of campaigns: victims, merchants, times, devices and payments."""
 
 from collections.abc import Sequence
 
@@ -14,27 +14,53 @@ from producers.reference import CATEGORY_INDEX
 from producers.rng import words64
 
 
+def any_card(population: Population, rng: np.random.Generator) -> int:
+    """A card, all with equal chance."""
+    return int(rng.integers(0, len(population.cards)))
+
+
 def pick_merchants(
     population: Population, names: Sequence[str], count: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """Merchants of any of some categories, by popularity."""
-    wanted = np.array([CATEGORY_INDEX[name] for name in names])[rng.integers(0, len(names), size=count)]
-    return population.merchants_by_category.pick(population.category_fallback[wanted], rng.random(count))
+    """Merchants by popularity, each of one of the named categories, chosen with equal chance."""
+    category = np.array([CATEGORY_INDEX[name] for name in names])[rng.integers(0, len(names), size=count)]
+    return population.merchants_by_category.pick(population.category_fallback[category], rng.random(count))
 
 
 def pick_city_shops(
     population: Population, city: int, count: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """Shops and cash machines of a city, open or closed; anything at all where it has none."""
-    there = np.full(count, city, np.int64)
-    if not population.shops_by_city.has(there[:1])[0]:
+    """Shops and cash machines of a city, open or closed; any merchants if the city has none."""
+    cities = np.full(count, city, np.int64)
+    if not population.shops_by_city.has(cities[:1])[0]:
         return rng.integers(0, len(population.merchants), size=count).astype(np.int32)
-    return population.shops_by_city.pick(there, rng.random(count))
+    return population.shops_by_city.pick(cities, rng.random(count))
 
 
-def any_card(population: Population, rng: np.random.Generator) -> int:
-    """Any card, with equal chance."""
-    return int(rng.integers(0, len(population.cards)))
+def usual_time(population: Population, day: int, card: int, rng: np.random.Generator) -> int:
+    """A time from the card's own rhythm, ms since midnight UTC."""
+    cards = population.cards
+    local = time_of_day(day, int(cards.rhythm[card]), rng)
+    return (local - int(cards.zone[card]) * HOUR_MS) % DAY_MS
+
+
+def clip_to_span(ts: NDArray[np.float64] | NDArray[np.int64], day: int, span_days: int) -> NDArray[np.int64]:
+    """Sorted times (ms UTC), none past the last of `span_days` days from `day` on."""
+    return np.minimum(np.sort(ts).astype(np.int64), (day + span_days) * DAY_MS - 1)
+
+
+def fraudster_device(
+    population: Population, card: int, day: int, imitation: float, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Device and IP address used against a card: fresh, or each with chance `imitation` the victim's own."""
+    device = int(fresh_devices(1, rng)[0])
+    ip = int(ipv4_address(words64(rng, 1))[0])
+    draw = rng.random(2)
+    if draw[0] < imitation:
+        device = int(own_device(population, np.array([card], np.int32), day, rng)[0])
+    if draw[1] < imitation:
+        ip = int(population.cards.carrier_ip[card])
+    return device, ip
 
 
 def card_present_payments(
@@ -44,25 +70,20 @@ def card_present_payments(
     merchant: NDArray[np.int32],
     amount_cents: NDArray[np.int64],
 ) -> Columns:
-    """Payments with the plastic itself, or a copy: no device, no address; web shops see a card number.
+    """Payments with the card or a copy of it: no device, no address; at web shops with the card number.
 
-    Only at shops that are open: `closed_shops` finds another one or another hour, before there is an amount.
+    Shops must be open: move or replace closed ones (`population.closed_shops`) before amounts are drawn.
     """
-    kinds = np.array([population.merchants.online[merchant], is_cash_machine(population, merchant)])
+    channel_tests = [population.merchants.online[merchant], is_cash_machine(population, merchant)]
     return Columns(
         ts=ts,
         card=card,
         merchant=merchant,
-        channel=np.select(list(kinds), [ECOMMERCE, ATM], POS).astype(np.int8),
+        channel=np.select(channel_tests, [ECOMMERCE, ATM], POS).astype(np.int8),
         amount_cents=chargeable_amounts(population, merchant, np.maximum(amount_cents, 100)),
         device=np.zeros(len(ts), np.uint64),
         ip=np.zeros(len(ts), np.uint32),
     )
-
-
-def clip_to_span(ts: NDArray[np.float64] | NDArray[np.int64], day: int, span_days: int) -> NDArray[np.int64]:
-    """Times in order, none past a campaign's last day."""
-    return np.minimum(np.sort(ts).astype(np.int64), (day + span_days) * DAY_MS - 1)
 
 
 def card_not_present_payments(
@@ -75,7 +96,7 @@ def card_not_present_payments(
     ip: int,
     rng: np.random.Generator,
 ) -> Columns:
-    """Card-not-present transactions from one device and address; a quarter of shops pass no device on."""
+    """Web payments from one device and address; a quarter of the merchants pass no device on."""
     count = len(ts)
     devices = np.full(count, device, np.uint64)
     devices[rng.random(count) < 0.25] = 0
@@ -88,24 +109,3 @@ def card_not_present_payments(
         device=devices,
         ip=np.full(count, ip, np.uint32),
     )
-
-
-def usual_time(population: Population, day: int, card: int, rng: np.random.Generator) -> int:
-    """A time at which the card itself might pay, ms since midnight UTC."""
-    cards = population.cards
-    local = time_of_day(day, int(cards.rhythm[card]), rng)
-    return (local - int(cards.zone[card]) * HOUR_MS) % DAY_MS
-
-
-def fraudster_device(
-    population: Population, card: int, day: int, as_victim: float, rng: np.random.Generator
-) -> tuple[int, int]:
-    """Device and address used against a card: fresh, or with chance `as_victim` like the victim's own."""
-    device = int(fresh_devices(1, rng)[0])
-    ip = int(ipv4_address(words64(rng, 1))[0])
-    draw = rng.random(2)
-    if draw[0] < as_victim:
-        device = int(own_device(population, np.array([card], np.int32), day, rng)[0])
-    if draw[1] < as_victim:
-        ip = int(population.cards.carrier_ip[card])
-    return device, ip

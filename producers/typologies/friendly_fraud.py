@@ -1,4 +1,4 @@
-"""Friendly fraud: the owner buys, receives and disputes. Nothing in the payment tells: irreducible."""
+"""Friendly fraud: the owner buys, receives and disputes; the payment itself reveals nothing."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from producers.typologies.building_blocks import (
 class FriendlyFraud(BaseTypology):
     """One to three purchases on a day, by the owner, at shops the owner uses or might use.
 
-    Camouflage changes nothing: it is honest behaviour until the dispute.
+    Camouflage has no effect: the behaviour is honest until the dispute.
     """
 
     name = "friendly_fraud"
@@ -33,16 +33,16 @@ class FriendlyFraud(BaseTypology):
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
         card = any_card(population, rng)
         size = 1 + min(int(rng.poisson(0.3)), 2)
-        clock = np.array([usual_time(population, day, card, rng) for _ in range(size)])
-        ts = clip_to_span(day * DAY_MS + clock, day, self.span_days)
-        mine = population.cards.repertoire[card]
-        mine = mine[population.merchants.online[mine]]
-        elsewhere = pick_merchants(
+        times = np.array([usual_time(population, day, card, rng) for _ in range(size)])
+        ts = clip_to_span(day * DAY_MS + times, day, self.span_days)
+        own_shops = population.cards.repertoire[card]
+        own_shops = own_shops[population.merchants.online[own_shops]]
+        other_merchant = pick_merchants(
             population, ("marketplace", "fashion", "digital_goods", "travel"), size, rng
         )
-        known = rng.random(size) < 0.6 * (len(mine) > 0)
-        own = rng.choice(mine, size=size) if len(mine) else elsewhere
-        merchant = np.where(known, own, elsewhere).astype(np.int32)
+        at_own_shop = rng.random(size) < 0.6 * (len(own_shops) > 0)
+        own_merchant = rng.choice(own_shops, size=size) if len(own_shops) else other_merchant
+        merchant = np.where(at_own_shop, own_merchant, other_merchant).astype(np.int32)
         cards = np.full(size, card, np.int32)
         amount = np.maximum(usual_amounts(population, cards, merchant, rng), 100)
         rows = card_not_present_payments(population, ts, cards, merchant, amount, 0, 0, rng)

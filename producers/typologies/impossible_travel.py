@@ -23,7 +23,7 @@ from producers.typologies.building_blocks import (
 class ImpossibleTravel(BaseTypology):
     """One to five payments in shops and at cash machines of a city the victim does not live in.
 
-    Camouflage: how few there are, how usual the amounts, and how far apart in time.
+    Camouflage: fewer payments, more usual amounts, further apart in time.
     """
 
     name = "impossible_travel"
@@ -34,13 +34,13 @@ class ImpossibleTravel(BaseTypology):
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
         card = any_card(population, rng)
         home = int(population.cards.city[card])
-        away = (home + int(rng.integers(1, max(population.cities, 2)))) % population.cities
+        city = (home + int(rng.integers(1, max(population.cities, 2)))) % population.cities
         size = 1 + min(int(rng.poisson(2.9 - 2 * self.camouflage)), 4)
         begin = day * DAY_MS + usual_time(population, day, card, rng)
-        later = rng.random(size) * (1 + 9 * self.camouflage) * HOUR_MS
-        ts = clip_to_span(begin + later, day, self.span_days)
-        merchant = replace_closed_merchants(population, ts, pick_city_shops(population, away, size, rng), rng)
+        offset_ms = rng.random(size) * (1 + 9 * self.camouflage) * HOUR_MS
+        ts = clip_to_span(begin + offset_ms, day, self.span_days)
+        merchant = replace_closed_merchants(population, ts, pick_city_shops(population, city, size, rng), rng)
         cards = np.full(size, card, np.int32)
-        greed = np.exp(rng.normal(0.9 * (1 - self.camouflage), 0.3, size=size))
-        amount = (usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64)
+        amount_factor = np.exp(rng.normal(0.9 * (1 - self.camouflage), 0.3, size=size))
+        amount = (usual_amounts(population, cards, merchant, rng) * amount_factor).astype(np.int64)
         return card_present_payments(population, ts, cards, merchant, amount)

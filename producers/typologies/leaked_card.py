@@ -18,14 +18,14 @@ from producers.typologies.building_blocks import (
     usual_time,
 )
 
-_WANTED: Final = ("web_electronics", "gift_cards", "fashion", "marketplace", "travel", "digital_goods")
+_CATEGORIES: Final = ("web_electronics", "gift_cards", "fashion", "marketplace", "travel", "digital_goods")
 
 
 @dataclass(frozen=True)
 class LeakedCard(BaseTypology):
-    """One to ten dear purchases at different web shops; three campaigns in ten are a single one.
+    """One to ten expensive purchases at different web shops; three campaigns in ten are a single one.
 
-    Camouflage: how near amounts, hours and devices come to the victim's own.
+    Camouflage: how close amounts, hours and devices are to the victim's own.
     """
 
     name = "leaked_card"
@@ -39,17 +39,17 @@ class LeakedCard(BaseTypology):
         begin = usual_time(population, day, card, rng)
         if rng.random() > self.camouflage:
             begin = int(rng.integers(0, DAY_MS))
-        span = np.exp(rng.uniform(np.log(2), np.log(46))) * HOUR_MS
-        offset = np.sort(rng.random(size)) * span
-        ts = (day * DAY_MS + begin + offset - offset[0]).astype(np.int64)
-        merchant = pick_merchants(population, _WANTED, size, rng)
-        anywhere = np.flatnonzero(rng.random(size) < self.camouflage)
-        merchant[anywhere] = population.web_shops.pick(
-            np.zeros(len(anywhere), np.int64), rng.random(len(anywhere))
+        span_ms = np.exp(rng.uniform(np.log(2), np.log(46))) * HOUR_MS
+        offset_ms = np.sort(rng.random(size)) * span_ms
+        ts = (day * DAY_MS + begin + offset_ms - offset_ms[0]).astype(np.int64)
+        merchant = pick_merchants(population, _CATEGORIES, size, rng)
+        any_web_shop = np.flatnonzero(rng.random(size) < self.camouflage)
+        merchant[any_web_shop] = population.web_shops.pick(
+            np.zeros(len(any_web_shop), np.int64), rng.random(len(any_web_shop))
         )
         cards = np.full(size, card, np.int32)
-        greed = np.exp(rng.normal(0.9 * (1 - self.camouflage) + 0.25, 0.4))
-        amount = (usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64)
+        amount_factor = np.exp(rng.normal(0.9 * (1 - self.camouflage) + 0.25, 0.4))
+        amount = (usual_amounts(population, cards, merchant, rng) * amount_factor).astype(np.int64)
         device, ip = fraudster_device(population, card, day, 0.6 * self.camouflage, rng)
         return card_not_present_payments(
             population, ts, cards, merchant, np.maximum(amount, 100), device, ip, rng

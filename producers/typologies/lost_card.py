@@ -1,4 +1,4 @@
-"""Lost or stolen card: the finder pays in shops near by until the card is blocked."""
+"""Lost or stolen card: the finder pays in nearby shops until the card is blocked."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from producers.typologies.building_blocks import (
 class LostCard(BaseTypology):
     """Two to nine payments within one to eight hours, contactless amounts first, in the victim's city.
 
-    Camouflage: how usual the amounts are, and how many shops are the victim's own.
+    Camouflage: how usual the amounts are, and how many of the shops are the victim's own.
     """
 
     name = "lost_card"
@@ -38,11 +38,11 @@ class LostCard(BaseTypology):
         hours = np.exp(rng.uniform(0, np.log(8)))
         ts = clip_to_span(begin + rng.random(size) * hours * HOUR_MS, day, self.span_days)
         merchant = pick_city_shops(population, int(population.cards.city[card]), size, rng)
-        own = population.cards.repertoire[card][rng.integers(0, 10, size=size)]
-        merchant = np.where(rng.random(size) < 0.5 * self.camouflage, own, merchant).astype(np.int32)
+        own_shop = population.cards.repertoire[card][rng.integers(0, 10, size=size)]
+        merchant = np.where(rng.random(size) < 0.5 * self.camouflage, own_shop, merchant).astype(np.int32)
         merchant = replace_closed_merchants(population, ts, merchant, rng)
         cards = np.full(size, card, np.int32)
         usual = usual_amounts(population, cards, merchant, rng)
-        grows = np.linspace(0.6, 1 + 3 * (1 - self.camouflage), size)
-        amount = (usual * grows).astype(np.int64)
+        amount_factor = np.linspace(0.6, 1 + 3 * (1 - self.camouflage), size)
+        amount = (usual * amount_factor).astype(np.int64)
         return card_present_payments(population, ts, cards, merchant, amount)

@@ -1,4 +1,4 @@
-"""Refund abuse: mules buy dear returnable goods over and over and are refunded outside the feed."""
+"""Refund abuse: mules buy expensive returnable goods repeatedly and are refunded outside the feed."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,8 @@ from producers.typologies.building_blocks import card_not_present_payments, clip
 class RefundAbuse(BaseTypology):
     """Two to five mule cards, three to seven near-equal purchases each at one shop within two weeks.
 
-    Camouflage: how many come from the mule's own device instead of the organiser's, and how equal they are.
+    Camouflage: how many come from the mule's own device instead of the organiser's, and how their prices
+    vary.
     """
 
     name = "refund_abuse"
@@ -31,9 +32,9 @@ class RefundAbuse(BaseTypology):
         )
         card = np.repeat(mules, rng.integers(3, 8, size=len(mules))).astype(np.int32)
         size = len(card)
-        clock = to_utc(times_of_day(day, population.cards.rhythm[card], rng), population.cards.zone[card])
+        times = to_utc(times_of_day(day, population.cards.rhythm[card], rng), population.cards.zone[card])
         ts = clip_to_span(
-            (day + rng.integers(0, self.span_days, size=size)) * DAY_MS + clock, day, self.span_days
+            (day + rng.integers(0, self.span_days, size=size)) * DAY_MS + times, day, self.span_days
         )
         cards = rng.permutation(card)
         merchant = np.repeat(
@@ -46,6 +47,6 @@ class RefundAbuse(BaseTypology):
             population, ts, cards, merchant, amount, int(fresh_devices(1, rng)[0]), 0, rng
         )
         rows.ip[:] = own_address(population, cards, rng)
-        own = np.flatnonzero(rng.random(size) < self.camouflage)
-        rows.device[own] = own_device(population, cards[own], day, rng)
+        from_own_device = np.flatnonzero(rng.random(size) < self.camouflage)
+        rows.device[from_own_device] = own_device(population, cards[from_own_device], day, rng)
         return rows

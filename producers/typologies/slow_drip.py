@@ -1,4 +1,4 @@
-"""Slow drip: small charges under every threshold, every few days, for weeks."""
+"""Slow drip: small charges below every threshold, every few days, for weeks."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from producers.typologies.building_blocks import (
 class SlowDrip(BaseTypology):
     """Five to fourteen charges of five to thirty euros at one or two web merchants over four weeks.
 
-    Camouflage: how often they pass for a subscription, and how steady they are.
+    Camouflage: how often they imitate a subscription, and how steady the amounts are.
     """
 
     name = "slow_drip"
@@ -33,15 +33,17 @@ class SlowDrip(BaseTypology):
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
         card = any_card(population, rng)
         size = int(rng.integers(5, 15))
-        step = (self.span_days - 1) / size
-        on = np.arange(size) * step + rng.random(size) * step * (1 - 0.8 * self.camouflage)
-        ts = clip_to_span(day * DAY_MS + on * DAY_MS + rng.random(size) * 3 * HOUR_MS, day, self.span_days)
+        step_days = (self.span_days - 1) / size
+        day_offset = np.arange(size) * step_days + rng.random(size) * step_days * (1 - 0.8 * self.camouflage)
+        ts = clip_to_span(
+            day * DAY_MS + day_offset * DAY_MS + rng.random(size) * 3 * HOUR_MS, day, self.span_days
+        )
         mandate = rng.random() < self.camouflage
         kinds = ("streaming", "telecom") if mandate else ("digital_goods", "games", "marketplace")
         shops = pick_merchants(population, kinds, 1 + int(rng.random() < 0.4), rng)
-        unsteady = 0.5 - 0.45 * self.camouflage
-        level = rng.uniform(np.log(500), np.log(2500)) + unsteady * rng.standard_normal(size)
-        amount = np.minimum(whole_cents(level), 2_990)
+        sigma = 0.5 - 0.45 * self.camouflage
+        log_amount = rng.uniform(np.log(500), np.log(2500)) + sigma * rng.standard_normal(size)
+        amount = np.minimum(whole_cents(log_amount), 2_990)
         cards = np.full(size, card, np.int32)
         device, ip = (0, 0) if mandate else fraudster_device(population, card, day, 0.0, rng)
         rows = card_not_present_payments(
