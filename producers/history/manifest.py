@@ -6,16 +6,16 @@ import msgspec
 
 LAYOUT_VERSION: Final = 2
 SourceName = Literal["world", "handbook", "sparkov", "tabformer", "paysim", "ieee-cis", "cardsim"]
-"""The world, or the layout of the file that a history comes from."""
+"""The world, or the layout of the public file that a history comes from."""
 
 
 class HistoryManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a history is. `seconds` and `tx_per_second` tell how it was made, not what it holds."""
+    """The fields of `manifest.json`. `seconds` and `tx_per_second` describe the writing, not the content."""
 
     source: SourceName
     layout_version: int
     version: int
-    """Of the source: the same version and configuration give the same content."""
+    """Version of the source: equal versions and configurations give equal content."""
     config: dict[str, Any]
     seed: int
     fingerprint: str
@@ -23,7 +23,7 @@ class HistoryManifest(msgspec.Struct, frozen=True, kw_only=True):
     transactions: int
     labels: int
     cards: int
-    """Cards that exist (world) or appear (a file)."""
+    """Cards that exist (world) or appear (public file)."""
     days: int
     start_ms: int
     end_ms: int

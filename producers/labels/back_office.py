@@ -35,8 +35,9 @@ class Case(NamedTuple):
 class BackOffice:
     """Turns decisions into labels, and admits those of the world's own labels that can still occur.
 
-    A declined payment gets no label: nobody reports a payment that was not made. A step-up is answered or not;
-    an unconfirmed payment does not go through. A reviewed payment goes through and is reviewed afterwards.
+    A declined payment gets no label: nobody reports a payment that was not made. A step-up is answered or
+    not; an unconfirmed payment does not go through. A reviewed payment goes through and is reviewed
+    afterwards.
 
     Args:
         rules: shares, delays and the size of the analysts' desk.

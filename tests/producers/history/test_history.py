@@ -27,7 +27,7 @@ from fraudsim.log.events import (
 from fraudsim.log.topics import LABELS, TRANSACTIONS, TRUTH
 from producers.history import tables
 from producers.history.fingerprint import fingerprint
-from producers.history.reader import History, read_history, transactions_per_day, world_of
+from producers.history.reader import History, read_history, world_of
 from producers.history.writer import write_history
 from producers.labels.delays import LabelDelays
 from producers.sources.source import Item, Source
@@ -140,7 +140,7 @@ def test_the_manifest_agrees_with_the_files(history: History) -> None:
     assert manifest.transactions == found.num_rows == history.truth().num_rows
     assert manifest.labels == history.labels().num_rows
     assert manifest.fraud_rate == pytest.approx(pc.mean(history.truth()["is_fraud"]).as_py())
-    assert transactions_per_day(history) == pytest.approx(found.num_rows / DAYS)
+    assert history.manifest.transactions_per_day == pytest.approx(found.num_rows / DAYS)
     assert manifest.end_ms - manifest.start_ms == DAYS * 86_400_000
     assert manifest.start_ms <= pc.min(found["ts"]).as_py()
     assert pc.max(found["ts"]).as_py() < manifest.end_ms
@@ -278,7 +278,7 @@ def test_the_live_stream_goes_on_where_the_history_ends(history: History, items:
     start = WorldSource(world_of(history), history.manifest.days).start_ms
     assert start == history.manifest.end_ms
     per_day = Counter(item.topic for item in items)[TRANSACTIONS] / 3
-    assert per_day == pytest.approx(transactions_per_day(history), rel=0.25)
+    assert per_day == pytest.approx(history.manifest.transactions_per_day, rel=0.25)
 
 
 def test_live_labels_are_those_of_the_history_that_are_due_and_those_of_live_days(
