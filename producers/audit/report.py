@@ -1,4 +1,4 @@
-"""What an audit asks for at most, and what it found."""
+"""The report of an audit: its checks, as values, as a text table and as JSON."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,18 +11,18 @@ Group = Literal["signal", "order", "truth"]
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One question to a history and its answer."""
+    """One check of a history and its result."""
 
     group: Group
     of: str
-    """A column, or a table."""
+    """Name of the column or table."""
     what: str
     value: float
-    """An AUC, a share, or a number of offending rows, names or values."""
+    """An AUC, a share, or a number of violations."""
     bound: float
-    """The most that `value` may be."""
+    """Upper limit of `value`."""
     error: float = 0.0
-    """Standard error of `value`, where it is an estimate."""
+    """Standard error of `value`, if it is an estimate."""
     passed: bool
     note: str = ""
 
@@ -32,10 +32,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """What an audit found."""
+    """The result of an audit."""
 
     fingerprint: str
-    """Of the history."""
+    """The history's."""
     transactions: int
     frauds: int
     passed: bool
@@ -47,13 +47,13 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count_check(group: Group, of: str, what: str, value: float | None, note: str = "") -> Check:
-    """A check that lets nothing pass: `value` is a number of offences, None is 0."""
+    """A check that fails on any violation: `value` is their number, None is 0."""
     number = float(value or 0)
     return Check(group=group, of=of, what=what, value=number, bound=0.0, passed=number == 0, note=note)
 
 
 def audit_table(audit: Audit) -> str:
-    """The audit as text, one line a check."""
+    """The audit as text, one line per check."""
     lines = [
         f"{audit.transactions:,} transactions, {audit.frauds:,} frauds, fingerprint {audit.fingerprint[:16]}"
     ]
@@ -67,17 +67,17 @@ def audit_table(audit: Audit) -> str:
         for check in audit.checks:
             if check.group == group:
                 verdict = "ok" if check.passed else "LEAK" if group != "order" else "BROKEN"
-                exact = group != "signal"
-                found = f"{check.value:,.0f}" if exact else f"{check.value:.3f}"
-                bound = f"{check.bound:,.0f}" if exact else f"{check.bound:.2f}"
-                lines.append(f"  {check.name:<52}{found:>9}{bound:>8}  {verdict:<6} {check.note}".rstrip())
+                is_count = group != "signal"
+                value = f"{check.value:,.0f}" if is_count else f"{check.value:.3f}"
+                bound = f"{check.bound:,.0f}" if is_count else f"{check.bound:.2f}"
+                lines.append(f"  {check.name:<52}{value:>9}{bound:>8}  {verdict:<6} {check.note}".rstrip())
     failed = audit.failed
     lines += ["", f"{'FAIL' if failed else 'PASS'} ({len(audit.checks) - len(failed)}/{len(audit.checks)})"]
     return "\n".join(lines)
 
 
 def write_audit(path: Path, audit: Audit) -> None:
-    """The audit as JSON.
+    """Write the audit as JSON.
 
     Raises:
         FraudsimError: the file cannot be written.
