@@ -20,7 +20,7 @@ from producers.page.svg import (
 from producers.page.time_plots import CLASS_COLOURS, centre_ticks, day_ticks
 
 _UNITS: Final = ((1, "min", 180), (60, "h", 4320), (1440, "d", float("inf")))
-"""Minutes in a unit, its name, and up to how many minutes it is used."""
+"""Minutes in a unit, its name, and the longest span in minutes that it is used for."""
 _SOURCES: Final = {
     "any": ("any source", "#22272e"),
     "customer": ("customer", PALETTE[0]),
@@ -30,12 +30,15 @@ _SOURCES: Final = {
 
 
 def draw_amounts(aggregates: Aggregates) -> str:
-    """Distribution of amounts on a logarithmic scale."""
-    seen = np.flatnonzero(aggregates.honest.amounts + aggregates.fraud.amounts)
-    first, last = (int(seen[0]), int(seen[-1]) + 1) if len(seen) else (0, len(AMOUNT_EDGES) - 1)
-    edges = list(AMOUNT_EDGES[first : last + 1] / 100)
+    """Distributions of honest and fraudulent amounts on a logarithmic scale."""
+    used_bins = np.flatnonzero(aggregates.honest.amounts + aggregates.fraud.amounts)
+    first, final_percent = (
+        (int(used_bins[0]), int(used_bins[-1]) + 1) if len(used_bins) else (0, len(AMOUNT_EDGES) - 1)
+    )
+    edges = list(AMOUNT_EDGES[first : final_percent + 1] / 100)
     shares = [
-        100 * part.amounts[first:last] / max(part.number, 1) for part in (aggregates.honest, aggregates.fraud)
+        100 * counts.amounts[first:final_percent] / max(counts.number, 1)
+        for counts in (aggregates.honest, aggregates.fraud)
     ]
     top = round_up(float(max(share.max() for share in shares)))
     unit = aggregates.currency or "units"
@@ -59,10 +62,10 @@ def draw_amounts(aggregates: Aggregates) -> str:
 def draw_typology_shares(typologies: list[TypologyCounts], transactions: int) -> str:
     """Each typology's share of all transactions."""
     row = 24
-    labels = max(text_px(_name(t.name)) for t in typologies) + 14
+    labels = max(text_px(_title(t.name)) for t in typologies) + 14
     plot = Plot(
         "Fraud by typology",
-        "; ".join(f"{_name(t.name)} {100 * t.frauds / transactions:.4f} %" for t in typologies),
+        "; ".join(f"{_title(t.name)} {100 * t.frauds / transactions:.4f} %" for t in typologies),
         width=1060,
         height=row * len(typologies) + 50,
         left=labels,
@@ -75,12 +78,12 @@ def draw_typology_shares(typologies: list[TypologyCounts], transactions: int) ->
     for i, t in enumerate(typologies):
         share = 100 * t.frauds / transactions
         y = plot.top + i * row
-        plot.text(labels - 8, y + 16, _name(t.name), anchor="end")
+        plot.text(labels - 8, y + 16, _title(t.name), anchor="end")
         plot.bar(x(0), y + 4, x(share) - x(0), row - 8, FRAUD)
-        told = f"{share:.4f} %, {t.frauds:,} frauds"
+        note = f"{share:.4f} %, {t.frauds:,} frauds"
         if t.campaigns:
-            told += f", {t.campaigns:,} campaign{'s' if t.campaigns != 1 else ''}"
-        plot.text(x(share) + 8, y + 16, told, colour=QUIET)
+            note += f", {t.campaigns:,} campaign{'s' if t.campaigns != 1 else ''}"
+        plot.text(x(share) + 8, y + 16, note, colour=QUIET)
     return plot.render()
 
 
@@ -88,7 +91,7 @@ def draw_typology_timeline(counts: TypologyCounts, start_ms: int) -> str:
     """Frauds per day of one typology, on a scale of its own."""
     days, top = len(counts.per_day), round_up(float(max(counts.per_day.max(), 1)), 3)
     plot = Plot(
-        f"{_name(counts.name)}: frauds per day",
+        f"{_title(counts.name)}: frauds per day",
         f"At most {counts.per_day.max():,} on a day, {counts.frauds:,} in {days} days.",
         width=260,
         height=120,
@@ -99,27 +102,28 @@ def draw_typology_timeline(counts: TypologyCounts, start_ms: int) -> str:
     )
     x, y = plot.x_scale(0, days), plot.y_scale(0, top)
     plot.y_axis(y, [(v, f"{v:,.0f}") for v, _ in linear_ticks(0, top, 3) if v == int(v)], "")
-    plot.text(2, 14, _name(counts.name), bold=True)
+    plot.text(2, 14, _title(counts.name), bold=True)
     plot.text(plot.width - plot.right, 14, "frauds a day", anchor="end", colour=QUIET, size=11)
-    wide = x(1) - x(0)
+    bar_width = x(1) - x(0)
     for i, value in enumerate(counts.per_day):
         if value:
-            plot.bar(x(i), y(value), wide * 0.9, y(0) - y(value), FRAUD, f"day {i}: {value:,}")
+            plot.bar(x(i), y(value), bar_width * 0.9, y(0) - y(value), FRAUD, f"day {i}: {value:,}")
     plot.x_axis(x, centre_ticks(day_ticks(start_ms, days, 4)), "")
     return plot.render()
 
 
-def draw_campaign(name: str, one: CampaignSummary, currency: str) -> str:
-    """Time against amount, one colour a card."""
+def draw_campaign(name: str, summary: CampaignSummary, currency: str) -> str:
+    """Time against amount of one campaign, one colour per card."""
     unit = currency or "units"
-    elapsed = (one.ts - one.ts.min()) / 60_000
+    elapsed = (summary.ts - summary.ts.min()) / 60_000
     span, ticks = _elapsed_ticks(float(elapsed.max()))
-    euros = one.amount_cents / 100
-    low, high = _decades(float(euros.min()), float(euros.max()))
-    cards = int(one.card.max()) + 1
+    amounts = summary.amount_cents / 100
+    low, high = _amount_range(float(amounts.min()), float(amounts.max()))
+    cards = int(summary.card.max()) + 1
     plot = Plot(
-        f"{_name(name)}: {one.campaign_id}",
-        f"{len(one.ts)} transactions of {cards} cards, {euros.min():,.2f} to {euros.max():,.2f} {unit}.",
+        f"{_title(name)}: {summary.campaign_id}",
+        f"{len(summary.ts)} transactions of {cards} cards, "
+        f"{amounts.min():,.2f} to {amounts.max():,.2f} {unit}.",
         width=340,
         height=218,
         left=50,
@@ -128,9 +132,9 @@ def draw_campaign(name: str, one: CampaignSummary, currency: str) -> str:
         bottom=40,
     )
     x, y = plot.x_scale(-0.03 * span, 1.03 * span), plot.y_scale(low, high, log=True)
-    plot.text(2, 14, _name(name), bold=True)
+    plot.text(2, 14, _title(name), bold=True)
     plot.y_axis(y, log_ticks(low, high), f"{unit}")
-    for minutes, amount, card in zip(elapsed, euros, one.card, strict=True):
+    for minutes, amount, card in zip(elapsed, amounts, summary.card, strict=True):
         colour = PALETTE[int(card) % len(PALETTE)]
         tip = f"card {int(card) + 1}: {amount:,.2f} {unit}"
         plot.dot(x(float(minutes)), y(float(amount)), colour, tip)
@@ -138,24 +142,26 @@ def draw_campaign(name: str, one: CampaignSummary, currency: str) -> str:
     return plot.render()
 
 
-def campaign_caption(one: CampaignSummary) -> str:
-    """What the picture of a campaign does not say."""
-    cards = int(one.card.max()) + 1
+def campaign_caption(summary: CampaignSummary) -> str:
+    """Counts that the plot of a campaign does not show."""
+    cards = int(summary.card.max()) + 1
     counts = [
-        _many(len(one.ts), "transaction"),
-        _many(cards, "card"),
-        _many(one.merchants, "merchant"),
-        _many(one.devices, "device") if one.devices else "no device seen",
+        _plural(len(summary.ts), "transaction"),
+        _plural(cards, "card"),
+        _plural(summary.merchants, "merchant"),
+        _plural(summary.devices, "device") if summary.devices else "no device seen",
     ]
-    return f"{one.campaign_id}: {', '.join(counts)}"
+    return f"{summary.campaign_id}: {', '.join(counts)}"
 
 
 def draw_label_arrivals(aggregates: Aggregates) -> str:
     """Share of frauds known by delay since the transaction, on a logarithmic scale of time."""
-    last = {name: 100 * float(curve[-1]) for name, curve in aggregates.arrivals.items()}
+    final_percent = {name: 100 * float(curve[-1]) for name, curve in aggregates.arrivals.items()}
     plot = Plot(
         "How fraud comes to be known",
-        "; ".join(f"{_SOURCES[name][0]} {share:.0f} % within 120 days" for name, share in last.items()),
+        "; ".join(
+            f"{_SOURCES[name][0]} {share:.0f} % within 120 days" for name, share in final_percent.items()
+        ),
         width=1060,
         height=300,
         right=120,
@@ -163,32 +169,34 @@ def draw_label_arrivals(aggregates: Aggregates) -> str:
     )
     x, y = plot.x_scale(float(DELAY_DAYS[0]), float(DELAY_DAYS[-1]), log=True), plot.y_scale(0, 100)
     plot.y_axis(y, linear_ticks(0, 100, unit=" %"), "share of frauds that have a fraud label")
-    taken: list[float] = []
-    for name in sorted(last, key=lambda key: -last[key]):
+    label_ys: list[float] = []
+    for name in sorted(final_percent, key=lambda key: -final_percent[key]):
         title, colour = _SOURCES[name]
         plot.line(list(DELAY_DAYS), list(100 * aggregates.arrivals[name]), x, y, colour)
-        # A label under the one above it, where the curves end together.
-        place = y(last[name]) + 4
-        if taken and place < taken[-1] + 15:
-            place = taken[-1] + 15
-        taken.append(place)
-        plot.text(x(float(DELAY_DAYS[-1])) + 6, place, f"{title} {last[name]:.0f} %", colour=colour)
+        # A label goes below the one above it if their curves end close together.
+        label_y = y(final_percent[name]) + 4
+        if label_ys and label_y < label_ys[-1] + 15:
+            label_y = label_ys[-1] + 15
+        label_ys.append(label_y)
+        plot.text(
+            x(float(DELAY_DAYS[-1])) + 6, label_y, f"{title} {final_percent[name]:.0f} %", colour=colour
+        )
     ticks = [(1 / 24, "1 h"), (0.25, "6 h"), (1, "1 day"), (3, "3 days"), (7, "7 days"), (14, "14 days")]
     ticks += [(30, "30 days"), (60, "60 days"), (120, "120 days")]
     plot.x_axis(x, ticks, "since the transaction (logarithmic)", lines=True)
     return plot.render()
 
 
-def _name(typology: str) -> str:
+def _title(typology: str) -> str:
     return typology.replace("_", " ")
 
 
-def _many(number: int, what: str) -> str:
+def _plural(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
 def _elapsed_ticks(minutes: float) -> tuple[float, list[Tick]]:
-    """A span not shorter than `minutes`, and ticks in minutes, hours or days, whichever reads best."""
+    """A span of at least `minutes`, and ticks in the unit of `_UNITS` that fits."""
     per_unit, name = next((size, unit) for size, unit, most in _UNITS if minutes <= most)
     span = max(minutes, per_unit)
     step = max(nice_step(span / per_unit, 5), 1)
@@ -196,8 +204,8 @@ def _elapsed_ticks(minutes: float) -> tuple[float, list[Tick]]:
     return span, [(i * step * per_unit, f"{i * step:g} {name}") for i in range(count + 1)]
 
 
-def _decades(low: float, high: float) -> tuple[float, float]:
-    """A little room on both sides, and at least a factor of ten."""
+def _amount_range(low: float, high: float) -> tuple[float, float]:
+    """The ends of a logarithmic axis: a margin on both sides, and at least a factor of ten."""
     low, high = low / 1.3, high * 1.3
     if high / low < 10:
         middle = (low * high) ** 0.5

@@ -1,4 +1,4 @@
-"""A history on one page: plots and tables in a single HTML file that needs nothing else."""
+"""The page of a history: plots and tables in one self-contained HTML file."""
 
 from html import escape
 from pathlib import Path
@@ -34,7 +34,7 @@ code { font-size: 13px; }
 
 
 def write_page(history: History, path: Path) -> None:
-    """Draw a history into one HTML file.
+    """Write the page of a history to an HTML file.
 
     Raises:
         FraudsimError: the history cannot be read, or the file cannot be written.
@@ -73,10 +73,10 @@ def page(manifest: HistoryManifest, aggregates: Aggregates) -> str:
 
 
 def _figure(svg: str, caption: str = "", wide: bool = False) -> str:
-    """A wide one scrolls sideways on a narrow screen, so that its words stay legible."""
-    told = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    drawn = f'<div class="wide">{svg}</div>' if wide else svg
-    return f"<figure>{drawn}{told}</figure>"
+    """A figure; a wide one scrolls sideways on a narrow screen, so that its text stays legible."""
+    caption_html = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    body = f'<div class="wide">{svg}</div>' if wide else svg
+    return f"<figure>{body}{caption_html}</figure>"
 
 
 def _facts(manifest: HistoryManifest, aggregates: Aggregates) -> str:
@@ -110,30 +110,30 @@ def _times(aggregates: Aggregates) -> str:
         )
     else:
         parts.append("<p>Times are UTC: this history says nowhere where a payment was made.</p>")
-    shown = []
+    svgs = []
     if aggregates.local_hours is not None:
         axis = "hour at the merchant's longitude (hours = longitude ÷ 15°)"
-        shown.append(time_plots.draw_hours(aggregates.local_hours, "card-present", axis))
+        svgs.append(time_plots.draw_hours(aggregates.local_hours, "card-present", axis))
     if aggregates.trade_hours:
-        shown.append(time_plots.draw_trade_hours(aggregates.trade_hours, "hour at the merchant's longitude"))
+        svgs.append(time_plots.draw_trade_hours(aggregates.trade_hours, "hour at the merchant's longitude"))
     if aggregates.remote_hours.any():
         axis = "hour (UTC), cards of every time zone together"
-        shown.append(time_plots.draw_hours(aggregates.remote_hours, "card-not-present", axis))
-    shown += [time_plots.draw_class_hours(aggregates), time_plots.draw_weekdays(aggregates)]
+        svgs.append(time_plots.draw_hours(aggregates.remote_hours, "card-not-present", axis))
+    svgs += [time_plots.draw_class_hours(aggregates), time_plots.draw_weekdays(aggregates)]
     if len(aggregates.honest.per_day) > time_plots.LONG_DAYS:
-        shown.append(time_plots.draw_month_days(aggregates))
-    return "".join(parts) + f'<div class="two">{"".join(_figure(svg) for svg in shown)}</div>'
+        svgs.append(time_plots.draw_month_days(aggregates))
+    return "".join(parts) + f'<div class="two">{"".join(_figure(svg) for svg in svgs)}</div>'
 
 
 def _amounts(aggregates: Aggregates) -> str:
     unit = aggregates.currency or "units"
-    told = (
+    caption = (
         f"Median {aggregates.honest.median_cents / 100:,.2f} {unit} honest, "
         f"{aggregates.fraud.median_cents / 100:,.2f} {unit} fraud; "
         f"mean {_mean(aggregates.honest.cents, aggregates.honest.number):,.2f} and "
         f"{_mean(aggregates.fraud.cents, aggregates.fraud.number):,.2f}."
     )
-    return f"<h2>Amounts</h2>{_figure(fraud_plots.draw_amounts(aggregates), told, wide=True)}"
+    return f"<h2>Amounts</h2>{_figure(fraud_plots.draw_amounts(aggregates), caption, wide=True)}"
 
 
 def _typologies(aggregates: Aggregates) -> str:
@@ -152,19 +152,22 @@ def _typologies(aggregates: Aggregates) -> str:
 
 
 def _campaigns(aggregates: Aggregates) -> str:
-    shown = [(t.name, t.example) for t in aggregates.typologies if t.example is not None]
-    if not shown:
+    examples = [(t.name, t.example) for t in aggregates.typologies if t.example is not None]
+    if not examples:
         return ""
-    drawn = "".join(
-        _figure(fraud_plots.draw_campaign(name, one, aggregates.currency), fraud_plots.campaign_caption(one))
-        for name, one in shown
+    figures = "".join(
+        _figure(
+            fraud_plots.draw_campaign(name, example, aggregates.currency),
+            fraud_plots.campaign_caption(example),
+        )
+        for name, example in examples
     )
     return (
         "<h2>One campaign of each typology</h2>"
         "<p>Time against amount; each card has one colour (seven colours, used again where there are more "
         "cards). Chosen by size, three in four being no larger; the start and the end of the history cut "
         "some of the long ones.</p>"
-        f'<div class="three">{drawn}</div>'
+        f'<div class="three">{figures}</div>'
     )
 
 
@@ -181,8 +184,8 @@ def _base_rates(manifest: HistoryManifest, aggregates: Aggregates) -> str:
     own = base_rates(aggregates)
     rows = []
     for measure, title in MEASURES.items():
-        published = [figure for figure in PUBLISHED_RATES if figure.measure == measure]
-        for i, figure in enumerate(published):
+        published = [rate for rate in PUBLISHED_RATES if rate.measure == measure]
+        for i, rate in enumerate(published):
             head = ""
             if i == 0:
                 head = (
@@ -190,16 +193,16 @@ def _base_rates(manifest: HistoryManifest, aggregates: Aggregates) -> str:
                     f'<td class="number" rowspan="{len(published)}">{escape(own[measure])}</td>'
                 )
             rows.append(
-                f'<tr>{head}<td class="number">{escape(figure.value)}</td><td>{escape(figure.of)}</td>'
-                f"<td>{escape(figure.source)}</td></tr>"
+                f'<tr>{head}<td class="number">{escape(rate.value)}</td><td>{escape(rate.of)}</td>'
+                f"<td>{escape(rate.source)}</td></tr>"
             )
-    on_purpose = (
+    scale_note = (
         "<p>The default world has more fraud than the cards of a whole region, so that a history of a "
         "laptop's size holds enough of every typology to learn from and to measure on; "
         "<code>fraud_scale</code> sets it.</p>"
     )
     return (
-        f"<h2>Base rates beside published ones</h2>{on_purpose if manifest.source == 'world' else ''}"
+        f"<h2>Base rates beside published ones</h2>{scale_note if manifest.source == 'world' else ''}"
         '<div class="wide"><table><thead><tr><th scope="col">measure</th><th scope="col">this history</th>'
         '<th scope="col">published</th><th scope="col">of what</th><th scope="col">where</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -207,7 +210,7 @@ def _base_rates(manifest: HistoryManifest, aggregates: Aggregates) -> str:
 
 
 def base_rates(aggregates: Aggregates) -> dict[Measure, str]:
-    """This history's own figure for each published measure, with its unit."""
+    """This history's own value of each published measure, with its unit."""
     honest, fraud = aggregates.honest, aggregates.fraud
     number, cents = honest.number + fraud.number, honest.cents + fraud.cents
     return {

@@ -1,4 +1,4 @@
-"""Published base rates of card fraud, to hold a history against. Every figure names where it stands."""
+"""Published base rates of card fraud, for comparison with a history. Every rate names its source."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -25,13 +25,13 @@ MEASURES: Final[dict[Measure, str]] = {
 
 @dataclass(frozen=True)
 class PublishedRate:
-    """One published figure."""
+    """One published rate."""
 
     measure: Measure
     value: str
     """As published, with its unit."""
     of: str
-    """What was counted: whose cards, where, which year."""
+    """What was counted: which cards, where, in which year."""
     source: str
     """Publisher, title, year of publication."""
 

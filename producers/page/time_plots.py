@@ -23,11 +23,11 @@ CLASS_COLOURS: Final = [("honest", HONEST), ("fraud", FRAUD)]
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOURS: Final[list[Tick]] = [(h, f"{h:02d}") for h in range(0, 25, 3)]
 LONG_DAYS: Final = 60
-"""Above, seasons and months are drawn too."""
+"""Days of a history above which weekly means and days of the month are drawn too."""
 
 
 def day_ticks(start_ms: int, days: int, most: int = 7) -> list[Tick]:
-    """At most `most` dates, by days since the start."""
+    """At most `most` dates, placed by days since the start."""
     step = next((s for s in (1, 2, 7, 14, 28, 56, 91, 182, 365, 730) if days / s <= most), days)
     first = datetime.fromtimestamp(start_ms / 1000, UTC)
     dates = [(i, first + timedelta(days=i)) for i in range(0, days, step)]
@@ -35,12 +35,12 @@ def day_ticks(start_ms: int, days: int, most: int = 7) -> list[Tick]:
 
 
 def centre_ticks(ticks: list[Tick]) -> list[Tick]:
-    """Under the middle of a bar of width 1."""
+    """Ticks moved to the middle of bars of width 1."""
     return [(value + 0.5, label) for value, label in ticks]
 
 
 def draw_daily_transactions(aggregates: Aggregates) -> str:
-    """Transactions per day above, the share of fraud below."""
+    """Transactions per day; in a long history also their mean over seven days."""
     total = aggregates.honest.per_day + aggregates.fraud.per_day
     days = len(total)
     top = float(total.max())
@@ -54,10 +54,10 @@ def draw_daily_transactions(aggregates: Aggregates) -> str:
     top = round_up(top)
     x, y = plot.x_scale(0, days), plot.y_scale(0, top)
     plot.y_axis(y, linear_ticks(0, top), "transactions a day")
-    wide = x(1) - x(0)
+    bar_width = x(1) - x(0)
     for i, value in enumerate(total):
         tip = f"day {i}: {value:,} transactions, {aggregates.fraud.per_day[i]:,} frauds"
-        plot.bar(x(i) + wide * 0.1, y(value), wide * 0.8, y(0) - y(value), HONEST, tip)
+        plot.bar(x(i) + bar_width * 0.1, y(value), bar_width * 0.8, y(0) - y(value), HONEST, tip)
     if days > LONG_DAYS:
         weekly = np.convolve(total, np.full(7, 1 / 7), mode="valid")
         plot.line([i + 3.5 for i in range(len(weekly))], list(weekly), x, y, INK)
@@ -67,7 +67,7 @@ def draw_daily_transactions(aggregates: Aggregates) -> str:
 
 
 def draw_daily_fraud(aggregates: Aggregates) -> str:
-    """Share of each day's transactions."""
+    """Fraud as a share of each day's transactions."""
     share = (
         100 * aggregates.fraud.per_day / np.maximum(aggregates.honest.per_day + aggregates.fraud.per_day, 1)
     )
@@ -81,16 +81,16 @@ def draw_daily_fraud(aggregates: Aggregates) -> str:
     )
     x, y = plot.x_scale(0, days), plot.y_scale(0, top)
     plot.y_axis(y, linear_ticks(0, top, 4, " %"), "fraud, share of the day's transactions")
-    wide = x(1) - x(0)
+    bar_width = x(1) - x(0)
     for i, value in enumerate(share):
         tip = f"day {i}: {value:.3f} %, {aggregates.fraud.per_day[i]:,} frauds"
-        plot.bar(x(i) + wide * 0.1, y(value), wide * 0.8, y(0) - y(value), FRAUD, tip)
+        plot.bar(x(i) + bar_width * 0.1, y(value), bar_width * 0.8, y(0) - y(value), FRAUD, tip)
     plot.x_axis(x, centre_ticks(day_ticks(aggregates.start_ms, days, 15)), "day (UTC)")
     return plot.render()
 
 
 def draw_hours(hours: NDArray[np.int64], what: str, axis: str) -> str:
-    """Some transactions by the hour of the day; `what` they are, and which hour it is."""
+    """Transactions by the hour of the day; `what` names them and `axis` the clock."""
     share = 100 * hours / max(hours.sum(), 1)
     plot = Plot(
         f"{what} transactions by hour",
@@ -108,7 +108,7 @@ def draw_hours(hours: NDArray[np.int64], what: str, axis: str) -> str:
 
 
 def draw_trade_hours(hours: dict[str, NDArray[np.int64]], axis: str) -> str:
-    """Each trade's transactions by the hour of the day: when its shops are open."""
+    """Transactions of each trade by the hour of the day, which shows its opening hours."""
     shares = {name: 100 * counts / counts.sum() for name, counts in hours.items()}
     colours = [(name, PALETTE[i]) for i, name in enumerate(shares)]
     plot = Plot(
@@ -129,8 +129,8 @@ def draw_trade_hours(hours: dict[str, NDArray[np.int64]], axis: str) -> str:
 def draw_class_hours(aggregates: Aggregates) -> str:
     """Honest transactions and fraud by hour, UTC."""
     shares = {
-        name: 100 * part.hours / max(part.number, 1)
-        for name, part in (("honest", aggregates.honest), ("fraud", aggregates.fraud))
+        name: 100 * counts.hours / max(counts.number, 1)
+        for name, counts in (("honest", aggregates.honest), ("fraud", aggregates.fraud))
     }
     top = round_up(float(max(share.max() for share in shares.values())))
     plot = Plot(
@@ -148,21 +148,21 @@ def draw_class_hours(aggregates: Aggregates) -> str:
 
 
 def draw_weekdays(aggregates: Aggregates) -> str:
-    """Mean number on each weekday, over the mean of the seven."""
+    """Mean number of transactions on each weekday, relative to the mean of the seven."""
     plot = Plot(
         "Transactions by weekday",
         "Mean number of honest transactions and of frauds on each weekday, relative to the mean day.",
         top=30,
     )
-    shown = {}
-    for name, part in (("honest", aggregates.honest), ("fraud", aggregates.fraud)):
-        mean = np.nanmean(part.weekdays)
-        shown[name] = np.nan_to_num(part.weekdays) / (mean or 1.0)
-    top = round_up(float(max(value.max() for value in shown.values())))
+    relative = {}
+    for name, counts in (("honest", aggregates.honest), ("fraud", aggregates.fraud)):
+        mean = np.nanmean(counts.weekdays)
+        relative[name] = np.nan_to_num(counts.weekdays) / (mean or 1.0)
+    top = round_up(float(max(value.max() for value in relative.values())))
     x, y = plot.x_scale(0, 7), plot.y_scale(0, top)
     plot.y_axis(y, linear_ticks(0, top), "relative to the mean day")
     for number, (name, colour) in enumerate(CLASS_COLOURS):
-        for i, value in enumerate(shown[name]):
+        for i, value in enumerate(relative[name]):
             left = x(i + 0.14 + 0.36 * number)
             tip = f"{_DAYS[i]}: {value:.2f} times the mean day's {name} transactions"
             plot.bar(left, y(value), x(0.34) - x(0), y(0) - y(value), colour, tip)
@@ -172,13 +172,15 @@ def draw_weekdays(aggregates: Aggregates) -> str:
 
 
 def draw_month_days(aggregates: Aggregates) -> str:
-    """Each day over the mean of its weekday, by the day of the month: what pay days do."""
+    """Each day relative to the mean of its weekday, by the day of the month: the effect of pay days."""
     total = aggregates.honest.per_day + aggregates.fraud.per_day
     ordinal = aggregates.start_ms // DAY_MS + np.arange(len(total))
-    weekday, one = (ordinal + 3) % 7, np.ones(len(total))
-    usual = np.bincount(weekday, weights=total) / np.bincount(weekday, weights=one)
+    weekday, day_weights = (ordinal + 3) % 7, np.ones(len(total))
+    weekday_mean = np.bincount(weekday, weights=total) / np.bincount(weekday, weights=day_weights)
     month_day = np.array([datetime.fromtimestamp(86_400 * int(day), UTC).day - 1 for day in ordinal])
-    level = np.bincount(month_day, weights=total / usual[weekday]) / np.bincount(month_day, weights=one)
+    level = np.bincount(month_day, weights=total / weekday_mean[weekday]) / np.bincount(
+        month_day, weights=day_weights
+    )
     plot = Plot(
         "Transactions by day of the month",
         f"Relative to the weekday's mean; most on day {int(level.argmax()) + 1}, {level.max():.2f} times.",
