@@ -211,15 +211,15 @@ def _typologies(frauds: pa.Table, truth: pa.Table, start_ms: int, days: int) -> 
     for name in sorted({word for word in kind if word is not None}):
         rows = np.flatnonzero(kind == name)
         ids, campaign_index = np.unique(campaign[rows].astype(str), return_inverse=True)
-        known = ids != "None"
+        has_id = ids != "None"
         sizes = np.bincount(campaign_index)
         example = None
-        if known.any():
+        if has_id.any():
             # The example is one of the larger campaigns, but not the largest. Campaigns cut by the first or
             # last day of the history are left out, unless most are cut: the others would be unusually short.
             at_edge = np.bincount(campaign_index, weights=(day[rows] == 0) | (day[rows] == days - 1)) > 0
-            whole = known & ~at_edge
-            candidates = whole if 2 * whole.sum() >= known.sum() else known
+            whole = has_id & ~at_edge
+            candidates = whole if 2 * whole.sum() >= has_id.sum() else has_id
             target_size = np.quantile(sizes[candidates], 0.75)
             chosen = int(np.argmin(np.where(candidates, np.abs(sizes - target_size), np.inf)))
             example = _campaign(str(ids[chosen]), rows[campaign_index == chosen], ts, cents, keys)
@@ -227,7 +227,7 @@ def _typologies(frauds: pa.Table, truth: pa.Table, start_ms: int, days: int) -> 
             TypologyCounts(
                 name=name,
                 frauds=len(rows),
-                campaigns=int(known.sum()),
+                campaigns=int(has_id.sum()),
                 cents=int(cents[rows].sum()),
                 per_day=np.bincount(day[rows], minlength=days),
                 example=example,
