@@ -62,12 +62,12 @@ def test_the_first_of_january_has_the_hours_of_a_sunday() -> None:
 def test_merchants_of_a_trade_differ_and_all_else_is_always_open(population: Population) -> None:
     hours, category = population.merchants.hours, population.merchants.category
     for index, kind in enumerate(CATEGORIES):
-        mine = category == index
+        rows = category == index
         if kind.name not in CATEGORY_HOURS:
-            assert hours.always_open[mine].all()
+            assert hours.always_open[rows].all()
             continue
         trade = CATEGORY_HOURS[kind.name]
-        ordinary = mine & ~hours.always_open
+        ordinary = rows & ~hours.always_open
         assert (np.abs(hours.opens[0, ordinary] / 60 - trade.opens) <= trade.spread + 0.25).all()
         assert (np.abs(hours.closes[0, ordinary] / 60 - trade.closes) <= trade.spread + 0.25).all()
         assert len(np.unique(hours.opens[0, ordinary])) > 2
@@ -77,26 +77,26 @@ def test_merchants_of_a_trade_differ_and_all_else_is_always_open(population: Pop
 
 @given(st.integers(0, 1439), st.integers(1, 1440), st.integers(0, 3), st.sampled_from([0, 1]))
 def test_times_between_lie_between(first: int, length: int, rhythm: int, free: int) -> None:
-    many = np.full(50, 1)
-    found = times_between(
-        free * many, (rhythm * many).astype(np.int8), first * many, length * many, generator(1, "between")
+    ones = np.full(50, 1)
+    redrawn = times_between(
+        free * ones, (rhythm * ones).astype(np.int8), first * ones, length * ones, generator(1, "between")
     )
     # A table of 4096 draws: a little over the edge where hardly anybody pays.
-    since = (found / MINUTE_MS - first + 5) % 1440
+    since = (redrawn / MINUTE_MS - first + 5) % 1440
     assert (since <= length + 10).all()
-    assert (found >= 0).all()
-    assert (found < DAY_MS).all()
+    assert (redrawn >= 0).all()
+    assert (redrawn < DAY_MS).all()
 
 
 @pytest.mark.parametrize("rhythm", range(len(RHYTHMS)))
 def test_times_between_are_those_of_the_day_that_fall_there(rhythm: int) -> None:
     day, size = FIRST_DAY + 1, 40_000
     all_day = times_of_day(day, np.full(size, rhythm, np.int8), generator(1, "all day"))
-    there = all_day[(all_day >= 10 * HOUR_MS) & (all_day < 20 * HOUR_MS)]
-    many = np.ones(size, np.int64)
-    found = times_between(
-        0 * many, np.full(size, rhythm, np.int8), 600 * many, 600 * many, generator(2, "between")
+    interval = all_day[(all_day >= 10 * HOUR_MS) & (all_day < 20 * HOUR_MS)]
+    ones = np.ones(size, np.int64)
+    redrawn = times_between(
+        0 * ones, np.full(size, rhythm, np.int8), 600 * ones, 600 * ones, generator(2, "between")
     )
     edges = np.arange(10, 21) * HOUR_MS
-    wanted, got = (np.histogram(times, edges)[0] / len(times) for times in (there, found))
-    assert got == pytest.approx(wanted, abs=0.015)
+    expected, actual = (np.histogram(times, edges)[0] / len(times) for times in (interval, redrawn))
+    assert actual == pytest.approx(expected, abs=0.015)

@@ -72,8 +72,10 @@ def test_a_review_goes_through_and_its_verdict_comes_when_an_analyst_had_the_tim
     assert desk.on_decision(outcome("review", "small", amount=100), False) == []
     assert desk.on_decision(outcome("review", "large", amount=90_000), True) == []
     labels = desk.advance(1_000_000 + 60 * MINUTE_MS)
-    found = [(label.tx_id, label.is_fraud, label.source, label.known_at - 1_000_000) for label in labels]
-    assert found == [
+    labels_found = [
+        (label.tx_id, label.is_fraud, label.source, label.known_at - 1_000_000) for label in labels
+    ]
+    assert labels_found == [
         ("large", True, "analyst", 10 * MINUTE_MS),
         ("small", False, "analyst", 20 * MINUTE_MS),
     ]

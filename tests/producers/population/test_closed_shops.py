@@ -77,9 +77,13 @@ def test_nobody_queues_at_the_door() -> None:
     since: list[np.ndarray] = []
     for day in range(FIRST_DAY + 1, FIRST_DAY + 5):
         rows = honest_transactions(population, 3, day)
-        mine = np.flatnonzero(merchants.category[rows.merchant] == CATEGORY_INDEX["clothing"])
-        merchant = rows.merchant[mine]
-        local = (rows.ts[mine] + merchants.zone[merchant].astype(np.int64) * HOUR_MS) % DAY_MS // MINUTE_MS
+        clothing_rows = np.flatnonzero(merchants.category[rows.merchant] == CATEGORY_INDEX["clothing"])
+        merchant = rows.merchant[clothing_rows]
+        local = (
+            (rows.ts[clothing_rows] + merchants.zone[merchant].astype(np.int64) * HOUR_MS)
+            % DAY_MS
+            // MINUTE_MS
+        )
         since.append(local - merchants.hours.opens[0, merchant])
     minutes = np.concatenate(since)
     first, second = ((minutes // 20 == part).sum() for part in (0, 1))

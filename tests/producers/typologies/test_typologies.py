@@ -42,8 +42,8 @@ def population() -> Population:
 
 @pytest.fixture(params=TYPOLOGIES, ids=lambda typology: typology.name)
 def typology(request: pytest.FixtureRequest) -> Typology:
-    found: Typology = request.param
-    return found
+    typology: Typology = request.param
+    return typology
 
 
 def test_names_are_unique() -> None:
@@ -160,9 +160,9 @@ def test_the_cards_of_a_compromised_merchant_paid_there_before(population: Popul
 
 
 def campaigns_of(typology: Typology, population: Population) -> list[Columns]:
-    found = [c.columns for day in DAYS for c in typology.campaigns(population, SEED, day)]
-    assert found
-    return found
+    columns = [c.columns for day in DAYS for c in typology.campaigns(population, SEED, day)]
+    assert columns
+    return columns
 
 
 def test_the_default_mix_lies_where_real_rates_do() -> None:

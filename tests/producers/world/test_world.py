@@ -53,9 +53,9 @@ def test_the_same_seed_gives_the_same_day_in_another_process() -> None:
 @settings(max_examples=4, deadline=None)
 def test_a_day_is_the_same_whichever_days_were_made_before(order: list[int]) -> None:
     world = World(SMALL)
-    made = {number: day_fingerprint(world, world.day(number)) for number in order}
+    fingerprints = {number: day_fingerprint(world, world.day(number)) for number in order}
     alone = World(SMALL)
-    assert day_fingerprint(alone, alone.day(5)) == made[5]
+    assert day_fingerprint(alone, alone.day(5)) == fingerprints[5]
 
 
 def test_another_seed_gives_another_world() -> None:
@@ -175,5 +175,5 @@ def test_a_value_out_of_range_is_named(values: dict[str, Any]) -> None:
 
 def test_no_column_is_forgotten_when_rows_are_taken() -> None:
     rows = World(SMALL).day(0).transactions
-    taken = rows.take(np.arange(3))
-    assert all(len(getattr(taken, field.name)) == 3 for field in fields(taken))
+    subset = rows.take(np.arange(3))
+    assert all(len(getattr(subset, field.name)) == 3 for field in fields(subset))
