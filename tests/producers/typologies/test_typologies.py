@@ -1,5 +1,6 @@
 """One contract for every fraud typology."""
 
+import doctest
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -96,8 +97,10 @@ class Broken(CardTesting):
         return spoil(super().transactions(population, seed, day, rng))
 
 
-def test_the_whole_contract_runs_on_one_class() -> None:
-    contract.check_typology(LostCard(fraud_share=0.006))
+def test_the_examples_of_the_contract_hold() -> None:
+    results = doctest.testmod(contract)
+    assert results.attempted
+    assert not results.failed
 
 
 @pytest.mark.parametrize(
