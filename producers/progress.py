@@ -22,10 +22,10 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     task = bar.add_task(title, total=total)
     started = time.monotonic()
 
-    def on_step(done: int) -> None:
+    def on_step(completed: int) -> None:
         if not bar.live.is_started and time.monotonic() - started > QUIET_SECONDS:
             bar.start()
-        bar.update(task, completed=done)
+        bar.update(task, completed=completed)
 
     try:
         yield on_step

@@ -45,7 +45,8 @@ def _campaign_tasks(world: World, days: int) -> Iterator[tuple[WorldConfig, list
     spans = [typology.span_days for typology in world.typologies]
     for first in range(1 - max(spans), days, BLOCK_DAYS):
         block = range(first, min(first + BLOCK_DAYS, days))
-        yield world.config, [(kind, n) for n in block for kind, span in enumerate(spans) if n + span > 0]
+        keys = [(index, day) for day in block for index, span in enumerate(spans) if day + span > 0]
+        yield world.config, keys
 
 
 def _day_tasks(

@@ -20,8 +20,8 @@ from producers.population.columns import DAY_MS
 
 HOUR_MS: Final = 3_600_000
 REMOTE: Final = ("ecommerce", "moto", "recurring")
-_KEPT: Final = ["ts", "amount_cents", "card_id", "merchant_id", "device_id"]
-_OBSERVED: Final = [*_KEPT, "channel", "currency", "lon", "mcc"]
+_FRAUD_COLUMNS: Final = ["ts", "amount_cents", "card_id", "merchant_id", "device_id"]
+_COLUMNS: Final = [*_FRAUD_COLUMNS, "channel", "currency", "lon", "mcc"]
 TRADE_MCC: Final = {"groceries": 5411, "restaurants": 5812, "clothes": 5651}
 """Trades whose hours are shown separately, and their MCC."""
 _MEDIAN_CENTS: Final = 2_000_000
@@ -111,7 +111,7 @@ def aggregate(history: History) -> Aggregates:
     trades = {name: np.zeros(24, np.int64) for name in TRADE_MCC}
     currencies: set[str] = set()
     fraud_parts, rows_read = [], 0
-    for batch in _batches(history.transactions_path, _OBSERVED):
+    for batch in _batches(history.transactions_path, _COLUMNS):
         is_fraud = fraud[rows_read : rows_read + batch.num_rows]
         rows_read += batch.num_rows
         ts, cents = np.asarray(batch["ts"]), np.asarray(batch["amount_cents"])
@@ -129,7 +129,7 @@ def aggregate(history: History) -> Aggregates:
         for name, code in TRADE_MCC.items():
             trades[name] += np.bincount(clock[mcc == code], minlength=24)
         currencies |= set(pc.unique(_texts(batch["currency"])).drop_null().to_pylist())
-        fraud_parts.append(_decoded(batch.filter(pa.array(is_fraud)), _KEPT))
+        fraud_parts.append(_decoded(batch.filter(pa.array(is_fraud)), _FRAUD_COLUMNS))
     frauds = pa.concat_tables(fraud_parts)
     return Aggregates(
         start_ms=start,

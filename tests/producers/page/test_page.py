@@ -280,8 +280,8 @@ def test_the_documented_categories_and_typologies_are_those_of_the_code() -> Non
     for c in CATEGORIES:
         figures = f"{c.merchants:g} | {c.slots} | {c.weight:g} | {c.median_cents / 100:.2f} | {c.sigma:.2f} |"
         assert f"| {c.name} | {c.mcc} | {sold[c.kind]} | {figures}" in text
-    for scheme in TYPOLOGY_CLASSES:
-        row = f"| {scheme.name} | {100 * scheme.share:.2f} % | {scheme.mean_size:g} | {scheme.span_days} |"
+    for t in TYPOLOGY_CLASSES:
+        row = f"| {t.name} | {100 * t.share:.2f} % | {t.mean_size:g} | {t.span_days} |"
         assert row in text
 
 
