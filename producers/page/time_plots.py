@@ -7,16 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.page.aggregates import Aggregates
-from producers.page.svg import (
-    FRAUD,
-    HONEST,
-    INK,
-    PALETTE,
-    Plot,
-    Tick,
-    linear_ticks,
-    round_up,
-)
+from producers.page.svg import FRAUD, HONEST, INK, PALETTE, Plot, Tick, linear_ticks, round_up
 from producers.population.columns import DAY_MS
 
 CLASS_COLOURS: Final = [("honest", HONEST), ("fraud", FRAUD)]
