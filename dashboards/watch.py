@@ -20,7 +20,7 @@ from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.settings import Settings
 from producers.sender.log_ends import partitions_of
-from producers.typologies import SCHEMES
+from producers.typologies import TYPOLOGY_CLASSES
 from stream_features.catalogue.features import NAMES
 
 TOPICS: Final = (DECISIONS, TRUTH, LABELS)
@@ -80,7 +80,7 @@ class Figures:
         self._typologies: set[str] = set()
         self.settled: Counter[str] = Counter()
         # What counts nothing yet is there as 0: Prometheus does not see a counter's first step from nowhere.
-        for scheme in SCHEMES:
+        for scheme in TYPOLOGY_CLASSES:
             self._known(scheme.name)
         for outcome in set(OUTCOME.values()):
             metrics.HONEST.labels(outcome)

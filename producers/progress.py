@@ -10,8 +10,8 @@ QUIET_SECONDS: Final = 2.0
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields a function to call with how much is done; the bar appears after `QUIET_SECONDS`."""
+def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function to call with the number of steps done; the bar appears after `QUIET_SECONDS`."""
     if not sys.stderr.isatty():
         yield lambda _done: None
         return
@@ -19,13 +19,13 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress
 
     bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=total)
+    task = bar.add_task(title, total=total)
     started = time.monotonic()
 
-    def on_step(done: int) -> None:
+    def on_step(completed: int) -> None:
         if not bar.live.is_started and time.monotonic() - started > QUIET_SECONDS:
             bar.start()
-        bar.update(task, completed=done)
+        bar.update(task, completed=completed)
 
     try:
         yield on_step

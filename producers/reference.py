@@ -1,22 +1,22 @@
-"""The world's fixed tables: merchant categories and cities."""
+"""Reference data of the world: merchant categories, cities, countries and the currency."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["shop", "atm", "online", "recurring"]
+CategoryKind = Literal["shop", "atm", "online", "recurring"]
 
 
 @dataclass(frozen=True)
 class Category:
-    """A merchant category: what it charges and how cards use it."""
+    """A merchant category: its amounts, and how often cards visit it."""
 
     name: str
     mcc: int
-    kind: Kind
+    kind: CategoryKind
     merchants: float
     """Relative number of merchants."""
     slots: int
-    """Merchants of this category in a card's repertoire."""
+    """Merchants of this category that a card returns to (its repertoire)."""
     weight: float
     """Relative number of everyday visits."""
     median_cents: int
@@ -52,10 +52,9 @@ CATEGORIES: Final = (
     Category("telecom", 4814, "recurring", 2, 0, 0, 2900, 0.40),
     Category("utilities", 4900, "recurring", 2, 0, 0, 7200, 0.50),
 )
-INDEX: Final = {category.name: index for index, category in enumerate(CATEGORIES)}
+CATEGORY_INDEX: Final = {category.name: index for index, category in enumerate(CATEGORIES)}
 
-# Name, country, latitude, longitude (degrees), relative size. Cards live in the first HOME_CITIES. The issuer
-# is a global one, and small worlds take the first cities only, so these alternate around the globe.
+# Small worlds use the first cities only, so these alternate around the globe, as a global issuer's would.
 CITIES: Final = (
     ("London", "GB", 51.51, -0.13, 2.4),
     ("New York", "US", 40.71, -74.01, 2.6),
@@ -78,7 +77,9 @@ CITIES: Final = (
     ("Lisbon", "PT", 38.72, -9.14, 0.5),
     ("Athens", "GR", 37.98, 23.73, 0.5),
 )
+"""Name, country, latitude, longitude (degrees), relative size."""
 HOME_CITIES: Final = 16
+"""Cards live in the first of `CITIES`, at most so many."""
 COUNTRIES: Final = tuple(sorted({city[1] for city in CITIES}))
 CURRENCY: Final = "EUR"
-"""Amounts are in the issuer's billing currency, wherever the merchant is."""
+"""The issuer's billing currency: of all amounts, in any country."""

@@ -1,7 +1,6 @@
 """Keyed randomness: every draw of the world belongs to a seed, a named stream and a few integers.
 
-Two calls with the same key give the same generator, so that any day can be made alone, by any
-process, in any order.
+Equal keys give equal generators, so that any day can be made alone, by any process, in any order.
 """
 
 import hashlib
@@ -21,15 +20,15 @@ def generator(seed: int, stream: str, *key: int) -> np.random.Generator:
 
 
 def chance(*words: int | str) -> float:
-    """A number in [0, 1) that belongs to a few words, the same in every process."""
+    """A uniform number in [0, 1) that is a function of its words, the same in every process."""
     digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def words64(rng: np.random.Generator, count: int) -> NDArray[np.uint64]:
-    """Uniform 64-bit words, the same that `integers` draws, less its cost of some microseconds."""
-    drawn: NDArray[np.uint64] = rng.bit_generator.random_raw(count)
-    return drawn
+    """Uniform 64-bit words, the same as from `integers` but some microseconds faster a call."""
+    words: NDArray[np.uint64] = rng.bit_generator.random_raw(count)
+    return words
 
 
 def mix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -41,5 +40,5 @@ def mix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def salt(seed: int, stream: str, *key: int) -> np.uint64:
-    """One 64-bit word of a key, to be mixed into ids."""
+    """One 64-bit word of a key, to mix into ids."""
     return np.uint64(generator(seed, stream, *key).integers(0, _U64, dtype=np.uint64, endpoint=True))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from producers.history.folder import Manifest
+    from producers.history.manifest import HistoryManifest
 
 app = typer.Typer(no_args_is_help=True, help="The synthetic world: cards, merchants, fraud and late labels.")
 
@@ -73,8 +73,8 @@ def describe(
     ] = None,
 ) -> None:
     """Print volumes, fraud by typology, labels by source with their delays, and the hours of the day."""
-    from producers.history.folder import read_history
-    from producers.page.describe import describe_history
+    from producers.history.reader import read_history
+    from producers.page.text_table import describe_history
 
     history = read_history(directory)
     typer.echo(describe_history(history))
@@ -92,8 +92,8 @@ def audit(
 ) -> None:
     """Check a history for leaks of the truth and for broken order; exit with 1 if one is found."""
     from producers.audit.history_audit import audit_history
-    from producers.audit.verdict import audit_table, write_audit
-    from producers.history.folder import read_history
+    from producers.audit.report import audit_table, write_audit
+    from producers.history.reader import read_history
 
     result = audit_history(read_history(directory))
     typer.echo(audit_table(result))

@@ -54,7 +54,7 @@ def start(
 ) -> None:
     """Name a new log after its history; a log of the same history is kept, another one is an error."""
     from fraudsim.settings import load_settings
-    from producers.history.folder import read_history
+    from producers.history.reader import read_history
     from runner.line.one_shots import keep_or_start_clock
     from runner.line.speed import speed_for
 

@@ -19,9 +19,10 @@ from model.artefact.files import current_versions
 from model.artefact.manifest import Versions
 from model.forest.fit import fit_trees, scores_of
 from model.training.ranking import area_under_roc, average_precision
-from producers.history.folder import History, read_history
+from producers.history.reader import History, read_history
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.offline.bulk import bulk_features
 from studies.report import bar, words, write_report
 

@@ -22,7 +22,7 @@ from model.forest.fit import fit_trees, scores_of
 from model.training.dataset import Dataset, build_dataset
 from model.training.ranking import ALERT_BUDGET, alerts_at, area_under_roc, average_precision, recall_by_group
 from model.training.split import split_history
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from stream_features.catalogue.features import DAY, HOUR, MINUTE
 from stream_features.offline.bulk import bulk_features
 from studies.report import bar, words, write_report

@@ -15,7 +15,7 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.log.topics import CLOCK, create_topics
 from fraudsim.settings import Settings, variable
-from producers.world.world import WorldConfig
+from producers.world.config import WorldConfig
 from runner.line.one_shots import (
     keep_or_copy_policy,
     keep_or_make_history,

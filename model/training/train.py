@@ -23,7 +23,7 @@ from model.training.dataset import Dataset, build_dataset
 from model.training.evaluate import metrics_of, sample_of
 from model.training.split import Split, split_history
 from model.training.variants import Teacher, fit_variants
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from stream_features.catalogue.features import HASH, NAMES, places
 from stream_features.offline.bulk import bulk_features
 from stream_features.vector import as_list

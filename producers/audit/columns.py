@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from producers.history.folder import History
+from producers.history.reader import History
 
 
 def observable_columns(history: History) -> list[str]:
@@ -16,13 +16,18 @@ def observable_columns(history: History) -> list[str]:
     return names
 
 
+def is_text(column: pa.ChunkedArray) -> bool:
+    return pa.types.is_dictionary(column.type) or pa.types.is_string(column.type)
+
+
 def plain(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one chunk, a dictionary decoded to text."""
     whole = column.combine_chunks()
     return whole.cast(pa.string()) if pa.types.is_dictionary(whole.type) else whole
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
-    """Absent ones below all others, where there are any."""
+    """The column as numbers; nulls, if any, become -inf."""
     whole = column.combine_chunks()
     if whole.null_count == 0:
         return np.asarray(whole)
@@ -30,7 +35,7 @@ def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def codes_and_words(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
-    """Codes from 1, 0 where absent, and the words from code 1 on."""
+    """Codes of a column, 0 for null, and the words of the codes from 1 on."""
     whole = column.combine_chunks()
     if not pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_encode()
@@ -39,13 +44,13 @@ def codes_and_words(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Arra
 
 
 def all_words(column: pa.ChunkedArray) -> pa.Array:
-    """Every word of a dictionary, also those that no row uses; all the values of a plain column."""
+    """Every word of a dictionary, used by a row or not; all values of a plain column."""
     whole = column.combine_chunks()
     return whole.dictionary if pa.types.is_dictionary(whole.type) else whole.drop_null()
 
 
-def rank_of(words: pa.Array) -> NDArray[np.int64]:
-    """Place of each code's word in the order of the text; absent ones first."""
+def text_ranks(words: pa.Array) -> NDArray[np.int64]:
+    """(codes,): rank of each code's word in the order of the texts; 0 for code 0 (null)."""
     rank = np.zeros(len(words) + 1, np.int64)
     rank[np.asarray(pc.sort_indices(words)) + 1] = np.arange(1, len(words) + 1)
     return rank

@@ -1,7 +1,7 @@
 """The audit of a history: three groups of checks.
 
-*Signal*: how far each observable column separates fraud. *Order*: times, ids and the labels' keys are what
-they claim. *Truth*: no name or value of the truth stands in an observable column.
+*Signal*: how far each observable column separates fraud (label leakage). *Order*: times, ids and the labels'
+keys are consistent. *Truth*: no name or value of the truth appears in an observable column.
 """
 
 from typing import Final
@@ -9,21 +9,22 @@ from typing import Final
 import numpy as np
 
 from fraudsim.errors import FraudsimError
-from producers.audit.claims import label_checks, order_checks, truth_checks
-from producers.audit.signals import signal_checks
-from producers.audit.verdict import Audit, Bounds
-from producers.history.folder import History
+from producers.audit.integrity import label_checks, order_checks, truth_checks
+from producers.audit.leakage import leakage_checks
+from producers.audit.limits import AuditLimits
+from producers.audit.report import Audit
+from producers.history.reader import History
 
 _MIN_FRAUDS: Final = 50
 
 
-def audit_history(history: History, bounds: Bounds | None = None) -> Audit:
-    """Ask a history everything; about ten seconds for 1.6 million transactions.
+def audit_history(history: History, limits: AuditLimits | None = None) -> Audit:
+    """Run every check on a history; about ten seconds for 1.6 million transactions.
 
     Raises:
-        FraudsimError: a file cannot be read, or a half of the history has too few frauds to judge by.
+        FraudsimError: a file cannot be read, or a half of the history has fewer than 50 frauds.
     """
-    limits = bounds or Bounds()
+    limits = limits or AuditLimits()
     truth = history.truth()
     fraud = np.asarray(truth["is_fraud"])
     half = len(fraud) // 2
@@ -34,7 +35,7 @@ def audit_history(history: History, bounds: Bounds | None = None) -> Audit:
             "needed; generate more cards or days"
         )
     checks = [
-        *signal_checks(history, fraud, truth, limits),
+        *leakage_checks(history, fraud, truth, limits),
         *order_checks(history, truth),
         *label_checks(history),
         *truth_checks(history, truth),

@@ -1,4 +1,4 @@
-"""How a world's traffic grows."""
+"""Growth of a world's traffic."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,8 +7,8 @@ YEAR_DAYS: Final = 365.25
 
 
 @dataclass(frozen=True)
-class Growth:
-    """Compound: the same cards pay more often, by the same share every year."""
+class TrafficGrowth:
+    """Compound growth: the same cards pay more often, by the same share every year."""
 
     per_year: float = 0.0
     """0.1 is ten per cent more transactions after a year."""
@@ -20,4 +20,4 @@ class Growth:
         return float((1 + self.per_year) ** ((day - self.first_day) / YEAR_DAYS))
 
 
-NO_GROWTH: Final = Growth()
+NO_GROWTH: Final = TrafficGrowth()

@@ -1,4 +1,4 @@
-"""Public holidays that most of the world's countries share, as days counted from 1970-01-01."""
+"""Public holidays shared by most countries of the world, as days counted from 1970-01-01."""
 
 from datetime import date
 from functools import lru_cache
@@ -22,7 +22,7 @@ def day_of(moment: date) -> int:
 
 
 def easter_sunday(year: int) -> date:
-    """Of the Gregorian calendar (Meeus, *Astronomical Algorithms*, 1991, chapter 8)."""
+    """Easter Sunday of the Gregorian calendar (Meeus, *Astronomical Algorithms*, 1991, chapter 8)."""
     golden = year % 19
     century, rest = divmod(year, 100)
     leap, skipped = divmod(century, 4)
@@ -36,7 +36,7 @@ def easter_sunday(year: int) -> date:
 
 @lru_cache(maxsize=16)
 def public_holidays(year: int) -> frozenset[int]:
-    """The public holidays of a year."""
+    """Days since 1970-01-01 of a year's public holidays."""
     easter = day_of(easter_sunday(year))
     fixed = {day_of(date(year, month, day)) for month, day in _FIXED}
     return frozenset(fixed | {easter + after for after in _FROM_EASTER})

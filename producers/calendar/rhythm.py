@@ -1,4 +1,4 @@
-"""When people pay: rhythms of the day and of the week, in local time, and local time in UTC."""
+"""Rhythms of payments over the day and the week, in local time, and local time in UTC."""
 
 from functools import lru_cache
 from typing import Final
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from producers.calendar.public_holidays import is_public_holiday
 
 RHYTHMS: Final = (
-    # (hour of a peak, width in hours, weight), …: office, home by day, evening, night shift
+    # Office, home by day, evening, night shift: (hour of a peak, width in hours, weight), …
     ((8.3, 0.8, 1.0), (12.7, 1.0, 1.6), (18.3, 1.8, 2.6), (13.0, 5.0, 0.8)),
     ((10.5, 1.8, 2.2), (15.5, 2.2, 2.0), (13.0, 5.0, 1.0)),
     ((13.0, 2.0, 1.0), (20.5, 2.2, 2.8), (16.0, 5.0, 0.8)),
     ((3.0, 2.5, 1.5), (17.5, 2.5, 2.0), (22.5, 1.5, 1.2), (13.0, 6.0, 0.6)),
 )
-WEEKEND: Final = ((12.0, 2.4, 2.0), (16.5, 2.6, 2.0), (20.5, 2.2, 1.2))
-WEEK: Final = (0.93, 0.92, 0.95, 1.0, 1.16, 1.22, 0.82)
+FREE_DAY_PEAKS: Final = ((12.0, 2.4, 2.0), (16.5, 2.6, 2.0), (20.5, 2.2, 1.2))
+WEEKDAY_FACTORS: Final = (0.93, 0.92, 0.95, 1.0, 1.16, 1.22, 0.82)
 """Everyday transactions by weekday, Monday first, relative to the mean."""
 RESOLUTION: Final = 4096
 MINUTE_MS: Final = 60_000
@@ -30,48 +30,50 @@ def weekday(day: int) -> int:
 
 
 def is_free_day(day: int) -> bool:
-    """Saturdays, Sundays and public holidays; `day` counts from 1970-01-01."""
+    """Whether a day (counted from 1970-01-01) is a Saturday, a Sunday or a public holiday."""
     return weekday(day) >= 5 or is_public_holiday(day)
 
 
 @lru_cache(maxsize=1)
-def shares() -> NDArray[np.float64]:
-    """(2, rhythms, 1441): share of the day's payments before a minute, by [is free day, rhythm, minute]."""
+def cumulative_shares() -> NDArray[np.float64]:
+    """(2, rhythms, 1441): share of a day's payments before a minute, by [is free day, rhythm, minute]."""
     minutes = np.arange(1440) + 0.5
     tables = []
-    for weekend in (False, True):
+    for is_free in (False, True):
         for peaks in RHYTHMS:
-            chosen = (*WEEKEND, *((h, w, weight * 0.4) for h, w, weight in peaks)) if weekend else peaks
+            day_peaks = (
+                (*FREE_DAY_PEAKS, *((h, w, weight * 0.4) for h, w, weight in peaks)) if is_free else peaks
+            )
             density = np.full(1440, 0.012)
-            for hour, width, weight in chosen:
-                away = np.abs(minutes / 60 - hour)
-                away = np.minimum(away, 24 - away)
-                density += weight / width * np.exp(-0.5 * (away / width) ** 2)
+            for hour, width, weight in day_peaks:
+                distance = np.abs(minutes / 60 - hour)
+                distance = np.minimum(distance, 24 - distance)
+                density += weight / width * np.exp(-0.5 * (distance / width) ** 2)
             cumulative = np.concatenate([[0.0], np.cumsum(density)])
             tables.append(cumulative / cumulative[-1])
     return np.array(tables).reshape(2, len(RHYTHMS), 1441)
 
 
 @lru_cache(maxsize=1)
-def quantiles() -> NDArray[np.float64]:
-    """(2, rhythms, RESOLUTION): minute of the day by [is free day, rhythm, draw]."""
-    places = (np.arange(RESOLUTION) + 0.5) / RESOLUTION
-    tables = [np.interp(places, row, np.arange(1441)) for row in shares().reshape(-1, 1441)]
+def minute_quantiles() -> NDArray[np.float64]:
+    """(2, rhythms, RESOLUTION): minute of the day, by [is free day, rhythm, draw]."""
+    draws = (np.arange(RESOLUTION) + 0.5) / RESOLUTION
+    tables = [np.interp(draws, row, np.arange(1441)) for row in cumulative_shares().reshape(-1, 1441)]
     return np.array(tables).reshape(2, len(RHYTHMS), RESOLUTION)
 
 
 def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Milliseconds since local midnight, one for each rhythm given."""
-    table = quantiles()[int(is_free_day(day))]
+    """A time for each rhythm, ms since local midnight."""
+    table = minute_quantiles()[int(is_free_day(day))]
     draw = rng.integers(0, RESOLUTION, size=len(rhythm))
     minute = np.minimum(table[rhythm, draw] + rng.random(len(rhythm)), 1439.999)
     return (minute * MINUTE_MS).astype(np.int64)
 
 
 def time_of_day(day: int, rhythm: int, rng: np.random.Generator) -> int:
-    """What `times_of_day` gives for one rhythm, in a tenth of the time."""
-    place = rng.integers(0, RESOLUTION)
-    minute = min(quantiles()[int(is_free_day(day)), rhythm, place] + rng.random(), 1439.999)
+    """The same as `times_of_day` for one rhythm, in a tenth of the run time."""
+    position = rng.integers(0, RESOLUTION)
+    minute = min(minute_quantiles()[int(is_free_day(day)), rhythm, position] + rng.random(), 1439.999)
     return int(minute * MINUTE_MS)
 
 
@@ -82,29 +84,29 @@ def times_between(
     length: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Milliseconds since local midnight, within `length` minutes (at most a day) from minute `first` on.
+    """Times within `length` minutes (at most a day) from minute `first` on, ms since local midnight.
 
-    As `times_of_day` draws them, given that they fall there; `free` says whose day is a free one.
+    Drawn as by `times_of_day`, conditional on that interval; `free` is 1 where the day is a free one, else 0.
     """
-    share, table = shares(), quantiles()
+    share, table = cumulative_shares(), minute_quantiles()
     last = first + length
     low = share[free, rhythm, first]
     high = share[free, rhythm, last % 1440] + last // 1440
-    place = (low + rng.random(len(first)) * (high - low)) % 1.0 * RESOLUTION - 0.5
-    below = np.clip(place.astype(np.int64), 0, RESOLUTION - 2)
+    position = (low + rng.random(len(first)) * (high - low)) % 1.0 * RESOLUTION - 0.5
+    below = np.clip(position.astype(np.int64), 0, RESOLUTION - 2)
     minute = table[free, rhythm, below]
-    minute += (place - below) * (table[free, rhythm, below + 1] - minute)
+    minute += (position - below) * (table[free, rhythm, below + 1] - minute)
     return (np.clip(minute, 0, 1439.999) * MINUTE_MS).astype(np.int64)
 
 
 def zone_of(lon: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Hours east of Greenwich by the sun, from degrees: no borders, no summer time."""
+    """Solar time zone, hours east of Greenwich, from degrees: no borders, no summer time."""
     return np.rint(lon / 15).astype(np.int8)
 
 
 def to_utc(local_ms: NDArray[np.int64], zone: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Milliseconds since midnight UTC of the same date, from local ones and zones (hours east of Greenwich).
+    """Milliseconds since midnight UTC from local ones and zones (hours east of Greenwich).
 
-    What would fall on the day before or after stays on its date, so that a day can be made alone.
+    Times wrap around midnight and stay on their date, so that a day can be made alone.
     """
     return (local_ms - zone.astype(np.int64) * HOUR_MS) % DAY_MS

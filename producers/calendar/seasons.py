@@ -1,6 +1,6 @@
-"""What is bought when in the year: a factor on the visits of each category, by day.
+"""Seasons: a factor on the visits of each category, by day of the year.
 
-Each category's factors have the mean 1 over a year, so that seasons move visits and add none.
+The factors of a category have the mean 1 over a year: seasons move visits and add none.
 """
 
 from datetime import date, timedelta
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from producers.calendar.public_holidays import date_of, day_of, public_holidays
 from producers.reference import CATEGORIES
 
-MONTHS: Final = {
-    # In the middle of each month, January first, relative to the mean; between two middles on a line.
+MONTHLY_FACTORS: Final = {
+    # In the middle of each month, January first, relative to the mean; linear between two middles.
     "gifts": (0.86, 0.84, 0.92, 0.94, 0.97, 0.97, 0.95, 0.93, 0.97, 1.02, 1.18, 1.45),
     "travel": (1.02, 0.95, 0.98, 1.00, 1.08, 1.15, 1.25, 1.20, 0.97, 0.87, 0.76, 0.80),
     "home": (0.85, 0.87, 1.02, 1.15, 1.20, 1.10, 1.02, 0.98, 0.98, 0.98, 0.95, 0.90),
@@ -24,7 +24,7 @@ MONTHS: Final = {
     "moving": (0.95, 0.96, 0.99, 1.00, 1.03, 1.03, 1.00, 0.98, 1.03, 1.03, 1.01, 0.99),
     "even": (1.0,) * 12,
 }
-SEASON: Final = {
+CATEGORY_SEASON: Final = {
     "grocery": "food",
     "fuel": "moving",
     "restaurant": "eating out",
@@ -52,13 +52,13 @@ SEASON: Final = {
     "telecom": "even",
     "utilities": "even",
 }
-"""Each category's row of `MONTHS`."""
-SALES: Final = 1.5
-"""Gifts from the Friday after the fourth Thursday of November to the Monday after it."""
-CHRISTMAS_SHOPPING: Final = 1.2
-"""Gifts from 10 to 23 December."""
-HOLIDAY: Final = {
-    # On a public holiday; what is sold on the web is not in it and stays as it is.
+"""Each category's row of `MONTHLY_FACTORS`."""
+SALES_FACTOR: Final = 1.5
+"""On gifts, from the Friday after the fourth Thursday of November to the Monday after it."""
+CHRISTMAS_FACTOR: Final = 1.2
+"""On gifts, from 10 to 23 December."""
+HOLIDAY_FACTORS: Final = {
+    # On a public holiday; web categories are absent and unchanged.
     "grocery": 0.45,
     "fuel": 0.8,
     "restaurant": 1.25,
@@ -75,15 +75,15 @@ HOLIDAY: Final = {
 
 
 def category_factors(day: int) -> NDArray[np.float64]:
-    """(categories,): visits on a day counted from 1970-01-01, relative to the year's mean."""
+    """(categories,): visits on a day (counted from 1970-01-01), relative to the year's mean."""
     today = date_of(day)
     factors: NDArray[np.float64] = year_factors(today.year)[today.timetuple().tm_yday - 1]
     return factors
 
 
 @lru_cache(maxsize=64)
-def level(day: int) -> float:
-    """All everyday visits on a day, relative to the year's mean."""
+def seasonal_level(day: int) -> float:
+    """All everyday visits on a day (counted from 1970-01-01), relative to the year's mean."""
     return float(np.average(category_factors(day), weights=[category.weight for category in CATEGORIES]))
 
 
@@ -92,19 +92,19 @@ def year_factors(year: int) -> NDArray[np.float64]:
     """(days of the year, categories): each column has the mean 1."""
     first = day_of(date(year, 1, 1))
     days = np.arange(first, day_of(date(year + 1, 1, 1)))
-    # The middles of the twelve months, and of one more on either side.
+    # The middles of the twelve months, and of one month more on either side.
     middles = [day_of(date(year + (month - 1) // 12, (month - 1) % 12 + 1, 15)) for month in range(0, 14)]
     factors = np.empty((len(days), len(CATEGORIES)))
     for index, category in enumerate(CATEGORIES):
-        months = MONTHS[SEASON[category.name]]
+        months = MONTHLY_FACTORS[CATEGORY_SEASON[category.name]]
         factors[:, index] = np.interp(days, middles, [months[-1], *months, months[0]])
-    gifts = [index for index, category in enumerate(CATEGORIES) if SEASON[category.name] == "gifts"]
+    gifts = [index for index, category in enumerate(CATEGORIES) if CATEGORY_SEASON[category.name] == "gifts"]
     friday = _sales_friday(year) - first
-    factors[friday : friday + 4, gifts] *= SALES
+    factors[friday : friday + 4, gifts] *= SALES_FACTOR
     december = day_of(date(year, 12, 1)) - first
-    factors[december + 9 : december + 23, gifts] *= CHRISTMAS_SHOPPING
+    factors[december + 9 : december + 23, gifts] *= CHRISTMAS_FACTOR
     holidays = np.array(sorted(public_holidays(year))) - first
-    factors[holidays] *= [HOLIDAY.get(category.name, 1.0) for category in CATEGORIES]
+    factors[holidays] *= [HOLIDAY_FACTORS.get(category.name, 1.0) for category in CATEGORIES]
     result: NDArray[np.float64] = factors / factors.mean(axis=0)
     return result
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fraudsim.errors import FraudsimError
 from producers.datasets.layout import Batch, Layout
 from producers.history.fingerprint import fingerprint
-from producers.history.folder import Manifest
+from producers.history.manifest import HistoryManifest
 from producers.history.tables import TRANSACTIONS, TRUTH, Tables, labels_table, sort_labels
 from producers.history.writer import write_tables
 from producers.labels.delays import LabelColumns, LabelDelays, label_transactions

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from producers.history.folder import SourceName
+from producers.history.manifest import SourceName
 from producers.history.tables import TRANSACTIONS
 
 

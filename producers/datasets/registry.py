@@ -11,7 +11,7 @@ from producers.datasets import cardsim, handbook, ieee_cis, paysim, sparkov, tab
 from producers.datasets.csv_file import read_header
 from producers.datasets.dataset import Dataset, DatasetSource, load_dataset
 from producers.datasets.layout import Layout
-from producers.history.folder import Manifest
+from producers.history.manifest import HistoryManifest
 from producers.labels.delays import LabelDelays
 
 LAYOUTS: Final[tuple[Layout, ...]] = (

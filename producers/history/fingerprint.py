@@ -1,6 +1,4 @@
-"""A hash of what tables say: the same for the same values of the same types, however they are cut into chunks
-and whatever stands in their dictionaries.
-"""
+"""A hash of the content of tables: equal for equal values of equal types, for any chunks and dictionaries."""
 
 from __future__ import annotations
 
@@ -16,20 +14,20 @@ _VERSION: Final = b"fraudsim columns 2"
 
 
 class Fingerprint:
-    """Fed with batches of tables of one schema; SHA-256 of every column's nulls, lengths and bytes."""
+    """SHA-256 of every column's nulls, lengths and bytes; rows are added in batches."""
 
     def __init__(self) -> None:
-        self._columns: dict[tuple[str, str], _Column] = {}
+        self._columns: dict[tuple[str, str], _ColumnHash] = {}
 
     def add(self, name: str, table: pa.Table) -> None:
-        """More rows of the table `name`."""
+        """Add rows of the table `name`; all its batches have one schema."""
         for field in table.schema:
-            column = self._columns.setdefault((name, field.name), _Column(field.type))
+            column = self._columns.setdefault((name, field.name), _ColumnHash(field.type))
             for chunk in table[field.name].chunks:
                 column.add(chunk)
 
     def add_all(self, tables: Mapping[str, pa.Table]) -> None:
-        """More rows of some tables, by name."""
+        """Add rows of several tables, by name."""
         for name, table in tables.items():
             self.add(name, table)
 
@@ -42,8 +40,8 @@ class Fingerprint:
         return whole.hexdigest()
 
 
-class _Column:
-    """One column. Words of a dictionary are numbered as they first appear, so that each is hashed once."""
+class _ColumnHash:
+    """The hash of one column. Words of a dictionary get numbers as they first appear; each is hashed once."""
 
     def __init__(self, kind: pa.DataType) -> None:
         self.kind = kind
@@ -53,13 +51,12 @@ class _Column:
         self._words: dict[str, int] = {}
 
     def add(self, array: pa.Array) -> None:
-        """More rows."""
         self._add_validity(array)
         self.rows += len(array)
         if array.null_count:
             array = array.drop_null()
         if pa.types.is_dictionary(array.type):
-            self._values.update(self._numbered(array).data)
+            self._values.update(self._word_numbers(array).data)
         elif pa.types.is_string(array.type):
             self._add_texts(array)
         elif pa.types.is_boolean(array.type):
@@ -69,34 +66,32 @@ class _Column:
             self._values.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
 
     def digest(self) -> bytes:
-        """Of all rows so far."""
+        """The digest of all rows so far."""
         parts = [self._valid.digest(), self._lengths.digest(), self._values.digest()]
         if self._words:
-            words = _Column(pa.string())
+            words = _ColumnHash(pa.string())
             words.add(pa.array(list(self._words), pa.string()))
             parts.append(words.digest())
         return b"".join(parts)
 
     def _add_validity(self, array: pa.Array) -> None:
-        """A byte a row, from the first row on once there is a null: most columns have none."""
+        """One byte per row, but only once a null has appeared: most columns have none."""
         if array.null_count and not self._any_null:
             self._any_null = True
             self._valid.update(b"\1" * self.rows)
         if self._any_null:
             self._valid.update(np.asarray(array.is_valid()).astype(np.uint8).data)
 
-    def _numbered(self, array: pa.DictionaryArray) -> NDArray[np.int32]:
+    def _word_numbers(self, array: pa.DictionaryArray) -> NDArray[np.int32]:
         """The number of each row's word."""
-        appearing = array.indices.unique()
+        used = array.indices.unique()
         number_of = np.zeros(len(array.dictionary), "<i4")
-        for place, word in zip(
-            appearing.to_pylist(), array.dictionary.take(appearing).to_pylist(), strict=True
-        ):
-            number_of[place] = self._words.setdefault(word, len(self._words))
+        for index, word in zip(used.to_pylist(), array.dictionary.take(used).to_pylist(), strict=True):
+            number_of[index] = self._words.setdefault(word, len(self._words))
         return number_of[np.asarray(array.indices)]
 
     def _add_texts(self, array: pa.StringArray) -> None:
-        """Lengths and bytes, out of the array's own buffers."""
+        """Lengths and bytes, read from the array's buffers."""
         if len(array) == 0:
             return
         _, offsets_buffer, data = array.buffers()

@@ -1,4 +1,4 @@
-"""Writing Parquet files of large row groups while their next rows are made."""
+"""Parquet files of large row groups, written in a thread while the next rows are made."""
 
 import os
 from collections.abc import Callable
@@ -10,29 +10,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS_PER_GROUP: Final = 200_000
-"""A row group ends with the table that reaches this."""
+"""A row group ends with the table that reaches this many rows."""
 
 
-class InTurn:
-    """A thread that does one thing after the other, of which the next waits for the one before."""
+class SerialExecutor:
+    """A thread that runs one function at a time; submitting the next waits for the one before."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1)
-        self._doing: Future[None] | None = None
+        self._future: Future[None] | None = None
 
-    def __enter__(self) -> "InTurn":
+    def __enter__(self) -> "SerialExecutor":
         return self
 
-    def do(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Begin, once what was begun before is done; raises what that raised."""
+    def submit(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Start a function once the previous one has ended; raises what the previous one raised."""
         self.wait()
-        self._doing = self._pool.submit(function, *arguments)
+        self._future = self._pool.submit(function, *arguments)
 
     def wait(self) -> None:
-        """Until all is done; raises what the last thing raised."""
-        doing, self._doing = self._doing, None
-        if doing is not None:
-            doing.result()
+        """Wait for the last function; raises what it raised."""
+        future, self._future = self._future, None
+        if future is not None:
+            future.result()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
@@ -43,7 +43,7 @@ class InTurn:
 
 
 def encoding_of(field: pa.Field) -> str | None:
-    """How a column is written: None as words of a dictionary, for what repeats its values."""
+    """The Parquet encoding of a column; None is a dictionary, for columns of repeated values."""
     if field.name == "tx_id":
         return "DELTA_LENGTH_BYTE_ARRAY" if is_text(field.type) else "PLAIN"
     if field.name in ("device_id", "ip") and not is_text(field.type):
@@ -52,21 +52,21 @@ def encoding_of(field: pa.Field) -> str | None:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether texts are stored, each where it stands or as words of a dictionary."""
+    """Whether a column holds texts, plain or in a dictionary."""
     return pa.types.is_string(kind) or pa.types.is_dictionary(kind)
 
 
-class RowGroups:
-    """A Parquet file of large row groups that appears by rename when it is complete."""
+class RowGroupWriter:
+    """Writes a Parquet file of large row groups; the file appears by rename once it is complete."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path, self._part = path, path.with_name(path.name + ".part")
         self._schema = schema
-        self._waiting: list[pa.Table] = []
-        self._rows = 0
-        self._writing = InTurn()
+        self._pending: list[pa.Table] = []
+        self._pending_rows = 0
+        self._executor = SerialExecutor()
 
-    def __enter__(self) -> "RowGroups":
+    def __enter__(self) -> "RowGroupWriter":
         names = self._schema.names
         encodings = {field.name: encoding_of(field) for field in self._schema}
         self._writer = pq.ParquetWriter(
@@ -76,21 +76,21 @@ class RowGroups:
             compression={f.name: "zstd" if is_text(f.type) else "none" for f in self._schema},
             use_dictionary=[name for name in names if encodings[name] is None],
             column_encoding={name: encoding for name, encoding in encodings.items() if encoding},
-            # Only times let a reader pass over row groups; the others' took a third of the writing.
+            # Only times let a reader skip row groups; statistics of the others took a third of the writing.
             write_statistics=[name for name in names if name in ("ts", "known_at")],
         )
         return self
 
     def add(self, table: pa.Table) -> None:
-        self._waiting.append(table)
-        self._rows += table.num_rows
-        if self._rows >= ROWS_PER_GROUP:
+        self._pending.append(table)
+        self._pending_rows += table.num_rows
+        if self._pending_rows >= ROWS_PER_GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        if self._waiting:
-            self._writing.do(self._write, self._waiting)
-        self._waiting, self._rows = [], 0
+        if self._pending:
+            self._executor.submit(self._write, self._pending)
+        self._pending, self._pending_rows = [], 0
 
     def _write(self, tables: list[pa.Table]) -> None:
         whole = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
@@ -99,7 +99,7 @@ class RowGroups:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         failed = kind is not None
         try:
-            with self._writing:
+            with self._executor:
                 if not failed:
                     self._flush()
         except BaseException:

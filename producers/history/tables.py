@@ -1,7 +1,6 @@
-"""Days as Arrow tables whose columns bear the names of the events' fields.
+"""Days as Arrow tables whose columns have the names of the events' fields.
 
-A world's ids are numbers until somebody reads them: its history keeps them so in Parquet, and only the live
-stream makes texts.
+Ids of a world stay numbers, in memory and in Parquet, until a reader or the live stream needs texts.
 """
 
 from typing import Final, NamedTuple
@@ -16,22 +15,22 @@ from producers.labels.delays import SOURCES, LabelColumns
 from producers.population.columns import ATM, CHANNELS, POS
 from producers.population.population import Population
 from producers.reference import COUNTRIES, CURRENCY
-from producers.world.world import Day
+from producers.world.day import Day
 
-WORD: Final = pa.dictionary(pa.int32(), pa.string())
+DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
 TRANSACTIONS: Final = pa.schema(
     [
         ("tx_id", pa.string()),
         ("ts", pa.int64()),
-        ("card_id", WORD),
-        ("merchant_id", WORD),
-        ("device_id", WORD),
-        ("ip", WORD),
+        ("card_id", DICTIONARY),
+        ("merchant_id", DICTIONARY),
+        ("device_id", DICTIONARY),
+        ("ip", DICTIONARY),
         ("amount_cents", pa.int64()),
-        ("currency", WORD),
+        ("currency", DICTIONARY),
         ("mcc", pa.int16()),
-        ("channel", WORD),
-        ("country", WORD),
+        ("channel", DICTIONARY),
+        ("country", DICTIONARY),
         ("lat", pa.float64()),
         ("lon", pa.float64()),
     ]
@@ -39,21 +38,21 @@ TRANSACTIONS: Final = pa.schema(
 LABELS: Final = pa.schema(
     [
         ("tx_id", pa.string()),
-        ("card_id", WORD),
-        ("merchant_id", WORD),
+        ("card_id", DICTIONARY),
+        ("merchant_id", DICTIONARY),
         ("ts", pa.int64()),
         ("amount_cents", pa.int64()),
         ("is_fraud", pa.bool_()),
-        ("source", WORD),
+        ("source", DICTIONARY),
         ("known_at", pa.int64()),
     ]
 )
 TRUTH: Final = pa.schema(
-    [("tx_id", pa.string()), ("is_fraud", pa.bool_()), ("typology", WORD), ("campaign_id", WORD)]
+    [("tx_id", pa.string()), ("is_fraud", pa.bool_()), ("typology", DICTIONARY), ("campaign_id", DICTIONARY)]
 )
 
 _TX_ID: Final = text_field("tx_id", pa.uint64(), "%016x")
-NUMBERED: Final = pa.schema(
+NUMERIC_TRANSACTIONS: Final = pa.schema(
     [
         _TX_ID,
         TRANSACTIONS.field("ts"),
@@ -64,19 +63,19 @@ NUMBERED: Final = pa.schema(
         *list(TRANSACTIONS)[6:],
     ]
 )
-"""`TRANSACTIONS` with numbers for ids."""
-_NUMBERED_TRUTH: Final = pa.schema([_TX_ID, *list(TRUTH)[1:]])
+"""`TRANSACTIONS` with numbers for ids; the field metadata tells the format of each id."""
+_NUMERIC_TRUTH: Final = pa.schema([_TX_ID, *list(TRUTH)[1:]])
 
 
 class Tables(NamedTuple):
-    """The transactions of some days, every label they will ever get, and the truth of each."""
+    """Transactions, every label they will ever get, and the truth of each transaction."""
 
     transactions: pa.Table
     labels: pa.Table
     truth: pa.Table
 
-    def spelled(self) -> "Tables":
-        """With texts for ids that are numbers."""
+    def with_text_ids(self) -> "Tables":
+        """The same tables with texts for ids that are numbers."""
         return Tables(*map(spelled, self))
 
 
@@ -90,11 +89,11 @@ def merchant_id(number: int) -> str:
     return f"m{number:06d}"
 
 
-def numbered(population: Population, day: Day, typologies: list[str]) -> Tables:
-    """One day as tables with numbers for ids; the codes of `day.typology` stand for `typologies`."""
+def day_tables(population: Population, day: Day, typologies: list[str]) -> Tables:
+    """One day as tables with numbers for ids; `day.typology` indexes `typologies`."""
     rows, merchants = day.transactions, population.merchants
     tx_id = pa.array(day.tx_number)
-    away = (rows.channel != POS) & (rows.channel != ATM)
+    not_present = (rows.channel != POS) & (rows.channel != ATM)
     transactions = pa.Table.from_arrays(
         [
             tx_id,
@@ -104,36 +103,36 @@ def numbered(population: Population, day: Day, typologies: list[str]) -> Tables:
             pa.array(rows.device, mask=rows.device == 0),
             pa.array(rows.ip, mask=rows.ip == 0),
             pa.array(rows.amount_cents),
-            _coded(np.zeros(len(rows), np.int32), pa.array([CURRENCY])),
+            _dictionary_array(np.zeros(len(rows), np.int32), pa.array([CURRENCY])),
             pa.array(merchants.mcc[rows.merchant]),
-            _coded(rows.channel, pa.array(CHANNELS)),
-            _coded(merchants.country[rows.merchant], pa.array(COUNTRIES)),
-            pa.array(merchants.lat[rows.merchant], mask=away),
-            pa.array(merchants.lon[rows.merchant], mask=away),
+            _dictionary_array(rows.channel, pa.array(CHANNELS)),
+            _dictionary_array(merchants.country[rows.merchant], pa.array(COUNTRIES)),
+            pa.array(merchants.lat[rows.merchant], mask=not_present),
+            pa.array(merchants.lon[rows.merchant], mask=not_present),
         ],
-        schema=NUMBERED,
+        schema=NUMERIC_TRANSACTIONS,
     )
     truth = pa.Table.from_arrays(
         [
             tx_id,
             pa.array(day.is_fraud),
-            _coded(day.typology, pa.array(typologies)),
-            _coded(day.campaign, pa.array(day.campaign_ids, pa.string())),
+            _dictionary_array(day.typology, pa.array(typologies)),
+            _dictionary_array(day.campaign, pa.array(day.campaign_ids, pa.string())),
         ],
-        schema=_NUMBERED_TRUTH,
+        schema=_NUMERIC_TRUTH,
     )
     return Tables(transactions, labels_table(transactions, day.labels), truth)
 
 
 def labels_table(transactions: pa.Table, labels: LabelColumns) -> pa.Table:
-    """Labels with the keys of the transactions whose rows they name."""
+    """Labels with the keys of their transactions; `labels.row` indexes `transactions`."""
     row = pa.array(labels.row)
     keys = {name: transactions[name].take(row) for name in LABELS.names[:5]}
     return pa.table(
         {
             **keys,
             "is_fraud": pa.array(labels.is_fraud),
-            "source": _coded(labels.source, pa.array(SOURCES)),
+            "source": _dictionary_array(labels.source, pa.array(SOURCES)),
             "known_at": pa.array(labels.known_at),
         },
         schema=pa.schema([*(transactions.schema.field(name) for name in keys), *list(LABELS)[len(keys) :]]),
@@ -141,7 +140,7 @@ def labels_table(transactions: pa.Table, labels: LabelColumns) -> pa.Table:
 
 
 def sort_labels(labels: pa.Table) -> pa.Table:
-    """Labels in the order they become known: by (known_at, tx_id, source)."""
+    """Labels sorted by (known_at, tx_id, source), the order they become known."""
     keys = [("known_at", "ascending"), ("tx_id", "ascending"), ("source", "ascending")]
     plain = pa.table(
         {
@@ -153,7 +152,7 @@ def sort_labels(labels: pa.Table) -> pa.Table:
     return labels.take(pc.sort_indices(plain, sort_keys=keys))
 
 
-def _coded(codes: NDArray[np.signedinteger], words: pa.Array) -> pa.DictionaryArray:
-    """Codes into words; negative codes are null."""
+def _dictionary_array(codes: NDArray[np.signedinteger], words: pa.Array) -> pa.DictionaryArray:
+    """A dictionary array from codes and words; negative codes are null."""
     indices = pa.array(codes.astype(np.int32), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, words)

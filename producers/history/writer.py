@@ -1,4 +1,4 @@
-"""Writing a history: a world's days or a file's transactions, in the files that `folder.py` describes."""
+"""Writing a history: a world's days or a public file's transactions, in the files that `reader` describes."""
 
 import os
 import time
@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 
 from fraudsim.errors import FraudsimError
 from producers.history.fingerprint import Fingerprint
-from producers.history.folder import LAYOUT_VERSION, Manifest, SourceName
+from producers.history.manifest import LAYOUT_VERSION, HistoryManifest, SourceName
 from producers.history.parallel_days import days_in_order
-from producers.history.row_groups import InTurn, RowGroups
-from producers.history.tables import Tables, numbered, sort_labels
+from producers.history.row_groups import RowGroupWriter, SerialExecutor
+from producers.history.tables import Tables, day_tables, sort_labels
 from producers.population.columns import DAY_MS
-from producers.world.world import WORLD_VERSION, Day, World
+from producers.world.day import Day
+from producers.world.world import WORLD_VERSION, World
 
 
 def write_history(
@@ -28,10 +29,10 @@ def write_history(
     days: int,
     on_day: Callable[[int], None] = lambda _: None,
     workers: int = 1,
-) -> Manifest:
-    """Write days 0 to `days - 1` of a world; `on_day` hears how many are done.
+) -> HistoryManifest:
+    """Write days 0 to `days - 1` of a world; `on_day` is called with the number of days done.
 
-    Several `workers` are processes that make the days, which this one writes; the files come out the same.
+    With several `workers`, that many processes make the days and this one writes; the files are the same.
 
     Raises:
         FraudsimError: `days` or `workers` is not positive, a worker failed, or the directory cannot be
@@ -42,15 +43,15 @@ def write_history(
             raise FraudsimError(f"history: {name}={value} must be 1 or more")
     typologies = [typology.name for typology in world.typologies]
 
-    def chunks(made: Iterator[Day]) -> Iterator[Tables]:
-        for day in made:
-            yield numbered(world.population, day, typologies)
+    def day_chunks(world_days: Iterator[Day]) -> Iterator[Tables]:
+        for day in world_days:
+            yield day_tables(world.population, day, typologies)
             on_day(day.number + 1)
 
-    with days_in_order(world, days, workers) as made:
+    with days_in_order(world, days, workers) as world_days:
         return write_tables(
             directory,
-            chunks(made),
+            day_chunks(world_days),
             source="world",
             version=WORLD_VERSION,
             config=asdict(world.config),
@@ -72,8 +73,8 @@ def write_tables(
     start_ms: int,
     end_ms: int,
     cards: int,
-) -> Manifest:
-    """Write chunks, in order of time, as one history; every file appears whole, the manifest last.
+) -> HistoryManifest:
+    """Write chunks, in order of time, as one history; each file appears when complete, the manifest last.
 
     Raises:
         FraudsimError: the directory cannot be written, or there are no transactions.
@@ -87,7 +88,7 @@ def write_tables(
         if content.transactions == 0:
             raise FraudsimError(f"history {directory}: there are no transactions to write")
         days = (end_ms - start_ms) / DAY_MS
-        manifest = Manifest(
+        manifest = HistoryManifest(
             source=source,
             layout_version=LAYOUT_VERSION,
             version=version,
@@ -109,13 +110,13 @@ def write_tables(
         part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         os.replace(part, directory / "manifest.json")
     except OSError as error:
-        where = error.filename or directory
-        raise FraudsimError(f"history {where}: {error.strerror or error}") from None
+        path = error.filename or directory
+        raise FraudsimError(f"history {path}: {error.strerror or error}") from None
     return manifest
 
 
-class _Content:
-    """What went into the files so far."""
+class _WrittenContent:
+    """Fingerprint and counts of the rows written so far."""
 
     def __init__(self) -> None:
         self.fingerprint = Fingerprint()
@@ -124,28 +125,28 @@ class _Content:
         self.frauds = 0
 
 
-def _write_files(directory: Path, chunks: Iterable[Tables]) -> _Content:
-    """Writing and hashing go on in threads while the next chunk is made: both let go of the interpreter."""
-    content = _Content()
+def _write_files(directory: Path, chunks: Iterable[Tables]) -> _WrittenContent:
+    """Write and hash in threads while the next chunk is made: both release the interpreter lock."""
+    content = _WrittenContent()
     chunks = iter(chunks)
     first = next(chunks)
     labels: list[pa.Table] = []
     with (
-        InTurn() as hashing,
-        RowGroups(directory / "transactions.parquet", first.transactions.schema) as transactions,
-        RowGroups(directory / "truth.parquet", first.truth.schema) as truth,
-        RowGroups(directory / "labels.parquet", first.labels.schema) as known,
+        SerialExecutor() as hashing,
+        RowGroupWriter(directory / "transactions.parquet", first.transactions.schema) as transactions,
+        RowGroupWriter(directory / "truth.parquet", first.truth.schema) as truth,
+        RowGroupWriter(directory / "labels.parquet", first.labels.schema) as label_file,
     ):
         for chunk in chain([first], chunks):
             transactions.add(chunk.transactions)
             truth.add(chunk.truth)
             labels.append(chunk.labels)
-            hashed = {"transactions": chunk.transactions, "truth": chunk.truth}
-            hashing.do(content.fingerprint.add_all, hashed)
+            tables = {"transactions": chunk.transactions, "truth": chunk.truth}
+            hashing.submit(content.fingerprint.add_all, tables)
             content.transactions += chunk.transactions.num_rows
             content.frauds += pc.sum(chunk.truth["is_fraud"]).as_py() or 0
-        every = sort_labels(pa.concat_tables(labels).unify_dictionaries().combine_chunks())
-        known.add(every)
-        content.labels = every.num_rows
-        hashing.do(content.fingerprint.add_all, {"labels": every})
+        all_labels = sort_labels(pa.concat_tables(labels).unify_dictionaries().combine_chunks())
+        label_file.add(all_labels)
+        content.labels = all_labels.num_rows
+        hashing.submit(content.fingerprint.add_all, {"labels": all_labels})
     return content

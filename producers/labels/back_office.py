@@ -1,4 +1,4 @@
-"""Labels as they follow from decisions: what is stopped is not reported, what is questioned is. Pure."""
+"""The back office: labels that follow from decisions, and the world's labels that decisions prevent. Pure."""
 
 from collections import Counter
 from typing import Final, NamedTuple
@@ -9,11 +9,11 @@ from fraudsim.log.events import Action, Label, LabelSource
 from producers.labels.analyst_desk import AnalystDesk
 from producers.labels.consequences import MINUTE_MS, Consequences, analyst_says_fraud, step_up_reply
 
-_PRUNED_AT_ONCE: Final = 1_000
+_MAX_PRUNED: Final = 1_000
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Of a decision, what the back office needs."""
+    """The part of a decision that the back office needs."""
 
     tx_id: str
     ts: int
@@ -26,20 +26,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Case(NamedTuple):
-    """A transaction on an analyst's desk."""
+    """A transaction under review, with its truth."""
 
     outcome: Outcome
     is_fraud: bool
 
 
 class BackOffice:
-    """Turns decisions into labels, and lets pass of the world's own labels those that can still come.
+    """Turns decisions into labels, and admits those of the world's own labels that can still occur.
 
-    A declined payment has no label: nobody reports what was not paid. A step-up is answered, and what is not
-    confirmed does not go through. A reviewed payment goes through and is looked at afterwards.
+    A declined payment gets no label: nobody reports a payment that was not made. A step-up is answered or
+    not; an unconfirmed payment does not go through. A reviewed payment goes through and is reviewed
+    afterwards.
 
     Args:
-        keep_ms: event time for which the world may still give labels of a transaction.
+        rules: shares, delays and the size of the analysts' desk.
+        seed: of replies and verdicts.
+        keep_ms: event time during which the world may still give labels of a transaction.
     """
 
     def __init__(self, rules: Consequences, seed: int, keep_ms: int) -> None:
@@ -53,23 +56,23 @@ class BackOffice:
             round(rules.review_patience_hours * 60 * MINUTE_MS),
         )
         self._stopped: dict[str, int] = {}
-        self._looked_at: dict[str, int] = {}
+        self._reviewed: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
-        """Decisions and what came of them, by name."""
+        """Decisions and their consequences, by name."""
 
-    def decided(self, outcome: Outcome, is_fraud: bool) -> list[Label]:
-        """Take a decision in, the first of its transaction; the labels that follow at once, known later."""
+    def on_decision(self, outcome: Outcome, is_fraud: bool) -> list[Label]:
+        """Process a transaction's first decision; return the labels that follow at once, known later."""
         self.counts[outcome.action] += 1
         if outcome.action == "decline":
             self._stopped[outcome.tx_id] = outcome.ts
         elif outcome.action == "step_up":
-            return self._stepped_up(outcome, is_fraud)
+            return self._step_up_labels(outcome, is_fraud)
         elif outcome.action == "review":
-            worth = outcome.score * outcome.amount_cents
-            self._desk.add(Case(outcome, is_fraud), outcome.ts, worth)
+            value = outcome.score * outcome.amount_cents
+            self._desk.add(Case(outcome, is_fraud), outcome.ts, value)
         return []
 
-    def _stepped_up(self, outcome: Outcome, is_fraud: bool) -> list[Label]:
+    def _step_up_labels(self, outcome: Outcome, is_fraud: bool) -> list[Label]:
         reply = step_up_reply(outcome.tx_id, is_fraud, self._rules, self._seed)
         if reply is None or reply.says_fraud:
             self._stopped[outcome.tx_id] = outcome.ts
@@ -80,25 +83,25 @@ class BackOffice:
         return [_label(outcome, "customer", reply.says_fraud, outcome.ts + reply.after_ms)]
 
     def advance(self, now_ms: int) -> list[Label]:
-        """Let event time go on: the verdicts of the cases that analysts have taken up, known later."""
+        """Advance event time; return labels of the reviews that have started, known at their end."""
         labels = []
-        for seen in self._desk.advance(now_ms):
-            outcome, is_fraud = seen.case
+        for reviewed_case in self._desk.advance(now_ms):
+            outcome, is_fraud = reviewed_case.case
             says_fraud = analyst_says_fraud(outcome.tx_id, is_fraud, self._rules, self._seed)
             self.counts["review_fraud" if says_fraud else "review_cleared"] += 1
-            self._looked_at[outcome.tx_id] = outcome.ts
-            labels.append(_label(outcome, "analyst", says_fraud, seen.done_ms))
+            self._reviewed[outcome.tx_id] = outcome.ts
+            labels.append(_label(outcome, "analyst", says_fraud, reviewed_case.done_ms))
         self.counts["review_crowded_out"] = self._desk.crowded_out
         self.counts["review_gone_stale"] = self._desk.gone_stale
-        for kept in (self._stopped, self._looked_at):
-            _prune(kept, now_ms - self._keep_ms)
+        for tx_ids in (self._stopped, self._reviewed):
+            _prune(tx_ids, now_ms - self._keep_ms)
         return labels
 
-    def passes(self, label: Label) -> bool:
-        """Whether a label that the world gives by itself comes, now that its transaction is decided."""
+    def admits(self, label: Label) -> bool:
+        """Whether a label of the world can still occur after the decision on its transaction."""
         if label.tx_id in self._stopped:
             return False
-        return not (label.source == "analyst" and label.tx_id in self._looked_at)
+        return not (label.source == "analyst" and label.tx_id in self._reviewed)
 
 
 def _label(outcome: Outcome, source: LabelSource, is_fraud: bool, known_at: int) -> Label:
@@ -114,10 +117,10 @@ def _label(outcome: Outcome, source: LabelSource, is_fraud: bool, known_at: int)
     )
 
 
-def _prune(kept: dict[str, int], before_ms: int) -> None:
-    """Forget the oldest; ids were added nearly in order of time."""
-    for _ in range(_PRUNED_AT_ONCE):
-        oldest = next(iter(kept), None)
-        if oldest is None or kept[oldest] >= before_ms:
+def _prune(tx_ids: dict[str, int], before_ms: int) -> None:
+    """Remove the oldest ids, at most `_MAX_PRUNED`; ids were added nearly in order of time."""
+    for _ in range(_MAX_PRUNED):
+        oldest = next(iter(tx_ids), None)
+        if oldest is None or tx_ids[oldest] >= before_ms:
             return
-        del kept[oldest]
+        del tx_ids[oldest]

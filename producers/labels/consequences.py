@@ -1,7 +1,7 @@
-"""What follows from decisions: customers answer step-ups, analysts look into reviews. Pure.
+"""Consequences of decisions: customers answer step-ups, analysts review cases. Pure.
 
 Every draw belongs to a seed, a purpose and a transaction's id, so that a decision has the same
-consequences whenever and wherever they are worked out.
+consequences in every process and at any time.
 """
 
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ class Consequences:
     """Shares, delays in event time, and the size of the analysts' desk."""
 
     step_up_answered: float = 0.9
-    """Share of step-ups that are answered; the others do not go through."""
+    """Share of step-ups that are answered; unanswered payments do not go through."""
     step_up_median_minutes: float = 1.5
     step_up_max_minutes: float = 30.0
     step_up_fooled: float = 0.05
-    """Share of frauds whose step-up is confirmed all the same: the victim was talked into it."""
+    """Share of frauds whose victim confirms the step-up, being deceived."""
     step_up_slips: float = 0.01
-    """Share of honest step-ups that the customer calls fraud by mistake."""
+    """Share of honest step-ups that the customer reports as fraud by mistake."""
     analysts: float = 2.0
-    """Working at once, around the clock; a whole number."""
+    """Analysts at work at once, around the clock; a whole number."""
     review_minutes: float = 10.0
     """An analyst's time for one case."""
     review_queue: float = 200.0
-    """Cases waiting; what is worth the least beyond them goes unseen. A whole number."""
+    """Cases that may wait; beyond, the one of least value is dropped. A whole number."""
     review_patience_hours: float = 24.0
-    """A case that has waited this long goes unseen."""
+    """A case that has waited longer is dropped."""
     review_misses: float = 0.08
     """Share of frauds that an analyst clears."""
     review_false_alarms: float = 0.02
-    """Share of honest cases that an analyst calls fraud."""
+    """Share of honest cases that an analyst labels as fraud."""
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -67,7 +67,7 @@ _SHARES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class StepUpReply:
     """A customer's answer to a step-up."""
 
     says_fraud: bool
@@ -75,15 +75,15 @@ class Reply:
     """Event time from the transaction to the answer."""
 
 
-def step_up_reply(tx_id: str, is_fraud: bool, rules: Consequences, seed: int) -> Reply | None:
-    """The answer to a step-up, None where nobody answers."""
+def step_up_reply(tx_id: str, is_fraud: bool, rules: Consequences, seed: int) -> StepUpReply | None:
+    """The customer's answer to a step-up, None if there is none."""
     if chance(seed, "step-up", tx_id) >= rules.step_up_answered:
         return None
     wrong = chance(seed, "step-up-wrong", tx_id) < (rules.step_up_fooled if is_fraud else rules.step_up_slips)
     quantile = min(max(chance(seed, "step-up-delay", tx_id), 1e-9), 1 - 1e-9)
     spread = NormalDist(0.0, _SIGMA).inv_cdf(quantile)
     minutes = min(rules.step_up_median_minutes * exp(spread), rules.step_up_max_minutes)
-    return Reply(says_fraud=is_fraud != wrong, after_ms=round(minutes * MINUTE_MS))
+    return StepUpReply(says_fraud=is_fraud != wrong, after_ms=round(minutes * MINUTE_MS))
 
 
 def analyst_says_fraud(tx_id: str, is_fraud: bool, rules: Consequences, seed: int) -> bool:

@@ -1,4 +1,4 @@
-"""How fraud comes to be known: by whom, how late, and how wrongly. Pure."""
+"""Labels of a world: by which source, after which delay, and with which errors. Pure."""
 
 from dataclasses import dataclass
 from typing import Final, get_args
@@ -22,15 +22,15 @@ _PAIRS: Final = (
     ("chargeback_min_days", "chargeback_max_days"),
     ("clearing_min_days", "clearing_max_days"),
 )
-"""What must not be more than what."""
+"""Pairs of fields; the first must not exceed the second."""
 
 
 @dataclass(frozen=True)
 class LabelDelays:
-    """Shares of frauds by who learns of them first, delays in event time, and errors.
+    """Shares of frauds by their first label's source, delays in event time, and errors.
 
-    The rest of the frauds, after `never`, `analyst` and `customer`, is known by chargeback alone.
-    Frauds of one card on one day become known together, counted from the last of them.
+    Frauds beyond the shares `never`, `analyst` and `customer` are labelled by chargeback alone. Frauds of one
+    card on one day are labelled together; delays count from the last of them.
     """
 
     never: float = 0.05
@@ -43,13 +43,13 @@ class LabelDelays:
     chargeback_min_days: float = 30.0
     chargeback_max_days: float = 90.0
     chargeback_after_customer: float = 0.5
-    """Share of frauds a customer reported that a chargeback confirms."""
+    """Share of frauds reported by a customer that a chargeback confirms."""
     analyst_misses: float = 0.08
-    """Share of frauds an analyst saw and cleared; a chargeback reverses it."""
+    """Share of reviewed frauds that an analyst clears; a chargeback reverses that."""
     false_disputes: float = 0.0002
-    """Share of honest transactions that a customer calls fraud."""
+    """Share of honest transactions that a customer reports as fraud."""
     false_disputes_cleared: float = 0.85
-    """Share of those that an analyst later reverses."""
+    """Share of false disputes that an analyst later reverses."""
     clearing_min_days: float = 3.0
     clearing_max_days: float = 20.0
 
@@ -66,14 +66,14 @@ class LabelDelays:
                 f"label delays: never={self.never!r}, analyst={self.analyst!r} and "
                 f"customer={self.customer!r} come to {shares:g}; at most 1"
             )
-        for less, more in _PAIRS:
-            low, high = getattr(self, less), getattr(self, more)
+        for low_name, high_name in _PAIRS:
+            low, high = getattr(self, low_name), getattr(self, high_name)
             if low > high:
-                raise FraudsimError(f"label delays: {less}={low!r} is more than {more}={high!r}")
+                raise FraudsimError(f"label delays: {low_name}={low!r} is more than {high_name}={high!r}")
 
     @property
     def longest_days(self) -> int:
-        """No label comes later than this after its transaction, in whole days."""
+        """Upper bound of the delay from a transaction to any of its labels, in whole days."""
         days = max(
             self.chargeback_max_days,
             self.customer_max_hours / 24 + self.clearing_max_days,
@@ -87,7 +87,7 @@ class LabelColumns:
     """Labels as parallel arrays, sorted by (known_at, row)."""
 
     row: NDArray[np.int64]
-    """Index of the transaction among those labelled together."""
+    """Index of the transaction in the arrays given to `label_transactions`."""
     is_fraud: NDArray[np.bool_]
     source: NDArray[np.int8]
     """Index into `SOURCES`."""
@@ -105,42 +105,44 @@ def label_transactions(
     delays: LabelDelays,
     rng: np.random.Generator,
 ) -> LabelColumns:
-    """Every label that one day's transactions will ever get, whenever it comes."""
+    """Every label that one day's transactions (`ts` in ms UTC) will ever get."""
     fraud = np.flatnonzero(is_fraud)
     victims, group = np.unique(card[fraud], return_inverse=True)
     last = np.zeros(len(victims), np.int64)
     np.maximum.at(last, group, ts[fraud])
     count = len(victims)
-    path = rng.random(count)
+    draw = rng.random(count)
     analyst_at = last + _log_normal(delays.analyst_median_hours, delays.analyst_max_hours, 0.8, count, rng)
     customer_at = last + _log_normal(delays.customer_median_hours, delays.customer_max_hours, 1.0, count, rng)
     chargeback_at = last + _uniform(delays.chargeback_min_days, delays.chargeback_max_days, count, rng)
     missed = rng.random(count) < delays.analyst_misses
-    again = rng.random(count) < delays.chargeback_after_customer
-    by_analyst = (path >= delays.never) & (path < delays.never + delays.analyst)
-    by_customer = (path >= delays.never + delays.analyst) & (
-        path < delays.never + delays.analyst + delays.customer
+    confirmed = rng.random(count) < delays.chargeback_after_customer
+    by_analyst = (draw >= delays.never) & (draw < delays.never + delays.analyst)
+    by_customer = (draw >= delays.never + delays.analyst) & (
+        draw < delays.never + delays.analyst + delays.customer
     )
-    by_chargeback = path >= delays.never + delays.analyst + delays.customer
-    charged_back = by_chargeback | (by_customer & again) | (by_analyst & missed)
-    surely = np.ones(count, np.bool_)
+    by_chargeback = draw >= delays.never + delays.analyst + delays.customer
+    charged_back = by_chargeback | (by_customer & confirmed) | (by_analyst & missed)
+    certain = np.ones(count, np.bool_)
     parts = []
-    for chosen, verdict, source, at in (
+    for chosen, verdict, source, label_at in (
         (by_analyst, ~missed, ANALYST, analyst_at),
-        (by_customer, surely, CUSTOMER, customer_at),
-        (charged_back, surely, CHARGEBACK, chargeback_at),
+        (by_customer, certain, CUSTOMER, customer_at),
+        (charged_back, certain, CHARGEBACK, chargeback_at),
     ):
-        mine = np.flatnonzero(chosen[group])
-        parts.append((fraud[mine], verdict[group[mine]], source, at[group[mine]]))
+        rows = np.flatnonzero(chosen[group])
+        parts.append((fraud[rows], verdict[group[rows]], source, label_at[group[rows]]))
 
     honest = np.flatnonzero(~is_fraud)
     disputed = honest[rng.random(len(honest)) < delays.false_disputes]
-    at = ts[disputed] + _log_normal(
+    label_at = ts[disputed] + _log_normal(
         delays.customer_median_hours, delays.customer_max_hours, 1.0, len(disputed), rng
     )
     cleared = np.flatnonzero(rng.random(len(disputed)) < delays.false_disputes_cleared)
-    cleared_at = at[cleared] + _uniform(delays.clearing_min_days, delays.clearing_max_days, len(cleared), rng)
-    parts.append((disputed, np.ones(len(disputed), np.bool_), CUSTOMER, at))
+    cleared_at = label_at[cleared] + _uniform(
+        delays.clearing_min_days, delays.clearing_max_days, len(cleared), rng
+    )
+    parts.append((disputed, np.ones(len(disputed), np.bool_), CUSTOMER, label_at))
     parts.append((disputed[cleared], np.zeros(len(cleared), np.bool_), ANALYST, cleared_at))
 
     row = np.concatenate([part[0] for part in parts]).astype(np.int64)
@@ -157,7 +159,7 @@ def label_transactions(
 def _log_normal(
     median_hours: float, max_hours: float, sigma: float, count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Delays of at least half an hour, or `max_hours` where that is less, ms."""
+    """Delays in ms, clipped to `max_hours` and to at least half an hour or `max_hours`, whichever is less."""
     hours = median_hours * np.exp(sigma * rng.standard_normal(count))
     return (np.clip(hours, min(0.5, max_hours), max_hours) * _HOUR_MS).astype(np.int64)
 

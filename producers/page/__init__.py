@@ -1,0 +1,4 @@
+"""A history described: a text table, and a page of plots in one HTML file.
+
+Imports `producers.history`; no plotting library.
+"""

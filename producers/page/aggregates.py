@@ -1,4 +1,4 @@
-"""What there is to see of a history, counted: small arrays, whatever the number of transactions."""
+"""Counts of a history for its page: small arrays, whatever the number of transactions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from fraudsim.archive.id_columns import spelled
 from fraudsim.errors import FraudsimError
 from producers.calendar.rhythm import zone_of
-from producers.history.folder import History
+from producers.history.reader import History
 from producers.history.tables import TRUTH
 from producers.population.columns import DAY_MS
 
 HOUR_MS: Final = 3_600_000
 REMOTE: Final = ("ecommerce", "moto", "recurring")
-_KEPT: Final = ["ts", "amount_cents", "card_id", "merchant_id", "device_id"]
-_OBSERVED: Final = [*_KEPT, "channel", "currency", "lon", "mcc"]
-TRADES: Final = {"groceries": 5411, "restaurants": 5812, "clothes": 5651}
-"""Trades whose hours are told apart, and their MCC."""
+_FRAUD_COLUMNS: Final = ["ts", "amount_cents", "card_id", "merchant_id", "device_id"]
+_COLUMNS: Final = [*_FRAUD_COLUMNS, "channel", "currency", "lon", "mcc"]
+TRADE_MCC: Final = {"groceries": 5411, "restaurants": 5812, "clothes": 5651}
+"""Trades whose hours are shown separately, and their MCC."""
 _MEDIAN_CENTS: Final = 2_000_000
 """Medians are exact up to here; larger amounts count as this."""
 AMOUNT_EDGES: Final = np.logspace(1, 7, 73)
@@ -33,8 +33,8 @@ DELAY_DAYS: Final = np.logspace(np.log10(1 / 48), np.log10(120), 120)
 
 
 @dataclass(frozen=True, eq=False)
-class Campaign:
-    """One campaign, to be drawn."""
+class CampaignSummary:
+    """One campaign, as a plot shows it."""
 
     campaign_id: str
     ts: NDArray[np.int64]
@@ -54,19 +54,19 @@ class TypologyCounts:
     campaigns: int
     cents: int
     per_day: NDArray[np.int64]
-    example: Campaign | None
+    example: CampaignSummary | None
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Honest or fraudulent transactions, all together."""
+class ClassCounts:
+    """Totals and distributions of one class: honest or fraudulent transactions."""
 
     number: int
     cents: int
     remote: int
     remote_cents: int
     amounts: NDArray[np.int64]
-    """By `AMOUNT_EDGES`."""
+    """Histogram with `AMOUNT_EDGES`."""
     median_cents: float
     hours: NDArray[np.int64]
     """(24,), UTC."""
@@ -77,28 +77,28 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Aggregates:
-    """Everything the page draws."""
+    """All counts that the page shows."""
 
     start_ms: int
     cards: int
     currency: str
     """Code, or "" where the source names none."""
-    honest: Part
-    fraud: Part
+    honest: ClassCounts
+    fraud: ClassCounts
     local_hours: NDArray[np.int64] | None
-    """(24,) card-present transactions by the hour at the merchant's longitude; None if no place is known."""
+    """(24,) card-present transactions by hour at the merchant's longitude; None if no location is known."""
     trade_hours: dict[str, NDArray[np.int64]]
-    """(24,) each, like `local_hours`, of those of `TRADES` that there are."""
+    """(24,) each, like `local_hours`, by trade of `TRADE_MCC`; absent trades are left out."""
     remote_hours: NDArray[np.int64]
     """(24,) card-not-present transactions by hour, UTC."""
     typologies: list[TypologyCounts]
-    """Most frequent first; empty where the source tells none apart."""
+    """Most frequent first; empty if the source has no typologies."""
     arrivals: dict[str, NDArray[np.float64]]
-    """By label source, and `any`: share of frauds called fraud within `DELAY_DAYS`."""
+    """By label source, and `any`: share of frauds labelled as fraud within each of `DELAY_DAYS`."""
 
 
 def aggregate(history: History) -> Aggregates:
-    """Count a history, some hundred thousand rows at a time; only its frauds are kept whole.
+    """Count a history in batches of 200,000 rows; only its frauds are held in memory.
 
     Raises:
         FraudsimError: a file cannot be read.
@@ -108,54 +108,54 @@ def aggregate(history: History) -> Aggregates:
     fraud, truth = _frauds(history)
     tallies = (_Tally(days), _Tally(days))
     local, remote_hours = np.zeros(24, np.int64), np.zeros(24, np.int64)
-    trades = {name: np.zeros(24, np.int64) for name in TRADES}
+    trades = {name: np.zeros(24, np.int64) for name in TRADE_MCC}
     currencies: set[str] = set()
-    kept, done = [], 0
-    for batch in _batches(history.transactions_path, _OBSERVED):
-        bad = fraud[done : done + batch.num_rows]
-        done += batch.num_rows
+    fraud_parts, rows_read = [], 0
+    for batch in _batches(history.transactions_path, _COLUMNS):
+        is_fraud = fraud[rows_read : rows_read + batch.num_rows]
+        rows_read += batch.num_rows
         ts, cents = np.asarray(batch["ts"]), np.asarray(batch["amount_cents"])
         remote = np.asarray(pc.is_in(_texts(batch["channel"]), value_set=pa.array(REMOTE)))
         day = np.clip((ts - start) // DAY_MS, 0, days - 1)
         hour = ts // HOUR_MS % 24
-        for tally, mine in zip(tallies, (~bad, bad), strict=True):
-            tally.add(day[mine], hour[mine], cents[mine], remote[mine])
+        for tally, rows in zip(tallies, (~is_fraud, is_fraud), strict=True):
+            tally.add(day[rows], hour[rows], cents[rows], remote[rows])
         remote_hours += np.bincount(hour[remote], minlength=24)
         lon = np.asarray(batch["lon"].cast(pa.float64()))
-        placed = np.flatnonzero(~np.isnan(lon))
-        clock = (hour[placed] + zone_of(lon[placed])) % 24
+        located = np.flatnonzero(~np.isnan(lon))
+        clock = (hour[located] + zone_of(lon[located])) % 24
         local += np.bincount(clock, minlength=24)
-        mcc = np.asarray(batch["mcc"].fill_null(0))[placed]
-        for name, code in TRADES.items():
+        mcc = np.asarray(batch["mcc"].fill_null(0))[located]
+        for name, code in TRADE_MCC.items():
             trades[name] += np.bincount(clock[mcc == code], minlength=24)
         currencies |= set(pc.unique(_texts(batch["currency"])).drop_null().to_pylist())
-        kept.append(_plain(batch.filter(pa.array(bad)), _KEPT))
-    ours = pa.concat_tables(kept)
+        fraud_parts.append(_decoded(batch.filter(pa.array(is_fraud)), _FRAUD_COLUMNS))
+    frauds = pa.concat_tables(fraud_parts)
     return Aggregates(
         start_ms=start,
         cards=history.manifest.cards,
         currency=currencies.pop() if len(currencies) == 1 else "",
-        honest=tallies[0].part(start),
-        fraud=tallies[1].part(start),
+        honest=tallies[0].class_counts(start),
+        fraud=tallies[1].class_counts(start),
         local_hours=local if local.any() else None,
         trade_hours={name: hours for name, hours in trades.items() if hours.any()},
         remote_hours=remote_hours,
-        typologies=_typologies(ours, truth, start, days),
+        typologies=_typologies(frauds, truth, start, days),
         arrivals=_arrivals(history, truth["tx_id"]),
     )
 
 
 def _frauds(history: History) -> tuple[NDArray[np.bool_], pa.Table]:
-    """Which rows of the history are fraud, and the truth of those."""
+    """Which rows of the history are fraud, and the truth of the frauds."""
     flags, parts = [np.zeros(0, np.bool_)], []
     for batch in _batches(history.truth_path, TRUTH.names):
         flags.append(np.asarray(batch["is_fraud"]))
-        parts.append(_plain(batch.filter(batch["is_fraud"]), TRUTH.names))
+        parts.append(_decoded(batch.filter(batch["is_fraud"]), TRUTH.names))
     return np.concatenate(flags), pa.concat_tables(parts)
 
 
 class _Tally:
-    """Honest or fraudulent transactions, counted batch by batch."""
+    """Counts one class of transactions, batch by batch."""
 
     def __init__(self, days: int) -> None:
         self._per_day = np.zeros(days, np.int64)
@@ -180,61 +180,60 @@ class _Tally:
         self._remote += int(remote.sum())
         self._remote_cents += int(cents[remote].sum())
 
-    def part(self, start_ms: int) -> Part:
+    def class_counts(self, start_ms: int) -> ClassCounts:
         number = int(self._per_day.sum())
-        below = np.cumsum(self._by_cents)
-        middle = np.searchsorted(below, [(number - 1) // 2, number // 2], side="right")
+        cumulative = np.cumsum(self._by_cents)
+        median_cents = np.searchsorted(cumulative, [(number - 1) // 2, number // 2], side="right")
         weekday = (np.arange(len(self._per_day)) + start_ms // DAY_MS + 3) % 7
-        present = np.bincount(weekday, minlength=7).astype(np.float64)
-        present[present == 0] = np.nan
-        return Part(
+        day_counts = np.bincount(weekday, minlength=7).astype(np.float64)
+        day_counts[day_counts == 0] = np.nan
+        return ClassCounts(
             number=number,
             cents=self._cents,
             remote=self._remote,
             remote_cents=self._remote_cents,
             amounts=self._amounts,
-            median_cents=float(middle.mean()) if number else 0.0,
+            median_cents=float(median_cents.mean()) if number else 0.0,
             hours=self._hours,
-            weekdays=np.bincount(weekday, weights=self._per_day, minlength=7) / present,
+            weekdays=np.bincount(weekday, weights=self._per_day, minlength=7) / day_counts,
             per_day=self._per_day,
         )
 
 
-def _typologies(ours: pa.Table, truth: pa.Table, start_ms: int, days: int) -> list[TypologyCounts]:
-    """From the frauds alone, row by row the same in both tables."""
+def _typologies(frauds: pa.Table, truth: pa.Table, start_ms: int, days: int) -> list[TypologyCounts]:
+    """Counts by typology; `frauds` and `truth` have the same rows, one per fraud."""
     kind = np.array(truth["typology"].to_pylist(), dtype=object)
     campaign = np.array(truth["campaign_id"].to_pylist(), dtype=object)
-    ts, cents = np.asarray(ours["ts"]), np.asarray(ours["amount_cents"])
+    ts, cents = np.asarray(frauds["ts"]), np.asarray(frauds["amount_cents"])
     day = np.clip((ts - start_ms) // DAY_MS, 0, days - 1)
-    keys = {name: _encoded(ours[name]) for name in ("card_id", "merchant_id", "device_id")}
-    found = []
+    keys = {name: _encoded(frauds[name]) for name in ("card_id", "merchant_id", "device_id")}
+    counts = []
     for name in sorted({word for word in kind if word is not None}):
-        mine = np.flatnonzero(kind == name)
-        ids, which = np.unique(campaign[mine].astype(str), return_inverse=True)
-        known = ids != "None"
-        sizes = np.bincount(which)
+        rows = np.flatnonzero(kind == name)
+        ids, campaign_index = np.unique(campaign[rows].astype(str), return_inverse=True)
+        has_id = ids != "None"
+        sizes = np.bincount(campaign_index)
         example = None
-        if known.any():
-            # Of the larger ones, but not the largest: what a campaign of this kind looks like.
-            # Not one that the history's first or last day cuts, unless most are: those left would be the
-            # remains of long campaigns.
-            cut = np.bincount(which, weights=(day[mine] == 0) | (day[mine] == days - 1)) > 0
-            whole = known & ~cut
-            fit = whole if 2 * whole.sum() >= known.sum() else known
-            wanted = np.quantile(sizes[fit], 0.75)
-            chosen = int(np.argmin(np.where(fit, np.abs(sizes - wanted), np.inf)))
-            example = _campaign(str(ids[chosen]), mine[which == chosen], ts, cents, keys)
-        found.append(
+        if has_id.any():
+            # The example is one of the larger campaigns, but not the largest. Campaigns cut by the first or
+            # last day of the history are left out, unless most are cut: the others would be unusually short.
+            at_edge = np.bincount(campaign_index, weights=(day[rows] == 0) | (day[rows] == days - 1)) > 0
+            whole = has_id & ~at_edge
+            candidates = whole if 2 * whole.sum() >= has_id.sum() else has_id
+            target_size = np.quantile(sizes[candidates], 0.75)
+            chosen = int(np.argmin(np.where(candidates, np.abs(sizes - target_size), np.inf)))
+            example = _campaign(str(ids[chosen]), rows[campaign_index == chosen], ts, cents, keys)
+        counts.append(
             TypologyCounts(
                 name=name,
-                frauds=len(mine),
-                campaigns=int(known.sum()),
-                cents=int(cents[mine].sum()),
-                per_day=np.bincount(day[mine], minlength=days),
+                frauds=len(rows),
+                campaigns=int(has_id.sum()),
+                cents=int(cents[rows].sum()),
+                per_day=np.bincount(day[rows], minlength=days),
                 example=example,
             )
         )
-    return sorted(found, key=lambda counts: -counts.frauds)
+    return sorted(counts, key=lambda typology: -typology.frauds)
 
 
 def _campaign(
@@ -243,12 +242,12 @@ def _campaign(
     ts: NDArray[np.int64],
     cents: NDArray[np.int64],
     keys: dict[str, NDArray[np.int64]],
-) -> Campaign:
+) -> CampaignSummary:
     cards, first, card = np.unique(keys["card_id"][rows], return_index=True, return_inverse=True)
     appearance = np.empty(len(cards), np.int64)
     appearance[np.argsort(first)] = np.arange(len(cards))
     device = keys["device_id"][rows]
-    return Campaign(
+    return CampaignSummary(
         campaign_id=campaign_id,
         ts=ts[rows],
         amount_cents=cents[rows],
@@ -258,20 +257,22 @@ def _campaign(
     )
 
 
-def _arrivals(history: History, frauds: pa.ChunkedArray) -> dict[str, NDArray[np.float64]]:
+def _arrivals(history: History, fraud_ids: pa.ChunkedArray) -> dict[str, NDArray[np.float64]]:
+    """By label source, and `any`: share of frauds labelled as fraud within each of `DELAY_DAYS`."""
     labels = history.labels()
-    row = pc.index_in(labels["tx_id"].combine_chunks(), value_set=frauds.combine_chunks())
-    ours = np.asarray(pc.and_(row.is_valid(), labels["is_fraud"].combine_chunks()))
-    place = np.asarray(row.fill_null(0))[ours]
-    source = np.array(labels["source"].cast(pa.string()).to_pylist(), dtype=object)[ours]
-    delay = np.asarray(pc.subtract(labels["known_at"], labels["ts"]))[ours] / DAY_MS
+    fraud_index = pc.index_in(labels["tx_id"].combine_chunks(), value_set=fraud_ids.combine_chunks())
+    matched = np.asarray(pc.and_(fraud_index.is_valid(), labels["is_fraud"].combine_chunks()))
+    fraud_of_label = np.asarray(fraud_index.fill_null(0))[matched]
+    source = np.array(labels["source"].cast(pa.string()).to_pylist(), dtype=object)[matched]
+    delay = np.asarray(pc.subtract(labels["known_at"], labels["ts"]))[matched] / DAY_MS
     result = {}
     for name in ("any", "analyst", "customer", "chargeback"):
-        mine = np.ones(len(source), np.bool_) if name == "any" else source == name
-        first = np.full(len(frauds), np.inf)
-        np.minimum.at(first, place[mine], delay[mine])
-        if mine.any() or name == "any":
-            result[name] = np.searchsorted(np.sort(first), DELAY_DAYS, side="right") / max(len(frauds), 1)
+        rows = np.ones(len(source), np.bool_) if name == "any" else source == name
+        first = np.full(len(fraud_ids), np.inf)
+        np.minimum.at(first, fraud_of_label[rows], delay[rows])
+        if rows.any() or name == "any":
+            known = np.searchsorted(np.sort(first), DELAY_DAYS, side="right")
+            result[name] = known / max(len(fraud_ids), 1)
     return result
 
 
@@ -286,13 +287,13 @@ def _texts(column: pa.Array) -> pa.Array:
     return column.cast(pa.string())
 
 
-def _plain(batch: pa.RecordBatch, names: list[str]) -> pa.Table:
-    """Some columns, texts without a dictionary, so that batches can be put together."""
+def _decoded(batch: pa.RecordBatch, names: list[str]) -> pa.Table:
+    """Columns of a batch, dictionaries decoded to texts, so that batches can be concatenated."""
     columns = spelled(pa.Table.from_batches([batch.select(names)])).columns
     return pa.table([_texts(c) if pa.types.is_dictionary(c.type) else c for c in columns], names=names)
 
 
 def _encoded(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Codes of a column of text, -1 where absent."""
+    """Codes of a text column, -1 for null."""
     codes = column.combine_chunks().dictionary_encode().indices.fill_null(-1)
     return np.asarray(codes).astype(np.int64)

@@ -1,14 +1,15 @@
-"""A history on one page: plots and tables in a single HTML file that needs nothing else."""
+"""The page of a history: plots and tables in one self-contained HTML file."""
 
 from html import escape
 from pathlib import Path
 from typing import Final
 
 from fraudsim.errors import FraudsimError
-from producers.history.folder import History, Manifest
-from producers.page import plots as figures
+from producers.history.manifest import HistoryManifest
+from producers.history.reader import History
+from producers.page import fraud_plots, time_plots
 from producers.page.aggregates import Aggregates, aggregate
-from producers.page.reference_rates import FIGURES, MEASURES, Measure
+from producers.page.reference_rates import MEASURES, PUBLISHED_RATES, Measure
 
 _STYLE: Final = """
 :root { color-scheme: light; }
@@ -33,7 +34,7 @@ code { font-size: 13px; }
 
 
 def write_page(history: History, path: Path) -> None:
-    """Draw a history into one HTML file.
+    """Write the page of a history to an HTML file.
 
     Raises:
         FraudsimError: the history cannot be read, or the file cannot be written.
@@ -46,21 +47,21 @@ def write_page(history: History, path: Path) -> None:
         raise FraudsimError(f"page {error.filename or path}: {error.strerror or error}") from None
 
 
-def page(manifest: Manifest, found: Aggregates) -> str:
+def page(manifest: HistoryManifest, aggregates: Aggregates) -> str:
     """The page as text."""
     title = f"{manifest.source.capitalize()}: {manifest.cards:,} cards, {manifest.days:,} days"
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="quiet">seed {manifest.seed}, version {manifest.version}, fingerprint '
         f"<code>{escape(manifest.fingerprint[:16])}</code></p>",
-        _facts(manifest, found),
-        _volumes(found),
-        _times(found),
-        _amounts(found),
-        _typologies(found),
-        _campaigns(found),
-        _labels(found),
-        _base_rates(manifest, found),
+        _facts(manifest, aggregates),
+        _volumes(aggregates),
+        _times(aggregates),
+        _amounts(aggregates),
+        _typologies(aggregates),
+        _campaigns(aggregates),
+        _labels(aggregates),
+        _base_rates(manifest, aggregates),
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -72,113 +73,119 @@ def page(manifest: Manifest, found: Aggregates) -> str:
 
 
 def _figure(svg: str, caption: str = "", wide: bool = False) -> str:
-    """A wide one scrolls sideways on a narrow screen, so that its words stay legible."""
-    told = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    drawn = f'<div class="wide">{svg}</div>' if wide else svg
-    return f"<figure>{drawn}{told}</figure>"
+    """A figure; a wide one scrolls sideways on a narrow screen, so that its text stays legible."""
+    caption_html = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    body = f'<div class="wide">{svg}</div>' if wide else svg
+    return f"<figure>{body}{caption_html}</figure>"
 
 
-def _facts(manifest: Manifest, found: Aggregates) -> str:
-    total = found.honest.number + found.fraud.number
-    unit = found.currency or "units"
+def _facts(manifest: HistoryManifest, aggregates: Aggregates) -> str:
+    total = aggregates.honest.number + aggregates.fraud.number
+    unit = aggregates.currency or "units"
     facts = (
         ("transactions", f"{total:,}"),
         ("a day", f"{manifest.transactions_per_day:,.0f}"),
-        ("value", f"{(found.honest.cents + found.fraud.cents) / 1e8:,.1f} m {unit}"),
-        ("frauds", f"{found.fraud.number:,}"),
-        ("fraud, of number", f"{100 * found.fraud.number / max(total, 1):.3f} %"),
+        ("value", f"{(aggregates.honest.cents + aggregates.fraud.cents) / 1e8:,.1f} m {unit}"),
+        ("frauds", f"{aggregates.fraud.number:,}"),
+        ("fraud, of number", f"{100 * aggregates.fraud.number / max(total, 1):.3f} %"),
         ("labels", f"{manifest.labels:,}"),
     )
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     return f'<dl class="facts">{cells}</dl>'
 
 
-def _volumes(found: Aggregates) -> str:
+def _volumes(aggregates: Aggregates) -> str:
     return "<h2>Day by day</h2>" + "".join(
-        _figure(svg, wide=True) for svg in (figures.per_day(found), figures.fraud_per_day(found))
+        _figure(svg, wide=True)
+        for svg in (time_plots.draw_daily_transactions(aggregates), time_plots.draw_daily_fraud(aggregates))
     )
 
 
-def _times(found: Aggregates) -> str:
+def _times(aggregates: Aggregates) -> str:
     parts = ["<h2>Hours and weekdays</h2>"]
-    if found.local_hours is not None:
+    if aggregates.local_hours is not None:
         parts.append(
             "<p>Times are UTC. Where the card was present, the merchant's longitude gives the local hour; "
             "for the rest nothing says where the payer was.</p>"
         )
     else:
         parts.append("<p>Times are UTC: this history says nowhere where a payment was made.</p>")
-    shown = []
-    if found.local_hours is not None:
+    svgs = []
+    if aggregates.local_hours is not None:
         axis = "hour at the merchant's longitude (hours = longitude ÷ 15°)"
-        shown.append(figures.one_part_by_hour(found.local_hours, "card-present", axis))
-    if found.trade_hours:
-        shown.append(figures.trades_by_hour(found.trade_hours, "hour at the merchant's longitude"))
-    if found.remote_hours.any():
+        svgs.append(time_plots.draw_hours(aggregates.local_hours, "card-present", axis))
+    if aggregates.trade_hours:
+        svgs.append(time_plots.draw_trade_hours(aggregates.trade_hours, "hour at the merchant's longitude"))
+    if aggregates.remote_hours.any():
         axis = "hour (UTC), cards of every time zone together"
-        shown.append(figures.one_part_by_hour(found.remote_hours, "card-not-present", axis))
-    shown += [figures.by_hour(found), figures.by_weekday(found)]
-    if len(found.honest.per_day) > figures.LONG_DAYS:
-        shown.append(figures.by_month_day(found))
-    return "".join(parts) + f'<div class="two">{"".join(_figure(svg) for svg in shown)}</div>'
+        svgs.append(time_plots.draw_hours(aggregates.remote_hours, "card-not-present", axis))
+    svgs += [time_plots.draw_class_hours(aggregates), time_plots.draw_weekdays(aggregates)]
+    if len(aggregates.honest.per_day) > time_plots.LONG_DAYS:
+        svgs.append(time_plots.draw_month_days(aggregates))
+    return "".join(parts) + f'<div class="two">{"".join(_figure(svg) for svg in svgs)}</div>'
 
 
-def _amounts(found: Aggregates) -> str:
-    unit = found.currency or "units"
-    told = (
-        f"Median {found.honest.median_cents / 100:,.2f} {unit} honest, "
-        f"{found.fraud.median_cents / 100:,.2f} {unit} fraud; "
-        f"mean {_mean(found.honest.cents, found.honest.number):,.2f} and "
-        f"{_mean(found.fraud.cents, found.fraud.number):,.2f}."
+def _amounts(aggregates: Aggregates) -> str:
+    unit = aggregates.currency or "units"
+    caption = (
+        f"Median {aggregates.honest.median_cents / 100:,.2f} {unit} honest, "
+        f"{aggregates.fraud.median_cents / 100:,.2f} {unit} fraud; "
+        f"mean {_mean(aggregates.honest.cents, aggregates.honest.number):,.2f} and "
+        f"{_mean(aggregates.fraud.cents, aggregates.fraud.number):,.2f}."
     )
-    return f"<h2>Amounts</h2>{_figure(figures.amounts(found), told, wide=True)}"
+    return f"<h2>Amounts</h2>{_figure(fraud_plots.draw_amounts(aggregates), caption, wide=True)}"
 
 
-def _typologies(found: Aggregates) -> str:
-    if not found.typologies:
+def _typologies(aggregates: Aggregates) -> str:
+    if not aggregates.typologies:
         return ""
-    total = found.honest.number + found.fraud.number
-    small = "".join(_figure(figures.typology_timeline(t, found.start_ms)) for t in found.typologies)
+    total = aggregates.honest.number + aggregates.fraud.number
+    small = "".join(
+        _figure(fraud_plots.draw_typology_timeline(t, aggregates.start_ms)) for t in aggregates.typologies
+    )
     return (
         "<h2>Fraud by typology</h2>"
-        + _figure(figures.typology_shares(found.typologies, total), wide=True)
+        + _figure(fraud_plots.draw_typology_shares(aggregates.typologies, total), wide=True)
         + "<p>Frauds per day of each typology; every picture has its own scale.</p>"
         + f'<div class="four">{small}</div>'
     )
 
 
-def _campaigns(found: Aggregates) -> str:
-    shown = [(t.name, t.example) for t in found.typologies if t.example is not None]
-    if not shown:
+def _campaigns(aggregates: Aggregates) -> str:
+    examples = [(t.name, t.example) for t in aggregates.typologies if t.example is not None]
+    if not examples:
         return ""
-    drawn = "".join(
-        _figure(figures.campaign(name, one, found.currency), figures.campaign_caption(one))
-        for name, one in shown
+    figures = "".join(
+        _figure(
+            fraud_plots.draw_campaign(name, example, aggregates.currency),
+            fraud_plots.campaign_caption(example),
+        )
+        for name, example in examples
     )
     return (
         "<h2>One campaign of each typology</h2>"
         "<p>Time against amount; each card has one colour (seven colours, used again where there are more "
         "cards). Chosen by size, three in four being no larger; the start and the end of the history cut "
         "some of the long ones.</p>"
-        f'<div class="three">{drawn}</div>'
+        f'<div class="three">{figures}</div>'
     )
 
 
-def _labels(found: Aggregates) -> str:
+def _labels(aggregates: Aggregates) -> str:
     return (
         "<h2>How late fraud comes to be known</h2>"
         "<p>Of all frauds, the share that has a label saying fraud, by time since the transaction. "
         "Labels that come after the end of the history count too.</p>"
-        + _figure(figures.label_arrivals(found), wide=True)
+        + _figure(fraud_plots.draw_label_arrivals(aggregates), wide=True)
     )
 
 
-def _base_rates(manifest: Manifest, found: Aggregates) -> str:
-    own = base_rates(found)
+def _base_rates(manifest: HistoryManifest, aggregates: Aggregates) -> str:
+    own = base_rates(aggregates)
     rows = []
     for measure, title in MEASURES.items():
-        published = [figure for figure in FIGURES if figure.measure == measure]
-        for i, figure in enumerate(published):
+        published = [rate for rate in PUBLISHED_RATES if rate.measure == measure]
+        for i, rate in enumerate(published):
             head = ""
             if i == 0:
                 head = (
@@ -186,25 +193,25 @@ def _base_rates(manifest: Manifest, found: Aggregates) -> str:
                     f'<td class="number" rowspan="{len(published)}">{escape(own[measure])}</td>'
                 )
             rows.append(
-                f'<tr>{head}<td class="number">{escape(figure.value)}</td><td>{escape(figure.of)}</td>'
-                f"<td>{escape(figure.source)}</td></tr>"
+                f'<tr>{head}<td class="number">{escape(rate.value)}</td><td>{escape(rate.of)}</td>'
+                f"<td>{escape(rate.source)}</td></tr>"
             )
-    on_purpose = (
+    scale_note = (
         "<p>The default world has more fraud than the cards of a whole region, so that a history of a "
         "laptop's size holds enough of every typology to learn from and to measure on; "
         "<code>fraud_scale</code> sets it.</p>"
     )
     return (
-        f"<h2>Base rates beside published ones</h2>{on_purpose if manifest.source == 'world' else ''}"
+        f"<h2>Base rates beside published ones</h2>{scale_note if manifest.source == 'world' else ''}"
         '<div class="wide"><table><thead><tr><th scope="col">measure</th><th scope="col">this history</th>'
         '<th scope="col">published</th><th scope="col">of what</th><th scope="col">where</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def base_rates(found: Aggregates) -> dict[Measure, str]:
-    """This history's own figure for each published measure, with its unit."""
-    honest, fraud = found.honest, found.fraud
+def base_rates(aggregates: Aggregates) -> dict[Measure, str]:
+    """This history's own value of each published measure, with its unit."""
+    honest, fraud = aggregates.honest, aggregates.fraud
     number, cents = honest.number + fraud.number, honest.cents + fraud.cents
     return {
         "fraud_of_number": f"{100 * fraud.number / max(number, 1):.3f} %",
@@ -212,8 +219,8 @@ def base_rates(found: Aggregates) -> dict[Measure, str]:
         "remote_of_fraud_number": f"{100 * fraud.remote / max(fraud.number, 1):.0f} %",
         "remote_of_fraud_value": f"{100 * fraud.remote_cents / max(fraud.cents, 1):.0f} %",
         "remote_of_number": f"{100 * (honest.remote + fraud.remote) / max(number, 1):.0f} %",
-        "mean_amount": f"{_mean(cents, number):,.2f} {found.currency or 'units'}",
-        "per_card_day": f"{number / max(found.cards * len(honest.per_day), 1):.2f}",
+        "mean_amount": f"{_mean(cents, number):,.2f} {aggregates.currency or 'units'}",
+        "per_card_day": f"{number / max(aggregates.cards * len(honest.per_day), 1):.2f}",
     }
 
 

@@ -1,4 +1,4 @@
-"""Published base rates of card fraud, to hold a history against. Every figure names where it stands."""
+"""Published base rates of card fraud, for comparison with a history. Every rate names its source."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -24,14 +24,14 @@ MEASURES: Final[dict[Measure, str]] = {
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One published figure."""
+class PublishedRate:
+    """One published rate."""
 
     measure: Measure
     value: str
     """As published, with its unit."""
     of: str
-    """What was counted: whose cards, where, which year."""
+    """What was counted: which cards, where, in which year."""
     source: str
     """Publisher, title, year of publication."""
 
@@ -41,48 +41,50 @@ _UK_2021: Final = "UK Finance, Fraud – The Facts 2021 (2021)"
 _DIARY_2023: Final = "Foster, Greene & Stavins, 2023 Survey and Diary of Consumer Payment Choice (2024)"
 _FED_2018: Final = "Federal Reserve, Changes in U.S. Payments Fraud from 2012 to 2016 (2018)"
 
-FIGURES: Final = (
-    Figure("fraud_of_number", "0.015 %", "cards issued in the EEA, first half of 2023", _EBA_2024),
-    Figure(
+PUBLISHED_RATES: Final = (
+    PublishedRate("fraud_of_number", "0.015 %", "cards issued in the EEA, first half of 2023", _EBA_2024),
+    PublishedRate(
         "fraud_of_number",
         "0.172 %",
         "492 of 284,807 transactions of European cardholders, two days of 2013",
         "Dal Pozzolo et al., Calibrating Probability with Undersampling, IEEE CIDM (2015): the ULB data set",
     ),
-    Figure(
+    PublishedRate(
         "fraud_of_number",
         "3.50 %",
         "web purchases seen by a payment guarantor (Vesta), training part",
         "Grover et al., Fraud Dataset Benchmark (2022): the IEEE-CIS data set",
     ),
-    Figure("fraud_of_value", "0.031 %", "cards issued in the EEA, first half of 2023", _EBA_2024),
-    Figure(
+    PublishedRate("fraud_of_value", "0.031 %", "cards issued in the EEA, first half of 2023", _EBA_2024),
+    PublishedRate(
         "fraud_of_value",
         "0.036 %",
         "cards issued in SEPA, used worldwide, 2019",
         "ECB, Seventh report on card fraud (2021)",
     ),
-    Figure("fraud_of_value", "0.1346 %", "U.S. general-purpose cards, 2016", _FED_2018),
-    Figure("remote_of_fraud_number", "85 %", "2,417,866 of 2,835,622 cases on UK cards, 2020", _UK_2021),
-    Figure("remote_of_fraud_value", "79 %", "UK cards, 2020", _UK_2021),
-    Figure(
+    PublishedRate("fraud_of_value", "0.1346 %", "U.S. general-purpose cards, 2016", _FED_2018),
+    PublishedRate(
+        "remote_of_fraud_number", "85 %", "2,417,866 of 2,835,622 cases on UK cards, 2020", _UK_2021
+    ),
+    PublishedRate("remote_of_fraud_value", "79 %", "UK cards, 2020", _UK_2021),
+    PublishedRate(
         "remote_of_fraud_value",
         "79 %",
         "cards issued in SEPA, 2018",
         "ECB, Sixth report on card fraud (2020), quoted in the Fraud Detection Handbook",
     ),
-    Figure(
+    PublishedRate(
         "remote_of_fraud_value",
         "54 %",
         "worldwide, 2018",
         "The Nilson Report (2019), quoted in the Fraud Detection Handbook",
     ),
-    Figure("remote_of_number", "22 %", "purchases of U.S. consumers, however paid, 2023", _DIARY_2023),
-    Figure(
+    PublishedRate("remote_of_number", "22 %", "purchases of U.S. consumers, however paid, 2023", _DIARY_2023),
+    PublishedRate(
         "mean_amount",
         "about € 40",
         "card payments in the euro area, first half of 2023",
         "ECB, Payments statistics: first half of 2023",
     ),
-    Figure("per_card_day", "0.97", "29.5 card payments a month of a U.S. consumer, 2023", _DIARY_2023),
+    PublishedRate("per_card_day", "0.97", "29.5 card payments a month of a U.S. consumer, 2023", _DIARY_2023),
 )

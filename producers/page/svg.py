@@ -1,4 +1,4 @@
-"""Plots as inline SVG: scales, axes and a few marks. No script, no style sheet, no network."""
+"""Plots as inline SVG: scales, axes and a few marks; no script, style sheet or network."""
 
 import re
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ QUIET: Final = "#5b6470"
 GRID: Final = "#e3e6ea"
 HONEST: Final = "#3b6ea8"
 FRAUD: Final = "#c2512f"
-# Okabe and Ito's colours, told apart by every kind of colour vision, less the yellow, which is lost on white.
+# Okabe and Ito's colours, distinct in every kind of colour vision, without the yellow, invisible on white.
 PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
 FONT_PX: Final = 12
 _LETTER_PX: Final = 7.4
-"""Of a wide interface font (DejaVu Sans) at `FONT_PX`, on average."""
+"""Mean width of a letter of a wide interface font (DejaVu Sans) at `FONT_PX`."""
 
 Tick = tuple[float, str]
 
 
 class Scale(Protocol):
-    """From a value to a place, px."""
+    """Maps a value to a position in px."""
 
     def __call__(self, value: float) -> float: ...
 
 
 @dataclass(frozen=True)
-class Linear:
-    """`low` lies at `start`, `high` at `stop`."""
+class LinearScale:
+    """Maps `low` to `start` and `high` to `stop`."""
 
     low: float
     high: float
@@ -42,8 +42,8 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Log:
-    """Equal ratios are equal lengths; `low` must be above 0, lower values lie at its place."""
+class LogScale:
+    """Maps equal ratios to equal lengths; `low` must be above 0, lower values map to its position."""
 
     low: float
     high: float
@@ -51,7 +51,7 @@ class Log:
     stop: float
 
     def __call__(self, value: float) -> float:
-        exponent = Linear(log10(self.low), log10(self.high), self.start, self.stop)
+        exponent = LinearScale(log10(self.low), log10(self.high), self.start, self.stop)
         return exponent(log10(max(value, self.low)))
 
 
@@ -67,13 +67,13 @@ def nice_step(span: float, most: int) -> float:
 
 
 def round_up(high: float, most: int = 5) -> float:
-    """Where an axis from 0 ends whose last tick is not below `high`."""
+    """The end of an axis from 0 whose last tick is not below `high`."""
     step = nice_step(high, most)
     return ceil(high / step - 1e-9) * step
 
 
 def linear_ticks(low: float, high: float, most: int = 5, unit: str = "") -> list[Tick]:
-    """Round values from `low` to `high`, written with as many decimals as tell them apart."""
+    """Round values from `low` to `high`, with as many decimals as distinguish them."""
     step = nice_step(high - low, most)
     first = ceil(low / step - 1e-9)
     last = floor(high / step + 1e-9)
@@ -82,7 +82,7 @@ def linear_ticks(low: float, high: float, most: int = 5, unit: str = "") -> list
 
 
 def log_ticks(low: float, high: float) -> list[Tick]:
-    """Powers of ten from `low` to `high`; their halves and fifths too where there are few."""
+    """Powers of ten from `low` to `high`; if these are few, also multiples in between."""
     powers = range(floor(log10(low) + 1e-9), ceil(log10(high) - 1e-9) + 1)
     for factors in ((1,), (1, 3), (1, 2, 5)):
         values = [f * 10.0**p for p in powers for f in factors]
@@ -93,7 +93,7 @@ def log_ticks(low: float, high: float) -> list[Tick]:
 
 
 def text_px(text: str, size: float = FONT_PX) -> float:
-    """About how wide a text is."""
+    """Approximate width of a text."""
     return len(text) * _LETTER_PX * size / FONT_PX
 
 
@@ -102,7 +102,7 @@ class Plot:
     """A plot under construction. Marks come in data units through `x` and `y`; `render` gives the SVG."""
 
     title: str
-    """Read out by a screen reader; not drawn."""
+    """For screen readers; not drawn."""
     description: str
     width: float = 520
     height: float = 260
@@ -113,26 +113,26 @@ class Plot:
     parts: list[str] = field(default_factory=list)
 
     def x_scale(self, low: float, high: float, log: bool = False) -> Scale:
-        kind = Log if log else Linear
+        kind = LogScale if log else LinearScale
         return kind(low, high, self.left, self.width - self.right)
 
     def y_scale(self, low: float, high: float, log: bool = False) -> Scale:
-        kind = Log if log else Linear
+        kind = LogScale if log else LinearScale
         return kind(low, high, self.height - self.bottom, self.top)
 
     def x_axis(self, scale: Scale, ticks: Sequence[Tick], title: str, lines: bool = False) -> None:
-        """Tick labels that would touch the one before are left out."""
+        """Draw the axis; tick labels that would touch the previous one are left out."""
         base = self.height - self.bottom
         self.line_between(self.left, base, self.width - self.right, base, QUIET)
         free = -1e9
         for value, label in ticks:
-            place = scale(value)
+            position = scale(value)
             if lines:
-                self.line_between(place, self.top, place, base, GRID)
-            self.line_between(place, base, place, base + 4, QUIET)
+                self.line_between(position, self.top, position, base, GRID)
+            self.line_between(position, base, position, base + 4, QUIET)
             half = text_px(label) / 2
-            # Pushed inside where it would be cut at the edge of the picture.
-            middle = min(max(place, half + 1), self.width - half - 1)
+            # Moved inside if the edge of the plot would cut it.
+            middle = min(max(position, half + 1), self.width - half - 1)
             if middle - half > free + 4:
                 self.text(middle, base + 17, label, anchor="middle", colour=QUIET)
                 free = middle + half
@@ -140,11 +140,11 @@ class Plot:
             self.text((self.left + self.width - self.right) / 2, self.height - 6, title, anchor="middle")
 
     def y_axis(self, scale: Scale, ticks: Sequence[Tick], title: str) -> None:
-        """Grid lines, labels to the left, the title above them."""
+        """Draw grid lines, labels to the left, and the title above them."""
         for value, label in ticks:
-            place = scale(value)
-            self.line_between(self.left, place, self.width - self.right, place, GRID)
-            self.text(self.left - 6, place + 4, label, anchor="end", colour=QUIET)
+            position = scale(value)
+            self.line_between(self.left, position, self.width - self.right, position, GRID)
+            self.text(self.left - 6, position + 4, label, anchor="end", colour=QUIET)
         if title:
             self.text(2, self.top - 14, title)
 
@@ -158,7 +158,7 @@ class Plot:
         self,
         x: float,
         y: float,
-        words: str,
+        text: str,
         anchor: str = "start",
         colour: str = INK,
         bold: bool = False,
@@ -167,64 +167,65 @@ class Plot:
         weight = ' font-weight="600"' if bold else ""
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" '
-            f'font-size="{size:g}"{weight}>{escape(words)}</text>'
+            f'font-size="{size:g}"{weight}>{escape(text)}</text>'
         )
 
     def bar(self, x: float, y: float, width: float, height: float, colour: str, tip: str = "") -> None:
-        told = f"<title>{escape(tip)}</title>" if tip else ""
+        tip_html = f"<title>{escape(tip)}</title>" if tip else ""
         self.parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{max(height, 0):.1f}" '
-            f'fill="{colour}">{told}</rect>'
+            f'fill="{colour}">{tip_html}</rect>'
         )
 
     def line(
         self, xs: Sequence[float], ys: Sequence[float], x: Scale, y: Scale, colour: str, dash: str = ""
     ) -> None:
-        places = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, ys, strict=True))
+        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, ys, strict=True))
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         self.parts.append(
-            f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2" '
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2" '
             f'stroke-linejoin="round"{dashed}/>'
         )
 
     def steps(
         self, edges: Sequence[float], heights: Sequence[float], x: Scale, y: Scale, colour: str
     ) -> None:
-        """A histogram's outline, filled lightly; one more edge than heights."""
+        """Draw a histogram's outline, lightly filled; there is one edge more than heights."""
         base = y(0)
-        places = [f"{x(edges[0]):.1f},{base:.1f}"]
+        points = [f"{x(edges[0]):.1f},{base:.1f}"]
         for low, high, value in zip(edges[:-1], edges[1:], heights, strict=True):
-            places += [f"{x(low):.1f},{y(value):.1f}", f"{x(high):.1f},{y(value):.1f}"]
-        places.append(f"{x(edges[-1]):.1f},{base:.1f}")
+            points += [f"{x(low):.1f},{y(value):.1f}", f"{x(high):.1f},{y(value):.1f}"]
+        points.append(f"{x(edges[-1]):.1f},{base:.1f}")
         self.parts.append(
-            f'<polygon points="{" ".join(places)}" fill="{colour}" fill-opacity="0.16" stroke="{colour}" '
+            f'<polygon points="{" ".join(points)}" fill="{colour}" fill-opacity="0.16" stroke="{colour}" '
             'stroke-width="1.5"/>'
         )
 
     def dot(self, x: float, y: float, colour: str, tip: str = "", radius: float = 3.5) -> None:
-        told = f"<title>{escape(tip)}</title>" if tip else ""
+        tip_html = f"<title>{escape(tip)}</title>" if tip else ""
         self.parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{colour}" fill-opacity="0.8">'
-            f"{told}</circle>"
+            f"{tip_html}</circle>"
         )
 
     def legend(self, entries: Sequence[tuple[str, str]], y: float | None = None) -> None:
-        """Name and colour of each series, in one line that ends at the right margin."""
-        place = self.width - self.right
+        """Draw name and colour of each series, in one line that ends at the right margin."""
+        position = self.width - self.right
         height = self.top - 14 if y is None else y
         for name, colour in reversed(entries):
-            place -= text_px(name)
-            self.text(place, height, name, colour=INK)
-            place -= 15
-            self.bar(place, height - 9, 10, 10, colour)
-            place -= 14
+            position -= text_px(name)
+            self.text(position, height, name, colour=INK)
+            position -= 15
+            self.bar(position, height - 9, 10, 10, colour)
+            position -= 14
 
     def render(self) -> str:
-        """The `<svg>` element; titles must differ on a page, for the ids follow from them."""
-        mark = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        """The `<svg>` element. Its ids follow from the title, so titles must differ on a page."""
+        id_prefix = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
-            f'role="img" aria-labelledby="{mark}-title {mark}-desc" font-family="system-ui, sans-serif">'
-            f'<title id="{mark}-title">{escape(self.title)}</title>'
-            f'<desc id="{mark}-desc">{escape(self.description)}</desc>{"".join(self.parts)}</svg>'
+            f'role="img" aria-labelledby="{id_prefix}-title {id_prefix}-desc" '
+            f'font-family="system-ui, sans-serif">'
+            f'<title id="{id_prefix}-title">{escape(self.title)}</title>'
+            f'<desc id="{id_prefix}-desc">{escape(self.description)}</desc>{"".join(self.parts)}</svg>'
         )

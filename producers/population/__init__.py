@@ -1,0 +1,4 @@
+"""Merchants, cards and their honest transactions.
+
+Imports `fraudsim`, `producers.calendar`, `producers.reference` and `producers.rng`; pure.
+"""

@@ -1,4 +1,4 @@
-"""What people pay: log-normal by category, merchant and income, in whole cents."""
+"""Amounts of transactions: log-normal by category, merchant and income, in whole cents."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.population.population import Population
-from producers.reference import CATEGORIES, INDEX
+from producers.reference import CATEGORIES, CATEGORY_INDEX
 
 MIN_CENTS: Final = 50
 MAX_CENTS: Final = 1_500_000
@@ -15,23 +15,22 @@ _SIGMA: Final = np.array([category.sigma for category in CATEGORIES])
 
 
 def whole_cents(log_cents: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Cents from their logarithm, within the bounds of a card payment."""
-    # Campaigns ask for a few at a time, and `np.clip` takes five times as long to begin.
+    """Cents from their logarithm, clipped to `MIN_CENTS` and `MAX_CENTS`."""
+    # Campaigns pass a few amounts at a time, and `np.clip` takes five times as long to begin.
     cents = np.rint(np.exp(log_cents))
     return np.minimum(np.maximum(cents, MIN_CENTS), MAX_CENTS).astype(np.int64)
 
 
-def gives_cash(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which of some merchants are cash machines."""
-    return population.merchants.category[merchant] == INDEX["cash"]
+def is_cash_machine(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
+    return population.merchants.category[merchant] == CATEGORY_INDEX["cash"]
 
 
-def payable(
+def chargeable_amounts(
     population: Population, merchant: NDArray[np.int32], amount_cents: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Amounts as they can be charged: cash comes in tens of euros, at most a thousand."""
+    """Amounts as merchants can charge them: cash in tens of euros, at most a thousand; others unchanged."""
     tens = np.minimum(np.maximum(amount_cents // 1000, 1), 100) * 1000
-    return np.where(gives_cash(population, merchant), tens, amount_cents)
+    return np.where(is_cash_machine(population, merchant), tens, amount_cents)
 
 
 def usual_amounts(
@@ -40,9 +39,9 @@ def usual_amounts(
     merchant: NDArray[np.int32],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """What each card would usually pay at each merchant, in cents; cash comes in tens of euros."""
+    """The usual amount of each card at each merchant, in cents; cash in tens of euros."""
     category = population.merchants.category[merchant]
     log_cents = _LOG_MEDIAN[category] + population.merchants.log_price[merchant]
     log_cents += population.cards.log_income[card]
     log_cents += _SIGMA[category] * rng.standard_normal(len(card))
-    return payable(population, merchant, whole_cents(log_cents))
+    return chargeable_amounts(population, merchant, whole_cents(log_cents))

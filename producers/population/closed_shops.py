@@ -1,6 +1,7 @@
-"""What becomes of a payment at a shop that is closed: another hour, or another shop.
+"""Payments at closed shops: moved to another hour, or to another shop.
 
-Everybody who pays in shops asks here, honest or not; otherwise a payment at a closed shop would mark fraud.
+Honest and fraudulent payments in shops both pass through here; otherwise a payment at a closed shop would
+reveal fraud.
 """
 
 from typing import Final
@@ -13,33 +14,33 @@ from producers.calendar.rhythm import is_free_day, times_between, to_utc
 from producers.population.columns import DAY_MS
 from producers.population.population import Population
 
-_TRIES: Final = 2
-"""Shops in town that are tried before one that never closes is taken."""
+_MAX_REDRAWS: Final = 2
+"""Draws of a shop in town before one that never closes is taken."""
 
 
 def closed_rows(
     population: Population, ts: NDArray[np.int64], merchant: NDArray[np.int32]
 ) -> NDArray[np.intp]:
-    """Which of some payments (ms UTC) find their merchant closed."""
+    """Indices of payments (ms UTC) whose merchant is closed."""
     merchants = population.merchants
     return np.flatnonzero(~are_open(merchants.hours, merchants.zone, merchant, ts))
 
 
-def open_instead(
+def replace_closed_merchants(
     population: Population, ts: NDArray[np.int64], merchant: NDArray[np.int32], rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """The merchants, and where one is closed at its time a shop in the same town that is open."""
-    chosen = merchant.copy()
+    """The merchants, each closed one replaced by a shop of the same city that is open (`ts` in ms UTC)."""
+    open_merchant = merchant.copy()
     city = population.merchants.city[merchant].astype(np.int64)
     closed = closed_rows(population, ts, merchant)
-    for _ in range(_TRIES):
-        chosen[closed] = population.by_city.pick(city[closed], rng.random(len(closed)))
-        closed = closed[closed_rows(population, ts[closed], chosen[closed])]
-    chosen[closed] = population.never_closed.pick(city[closed], rng.random(len(closed)))
-    return chosen
+    for _ in range(_MAX_REDRAWS):
+        open_merchant[closed] = population.shops_by_city.pick(city[closed], rng.random(len(closed)))
+        closed = closed[closed_rows(population, ts[closed], open_merchant[closed])]
+    open_merchant[closed] = population.always_open_by_city.pick(city[closed], rng.random(len(closed)))
+    return open_merchant
 
 
-def another_hour(
+def redraw_times(
     population: Population,
     ts: NDArray[np.int64],
     card: NDArray[np.int32],
@@ -49,9 +50,10 @@ def another_hour(
 ) -> NDArray[np.int64]:
     """Times (ms UTC) on the same UTC date, drawn anew from each card's rhythm within its merchant's hours.
 
-    `zone` is where the card is, hours east of Greenwich. Drawn from the rhythm's own distribution between
-    opening and closing, so that nobody queues at the door. A merchant closed all day leaves its time as it
-    is; where the date changes at the merchant's between its hours, the time may still be a closed one.
+    `zone` is the zone of the card's location, hours east of Greenwich. The draw follows the rhythm's own
+    distribution between opening and closing, so that payments do not pile up at opening time. A merchant
+    closed all day keeps its time; if the merchant's local date changes between its hours, the new time may
+    still be a closed one.
     """
     merchants, hours = population.merchants, population.merchants.hours
     date = ts // DAY_MS
@@ -61,13 +63,14 @@ def another_hour(
     free = np.array([is_free_day(day) for day in dates], np.intp)[date - first]
     opens = hours.opens[rest, merchant].astype(np.int64)
     length = hours.closes[rest, merchant] - opens
-    # The shop's hours on the clock of the card, should the two differ.
-    ahead = (zone.astype(np.int64) - merchants.zone[merchant]) * 60
-    local = times_between(free, population.cards.rhythm[card], (opens + ahead) % 1440, length, rng)
+    # The merchant's hours on the card's clock, if their zones differ.
+    offset_minutes = (zone.astype(np.int64) - merchants.zone[merchant]) * 60
+    first_minute = (opens + offset_minutes) % 1440
+    local = times_between(free, population.cards.rhythm[card], first_minute, length, rng)
     return np.where(length > 0, date * DAY_MS + to_utc(local, zone), ts)
 
 
-def in_opening_hours(
+def move_into_opening_hours(
     population: Population,
     ts: NDArray[np.int64],
     card: NDArray[np.int32],
@@ -75,12 +78,12 @@ def in_opening_hours(
     merchant: NDArray[np.int32],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Times (ms UTC) and merchants of visits: where closed another hour, if that does not help another shop.
+    """Times (ms UTC) and merchants of visits; closed ones get another hour, or failing that another shop.
 
-    `zone` is where each card is, hours east of Greenwich.
+    `zone` is the zone of each card's location, hours east of Greenwich.
     """
     closed = closed_rows(population, ts, merchant)
     ts, merchant = ts.copy(), merchant.copy()
-    ts[closed] = another_hour(population, ts[closed], card[closed], zone[closed], merchant[closed], rng)
-    merchant[closed] = open_instead(population, ts[closed], merchant[closed], rng)
+    ts[closed] = redraw_times(population, ts[closed], card[closed], zone[closed], merchant[closed], rng)
+    merchant[closed] = replace_closed_merchants(population, ts[closed], merchant[closed], rng)
     return ts, merchant

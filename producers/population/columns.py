@@ -20,7 +20,7 @@ MOTO: Final = CHANNELS.index("moto")
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What is not implied by the merchant; `mcc`, `country`, `lat` and `lon` follow from it."""
+    """One entry per transaction; `mcc`, `country`, `lat` and `lon` follow from the merchant."""
 
     ts: NDArray[np.int64]
     """Event time, ms UTC."""
@@ -40,12 +40,12 @@ class Columns:
         return len(self.ts)
 
     def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> "Columns":
-        """The rows of an index or a mask, in its order."""
+        """The rows at an index, in its order, or those of a mask."""
         return Columns(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 def concatenate(parts: Sequence[Columns]) -> Columns:
-    """All rows, in order; no parts give no rows."""
+    """The rows of all parts, in order."""
     if not parts:
         return EMPTY
     return Columns(
@@ -62,3 +62,8 @@ EMPTY: Final = Columns(
     device=np.empty(0, np.uint64),
     ip=np.empty(0, np.uint32),
 )
+
+
+def ipv4_address(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """An address in 240.0.0.0/4 per word; that range is reserved, so no real host has such an address."""
+    return (np.uint64(0xF0000000) | (words & np.uint64(0x0FFFFFFF))).astype(np.uint32)

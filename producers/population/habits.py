@@ -1,7 +1,7 @@
-"""A whole day of honest payments, vectorised, from (population, seed, day) alone.
+"""The honest transactions of a day, vectorised, from (population, seed, day) alone.
 
-Everyday visits carry most of it. The rest is there because fraud looks like it: trips abroad,
-shopping sprees with a new device, bursts of small payments at machines and in games.
+Most are everyday visits. The rest is there because fraud resembles it: trips abroad, shopping sprees from a
+new device, bursts of small payments at machines and in games.
 """
 
 from copy import deepcopy
@@ -13,21 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producers.calendar.pay_days import pay_day_factors
-from producers.calendar.rhythm import MINUTE_MS, WEEK, times_of_day, to_utc, weekday, zone_of
+from producers.calendar.rhythm import MINUTE_MS, WEEKDAY_FACTORS, times_of_day, to_utc, weekday, zone_of
 from producers.calendar.seasons import category_factors
 from producers.population.amounts import usual_amounts
-from producers.population.closed_shops import in_opening_hours, open_instead
+from producers.population.cards import COMMUTER, DRAWS, SLOT_CATEGORY, slots_of_draws
+from producers.population.closed_shops import move_into_opening_hours, replace_closed_merchants
 from producers.population.columns import ATM, DAY_MS, ECOMMERCE, MOTO, POS, RECURRING, Columns, concatenate
-from producers.population.population import (
-    COMMUTER,
-    DRAWS,
-    SLOT_CATEGORY,
-    Population,
-    address,
-    slots_of_draws,
-)
-from producers.reference import CATEGORIES, CITIES, INDEX
-from producers.rng import generator, mix64, words64
+from producers.population.devices import fresh_devices, own_address, own_device
+from producers.population.population import Population
+from producers.reference import CATEGORIES, CATEGORY_INDEX, CITIES
+from producers.rng import generator
 
 NEARBY_SHARE: Final = 0.14
 """Everyday visits to any shop in town instead of the repertoire."""
@@ -37,12 +32,10 @@ NO_DEVICE_SHARE: Final = 0.25
 """Web purchases whose merchant passes no device on."""
 FRESH_DEVICE_SHARE: Final = 0.05
 """Web purchases from a device not seen before: a new phone, a private window, a friend's."""
-CARRIER_SHARE: Final = 0.35
 TRIPS_PER_WEEK: Final = 0.035
 SPREES_PER_DAY: Final = 0.004
 BURSTS_PER_DAY: Final = 0.25
 """Of a card that pays in bursts."""
-DEVICE_LIFE_DAYS: Final = 500
 
 _CHANNEL_OF_KIND: Final = {"shop": POS, "atm": ATM, "online": ECOMMERCE, "recurring": RECURRING}
 _CHANNEL: Final = np.array([_CHANNEL_OF_KIND[category.kind] for category in CATEGORIES], np.int8)
@@ -52,62 +45,35 @@ _SLOT_CATEGORY: Final = np.array(SLOT_CATEGORY)
 
 
 @lru_cache(maxsize=4)
-def day_of_habits(population: Population, seed: int, day: int) -> Columns:
-    """Every honest transaction of a day, in no particular order; arrays that cannot be written to.
+def honest_transactions(population: Population, seed: int, day: int) -> Columns:
+    """Every honest transaction of a day, unordered, in read-only arrays.
 
-    `day` counts from 1970-01-01. About 1.07 times the population's everyday rate on an average day.
-    The last days are kept: what follows from them is made after them.
+    `day` counts from 1970-01-01. About 1.07 times the population's everyday rate on an average day. The last
+    days are cached.
     """
-    made = _begin(population, seed, day)
-    rng = deepcopy(made.rng)
-    columns = concatenate([complete(population, day, made.ts, made.card, made.merchant, rng), *made.others])
+    visits = _visits(population, seed, day)
+    rng = deepcopy(visits.rng)
+    everyday = with_payment_details(population, day, visits.ts, visits.card, visits.merchant, rng)
+    columns = concatenate([everyday, *visits.clusters])
     for field in fields(columns):
         getattr(columns, field.name).flags.writeable = False
     return columns
 
 
 @lru_cache(maxsize=8)
-def visits_of_day(population: Population, seed: int, day: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Cards and merchants of `day_of_habits`, without the work of all that follows from them.
+def honest_visits(population: Population, seed: int, day: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Cards and merchants of `honest_transactions`, without the cost of amounts, devices and addresses.
 
-    The last days are kept.
+    The last days are cached.
     """
-    made = _begin(population, seed, day)
+    visits = _visits(population, seed, day)
     return (
-        np.concatenate([made.card, *(columns.card for columns in made.others)]),
-        np.concatenate([made.merchant, *(columns.merchant for columns in made.others)]),
+        np.concatenate([visits.card, *(columns.card for columns in visits.clusters)]),
+        np.concatenate([visits.merchant, *(columns.merchant for columns in visits.clusters)]),
     )
 
 
-def own_device(
-    population: Population, card: NDArray[np.int32], day: int, rng: np.random.Generator
-) -> NDArray[np.uint64]:
-    """One of the card's own devices; each is replaced every `DEVICE_LIFE_DAYS`."""
-    cards = population.cards
-    main = cards.device[card]
-    device = np.where(rng.random(len(card)) < 0.85, main, cards.second_device[card])
-    age = (device % np.uint64(DEVICE_LIFE_DAYS)).astype(np.int64) + day
-    return mix64(device + (age // DEVICE_LIFE_DAYS).astype(np.uint64)) | np.uint64(1)
-
-
-def fresh_devices(count: int, rng: np.random.Generator) -> NDArray[np.uint64]:
-    """Devices that nobody has used before."""
-    return words64(rng, count) | np.uint64(1)
-
-
-def own_address(
-    population: Population, card: NDArray[np.int32], rng: np.random.Generator
-) -> NDArray[np.uint32]:
-    """The card's home address, its carrier's, or (one in ten) one never seen before."""
-    draw = rng.random(len(card))
-    cards = population.cards
-    ip = np.where(draw < CARRIER_SHARE, cards.carrier_ip[card], cards.home_ip[card])
-    away = np.flatnonzero(draw > 0.9)
-    ip[away] = address(words64(rng, len(away)))
-    return ip
-
-
-def complete(
+def with_payment_details(
     population: Population,
     day: int,
     ts: NDArray[np.int64],
@@ -115,14 +81,14 @@ def complete(
     merchant: NDArray[np.int32],
     rng: np.random.Generator,
 ) -> Columns:
-    """Honest transactions from who, where and when: channel, usual amount, device and address."""
+    """Honest transactions from visits (`ts` in ms UTC): adds channel, usual amount, device and address."""
     channel = _CHANNEL[population.merchants.category[merchant]]
     web = np.flatnonzero(channel == ECOMMERCE)
     device = np.zeros(len(ts), np.uint64)
     ip = np.zeros(len(ts), np.uint32)
     draw = rng.random(len(web))
-    seen = web[draw >= NO_DEVICE_SHARE]
-    device[seen] = own_device(population, card[seen], day, rng)
+    with_device = web[draw >= NO_DEVICE_SHARE]
+    device[with_device] = own_device(population, card[with_device], day, rng)
     fresh = web[draw > 1 - FRESH_DEVICE_SHARE]
     device[fresh] = fresh_devices(len(fresh), rng)
     ip[web] = own_address(population, card[web], rng)
@@ -135,8 +101,8 @@ def complete(
     return Columns(ts, card, merchant, channel, usual_amounts(population, card, merchant, rng), device, ip)
 
 
-def city_of(population: Population, seed: int, day: int) -> NDArray[np.int8]:
-    """Where each card is on a day: home, or the place of a trip of two to seven days within a week."""
+def cities_of_cards(population: Population, seed: int, day: int) -> NDArray[np.int8]:
+    """The city of each card on a day: home, or the target of a trip of two to seven days within a week."""
     home = population.cards.city
     rng = generator(seed, "trips", (day + 3) // 7)
     count = len(home)
@@ -149,116 +115,120 @@ def city_of(population: Population, seed: int, day: int) -> NDArray[np.int8]:
     return np.where(away, target, home)
 
 
-class _Begun(NamedTuple):
-    """A day whose everyday visits have yet to be completed."""
+class _Visits(NamedTuple):
+    """The visits of a day, before amounts, devices and addresses are drawn for the everyday ones."""
 
     ts: NDArray[np.int64]
     card: NDArray[np.int32]
     merchant: NDArray[np.int32]
     rng: np.random.Generator
-    """As it stands now: to be copied, not used."""
-    others: list[Columns]
+    """State after the everyday visits; to be copied, not advanced."""
+    clusters: list[Columns]
+    """Bursts, sprees and subscriptions, with all their columns."""
 
 
 @lru_cache(maxsize=4)
-def _begin(population: Population, seed: int, day: int) -> _Begun:
-    others = [part(population, seed, day) for part in (_bursts, _sprees, _subscriptions)]
-    return _Begun(*_everyday(population, seed, day), others)
+def _visits(population: Population, seed: int, day: int) -> _Visits:
+    clusters = [draw(population, seed, day) for draw in (_bursts, _sprees, _subscriptions)]
+    return _Visits(*_everyday_visits(population, seed, day), clusters)
 
 
-def _everyday(
+def _everyday_visits(
     population: Population, seed: int, day: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], np.random.Generator]:
-    """Times, cards and merchants, and the generator for what follows from them."""
+    """Times (ms UTC), cards and merchants of everyday visits, and the generator for their details."""
     rng = generator(seed, "habits", day)
     cards = population.cards
     season = category_factors(day)
-    # Poisson visits to each slot at its category's season: so many in all, divided so.
-    wanted = population.tastes * season[_SLOT_CATEGORY]
-    often = wanted.sum(axis=1)[cards.taste] * pay_day_factors(day)[cards.pay_day]
-    often *= WEEK[weekday(day)] * population.growth.factor(day)
-    card = np.repeat(np.arange(len(cards), dtype=np.int32), rng.poisson(cards.per_day * often))
-    where = city_of(population, seed, day)[card]
-    zone = _ZONE[where]
+    # Poisson visits to each slot at its category's season: first how many visits, then to which slots.
+    slot_rates = population.tastes * season[_SLOT_CATEGORY]
+    card_factor = slot_rates.sum(axis=1)[cards.taste] * pay_day_factors(day)[cards.pay_day]
+    card_factor *= WEEKDAY_FACTORS[weekday(day)] * population.growth.factor(day)
+    card = np.repeat(np.arange(len(cards), dtype=np.int32), rng.poisson(cards.per_day * card_factor))
+    city = cities_of_cards(population, seed, day)[card]
+    zone = _ZONE[city]
     ts = day * DAY_MS + to_utc(times_of_day(day, cards.rhythm[card], rng), zone)
-    slot = slots_of_draws(wanted)[cards.taste[card], rng.integers(0, DRAWS, size=len(card))]
+    slot = slots_of_draws(slot_rates)[cards.taste[card], rng.integers(0, DRAWS, size=len(card))]
     merchant = cards.repertoire[card, slot]
     draw = rng.random(len(card))
-    at_home = where == cards.city[card]
+    at_home = city == cards.city[card]
     nearby = (draw < NEARBY_SHARE) | (~at_home & ~population.merchants.online[merchant])
-    nearby = np.flatnonzero(nearby & population.by_city.has(where.astype(np.int64)))
-    in_season = season[population.merchants.category]
-    in_town = population.by_city.times(in_season)
-    merchant[nearby] = in_town.pick(where[nearby].astype(np.int64), rng.random(len(nearby)))
+    nearby = np.flatnonzero(nearby & population.shops_by_city.has(city.astype(np.int64)))
+    merchant_season = season[population.merchants.category]
+    city_picker = population.shops_by_city.reweighted(merchant_season)
+    merchant[nearby] = city_picker.pick(city[nearby].astype(np.int64), rng.random(len(nearby)))
     web = np.flatnonzero(draw > 1 - WEB_SHARE)
-    on_web = population.by_web.times(in_season)
-    merchant[web] = on_web.pick(np.zeros(len(web), np.int64), rng.random(len(web)))
-    ts, merchant = in_opening_hours(population, ts, card, zone, merchant, rng)
+    web_picker = population.web_shops.reweighted(merchant_season)
+    merchant[web] = web_picker.pick(np.zeros(len(web), np.int64), rng.random(len(web)))
+    ts, merchant = move_into_opening_hours(population, ts, card, zone, merchant, rng)
     return ts, card, merchant, rng
 
 
-def _clusters(
-    who: NDArray[np.int32],
+def _cluster_times(
     size: NDArray[np.int64],
     minutes: NDArray[np.float64],
     begin: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Local times of clusters of `size` payments within `minutes` of `begin`, and the cluster of each."""
-    cluster = np.repeat(np.arange(len(who)), size)
+    """Local times (ms) of `size` payments within `minutes` of `begin` per cluster, and each one's cluster."""
+    cluster = np.repeat(np.arange(len(size)), size)
     offset = (rng.random(len(cluster)) * minutes[cluster] * MINUTE_MS).astype(np.int64)
     return np.minimum(begin[cluster] + offset, DAY_MS - 1), cluster
 
 
 def _bursts(population: Population, seed: int, day: int) -> Columns:
+    """Many small payments of one card at machines, or in games and web shops."""
     rng = generator(seed, "bursts", day)
     cards = population.cards
     bursty = np.flatnonzero(cards.bursty)
-    chance = BURSTS_PER_DAY * population.growth.factor(day)
-    who = bursty[rng.random(len(bursty)) < chance].astype(np.int32)
-    # Half within an hour, half all day long: so many a day is no proof, so many at once nearly is.
-    slow = rng.random(len(who)) < 0.5
+    probability = BURSTS_PER_DAY * population.growth.factor(day)
+    payer = bursty[rng.random(len(bursty)) < probability].astype(np.int32)
+    # Half within an hour, half all day long: many payments a day prove nothing, many at once nearly do.
+    slow = rng.random(len(payer)) < 0.5
     size = 3 + rng.poisson(np.where(slow, 5.0, 2.5))
-    minutes = np.where(slow, rng.uniform(180, 840, size=len(who)), rng.uniform(8, 50, size=len(who)))
-    begin = times_of_day(day, cards.rhythm[who], rng)
+    minutes = np.where(slow, rng.uniform(180, 840, size=len(payer)), rng.uniform(8, 50, size=len(payer)))
+    begin = times_of_day(day, cards.rhythm[payer], rng)
     begin = np.where(slow, np.minimum(begin, DAY_MS // 3), begin)
-    local, cluster = _clusters(who, size, minutes, begin, rng)
-    ts = day * DAY_MS + to_utc(local, cards.zone[who[cluster]])
-    commuter = cards.bursty[who] == COMMUTER
-    machine = np.where(rng.random(len(who)) < 0.5, INDEX["vending"], INDEX["transit"])
-    games = np.array([INDEX["games"], INDEX["digital_goods"], INDEX["food_delivery"]])
-    web = games[rng.choice(3, size=len(who), p=[0.6, 0.3, 0.1])]
-    category = population.category_or_any[np.where(commuter, machine, web)]
-    merchant = population.by_category.pick(category, rng.random(len(who)))[cluster]
-    merchant = open_instead(population, ts, merchant, rng)
-    day_columns = complete(population, day, ts, who[cluster], merchant, rng)
-    # Some end with something dear: a hotel after the train, a console after the games.
-    dear = np.flatnonzero((rng.random(len(ts)) < 0.03) & ~commuter[cluster])
-    day_columns.amount_cents[dear] *= 12
-    return day_columns
+    local, cluster = _cluster_times(size, minutes, begin, rng)
+    ts = day * DAY_MS + to_utc(local, cards.zone[payer[cluster]])
+    commuter = cards.bursty[payer] == COMMUTER
+    machine = np.where(rng.random(len(payer)) < 0.5, CATEGORY_INDEX["vending"], CATEGORY_INDEX["transit"])
+    games = np.array([CATEGORY_INDEX[name] for name in ("games", "digital_goods", "food_delivery")])
+    web = games[rng.choice(3, size=len(payer), p=[0.6, 0.3, 0.1])]
+    category = population.category_fallback[np.where(commuter, machine, web)]
+    merchant = population.merchants_by_category.pick(category, rng.random(len(payer)))[cluster]
+    merchant = replace_closed_merchants(population, ts, merchant, rng)
+    columns = with_payment_details(population, day, ts, payer[cluster], merchant, rng)
+    # Some end with an expensive payment: a hotel after the train, a console after the games.
+    expensive = np.flatnonzero((rng.random(len(ts)) < 0.03) & ~commuter[cluster])
+    columns.amount_cents[expensive] *= 12
+    return columns
 
 
 def _sprees(population: Population, seed: int, day: int) -> Columns:
+    """Several larger purchases of one card within hours, half of them from a new device."""
     rng = generator(seed, "sprees", day)
     cards = population.cards
-    chance = pay_day_factors(day)[cards.pay_day] * category_factors(day)[INDEX["fashion"]]
-    chance *= SPREES_PER_DAY * population.growth.factor(day)
-    who = np.flatnonzero(rng.random(len(cards)) < chance).astype(np.int32)
-    size = 3 + rng.poisson(2.0, size=len(who))
-    begin = times_of_day(day, cards.rhythm[who], rng)
-    local, cluster = _clusters(who, size, rng.uniform(20, 150, size=len(who)), begin, rng)
-    ts = day * DAY_MS + to_utc(local, cards.zone[who[cluster]])
+    probability = pay_day_factors(day)[cards.pay_day] * category_factors(day)[CATEGORY_INDEX["fashion"]]
+    probability *= SPREES_PER_DAY * population.growth.factor(day)
+    payer = np.flatnonzero(rng.random(len(cards)) < probability).astype(np.int32)
+    size = 3 + rng.poisson(2.0, size=len(payer))
+    begin = times_of_day(day, cards.rhythm[payer], rng)
+    local, cluster = _cluster_times(size, rng.uniform(20, 150, size=len(payer)), begin, rng)
+    ts = day * DAY_MS + to_utc(local, cards.zone[payer[cluster]])
     names = ("fashion", "web_electronics", "gift_cards", "marketplace", "clothing", "department", "travel")
-    wanted = np.array([INDEX[name] for name in names])
-    on_web = rng.random(len(who)) < 0.6
+    categories = np.array([CATEGORY_INDEX[name] for name in names])
+    on_web = rng.random(len(payer)) < 0.6
     draw = rng.integers(0, 4, size=len(ts))
-    category = wanted[np.where(on_web[cluster], draw, 3 + draw)]
-    card = who[cluster]
-    merchant = population.by_category.pick(population.category_or_any[category], rng.random(len(ts)))
-    merchant = open_instead(population, ts, merchant, rng)
-    columns = complete(population, day, ts, card, merchant, rng)
-    new_device = fresh_devices(len(who), rng)[cluster]
-    replaced = (rng.random(len(who)) < 0.5)[cluster] & (columns.device != 0)
+    category = categories[np.where(on_web[cluster], draw, 3 + draw)]
+    card = payer[cluster]
+    merchant = population.merchants_by_category.pick(
+        population.category_fallback[category], rng.random(len(ts))
+    )
+    merchant = replace_closed_merchants(population, ts, merchant, rng)
+    columns = with_payment_details(population, day, ts, card, merchant, rng)
+    new_device = fresh_devices(len(payer), rng)[cluster]
+    replaced = (rng.random(len(payer)) < 0.5)[cluster] & (columns.device != 0)
     columns.device[replaced] = new_device[replaced]
     columns.amount_cents[:] = np.minimum(columns.amount_cents * 3 // 2, 1_000_000)
     return columns
@@ -269,17 +239,16 @@ def _subscriptions(population: Population, seed: int, day: int) -> Columns:
     cards = population.cards
     month_day = int(np.datetime64(day, "D").astype(object).day)
     due = (cards.subscription >= 0) & (cards.subscription_day == month_day)
-    card, which = np.nonzero(due)
+    card, subscription = np.nonzero(due)
     minute = rng.integers(90, 360, size=len(card))
     local = minute * MINUTE_MS + rng.integers(0, MINUTE_MS, size=len(card))
     ts = day * DAY_MS + to_utc(local, cards.zone[card])
-    merchant = cards.subscription[card, which]
     return Columns(
         ts=ts,
         card=card.astype(np.int32),
-        merchant=merchant,
+        merchant=cards.subscription[card, subscription],
         channel=np.full(len(card), RECURRING, np.int8),
-        amount_cents=cards.subscription_cents[card, which],
+        amount_cents=cards.subscription_cents[card, subscription],
         device=np.zeros(len(card), np.uint64),
         ip=np.zeros(len(card), np.uint32),
     )

@@ -1,161 +1,44 @@
-"""Who pays and who is paid: cards and merchants of a world, from one seed.
+"""A population: the cards and merchants of a world, from one seed.
 
-Pure. Places are multiples of 1e-4 degree and money is whole cents, so that the last bit of a
-platform's `exp` does not reach the data.
+Pure. Coordinates are multiples of 1e-4 degree and money is whole cents, so that the last bit of a platform's
+`exp` does not reach the data.
 """
 
-from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.calendar.growth import NO_GROWTH, Growth
-from producers.calendar.opening_hours import Hours, opening_hours
-from producers.calendar.pay_days import PAY_DAYS
-from producers.calendar.rhythm import zone_of
-from producers.reference import CATEGORIES, CITIES, COUNTRIES, HOME_CITIES
-from producers.rng import generator, mix64, salt
-
-MEAN_TRANSACTIONS_PER_DAY: Final = 2.5
-TASTES: Final = 16
-"""Distinct ways to divide visits among the slots of a repertoire."""
-DRAWS: Final = 1024
-"""Resolution of the table that turns a uniform draw into a slot."""
-MAX_SUBSCRIPTIONS: Final = 3
-COMMUTER: Final = 1
-GAMER: Final = 2
-
-SLOT_CATEGORY: Final = tuple(i for i, category in enumerate(CATEGORIES) for _ in range(category.slots))
-"""Category of each slot of a repertoire."""
-
-
-@dataclass(frozen=True, eq=False)
-class Merchants:
-    """Arrays of one row per merchant."""
-
-    category: NDArray[np.int8]
-    mcc: NDArray[np.int16]
-    city: NDArray[np.int8]
-    country: NDArray[np.int8]
-    """Index into `catalogue.COUNTRIES`."""
-    lat: NDArray[np.float64]
-    """Degrees."""
-    lon: NDArray[np.float64]
-    online: NDArray[np.bool_]
-    """Card-not-present: sold over the web or charged by mandate."""
-    popularity: NDArray[np.float64]
-    """Zipf weight, sums to 1."""
-    log_price: NDArray[np.float64]
-    """Added to the log of the category's amounts."""
-    zone: NDArray[np.int8]
-    """Hours east of Greenwich, by longitude."""
-    hours: Hours
-
-    def __len__(self) -> int:
-        return len(self.category)
-
-
-@dataclass(frozen=True, eq=False)
-class Cards:
-    """Arrays of one row per card."""
-
-    city: NDArray[np.int8]
-    country: NDArray[np.int8]
-    home_lat: NDArray[np.float64]
-    home_lon: NDArray[np.float64]
-    zone: NDArray[np.int8]
-    """Hours east of Greenwich, by longitude."""
-    log_income: NDArray[np.float64]
-    """Added to the log of every amount, by income class."""
-    per_day: NDArray[np.float64]
-    """Everyday transactions expected on an average day."""
-    rhythm: NDArray[np.int8]
-    """Index into `rhythm.RHYTHMS`."""
-    taste: NDArray[np.int8]
-    """Row of `Population.tastes`."""
-    pay_day: NDArray[np.int8]
-    """Day of the month, 31 for the last one."""
-    repertoire: NDArray[np.int32]
-    """(cards, slots): the merchants a card returns to; `SLOT_CATEGORY` says what each slot is."""
-    bursty: NDArray[np.int8]
-    """0, or `COMMUTER` or `GAMER`: pays small amounts many times an hour, and means it."""
-    phone_wallet: NDArray[np.bool_]
-    """Pays in shops by phone, so that shops see a device."""
-    device: NDArray[np.uint64]
-    second_device: NDArray[np.uint64]
-    home_ip: NDArray[np.uint32]
-    carrier_ip: NDArray[np.uint32]
-    """Shared by many cards of a city (carrier-grade NAT)."""
-    subscription: NDArray[np.int32]
-    """(cards, MAX_SUBSCRIPTIONS): merchant charged each month, -1 for none."""
-    subscription_day: NDArray[np.int8]
-    """Day of the month, 1 to 28."""
-    subscription_cents: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.city)
-
-
-class MerchantPicker:
-    """Draws merchants by popularity among those of one group (a category in a city, a city, …)."""
-
-    def __init__(self, group: NDArray[np.int64], groups: int, popularity: NDArray[np.float64]) -> None:
-        members = np.flatnonzero(group >= 0)
-        order = members[np.argsort(group[members], kind="stable")]
-        self._order = order.astype(np.int32)
-        bounds = np.searchsorted(group[order], np.arange(groups + 1))
-        self._bounds = bounds
-        self._first, self._last = bounds[:-1], bounds[1:] - 1
-        self._popularity = popularity
-        self._weigh(popularity)
-
-    def _weigh(self, popularity: NDArray[np.float64]) -> None:
-        self._cumulative = np.concatenate([[0.0], np.cumsum(popularity[self._order])])
-        self._low = self._cumulative[self._bounds[:-1]]
-        self._high = self._cumulative[self._bounds[1:]]
-
-    def times(self, factor: NDArray[np.float64]) -> "MerchantPicker":
-        """The same groups, each merchant as many times as likely (> 0)."""
-        other = copy(self)
-        other._weigh(self._popularity * factor)
-        return other
-
-    def has(self, group: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether a group has any merchant."""
-        return self._last[group] >= self._first[group]
-
-    def pick(self, group: NDArray[np.int64], draw: NDArray[np.float64]) -> NDArray[np.int32]:
-        """A merchant of each group, by a uniform draw in [0, 1); the group must not be empty."""
-        low = self._low[group]
-        place = np.searchsorted(self._cumulative, low + draw * (self._high[group] - low), side="right") - 1
-        return self._order[np.minimum(np.maximum(place, self._first[group]), self._last[group])]
+from producers.calendar.growth import NO_GROWTH, TrafficGrowth
+from producers.population.cards import Cards, draw_cards, draw_tastes
+from producers.population.merchant_picker import MerchantPicker
+from producers.population.merchants import Merchants, draw_merchants
+from producers.reference import CATEGORIES, CITIES
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Everybody in a world. Compared by identity."""
+    """Cards, merchants and the groups that merchants are picked from. Compared by identity."""
 
     seed: int
     cards: Cards
     merchants: Merchants
     cities: int
-    """Cities in use: the first of `catalogue.CITIES`."""
+    """Cities in use: the first of `reference.CITIES`."""
     tastes: NDArray[np.float64]
     """(TASTES, slots): share of the visits of each slot of a repertoire; rows sum to 1."""
-    by_city: MerchantPicker
+    shops_by_city: MerchantPicker
     """Shops and cash machines by city."""
-    never_closed: MerchantPicker
-    """Those of `by_city` that are always open: at least one in every city that has any."""
-    by_category: MerchantPicker
+    always_open_by_city: MerchantPicker
+    """Those of `shops_by_city` that never close: at least one in every city that has any shop."""
+    merchants_by_category: MerchantPicker
     """Every merchant by category."""
-    by_web: MerchantPicker
+    web_shops: MerchantPicker
     """Web shops, one group."""
-    category_or_any: NDArray[np.int64]
-    """The category itself where it has merchants, else one of its kind that has."""
-    growth: Growth
+    category_fallback: NDArray[np.int64]
+    """The category itself if it has merchants, else one of its kind that has."""
+    growth: TrafficGrowth
 
     @property
     def transactions_per_day(self) -> float:
@@ -163,171 +46,47 @@ class Population:
         return float(self.cards.per_day.sum())
 
 
-def _quantise(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.rint(degrees * 1e4) / 1e4
-
-
-def _merchants(seed: int, count: int, cities: int) -> Merchants:
-    rng = generator(seed, "merchants")
-    shares = np.array([category.merchants for category in CATEGORIES])
-    category = rng.choice(len(CATEGORIES), size=count, p=shares / shares.sum())
-    once = min(count, len(CATEGORIES))
-    # One of each first, so that small worlds have every category; the web's marketplaces come early.
-    category[:once] = rng.permutation(len(CATEGORIES))[:once]
-    sizes = np.array([city[4] for city in CITIES[:cities]])
-    city = rng.choice(cities, size=count, p=sizes / sizes.sum())
-    rank = rng.permutation(count) + 1.0
-    popularity = rank**-1.05
-    places = np.array([city[2:4] for city in CITIES])[city]
-    spread = rng.normal(0.0, 0.06, size=(count, 2))
-    kinds = np.array([c.kind for c in CATEGORIES])
-    countries = np.array([COUNTRIES.index(c[1]) for c in CITIES], np.int8)
-    online = np.isin(kinds, ["online", "recurring"])[category]
-    lon = _quantise(places[:, 1] + spread[:, 1])
-    return Merchants(
-        category=category.astype(np.int8),
-        mcc=np.array([c.mcc for c in CATEGORIES], np.int16)[category],
-        city=city.astype(np.int8),
-        country=countries[city],
-        lat=_quantise(places[:, 0] + spread[:, 0]),
-        lon=lon,
-        online=online,
-        popularity=popularity / popularity.sum(),
-        log_price=rng.normal(0.0, 0.3, size=count),
-        zone=zone_of(lon),
-        hours=opening_hours(seed, category, np.where(online, -1, city), popularity),
-    )
-
-
-def _tastes(seed: int) -> NDArray[np.float64]:
-    """How each taste divides its visits: category weights, tilted to or from the web, with noise."""
-    rng = generator(seed, "tastes")
-    slots = len(SLOT_CATEGORY)
-    weights = np.array([CATEGORIES[c].weight / CATEGORIES[c].slots for c in SLOT_CATEGORY])
-    online = np.array([CATEGORIES[c].kind == "online" for c in SLOT_CATEGORY])
-    tilt = np.exp(np.linspace(-1.2, 1.2, TASTES))[:, None] ** online
-    noisy = weights * tilt * np.exp(rng.normal(0.0, 0.6, size=(TASTES, slots)))
-    shares: NDArray[np.float64] = noisy / noisy.sum(axis=1, keepdims=True)
-    return shares
-
-
-def slots_of_draws(tastes: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """(TASTES, DRAWS): slot of a repertoire by taste and draw, from weights of the slots."""
-    cumulative = np.cumsum(tastes, axis=1)
-    middle = (np.arange(DRAWS) + 0.5) / DRAWS
-    drawn = np.stack([np.searchsorted(row / row[-1], middle) for row in cumulative])
-    return drawn.clip(0, tastes.shape[1] - 1).astype(np.uint8)
-
-
-def _repertoire(
-    seed: int, merchants: Merchants, home: NDArray[np.int64], cities: int, any_of: NDArray[np.int64]
-) -> NDArray[np.int32]:
-    """A merchant for each card and slot: of the category, nearby for shops, by popularity for the web."""
-    rng = generator(seed, "repertoire")
-    count = len(home)
-    category = merchants.category.astype(np.int64)
-    near = MerchantPicker(
-        category * cities + merchants.city, len(CATEGORIES) * cities, merchants.popularity**0.6
-    )
-    # Weights flatter than popularity: everybody knows the big shops, yet most have their own.
-    web = MerchantPicker(category, len(CATEGORIES), merchants.popularity**0.8)
-    result = np.empty((count, len(SLOT_CATEGORY)), np.int32)
-    for slot, wanted in enumerate(SLOT_CATEGORY):
-        chosen = int(any_of[wanted])
-        draw = rng.random(count)
-        everywhere = web.pick(np.full(count, chosen), draw)
-        if CATEGORIES[chosen].kind in ("online", "recurring"):
-            result[:, slot] = everywhere
-            continue
-        group = chosen * cities + home
-        found = near.has(group)
-        result[:, slot] = everywhere
-        result[found, slot] = near.pick(group[found], draw[found])
-    return result
-
-
-def _cards(seed: int, count: int, merchants: Merchants, cities: int, any_of: NDArray[np.int64]) -> Cards:
-    rng = generator(seed, "cards")
-    sizes = np.array([city[4] for city in CITIES[: min(cities, HOME_CITIES)]])
-    city = rng.choice(len(sizes), size=count, p=sizes / sizes.sum())
-    places = np.array([c[2:4] for c in CITIES])[city]
-    spread = rng.normal(0.0, 0.08, size=(count, 2))
-    income = rng.choice(5, size=count, p=[0.15, 0.25, 0.3, 0.2, 0.1])
-    per_day = rng.gamma(2.0, MEAN_TRANSACTIONS_PER_DAY / 2.0, size=count)
-    bursty = rng.choice([0, COMMUTER, GAMER], size=count, p=[0.93, 0.035, 0.035])
-    number = np.arange(count, dtype=np.uint64)
-    # One card in twelve shares the device and address of the card before it: a household.
-    household = number - (rng.random(count) < 1 / 12) * (number > 0)
-    device_salt, ip_salt = salt(seed, "device"), salt(seed, "ip")
-    recurring = np.flatnonzero([c.kind == "recurring" for c in CATEGORIES])
-    has = rng.random((count, MAX_SUBSCRIPTIONS)) < 0.45
-    kind = any_of[rng.choice(recurring, size=(count, MAX_SUBSCRIPTIONS))]
-    picker = MerchantPicker(merchants.category.astype(np.int64), len(CATEGORIES), merchants.popularity)
-    charged = picker.pick(kind.ravel(), rng.random(count * MAX_SUBSCRIPTIONS)).reshape(kind.shape)
-    log_income = np.array([-0.45, -0.2, 0.0, 0.25, 0.6])[income]
-    medians = np.log([c.median_cents for c in CATEGORIES])
-    log_cents = medians[merchants.category[charged]] + 0.4 * rng.normal(size=kind.shape)
-    return Cards(
-        city=city.astype(np.int8),
-        country=np.array([COUNTRIES.index(c[1]) for c in CITIES], np.int8)[city],
-        home_lat=_quantise(places[:, 0] + spread[:, 0]),
-        home_lon=_quantise(places[:, 1] + spread[:, 1]),
-        zone=zone_of(places[:, 1]),
-        log_income=log_income,
-        per_day=np.maximum(per_day, 0.05),
-        rhythm=rng.choice(4, size=count, p=[0.5, 0.25, 0.15, 0.1]).astype(np.int8),
-        taste=rng.integers(0, TASTES, size=count).astype(np.int8),
-        pay_day=generator(seed, "pay days")
-        .choice(list(PAY_DAYS), size=count, p=list(PAY_DAYS.values()))
-        .astype(np.int8),
-        repertoire=_repertoire(seed, merchants, city, cities, any_of),
-        bursty=bursty.astype(np.int8),
-        phone_wallet=rng.random(count) < 0.3,
-        device=mix64((household * np.uint64(4)) ^ device_salt) | np.uint64(1),
-        second_device=mix64((number * np.uint64(4) + np.uint64(1)) ^ device_salt) | np.uint64(1),
-        home_ip=address(mix64(household ^ ip_salt)),
-        carrier_ip=address(mix64((city * 8 + rng.integers(0, 8, size=count)).astype(np.uint64) + ip_salt)),
-        subscription=np.where(has, charged, -1).astype(np.int32),
-        subscription_day=rng.integers(1, 29, size=kind.shape).astype(np.int8),
-        subscription_cents=np.maximum(np.rint(np.exp(log_cents)), 100).astype(np.int64) // 10 * 10 + 9,
-    )
-
-
-def address(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """An IPv4 address in 240.0.0.0/4, which is reserved: no address of the world is anybody's."""
-    return (np.uint64(0xF0000000) | (words & np.uint64(0x0FFFFFFF))).astype(np.uint32)
-
-
 @lru_cache(maxsize=4)
-def build_population(cards: int, merchants: int, seed: int, growth: Growth = NO_GROWTH) -> Population:
-    """Everybody in a world of `cards` cards and `merchants` merchants (both ≥ 1).
+def build_population(cards: int, merchants: int, seed: int, growth: TrafficGrowth = NO_GROWTH) -> Population:
+    """The population of a world with `cards` cards and `merchants` merchants (both ≥ 1).
 
-    Merchants' popularity follows Zipf's law with exponent 1.05; a card's daily rate is gamma with
-    shape 2 and mean 2.5.
+    Popularity of merchants follows Zipf's law with exponent 1.05; a card's daily rate is gamma distributed
+    with shape 2 and mean 2.5.
     """
     cities = int(np.clip(merchants // 30, 1, len(CITIES)))
-    paid = _merchants(seed, merchants, cities)
-    category = paid.category.astype(np.int64)
-    present = np.bincount(category, minlength=len(CATEGORIES)) > 0
-    any_of = np.arange(len(CATEGORIES))
-    for index, wanted in enumerate(CATEGORIES):
-        if not present[index]:
-            same = [i for i, c in enumerate(CATEGORIES) if present[i] and c.kind == wanted.kind]
-            any_of[index] = same[0] if same else int(category[0])
-    shops = np.where(paid.online, -1, paid.city.astype(np.int64))
-    web = np.where(np.isin(category, [i for i, c in enumerate(CATEGORIES) if c.kind == "online"]), 0, -1)
-    if not (web == 0).any():
-        web = np.zeros(merchants, np.int64)
+    all_merchants = draw_merchants(seed, merchants, cities)
+    category = all_merchants.category.astype(np.int64)
+    category_fallback = _category_fallback(category)
+    shop_city = np.where(all_merchants.online, -1, all_merchants.city.astype(np.int64))
+    web_group = np.where(
+        np.isin(category, [i for i, c in enumerate(CATEGORIES) if c.kind == "online"]), 0, -1
+    )
+    if not (web_group == 0).any():
+        web_group = np.zeros(merchants, np.int64)
+    popularity = all_merchants.popularity
     return Population(
         seed=seed,
-        cards=_cards(seed, cards, paid, cities, any_of),
-        merchants=paid,
+        cards=draw_cards(seed, cards, all_merchants, cities, category_fallback),
+        merchants=all_merchants,
         cities=cities,
-        tastes=_tastes(seed),
-        by_city=MerchantPicker(shops, cities, paid.popularity**0.7),
-        never_closed=MerchantPicker(np.where(paid.hours.always, shops, -1), cities, paid.popularity**0.7),
-        by_category=MerchantPicker(category, len(CATEGORIES), paid.popularity),
-        by_web=MerchantPicker(web, 1, paid.popularity),
-        category_or_any=any_of,
+        tastes=draw_tastes(seed),
+        shops_by_city=MerchantPicker(shop_city, cities, popularity**0.7),
+        always_open_by_city=MerchantPicker(
+            np.where(all_merchants.hours.always_open, shop_city, -1), cities, popularity**0.7
+        ),
+        merchants_by_category=MerchantPicker(category, len(CATEGORIES), popularity),
+        web_shops=MerchantPicker(web_group, 1, popularity),
+        category_fallback=category_fallback,
         growth=growth,
     )
+
+
+def _category_fallback(category: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(categories,): the category itself if a merchant has it, else one of the same kind, else any."""
+    present = np.bincount(category, minlength=len(CATEGORIES)) > 0
+    fallback = np.arange(len(CATEGORIES))
+    for index, absent in enumerate(CATEGORIES):
+        if not present[index]:
+            same_kind = [i for i, c in enumerate(CATEGORIES) if present[i] and c.kind == absent.kind]
+            fallback[index] = same_kind[0] if same_kind else int(category[0])
+    return fallback

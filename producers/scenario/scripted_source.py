@@ -88,7 +88,9 @@ class ScriptedSource:
 
     def _drifted(self, tx: Transaction, drift: Drift) -> Transaction:
         factor = self._factor(drift, tx.ts)
-        if factor == 1.0 or (drift.category is not None and tx.mcc != CATEGORIES[INDEX[drift.category]].mcc):
+        if factor == 1.0 or (
+            drift.category is not None and tx.mcc != CATEGORIES[CATEGORY_INDEX[drift.category]].mcc
+        ):
             return tx
         cents = min(max(round(tx.amount_cents * factor), 1), MAX_AMOUNT_CENTS)
         return msgspec.structs.replace(tx, amount_cents=cents)

@@ -12,7 +12,7 @@ import numpy as np
 
 from fraudsim.log.events import Transaction, Truth
 from producers.history.tables import card_id, merchant_id
-from producers.population.amounts import MIN_CENTS, payable
+from producers.population.amounts import MIN_CENTS, chargeable_amounts
 from producers.population.closed_shops import closed_rows
 from producers.reference import COUNTRIES
 from producers.rng import chance

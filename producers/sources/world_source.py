@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from fraudsim.archive.id_columns import spelled
 from fraudsim.log.events import Label, Transaction, Truth
 from fraudsim.log.topics import LABELS, TRANSACTIONS, TRUTH
-from producers.history.tables import Tables, numbered
+from producers.history.tables import Tables, day_tables
 from producers.sources.source import Item
 from producers.world.world import World
 
@@ -56,7 +56,7 @@ class WorldSource:
         """Records in order of `due_ms`; at equal times transactions, then truths, then labels."""
         pending_labels = list(self._labels_of_days_before()) if self._with_labels else []
         for number in count(self.first_live_day):
-            tables = self._day(number).spelled()
+            tables = self._day(number).with_text_ids()
             if self._with_labels:
                 pending_labels += label_items(tables.labels)
             end_ms = self.world.day_start_ms(number + 1)
@@ -67,7 +67,7 @@ class WorldSource:
 
     def _day(self, number: int) -> Tables:
         typologies = [typology.name for typology in self.world.typologies]
-        return numbered(self.world.population, self.world.day(number), typologies)
+        return day_tables(self.world.population, self.world.day(number), typologies)
 
     def _labels_of_days_before(self) -> Iterator[Item]:
         if self._labels_before is not None:

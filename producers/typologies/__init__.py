@@ -1,7 +1,10 @@
-"""Fraud typologies: one file each, one small interface (`base.Typology`), one contract suite."""
+"""Fraud typologies: one file each, one interface (`base.Typology`), one contract suite.
+
+Imports `producers.population` and `producers.calendar`; pure. `testing/contracts/typology.py` is the suite.
+"""
 
 from producers.typologies.account_takeover import AccountTakeover
-from producers.typologies.base import Campaign, Scheme, Typology
+from producers.typologies.base import BaseTypology, Campaign, Typology
 from producers.typologies.bin_attack import BinAttack
 from producers.typologies.card_testing import CardTesting
 from producers.typologies.compromised_merchant import CompromisedMerchant
@@ -15,9 +18,9 @@ from producers.typologies.push_scam import PushScam
 from producers.typologies.refund_abuse import RefundAbuse
 from producers.typologies.slow_drip import SlowDrip
 
-__all__ = ["SCHEMES", "Campaign", "Typology", "default_typologies"]
+__all__ = ["TYPOLOGY_CLASSES", "Campaign", "Typology", "default_typologies"]
 
-SCHEMES: tuple[type[Scheme], ...] = (
+TYPOLOGY_CLASSES: tuple[type[BaseTypology], ...] = (
     CardTesting,
     LeakedCard,
     CompromisedMerchant,
@@ -32,9 +35,9 @@ SCHEMES: tuple[type[Scheme], ...] = (
     SlowDrip,
     RefundAbuse,
 )
-"""In the order of `World.typologies`: new ones go to the end."""
+"""In the order of `World.typologies`; new ones are appended."""
 
 
 def default_typologies(fraud_scale: float = 1.0, camouflage: float = 0.5) -> tuple[Typology, ...]:
-    """Every typology at its share of the default mix, times `fraud_scale`."""
-    return tuple(scheme(scheme.share * fraud_scale, camouflage) for scheme in SCHEMES)
+    """Every typology, at its share of the default mix times `fraud_scale`."""
+    return tuple(kind(kind.share * fraud_scale, camouflage) for kind in TYPOLOGY_CLASSES)

@@ -6,17 +6,24 @@ import numpy as np
 
 from producers.calendar.rhythm import HOUR_MS
 from producers.population.amounts import usual_amounts
-from producers.population.closed_shops import open_instead
+from producers.population.closed_shops import replace_closed_merchants
 from producers.population.columns import DAY_MS, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme, at_the_counter, shops_in, someone, usual_time, within_span
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import (
+    any_card,
+    card_present_payments,
+    clip_to_span,
+    pick_city_shops,
+    usual_time,
+)
 
 
 @dataclass(frozen=True)
-class ImpossibleTravel(Scheme):
+class ImpossibleTravel(BaseTypology):
     """One to five payments in shops and at cash machines of a city the victim does not live in.
 
-    Camouflage: how few there are, how usual the amounts, and how far apart in time.
+    Camouflage: fewer payments, more usual amounts, further apart in time.
     """
 
     name = "impossible_travel"
@@ -25,15 +32,15 @@ class ImpossibleTravel(Scheme):
     mean_size = 2.9
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
-        card = someone(population, rng)
+        card = any_card(population, rng)
         home = int(population.cards.city[card])
-        away = (home + int(rng.integers(1, max(population.cities, 2)))) % population.cities
+        city = (home + int(rng.integers(1, max(population.cities, 2)))) % population.cities
         size = 1 + min(int(rng.poisson(2.9 - 2 * self.camouflage)), 4)
         begin = day * DAY_MS + usual_time(population, day, card, rng)
-        later = rng.random(size) * (1 + 9 * self.camouflage) * HOUR_MS
-        ts = within_span(begin + later, day, self.span_days)
-        merchant = open_instead(population, ts, shops_in(population, away, size, rng), rng)
+        offset_ms = rng.random(size) * (1 + 9 * self.camouflage) * HOUR_MS
+        ts = clip_to_span(begin + offset_ms, day, self.span_days)
+        merchant = replace_closed_merchants(population, ts, pick_city_shops(population, city, size, rng), rng)
         cards = np.full(size, card, np.int32)
-        greed = np.exp(rng.normal(0.9 * (1 - self.camouflage), 0.3, size=size))
-        amount = (usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64)
-        return at_the_counter(population, ts, cards, merchant, amount)
+        amount_factor = np.exp(rng.normal(0.9 * (1 - self.camouflage), 0.3, size=size))
+        amount = (usual_amounts(population, cards, merchant, rng) * amount_factor).astype(np.int64)
+        return card_present_payments(population, ts, cards, merchant, amount)

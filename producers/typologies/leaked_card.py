@@ -9,16 +9,23 @@ from producers.calendar.rhythm import HOUR_MS
 from producers.population.amounts import usual_amounts
 from producers.population.columns import DAY_MS, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme, criminal_device, pick, someone, usual_time, web_columns
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import (
+    any_card,
+    card_not_present_payments,
+    fraudster_device,
+    pick_merchants,
+    usual_time,
+)
 
-_WANTED: Final = ("web_electronics", "gift_cards", "fashion", "marketplace", "travel", "digital_goods")
+_CATEGORIES: Final = ("web_electronics", "gift_cards", "fashion", "marketplace", "travel", "digital_goods")
 
 
 @dataclass(frozen=True)
-class LeakedCard(Scheme):
-    """One to ten dear purchases at different web shops; three campaigns in ten are a single one.
+class LeakedCard(BaseTypology):
+    """One to ten expensive purchases at different web shops; three campaigns in ten are a single one.
 
-    Camouflage: how near amounts, hours and devices come to the victim's own.
+    Camouflage: how close amounts, hours and devices are to the victim's own.
     """
 
     name = "leaked_card"
@@ -27,21 +34,23 @@ class LeakedCard(Scheme):
     mean_size = 3.7
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
-        card = someone(population, rng)
+        card = any_card(population, rng)
         size = 1 if rng.random() < 0.3 else 2 + min(int(rng.poisson(2.9)), 8)
         begin = usual_time(population, day, card, rng)
         if rng.random() > self.camouflage:
             begin = int(rng.integers(0, DAY_MS))
-        span = np.exp(rng.uniform(np.log(2), np.log(46))) * HOUR_MS
-        offset = np.sort(rng.random(size)) * span
-        ts = (day * DAY_MS + begin + offset - offset[0]).astype(np.int64)
-        merchant = pick(population, _WANTED, size, rng)
-        anywhere = np.flatnonzero(rng.random(size) < self.camouflage)
-        merchant[anywhere] = population.by_web.pick(
-            np.zeros(len(anywhere), np.int64), rng.random(len(anywhere))
+        span_ms = np.exp(rng.uniform(np.log(2), np.log(46))) * HOUR_MS
+        offset_ms = np.sort(rng.random(size)) * span_ms
+        ts = (day * DAY_MS + begin + offset_ms - offset_ms[0]).astype(np.int64)
+        merchant = pick_merchants(population, _CATEGORIES, size, rng)
+        any_web_shop = np.flatnonzero(rng.random(size) < self.camouflage)
+        merchant[any_web_shop] = population.web_shops.pick(
+            np.zeros(len(any_web_shop), np.int64), rng.random(len(any_web_shop))
         )
         cards = np.full(size, card, np.int32)
-        greed = np.exp(rng.normal(0.9 * (1 - self.camouflage) + 0.25, 0.4))
-        amount = (usual_amounts(population, cards, merchant, rng) * greed).astype(np.int64)
-        device, ip = criminal_device(population, card, day, 0.6 * self.camouflage, rng)
-        return web_columns(population, ts, cards, merchant, np.maximum(amount, 100), device, ip, rng)
+        amount_factor = np.exp(rng.normal(0.9 * (1 - self.camouflage) + 0.25, 0.4))
+        amount = (usual_amounts(population, cards, merchant, rng) * amount_factor).astype(np.int64)
+        device, ip = fraudster_device(population, card, day, 0.6 * self.camouflage, rng)
+        return card_not_present_payments(
+            population, ts, cards, merchant, np.maximum(amount, 100), device, ip, rng
+        )

@@ -1,4 +1,4 @@
-"""Merchant collusion: a small shop that looks honest for days, then charges stolen cards and is gone."""
+"""Merchant collusion: a small shop looks honest for days, then charges stolen cards and disappears."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,21 +8,22 @@ from numpy.typing import NDArray
 
 from producers.calendar.opening_hours import are_open
 from producers.calendar.rhythm import times_of_day, to_utc
-from producers.population.amounts import gives_cash, whole_cents
-from producers.population.closed_shops import another_hour, closed_rows
+from producers.population.amounts import is_cash_machine, whole_cents
+from producers.population.closed_shops import closed_rows, redraw_times
 from producers.population.columns import DAY_MS, EMPTY, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme, at_the_counter, within_span
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import card_present_payments, clip_to_span
 
-_TRIES: Final = 3
-"""At an hour within the shop's."""
+_MAX_REDRAWS: Final = 3
+"""Draws of a time within the shop's hours."""
 
 
 @dataclass(frozen=True)
-class MerchantCollusion(Scheme):
+class MerchantCollusion(BaseTypology):
     """Fifteen to sixty charges over ten days at one little-known merchant, most in the last two (bust-out).
 
-    Camouflage: how evenly they fall over the ten days, and how usual the amounts are there.
+    Camouflage: how evenly they are spread over the ten days, and how usual the amounts are at the merchant.
     """
 
     name = "merchant_collusion"
@@ -34,37 +35,40 @@ class MerchantCollusion(Scheme):
         size = min(int(rng.integers(15, 61)), len(population.cards))
         card = rng.choice(len(population.cards), size=size, replace=False).astype(np.int32)
         shops = np.flatnonzero(~population.merchants.online)
-        shops = shops[~gives_cash(population, shops.astype(np.int32))]
-        # One that trades on Sundays too, so that the bust-out loses no day.
-        shops = shops[population.merchants.hours.trades_on_sundays[shops]]
-        unknown = shops[np.argsort(population.merchants.popularity[shops])][: max(1, len(shops) // 3)]
-        if not len(unknown):
+        shops = shops[~is_cash_machine(population, shops.astype(np.int32))]
+        # A shop that opens on Sundays too, so that the bust-out loses no day.
+        shops = shops[population.merchants.hours.opens_on_sundays[shops]]
+        little_known = shops[np.argsort(population.merchants.popularity[shops])][: max(1, len(shops) // 3)]
+        if not len(little_known):
             return EMPTY
-        merchant = np.full(size, rng.choice(unknown), np.int32)
-        early = rng.random(size) < 0.15 + 0.6 * self.camouflage
-        on = np.where(early, rng.integers(0, 8, size=size), rng.integers(8, 10, size=size))
-        clock = to_utc(times_of_day(day, population.cards.rhythm[card], rng), population.cards.zone[card])
-        ts = within_span((day + on) * DAY_MS + clock, day, self.span_days)
-        ts = self._in_its_hours(population, ts, card, merchant, rng)
-        level = np.log(6_000.0) + 1.0 * (1 - self.camouflage) * ~early[np.argsort(on, kind="stable")]
-        amount = whole_cents(level + 0.5 * rng.standard_normal(size))
-        rows = at_the_counter(population, ts, card, merchant, amount)
-        # What still finds it closed, at the edges of its hours, is not charged.
+        merchant = np.full(size, rng.choice(little_known), np.int32)
+        before_bust_out = rng.random(size) < 0.15 + 0.6 * self.camouflage
+        day_offset = np.where(before_bust_out, rng.integers(0, 8, size=size), rng.integers(8, 10, size=size))
+        times = to_utc(times_of_day(day, population.cards.rhythm[card], rng), population.cards.zone[card])
+        ts = clip_to_span((day + day_offset) * DAY_MS + times, day, self.span_days)
+        ts = self._move_into_hours(population, ts, card, merchant, rng)
+        log_amount = (
+            np.log(6_000.0)
+            + 1.0 * (1 - self.camouflage) * ~before_bust_out[np.argsort(day_offset, kind="stable")]
+        )
+        amount = whole_cents(log_amount + 0.5 * rng.standard_normal(size))
+        rows = card_present_payments(population, ts, card, merchant, amount)
+        # Payments still outside its hours, at their edges, are dropped.
         return rows.take(are_open(population.merchants.hours, population.merchants.zone, merchant, ts))
 
     @staticmethod
-    def _in_its_hours(
+    def _move_into_hours(
         population: Population,
         ts: NDArray[np.int64],
         card: NDArray[np.int32],
         merchant: NDArray[np.int32],
         rng: np.random.Generator,
     ) -> NDArray[np.int64]:
-        """In order again."""
+        """Sorted times (ms UTC), drawn anew while the shop is closed."""
         moved, zone = ts.copy(), population.merchants.zone[merchant]
-        for _ in range(_TRIES):
+        for _ in range(_MAX_REDRAWS):
             closed = closed_rows(population, moved, merchant)
-            moved[closed] = another_hour(
+            moved[closed] = redraw_times(
                 population, moved[closed], card[closed], zone[closed], merchant[closed], rng
             )
         return np.sort(moved)

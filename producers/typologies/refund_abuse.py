@@ -1,4 +1,4 @@
-"""Refund abuse: mules buy dear returnable goods over and over and are refunded outside the feed."""
+"""Refund abuse: mules buy expensive returnable goods repeatedly and are refunded outside the feed."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,18 @@ import numpy as np
 from producers.calendar.rhythm import times_of_day, to_utc
 from producers.population.amounts import usual_amounts
 from producers.population.columns import DAY_MS, Columns
-from producers.population.habits import fresh_devices, own_address, own_device
+from producers.population.devices import fresh_devices, own_address, own_device
 from producers.population.population import Population
-from producers.typologies.base import Scheme, pick, web_columns, within_span
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import card_not_present_payments, clip_to_span, pick_merchants
 
 
 @dataclass(frozen=True)
-class RefundAbuse(Scheme):
+class RefundAbuse(BaseTypology):
     """Two to five mule cards, three to seven near-equal purchases each at one shop within two weeks.
 
-    Camouflage: how many come from the mule's own device instead of the organiser's, and how equal they are.
+    Camouflage: how many come from the mule's own device instead of the organiser's, and how their prices
+    vary.
     """
 
     name = "refund_abuse"
@@ -30,17 +32,21 @@ class RefundAbuse(Scheme):
         )
         card = np.repeat(mules, rng.integers(3, 8, size=len(mules))).astype(np.int32)
         size = len(card)
-        clock = to_utc(times_of_day(day, population.cards.rhythm[card], rng), population.cards.zone[card])
-        ts = within_span(
-            (day + rng.integers(0, self.span_days, size=size)) * DAY_MS + clock, day, self.span_days
+        times = to_utc(times_of_day(day, population.cards.rhythm[card], rng), population.cards.zone[card])
+        ts = clip_to_span(
+            (day + rng.integers(0, self.span_days, size=size)) * DAY_MS + times, day, self.span_days
         )
         cards = rng.permutation(card)
-        merchant = np.repeat(pick(population, ("fashion", "web_electronics", "marketplace"), 1, rng), size)
+        merchant = np.repeat(
+            pick_merchants(population, ("fashion", "web_electronics", "marketplace"), 1, rng), size
+        )
         price = usual_amounts(population, cards[:1], merchant[:1], rng)[0] * 2 + 4_000
         noise = (0.02 + 0.3 * self.camouflage) * rng.standard_normal(size)
         amount = np.maximum((price * np.exp(noise)).astype(np.int64), 100)
-        rows = web_columns(population, ts, cards, merchant, amount, int(fresh_devices(1, rng)[0]), 0, rng)
+        rows = card_not_present_payments(
+            population, ts, cards, merchant, amount, int(fresh_devices(1, rng)[0]), 0, rng
+        )
         rows.ip[:] = own_address(population, cards, rng)
-        own = np.flatnonzero(rng.random(size) < self.camouflage)
-        rows.device[own] = own_device(population, cards[own], day, rng)
+        from_own_device = np.flatnonzero(rng.random(size) < self.camouflage)
+        rows.device[from_own_device] = own_device(population, cards[from_own_device], day, rng)
         return rows

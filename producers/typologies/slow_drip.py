@@ -1,4 +1,4 @@
-"""Slow drip: small charges under every threshold, every few days, for weeks."""
+"""Slow drip: small charges below every threshold, every few days, for weeks."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,21 @@ from producers.calendar.rhythm import HOUR_MS
 from producers.population.amounts import whole_cents
 from producers.population.columns import DAY_MS, RECURRING, Columns
 from producers.population.population import Population
-from producers.typologies.base import Scheme, criminal_device, pick, someone, web_columns, within_span
+from producers.typologies.base import BaseTypology
+from producers.typologies.building_blocks import (
+    any_card,
+    card_not_present_payments,
+    clip_to_span,
+    fraudster_device,
+    pick_merchants,
+)
 
 
 @dataclass(frozen=True)
-class SlowDrip(Scheme):
+class SlowDrip(BaseTypology):
     """Five to fourteen charges of five to thirty euros at one or two web merchants over four weeks.
 
-    Camouflage: how often they pass for a subscription, and how steady they are.
+    Camouflage: how often they imitate a subscription, and how steady the amounts are.
     """
 
     name = "slow_drip"
@@ -24,20 +31,24 @@ class SlowDrip(Scheme):
     mean_size = 9.5
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
-        card = someone(population, rng)
+        card = any_card(population, rng)
         size = int(rng.integers(5, 15))
-        step = (self.span_days - 1) / size
-        on = np.arange(size) * step + rng.random(size) * step * (1 - 0.8 * self.camouflage)
-        ts = within_span(day * DAY_MS + on * DAY_MS + rng.random(size) * 3 * HOUR_MS, day, self.span_days)
+        step_days = (self.span_days - 1) / size
+        day_offset = np.arange(size) * step_days + rng.random(size) * step_days * (1 - 0.8 * self.camouflage)
+        ts = clip_to_span(
+            day * DAY_MS + day_offset * DAY_MS + rng.random(size) * 3 * HOUR_MS, day, self.span_days
+        )
         mandate = rng.random() < self.camouflage
         kinds = ("streaming", "telecom") if mandate else ("digital_goods", "games", "marketplace")
-        shops = pick(population, kinds, 1 + int(rng.random() < 0.4), rng)
-        unsteady = 0.5 - 0.45 * self.camouflage
-        level = rng.uniform(np.log(500), np.log(2500)) + unsteady * rng.standard_normal(size)
-        amount = np.minimum(whole_cents(level), 2_990)
+        shops = pick_merchants(population, kinds, 1 + int(rng.random() < 0.4), rng)
+        sigma = 0.5 - 0.45 * self.camouflage
+        log_amount = rng.uniform(np.log(500), np.log(2500)) + sigma * rng.standard_normal(size)
+        amount = np.minimum(whole_cents(log_amount), 2_990)
         cards = np.full(size, card, np.int32)
-        device, ip = (0, 0) if mandate else criminal_device(population, card, day, 0.0, rng)
-        rows = web_columns(population, ts, cards, rng.choice(shops, size=size), amount, device, ip, rng)
+        device, ip = (0, 0) if mandate else fraudster_device(population, card, day, 0.0, rng)
+        rows = card_not_present_payments(
+            population, ts, cards, rng.choice(shops, size=size), amount, device, ip, rng
+        )
         if mandate:
             rows.channel[:] = RECURRING
         return rows

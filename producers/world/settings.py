@@ -1,4 +1,4 @@
-"""The world's parameters as the settings give them."""
+"""World, label delays and consequences as the settings give them."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -8,22 +8,22 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, variable
 from producers.labels.consequences import Consequences
 from producers.labels.delays import LabelDelays
-from producers.world.world import WorldConfig
+from producers.world.config import WorldConfig
 
-_ELSEWHERE: Final = {"cards": "--cards", "seed": "FRAUDSIM_SEED", "delays": "FRAUDSIM_LABEL_DELAYS__…"}
+_SET_ELSEWHERE: Final = {"cards": "--cards", "seed": "FRAUDSIM_SEED", "delays": "FRAUDSIM_LABEL_DELAYS__…"}
 T = TypeVar("T", Consequences, LabelDelays, WorldConfig)
 
 
 def world_config(settings: Settings, cards: int, seed: int | None = None) -> WorldConfig:
-    """A world of so many cards.
+    """The configuration of a world with `cards` cards; `seed` overrides the settings.
 
     Raises:
-        FraudsimError: a parameter is not known or out of its range; the message names the variable.
+        FraudsimError: a parameter is unknown or out of its range; the message names the variable.
     """
-    for name, where in _ELSEWHERE.items():
+    for name, option in _SET_ELSEWHERE.items():
         if name in settings.world:
-            raise FraudsimError(f"setting {variable('world')}__{name.upper()}: give it by {where}")
-    return _made(
+            raise FraudsimError(f"setting {variable('world')}__{name.upper()}: give it by {option}")
+    return _from_settings(
         WorldConfig,
         "world",
         settings.world,
@@ -34,31 +34,32 @@ def world_config(settings: Settings, cards: int, seed: int | None = None) -> Wor
 
 
 def label_delays(settings: Settings) -> LabelDelays:
-    """Who learns of fraud, how late, how wrongly. Raises as `world_config` does."""
-    return _made(LabelDelays, "label_delays", settings.label_delays)
+    """Delays and errors of labels. Raises as `world_config` does."""
+    return _from_settings(LabelDelays, "label_delays", settings.label_delays)
 
 
 def consequences(settings: Settings) -> Consequences:
-    """What follows from decisions. Raises as `world_config` does."""
-    return _made(Consequences, "consequences", settings.consequences)
+    """Consequences of decisions. Raises as `world_config` does."""
+    return _from_settings(Consequences, "consequences", settings.consequences)
 
 
-def _made(kind: type[T], setting: str, values: Mapping[str, float], **more: Any) -> T:
-    whole = {field.name for field in fields(kind) if field.type in (int, int | None)}
-    known = {field.name for field in fields(kind)} - more.keys()
-    given: dict[str, Any] = {}
+def _from_settings(kind: type[T], setting: str, values: Mapping[str, float], **fixed: Any) -> T:
+    """A `kind` from the values of a setting and from fields that no setting may give."""
+    whole_names = {field.name for field in fields(kind) if field.type in (int, int | None)}
+    setting_names = {field.name for field in fields(kind)} - fixed.keys()
+    parameters: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in known:
+        if name not in setting_names:
             raise FraudsimError(
                 f"setting {variable(setting)}__{name.upper()} is not known; there are "
-                f"{', '.join(sorted(known))}"
+                f"{', '.join(sorted(setting_names))}"
             )
-        if name in whole and value != int(value):
+        if name in whole_names and value != int(value):
             raise FraudsimError(
                 f"setting {variable(setting)}__{name.upper()}={value:g} must be a whole number"
             )
-        given[name] = int(value) if name in whole else value
+        parameters[name] = int(value) if name in whole_names else value
     try:
-        return kind(**given, **more)
+        return kind(**parameters, **fixed)
     except FraudsimError as error:
         raise FraudsimError(f"setting {variable(setting)}: {error}") from None

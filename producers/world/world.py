@@ -1,124 +1,52 @@
-"""The synthetic world: any day of it, alone or in sequence, from its configuration.
+"""The synthetic world: any day of it, from its configuration.
 
-Pure: a day is a function of (configuration, day), so the same seed gives the same transactions
-however many processes make them and in whatever order.
+Pure: a day is a function of (configuration, day number), so the same seed gives the same transactions in any
+order and from any number of processes.
 """
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudsim.errors import FraudsimError
-from producers.calendar.growth import Growth
-from producers.labels.delays import LabelColumns, LabelDelays, label_transactions
-from producers.population.columns import DAY_MS, Columns, concatenate
-from producers.population.habits import day_of_habits
+from producers.calendar.growth import TrafficGrowth
+from producers.labels.delays import label_transactions
+from producers.population.columns import DAY_MS, concatenate
+from producers.population.habits import honest_transactions
 from producers.population.population import Population, build_population
 from producers.rng import generator, mix64, salt
 from producers.typologies import default_typologies
+from producers.world.campaigns import Campaigns
+from producers.world.config import WorldConfig
+from producers.world.day import Day
 
 WORLD_VERSION: Final = 2
-"""Changes whenever the same configuration would give other transactions or labels."""
-FIRST_DAY: Final = 19_723
-"""2024-01-01, a Monday, in days since 1970-01-01."""
-
-
-@dataclass(frozen=True)
-class WorldConfig:
-    """Everything that a world follows from.
-
-    Raises:
-        FraudsimError: a value is out of its range; the message names it.
-    """
-
-    cards: int = 5000
-    merchants: int | None = None
-    """A fifth of the cards, at least 30, if None."""
-    seed: int = 7
-    start_day: int = FIRST_DAY
-    """Days since 1970-01-01 of day 0."""
-    fraud_scale: float = 1.0
-    """Multiplies every typology's share."""
-    camouflage: float = 0.5
-    """0 to 1: how much fraud takes care to look like its victims."""
-    growth_per_year: float = 0.0
-    """Compound, of the number of transactions; none, so that days differ by the calendar alone."""
-    delays: LabelDelays = field(default_factory=LabelDelays)
-
-    def __post_init__(self) -> None:
-        ranges = (
-            ("cards", self.cards, 1, 20_000_000),
-            ("merchants", self.merchants if self.merchants is not None else 1, 1, 5_000_000),
-            ("seed", self.seed, 0, 2**63),
-            ("start_day", self.start_day, 100, 1_000_000),
-            ("fraud_scale", self.fraud_scale, 0, 100),
-            ("camouflage", self.camouflage, 0, 1),
-            ("growth_per_year", self.growth_per_year, -0.9, 10),
-        )
-        for name, value, low, high in ranges:
-            if not low <= value <= high:
-                raise FraudsimError(f"world: {name}={value!r} must be between {low} and {high}")
-
-    @property
-    def merchant_count(self) -> int:
-        return self.merchants if self.merchants is not None else max(30, self.cards // 5)
-
-
-@dataclass(frozen=True, eq=False)
-class Day:
-    """One day of a world; rows sorted by (ts, tx_id)."""
-
-    number: int
-    """Days since the world's day 0."""
-    transactions: Columns
-    tx_number: NDArray[np.uint64]
-    """The ids, as numbers; `tables.NUMBERED` says how they are spelled."""
-    typology: NDArray[np.int8]
-    """Index into `World.typologies`, -1 for honest transactions."""
-    campaign: NDArray[np.int32]
-    """Index into `campaign_ids`, -1 for honest transactions."""
-    campaign_ids: list[str]
-    labels: LabelColumns
-    """Every label of this day's transactions, whenever it comes."""
-
-    @property
-    def is_fraud(self) -> NDArray[np.bool_]:
-        return self.typology >= 0
-
-
-class Campaigns(NamedTuple):
-    """Campaigns of one typology."""
-
-    columns: Columns
-    which: NDArray[np.int32]
-    """Index into `ids` of each row."""
-    ids: list[str]
+"""Raised whenever the same configuration would give other transactions or labels."""
 
 
 class World:
-    """Days of transactions, their truth and their labels. Days are numbered from the world's day 0."""
+    """Makes days of transactions with their truth and labels; day 0 is `config.start_day`."""
 
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
         self.typologies = default_typologies(config.fraud_scale, config.camouflage)
         self.campaigns_started: Callable[[int, int], Campaigns] = lru_cache(256)(self._campaigns_started)
-        """Every campaign of a typology (by index) that starts on a day, with all its rows."""
+        """All campaigns of a typology (by index) that start on a day, with all their rows."""
 
     @property
     def population(self) -> Population:
         config = self.config
-        growth = Growth(config.growth_per_year, config.start_day)
+        growth = TrafficGrowth(config.growth_per_year, config.start_day)
         return build_population(config.cards, config.merchant_count, config.seed, growth)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of the configuration and the world's version."""
+        """16 hex digits of the SHA-256 of the world's version and configuration."""
         return hashlib.sha256(
             msgspec.json.encode([WORLD_VERSION, asdict(self.config)], order="sorted")
         ).hexdigest()[:16]
@@ -128,63 +56,66 @@ class World:
         return (self.config.start_day + number) * DAY_MS
 
     def day(self, number: int, campaigns: list[tuple[int, Campaigns]] | None = None) -> Day:
-        """Everything that happens on a day, whatever day its campaigns started.
+        """All transactions of a day, honest and fraudulent.
 
-        `campaigns` is what `campaigns_on` gives for the day, where that has been made elsewhere.
+        `campaigns` is the result of `campaigns_on(number)`, if another process has already made it.
         """
         seed, day = self.config.seed, self.config.start_day + number
-        parts = [day_of_habits(self.population, seed, day)]
+        parts = [honest_transactions(self.population, seed, day)]
         typology = [np.full(len(parts[0]), -1, np.int8)]
         campaign = [np.full(len(parts[0]), -1, np.int32)]
-        ids: list[str] = []
-        for kind, (columns, index, named) in self.campaigns_on(number) if campaigns is None else campaigns:
+        campaign_ids: list[str] = []
+        for typology_index, (columns, campaign_index, ids) in (
+            self.campaigns_on(number) if campaigns is None else campaigns
+        ):
             parts.append(columns)
-            typology.append(np.full(len(columns), kind, np.int8))
-            campaign.append(index + np.int32(len(ids)))
-            ids.extend(named)
+            typology.append(np.full(len(columns), typology_index, np.int8))
+            campaign.append(campaign_index + np.int32(len(campaign_ids)))
+            campaign_ids.extend(ids)
         rows = concatenate(parts)
-        # Ids are given in order of time, then mixed: neither order nor value tells fraud.
+        # Ids are numbered in order of time, then mixed, so that neither order nor value reveals fraud.
         # One sort of (time of day, row) packed in a word: stable, and far faster than a stable argsort.
         rank = np.arange(len(rows), dtype=np.uint64)
         words = (rows.ts - day * DAY_MS).astype(np.uint64) << np.uint64(32) | rank
         order = (np.sort(words) & np.uint64(0xFFFFFFFF)).astype(np.intp)
-        number_of = mix64((np.uint64(day) << np.uint64(32) | rank) ^ salt(seed, "tx_id"))
-        order, number_of = _settle_ties(rows.ts[order], order, number_of)
+        tx_number = mix64((np.uint64(day) << np.uint64(32) | rank) ^ salt(seed, "tx_id"))
+        order, tx_number = _sort_ties_by_id(rows.ts[order], order, tx_number)
         rows = rows.take(order)
-        kinds = np.concatenate(typology)[order]
+        typology_of_row = np.concatenate(typology)[order]
         return Day(
             number=number,
             transactions=rows,
-            tx_number=number_of,
-            typology=kinds,
+            tx_number=tx_number,
+            typology=typology_of_row,
             campaign=np.concatenate(campaign)[order],
-            campaign_ids=ids,
+            campaign_ids=campaign_ids,
             labels=label_transactions(
-                rows.ts, rows.card, kinds >= 0, self.config.delays, generator(seed, "labels", day)
+                rows.ts, rows.card, typology_of_row >= 0, self.config.delays, generator(seed, "labels", day)
             ),
         )
 
     def campaigns_on(
         self, number: int, started: Callable[[int, int], Campaigns] | None = None
     ) -> list[tuple[int, Campaigns]]:
-        """What each typology (by index) does on a day, by the day its campaigns started.
+        """Rows of a day by typology (index) and, within it, by the day their campaigns started.
 
-        `started` answers like `campaigns_started`, for those who have asked other processes before.
+        `started` replaces `campaigns_started`, if other processes have already made the campaigns.
         """
         started = started or self.campaigns_started
         day = self.config.start_day + number
-        found = []
-        for kind, typology in enumerate(self.typologies):
+        campaigns_of_day = []
+        for typology_index, typology in enumerate(self.typologies):
             for start in range(number - typology.span_days + 1, number + 1):
-                columns, index, ids = started(kind, start)
+                columns, campaign, ids = started(typology_index, start)
                 today = np.flatnonzero(columns.ts // DAY_MS == day)
                 if len(today):
-                    found.append((kind, Campaigns(columns.take(today), index[today], ids)))
-        return found
+                    rows = Campaigns(columns.take(today), campaign[today], ids)
+                    campaigns_of_day.append((typology_index, rows))
+        return campaigns_of_day
 
-    def _campaigns_started(self, kind: int, number: int) -> Campaigns:
+    def _campaigns_started(self, typology_index: int, number: int) -> Campaigns:
         day = self.config.start_day + number
-        campaigns = self.typologies[kind].campaigns(self.population, self.config.seed, day)
+        campaigns = self.typologies[typology_index].campaigns(self.population, self.config.seed, day)
         sizes = [len(campaign.columns) for campaign in campaigns]
         return Campaigns(
             concatenate([campaign.columns for campaign in campaigns]),
@@ -193,15 +124,15 @@ class World:
         )
 
 
-def _settle_ties(
-    ts: NDArray[np.int64], order: NDArray[np.intp], number: NDArray[np.uint64]
+def _sort_ties_by_id(
+    ts: NDArray[np.int64], order: NDArray[np.intp], tx_number: NDArray[np.uint64]
 ) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
-    """Put rows of equal time in the order of their ids; only the rows of a tie are touched."""
+    """Sort rows of equal time by their ids; all other rows stay where they are."""
     tied = np.zeros(len(ts) + 1, np.bool_)
     tied[1:-1] = ts[1:] == ts[:-1]
     rows = np.flatnonzero(tied[1:] | tied[:-1])
     if len(rows):
-        settled = rows[np.lexsort((number[rows], ts[rows]))]
-        order, number = order.copy(), number.copy()
-        order[rows], number[rows] = order[settled], number[settled]
-    return order, number
+        sorted_rows = rows[np.lexsort((tx_number[rows], ts[rows]))]
+        order, tx_number = order.copy(), tx_number.copy()
+        order[rows], tx_number[rows] = order[sorted_rows], tx_number[sorted_rows]
+    return order, tx_number

@@ -13,7 +13,7 @@ from fraudsim.settings import Settings
 from model.artefact.first_stage import compile_first_stage
 from model.forest.shap import compile_shap
 from model.forest.trees import compile_walk
-from producers.history.folder import History, read_history, world_of
+from producers.history.reader import History, read_history, world_of
 from producers.history.writer import write_history
 from producers.traffic.live_source import LiveStream
 from producers.world.world import World, WorldConfig

@@ -9,7 +9,7 @@ import msgspec
 from fraudsim import __version__
 from fraudsim.log.clock import Clock
 from fraudsim.settings import Settings
-from producers.history.folder import History
+from producers.history.reader import History
 from stream_features.catalogue.features import HASH
 
 RECORDED = ("partitions", "slots", "seed", "label_gap_days", "http_durability", "worker_max_batch")

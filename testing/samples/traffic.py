@@ -10,9 +10,10 @@ from fraudsim.archive.archive import Record, log_folder, to_table, write_file
 from fraudsim.log.events import Label, LogPrefix, Transaction, encoder
 from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.parity.log import LogEvents
 from stream_features.parity.replay import Replay
 from stream_features.store.prime import state_of_history

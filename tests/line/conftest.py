@@ -6,7 +6,8 @@ import pytest
 
 from fraudsim.settings import Settings
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 
 CARDS = 800
 DAYS = 50

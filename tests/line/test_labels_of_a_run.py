@@ -6,7 +6,7 @@ from fraudsim.archive.archive import read_log
 from fraudsim.log.clock import event_time_ms, past_limit_ms
 from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, LABELS
 from fraudsim.settings import Settings
-from producers.history.folder import read_history, world_of
+from producers.history.reader import read_history, world_of
 from producers.label_feed.feed import LabelFeed
 from producers.labels.back_office import BackOffice, Outcome
 from producers.population.columns import DAY_MS

@@ -8,7 +8,8 @@ from fraudsim.settings import Settings
 from model.artefact.files import Model, load_model
 from model.training.train import train_model
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fraudsim.settings import Settings
-from producers.typologies import SCHEMES
+from producers.typologies import TYPOLOGY_CLASSES
 from studies.detectability import DIALS, markdown, measure, study
 
 
@@ -20,7 +20,7 @@ def result_and_out(tmp_path_factory):
 def test_every_typology_is_measured_at_every_dial(result_and_out):
     found = {(one.typology, one.camouflage) for one in result_and_out[0].found}
     often = {"card_testing", "leaked_card", "account_takeover", "friendly_fraud", "lost_card"}
-    assert {name for name, _ in found} <= {scheme.name for scheme in SCHEMES}
+    assert {name for name, _ in found} <= {scheme.name for scheme in TYPOLOGY_CLASSES}
     assert {(name, dial) for name in often for dial in DIALS} <= found
 
 

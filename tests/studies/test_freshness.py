@@ -5,7 +5,8 @@ import pytest
 
 from fraudsim.settings import Settings
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from studies import freshness
 from studies.freshness import loss_intervals, markdown, study
 from studies.report import bar

@@ -17,7 +17,8 @@ from fraudsim.log.events import Label, Segment, Transaction, encoder
 from fraudsim.log.topics import LABELS, TRANSACTIONS, create_topics
 from fraudsim.settings import Settings
 from producers.sources.world_source import WorldSource
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.catalogue.features import DAY
 
 SEED: Final = 7

@@ -12,7 +12,8 @@ from fraudsim.settings import Settings
 from load_tests.benches.other.trees import CARDS, DAYS, FRAUD_SCALE, SEED
 from load_tests.rig.primed_world import PrimedWorld, prime_world
 from model.forest.forest import Matrix
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 
 ASKED: Final = 2_000
 """Distinct transactions; they are asked for in turn, each time under another tx_id."""

@@ -18,7 +18,8 @@ from model.artefact.files import Model, load_model
 from model.forest.forest import booster_of
 from model.training.train import train_model
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.vector import SIZE, as_vector
 
 PROTOCOL: Final = (

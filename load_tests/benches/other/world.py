@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from load_tests.benches.other.handbook_algorithm import simulate
 from load_tests.rig.machine import machine
 from producers.history.writer import write_history
-from producers.world.world import WORLD_VERSION, World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import WORLD_VERSION, World
 
 PROTOCOL: Final = (
     "Each turn is a fresh process on one core (where the system can pin) that makes as many cards and days, "

@@ -28,7 +28,8 @@ from load_tests.rig.cores import Cores, cpu_s, family, machine_cpu_s, pinned
 from load_tests.rig.primed_world import prime_world
 from load_tests.rivals.common import SCORES, VARIABLE, Given
 from producers.sources.world_source import WorldSource
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from runner.stack.ports import free_port
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Part, Supervisor

@@ -12,7 +12,7 @@ from fraudsim.settings import Settings
 from model.artefact.files import load_model
 from model.cli import app
 from model.training.train import train_model
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 
 
 def retrained(history, tmp_path, settings, labels):

@@ -17,12 +17,14 @@ from typer.testing import CliRunner
 from fraudsim.errors import FraudsimError
 from producers.audit.auc import auc, auc_error
 from producers.audit.history_audit import audit_history
+from producers.audit.limits import AuditLimits
+from producers.audit.report import Audit, audit_table
 from producers.audit.separation import SeparationCheck
-from producers.audit.verdict import Audit, Bounds, audit_table
-from producers.history.folder import History, read_history
+from producers.history.reader import History, read_history
 from producers.history.writer import write_history
 from producers.rng import generator
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from producers.world_cli import app
 
 Column = pa.Array | pa.ChunkedArray
@@ -41,12 +43,12 @@ class Files:
         return np.asarray(self.truth["is_fraud"])
 
     def put(self, name: str, values: Column) -> None:
-        place = self.transactions.column_names.index(name)
-        self.transactions = self.transactions.set_column(place, name, values)
+        index = self.transactions.column_names.index(name)
+        self.transactions = self.transactions.set_column(index, name, values)
 
     def text(self, name: str) -> NDArray[np.object_]:
-        found: NDArray[np.object_] = np.array(self.transactions[name].to_pylist(), dtype=object)
-        return found
+        values: NDArray[np.object_] = np.array(self.transactions[name].to_pylist(), dtype=object)
+        return values
 
     def reorder(self, order: NDArray[np.intp]) -> None:
         self.transactions, self.truth = self.transactions.take(order), self.truth.take(order)
@@ -98,9 +100,9 @@ def round_amounts(files: Files) -> None:
 
 def ordered_ids(files: Files) -> None:
     ids = np.sort(files.text("tx_id"))
-    given = np.empty(len(ids), dtype=object)
-    given[np.argsort(files.fraud, kind="stable")] = ids
-    files.put("tx_id", pa.array(given.tolist()))
+    ids_by_row = np.empty(len(ids), dtype=object)
+    ids_by_row[np.argsort(files.fraud, kind="stable")] = ids
+    files.put("tx_id", pa.array(ids_by_row.tolist()))
     files.truth = files.truth.set_column(0, "tx_id", files.transactions["tx_id"])
 
 
@@ -108,15 +110,16 @@ def ids_ordered_within_a_day(files: Files) -> None:
     """Ids count up over the days, as an honest feed's may; a day's frauds come last."""
     day = np.asarray(files.transactions["ts"]) // 86_400_000
     order = np.lexsort((files.fraud, day))
-    given = np.empty(len(day), dtype=object)
-    given[order] = [f"{i:016x}" for i in range(len(day))]
-    files.put("tx_id", pa.array(given.tolist()))
+    ids_by_row = np.empty(len(day), dtype=object)
+    ids_by_row[order] = [f"{i:016x}" for i in range(len(day))]
+    files.put("tx_id", pa.array(ids_by_row.tolist()))
     files.truth = files.truth.set_column(0, "tx_id", files.transactions["tx_id"])
 
 
 def odd_ids(files: Files) -> None:
     odd = [
-        text[:-1] + ("1" if bad else "0") for text, bad in zip(files.text("tx_id"), files.fraud, strict=True)
+        text[:-1] + ("1" if is_fraud else "0")
+        for text, is_fraud in zip(files.text("tx_id"), files.fraud, strict=True)
     ]
     files.put("tx_id", pa.array(odd))
 
@@ -154,17 +157,17 @@ def no_address_on_the_web(files: Files) -> None:
 
 
 def frauds_last_at_equal_times(files: Files) -> None:
-    ts, bad = np.asarray(files.transactions["ts"]).copy(), files.fraud
-    honest = np.flatnonzero(~bad)
-    near = honest[np.clip(np.searchsorted(honest, np.flatnonzero(bad)), 0, len(honest) - 1)]
-    ts[bad] = ts[near]
+    ts, is_fraud = np.asarray(files.transactions["ts"]).copy(), files.fraud
+    honest = np.flatnonzero(~is_fraud)
+    near = honest[np.clip(np.searchsorted(honest, np.flatnonzero(is_fraud)), 0, len(honest) - 1)]
+    ts[is_fraud] = ts[near]
     files.put("ts", pa.array(ts))
-    files.reorder(np.lexsort((bad, ts)))
+    files.reorder(np.lexsort((is_fraud, ts)))
 
 
 def round_milliseconds(files: Files) -> None:
-    ts, bad = np.asarray(files.transactions["ts"]), files.fraud
-    files.put("ts", pa.array(np.where(bad, ts // 1000 * 1000, ts)))
+    ts, is_fraud = np.asarray(files.transactions["ts"]), files.fraud
+    files.put("ts", pa.array(np.where(is_fraud, ts // 1000 * 1000, ts)))
     files.reorder(np.lexsort((files.text("tx_id").astype(str), np.asarray(files.transactions["ts"]))))
 
 
@@ -227,9 +230,9 @@ def repeated_id(files: Files) -> None:
 
 
 def early_label(files: Files) -> None:
-    known = np.asarray(files.labels["known_at"]).copy()
-    known[0] = np.asarray(files.labels["ts"])[0] - 1
-    files.labels = files.labels.set_column(7, "known_at", pa.array(known))
+    known_at = np.asarray(files.labels["known_at"]).copy()
+    known_at[0] = np.asarray(files.labels["ts"])[0] - 1
+    files.labels = files.labels.set_column(7, "known_at", pa.array(known_at))
 
 
 def label_of_another_card(files: Files) -> None:
@@ -276,7 +279,7 @@ def test_broken_order_and_keys_are_named(
 
 
 def test_the_bounds_are_arguments(history: History) -> None:
-    strict = audit_history(history, Bounds(signal=0.6))
+    strict = audit_history(history, AuditLimits(signal=0.6))
     assert "channel: fraud rate of each value" in names(strict)
 
 
@@ -299,8 +302,8 @@ def test_the_error_of_an_auc_is_that_of_repeated_draws() -> None:
 
 
 def test_times_that_are_all_different_say_nothing() -> None:
-    found = SeparationCheck(np.arange(100) % 10 == 0, Bounds()).ties(np.arange(100))
-    assert (found.value, found.passed, found.note) == (0.5, True, "0 of 0 pairs")
+    check = SeparationCheck(np.arange(100) % 10 == 0, AuditLimits()).ties(np.arange(100))
+    assert (check.value, check.passed, check.note) == (0.5, True, "0 of 0 pairs")
 
 
 def test_too_few_frauds_to_judge_by_is_an_error(tmp_path: Path) -> None:
@@ -312,19 +315,19 @@ def test_too_few_frauds_to_judge_by_is_an_error(tmp_path: Path) -> None:
 def test_the_command_exits_by_the_verdict_and_writes_json(history: History, tmp_path: Path) -> None:
     runner = CliRunner()
     report = tmp_path / "audit.json"
-    good = runner.invoke(app, ["audit", str(history.directory), "--json", str(report)])
-    assert good.exit_code == 0, good.output
+    clean = runner.invoke(app, ["audit", str(history.directory), "--json", str(report)])
+    assert clean.exit_code == 0, clean.output
     written = json.loads(report.read_bytes())
     assert written["passed"]
-    assert len(written["checks"]) == int(good.output.rsplit("/", 1)[1].strip(")\n"))
+    assert len(written["checks"]) == int(clean.output.rsplit("/", 1)[1].strip(")\n"))
     spoiled = tmp_path / "spoiled"
     shutil.copytree(history.directory, spoiled)
     labels = history.labels()
     late = labels.set_column(7, "known_at", pc.subtract(labels["ts"], 1))
     pq.write_table(late, spoiled / "labels.parquet")
-    bad = runner.invoke(app, ["audit", str(spoiled)])
-    assert bad.exit_code == 1
-    assert "BROKEN" in bad.output
+    broken = runner.invoke(app, ["audit", str(spoiled)])
+    assert broken.exit_code == 1
+    assert "BROKEN" in broken.output
 
 
 def test_a_history_that_lacks_columns_and_campaigns_is_judged_by_the_rest(
@@ -337,8 +340,8 @@ def test_a_history_that_lacks_columns_and_campaigns_is_judged_by_the_rest(
         for name in ("lat", "lon"):
             files.put(name, pa.nulls(rows, pa.float64()))
         empty = pa.nulls(rows, pa.string()).dictionary_encode()
-        for place, name in ((2, "typology"), (3, "campaign_id")):
-            files.truth = files.truth.set_column(place, name, empty)
+        for index, name in ((2, "typology"), (3, "campaign_id")):
+            files.truth = files.truth.set_column(index, name, empty)
 
     audit = leaky(lack)
     assert names(audit) == set()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.calendar.growth import Growth
+from producers.calendar.growth import TrafficGrowth
 from producers.calendar.pay_days import PAY_DAYS, pay_day_factors
 from producers.calendar.public_holidays import (
     date_of,
@@ -17,11 +17,17 @@ from producers.calendar.public_holidays import (
     is_public_holiday,
     public_holidays,
 )
-from producers.calendar.seasons import HOLIDAY, MONTHS, SEASON, category_factors, year_factors
-from producers.population.habits import day_of_habits
+from producers.calendar.seasons import (
+    CATEGORY_SEASON,
+    HOLIDAY_FACTORS,
+    MONTHLY_FACTORS,
+    category_factors,
+    year_factors,
+)
+from producers.population.habits import honest_transactions
 from producers.population.population import Population, build_population
-from producers.reference import CATEGORIES, INDEX
-from producers.world.world import FIRST_DAY
+from producers.reference import CATEGORIES, CATEGORY_INDEX
+from producers.world.config import FIRST_DAY
 
 YEARS = st.integers(min_value=1970, max_value=2400)
 DAYS = st.integers(min_value=100, max_value=150_000)
@@ -72,13 +78,13 @@ def test_from_day_to_day_only_named_days_jump(day: int) -> None:
 
 
 def test_every_category_has_a_season() -> None:
-    assert set(SEASON) == {category.name for category in CATEGORIES}
-    assert set(SEASON.values()) == set(MONTHS)
-    assert {CATEGORIES[INDEX[name]].kind for name in HOLIDAY} <= {"shop", "atm"}
+    assert set(CATEGORY_SEASON) == {category.name for category in CATEGORIES}
+    assert set(CATEGORY_SEASON.values()) == set(MONTHLY_FACTORS)
+    assert {CATEGORIES[CATEGORY_INDEX[name]].kind for name in HOLIDAY_FACTORS} <= {"shop", "atm"}
 
 
 def test_gifts_are_bought_before_christmas_and_travel_in_summer() -> None:
-    gifts, travel = INDEX["marketplace"], INDEX["travel"]
+    gifts, travel = CATEGORY_INDEX["marketplace"], CATEGORY_INDEX["travel"]
     december, february, july = (category_factors(day_of(date(2024, *d))) for d in ((12, 18), (2, 7), (7, 10)))
     sales = category_factors(day_of(date(2024, 11, 29)))
     assert december[gifts] > 1.8 * february[gifts]
@@ -109,14 +115,14 @@ def test_the_shares_of_pay_days_sum_to_one(population: Population) -> None:
 
 @given(st.floats(-0.5, 3.0), st.integers(0, 4000))
 def test_growth_is_compound_from_the_first_day(per_year: float, days: int) -> None:
-    growth = Growth(per_year, FIRST_DAY)
+    growth = TrafficGrowth(per_year, FIRST_DAY)
     assert growth.factor(FIRST_DAY) == 1
     once, twice = growth.factor(FIRST_DAY + days), growth.factor(FIRST_DAY + 2 * days)
     assert twice == pytest.approx(once**2)
 
 
 def bought(population: Population, day: int) -> np.ndarray:
-    merchant = day_of_habits(population, 7, day).merchant
+    merchant = honest_transactions(population, 7, day).merchant
     return np.bincount(population.merchants.category[merchant], minlength=len(CATEGORIES))
 
 
@@ -124,11 +130,11 @@ def test_seasons_and_holidays_show_in_what_is_bought(population: Population) -> 
     # Two Wednesdays, the second of them the 25th of December.
     week = [day_of(date(2024, 12, 18)) + i for i in range(8)]
     before, christmas = bought(population, week[0]), bought(population, week[-1])
-    gifts = [INDEX[name] for name in ("clothing", "electronics", "department")]
-    web = [INDEX[name] for name in ("games", "food_delivery")]
+    gifts = [CATEGORY_INDEX[name] for name in ("clothing", "electronics", "department")]
+    web = [CATEGORY_INDEX[name] for name in ("games", "food_delivery")]
     assert christmas[gifts].sum() < 0.5 * before[gifts].sum()
-    assert christmas[INDEX["grocery"]] < 0.75 * before[INDEX["grocery"]]
-    assert christmas[INDEX["restaurant"]] > before[INDEX["restaurant"]]
+    assert christmas[CATEGORY_INDEX["grocery"]] < 0.75 * before[CATEGORY_INDEX["grocery"]]
+    assert christmas[CATEGORY_INDEX["restaurant"]] > before[CATEGORY_INDEX["restaurant"]]
     assert christmas[web].sum() == pytest.approx(before[web].sum(), rel=0.15)
 
 
@@ -137,7 +143,7 @@ def test_a_card_pays_more_often_after_its_pay_day(population: Population) -> Non
 
     def share(days: range) -> float:
         """Of everybody's payments, those of the cards paid on the 25th."""
-        card = np.concatenate([day_of_habits(population, 7, day).card for day in days])
+        card = np.concatenate([honest_transactions(population, 7, day).card for day in days])
         return float(paid_late[card].mean())
 
     payday = day_of(date(2024, 6, 25))

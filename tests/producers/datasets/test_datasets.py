@@ -17,7 +17,7 @@ from fraudsim.settings import Settings
 from producers.datasets import paysim
 from producers.datasets.layout import Batch, Layout
 from producers.datasets.registry import LAYOUTS, layout_of, read_dataset, replay_history, replay_source
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from producers.population.columns import DAY_MS
 from producers.traffic.live_source import LiveStream, live_source
 from producers.world_cli import app

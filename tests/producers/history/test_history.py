@@ -27,12 +27,13 @@ from fraudsim.log.events import (
 from fraudsim.log.topics import LABELS, TRANSACTIONS, TRUTH
 from producers.history import tables
 from producers.history.fingerprint import fingerprint
-from producers.history.folder import History, read_history, transactions_per_day, world_of
+from producers.history.reader import History, read_history, world_of
 from producers.history.writer import write_history
 from producers.labels.delays import LabelDelays
 from producers.sources.source import Item, Source
 from producers.sources.world_source import WorldSource
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from producers.world_cli import app
 
 CONFIG = WorldConfig(cards=300, fraud_scale=10)
@@ -111,11 +112,11 @@ def test_ids_are_numbers_in_the_files_and_the_schema_spells_them(history: Histor
     }
     row = next(row for row in stored.slice(0, 5000).to_pylist() if row["ip"] and row["device_id"])
     read = history.transactions().slice(0, 5000).to_pylist()
-    told = next(event for event in read if event["tx_id"] == f"{row['tx_id']:016x}")
-    assert told["card_id"] == f"c{row['card_id']:07d}"
-    assert told["merchant_id"] == f"m{row['merchant_id']:06d}"
-    assert told["device_id"] == f"d{row['device_id']:016x}"
-    assert told["ip"] == str(IPv4Address(row["ip"]))
+    decoded = next(event for event in read if event["tx_id"] == f"{row['tx_id']:016x}")
+    assert decoded["card_id"] == f"c{row['card_id']:07d}"
+    assert decoded["merchant_id"] == f"m{row['merchant_id']:06d}"
+    assert decoded["device_id"] == f"d{row['device_id']:016x}"
+    assert decoded["ip"] == str(IPv4Address(row["ip"]))
 
 
 def test_every_event_of_a_history_is_valid_on_the_wire(history: History) -> None:
@@ -128,29 +129,29 @@ def test_every_event_of_a_history_is_valid_on_the_wire(history: History) -> None
 
 
 def test_transactions_are_sorted_by_time_and_id(history: History) -> None:
-    found = history.transactions(["ts", "tx_id"])
-    keys = list(zip(found["ts"].to_pylist(), found["tx_id"].to_pylist(), strict=True))
+    table = history.transactions(["ts", "tx_id"])
+    keys = list(zip(table["ts"].to_pylist(), table["tx_id"].to_pylist(), strict=True))
     assert keys == sorted(keys)
-    assert len(set(found["tx_id"].to_pylist())) == len(keys)
+    assert len(set(table["tx_id"].to_pylist())) == len(keys)
 
 
 def test_the_manifest_agrees_with_the_files(history: History) -> None:
-    manifest, found = history.manifest, history.transactions()
-    assert manifest.transactions == found.num_rows == history.truth().num_rows
+    manifest, table = history.manifest, history.transactions()
+    assert manifest.transactions == table.num_rows == history.truth().num_rows
     assert manifest.labels == history.labels().num_rows
     assert manifest.fraud_rate == pytest.approx(pc.mean(history.truth()["is_fraud"]).as_py())
-    assert transactions_per_day(history) == pytest.approx(found.num_rows / DAYS)
+    assert history.manifest.transactions_per_day == pytest.approx(table.num_rows / DAYS)
     assert manifest.end_ms - manifest.start_ms == DAYS * 86_400_000
-    assert manifest.start_ms <= pc.min(found["ts"]).as_py()
-    assert pc.max(found["ts"]).as_py() < manifest.end_ms
+    assert manifest.start_ms <= pc.min(table["ts"]).as_py()
+    assert pc.max(table["ts"]).as_py() < manifest.end_ms
     assert manifest.source == "world"
 
 
 def test_labels_not_yet_known_are_there_and_can_be_left_out(history: History) -> None:
     end_ms = history.manifest.end_ms
-    everything, known = history.labels(), history.labels(known_before_ms=end_ms)
-    assert 0 < known.num_rows < everything.num_rows
-    assert pc.max(known["known_at"]).as_py() < end_ms
+    all_labels, known_labels = history.labels(), history.labels(known_before_ms=end_ms)
+    assert 0 < known_labels.num_rows < all_labels.num_rows
+    assert pc.max(known_labels["known_at"]).as_py() < end_ms
 
 
 def test_the_fingerprint_is_of_the_content(history: History, tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_a_fingerprint_does_not_depend_on_chunks_but_on_every_value(coded: bool)
     others += [["a", "bc", None, "", "a"], ["bc", None, "a", "", "bc"], ["a", None, "bc", "", ""]]
     changed = [table(word=words) for words in others]
     changed += [table(number=[1.5, 0.0, 0.0, -2.0, 1.0]), table(yes=[True, None, None, True, True])]
-    assert len({fingerprint(t=each) for each in [whole, *changed]}) == len(changed) + 1
+    assert len({fingerprint(t=one) for one in [whole, *changed]}) == len(changed) + 1
 
 
 def test_a_text_behind_a_null_is_not_part_of_the_fingerprint() -> None:
@@ -247,10 +248,10 @@ def test_files_of_another_history_are_named(history: History, tmp_path: Path) ->
     write_history(tmp_path / "other", World(CONFIG), DAYS - 1)
     rows = read_history(tmp_path / "other").manifest.transactions
     for name in ("transactions.parquet", "truth.parquet"):
-        said = mixed(name, tmp_path / "other" / name)
-        assert f"{name}: has {rows:,} rows, manifest.json says {history.manifest.transactions:,}" in said
-    said = mixed("transactions.parquet", history.labels_path)
-    assert "transactions.parquet: column device_id is missing" in said
+        message = mixed(name, tmp_path / "other" / name)
+        assert f"{name}: has {rows:,} rows, manifest.json says {history.manifest.transactions:,}" in message
+    message = mixed("transactions.parquet", history.labels_path)
+    assert "transactions.parquet: column device_id is missing" in message
     cut = tmp_path / "cut"
     cut.write_bytes(history.labels_path.read_bytes()[:3000])
     assert "labels.parquet: Parquet magic bytes not found" in mixed("labels.parquet", cut)
@@ -277,15 +278,15 @@ def test_the_live_stream_goes_on_where_the_history_ends(history: History, items:
     start = WorldSource(world_of(history), history.manifest.days).start_ms
     assert start == history.manifest.end_ms
     per_day = Counter(item.topic for item in items)[TRANSACTIONS] / 3
-    assert per_day == pytest.approx(transactions_per_day(history), rel=0.25)
+    assert per_day == pytest.approx(history.manifest.transactions_per_day, rel=0.25)
 
 
 def test_live_labels_are_those_of_the_history_that_are_due_and_those_of_live_days(
     history: History, items: list[Item]
 ) -> None:
     end_ms = World(CONFIG).day_start_ms(DAYS + 3)
-    known = history.labels()["known_at"].to_numpy()
-    wanted = int(((known >= history.manifest.end_ms) & (known < end_ms)).sum())
+    known_at = history.labels()["known_at"].to_numpy()
+    wanted = int(((known_at >= history.manifest.end_ms) & (known_at < end_ms)).sum())
     live = [item.event for item in items if item.topic == LABELS]
     assert all(
         isinstance(event, Label) and event.known_at == item.due_ms
@@ -326,9 +327,9 @@ def test_the_name_changes_with_whatever_changes_the_stream() -> None:
 
 
 def test_lat_and_lon_are_where_the_card_was_present(history: History) -> None:
-    found = history.transactions()
-    channel = np.asarray(found["channel"].cast(pa.string()))
-    assert (np.asarray(pc.is_valid(found["lat"])) == np.isin(channel, ["pos", "atm"])).all()
+    table = history.transactions()
+    channel = np.asarray(table["channel"].cast(pa.string()))
+    assert (np.asarray(pc.is_valid(table["lat"])) == np.isin(channel, ["pos", "atm"])).all()
 
 
 def test_the_command_line_generates_and_describes(tmp_path: Path) -> None:
@@ -336,7 +337,7 @@ def test_the_command_line_generates_and_describes(tmp_path: Path) -> None:
     arguments = ["generate", "--cards", "200", "--days", "3", "--seed", "3", "--out", str(tmp_path / "h")]
     made = runner.invoke(app, arguments)
     assert made.exit_code == 0, made.output
-    told = runner.invoke(app, ["describe", str(tmp_path / "h")])
-    assert told.exit_code == 0, told.output
-    assert "hour (UTC)" in told.output
-    assert f"{read_history(tmp_path / 'h').manifest.transactions:,}" in told.output
+    described = runner.invoke(app, ["describe", str(tmp_path / "h")])
+    assert described.exit_code == 0, described.output
+    assert "hour (UTC)" in described.output
+    assert f"{read_history(tmp_path / 'h').manifest.transactions:,}" in described.output

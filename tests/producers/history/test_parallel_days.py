@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
-from producers.history.folder import read_history
 from producers.history.parallel_days import days_in_order
+from producers.history.reader import read_history
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from producers.world_cli import app
 
 CONFIG = WorldConfig(cards=200, fraud_scale=10)

@@ -32,59 +32,61 @@ def office(**changes):
 
 def test_an_approved_payment_is_reported_as_the_world_has_it():
     desk = office()
-    assert desk.decided(outcome("approve"), True) == []
-    assert all(desk.passes(world_label(source)) for source in ("customer", "chargeback", "analyst"))
+    assert desk.on_decision(outcome("approve"), True) == []
+    assert all(desk.admits(world_label(source)) for source in ("customer", "chargeback", "analyst"))
 
 
 def test_a_declined_payment_gets_no_label():
     desk = office()
-    assert desk.decided(outcome("decline"), True) == []
-    assert not any(desk.passes(world_label(source)) for source in ("customer", "chargeback", "analyst"))
-    assert desk.passes(world_label("customer", "another"))
+    assert desk.on_decision(outcome("decline"), True) == []
+    assert not any(desk.admits(world_label(source)) for source in ("customer", "chargeback", "analyst"))
+    assert desk.admits(world_label("customer", "another"))
 
 
 @pytest.mark.parametrize("is_fraud", [True, False])
 def test_a_step_up_is_answered_and_goes_through_where_it_is_confirmed(is_fraud):
     desk = office()
-    (label,) = desk.decided(outcome("step_up"), is_fraud)
+    (label,) = desk.on_decision(outcome("step_up"), is_fraud)
     assert (label.source, label.is_fraud) == ("customer", is_fraud)
     assert (label.tx_id, label.card_id, label.merchant_id, label.amount_cents) == ("t", "c", "m", 1_000)
     assert 1_000_000 < label.known_at <= 1_000_000 + 30 * MINUTE_MS
-    assert desk.passes(world_label("chargeback")) != is_fraud
+    assert desk.admits(world_label("chargeback")) != is_fraud
 
 
 def test_a_fooled_victim_confirms_and_the_chargeback_still_comes():
     desk = office(step_up_fooled=1)
-    (label,) = desk.decided(outcome("step_up"), True)
+    (label,) = desk.on_decision(outcome("step_up"), True)
     assert not label.is_fraud
-    assert desk.passes(world_label("chargeback"))
+    assert desk.admits(world_label("chargeback"))
 
 
 def test_what_nobody_answers_does_not_go_through():
     desk = office(step_up_answered=0)
-    assert desk.decided(outcome("step_up"), True) == []
-    assert not desk.passes(world_label("customer"))
+    assert desk.on_decision(outcome("step_up"), True) == []
+    assert not desk.admits(world_label("customer"))
     assert desk.counts["step_up_unanswered"] == 1
 
 
 def test_a_review_goes_through_and_its_verdict_comes_when_an_analyst_had_the_time():
     desk = office(analysts=1, review_minutes=10)
-    assert desk.decided(outcome("review", "small", amount=100), False) == []
-    assert desk.decided(outcome("review", "large", amount=90_000), True) == []
+    assert desk.on_decision(outcome("review", "small", amount=100), False) == []
+    assert desk.on_decision(outcome("review", "large", amount=90_000), True) == []
     labels = desk.advance(1_000_000 + 60 * MINUTE_MS)
-    found = [(label.tx_id, label.is_fraud, label.source, label.known_at - 1_000_000) for label in labels]
-    assert found == [
+    labels_found = [
+        (label.tx_id, label.is_fraud, label.source, label.known_at - 1_000_000) for label in labels
+    ]
+    assert labels_found == [
         ("large", True, "analyst", 10 * MINUTE_MS),
         ("small", False, "analyst", 20 * MINUTE_MS),
     ]
-    assert desk.passes(world_label("customer", "large"))
-    assert not desk.passes(world_label("analyst", "large"))
+    assert desk.admits(world_label("customer", "large"))
+    assert not desk.admits(world_label("analyst", "large"))
 
 
 def test_more_reviews_than_analysts_can_see_are_counted():
     desk = office(analysts=1, review_queue=3, review_minutes=10, review_patience_hours=0.25)
     for number in range(10):
-        desk.decided(outcome("review", f"t{number}"), True)
+        desk.on_decision(outcome("review", f"t{number}"), True)
     assert len(desk.advance(1_000_000 + DAY_MS)) == 2
     assert desk.counts["review_crowded_out"] == 6
     assert desk.counts["review_gone_stale"] == 2
@@ -92,6 +94,6 @@ def test_more_reviews_than_analysts_can_see_are_counted():
 
 def test_what_is_too_old_for_labels_is_forgotten():
     desk = office()
-    desk.decided(outcome("decline"), True)
+    desk.on_decision(outcome("decline"), True)
     desk.advance(1_000_000 + DAY_MS + 1)
-    assert desk.passes(world_label("customer"))
+    assert desk.admits(world_label("customer"))

@@ -13,10 +13,10 @@ RULES = Consequences(step_up_answered=0.8, step_up_fooled=0.1, step_up_slips=0.0
 @pytest.mark.parametrize(("is_fraud", "wrong"), [(True, 0.1), (False, 0.03)])
 def test_step_ups_are_answered_wrongly_and_not_at_all_by_the_shares_that_are_set(is_fraud, wrong):
     replies = [step_up_reply(tx_id, is_fraud, RULES, 7) for tx_id in IDS]
-    given = [reply for reply in replies if reply is not None]
-    assert len(given) / len(IDS) == pytest.approx(0.8, abs=0.01)
-    assert np.mean([reply.says_fraud != is_fraud for reply in given]) == pytest.approx(wrong, abs=0.01)
-    minutes = np.array([reply.after_ms for reply in given]) / MINUTE_MS
+    answers = [reply for reply in replies if reply is not None]
+    assert len(answers) / len(IDS) == pytest.approx(0.8, abs=0.01)
+    assert np.mean([reply.says_fraud != is_fraud for reply in answers]) == pytest.approx(wrong, abs=0.01)
+    minutes = np.array([reply.after_ms for reply in answers]) / MINUTE_MS
     assert np.median(minutes) == pytest.approx(RULES.step_up_median_minutes, rel=0.05)
     assert 0 < minutes.min() <= minutes.max() <= RULES.step_up_max_minutes
 
@@ -34,7 +34,7 @@ def test_a_reply_belongs_to_seed_and_id_alone():
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"step_up_answered": 1.5}, "step_up_answered=1.5 is a share, at most 1"),
         ({"review_minutes": -1}, "review_minutes=-1 must be 0 or more"),
@@ -43,6 +43,6 @@ def test_a_reply_belongs_to_seed_and_id_alone():
         ({"step_up_median_minutes": 40}, "step_up_median_minutes=40 is more than step_up_max_minutes=30"),
     ],
 )
-def test_what_makes_no_sense_is_named_with_its_value(values, words):
-    with pytest.raises(FraudsimError, match=words):
+def test_what_makes_no_sense_is_named_with_its_value(values, message):
+    with pytest.raises(FraudsimError, match=message):
         Consequences(**values)

@@ -27,8 +27,8 @@ def labels(delays: LabelDelays | None = None) -> LabelColumns:
     return label_transactions(TS, CARD, FRAUD, delays or LabelDelays(), generator(1, "labels"))
 
 
-def hours(found: LabelColumns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return (found.known_at - TS[found.row]) / 3_600_000
+def hours(result: LabelColumns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return (result.known_at - TS[result.row]) / 3_600_000
 
 
 def test_no_label_comes_before_its_transaction() -> None:
@@ -40,54 +40,54 @@ def test_labels_are_in_the_order_they_become_known() -> None:
 
 
 def test_each_source_has_its_delay() -> None:
-    found, of_fraud = labels(), FRAUD[labels().row]
-    delay = hours(found)
-    chargeback = delay[found.source == CHARGEBACK] / 24
+    result, of_fraud = labels(), FRAUD[labels().row]
+    delay = hours(result)
+    chargeback = delay[result.source == CHARGEBACK] / 24
     assert chargeback.min() >= 30
     assert chargeback.max() <= 90
-    customer = delay[(found.source == CUSTOMER) & of_fraud]
+    customer = delay[(result.source == CUSTOMER) & of_fraud]
     assert 24 < np.median(customer) < 48
     assert customer.max() <= 336
-    analyst = delay[(found.source == ANALYST) & of_fraud]
+    analyst = delay[(result.source == ANALYST) & of_fraud]
     assert 3 < np.median(analyst) < 8
     assert analyst.max() <= 48
 
 
 def test_frauds_are_known_in_the_shares_that_are_set() -> None:
-    found = labels()
+    result = labels()
     frauds = FRAUD.sum()
-    reached = len(np.unique(found.row[FRAUD[found.row]])) / frauds
+    reached = len(np.unique(result.row[FRAUD[result.row]])) / frauds
     assert reached == pytest.approx(0.95, abs=0.01)
-    by_customer = (FRAUD[found.row] & (found.source == CUSTOMER)).sum() / frauds
+    by_customer = (FRAUD[result.row] & (result.source == CUSTOMER)).sum() / frauds
     assert by_customer == pytest.approx(0.55, abs=0.02)
 
 
 def test_an_analysts_miss_is_reversed_by_a_chargeback() -> None:
-    found = labels()
-    missed = found.row[FRAUD[found.row] & ~found.is_fraud]
-    charged_back = found.row[found.source == CHARGEBACK]
+    result = labels()
+    missed = result.row[FRAUD[result.row] & ~result.is_fraud]
+    charged_back = result.row[result.source == CHARGEBACK]
     assert len(missed)
     assert np.isin(missed, charged_back).all()
 
 
 def test_false_disputes_are_mostly_cleared_later() -> None:
-    found = labels(replace(LabelDelays(), false_disputes=0.05))
-    disputed = found.row[~FRAUD[found.row] & found.is_fraud]
-    cleared = found.row[~FRAUD[found.row] & ~found.is_fraud]
+    result = labels(replace(LabelDelays(), false_disputes=0.05))
+    disputed = result.row[~FRAUD[result.row] & result.is_fraud]
+    cleared = result.row[~FRAUD[result.row] & ~result.is_fraud]
     assert np.isin(cleared, disputed).all()
     assert len(cleared) / len(disputed) == pytest.approx(0.85, abs=0.05)
-    first = dict(zip(found.row[::-1].tolist(), found.known_at[::-1].tolist(), strict=True))
-    last = dict(zip(found.row.tolist(), found.known_at.tolist(), strict=True))
+    first = dict(zip(result.row[::-1].tolist(), result.known_at[::-1].tolist(), strict=True))
+    last = dict(zip(result.row.tolist(), result.known_at.tolist(), strict=True))
     assert all(last[row] > first[row] for row in cleared.tolist())
 
 
 def test_frauds_of_a_card_on_a_day_become_known_together() -> None:
     ts, card = np.array([1000, 2000, 3000]), np.array([5, 5, 5])
     delays = LabelDelays(never=0, analyst=0, customer=1, chargeback_after_customer=0)
-    found = label_transactions(ts, card, np.ones(3, np.bool_), delays, generator(1, "labels"))
-    assert len(found) == 3
-    assert len(np.unique(found.known_at)) == 1
-    assert found.known_at[0] > 3000
+    result = label_transactions(ts, card, np.ones(3, np.bool_), delays, generator(1, "labels"))
+    assert len(result) == 3
+    assert len(np.unique(result.known_at)) == 1
+    assert result.known_at[0] > 3000
 
 
 def test_no_label_is_later_than_the_longest_delay() -> None:
@@ -96,18 +96,18 @@ def test_no_label_is_later_than_the_longest_delay() -> None:
 
 def test_no_transactions_have_no_labels() -> None:
     none = np.empty(0, np.int64)
-    found = label_transactions(none, none, none.astype(np.bool_), LabelDelays(), generator(1, "labels"))
-    assert len(found) == 0
+    result = label_transactions(none, none, none.astype(np.bool_), LabelDelays(), generator(1, "labels"))
+    assert len(result) == 0
 
 
 @pytest.mark.parametrize(
-    ("values", "named"),
+    ("values", "message"),
     [
         ({"never": -0.1}, "never=-0.1"),
         ({"analyst": 0.9}, "come to 1.5; at most 1"),
         ({"chargeback_min_days": 100.0}, "chargeback_min_days"),
     ],
 )
-def test_impossible_delays_are_refused(values: dict[str, float], named: str) -> None:
-    with pytest.raises(FraudsimError, match=named):
+def test_impossible_delays_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(FraudsimError, match=message):
         LabelDelays(**values)

@@ -14,7 +14,8 @@ from producers.scenario.schema import Attack, Drift, Fault, Outage, Peak, Script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.source import RawValue
 from producers.sources.world_source import WorldSource
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 
 SPEED = 100.0
 HOUR = 3_600_000

@@ -8,7 +8,8 @@ from fraudsim.log.events import Transaction, Truth
 from fraudsim.log.topics import LABELS
 from producers.sources.reacting_source import REACTION_SHARES, ReactingSource, patience_of, reaction_of
 from producers.sources.world_source import WorldSource
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 
 WORLD = World(WorldConfig(cards=1_500, seed=5, fraud_scale=10))
 SOURCE = WorldSource(WORLD, 40)

@@ -1,14 +1,19 @@
 """One contract for every fraud typology."""
 
+import doctest
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+
 import numpy as np
 import pytest
 
-from producers.population.closed_shops import closed_rows
-from producers.population.columns import ATM, CHANNELS, DAY_MS, ECOMMERCE, POS, RECURRING, Columns
-from producers.population.habits import day_of_habits
+from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, RECURRING, Columns, concatenate
+from producers.population.habits import honest_transactions
 from producers.population.population import Population, build_population
 from producers.typologies import Typology, default_typologies
 from producers.typologies.account_takeover import AccountTakeover
+from producers.typologies.base import BaseTypology
 from producers.typologies.bin_attack import BinAttack
 from producers.typologies.card_testing import CardTesting
 from producers.typologies.compromised_merchant import WINDOW_DAYS, CompromisedMerchant
@@ -21,9 +26,12 @@ from producers.typologies.merchant_collusion import MerchantCollusion
 from producers.typologies.push_scam import PushScam
 from producers.typologies.refund_abuse import RefundAbuse
 from producers.typologies.slow_drip import SlowDrip
-from producers.world.world import FIRST_DAY, World, WorldConfig
+from producers.world.config import FIRST_DAY, WorldConfig
+from producers.world.world import World
+from testing.contracts import typology as contract
 
 SEED = 7
+COUNTER = count()
 DAYS = range(FIRST_DAY, FIRST_DAY + 6)
 TYPOLOGIES = default_typologies(fraud_scale=20.0)
 
@@ -35,8 +43,8 @@ def population() -> Population:
 
 @pytest.fixture(params=TYPOLOGIES, ids=lambda typology: typology.name)
 def typology(request: pytest.FixtureRequest) -> Typology:
-    found: Typology = request.param
-    return found
+    typology: Typology = request.param
+    return typology
 
 
 def test_names_are_unique() -> None:
@@ -45,62 +53,71 @@ def test_names_are_unique() -> None:
 
 
 def test_it_is_deterministic(typology: Typology, population: Population) -> None:
-    once, again = (typology.campaigns(population, SEED, DAYS[2]) for _ in range(2))
-    assert [c.campaign_id for c in once] == [c.campaign_id for c in again]
-    for one, other in zip(once, again, strict=True):
-        for name in ("ts", "card", "merchant", "channel", "amount_cents", "device", "ip"):
-            assert np.array_equal(getattr(one.columns, name), getattr(other.columns, name))
+    contract.check_name(typology)
+    contract.check_determinism(typology, population, SEED)
 
 
 def test_campaign_ids_are_unique_over_days(typology: Typology, population: Population) -> None:
-    ids = [c.campaign_id for day in DAYS for c in typology.campaigns(population, SEED, day)]
-    assert ids
-    assert len(set(ids)) == len(ids)
+    contract.check_campaign_ids(typology, population, SEED)
 
 
 def test_transactions_are_of_the_population_and_of_its_days(
     typology: Typology, population: Population
 ) -> None:
-    for day in DAYS:
-        for campaign in typology.campaigns(population, SEED, day):
-            rows = campaign.columns
-            assert len(rows)
-            assert rows.card.min() >= 0
-            assert rows.card.max() < len(population.cards)
-            assert rows.merchant.min() >= 0
-            assert rows.merchant.max() < len(population.merchants)
-            assert rows.channel.min() >= 0
-            assert rows.channel.max() < len(CHANNELS)
-            assert (rows.amount_cents > 0).all()
-            assert rows.ts.min() >= day * DAY_MS
-            assert rows.ts.max() < (day + typology.span_days) * DAY_MS
-            assert rows.ts.dtype == np.int64
-            assert rows.device.dtype == np.uint64
+    contract.check_columns(typology, population, SEED)
+    contract.check_span(typology, population, SEED)
 
 
 def test_nobody_is_paid_while_closed(typology: Typology, population: Population) -> None:
-    # A whole week and the first of January, so that Sundays and holidays are there.
-    for day in range(FIRST_DAY, FIRST_DAY + 8):
-        for campaign in typology.campaigns(population, SEED, day):
-            rows = campaign.columns
-            assert not len(closed_rows(population, rows.ts, rows.merchant))
+    contract.check_opening_hours(typology, population, SEED)
 
 
 def test_the_truth_of_a_world_is_complete(typology: Typology) -> None:
-    """Every transaction of a campaign stands in some day, once, marked with its typology and campaign."""
-    config = WorldConfig(cards=600, merchants=120, seed=SEED, fraud_scale=20)
-    world = World(config)
-    start = FIRST_DAY + 3
-    wanted = {c.campaign_id: len(c.columns) for c in typology.campaigns(world.population, SEED, start)}
-    found: dict[str, int] = {}
-    kind = [t.name for t in world.typologies].index(typology.name)
-    for number in range(3, 3 + typology.span_days):
-        day = world.day(number)
-        assert ((day.typology >= 0) == (day.campaign >= 0)).all()
-        for index in day.campaign[day.typology == kind].tolist():
-            campaign_id = day.campaign_ids[index]
-            found[campaign_id] = found.get(campaign_id, 0) + 1
-    assert {key: found.get(key, 0) for key in wanted} == wanted
+    contract.check_world_truth(typology, SEED)
+
+
+def test_each_makes_as_much_fraud_as_its_share(typology: BaseTypology, population: Population) -> None:
+    contract.check_volume(typology, typology.fraud_share, population, SEED)
+
+
+def test_the_default_typologies_are_those_of_a_world() -> None:
+    world = World(WorldConfig(cards=600, merchants=120, seed=SEED, fraud_scale=20))
+    assert world.typologies == TYPOLOGIES
+
+
+class Broken(CardTesting):
+    """A typology that breaks the rule its test asks for."""
+
+    def __init__(self, spoil: Callable[[Columns], Columns]) -> None:
+        super().__init__(fraud_share=0.02)
+        object.__setattr__(self, "spoil", spoil)
+
+    def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
+        spoil: Callable[[Columns], Columns] = self.__dict__["spoil"]
+        return spoil(super().transactions(population, seed, day, rng))
+
+
+def test_the_examples_of_the_contract_hold() -> None:
+    results = doctest.testmod(contract)
+    assert results.attempted
+    assert not results.failed
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda rows: replace(rows, ts=rows.ts - DAY_MS), "but has transactions on days"),
+        (lambda rows: replace(rows, ts=rows.ts + 2 * DAY_MS), "but has transactions on days"),
+        (lambda rows: replace(rows, card=rows.card + 600), "card 6.* must lie in 0 to 599"),
+        (lambda rows: replace(rows, amount_cents=rows.amount_cents * 0), "amount_cents=0 must be above 0"),
+        (lambda rows: replace(rows, amount_cents=rows.amount_cents / 1), "is float64, must be int64"),
+        (lambda rows: concatenate([rows, rows, rows]), "does mean_size agree"),
+        (lambda rows: replace(rows, amount_cents=rows.amount_cents + next(COUNTER)), "second call"),
+    ],
+)
+def test_a_broken_typology_is_named(spoil: Callable[[Columns], Columns], message: str) -> None:
+    with pytest.raises(AssertionError, match=f"card_testing.*{message}"):
+        contract.check_typology(Broken(spoil))
 
 
 def test_more_fraud_share_gives_more_campaigns(population: Population) -> None:
@@ -137,7 +154,7 @@ def test_the_cards_of_a_compromised_merchant_paid_there_before(population: Popul
     day = next(d for d in DAYS if typology.campaigns(population, SEED, d))
     campaign = typology.campaigns(population, SEED, day)[0]
     victims = set(campaign.columns.card.tolist())
-    before = [day_of_habits(population, SEED, d) for d in range(day - WINDOW_DAYS, day)]
+    before = [honest_transactions(population, SEED, d) for d in range(day - WINDOW_DAYS, day)]
     card = np.concatenate([rows.card for rows in before])
     merchant = np.concatenate([rows.merchant for rows in before])
     shared = [m for m in np.unique(merchant) if victims <= set(card[merchant == m].tolist())]
@@ -146,9 +163,9 @@ def test_the_cards_of_a_compromised_merchant_paid_there_before(population: Popul
 
 
 def campaigns_of(typology: Typology, population: Population) -> list[Columns]:
-    found = [c.columns for day in DAYS for c in typology.campaigns(population, SEED, day)]
-    assert found
-    return found
+    columns = [c.columns for day in DAYS for c in typology.campaigns(population, SEED, day)]
+    assert columns
+    return columns
 
 
 def test_the_default_mix_lies_where_real_rates_do() -> None:
@@ -158,13 +175,6 @@ def test_the_default_mix_lies_where_real_rates_do() -> None:
     web = np.concatenate([np.isin(day.transactions.channel, (ECOMMERCE, RECURRING)) for day in days])
     assert 0.002 < fraud.mean() < 0.005
     assert web[fraud].mean() > 0.5
-
-
-def test_each_makes_as_much_fraud_as_its_share(typology: Typology, population: Population) -> None:
-    days = range(FIRST_DAY, FIRST_DAY + 20)
-    made = sum(len(c.columns) for day in days for c in typology.campaigns(population, SEED, day))
-    wanted = 20 * population.transactions_per_day * typology.fraud_share
-    assert 0.6 * wanted < made < 1.5 * wanted
 
 
 def test_a_bin_attack_tries_many_cards_at_one_shop(population: Population) -> None:

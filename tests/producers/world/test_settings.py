@@ -5,8 +5,8 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings, load_settings
 from producers.labels.delays import LabelDelays
+from producers.world.config import WorldConfig
 from producers.world.settings import consequences, label_delays, world_config
-from producers.world.world import WorldConfig
 
 
 def settings(monkeypatch, **variables):
@@ -23,10 +23,10 @@ def test_a_value_that_is_no_number_names_its_variable(monkeypatch):
         load_settings()
 
 
-def all_of_it(given):
-    world_config(given, 500)
-    label_delays(given)
-    consequences(given)
+def every_parameter(configured):
+    world_config(configured, 500)
+    label_delays(configured)
+    consequences(configured)
 
 
 def test_without_settings_the_world_is_the_default_one(monkeypatch):
@@ -34,7 +34,7 @@ def test_without_settings_the_world_is_the_default_one(monkeypatch):
 
 
 def test_parameters_come_from_variables_one_by_one_or_together(monkeypatch):
-    given = settings(
+    configured = settings(
         monkeypatch,
         SEED="9",
         WORLD='{"fraud_scale": 2, "merchants": 40}',
@@ -42,15 +42,15 @@ def test_parameters_come_from_variables_one_by_one_or_together(monkeypatch):
         LABEL_DELAYS__NEVER="0.1",
         CONSEQUENCES__ANALYSTS="3",
     )
-    assert world_config(given, 500) == WorldConfig(
+    assert world_config(configured, 500) == WorldConfig(
         cards=500, seed=9, merchants=40, fraud_scale=2, camouflage=0.8, delays=LabelDelays(never=0.1)
     )
-    assert isinstance(world_config(given, 500).merchants, int)
-    assert consequences(given).analysts == 3
+    assert isinstance(world_config(configured, 500).merchants, int)
+    assert consequences(configured).analysts == 3
 
 
 @pytest.mark.parametrize(
-    ("variables", "words"),
+    ("variables", "message"),
     [
         ({"WORLD__CAMOUFLAG": "1"}, "FRAUDSIM_WORLD__CAMOUFLAG is not known; there are camouflage, "),
         ({"WORLD__CAMOUFLAGE": "3"}, "FRAUDSIM_WORLD: world: camouflage=3.0 must be between 0 and 1"),
@@ -76,9 +76,9 @@ def test_parameters_come_from_variables_one_by_one_or_together(monkeypatch):
         ({"CONSEQUENCES__ANALYSTS": "1.5"}, "FRAUDSIM_CONSEQUENCES: analysts=1.5 must be a whole number"),
     ],
 )
-def test_a_bad_value_is_one_line_with_the_variable_and_the_value(monkeypatch, variables, words):
-    given = settings(monkeypatch, **variables)
-    with pytest.raises(FraudsimError) as refused:
-        all_of_it(given)
-    assert words in str(refused.value)
-    assert "\n" not in str(refused.value)
+def test_a_bad_value_is_one_line_with_the_variable_and_the_value(monkeypatch, variables, message):
+    configured = settings(monkeypatch, **variables)
+    with pytest.raises(FraudsimError) as error:
+        every_parameter(configured)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

@@ -12,26 +12,29 @@ from hypothesis import strategies as st
 
 from fraudsim.errors import FraudsimError
 from producers.history.fingerprint import fingerprint
-from producers.history.tables import numbered
+from producers.history.tables import day_tables
 from producers.population.closed_shops import closed_rows
 from producers.population.columns import CHANNELS, DAY_MS, POS
-from producers.world.world import Day, World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.day import Day
+from producers.world.world import World
 
 SMALL = WorldConfig(cards=400, fraud_scale=5)
 
 PROGRAM = """
 from producers.history.fingerprint import fingerprint
-from producers.history.tables import numbered
-from producers.world.world import World, WorldConfig
+from producers.history.tables import day_tables
+from producers.world.config import WorldConfig
+from producers.world.world import World
 world = World(WorldConfig(cards=400, fraud_scale=5))
 names = [t.name for t in world.typologies]
-print(fingerprint(**numbered(world.population, world.day(9), names)._asdict()))
+print(fingerprint(**day_tables(world.population, world.day(9), names)._asdict()))
 """
 
 
 def day_fingerprint(world: World, day: Day) -> str:
     names = [typology.name for typology in world.typologies]
-    return fingerprint(**numbered(world.population, day, names)._asdict())
+    return fingerprint(**day_tables(world.population, day, names)._asdict())
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +53,9 @@ def test_the_same_seed_gives_the_same_day_in_another_process() -> None:
 @settings(max_examples=4, deadline=None)
 def test_a_day_is_the_same_whichever_days_were_made_before(order: list[int]) -> None:
     world = World(SMALL)
-    made = {number: day_fingerprint(world, world.day(number)) for number in order}
+    fingerprints = {number: day_fingerprint(world, world.day(number)) for number in order}
     alone = World(SMALL)
-    assert day_fingerprint(alone, alone.day(5)) == made[5]
+    assert day_fingerprint(alone, alone.day(5)) == fingerprints[5]
 
 
 def test_another_seed_gives_another_world() -> None:
@@ -172,5 +175,5 @@ def test_a_value_out_of_range_is_named(values: dict[str, Any]) -> None:
 
 def test_no_column_is_forgotten_when_rows_are_taken() -> None:
     rows = World(SMALL).day(0).transactions
-    taken = rows.take(np.arange(3))
-    assert all(len(getattr(taken, field.name)) == 3 for field in fields(taken))
+    subset = rows.take(np.arange(3))
+    assert all(len(getattr(subset, field.name)) == 3 for field in fields(subset))

@@ -2,7 +2,8 @@ import pytest
 
 from fraudsim.errors import FraudsimError
 from producers.sources.world_source import WorldSource
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from runner.line.speed import consistent_speed, speed_for, speed_of_run
 
 WORLD = World(WorldConfig(cards=200, seed=3))

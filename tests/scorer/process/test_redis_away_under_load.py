@@ -15,7 +15,8 @@ from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from model.training.train import train_model
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from runner.stack.redis_server import redis_answers
 from stream_features.store.prime import prime
 from testing.rigs.live_scorer import ask, decisions_in_log, live_scorer

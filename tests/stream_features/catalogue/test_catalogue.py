@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.catalogue.features import (
     AGGREGATES,
     COUNTERPARTS,

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 
 from fraudsim.log.events import Label, Transaction
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.catalogue.features import DAY, HOUR, KEY_FIELD, NAMES, WINDOWED
 from stream_features.encode import ROW_OF, label_row
 from stream_features.kernels import state

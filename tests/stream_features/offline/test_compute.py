@@ -7,7 +7,8 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label, Transaction
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.catalogue.features import DAY, HOUR, NAMES
 from stream_features.offline.compute import compute
 from testing.contracts.engines import assert_agree

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.catalogue import features as catalogue
 from stream_features.catalogue.features import (
     AGGREGATES,

@@ -1,10 +1,10 @@
-"""What a history holds, as a text table."""
+"""The text table of a history."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from producers.history.folder import History
+from producers.history.reader import History
 
 
 def describe_history(history: History) -> str:
@@ -47,16 +47,16 @@ def _labels(history: History) -> list[str]:
     hours = np.asarray(pc.subtract(labels["known_at"], labels["ts"])) / 3_600_000
     source = np.asarray(labels["source"].cast("string"))
     is_fraud = np.asarray(labels["is_fraud"])
-    known = np.asarray(labels["known_at"]) < history.manifest.end_ms
+    is_known = np.asarray(labels["known_at"]) < history.manifest.end_ms
     lines = ["", f"  {'label':<22}{'labels':>9}{'known':>9}{'delay p10':>12}{'p50':>9}{'p90':>9}"]
     for name in ("analyst", "customer", "chargeback"):
         for verdict in (True, False):
-            mine = (source == name) & (is_fraud == verdict)
-            if mine.any():
-                p10, p50, p90 = (_duration(value) for value in np.quantile(hours[mine], [0.1, 0.5, 0.9]))
+            rows = (source == name) & (is_fraud == verdict)
+            if rows.any():
+                p10, p50, p90 = (_duration(value) for value in np.quantile(hours[rows], [0.1, 0.5, 0.9]))
                 delays = f"{p10:>12}{p50:>9}{p90:>9}"
                 title = f"{name}: {'fraud' if verdict else 'honest'}"
-                lines.append(f"  {title:<22}{mine.sum():>9,}{(mine & known).sum():>9,}{delays}")
+                lines.append(f"  {title:<22}{rows.sum():>9,}{(rows & is_known).sum():>9,}{delays}")
     return lines
 
 

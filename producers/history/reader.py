@@ -1,13 +1,13 @@
-"""History on disk: what happened before a run starts, in Parquet, with a manifest that says what it is.
+"""Reading a history from its directory: what happened before a run starts, in Parquet with a manifest.
 
-`transactions.parquet`, sorted by (ts, tx_id) or in a file's own order for equal times; `labels.parquet`,
-every label those transactions ever get, by known_at, also those not known before `end_ms`;
-`truth.parquet`, for evaluation only; `manifest.json`, written last. A world's ids are numbers in these files,
-whose schema says how they are spelled (`fraudsim.archive.id_columns`); `History` hands them out as texts.
+The files are `transactions.parquet`, sorted by (ts, tx_id), or for equal times in the order of a public file;
+`labels.parquet`, every label those transactions ever get, sorted by known_at, including labels known after
+`end_ms`; `truth.parquet`, for evaluation only; and `manifest.json`, written last. Ids of a world are numbers
+in these files, and the schema tells their format (`fraudsim.archive.id_columns`); `History` returns them as
+texts.
 """
 
 from pathlib import Path
-from typing import Any, Final, Literal
 
 import msgspec
 import pyarrow as pa
@@ -16,46 +16,17 @@ import pyarrow.parquet as pq
 
 from fraudsim.archive.id_columns import spelled
 from fraudsim.errors import FraudsimError
+from producers.history.manifest import LAYOUT_VERSION, HistoryManifest
 from producers.history.tables import LABELS, TRANSACTIONS, TRUTH
 from producers.labels.delays import LabelDelays
-from producers.world.world import WORLD_VERSION, World, WorldConfig
-
-LAYOUT_VERSION: Final = 2
-SourceName = Literal["world", "handbook", "sparkov", "tabformer", "paysim", "ieee-cis", "cardsim"]
-"""The world, or the layout of the file that a history comes from."""
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a history is. `seconds` and `tx_per_second` tell how it was made, not what it holds."""
-
-    source: SourceName
-    layout_version: int
-    version: int
-    """Of the source: the same version and configuration give the same content."""
-    config: dict[str, Any]
-    seed: int
-    fingerprint: str
-    """SHA-256 of the columns' content, 64 hex digits."""
-    transactions: int
-    labels: int
-    cards: int
-    """Cards that exist (world) or appear (a file)."""
-    days: int
-    start_ms: int
-    end_ms: int
-    """Event time at which the live stream starts."""
-    transactions_per_day: float
-    """Mean over the history."""
-    fraud_rate: float
-    """Share of transactions."""
-    seconds: float
-    tx_per_second: float
+from producers.world.config import WorldConfig
+from producers.world.world import WORLD_VERSION, World
 
 
 class History:
-    """A history that has been opened: its manifest, and its tables when asked for."""
+    """An open history: its manifest, and its tables on demand."""
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
+    def __init__(self, directory: Path, manifest: HistoryManifest) -> None:
         self.directory = directory
         self.manifest = manifest
 
@@ -72,24 +43,19 @@ class History:
         return self.directory / "truth.parquet"
 
     def transactions(self, columns: list[str] | None = None) -> pa.Table:
-        """Every transaction before `end_ms`, in order; `tables.TRANSACTIONS` is the schema."""
+        """Every transaction before `end_ms`, in order; the schema is `tables.TRANSACTIONS`."""
         return _read(self.transactions_path, columns)
 
     def labels(self, known_before_ms: int | None = None) -> pa.Table:
-        """Labels by known_at (`tables.LABELS`): all of them, or those known strictly before a time."""
+        """Labels sorted by known_at (`tables.LABELS`): all, or those known strictly before a time."""
         table = _read(self.labels_path, None)
         if known_before_ms is None:
             return table
         return table.filter(pc.less(table["known_at"], known_before_ms))
 
     def truth(self) -> pa.Table:
-        """What the generator knows (`tables.TRUTH`), one row per transaction; for evaluation only."""
+        """The truth (`tables.TRUTH`), one row per transaction; for evaluation only."""
         return _read(self.truth_path, None)
-
-
-def transactions_per_day(history: History) -> float:
-    """Mean rate of a history, which a live stream at speed 1 continues."""
-    return history.manifest.transactions_per_day
 
 
 def read_history(directory: Path) -> History:
@@ -101,7 +67,7 @@ def read_history(directory: Path) -> History:
     """
     path = directory / "manifest.json"
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(path.read_bytes(), type=HistoryManifest)
     except FileNotFoundError:
         raise FraudsimError(
             f"history {path}: not there; `fraudsim world generate --out {directory}` makes one"
@@ -124,7 +90,7 @@ def read_history(directory: Path) -> History:
 
 
 def _check_file(path: Path, schema: pa.Schema, rows: int | None) -> None:
-    """That a file is there, whole, and of the history that the manifest speaks of; only its end is read."""
+    """Check that a file exists, is complete and belongs to the manifest; only its footer is read."""
     try:
         file = pq.read_metadata(path)
     except FileNotFoundError:
@@ -134,9 +100,9 @@ def _check_file(path: Path, schema: pa.Schema, rows: int | None) -> None:
             f"history {path}: {str(error).splitlines()[0]}; generate the history anew"
         ) from None
     present = file.schema.to_arrow_schema().names
-    lacking = next((name for name in schema.names if name not in present), None)
-    if lacking is not None:
-        raise FraudsimError(f"history {path}: column {lacking} is missing; generate the history anew")
+    missing = next((name for name in schema.names if name not in present), None)
+    if missing is not None:
+        raise FraudsimError(f"history {path}: column {missing} is missing; generate the history anew")
     if rows is not None and file.num_rows != rows:
         raise FraudsimError(
             f"history {path}: has {file.num_rows:,} rows, manifest.json says {rows:,}: files of two "
@@ -145,10 +111,10 @@ def _check_file(path: Path, schema: pa.Schema, rows: int | None) -> None:
 
 
 def world_of(history: History) -> World:
-    """The world that a history comes from, ready to go on with its live days.
+    """The world that a history was generated from, to continue with its live days.
 
     Raises:
-        FraudsimError: the history comes from a file, or from another version of the world.
+        FraudsimError: the history comes from a public file, or from another version of the world.
     """
     manifest = history.manifest
     if manifest.source != "world":

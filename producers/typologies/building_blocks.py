@@ -1,0 +1,111 @@
+"""Building blocks of campaigns: victims, merchants, times, devices and payments."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producers.calendar.rhythm import HOUR_MS, time_of_day
+from producers.population.amounts import chargeable_amounts, is_cash_machine
+from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns, ipv4_address
+from producers.population.devices import fresh_devices, own_device
+from producers.population.population import Population
+from producers.reference import CATEGORY_INDEX
+from producers.rng import words64
+
+
+def any_card(population: Population, rng: np.random.Generator) -> int:
+    """A card, all with equal chance."""
+    return int(rng.integers(0, len(population.cards)))
+
+
+def pick_merchants(
+    population: Population, names: Sequence[str], count: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Merchants by popularity, each of one of the named categories, chosen with equal chance."""
+    category = np.array([CATEGORY_INDEX[name] for name in names])[rng.integers(0, len(names), size=count)]
+    return population.merchants_by_category.pick(population.category_fallback[category], rng.random(count))
+
+
+def pick_city_shops(
+    population: Population, city: int, count: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Shops and cash machines of a city, open or closed; any merchants if the city has none."""
+    cities = np.full(count, city, np.int64)
+    if not population.shops_by_city.has(cities[:1])[0]:
+        return rng.integers(0, len(population.merchants), size=count).astype(np.int32)
+    return population.shops_by_city.pick(cities, rng.random(count))
+
+
+def usual_time(population: Population, day: int, card: int, rng: np.random.Generator) -> int:
+    """A time from the card's own rhythm, ms since midnight UTC."""
+    cards = population.cards
+    local = time_of_day(day, int(cards.rhythm[card]), rng)
+    return (local - int(cards.zone[card]) * HOUR_MS) % DAY_MS
+
+
+def clip_to_span(ts: NDArray[np.float64] | NDArray[np.int64], day: int, span_days: int) -> NDArray[np.int64]:
+    """Sorted times (ms UTC), none past the last of `span_days` days from `day` on."""
+    return np.minimum(np.sort(ts).astype(np.int64), (day + span_days) * DAY_MS - 1)
+
+
+def fraudster_device(
+    population: Population, card: int, day: int, imitation: float, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Device and IP address used against a card: fresh, or each with chance `imitation` the victim's own."""
+    device = int(fresh_devices(1, rng)[0])
+    ip = int(ipv4_address(words64(rng, 1))[0])
+    draw = rng.random(2)
+    if draw[0] < imitation:
+        device = int(own_device(population, np.array([card], np.int32), day, rng)[0])
+    if draw[1] < imitation:
+        ip = int(population.cards.carrier_ip[card])
+    return device, ip
+
+
+def card_present_payments(
+    population: Population,
+    ts: NDArray[np.int64],
+    card: NDArray[np.int32],
+    merchant: NDArray[np.int32],
+    amount_cents: NDArray[np.int64],
+) -> Columns:
+    """Payments with the card or a copy of it: no device, no address; at web shops with the card number.
+
+    Shops must be open: move or replace closed ones (`population.closed_shops`) before amounts are drawn.
+    """
+    channel_tests = [population.merchants.online[merchant], is_cash_machine(population, merchant)]
+    return Columns(
+        ts=ts,
+        card=card,
+        merchant=merchant,
+        channel=np.select(channel_tests, [ECOMMERCE, ATM], POS).astype(np.int8),
+        amount_cents=chargeable_amounts(population, merchant, np.maximum(amount_cents, 100)),
+        device=np.zeros(len(ts), np.uint64),
+        ip=np.zeros(len(ts), np.uint32),
+    )
+
+
+def card_not_present_payments(
+    population: Population,
+    ts: NDArray[np.int64],
+    card: NDArray[np.int32],
+    merchant: NDArray[np.int32],
+    amount_cents: NDArray[np.int64],
+    device: int,
+    ip: int,
+    rng: np.random.Generator,
+) -> Columns:
+    """Web payments from one device and address; a quarter of the merchants pass no device on."""
+    count = len(ts)
+    devices = np.full(count, device, np.uint64)
+    devices[rng.random(count) < 0.25] = 0
+    return Columns(
+        ts=ts,
+        card=card,
+        merchant=merchant,
+        channel=np.full(count, ECOMMERCE, np.int8),
+        amount_cents=amount_cents,
+        device=devices,
+        ip=np.full(count, ip, np.uint32),
+    )
