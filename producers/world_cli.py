@@ -34,7 +34,7 @@ def generate(
     _print_summary(out, manifest)
 
 
-def _print_summary(out: Path, manifest: "Manifest") -> None:
+def _print_summary(out: Path, manifest: "HistoryManifest") -> None:
     typer.echo(
         f"{out}: {manifest.transactions:,} transactions of {manifest.cards:,} cards over "
         f"{manifest.days} days, {manifest.fraud_rate:.3%} fraud, {manifest.labels:,} labels"

@@ -79,7 +79,7 @@ class Dataset:
 
     def write_history(
         self, directory: Path, split_ms: int | None = None, history_share: float = 2 / 3
-    ) -> Manifest:
+    ) -> HistoryManifest:
         """Write the part before the split as a history; by default the first two thirds of the days.
 
         Raises:

@@ -91,7 +91,7 @@ def replay_history(
     split_ms: int | None = None,
     history_share: float = 2 / 3,
     delays: LabelDelays | None = None,
-) -> Manifest:
+) -> HistoryManifest:
     """Write the part before the split as a history; by default the first two thirds of the days.
 
     Raises:

@@ -89,7 +89,7 @@ class LabelFeed:
         is_fraud = outcome.tx_id in self._frauds
         if is_fraud:
             self._frauds[outcome.tx_id] = outcome
-        for label in self._office.decided(outcome, is_fraud):
+        for label in self._office.on_decision(outcome, is_fraud):
             self._add(label, from_world=False)
 
     def due_labels(self, now_ms: int, segment: Segment, wait_ms: int) -> list[Label]:
@@ -115,7 +115,7 @@ class LabelFeed:
                 else:
                     self.undecided += 1
                 continue
-            if from_world and not self._office.passes(label):
+            if from_world and not self._office.admits(label):
                 self.withheld += 1
                 continue
             due.append(self._with_valid_time(self._as_decided(label), now_ms, segment))

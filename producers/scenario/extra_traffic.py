@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from producers.history.tables import numbered
+from producers.history.tables import day_tables
 from producers.labels.delays import label_transactions
-from producers.population.closed_shops import closed_rows, open_instead
+from producers.population.closed_shops import closed_rows, replace_closed_merchants
 from producers.population.columns import DAY_MS, Columns, concatenate
-from producers.population.habits import day_of_habits
+from producers.population.habits import honest_transactions
 from producers.rng import generator, mix64, salt
 from producers.scenario.schema import Attack, Peak, Script, duration_ms
 from producers.sources.source import Item
 from producers.sources.world_source import label_items, label_order, transaction_items
-from producers.typologies import SCHEMES
-from producers.typologies.base import at_the_counter
-from producers.world.world import Day, World
+from producers.typologies import TYPOLOGY_CLASSES
+from producers.typologies.building_blocks import card_present_payments
+from producers.world.day import Day
+from producers.world.world import World
 
 
 class ExtraTraffic:
@@ -44,12 +45,13 @@ class ExtraTraffic:
 
     def _attack(self, number: int, attack: Attack) -> Iterator[Item]:
         world = self._world
-        scheme = next(scheme for scheme in SCHEMES if scheme.name == attack.typology)(0.0, attack.camouflage)
+        by_name = {typology.name: typology for typology in TYPOLOGY_CLASSES}
+        typology = by_name[attack.typology](0.0, attack.camouflage)
         at_ms = self._ms(attack.at)
         rng = generator(world.config.seed, f"script-{self._script.seed}-{number}")
         campaigns: list[Columns] = []
         for _ in range(20 * attack.campaigns):  # a scheme may find no card that fits
-            rows = scheme.transactions(world.population, world.config.seed, at_ms // DAY_MS, rng)
+            rows = typology.transactions(world.population, world.config.seed, at_ms // DAY_MS, rng)
             if len(rows):
                 campaigns.append(rows)
             if len(campaigns) == attack.campaigns:
@@ -72,7 +74,7 @@ class ExtraTraffic:
                 seed = int(
                     salt(world.config.seed, "script-peak", self._script.seed, number, layer) >> np.uint64(2)
                 )
-                rows = day_of_habits(world.population, seed, day)
+                rows = honest_transactions(world.population, seed, day)
                 keep = (rows.ts >= begin) & (rows.ts < end)
                 if remaining < 1:
                     keep &= generator(seed, "thin", day).random(len(rows)) < remaining
@@ -109,7 +111,7 @@ class ExtraTraffic:
                 generator(world.config.seed, "script-labels", self._script.seed, key),
             ),
         )
-        tables = numbered(world.population, day, [typology or ""]).spelled()
+        tables = day_tables(world.population, day, [typology or ""]).with_text_ids()
         labels = sorted(label_items(tables.labels), key=label_order)
         return merge(transaction_items(tables), labels, key=itemgetter(0))
 
@@ -126,6 +128,6 @@ def _move_to_open_shops(world: World, rows: Columns, rng: np.random.Generator) -
     if not len(closed):
         return rows
     late = rows.take(closed)
-    shops = open_instead(world.population, late.ts, late.merchant, rng)
-    paid = at_the_counter(world.population, late.ts, late.card, shops, late.amount_cents)
+    shops = replace_closed_merchants(world.population, late.ts, late.merchant, rng)
+    paid = card_present_payments(world.population, late.ts, late.card, shops, late.amount_cents)
     return concatenate([rows.take(np.setdiff1d(np.arange(len(rows)), closed)), paid])

@@ -12,12 +12,12 @@ import yaml
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.acceptance import name_field
-from producers.reference import INDEX
+from producers.reference import CATEGORY_INDEX
 from producers.scenario.schema import Attack, Drift, Event, Fault, Script, duration_ms
-from producers.typologies import SCHEMES
+from producers.typologies import TYPOLOGY_CLASSES
 
 MAX_BYTES: Final = 1_000_000
-TYPOLOGIES: Final = tuple(scheme.name for scheme in SCHEMES)
+TYPOLOGIES: Final = tuple(scheme.name for scheme in TYPOLOGY_CLASSES)
 _MESSAGE_PATH: Final = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`")
 """Where a msgspec message points, such as `$.events[0].share`."""
 
@@ -121,8 +121,8 @@ def _find_problem(event: Event) -> tuple[str, str] | None:
         return None
     if duration_ms(event.from_) >= duration_ms(event.until):
         return "until", f"until: {event.until!r} must be after from: {event.from_!r}"
-    if isinstance(event, Drift) and event.category is not None and event.category not in INDEX:
-        return "category", f"category: {event.category!r} is none of {', '.join(INDEX)}"
+    if isinstance(event, Drift) and event.category is not None and event.category not in CATEGORY_INDEX:
+        return "category", f"category: {event.category!r} is none of {', '.join(CATEGORY_INDEX)}"
     if isinstance(event, Fault):
         return _find_fault_problem(event)
     return None

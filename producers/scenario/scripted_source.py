@@ -14,7 +14,7 @@ import numpy as np
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS, Label, Transaction, Truth
-from producers.reference import CATEGORIES, INDEX
+from producers.reference import CATEGORIES, CATEGORY_INDEX
 from producers.scenario.extra_traffic import ExtraTraffic
 from producers.scenario.faults import FaultInjector
 from producers.scenario.schema import Attack, Drift, Outage, Peak, Script, duration_ms

@@ -185,9 +185,9 @@ class _SenderRun:
 
     def _send_all(self, first: _NumberedItem, items: Prefetch[_NumberedItem]) -> bool:
         """Send until the end of the stream (True) or until `stop` is set (False)."""
-        numbered: _NumberedItem | None = first
-        while numbered is not None:
-            item, ordinal = numbered
+        day_tables: _NumberedItem | None = first
+        while day_tables is not None:
+            item, ordinal = day_tables
             intended_us = schedule.intended_us(self._current_segment, item.due_ms)
             if not self._wait_until(intended_us):
                 return False
@@ -196,7 +196,7 @@ class _SenderRun:
                 self._use_segment(self._clock.restart(item.due_ms))
                 continue
             self._send_or_hold(item, ordinal, intended_us)
-            numbered = items.next(self._stop)
+            day_tables = items.next(self._stop)
         return not self._stop.is_set()
 
     @property

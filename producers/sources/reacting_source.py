@@ -114,7 +114,7 @@ class ReactingSource:
 
     def _lowered(self, tx: Transaction, declines: int) -> Transaction:
         cents = max(round(tx.amount_cents * LOWER_FACTOR**declines), MIN_CENTS)
-        charged = payable(self._world.population, _merchant(tx), np.array([cents], np.int64))
+        charged = chargeable_amounts(self._world.population, _merchant(tx), np.array([cents], np.int64))
         return msgspec.structs.replace(tx, amount_cents=int(charged[0]))
 
     def _elsewhere(self, tx: Transaction) -> Transaction:
@@ -123,7 +123,7 @@ class ReactingSource:
         merchants = population.merchants
         category = merchants.category[_merchant(tx)].astype(np.int64)
         draws = np.array([chance(self._seed, "elsewhere", tx.tx_id, n) for n in range(MERCHANT_DRAWS)])
-        candidates = population.by_category.pick(np.repeat(category, MERCHANT_DRAWS), draws)
+        candidates = population.merchants_by_category.pick(np.repeat(category, MERCHANT_DRAWS), draws)
         closed = closed_rows(population, np.full(MERCHANT_DRAWS, tx.ts), candidates)
         open_merchants = np.delete(candidates, closed)
         if not len(open_merchants):

@@ -86,7 +86,7 @@ def _open_file(replay: Path, split_ms: int, speed: float, settings: Settings, lo
 
 
 def _open_world(directory: Path, split_ms: int, labels: bool, honest: bool) -> LiveSource:
-    from producers.history.folder import read_history, world_of
+    from producers.history.reader import read_history, world_of
     from producers.sources.world_source import WorldSource
 
     history = read_history(directory)

@@ -12,7 +12,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log import topics
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
-from producers.history.folder import History
+from producers.history.reader import History
 from runner.line.options import LineOptions, Say
 from runner.line.preparation import copy_policy, event_speed, make_history, make_model, start_log_and_prime
 from runner.line.probes import scorer_is_ready, worker_has_caught_up

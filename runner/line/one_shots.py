@@ -16,7 +16,8 @@ from model.forest.trees import compile_walk
 from producers.history.reader import History, read_history, world_of
 from producers.history.writer import write_history
 from producers.traffic.live_source import LiveStream
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from runner.line.speed import speed_for
 
 

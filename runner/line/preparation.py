@@ -9,7 +9,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log import topics
 from fraudsim.log.clock_log import start_log
 from fraudsim.settings import Settings
-from producers.history.folder import History, read_history, world_of
+from producers.history.reader import History, read_history, world_of
 from producers.history.writer import write_history
 from runner.line.options import LineOptions, Say
 from runner.line.speed import consistent_speed, speed_for, speed_of_run

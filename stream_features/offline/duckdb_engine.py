@@ -74,11 +74,11 @@ class BatchEngine:
         Raises:
             FraudsimError: a column is not there.
         """
-        numbered = asked.append_column("ask", pa.array(np.arange(asked.num_rows)))
+        day_tables = asked.append_column("ask", pa.array(np.arange(asked.num_rows)))
         sql = feature_sql(reading or AsOf(), features, bounds)
         out = np.empty((asked.num_rows, len(features)))
         for start in range(0, asked.num_rows, BLOCK):
-            block = numbered.slice(start, BLOCK)
+            block = day_tables.slice(start, BLOCK)
             self._make("asked", [block])
             found = self._db.execute(sql).fetchnumpy()
             for place, feature in enumerate(features):

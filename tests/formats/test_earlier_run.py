@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 from fraudsim.cli import build
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.catalogue.features import HASH
 from stream_features.kernels.state import to_bytes
 from stream_features.offline.history_tables import history_fingerprint, read_history_tables

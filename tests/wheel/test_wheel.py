@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
