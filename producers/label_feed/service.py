@@ -12,7 +12,7 @@ from fraudsim import metrics
 from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log import headers as h
 from fraudsim.log.acceptance import Rejected, read_event
-from fraudsim.log.clock import Clock, PlacedSegment, past_limit_ms
+from fraudsim.log.clock import Clock, LoggedSegment, past_limit_ms
 from fraudsim.log.events import decode_label, decode_segment, encoder
 from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
@@ -174,7 +174,7 @@ class _Reader:
         for tp, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
             if tp.topic == CLOCK:
                 for record in records:
-                    self.clock.add(PlacedSegment(decode_segment(record.value), record.timestamp))
+                    self.clock.add(LoggedSegment(decode_segment(record.value), record.timestamp))
             else:
                 outcomes += [(tp.partition, outcome) for outcome in _readable(records, _decode)]
                 self._decided_at = time.monotonic()

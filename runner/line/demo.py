@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log import topics
 from fraudsim.log.clock import Clock

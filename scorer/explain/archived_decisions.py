@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudsim.archive.archive import log_folder, read_log
+from fraudsim.archive.log_files import log_folder, read_log
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Action, Transaction
 from fraudsim.log.topics import TRANSACTIONS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from producers.history.folder import read_history, world_of

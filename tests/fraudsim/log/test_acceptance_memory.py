@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from fraudsim.log import acceptance as validity
 from fraudsim.log import headers as h
 from fraudsim.log.acceptance import Acceptance, Rejected
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Label, Transaction, encoder
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from testing.samples.log import T0, make_segment
@@ -19,14 +19,14 @@ HEADERS = ((h.SEGMENT, b"0"),)
 @pytest.fixture(scope="module", autouse=True)
 def short_memory():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validity, "UNIQUE_WITHIN", WITHIN)
-        patch.setattr(validity, "GO_BACK", BACK)
+        patch.setattr(acceptance_module, "UNIQUE_WITHIN", WITHIN)
+        patch.setattr(acceptance_module, "GO_BACK", BACK)
         yield
 
 
 def new_judge():
     clock = Clock()
-    clock.add(PlacedSegment(make_segment(), T0))
+    clock.add(LoggedSegment(make_segment(), T0))
     return Acceptance(clock)
 
 

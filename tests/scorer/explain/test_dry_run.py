@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fraudsim.archive.archive import Record, log_folder, to_table, write_file
+from fraudsim.archive.log_files import log_folder, write_file
+from fraudsim.archive.records import Record, to_table
 from fraudsim.cli import build
 from fraudsim.log.events import ACTIONS, Decision, Label, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS

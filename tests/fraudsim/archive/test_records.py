@@ -1,8 +1,8 @@
 """What a record becomes in the archive when a part of it cannot be read."""
 
-from fraudsim.archive.archive import Record, to_table
-from fraudsim.log.acceptance import UNREADABLE_HEADERS
+from fraudsim.archive.records import Record, to_table
 from fraudsim.log.events import Transaction, Truth, encoder
+from fraudsim.log.headers import UNREADABLE_HEADERS
 from fraudsim.log.topics import TRANSACTIONS, TRUTH
 
 T0 = 1_700_000_000_000
