@@ -47,8 +47,7 @@ class Transaction(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True,
 
 
 class Label(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A report that a transaction is fraud or honest, and when that was known; keyed by `card_id` on the topic
-    `labels`."""
+    """A report that a transaction is fraud or honest, and when it came; keyed by `card_id` on `labels`."""
 
     tx_id: Id
     card_id: Id

@@ -1,7 +1,8 @@
 """Cheap first, heavy where needed: what is surely honest is approved by a first stage alone."""
 
 from model.artefact.first_stage import FirstStage
-from model.forest.forest import REASONS, Forest, Matrix, Probabilities
+from model.forest.forest import Forest, Matrix, Probabilities
+from model.forest.reasons import REASONS
 from stream_features.kernels.state import Vector
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from fraudsim.settings import ModelKind
-from model.artefact.files import Model
+from model.artefact.model import Model
 from model.forest.forest import Matrix
 from stream_features.vector import as_vector
 

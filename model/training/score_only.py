@@ -17,7 +17,7 @@ from fraudsim.errors import FraudsimError
 from model.artefact.thresholds import NEVER, Costs, Thresholds, choose_thresholds, total_cost
 from model.forest.fit import fit_trees, scores_of
 from model.forest.forest import booster_of
-from model.forest.trees import UnsupportedTreesError, Walk, trees_of
+from model.forest.trees import TreePredictor, UnsupportedTreesError, pad_trees
 from model.training.ranking import area_under_roc, average_precision
 from model.training.split import SLICE_SHARE
 from producers.datasets.ulb import UlbRows
@@ -139,7 +139,7 @@ def _by_xgboost(booster: Any) -> Callable[[Matrix], Scores]:
 def _walk_of(booster: Any) -> tuple[Callable[[Matrix], Scores], str | None]:
     """The compiled walk; where trees are of a kind it does not know, XGBoost, and why."""
     try:
-        return Walk(trees_of(booster)).scores, None
+        return TreePredictor(pad_trees(booster)).scores, None
     except UnsupportedTreesError as error:
         return _by_xgboost(booster), str(error)
 

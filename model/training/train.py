@@ -20,7 +20,7 @@ from model.artefact.manifest import REQUEST_NAMES, Fallback, Manifest, Metrics, 
 from model.artefact.thresholds import Costs, Thresholds, choose_thresholds
 from model.forest.fit import fit_trees, scores_of
 from model.training.dataset import Dataset, build_dataset
-from model.training.evaluate import metrics_of, sample_of
+from model.training.evaluation import metrics_of, sample_of
 from model.training.split import Split, split_history
 from model.training.variants import Teacher, fit_variants
 from producers.history.folder import read_history

@@ -14,8 +14,8 @@ from model.artefact.thresholds import Costs, Thresholds, choose_thresholds
 from model.forest.fit import scores_of
 from model.forest.forest import Forest
 from model.training.dataset import Dataset
-from model.training.distil import DEPTH, TREES, fit_distilled
-from model.training.evaluate import metrics_of, sample_of
+from model.training.distillation import DEPTH, TREES, fit_distilled
+from model.training.evaluation import metrics_of, sample_of
 from stream_features.vector import as_list
 
 LOSS: Final = 0.01

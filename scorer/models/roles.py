@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from model.artefact.files import Model
+from model.artefact.model import Model
 from model.registry.aliases import CARDS, part_of
 
 

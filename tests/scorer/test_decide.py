@@ -14,8 +14,8 @@ from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import LogPrefix, Transaction
 from model.artefact.calibration import Calibration
-from model.artefact.files import Model
 from model.artefact.manifest import REQUEST_NAMES
+from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.fit import fit_trees
 from model.registry.aliases import part_of

@@ -1,4 +1,4 @@
-"""A reader that goes back accepts what one that read the whole log accepts, and reads no more than it must."""
+"""A reader that goes back accepts what a reader of the whole log accepts, and reads no more than it must."""
 
 import pytest
 from hypothesis import given

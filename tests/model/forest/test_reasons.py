@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.forest.forest import REASONS, SLIGHT, top_reasons
+from model.forest.reasons import REASONS, SLIGHT, top_reasons
 from stream_features.catalogue.features import NAMES
 from stream_features.catalogue.reason_text import ALIKE
 from stream_features.vector import SIZE, as_vector

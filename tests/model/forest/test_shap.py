@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.artefact import first_stage
-from model.artefact.files import Model, load_model
+from model.artefact.files import load_model
 from model.artefact.first_stage import FirstStage, compile_first_stage
+from model.artefact.model import Model
 from model.forest import forest
 from model.forest import shap as tree_shap
-from model.forest.shap import Shap, compile_shap, splits_of
-from model.forest.trees import UnsupportedTreesError, documents_of
+from model.forest.shap import TreeExplainer, compile_tree_explainer, splits_of
+from model.forest.trees import UnsupportedTreesError, dump_trees
 
 FLOAT32 = 1e-5
 """XGBoost adds thousands of float32 products up, each within 6e-8 of its size: some 100 of those."""
@@ -36,7 +37,7 @@ def fitted(features=4, depth=4, rounds=5, missing=0.2, seed=0, **more):
 
 def contributions(booster, rows):
     """(n, features), and the bias."""
-    shap = Shap(splits_of(booster))
+    shap = TreeExplainer(splits_of(booster))
     return np.stack([shap.contributions(row) for row in rows]), shap.bias
 
 
@@ -62,11 +63,11 @@ def test_contributions_are_xgboosts(features, depth, rounds, missing, seed, base
 
 def margins(booster, rows):
     """In float64, from the leaves that XGBoost itself finds."""
-    documents = documents_of(booster)
-    places = booster.predict(xgboost.DMatrix(rows, nthread=1), pred_leaf=True).reshape(len(rows), -1)
-    leaf = [np.float32(tree["split_conditions"]).astype(np.float64) for tree in documents.trees]
-    return float(documents.base) + np.array(
-        [sum(leaf[t][int(node)] for t, node in enumerate(row)) for row in places]
+    dump = dump_trees(booster)
+    leaves = booster.predict(xgboost.DMatrix(rows, nthread=1), pred_leaf=True).reshape(len(rows), -1)
+    leaf = [np.float32(tree["split_conditions"]).astype(np.float64) for tree in dump.trees]
+    return float(dump.base) + np.array(
+        [sum(leaf[t][int(node)] for t, node in enumerate(row)) for row in leaves]
     )
 
 
@@ -101,7 +102,7 @@ def by_definition(trees, row, feature):
 @pytest.mark.parametrize("depth", [1, 5, 8])
 def test_contributions_are_what_the_definition_says_to_the_last_digits(depth):
     booster, rows = fitted(features=4, depth=depth, rounds=2, min_child_weight=0.5)
-    trees = documents_of(booster).trees
+    trees = dump_trees(booster).trees
     found, _ = contributions(booster, rows[:3])
     for row, parts in zip(rows, found, strict=False):
         expected = [by_definition(trees, row, feature) for feature in range(4)]
@@ -118,9 +119,9 @@ def test_trees_that_are_one_leaf_move_nothing():
 
 def test_a_node_that_no_row_reached_is_refused(monkeypatch):
     booster, _ = fitted()
-    documents = documents_of(booster)
-    documents.trees[0]["sum_hessian"][1] = 0.0
-    monkeypatch.setattr("model.forest.shap.documents_of", lambda _: documents)
+    dump = dump_trees(booster)
+    dump.trees[0]["sum_hessian"][1] = 0.0
+    monkeypatch.setattr("model.forest.shap.dump_trees", lambda _: dump)
     with pytest.raises(UnsupportedTreesError, match="no training row"):
         splits_of(booster)
 
@@ -141,8 +142,8 @@ def test_what_is_not_compiled_is_explained_by_xgboost_alike(model, monkeypatch):
 
 
 def test_contributions_that_do_not_add_up_are_given_up_on_load(trained, monkeypatch):
-    explained = Shap.contributions
-    monkeypatch.setattr(Shap, "contributions", lambda self, row: explained(self, row) + 0.01)
+    explained = TreeExplainer.contributions
+    monkeypatch.setattr(TreeExplainer, "contributions", lambda self, row: explained(self, row) + 0.01)
     loaded = load_model(trained)
     assert "add up" in loaded.not_explained
     row = np.array(loaded.manifest.sample.rows[-1], dtype=np.float32)
@@ -152,7 +153,7 @@ def test_contributions_that_do_not_add_up_are_given_up_on_load(trained, monkeypa
 
 
 def test_what_is_compiled_ahead_is_what_the_scorer_calls():
-    compile_shap()
+    compile_tree_explainer()
     compile_first_stage()
     booster, rows = fitted(features=3)
     contributions(booster, rows)

@@ -49,14 +49,14 @@ def test_the_compiled_walk_scored_and_equals_xgboost_to_the_bit(found: ScoreOnly
 
 
 def test_a_walk_that_differs_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch, found: ScoreOnly) -> None:
-    scores = scoring.Walk.scores
+    scores = scoring.TreePredictor.scores
 
-    def off(walk: scoring.Walk, rows: scoring.Matrix) -> scoring.Scores:
+    def off(walk: scoring.TreePredictor, rows: scoring.Matrix) -> scoring.Scores:
         wrong = scores(walk, rows).copy()
         wrong[0] = np.nextafter(wrong[0], np.float32(1))
         return wrong
 
-    monkeypatch.setattr(scoring.Walk, "scores", off)
+    monkeypatch.setattr(scoring.TreePredictor, "scores", off)
     again = score_only(made(), seed=7)
     assert again.different_scores == 1
     assert again.not_compiled == "the compiled walk differs from XGBoost on 1 rows"

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.artefact.files import Model
 from model.artefact.manifest import CascadeNumbers, Distilled, Sample, Variants
+from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.fit import fit_trees
 from model.training.train import request_only

@@ -247,7 +247,7 @@ def test_a_failed_write_leaves_the_old_model_in_place(model, trained, copy, monk
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(artefact, "_put_in_place", fail)
+    monkeypatch.setattr(artefact, "_replace_directory", fail)
     with pytest.raises(FraudsimError, match="No space left"):
         write_model(copy, model.ubj, model.fallback.ubj, model.manifest)
     assert load_model(copy).version == model.version
