@@ -1,4 +1,4 @@
-"""The model artefact: its files, its manifest, and the parts that serve: forest, cascade, thresholds, calibration.
+"""The model artefact: files, manifest, and what serves: forest, cascade, thresholds, calibration.
 
 Imports `model.forest`, `fraudsim` and the feature catalogue; no Kafka, no Redis.
 """

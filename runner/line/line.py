@@ -213,7 +213,7 @@ class Line:
 
             self.say("training the model on the history")
             train_model(self.run_dir / "history", self.run_dir / "model", self.settings)
-        registry.put(self.run_dir / "model", self.run_dir / "models")
+        registry.add_version(self.run_dir / "model", self.run_dir / "models")
 
     # Parts
 

@@ -77,7 +77,7 @@ def keep_or_register_model(model: Path, registry: Path) -> tuple[str, bool]:
         champion = models.read_aliases(registry).champion
         load_model(models.folder_of(registry, champion))
         return champion, False
-    return models.put(model, registry)[1].champion, True
+    return models.add_version(model, registry)[1].champion, True
 
 
 def keep_or_take_policy(directory: Path) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from fraudsim.errors import FraudsimError
 from model.cli import app
 from model.training import score_only as scoring
-from model.training.score_only import DAY_S, ScoreOnly, features_of, score_only
+from model.training.score_only import DAY_S, ScoreOnlyResult, features_of, score_only
 from producers.datasets.ulb import COLUMNS, UlbRows
 
 ROWS = 3000
@@ -27,11 +27,11 @@ def made(fraud_from: float = 0.0) -> UlbRows:
 
 
 @pytest.fixture(scope="module")
-def found() -> ScoreOnly:
+def found() -> ScoreOnlyResult:
     return score_only(made(), seed=7)
 
 
-def test_the_first_day_is_trained_on_and_the_rest_is_scored(found: ScoreOnly) -> None:
+def test_the_first_day_is_trained_on_and_the_rest_is_scored(found: ScoreOnlyResult) -> None:
     first = made().seconds < DAY_S
     assert (found.train_rows, found.test_rows) == (first.sum(), (~first).sum())
     assert found.train_frauds + found.test_frauds == made().is_fraud.sum()
@@ -43,12 +43,14 @@ def test_the_first_day_is_trained_on_and_the_rest_is_scored(found: ScoreOnly) ->
     assert found.recall > 0.5 > found.acted_on
 
 
-def test_the_compiled_walk_scored_and_equals_xgboost_to_the_bit(found: ScoreOnly) -> None:
+def test_the_compiled_walk_scored_and_equals_xgboost_to_the_bit(found: ScoreOnlyResult) -> None:
     assert found.not_compiled is None
     assert found.different_scores == 0
 
 
-def test_a_walk_that_differs_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch, found: ScoreOnly) -> None:
+def test_a_walk_that_differs_is_given_up_and_said(
+    monkeypatch: pytest.MonkeyPatch, found: ScoreOnlyResult
+) -> None:
     scores = scoring.TreePredictor.scores
 
     def off(walk: scoring.TreePredictor, rows: scoring.Matrix) -> scoring.Scores:
@@ -63,7 +65,7 @@ def test_a_walk_that_differs_is_given_up_and_said(monkeypatch: pytest.MonkeyPatc
     assert again.average_precision == found.average_precision
 
 
-def test_the_second_day_has_no_part_in_training(found: ScoreOnly) -> None:
+def test_the_second_day_has_no_part_in_training(found: ScoreOnlyResult) -> None:
     rows = made()
     later = rows.seconds >= DAY_S
     turned = UlbRows(
@@ -104,5 +106,5 @@ def test_the_command_line_scores_a_file(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "by the compiled walk" in result.output
-    told = msgspec.json.decode((tmp_path / "out.json").read_bytes(), type=ScoreOnly)
+    told = msgspec.json.decode((tmp_path / "out.json").read_bytes(), type=ScoreOnlyResult)
     assert told.test_rows + told.train_rows == ROWS

@@ -25,7 +25,7 @@ from model.cli import app
 from model.forest import fit
 from model.forest.fit import scores_of
 from model.forest.forest import booster_of
-from model.registry.sacrifice import microseconds_per_row
+from model.report.variants_table import microseconds_per_row
 from model.training.distillation import DEPTH, TREES, fit_distilled
 from model.training.train import train_model
 from stream_features.vector import SIZE, as_vector
