@@ -57,10 +57,10 @@ def fit_first_stage(features: Matrix, is_fraud: Flags, seed: int) -> FirstStage:
     rows, row_weight = sample_honest(is_fraud, HONEST_ROWS, seed)
     logs = np.log1p(np.maximum(features[rows].astype(np.float64), 0))
     missing = np.isnan(logs)
-    known = (~missing).sum(axis=0).clip(1)
+    present = (~missing).sum(axis=0).clip(1)
     logs[missing] = 0
-    mean = logs.sum(axis=0) / known
-    deviation = np.sqrt((np.where(missing, 0, logs - mean) ** 2).sum(axis=0) / known)
+    mean = logs.sum(axis=0) / present
+    deviation = np.sqrt((np.where(missing, 0, logs - mean) ** 2).sum(axis=0) / present)
     deviation[deviation < 1e-9] = 1  # a constant or always missing feature; its deviation is rounding
     standard = np.where(missing, 0, (logs - mean) / deviation)
     with warnings.catch_warnings(), threadpool_limits(1):  # the same bits on any number of cores

@@ -1,9 +1,9 @@
 """Exact contributions of features to one row's margin: path-dependent TreeSHAP, compiled.
 
-The game is that of Lundberg et al. (2018, algorithm 2): a feature outside the coalition lets a row go both
-ways, weighted by the training rows (covers) that went there. Let z be the product of the cover shares of a
-feature's edges on the path to a leaf, and o = 1 if the row follows all of these edges, else 0. The leaf's
-contribution to feature j is
+The game is that of Lundberg et al. (2018, algorithm 2): a feature outside the coalition lets a row go
+leaves_below ways, weighted by the training rows (covers) that went there. Let z be the product of the cover
+shares of a feature's edges on the path to a leaf, and o = 1 if the row follows all of these edges, else 0.
+The leaf's contribution to feature j is
 
     leaf · (o_j − z_j) · ∫₀¹ ∏_{i≠j} (t·o_i + (1−t)·z_i) dt
 
@@ -248,10 +248,10 @@ def _contributions(
                 n, left, right = start + i, 2 * i + 1, 2 * i + 2
                 part = 0.0
                 for q in range(LANES):
-                    both = below[left, q] + below[right, q]
+                    leaves_below = below[left, q] + below[right, q]
                     # The edge above counted these leaves too, but the feature's last edge is this one.
                     part += below[left, q] * gain[left, q] + below[right, q] * gain[right, q]
-                    part -= both * gain[above[n], q]
-                    below[node[n], q] += both
+                    part -= leaves_below * gain[above[n], q]
+                    below[node[n], q] += leaves_below
                 contributions[feature[n]] += part
     return contributions

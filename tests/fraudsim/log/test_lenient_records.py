@@ -1,4 +1,4 @@
-"""Records whose headers cannot be read, among others in one fetch: kept, and no one else is lost by them."""
+"""Records whose headers cannot be decoded, among others in one fetch: they are kept, and no other is lost."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def read(data, fetch_offset=0):
 
 @pytest.mark.parametrize("compression", [0, 1])
 @pytest.mark.parametrize("bad", [set(), {0}, {3}, {5}, {1, 2, 4}, set(range(6))])
-def test_every_record_is_read_once_with_its_place_time_key_and_value(bad, compression):
+def test_every_record_is_read_once_with_its_offset_time_key_and_value(bad, compression):
     records = read(batch_of(bad, compression=compression) + batch_of({0}, count=2, first=6))
     assert [r.offset for r in records] == list(range(8))
     for n, record in enumerate(records[:6]):
@@ -92,11 +92,11 @@ def test_aiokafka_alone_gives_up():
 
 
 def test_aiokafkas_decoder_in_python_is_helped_as_well():
-    wanted = f"{__file__}::test_every_record_is_read_once_with_its_place_time_key_and_value"
+    test_id = f"{__file__}::test_every_record_is_read_once_with_its_offset_time_key_and_value"
     env = {**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"}
-    argv = [sys.executable, "-m", "pytest", wanted]
-    done = subprocess.run(argv, check=False, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout
+    argv = [sys.executable, "-m", "pytest", test_id]
+    finished = subprocess.run(argv, check=False, env=env, capture_output=True, text=True, timeout=60)
+    assert finished.returncode == 0, finished.stdout
 
 
 def test_a_corrupt_batch_is_an_error_still():

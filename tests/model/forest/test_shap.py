@@ -1,4 +1,4 @@
-"""Contributions are the Shapley values that the definition gives, and XGBoost's within its float32."""
+"""Contributions are the Shapley values of the definition, and XGBoost's within its float32."""
 
 import itertools
 import math
@@ -23,14 +23,14 @@ FLOAT32 = 1e-5
 FLOAT64 = 1e-12
 
 
-def fitted(features=4, depth=4, rounds=5, missing=0.2, seed=0, **more):
+def fitted(features=4, depth=4, rounds=5, missing=0.2, seed=0, **options):
     rng = np.random.default_rng(seed)
     rows = rng.normal(0, 10, (400, features)).astype(np.float32)
     rows[:, 0] = rng.integers(0, 4, len(rows))
     rows[rng.random(rows.shape) < missing] = np.nan
     odds = np.nan_to_num(rows[:, 0]) - 2 + np.nan_to_num(rows[:, -1] * rows[:, 0]) / 10
     flags = rng.random(len(rows)) < 1 / (1 + np.exp(-odds))
-    parameters = {"objective": "binary:logistic", "max_depth": depth, "nthread": 1, "max_bin": 32, **more}
+    parameters = {"objective": "binary:logistic", "max_depth": depth, "nthread": 1, "max_bin": 32, **options}
     booster = xgboost.train(parameters, xgboost.DMatrix(rows, label=flags, nthread=1), rounds)
     return booster, rows[:12]
 
@@ -53,12 +53,12 @@ def contributions(booster, rows):
 )
 def test_contributions_are_xgboosts(features, depth, rounds, missing, seed, base_score, grow):
     booster, rows = fitted(features, depth, rounds, missing, seed, base_score=base_score, **grow)
-    found, bias = contributions(booster, rows)
+    computed, bias = contributions(booster, rows)
     expected = booster.predict(xgboost.DMatrix(rows, nthread=1), pred_contribs=True)
     size = 1 + np.abs(expected).sum(axis=1, keepdims=True)
-    assert (np.abs(found - expected[:, :-1]) <= FLOAT32 * size).all()
+    assert (np.abs(computed - expected[:, :-1]) <= FLOAT32 * size).all()
     assert bias == pytest.approx(expected[0, -1], abs=FLOAT32 * float(size.max()))
-    assert found.sum(axis=1) + bias == pytest.approx(margins(booster, rows), rel=FLOAT64, abs=FLOAT64)
+    assert computed.sum(axis=1) + bias == pytest.approx(margins(booster, rows), rel=FLOAT64, abs=FLOAT64)
 
 
 def margins(booster, rows):
@@ -94,8 +94,8 @@ def by_definition(trees, row, feature):
         for known in itertools.combinations(others, size):
             weight = math.factorial(size) * math.factorial(len(row) - size - 1) / math.factorial(len(row))
             for tree in trees:
-                added = expectation(tree, row, {*known, feature}) - expectation(tree, row, known)
-                total += weight * added
+                marginal = expectation(tree, row, {*known, feature}) - expectation(tree, row, known)
+                total += weight * marginal
     return total
 
 
@@ -103,8 +103,8 @@ def by_definition(trees, row, feature):
 def test_contributions_are_what_the_definition_says_to_the_last_digits(depth):
     booster, rows = fitted(features=4, depth=depth, rounds=2, min_child_weight=0.5)
     trees = dump_trees(booster).trees
-    found, _ = contributions(booster, rows[:3])
-    for row, parts in zip(rows, found, strict=False):
+    computed, _ = contributions(booster, rows[:3])
+    for row, parts in zip(rows, computed, strict=False):
         expected = [by_definition(trees, row, feature) for feature in range(4)]
         assert parts == pytest.approx(expected, rel=1e-10, abs=1e-12)
         assert max(np.abs(expected)) > 0.01
@@ -112,8 +112,8 @@ def test_contributions_are_what_the_definition_says_to_the_last_digits(depth):
 
 def test_trees_that_are_one_leaf_move_nothing():
     booster, rows = fitted(rounds=3, min_child_weight=1e9)
-    found, bias = contributions(booster, rows)
-    assert not found.any()
+    computed, bias = contributions(booster, rows)
+    assert not computed.any()
     assert bias == pytest.approx(margins(booster, rows)[0], rel=FLOAT64)
 
 

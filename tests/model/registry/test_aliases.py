@@ -1,4 +1,4 @@
-"""Who of the models does what: what may follow from what, and whose card is whose."""
+"""The roles of models: how they may change, and which cards a challenger decides for."""
 
 from collections import Counter
 
@@ -66,7 +66,7 @@ def test_a_previous_champion_may_look_on():
 
 def test_a_challenger_keeps_its_cards_when_others_come_go_and_grow():
     three = add_challenger(add_challenger(add_challenger(FIRST, B, 0.1), C, 0.2), D, 0.3)
-    assert [(each.first, each.end) for each in three.challengers] == [(0, 1000), (1000, 3000), (3000, 6000)]
+    assert [(c.first, c.end) for c in three.challengers] == [(0, 1000), (1000, 3000), (3000, 6000)]
     without = remove(three, B)
     assert without.challengers == three.challengers[1:]
     assert add_challenger(without, B, 0.05).challengers[-1] == Challenger(version=B, first=0, end=500)
@@ -97,24 +97,24 @@ def test_cards_that_are_another_s_are_not_given_and_neither_is_another_salt():
         st.tuples(st.sampled_from("psctr"), st.sampled_from([A, B, C, D]), st.floats(0.01, 0.6)), max_size=12
     )
 )
-def test_whatever_is_asked_for_roles_never_contradict_each_other(asked):
+def test_whatever_is_asked_for_roles_never_contradict_each_other(requests):
     aliases = FIRST
     changes = {
         "p": lambda v, _: promote(aliases, v), "s": lambda v, _: add_shadow(aliases, v),
         "c": lambda v, share: add_challenger(aliases, v, share), "t": lambda v, _: remove(aliases, v),
         "r": lambda *_: roll_back(aliases),
     }  # fmt: skip
-    for what, version, share in asked:
+    for request, version, share in requests:
         try:
-            aliases = changes[what](version, share)
+            aliases = changes[request](version, share)
         except FraudsimError as error:
             assert "\n" not in str(error)  # noqa: PT017
         check_aliases(aliases, "here")
-        assert sum(each.share for each in aliases.challengers) < 1
+        assert sum(challenger.share for challenger in aliases.challengers) < 1
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"format_version": 2}, "format_version=2, this program has 1"),
         ({"shadows": [A]}, "shadows has a{16}, which is in champion already"),
@@ -123,18 +123,18 @@ def test_whatever_is_asked_for_roles_never_contradict_each_other(asked):
         ({"challengers": [(B, 5, 5)]}, "challenger b{16} has first=5, end=5: empty"),
     ],
 )
-def test_aliases_that_contradict_themselves_are_told_by_field(wrong, said):
+def test_aliases_that_contradict_themselves_are_told_by_field(wrong, message):
     if "challengers" in wrong:
         wrong = {"challengers": [Challenger(version=v, first=f, end=e) for v, f, e in wrong["challengers"]]}
-    with pytest.raises(FraudsimError, match=rf"models here: {said}"):
+    with pytest.raises(FraudsimError, match=rf"models here: {message}"):
         check_aliases(Aliases(champion=A, **wrong), "here")
 
 
 def test_cards_are_split_evenly_whatever_their_partition_and_anew_by_another_salt():
     cards = [f"c{n:06}" for n in range(20_000)]
-    taken = [card for card in cards if bucket_of(card, "s") < BUCKETS // 10]
-    assert 1_850 < len(taken) < 2_150
-    by_partition = Counter(partition_of(card, 4) for card in taken)
+    sampled = [card for card in cards if bucket_of(card, "s") < BUCKETS // 10]
+    assert 1_850 < len(sampled) < 2_150
+    by_partition = Counter(partition_of(card, 4) for card in sampled)
     assert all(400 < count < 600 for count in by_partition.values())
-    again = sum(bucket_of(card, "other") < BUCKETS // 10 for card in taken)
+    again = sum(bucket_of(card, "other") < BUCKETS // 10 for card in sampled)
     assert 140 < again < 260

@@ -1,4 +1,4 @@
-"""A registry of models on disk: what gets in, that it stays as it is, and who may change the aliases."""
+"""A registry of models on disk: what is admitted, that versions never change, and changes of the aliases."""
 
 import json
 import threading
@@ -42,7 +42,7 @@ def test_the_first_model_is_the_champion_and_the_next_waits_until_it_is_promoted
     manifest, aliases = add_version(another, registry)
     assert aliases.champion == model.version != manifest.version
     assert load_model(folder_of(registry, manifest.version)).version == manifest.version
-    assert {each.version for each in load_manifests(registry)} == {model.version, manifest.version}
+    assert {manifest.version for manifest in load_manifests(registry)} == {model.version, manifest.version}
 
 
 def test_what_is_there_already_is_not_touched(registry, trained, model):
@@ -81,11 +81,11 @@ def test_a_single_model_is_no_registry(trained, another):
 def test_changes_at_once_are_all_made(registry, model):
     versions = [f"{n:016x}" for n in range(40)]
 
-    def add(some):
-        for version in some:
+    def add_shadows(new_shadows):
+        for version in new_shadows:
             change_aliases(registry, lambda before, version=version: add_shadow(before, version))
 
-    threads = [threading.Thread(target=add, args=(versions[k::4],)) for k in range(4)]
+    threads = [threading.Thread(target=add_shadows, args=(versions[k::4],)) for k in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -101,7 +101,7 @@ def test_a_change_that_contradicts_is_not_written(registry, model):
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "said"),
+    ("spoilt", "message"),
     [
         (b'{"champion": "x"}', r"`\$.champion`"),
         (b'{"champion": "0123456789abcdef", "shadow": []}', "unknown field `shadow`"),
@@ -109,9 +109,9 @@ def test_a_change_that_contradicts_is_not_written(registry, model):
         (b"\xff", "models"),
     ],
 )
-def test_an_alias_file_that_cannot_be_read_is_told_by_field(registry, spoilt, said):
+def test_an_alias_file_that_cannot_be_read_is_told_by_field(registry, spoilt, message):
     (registry / "aliases.json").write_bytes(spoilt)
-    with pytest.raises(FraudsimError, match=rf"aliases.json: .*{said}|{said}.*aliases.json"):
+    with pytest.raises(FraudsimError, match=rf"aliases.json: .*{message}|{message}.*aliases.json"):
         read_aliases(registry)
 
 
