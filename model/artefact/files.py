@@ -127,8 +127,7 @@ def load_model(directory: Path, kind: ModelKind = "full") -> Model:
 
     Raises:
         FraudsimError: a file is missing, was truncated or changed, or is for other features, or the artefact
-        has
-            no model of that kind; one line that names the file and the field.
+            has no model of that kind; one line that names the file and the field.
     """
     path = directory / MANIFEST_FILE
     manifest = from_json(_read(path), str(path))

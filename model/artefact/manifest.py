@@ -195,9 +195,8 @@ def from_json(raw: bytes, where: str) -> Manifest:
         where: the file, for messages.
 
     Raises:
-        FraudsimError: it is not JSON of this shape, or a field contradicts this program's catalogue or the
-        rest of
-            the manifest; one line that names the file and the field.
+        FraudsimError: it is not JSON of this shape, or a field contradicts this program's catalogue or
+            the rest of the manifest; one line that names the file and the field.
     """
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)

@@ -1,7 +1,7 @@
 """Exact contributions of features to one row's margin: path-dependent TreeSHAP, compiled.
 
 The game is that of Lundberg et al. (2018, algorithm 2): a feature outside the coalition lets a row go
-leaves_below ways, weighted by the training rows (covers) that went there. Let z be the product of the cover
+both ways, weighted by the training rows (covers) that went there. Let z be the product of the cover
 shares of a feature's edges on the path to a leaf, and o = 1 if the row follows all of these edges, else 0.
 The leaf's contribution to feature j is
 

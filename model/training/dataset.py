@@ -58,8 +58,7 @@ def build_dataset(transactions: pa.Table, labels: pa.Table, split: Split) -> Tra
 
     Raises:
         FraudsimError: either part of the train period has no known fraud or no honest transaction, or the
-        test
-            set is empty; the message says which.
+            test set is empty; the message says which.
     """
     ts = column(transactions, "ts").astype(np.int64)
     card, _ = codes(transactions, "card_id")

@@ -56,8 +56,7 @@ class Split:
 def default_warm_up_days(days: float) -> float:
     """min(30, a third of the history), in which long windows are too cold to learn from.
 
-    Of a history of less than four weeks only a seventh: its long windows stay cold anyway, and days are
-    scarce.
+    Less than four weeks: a seventh of it, since long windows stay cold anyway and days are scarce.
     """
     return min(LONGEST_WARM_UP_DAYS, days / 3 if days >= SHORT_HISTORY_DAYS else days / 7)
 

@@ -49,8 +49,7 @@ def train_model(
 
     Raises:
         FraudsimError: the history cannot be read, is too short or has too little fraud to train on, or
-        `out_dir`
-            cannot be written.
+            `out_dir` cannot be written.
     """
     costs = costs or Costs()
     history = read_history(history_dir)

@@ -39,7 +39,7 @@ def probes(trees):
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 6, MAX_DEPTH])
 @pytest.mark.parametrize("options", [{}, {"grow_policy": "lossguide", "max_leaves": 9}, {"base_score": 0.03}])
-def test_the_walk_scores_as_xgboost_to_the_bit(depth, options):
+def test_the_predictor_scores_as_xgboost_to_the_bit(depth, options):
     booster = fitted(depth, **options)
     trees = pad_trees(booster)
     predictor = TreePredictor(trees)
@@ -67,7 +67,7 @@ def test_trees_that_are_one_leaf_score_too():
         ({"depth": 14, "min_child_weight": 0, "gamma": 0}, "depth"),
     ],
 )
-def test_what_the_walk_does_not_know_is_refused_by_name(options, reason):
+def test_what_the_predictor_does_not_support_is_refused_by_name(options, reason):
     with pytest.raises(UnsupportedTreesError, match=reason):
         pad_trees(fitted(**options))
 
@@ -94,7 +94,7 @@ def test_a_model_falls_back_to_xgboost_and_says_why(model, monkeypatch):
     assert np.array_equal(slow.predict(rows), model.predict(rows))
 
 
-def test_a_walk_that_differs_in_one_bit_is_given_up(trained, monkeypatch):
+def test_a_predictor_that_differs_in_one_bit_is_given_up(trained, monkeypatch):
     compiled_scores = TreePredictor.scores
     monkeypatch.setattr(
         TreePredictor, "scores", lambda self, rows: np.nextafter(compiled_scores(self, rows), np.float32(1))

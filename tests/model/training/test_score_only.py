@@ -1,4 +1,4 @@
-"""A file without cards: trained on its first day, scored after it by the compiled walk."""
+"""A file without cards: trained on its first day, scored after it by compiled code."""
 
 from pathlib import Path
 
@@ -43,12 +43,12 @@ def test_the_first_day_is_trained_on_and_the_rest_is_scored(result: ScoreOnlyRes
     assert result.recall > 0.5 > result.acted_on
 
 
-def test_the_compiled_walk_scored_and_equals_xgboost_to_the_bit(result: ScoreOnlyResult) -> None:
+def test_the_compiled_predictor_scored_and_equals_xgboost_to_the_bit(result: ScoreOnlyResult) -> None:
     assert result.not_compiled is None
     assert result.different_scores == 0
 
 
-def test_a_walk_that_differs_is_given_up_and_said(
+def test_a_predictor_that_differs_is_given_up_and_said(
     monkeypatch: pytest.MonkeyPatch, result: ScoreOnlyResult
 ) -> None:
     scores = scoring.TreePredictor.scores
