@@ -12,10 +12,10 @@ def schemas(
     ),
 ) -> None:
     """Write the JSON Schemas of the events, or check them for drift."""
-    from fraudsim.log.schemas import drifted, write_schemas
+    from fraudsim.log.schemas import drifted_events, write_schemas
 
     if check:
-        names = drifted()
+        names = drifted_events()
         if names:
             typer.echo(f"drifted: {', '.join(names)}; run `fraudsim schemas` and commit")
             raise typer.Exit(1)

@@ -29,7 +29,7 @@ def write_schemas() -> list[Path]:
     return [schema_path(event) for event in EVENTS]
 
 
-def drifted() -> list[str]:
+def drifted_events() -> list[str]:
     """Names of the events whose committed schema differs from their struct."""
     return [
         event.__name__

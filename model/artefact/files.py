@@ -24,7 +24,7 @@ from model.artefact.manifest import (
     Versions,
     check_seal,
     from_json,
-    sealed,
+    seal,
     to_json,
 )
 from model.artefact.model import Model
@@ -70,7 +70,7 @@ def write_model(
     Raises:
         FraudsimError: the directory cannot be written, or holds other files.
     """
-    sealed_manifest = sealed(manifest)
+    sealed_manifest = seal(manifest)
     directory = directory.absolute()
     temporary: Path | None = None
     try:

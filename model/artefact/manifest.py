@@ -172,7 +172,7 @@ def version_of(manifest: Manifest) -> str:
     return hashlib.sha256(msgspec.json.encode(deciding)).hexdigest()[:16]
 
 
-def sealed(manifest: Manifest) -> Manifest:
+def seal(manifest: Manifest) -> Manifest:
     """The manifest with its version and its own hash filled in."""
     versioned = msgspec.structs.replace(manifest, version=version_of(manifest), manifest_sha256="")
     return msgspec.structs.replace(versioned, manifest_sha256=_sha256(versioned))

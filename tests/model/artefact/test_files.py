@@ -33,7 +33,7 @@ def edit(directory, change, reseal=False):
     change(document)
     path.write_text(json.dumps(document))
     if reseal:
-        manifest = manifests.sealed(msgspec.json.decode(path.read_bytes(), type=manifests.Manifest))
+        manifest = manifests.seal(msgspec.json.decode(path.read_bytes(), type=manifests.Manifest))
         path.write_bytes(manifests.to_json(manifest))
 
 

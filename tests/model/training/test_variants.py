@@ -66,8 +66,8 @@ def edit(directory, change):
     document = json.loads(path.read_bytes())
     change(document["variants"])
     path.write_text(json.dumps(document))
-    sealed = manifests.sealed(msgspec.json.decode(path.read_bytes(), type=manifests.Manifest))
-    path.write_bytes(manifests.to_json(sealed))
+    manifest = manifests.seal(msgspec.json.decode(path.read_bytes(), type=manifests.Manifest))
+    path.write_bytes(manifests.to_json(manifest))
 
 
 def refusal(directory):
