@@ -17,7 +17,7 @@ def java_version(java: Path) -> int:
     """
     match = _VERSION.search(_output(java, "-version"))
     if match is None:
-        raise ValueError(f"{java} -version says nothing of a version")
+        raise ValueError(f"{java} -version prints no version")
     return int(match[1])
 
 

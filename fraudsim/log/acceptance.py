@@ -140,7 +140,7 @@ class Acceptance:
             return rejected
         if recent.is_duplicate(event.tx_id, offset):
             return Rejected(
-                "duplicate", "tx_id", f"tx_id {event.tx_id} stands among the previous records", event.tx_id
+                "duplicate", "tx_id", f"tx_id {event.tx_id} occurs among the previous records", event.tx_id
             )
         return event
 
@@ -156,7 +156,7 @@ class Acceptance:
         if rejected is not None:
             return rejected
         if recent.is_duplicate((event.tx_id, event.source, event.known_at), offset):
-            return Rejected("duplicate", "tx_id", f"the same label of {event.tx_id} stands before")
+            return Rejected("duplicate", "tx_id", f"the same label of {event.tx_id} occurs before")
         return event
 
     def _recent_at(self, topic: str, partition: int, offset: int) -> _RecentIds:

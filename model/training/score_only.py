@@ -136,7 +136,7 @@ def _check_parts(rows: UlbRows, train: Flags, held_out: Flags) -> None:
             if not (part & of_kind).any():
                 raise FraudsimError(
                     f"score-only: {name} has no {kind} among {int(part.sum()):,} rows (by Time and Class); "
-                    "give the file whole"
+                    "give the complete file"
                 )
 
 
