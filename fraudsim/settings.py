@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     catch_up_beyond: int = Field(
         100_000,
         ge=1_000,
-        description="a slot that lags by more records than this is caught up apart, so the others do not wait",
+        description="a slot lagging by more records than this is caught up apart; the others do not wait",
     )
     session_timeout_ms: int = Field(
         10_000,
