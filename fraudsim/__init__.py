@@ -1,4 +1,7 @@
-"""The words that every room shares: events, topics, settings, clock, metric names and the console script."""
+"""What every room shares: events, topics, settings, clock, metric names and the console script.
+
+Imports no other room.
+"""
 
 from importlib.metadata import PackageNotFoundError, version
 

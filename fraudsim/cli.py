@@ -1,4 +1,4 @@
-"""The one console script. Each room that has commands brings a `cli.py` with a Typer app named `app`."""
+"""The console script `fraudsim`. Each room's commands are a Typer app named `app` in its `cli.py`."""
 
 import importlib
 import importlib.util
@@ -25,12 +25,13 @@ ROOMS: Final = (
 )
 
 UsageError: Final[type[Any]] = typer.BadParameter.__bases__[0]
-"""Typer does not export it: an option or a value that a command does not take."""
-SHOWN: Final = 80
+"""An option or value that a command does not take; Typer does not export the class."""
+SHOWN_CHARACTERS: Final = 80
+"""An error shows so much of a wrong value."""
 
 
 def build() -> typer.Typer:
-    """The whole command line, discovered from the rooms."""
+    """The whole command line, made of the rooms' apps."""
     app = typer.Typer(
         name="fraudsim",
         no_args_is_help=True,
@@ -47,45 +48,47 @@ def build() -> typer.Typer:
             raise typer.Exit
 
     for room in ROOMS:
-        name = f"{room}.cli" if room != "fraudsim" else "fraudsim.commands"
-        if importlib.util.find_spec(name) is not None:
-            app.add_typer(importlib.import_module(name).app)
+        module = f"{room}.cli" if room != "fraudsim" else "fraudsim.commands"
+        if importlib.util.find_spec(module) is not None:
+            app.add_typer(importlib.import_module(module).app)
     return app
 
 
 def main() -> None:
-    """Entry point: an error meant for people is one line and exit code 2."""
+    """Entry point: an error meant for people is printed as one line, with exit code 2."""
     try:
         code = build()(standalone_mode=False, prog_name="fraudsim")
     except FraudsimError as error:
         _fail(str(error))
     except UsageError as error:
-        if not error.format_message():  # nothing was asked for: Typer has shown the help
+        if not error.format_message():  # no command was given: Typer has shown the help
             raise SystemExit(2) from None
-        _fail(usage_line(error, sys.argv[1:]))
+        _fail(usage_error_line(error, sys.argv[1:]))
     except typer.Abort:
         _fail("aborted")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
-def usage_line(error: Any, words: Sequence[str]) -> str:
-    """What is wrong with a command line of these words, in one line.
+def usage_error_line(error: Any, arguments: Sequence[str]) -> str:
+    """A usage error in one line, with the wrong value and the command that shows the help.
 
     Args:
-        error: Typer's; its own report is a box of several lines, without the value.
+        error: a UsageError; Typer's own report is a box of several lines, without the value.
+        arguments: the command line, without the program.
     """
     options = getattr(getattr(error, "param", None), "opts", ())
-    given = [value for name in options for value in _values(name, words)]
-    told = " ".join(error.format_message().split()).rstrip(".")
-    found = f" (given: {given[-1][:SHOWN]})" if given else ""
-    return f"{told}{found}; see {error.ctx.command_path} --help"
+    values = [value for name in options for value in _option_values(name, arguments)]
+    message = " ".join(error.format_message().split()).rstrip(".")
+    shown_value = f" (given: {values[-1][:SHOWN_CHARACTERS]})" if values else ""
+    return f"{message}{shown_value}; see {error.ctx.command_path} --help"
 
 
-def _values(option: str, words: Sequence[str]) -> list[str]:
-    separate = [after for name, after in pairwise(words) if name == option]
-    return separate + [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
+def _option_values(option: str, arguments: Sequence[str]) -> list[str]:
+    prefix = f"{option}="
+    separate = [value for name, value in pairwise(arguments) if name == option]
+    return separate + [word.removeprefix(prefix) for word in arguments if word.startswith(prefix)]
 
 
-def _fail(why: str) -> NoReturn:
-    print(f"error: {why}", file=sys.stderr)
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2) from None

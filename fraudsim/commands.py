@@ -1,4 +1,4 @@
-"""`fraudsim schemas`, `fraudsim settings`, `fraudsim topics`: commands about the shared words."""
+"""The commands `fraudsim schemas`, `fraudsim settings` and `fraudsim topics`."""
 
 import typer
 
@@ -12,10 +12,10 @@ def schemas(
     ),
 ) -> None:
     """Write the JSON Schemas of the events, or check them for drift."""
-    from fraudsim.log.schemas import drifted, write_schemas
+    from fraudsim.log.schemas import drifted_events, write_schemas
 
     if check:
-        names = drifted()
+        names = drifted_events()
         if names:
             typer.echo(f"drifted: {', '.join(names)}; run `fraudsim schemas` and commit")
             raise typer.Exit(1)
@@ -37,11 +37,11 @@ def settings() -> None:
 
 @app.command()
 def topics() -> None:
-    """Create the run's topics on Kafka; what exists already is checked and kept."""
+    """Create the run's topics on Kafka; existing ones are checked and kept."""
     from fraudsim.log.topics import create_topics
-    from fraudsim.log.topics import topics as wanted
+    from fraudsim.log.topics import topics as required_topics
     from fraudsim.settings import load_settings
 
     create_topics(load_settings())
-    for topic in wanted(load_settings()):
+    for topic in required_topics(load_settings()):
         typer.echo(f"{topic.name}  {topic.partitions} partitions")

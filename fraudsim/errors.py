@@ -2,8 +2,8 @@
 
 
 class FraudsimError(Exception):
-    """A problem that the user can mend; the console script prints it as one line and exits with 2."""
+    """A problem that the user can fix; the console script prints it as one line and exits with 2."""
 
 
 class InvariantError(Exception):
-    """Something that must always hold did not; the process ends with a non-zero code."""
+    """A broken invariant; the process ends with a non-zero exit code."""

@@ -1,4 +1,4 @@
-"""Which Java a `java` binary is, asked of the binary itself."""
+"""The version and the modules of a `java` binary, as the binary itself reports them."""
 
 import re
 import subprocess
@@ -9,30 +9,30 @@ _VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
 
 
 def java_version(java: Path) -> int:
-    """Its major version.
+    """Major version of a `java` binary.
 
     Raises:
-        OSError, subprocess.TimeoutExpired: it cannot be started, or does not answer.
-        ValueError: it answers with no version.
+        OSError, subprocess.TimeoutExpired: it cannot be started, or does not end within 30 s.
+        ValueError: its output holds no version.
     """
-    found = _VERSION.search(_answer(java, "-version"))
-    if found is None:
-        raise ValueError(f"{java} -version says nothing of a version")
-    return int(found[1])
+    match = _VERSION.search(_output(java, "-version"))
+    if match is None:
+        raise ValueError(f"{java} -version prints no version")
+    return int(match[1])
 
 
 def java_modules(java: Path) -> set[str]:
-    """Names of the modules that it has.
+    """Names of the modules of a `java` binary.
 
     Raises:
-        OSError, subprocess.TimeoutExpired: it cannot be started, or does not answer.
+        OSError, subprocess.TimeoutExpired: it cannot be started, or does not end within 30 s.
     """
-    return {line.partition("@")[0] for line in _answer(java, "--list-modules").splitlines()}
+    return {line.partition("@")[0] for line in _output(java, "--list-modules").splitlines()}
 
 
-def _answer(java: Path, question: str) -> str:
-    answer = subprocess.run(
-        [str(java), question],
+def _output(java: Path, option: str) -> str:
+    finished = subprocess.run(
+        [str(java), option],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -40,4 +40,4 @@ def _answer(java: Path, question: str) -> str:
         timeout=30,
         check=False,
     )
-    return answer.stdout
+    return finished.stdout

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, or text for people."""
+"""Structured logs on stderr: one JSON object a line, or text for people."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from fraudsim.settings import Settings
 
 
 def set_up_logs(settings: Settings, process: str) -> Any:
-    """Configure structlog for this process; returns its logger, bound to the process's name."""
+    """Configure structlog for this process. Returns a logger bound to the process's name."""
     level = logging.getLevelNamesMapping()[settings.log_level]
     renderer: Any = (
         structlog.processors.JSONRenderer()

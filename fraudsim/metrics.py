@@ -1,4 +1,4 @@
-"""Metric names and buckets, the same in every process, and the port that serves them."""
+"""The metrics of every process, with their buckets, and the port that serves them."""
 
 from typing import Final
 
@@ -20,31 +20,16 @@ LATENCY_BUCKETS_S: Final = (
 )  # fmt: skip
 """0.5 ms to 1 s, with an edge at the 50 ms objective."""
 SCORE_BUCKETS: Final = (
-    0.001,
-    0.002,
-    0.005,
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.3,
-    0.4,
-    0.5,
-    0.6,
-    0.7,
-    0.8,
-    0.9,
-    1.0,
-)
-"""Fine where most scores are."""
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
+)  # fmt: skip
+"""Narrow where most scores are."""
 DIFFERENCE_BUCKETS: Final = (
     -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.005, -0.001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 )  # fmt: skip
-"""Of one score less another."""
+"""Of the difference between two scores."""
 
 registry: Final = CollectorRegistry()
-ProcessCollector(registry=registry)  # reads /proc, so it has nothing to say on macOS
+ProcessCollector(registry=registry)  # reads /proc, so it reports nothing on macOS
 GCCollector(registry=registry)
 
 TRANSACTIONS: Final = Counter(
@@ -166,7 +151,7 @@ BREAKER: Final = Gauge(
     ["name"], registry=registry,
 )  # fmt: skip
 
-# What `fraudsim watch` makes of decisions, truth and labels.
+# Computed by `fraudsim watch` from decisions, truth and labels.
 FRAUD_VALUE: Final = Counter(
     "fraudsim_fraud_value_cents", "Amounts of frauds, by what was decided: approved is lost",
     ["typology", "outcome"], registry=registry,

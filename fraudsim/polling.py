@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline, never for a fixed time."""
+"""Waiting for a condition with a deadline instead of for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -10,10 +10,10 @@ def poll_until(
     *,
     every_s: float = 0.02,
 ) -> bool:
-    """Ask `condition` every `every_s` seconds until it holds.
+    """Evaluate `condition` every `every_s` seconds until it holds.
 
-    Returns whether it held within `timeout_s` seconds. What `condition` raises passes through: that is the
-    way to give up early.
+    Returns whether it held within `timeout_s` seconds. An exception of `condition` ends the wait and passes
+    through.
     """
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -1,4 +1,4 @@
-"""Every setting of every process, read from `FRAUDSIM_…` environment variables and `.env`."""
+"""The settings of every process, read from `FRAUDSIM_…` environment variables and `.env`."""
 
 import socket
 from functools import lru_cache
@@ -13,25 +13,24 @@ from fraudsim.errors import FraudsimError
 PREFIX = "FRAUDSIM_"
 
 
-def _on_this_host(name: Any) -> Any:
+def _insert_host(name: Any) -> Any:
     return name.replace("{host}", socket.gethostname()) if isinstance(name, str) else name
 
 
-Name = Annotated[str, BeforeValidator(_on_this_host)]
-"""`{host}` in it stands for this host's name, as replicas of one container share their variables."""
-
+Name = Annotated[str, BeforeValidator(_insert_host)]
+"""`{host}` in it is replaced by this host's name, since replicas of one container share their variables."""
 
 ModelKind = Literal["full", "cascade", "distilled"]
 
 
 class Settings(BaseSettings):
-    """Frozen; units are in the names. `load_settings()` makes a bad value one line naming the variable."""
+    """Frozen; units are in the names. Read it by `load_settings()`, which reports a bad value in one line."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", frozen=True, extra="ignore"
     )
 
-    # Where things are
+    # Addresses and folders
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
     runs_dir: Path = Field(Path("runs"), description="folder of run folders")
@@ -40,11 +39,11 @@ class Settings(BaseSettings):
     )
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
     model_kind: ModelKind = Field(
-        "full", description="which of its models serves: full, or a cheaper one that `train --variants` made"
+        "full",
+        description="which model of the artefact serves: full, or a cheaper one made by `train --variants`",
     )
-
     policy: Path | None = Field(
-        None, description="folder of the policy the scorer acts by, watched; unset: the shipped one"
+        None, description="folder of the scorer's policy, watched for changes; unset: the shipped policy"
     )
 
     # The local stack (no Docker)
@@ -64,10 +63,10 @@ class Settings(BaseSettings):
     worker_name: Name = Field(
         "features-0",
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="name of this feature worker; {host} in it is the host's name",
+        description="name of this feature worker; {host} is replaced by the host's name",
     )
     worker_max_batch: int = Field(
-        2000, ge=1, le=100_000, description="most transactions folded before a write"
+        2000, ge=1, le=100_000, description="most transactions that one write to Redis covers"
     )
     tail_max_records: int = Field(
         500_000, ge=1000, description="most transactions the reader keeps beyond the watermarks"
@@ -75,24 +74,23 @@ class Settings(BaseSettings):
     pending_wait_ms: int = Field(
         20, ge=0, le=1000, description="longest wait of HTTP for its own log reader, ms"
     )
-
     catch_up_beyond: int = Field(
         100_000,
         ge=1_000,
-        description="a slot that lacks more records than this is caught up apart; the others do not wait",
+        description="a slot lagging by more records than this is caught up apart; the others do not wait",
     )
     session_timeout_ms: int = Field(
         10_000,
         ge=1_000,
         le=300_000,
-        description="Kafka gives the share of a worker or scorer that is silent for so long to others, ms",
+        description="silence after which Kafka assigns a worker's or scorer's share to others, ms",
     )
 
     # Scorer
     scorer_name: Name = Field(
         "scorer-0",
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="name of this scorer process; {host} in it is the host's name",
+        description="name of this scorer process; {host} is replaced by the host's name",
     )
     http_host: str = Field("127.0.0.1", description="address the HTTP API binds to")
     http_port: int = Field(8000, ge=0, le=65535, description="port of the HTTP API; 0 takes a free one")
@@ -102,7 +100,6 @@ class Settings(BaseSettings):
     http_max_body_bytes: int = Field(
         16_384, ge=1024, le=1_048_576, description="largest accepted HTTP body, bytes"
     )
-
     http_max_batch_body_bytes: int = Field(
         1_048_576, ge=1024, le=16_777_216, description="largest accepted HTTP body of a batch, bytes"
     )
@@ -112,14 +109,12 @@ class Settings(BaseSettings):
     http_queue_ms: int = Field(
         25, ge=0, le=10_000, description="longest wait of an HTTP request for its turn, ms; then 503"
     )
-    http_token: SecretStr = Field(
-        SecretStr(""), description="bearer token that /v1 asks for; empty asks for none"
-    )
+    http_token: SecretStr = Field(SecretStr(""), description="bearer token that /v1 requires; empty: none")
     deadline_ms: int = Field(
         50,
         ge=5,
         le=10_000,
-        description="time for one HTTP decision, ms; without state in time it is degraded",
+        description="time limit of one HTTP decision, ms; if the state is not read in time it is degraded",
     )
 
     # Observability
@@ -135,7 +130,7 @@ class Settings(BaseSettings):
         "kafka-python", description="Kafka client that sends live traffic; confluent is in the extra load"
     )
     tick_ms: int | None = Field(
-        None, ge=1, le=100, description="due transactions go out together so often, ms; unset: by the client"
+        None, ge=1, le=100, description="interval at which due transactions are sent, ms; unset: by client"
     )
 
     # World, labels, model
@@ -144,7 +139,7 @@ class Settings(BaseSettings):
         {}, description="parameters of the world by name: FRAUDSIM_WORLD__CAMOUFLAGE=0.8; see docs/world.md"
     )
     label_delays: dict[str, float] = Field(
-        {}, description="who learns of fraud, how late, how wrongly: FRAUDSIM_LABEL_DELAYS__NEVER=0.1"
+        {}, description="who reports fraud, how late, how wrongly: FRAUDSIM_LABEL_DELAYS__NEVER=0.1"
     )
     consequences: dict[str, float] = Field(
         {}, description="step-up replies and the analysts' desk: FRAUDSIM_CONSEQUENCES__ANALYSTS=3"
@@ -161,7 +156,7 @@ def variable(field: str) -> str:
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the environment once per process.
+    """The settings from the environment, read once per process.
 
     Raises:
         FraudsimError: a variable has a value that is not allowed; the message names both.

@@ -1,1 +1,4 @@
-"""Training, thresholds and the model artefact: from a history to something a scorer can serve."""
+"""Models: training, the artefact that a scorer serves, and the registry.
+
+Imports `fraudsim`, `producers` and `stream_features`.
+"""

@@ -25,14 +25,14 @@ def train(
     from rich.console import Console
 
     from fraudsim.settings import load_settings
-    from model.registry.summary import summary
+    from model.report.model_table import model_table
     from model.training.train import train_model
 
     console = Console()
     manifest = train_model(
         history, out, load_settings(), warm_up_days=warm_up_days, variants=variants, console=console
     )
-    console.print(summary(manifest))
+    console.print(model_table(manifest))
     console.print(f"written to {out}")
 
 
@@ -45,7 +45,7 @@ def score_only(
     from rich.console import Console
 
     from fraudsim.settings import load_settings
-    from model.registry.summary import summary_of_scoring
+    from model.report.score_only_table import score_only_table
     from model.training import score_only as scoring
     from producers.datasets.registry import read_score_only
 
@@ -53,7 +53,7 @@ def score_only(
     with console.status(f"reading {file.name}"):
         rows = read_score_only(file)
     with console.status(f"training on the first day of {len(rows):,} transactions"):
-        found = scoring.score_only(rows, load_settings().seed)
-    console.print(summary_of_scoring(file.name, found))
+        result = scoring.score_only(rows, load_settings().seed)
+    console.print(score_only_table(file.name, result))
     if json is not None:
-        scoring.write_json(json, found)
+        scoring.write_json(json, result)

@@ -14,7 +14,7 @@ from fraudsim import metrics
 from fraudsim.log.events import Decision, LogPrefix, Stamps, Transaction
 from model.artefact.calibration import Calibration
 from model.artefact.cascade import Cascade
-from model.artefact.files import Model
+from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.forest import Forest
 from scorer.models.served import ServedModel

@@ -19,7 +19,7 @@ from fraudsim.settings import Settings
 from model.artefact.files import current_versions
 from model.artefact.manifest import Versions
 from model.forest.fit import fit_trees, scores_of
-from model.training.dataset import Dataset, build_dataset
+from model.training.dataset import TrainingDataset, build_dataset
 from model.training.ranking import ALERT_BUDGET, alerts_at, area_under_roc, average_precision, recall_by_group
 from model.training.split import split_history
 from producers.history.reader import read_history
@@ -111,7 +111,7 @@ def study(
     return result
 
 
-def typologies_of_test(transactions: pa.Table, truth: pa.Table, dataset: Dataset) -> list[str | None]:
+def typologies_of_test(transactions: pa.Table, truth: pa.Table, dataset: TrainingDataset) -> list[str | None]:
     """The typology of each test row, None if it is honest."""
     of_fraud = truth.filter(truth["is_fraud"])
     typology = of_fraud["typology"].cast(pa.string()).fill_null("unnamed").to_pylist()

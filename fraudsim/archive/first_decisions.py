@@ -1,23 +1,24 @@
-"""Of several decisions for one source offset the first in the log stands."""
+"""Which of several decisions for one source offset counts: the first in the log."""
 
 from collections import defaultdict
 
 
 class FirstDecisions:
-    """Which decisions stand, told as they are read, in the log's order within a partition.
+    """Tells first decisions from repeated ones; each partition's must come in the log's order.
 
-    A scorer goes on after the last source offset of its partition of `decisions`, in source order, so what is
-    not beyond the highest that was there has been decided before.
+    A scorer writes the decisions of a partition in source order and, after a restart, continues behind the
+    last source offset it finds. So a decision whose source offset is not above the highest so far is a
+    repetition.
     """
 
     def __init__(self) -> None:
         self.last_source: defaultdict[int, int] = defaultdict(lambda: -1)
-        """Offset in `transactions` of the last one decided, by partition."""
+        """By partition, the offset in `transactions` of the last transaction decided."""
         self.repeated = 0
-        """Decisions that did not stand."""
+        """Number of repeated decisions."""
 
     def is_first(self, partition: int, source_offset: int) -> bool:
-        """To be asked once of every decision."""
+        """Whether a decision counts. Call it once for every decision."""
         if source_offset <= self.last_source[partition]:
             self.repeated += 1
             return False

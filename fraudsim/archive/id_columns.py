@@ -1,7 +1,7 @@
-"""Ids that a Parquet file holds as numbers, and the texts they stand for.
+"""Id columns that a Parquet file holds as numbers, and the texts they stand for.
 
-The field's metadata spells them: `word` (or `text`, where hardly a value repeats) is a printf format such as
-`c%07d` or `d%016x`, or `ipv4`.
+The field's metadata has the spelling: under `word` (or `text`, where values rarely repeat) a printf format
+such as `c%07d` or `d%016x`, or `ipv4`.
 """
 
 import re
@@ -19,58 +19,58 @@ _HEX_PAIRS: Final = np.array([f"{byte:02x}".encode() for byte in range(256)], dt
 
 
 def word_field(name: str, kind: pa.DataType, spelling: str) -> pa.Field:
-    """A column of unsigned numbers that `spelled` makes a dictionary of words."""
+    """A field of unsigned numbers that `spelled` turns into a dictionary of texts."""
     return pa.field(name, kind, metadata={"word": spelling})
 
 
 def text_field(name: str, kind: pa.DataType, spelling: str) -> pa.Field:
-    """A column of unsigned numbers that `spelled` makes plain texts."""
+    """A field of unsigned numbers that `spelled` turns into plain texts."""
     return pa.field(name, kind, metadata={"text": spelling})
 
 
 def spelled(table: pa.Table) -> pa.Table:
-    """The table with texts for ids that are numbers; without metadata, and unchanged where there are none."""
-    columns = [_spelled(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
+    """The table with texts in place of numbers in its id columns, without metadata. Other columns stay."""
+    columns = [_text_column(field, column) for field, column in zip(table.schema, table.columns, strict=True)]
     return pa.table(columns, names=table.column_names)
 
 
 def sql_spellings(schema: pa.Schema) -> list[str]:
-    """`text AS name` in DuckDB's SQL for every column of numbers that is an id."""
-    found = []
+    """DuckDB expressions `text AS name`, one for every id column held as numbers."""
+    expressions = []
     for field in schema:
         spelling, _ = _spelling(field) or (None, False)
         if spelling == IPV4:
             octets = (f"({field.name} >> {shift} & 255)" for shift in (24, 16, 8, 0))
-            found.append(" || '.' || ".join(octets) + f" AS {field.name}")
+            expressions.append(" || '.' || ".join(octets) + f" AS {field.name}")
         elif spelling is not None:
-            found.append(f"printf('{spelling}', {field.name}) AS {field.name}")
-    return found
+            expressions.append(f"printf('{spelling}', {field.name}) AS {field.name}")
+    return expressions
 
 
 def hex16(values: NDArray[np.uint64]) -> NDArray[np.bytes_]:
-    """Sixteen lower-case hex digits of each word, as an array of `S16`."""
+    """Sixteen lower-case hex digits of each number, as an array of `S16`."""
     octets = np.ascontiguousarray(values, dtype=">u8").view(np.uint8)
     return _HEX_PAIRS[octets].view("S16")
 
 
 def _spelling(field: pa.Field) -> tuple[str, bool] | None:
-    """How a column's numbers are spelled, and whether they repeat."""
+    """The spelling of an id column, and whether its values repeat; None for other columns."""
     for key in (b"word", b"text"):
         if field.metadata and key in field.metadata:
             return field.metadata[key].decode(), key == b"word"
     return None
 
 
-def _spelled(field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    found = _spelling(field)
-    if found is None:
+def _text_column(field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    id_spelling = _spelling(field)
+    if id_spelling is None:
         return column
-    spelling, repeats = found
+    spelling, repeats = id_spelling
     if not repeats:
         return pa.chunked_array([_texts(chunk, spelling) for chunk in column.chunks], pa.string())
     coded = column.combine_chunks().dictionary_encode()
-    words = _texts(coded.dictionary, spelling)
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(coded.indices, words)])
+    dictionary = _texts(coded.dictionary, spelling)
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(coded.indices, dictionary)])
 
 
 def _texts(numbers: pa.Array, spelling: str) -> pa.Array:
@@ -79,10 +79,10 @@ def _texts(numbers: pa.Array, spelling: str) -> pa.Array:
         values = np.asarray(numbers)
         octets = [pc.take(_OCTETS, pa.array(values >> shift & 255)) for shift in (24, 16, 8, 0)]
         return pc.binary_join_element_wise(*octets, ".")
-    found = _FORMAT.fullmatch(spelling)
-    if found is None:
-        raise ValueError(f"id spelling {spelling!r} is none that this program knows")
-    prefix, digits, base = found.groups()
+    printf_format = _FORMAT.fullmatch(spelling)
+    if printf_format is None:
+        raise ValueError(f"id spelling {spelling!r} is not known to this program")
+    prefix, digits, base = printf_format.groups()
     if base == "d":
         texts = pc.utf8_lpad(numbers.cast(pa.string()), int(digits), "0")
     else:

@@ -1,8 +1,9 @@
-"""What counts, decided by the log alone: which records are valid, and which are the first of their id.
+"""Acceptance: which records of the log count. A function of the log alone.
 
-Every worker, scorer, engine and rebuild asks the same `Acceptance`, so all decide alike. Its only memory
-is the ids of the previous 50,000 offsets of each partition: whoever begins elsewhere reads that many first,
-unless they are remembered from a reading before.
+A record is accepted if it is valid and the first with its id among the previous 50,000 offsets of its
+partition. Every worker, scorer, engine and rebuild uses `Acceptance`, so all accept the same records. The
+only state is the ids of recent offsets: a reader that starts elsewhere first reads the previous 50,000
+offsets, unless they are still remembered from an earlier read.
 """
 
 import re
@@ -29,101 +30,103 @@ from fraudsim.log.topics import LABELS, TRANSACTIONS
 UNIQUE_WITHIN: Final = 50_000
 """Offsets of one partition within which an id must be unique."""
 GO_BACK: Final = 25_000
-"""Offsets by which reading can go back without losing its memory."""
-UNREADABLE_HEADERS: Final = "unreadable-headers"
-"""Stands for all headers of a record where the name of one is not UTF-8; its value is their bytes."""
+"""Offsets by which a reader can go back without reading ids again."""
+CLOCK_SKEW_MS: Final = 100
+"""Allowance for the difference between the broker's clock and this process's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why a record does not count. Invalid ones are dead letters; duplicates are only counted."""
+    """Why a record does not count. Invalid records are dead letters; duplicates are only counted."""
 
     kind: Literal["invalid", "duplicate"]
     field: str
     reason: str
     tx_id: str = ""
-    """Of a duplicate."""
+    """Set for a duplicate transaction."""
 
 
 HEADERS_REJECTED: Final = Rejected("invalid", "headers", "the name of a header is not UTF-8")
-"""A record with `UNREADABLE_HEADERS`."""
+"""The rejection of a record with `UNREADABLE_HEADERS`."""
 
 
 @dataclass(slots=True)
-class _Seen:
-    """Ids borne by valid records of one stretch of a partition."""
+class _RecentIds:
+    """The ids of valid records in a contiguous range of one partition's offsets."""
 
     first: int
-    """Where the stretch begins."""
+    """First offset of the range."""
     end: int
-    """Next offset to be judged."""
-    last: dict[Hashable, int] = field(default_factory=dict)
+    """Next offset expected."""
+    last_offset: dict[Hashable, int] = field(default_factory=dict)
     """Last offset of each id."""
     order: deque[tuple[int, Hashable]] = field(default_factory=deque)
 
-    def is_repeat(self, key: Hashable, offset: int) -> bool:
-        last, order = self.last, self.order
-        before = last.get(key)
-        last[key] = offset
+    def is_duplicate(self, key: Hashable, offset: int) -> bool:
+        """Whether the id occurred within the previous `UNIQUE_WITHIN` offsets; remembers it."""
+        last_offset, order = self.last_offset, self.order
+        previous = last_offset.get(key)
+        last_offset[key] = offset
         order.append((offset, key))
         self.first = max(self.first, offset - UNIQUE_WITHIN - GO_BACK)
         while order[0][0] < self.first:
             old_offset, old_key = order.popleft()
-            if last[old_key] == old_offset:
-                del last[old_key]
-        return before is not None and before >= offset - UNIQUE_WITHIN
+            if last_offset[old_key] == old_offset:
+                del last_offset[old_key]
+        return previous is not None and previous >= offset - UNIQUE_WITHIN
 
     def go_back(self, offset: int) -> None:
-        """Forget what was judged from an offset on."""
+        """Forget the ids at `offset` and beyond."""
         if offset < self.end:
-            self.order = deque(item for item in self.order if item[0] < offset)
-            self.last = {key: at for at, key in self.order}
+            self.order = deque(entry for entry in self.order if entry[0] < offset)
+            self.last_offset = {key: id_offset for id_offset, key in self.order}
             self.end = offset
 
 
 class Acceptance:
-    """Decides what counts. Records of a partition must come in offset order, without gaps, from `begin` on.
+    """Accepts or rejects records. A partition's must come in offset order, without gaps, from `begin` on.
 
-    `refresh` reads `run.clock` to its end into `clock`; it is called when a record names a segment
-    that is not known yet.
+    `refresh` reads `run.clock` to its end into `clock`; it is called when a record names a segment that is
+    not in `clock` yet.
     """
 
     def __init__(self, clock: Clock, refresh: Callable[[], None] = lambda: None) -> None:
         self.clock = clock
         self._refresh = refresh
         self._refreshed_ms = 0.0
-        self._seen: dict[tuple[str, int], _Seen] = {}
+        self._recent: dict[tuple[str, int], _RecentIds] = {}
 
     def begin(self, topic: str, partition: int, first: int, log_begin: int) -> int:
-        """Be ready for a partition from offset `first` on, of a log that holds it from `log_begin` on.
+        """Prepare for a partition's records from offset `first` on; the log holds it from `log_begin` on.
 
-        Returns the offset to read from: `first` itself where what it takes to tell repeats is remembered.
+        Returns the offset to read from: `first` itself if the ids needed to tell duplicates are remembered,
+        else up to `UNIQUE_WITHIN` offsets before it.
         """
-        reach = max(log_begin, first - UNIQUE_WITHIN)
-        seen = self._seen.get((topic, partition))
-        if seen is not None and seen.first <= reach and first <= seen.end:
-            seen.go_back(first)
+        needed = max(log_begin, first - UNIQUE_WITHIN)
+        recent = self._recent.get((topic, partition))
+        if recent is not None and recent.first <= needed and first <= recent.end:
+            recent.go_back(first)
             return first
-        self._seen[topic, partition] = _Seen(reach, reach)
-        return reach
+        self._recent[topic, partition] = _RecentIds(needed, needed)
+        return needed
 
-    def whole_from(self, topic: str, partition: int) -> int:
-        """First offset of which all that follows is remembered."""
-        return self._seen[topic, partition].first
+    def remembered_from(self, topic: str, partition: int) -> int:
+        """First offset of the range whose ids are all remembered."""
+        return self._recent[topic, partition].first
 
     def transaction(
         self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None
     ) -> Transaction | Rejected:
-        """The transaction if it counts, else why not."""
-        seen = self._at(TRANSACTIONS, partition, offset)
+        """The transaction of a record if it is accepted, else the reason."""
+        recent = self._recent_at(TRANSACTIONS, partition, offset)
         event = read_event(value, decode_transaction)
         if isinstance(event, Rejected):
             return event
-        # HTTP answered on its own receive stamp, so that stamp decides: what was answered counts.
-        arrived = broker_ts_ms
-        given = h.header(headers, h.DECISION)
-        if given is not None:
-            decision = read_event(given, decode_decision)
+        # HTTP answered by its own receive stamp, so that stamp applies: what was answered counts.
+        arrived_ms = broker_ts_ms
+        http_decision = h.header(headers, h.DECISION)
+        if http_decision is not None:
+            decision = read_event(http_decision, decode_decision)
             if isinstance(decision, Rejected) or (decision.tx_id, decision.card_id) != (
                 event.tx_id,
                 event.card_id,
@@ -131,49 +134,50 @@ class Acceptance:
                 return Rejected(
                     "invalid", h.DECISION, "header decision is not a decision of this transaction"
                 )
-            arrived = h.int_header(headers, h.RECEIVED) or broker_ts_ms
-        late = self._out_of_time(event.ts, "ts", arrived, broker_ts_ms, headers)
-        if late is not None:
-            return late
-        if seen.is_repeat(event.tx_id, offset):
+            arrived_ms = h.int_header(headers, h.RECEIVED) or broker_ts_ms
+        rejected = self._check_time(event.ts, "ts", arrived_ms, broker_ts_ms, headers)
+        if rejected is not None:
+            return rejected
+        if recent.is_duplicate(event.tx_id, offset):
             return Rejected(
-                "duplicate", "tx_id", f"tx_id {event.tx_id} stands among the previous records", event.tx_id
+                "duplicate", "tx_id", f"tx_id {event.tx_id} occurs among the previous records", event.tx_id
             )
         return event
 
     def label(
         self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None
     ) -> Label | Rejected:
-        """The label if it counts, else why not."""
-        seen = self._at(LABELS, partition, offset)
+        """The label of a record if it is accepted, else the reason."""
+        recent = self._recent_at(LABELS, partition, offset)
         event = read_event(value, decode_label)
         if isinstance(event, Rejected):
             return event
-        late = self._out_of_time(event.known_at, "known_at", broker_ts_ms, broker_ts_ms, headers)
-        if late is not None:
-            return late
-        if seen.is_repeat((event.tx_id, event.source, event.known_at), offset):
-            return Rejected("duplicate", "tx_id", f"the same label of {event.tx_id} stands before")
+        rejected = self._check_time(event.known_at, "known_at", broker_ts_ms, broker_ts_ms, headers)
+        if rejected is not None:
+            return rejected
+        if recent.is_duplicate((event.tx_id, event.source, event.known_at), offset):
+            return Rejected("duplicate", "tx_id", f"the same label of {event.tx_id} occurs before")
         return event
 
-    def _at(self, topic: str, partition: int, offset: int) -> _Seen:
-        """The memory of a partition whose record `offset` is judged now."""
-        seen = self._seen.get((topic, partition))
-        if seen is None:
-            seen = self._seen[topic, partition] = _Seen(offset, offset)
-        seen.end = offset + 1
-        return seen
+    def _recent_at(self, topic: str, partition: int, offset: int) -> _RecentIds:
+        """The recent ids of a partition, advanced to a record's offset."""
+        recent = self._recent.get((topic, partition))
+        if recent is None:
+            recent = self._recent[topic, partition] = _RecentIds(offset, offset)
+        recent.end = offset + 1
+        return recent
 
-    def _out_of_time(
+    def _check_time(
         self, event_ms: int, field: str, arrived_ms: int, broker_ts_ms: int, headers: h.Headers
     ) -> Rejected | None:
+        """The rejection of a record whose segment is not in force or whose event time is out of limits."""
         number = h.int_header(headers, h.SEGMENT)
         if number is None:
-            if h.header(headers, UNREADABLE_HEADERS) is not None:
+            if h.header(headers, h.UNREADABLE_HEADERS) is not None:
                 return HEADERS_REJECTED
             return Rejected("invalid", "segment", "header segment is missing or not a number")
         segment = self.clock.segment(number, broker_ts_ms)
-        if segment is None and self._may_have_grown(broker_ts_ms):
+        if segment is None and self._clock_may_have_grown(broker_ts_ms):
             self._refreshed_ms = time.time() * 1000
             self._refresh()
             segment = self.clock.segment(number, broker_ts_ms)
@@ -196,17 +200,17 @@ class Acceptance:
             )
         return None
 
-    def _may_have_grown(self, broker_ts_ms: int) -> bool:
-        # A record older than the last look (less 0.1 s for clocks that differ) cannot name a newer segment:
-        # so the records of one poll make for one look, or two.
-        return broker_ts_ms + 100 > self._refreshed_ms
+    def _clock_may_have_grown(self, broker_ts_ms: int) -> bool:
+        # A record older than the last refresh cannot name a newer segment, so the records of one poll cause
+        # at most one or two refreshes.
+        return broker_ts_ms + CLOCK_SKEW_MS > self._refreshed_ms
 
 
 E = TypeVar("E")
 
 
 def read_event(value: bytes | None, decode: Callable[[bytes], E]) -> E | Rejected:
-    """Decode one value; what cannot be read names the field."""
+    """Decode one value; a rejection names the field that cannot be read."""
     if value is None:
         return Rejected("invalid", "value", "the record has no value")
     if len(value) > MAX_EVENT_BYTES:
@@ -225,6 +229,6 @@ _NAMED = re.compile(r"required field `([^`]+)`")
 
 
 def name_field(message: str) -> tuple[str, str]:
-    """The field that a msgspec message speaks of, and the message on one line."""
-    found = _NAMED.search(message) or _PATH.search(message)
-    return (found.group(1) if found and found.group(1) else "value"), " ".join(message.split())[:300]
+    """The field that a msgspec error message names ("value" if none), and the message on one line."""
+    match = _NAMED.search(message) or _PATH.search(message)
+    return (match.group(1) if match and match.group(1) else "value"), " ".join(message.split())[:300]

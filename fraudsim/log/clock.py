@@ -1,7 +1,7 @@
-"""The run's clock: the only place where wall time and event time meet.
+"""The run's clock: the only place where wall time and event time meet. Pure.
 
-The clock is in the log (topic `run.clock`): a list of segments, each mapping wall time to event time
-at a speed. This module is pure; `clock_log.py` reads and appends the segments.
+The clock is in the log (topic `run.clock`): a list of segments, each of which maps wall time to event time at
+a speed. `clock_log` reads and appends the segments.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ def future_limit_ms(speed: float) -> int:
 
 
 def horizon_ms(speed: float) -> int:
-    """How far behind a key's newest event its state still answers: 2 minutes, or 30 s of wall time."""
+    """How far behind a key's newest event its state can be read: 2 minutes, or 30 s of wall time."""
     return max(2 * MINUTE_MS, round(30_000 * speed))
 
 
@@ -34,20 +34,20 @@ def event_time_ms(segment: Segment, wall_ms: float) -> int:
 
 
 def wall_time_ms(segment: Segment, event_ms: float) -> float:
-    """Wall time at which a running segment reaches an event time.
+    """Wall time at which a segment reaches an event time.
 
     Raises:
-        InvariantError: the segment stands still.
+        InvariantError: the segment's speed is 0.
     """
     if segment.speed == 0:
         raise InvariantError(
-            f"segment {segment.number} of the clock stands still; it has no wall time to give"
+            f"segment {segment.number} of the clock stands still (speed 0): it maps to no wall time"
         )
     return segment.wall_epoch_ms + (event_ms - segment.event_epoch_ms) / segment.speed
 
 
 @dataclass(frozen=True)
-class PlacedSegment:
+class LoggedSegment:
     """A segment with the broker's append time of its record."""
 
     segment: Segment
@@ -55,15 +55,15 @@ class PlacedSegment:
 
 
 class Clock:
-    """The segments read so far, by number; the first record with a number stands."""
+    """The segments read so far, by number. Of several records with one number the first applies."""
 
-    def __init__(self, placed: Iterable[PlacedSegment] = ()) -> None:
-        self._by_number: dict[int, PlacedSegment] = {}
-        for item in placed:
-            self.add(item)
+    def __init__(self, segments: Iterable[LoggedSegment] = ()) -> None:
+        self._by_number: dict[int, LoggedSegment] = {}
+        for logged in segments:
+            self.add(logged)
 
-    def add(self, placed: PlacedSegment) -> None:
-        self._by_number.setdefault(placed.segment.number, placed)
+    def add(self, logged: LoggedSegment) -> None:
+        self._by_number.setdefault(logged.segment.number, logged)
 
     def __bool__(self) -> bool:
         return bool(self._by_number)
@@ -91,12 +91,12 @@ class Clock:
         return self.first.horizon_ms
 
     def segment(self, number: int, broker_ts_ms: int) -> Segment | None:
-        """The segment a record names, if it was in the log before that record; None otherwise."""
-        placed = self._by_number.get(number)
-        if placed is None or placed.broker_ts_ms > broker_ts_ms:
+        """The segment of that number, if it was in the log before a record of that broker timestamp."""
+        logged = self._by_number.get(number)
+        if logged is None or logged.broker_ts_ms > broker_ts_ms:
             return None
-        return placed.segment
+        return logged.segment
 
     def now_ms(self, wall_ms: float) -> int:
-        """Event time now, by the newest segment."""
+        """Event time at a wall time, by the newest segment."""
         return event_time_ms(self.current, wall_ms)

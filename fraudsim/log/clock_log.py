@@ -1,11 +1,11 @@
-"""Reading and appending the clock's segments on `run.clock`."""
+"""The clock's segments on the topic `run.clock`: read, followed and appended."""
 
 import time
 import uuid
 from dataclasses import dataclass
 
 from fraudsim.errors import FraudsimError
-from fraudsim.log.clock import Clock, PlacedSegment, future_limit_ms, horizon_ms, past_limit_ms
+from fraudsim.log.clock import Clock, LoggedSegment, future_limit_ms, horizon_ms, past_limit_ms
 from fraudsim.log.events import Segment, decode_segment, encoder
 from fraudsim.log.topics import CLOCK
 from fraudsim.polling import poll_until
@@ -14,7 +14,7 @@ from fraudsim.settings import Settings
 
 @dataclass
 class ClockLog:
-    """The clock as the log has it; `refresh` reads on from where the last reading ended."""
+    """The clock as the log has it; `refresh` reads what was appended since the last call."""
 
     bootstrap: str
     clock: Clock
@@ -22,7 +22,7 @@ class ClockLog:
     _next_offset: int = 0
 
     def refresh(self) -> None:
-        """Read `run.clock` to its present end."""
+        """Read `run.clock` to its current end."""
         from kafka import KafkaConsumer, TopicPartition
 
         partition = TopicPartition(self.topic, 0)
@@ -34,13 +34,16 @@ class ClockLog:
             while consumer.position(partition) < end:
                 for records in consumer.poll(timeout_ms=1000).values():
                     for record in records:
-                        self.clock.add(PlacedSegment(decode_segment(record.value), record.timestamp))
+                        self.clock.add(LoggedSegment(decode_segment(record.value), record.timestamp))
             self._next_offset = end
         finally:
             consumer.close()
 
     def append(self, segment: Segment) -> None:
-        """Append a segment, acknowledged, and read it back. Of two with one number the first stands."""
+        """Append a segment, wait for the acknowledgement, and read it back.
+
+        If another process appended a segment with the same number first, that one applies.
+        """
         from kafka import KafkaProducer
 
         producer = KafkaProducer(
@@ -54,18 +57,18 @@ class ClockLog:
 
 
 def open_clock(settings: Settings, wait_s: float = 60.0, topic: str = CLOCK) -> ClockLog:
-    """The run's clock, once its first segment is there.
+    """The run's clock. Waits for its first segment.
 
     Raises:
-        FraudsimError: no clock within `wait_s` seconds.
+        FraudsimError: no segment within `wait_s` seconds.
     """
     log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
 
-    def has_begun() -> bool:
+    def has_segment() -> bool:
         log.refresh()
         return bool(log.clock)
 
-    if not poll_until(has_begun, wait_s, every_s=0.2):
+    if not poll_until(has_segment, wait_s, every_s=0.2):
         raise FraudsimError("run.clock has no segment: start a log with `fraudsim clock start`")
     return log
 
@@ -78,12 +81,13 @@ def start_log(
     fingerprint: str,
     topic: str = CLOCK,
 ) -> ClockLog:
-    """Name a new log. Its clock stands still at `event_epoch_ms` until a producer sets it going.
+    """Name a new log. Its clock stays at `event_epoch_ms` (speed 0) until a producer appends a segment.
 
-    `speed` is the speed it will go at, from which its horizon follows.
+    Args:
+        speed: the speed at which the clock will run; it determines the log's horizon.
 
     Raises:
-        FraudsimError: the log has a clock already.
+        FraudsimError: the log already has a clock.
     """
     log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
     log.refresh()
@@ -109,7 +113,7 @@ def start_log(
 
 
 def next_segment(clock: Clock, speed: float, event_epoch_ms: int, wall_epoch_ms: int) -> Segment:
-    """The segment that sets the clock going (again) from an event time at a wall time.
+    """The segment by which the clock runs, from an event time at a wall time on.
 
     Raises:
         FraudsimError: the speed needs a longer horizon than the log was started with.

@@ -1,6 +1,6 @@
-"""The events on the wire: JSON, one msgspec struct each, every bound stated in its type.
+"""The events on the wire: JSON, one msgspec struct each, with every bound in its type.
 
-Times are int64 milliseconds UTC in event time unless the name says otherwise (`_us`, wall clock).
+Times are int64 milliseconds UTC in event time unless the name says otherwise (`_us`: wall clock, µs).
 Money is integer cents. Entities that a source lacks are absent, never invented.
 """
 
@@ -11,7 +11,7 @@ from msgspec import Meta
 
 SCHEMA_VERSION: Final = 1
 MAX_EVENT_BYTES: Final = 65_536
-"""A value larger than this is a dead letter, whatever it holds; so is one with a larger decision header."""
+"""A larger value is a dead letter, whatever it holds; so is a transaction with a larger decision header."""
 MAX_AMOUNT_CENTS: Final = 1_000_000_000
 MAX_TIME_MS: Final = 253_402_300_799_999
 """Last millisecond of the year 9999."""
@@ -47,7 +47,7 @@ class Transaction(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True,
 
 
 class Label(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """What somebody came to know of a transaction, and when; keyed by `card_id` on the topic `labels`."""
+    """A report that a transaction is fraud or honest, and when it came; keyed by `card_id` on `labels`."""
 
     tx_id: Id
     card_id: Id
@@ -63,7 +63,7 @@ class Label(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
 class Truth(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What the generator knows of a fraud; for evaluation only.
 
-    Transactions without one are honest: with one each, the sender would have twice the records.
+    Transactions without one are honest: one for each would double the records to send.
     """
 
     tx_id: Id
@@ -74,21 +74,21 @@ class Truth(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
 
 
 class LogPrefix(msgspec.Struct, frozen=True, kw_only=True):
-    """The exact set of the log that a decision's features were computed from.
+    """The exact part of the log that a decision's features were computed from.
 
-    Of slot s the features saw, in source partition p, the offsets up to `slots[s][p]` and those from
-    `tail_from[p]` to `tail_to[p]`; of labels, those up to `slots[s][partitions + p]`.
+    For a key of slot s these are, of transactions in source partition p, the offsets up to `slots[s][p]` and
+    those from `tail_from[p]` to `tail_to[p]`; of labels, the offsets up to `slots[s][partitions + p]`.
     """
 
     slots: dict[str, list[int]]
     tail_from: list[int]
     tail_to: list[int]
     pending: list[str] = []
-    """HTTP only: tx_ids that were accepted, not yet read back from the log, and counted in."""
+    """HTTP only: tx_ids included in the features that were accepted but not yet read back from the log."""
 
 
 class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Wall-clock stamps of one decision, µs since the epoch, in the order they are taken."""
+    """Wall-clock times of one decision, µs since the epoch, in the order of its stages."""
 
     intended: int
     received: int
@@ -99,7 +99,7 @@ class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided, why, and from exactly what; on `decisions`, in source order per partition."""
+    """A decision, its reasons and its exact inputs; on `decisions`, in source order per partition."""
 
     tx_id: str
     ts: int
@@ -115,11 +115,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     stamps: Stamps
     source_partition: int
-    """-1 until an HTTP transaction has its place in the log."""
+    """-1 until an HTTP transaction has its offset in the log."""
     source_offset: int
     prefix: LogPrefix
     staleness_ms: float
-    """Age of the oldest Redis state read, wall clock, before the unfolded tail was added."""
+    """Age of the oldest Redis state read, wall clock, before the unfolded log was added."""
     features: list[float | None]
     """float32 values in catalogue order; null where a feature is unknown."""
     feature_hash: str
@@ -129,16 +129,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     degraded: bool = False
     uncertain: bool = False
     probability: float | None = None
-    """The score, calibrated: what the policy weighed costs with."""
+    """The calibrated score, by which the policy weighed costs."""
     held_back: list[str] = []
-    """Why it is not the action that was wanted first: a limit, or exploration."""
+    """Why the action is not the policy's first choice: a limit, or exploration."""
     weight: float = 1.0
-    """1 over the probability that exploration left the action so; 1 where chance had no part."""
+    """Inverse of the probability that exploration gave this action; 1 where exploration had no part."""
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that could not be read or is not valid; keyed by topic/partition/offset."""
+    """A record that cannot be read or is not valid; keyed by topic/partition/offset."""
 
     topic: str
     partition: int
@@ -147,25 +147,26 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     size_bytes: int
     raw_base64: str
-    """The first 4,096 bytes of the value; the whole stands at (topic, partition, offset)."""
+    """The first 4,096 bytes of the value; the whole record is at (topic, partition, offset)."""
     broker_ts_ms: int
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of the run's clock, on `run.clock`: how wall time maps to event time from here on."""
+    """A segment of the run's clock, on `run.clock`: how wall time maps to event time from here on."""
 
     log_id: str
     number: Annotated[int, Meta(ge=0)]
     event_epoch_ms: TimeMs
     wall_epoch_ms: TimeMs
     speed: Annotated[float, Meta(ge=0, le=1e9)]
-    """Event milliseconds per wall millisecond; 0 is a clock that stands still."""
+    """Event milliseconds per wall millisecond; at 0 event time does not advance."""
     past_ms: int
     """A record whose event time lies more than this behind its arrival is not valid."""
     future_ms: int
+    """A record whose event time lies more than this ahead of its arrival is not valid."""
     horizon_ms: int
-    """State answers any `now` up to this far behind a key's newest event; the same in every segment."""
+    """State can be read at any `now` up to this far behind a key's newest event; equal in every segment."""
     history: str = ""
     history_fingerprint: str = ""
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -1,4 +1,4 @@
-"""Record headers: their names, and reading them. Kafka hands headers over as (name, bytes) pairs."""
+"""Record headers, which Kafka gives as (name, bytes) pairs: their names, and how to read them."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,27 +6,29 @@ from typing import Final
 SEGMENT: Final = "segment"
 """Number of the clock segment in force when the record was made."""
 ORDINAL: Final = "ordinal"
-"""Place of the record in its source's sequence for this topic, from 0."""
+"""Position of the record in its source's sequence for this topic, from 0."""
 SOURCE: Final = "source"
 """Name of the seeded or file-ordered sequence the record comes from."""
 DECISION: Final = "decision"
 """The decision that HTTP already gave, JSON."""
 RECEIVED: Final = "received_at_ms"
-"""Wall-clock time at which HTTP accepted the transaction, ms: it stands for the broker's timestamp."""
+"""Wall-clock time at which HTTP accepted the transaction, ms; it replaces the broker's timestamp."""
+UNREADABLE_HEADERS: Final = "unreadable-headers"
+"""Replaces all headers of a record in which a header's name is not UTF-8; its value is their bytes."""
 
 Headers = Iterable[tuple[str, bytes]]
 
 
 def header(headers: Headers, name: str) -> bytes | None:
-    """The first header of that name."""
-    for key, value in headers:
-        if key == name:
+    """The value of the first header of that name; None if there is none."""
+    for header_name, value in headers:
+        if header_name == name:
             return value
     return None
 
 
 def int_header(headers: Headers, name: str) -> int | None:
-    """The first header of that name as a non-negative integer; None if absent or not a number."""
+    """The first header of that name as an integer of 1 to 18 digits; None if absent or anything else."""
     value = header(headers, name)
     if value is None or not value.isdigit() or len(value) > 18:
         return None

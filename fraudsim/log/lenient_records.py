@@ -1,9 +1,9 @@
-"""Reading Kafka records whose headers cannot be read. aiokafka gives up on such a record, and with it on all
-that come after.
+"""Kafka records whose headers cannot be decoded, read without losing them or the records after them.
 
-A name in a header should be UTF-8, but the broker does not look. Where decoding fails, the fetched stretch is
-decoded once more by classes that keep such a record: its place, time, key and value as they are, and its
-headers as one named `UNREADABLE_HEADERS`. Whatever can be read takes aiokafka's fast path, untouched.
+A header's name should be UTF-8, but the broker does not check it, and aiokafka stops at such a record. Where
+its decoding fails, the fetched bytes are decoded once more by the classes here. They keep the record: offset,
+time, key and value as they are, and all its headers as one named `UNREADABLE_HEADERS`. Records that aiokafka
+can decode take its fast path unchanged.
 """
 
 from collections.abc import Iterator
@@ -14,18 +14,20 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record import default_records, memory_records
 from aiokafka.record.util import decode_varint
 
-from fraudsim.log.acceptance import UNREADABLE_HEADERS
+from fraudsim.log.headers import UNREADABLE_HEADERS
 
 
 def read_past_unreadable_headers() -> None:
-    """Let every aiokafka consumer of this process do so. To be called before one is started, by each who
-    starts one; again is nothing."""
-    fetcher.MemoryRecords = _KeptRecords
+    """Make every aiokafka consumer of this process keep such records.
+
+    Call it before a consumer is started; further calls change nothing.
+    """
+    fetcher.MemoryRecords = _RetainedRecords
     fetcher.PartitionRecords = _PartitionRecords
 
 
-class _KeptRecords(memory_records.MemoryRecords):
-    """Fetched bytes, decoded by aiokafka, kept in case that fails."""
+class _RetainedRecords(memory_records.MemoryRecords):
+    """Fetched bytes decoded by aiokafka; the bytes are retained in case that fails."""
 
     def __init__(self, fetched: bytes) -> None:
         super().__init__(fetched)
@@ -33,7 +35,7 @@ class _KeptRecords(memory_records.MemoryRecords):
 
 
 class _PartitionRecords(fetcher.PartitionRecords):
-    """Records of one fetch: where decoding fails, the rest is decoded leniently."""
+    """Records of one fetch; where decoding fails, the rest is decoded leniently."""
 
     _records: Any
     _aborted_transactions: list[Any]
@@ -43,16 +45,16 @@ class _PartitionRecords(fetcher.PartitionRecords):
         aborted = list(self._aborted_transactions)
         try:
             yield from super()._unpack_records()
-        except (UnicodeDecodeError, CorruptRecordException):  # the latter from aiokafka's decoder in Python
+        except (UnicodeDecodeError, CorruptRecordException):  # the latter: aiokafka's Python decoder
             self._records = _LenientRecords(self._records.fetched, self.next_fetch_offset)
             self._aborted_transactions, self._aborted_producers = aborted, set()
             yield from super()._unpack_records()  # from `next_fetch_offset` on
 
 
 class _LenientRecords(memory_records._MemoryRecordsPy):
-    """Fetched bytes, decoded as far as they can be, but for the batches that end before an offset.
+    """Fetched bytes decoded leniently, without the batches that end before an offset.
 
-    Those were read before, and aiokafka would go back to where the last of them ends.
+    Those were read before; with them, aiokafka would go back to the end of the last of them.
     """
 
     def __init__(self, fetched: bytes, from_offset: int) -> None:
@@ -78,26 +80,25 @@ class _LenientBatch(default_records._DefaultRecordBatchPy):
             return self._without_headers()
 
     def _without_headers(self) -> Any:
-        # length, attributes (one byte), time and offset as differences to the batch's, key, value, headers
+        # Length, attributes (one byte), time and offset relative to the batch's, key, value, headers.
         length, start = decode_varint(self._buffer, self._pos)
-        time_delta, at = decode_varint(self._buffer, start + 1)
-        offset_delta, at = decode_varint(self._buffer, at)
-        key, at = self._bytes(at)
-        value, at = self._bytes(at)
+        time_delta, position = decode_varint(self._buffer, start + 1)
+        offset_delta, position = decode_varint(self._buffer, position)
+        key, position = self._read_bytes(position)
+        value, position = self._read_bytes(position)
         self._pos = start + length
-        headers = bytes(self._buffer[at : start + length])
-        self._pos = start + length
-        by_broker = self.timestamp_type == self.LOG_APPEND_TIME
+        headers = bytes(self._buffer[position : start + length])
+        stamped_by_broker = self.timestamp_type == self.LOG_APPEND_TIME
         return default_records._DefaultRecordPy(
             self.base_offset + offset_delta,
-            self.max_timestamp if by_broker else self.first_timestamp + time_delta,
+            self.max_timestamp if stamped_by_broker else self.first_timestamp + time_delta,
             self.timestamp_type,
             key,
             value,
             [(UNREADABLE_HEADERS, headers)],
         )
 
-    def _bytes(self, at: int) -> tuple[bytes | None, int]:
-        """A length and as many bytes (none at all if it is negative), and where they end."""
-        length, at = decode_varint(self._buffer, at)
-        return (None, at) if length < 0 else (bytes(self._buffer[at : at + length]), at + length)
+    def _read_bytes(self, position: int) -> tuple[bytes | None, int]:
+        """The bytes whose length is at `position` (None if it is negative), and the position of their end."""
+        length, start = decode_varint(self._buffer, position)
+        return (None, start) if length < 0 else (bytes(self._buffer[start : start + length]), start + length)

@@ -1,4 +1,4 @@
-"""Which slot an entity's key belongs to: murmur2, the same hash that partitions the topics."""
+"""The slot and the partition of a key: murmur2, the hash of Kafka's default partitioner."""
 
 from functools import lru_cache
 
@@ -13,5 +13,5 @@ def slot_of(entity: str, key: str, slots: int) -> int:
 
 @lru_cache(maxsize=500_000)
 def partition_of(key: str, partitions: int) -> int:
-    """Partition that Kafka's default partitioner gives a key."""
+    """Partition that Kafka's default partitioner gives a key, in [0, partitions)."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

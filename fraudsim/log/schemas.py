@@ -1,4 +1,4 @@
-"""The committed JSON Schemas of the events: written from the structs, checked for drift."""
+"""The JSON Schemas of the events. They are committed, written from the structs and checked for drift."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent / "schemas"
 
 
 def schema_text(event: type[msgspec.Struct]) -> str:
-    """The JSON Schema of one event, in the form that is committed."""
+    """The JSON Schema of one event, as it is committed."""
     (schema,), components = msgspec.json.schema_components([event], ref_template="#/$defs/{name}")
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": components}
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
@@ -29,7 +29,7 @@ def write_schemas() -> list[Path]:
     return [schema_path(event) for event in EVENTS]
 
 
-def drifted() -> list[str]:
+def drifted_events() -> list[str]:
     """Names of the events whose committed schema differs from their struct."""
     return [
         event.__name__

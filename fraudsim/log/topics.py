@@ -1,4 +1,4 @@
-"""The topics of a run: names, partitions, configuration. Creating them is idempotent."""
+"""The topics of a run: names, partitions and configuration, and their idempotent creation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,30 +19,30 @@ SLOTS: Final = "features.slots"
 NULL: Final = "null."
 """Prefix of the topics of the null pipeline: the same schedule and sender through a bare relay."""
 
-SEEN_S: Final = 10.0
-"""How long a topic that somebody else has just created may take to be shown."""
-STAMP: Final = "message.timestamp.type"
+VISIBLE_WITHIN_S: Final = 10.0
+"""How long a topic that another process has just created may take until the broker lists it."""
+TIMESTAMP_TYPE: Final = "message.timestamp.type"
 STAMPED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK)
-"""Topics whose broker timestamps decide: what counts, which segment is in force, how fresh the state is."""
+"""Topics whose broker timestamps decide acceptance, the segment in force and the freshness of the state."""
 
 ARCHIVED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK, TRUTH, DEAD_LETTERS)
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it must be; every one stamps records with the broker's append time."""
+    """The required form of a topic. Every topic stamps its records with the broker's append time."""
 
     name: str
     partitions: int
     config: dict[str, str] = field(default_factory=dict)
     setting: str = ""
-    """The field of the settings that gives the number of partitions; empty where it is fixed."""
+    """The settings field that gives the number of partitions; empty if the number is fixed."""
 
 
 def topics(settings: Settings, prefix: str = "") -> tuple[Topic, ...]:
-    """Every topic of a run, each name after `prefix`. The log is kept for ever: it is the run."""
+    """Every topic of a run, with `prefix` before each name. Retention is unlimited: the log is the run."""
     config = {
-        STAMP: "LogAppendTime",
+        TIMESTAMP_TYPE: "LogAppendTime",
         "retention.ms": "-1",
         "retention.bytes": "-1",
         "max.message.bytes": str(1024 * 1024),
@@ -56,7 +56,7 @@ def topics(settings: Settings, prefix: str = "") -> tuple[Topic, ...]:
 
 
 def create_topics(settings: Settings, prefix: str = "") -> None:
-    """Create what is missing and check what is there.
+    """Create the missing topics and check the existing ones.
 
     Raises:
         FraudsimError: an existing topic has another number of partitions than the settings say, or does not
@@ -67,29 +67,30 @@ def create_topics(settings: Settings, prefix: str = "") -> None:
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","))
     missing: list[Topic] = []
 
-    def are_there() -> bool:
+    def all_exist() -> bool:
         nonlocal missing
-        missing = _checked(admin, topics(settings, prefix), prefix)
-        return not missing or _created(admin, missing, settings.replication)
+        missing = _check_existing(admin, topics(settings, prefix), prefix)
+        return not missing or _create(admin, missing, settings.replication)
 
     try:
-        if not poll_until(are_there, SEEN_S, every_s=0.1):
+        if not poll_until(all_exist, VISIBLE_WITHIN_S, every_s=0.1):
             names = ", ".join(topic.name for topic in missing)
-            raise FraudsimError(f"Kafka neither shows nor creates {names}: see the broker's log")
+            raise FraudsimError(f"Kafka neither lists nor creates {names}: see the broker's log")
     finally:
         admin.close()
 
 
-def _checked(admin: Any, wanted: Sequence[Topic], prefix: str) -> list[Topic]:
-    """The topics that are missing, once those that exist have been checked."""
+def _check_existing(admin: Any, required: Sequence[Topic], prefix: str) -> list[Topic]:
+    """Check the topics that exist; returns those that are missing."""
     existing = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}
-    check_partitions(wanted, existing)
-    check_stamps(_stamps(admin, [prefix + name for name in STAMPED if prefix + name in existing]))
-    return [topic for topic in wanted if topic.name not in existing]
+    check_partitions(required, existing)
+    stamped = [prefix + name for name in STAMPED if prefix + name in existing]
+    check_timestamp_types(_timestamp_types(admin, stamped))
+    return [topic for topic in required if topic.name not in existing]
 
 
-def _created(admin: Any, missing: Sequence[Topic], replication: int) -> bool:
-    """Create topics; False where somebody else was first with one: it is not shown yet, and not checked."""
+def _create(admin: Any, missing: Sequence[Topic], replication: int) -> bool:
+    """Create topics. False if another process created one first: it is not listed yet and not checked."""
     from kafka.admin import NewTopic
     from kafka.errors import TopicAlreadyExistsError
 
@@ -102,46 +103,46 @@ def _created(admin: Any, missing: Sequence[Topic], replication: int) -> bool:
     return True
 
 
-def check_partitions(wanted: Sequence[Topic], existing: Mapping[str, int]) -> None:
-    """That topics which exist, by name, have their number of partitions.
+def check_partitions(required: Sequence[Topic], existing: Mapping[str, int]) -> None:
+    """Check the number of partitions of the topics that exist, given by name.
 
     Raises:
-        FraudsimError: one has not; the message names it, the setting and both numbers.
+        FraudsimError: a number differs; the message names the topic, the setting and both numbers.
     """
-    for topic in wanted:
-        have = existing.get(topic.name, topic.partitions)
-        if have == topic.partitions:
+    for topic in required:
+        partitions = existing.get(topic.name, topic.partitions)
+        if partitions == topic.partitions:
             continue
         if topic.setting:
-            must, step = f"{variable(topic.setting)} is {topic.partitions}", "set it to match"
+            requirement, step = f"{variable(topic.setting)} is {topic.partitions}", "set it to match"
         else:
-            must, step = f"it must have {topic.partitions}", "delete it"
+            requirement, step = f"it must have {topic.partitions}", "delete it"
         raise FraudsimError(
-            f"topic {topic.name} has {have} partitions, {must}: {step}, or start on an empty Kafka"
+            f"topic {topic.name} has {partitions} partitions, {requirement}: {step}, "
+            "or start on an empty Kafka"
         )
 
 
-def check_stamps(stamps: Mapping[str, str]) -> None:
-    """That topics, by name, take the broker's append time.
+def check_timestamp_types(timestamp_types: Mapping[str, str]) -> None:
+    """Check that topics, given by name, stamp records with the broker's append time.
 
     Raises:
         FraudsimError: one does not; the message names it and how to change it.
     """
-    for name, kind in stamps.items():
-        if kind != "LogAppendTime":
+    for name, timestamp_type in timestamp_types.items():
+        if timestamp_type != "LogAppendTime":
             raise FraudsimError(
-                f"topic {name} has {STAMP}={kind}, it must be LogAppendTime: while it is empty, run "
-                f"`kafka-configs.sh --alter --topic {name} --add-config {STAMP}=LogAppendTime`, "
-                "else start on an empty Kafka"
+                f"topic {name} has {TIMESTAMP_TYPE}={timestamp_type}, it must be LogAppendTime: while it is "
+                f"empty, run `kafka-configs.sh --alter --topic {name} "
+                f"--add-config {TIMESTAMP_TYPE}=LogAppendTime`, else start on an empty Kafka"
             )
 
 
-def _stamps(admin: Any, names: Sequence[str]) -> dict[str, str]:
-    """The kind of timestamp of each topic."""
+def _timestamp_types(admin: Any, names: Sequence[str]) -> dict[str, str]:
     from kafka.admin import ConfigResource, ConfigResourceType
 
     if not names:
         return {}
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name, [STAMP]) for name in names]
-    found = admin.describe_configs(asked, config_filter="all")["topic"]
-    return {name: found[name][STAMP]["value"] for name in names}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, [TIMESTAMP_TYPE]) for name in names]
+    configs = admin.describe_configs(resources, config_filter="all")["topic"]
+    return {name: configs[name][TIMESTAMP_TYPE]["value"] for name in names}

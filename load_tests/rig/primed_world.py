@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from fraudsim.log.events import Segment
 from fraudsim.settings import Settings
-from model.artefact.files import Model, load_model
+from model.artefact.files import load_model
+from model.artefact.model import Model
 from model.training.train import train_model
 from producers.history.writer import write_history
 from producers.world.world import World

@@ -8,7 +8,7 @@ import msgspec
 
 from fraudsim.log.events import Segment
 from fraudsim.settings import Settings
-from model.artefact.files import Model
+from model.artefact.model import Model
 from model.forest.forest import booster_of
 from stream_features.kernels.state import warm_up_kernel
 from stream_features.online.reader import FeatureReader

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from fraudsim import metrics
 from fraudsim.garbage_collection import freeze_gc
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.logs import set_up_logs
 from load_tests.rivals.common import Given, given, settings_of
 from scorer.decide import Decider
@@ -64,7 +64,7 @@ async def serve(given: Given) -> None:
     state, claims, limits = map(Dependency, ("state", "claims", "limits"))
     places = RedisQuota(Redis.from_url(settings.redis_url), given.segment.log_id)
     decider = Decider(reader, served, policy, places, state=state, limits=limits, patience_s=1.0)
-    clock_log: Any = SimpleNamespace(clock=Clock([PlacedSegment(given.segment, 0)]))
+    clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(given.segment, 0)]))
     shadows = Shadows(served, policy)
     repeats = Repeats(Idempotency(link), claims)
     scoring = HttpScoring(

@@ -1,8 +1,8 @@
-"""From a score to a probability: Platt scaling. Pure.
+"""Calibration from scores to probabilities: Platt scaling. Pure.
 
-P(fraud | s) = 1 / (1 + exp(-(slope · logit(s) + intercept))), slope and intercept of greatest likelihood
-(Platt 1999, on the logit, as trees with a logistic objective are nearly calibrated already: then slope is 1
-and intercept 0).
+P(fraud | s) = 1 / (1 + exp(-(slope · logit(s) + intercept))), with slope and intercept of maximum likelihood
+(Platt 1999). It is applied to the logit because trees with a logistic objective are nearly calibrated
+already: then slope is 1 and intercept 0.
 """
 
 import math
@@ -15,15 +15,16 @@ import numpy.typing as npt
 from fraudsim.errors import FraudsimError
 
 CLIP: Final = 1e-9
-"""Scores nearer to 0 or 1 than this count as this."""
+"""Scores nearer to 0 or 1 than this are clipped."""
 STEPS: Final = 50
+"""Most Newton steps."""
 
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A map of scores to probabilities that keeps their order; the default changes nothing.
+    """A monotonic map from scores to probabilities; the default is the identity.
 
     Raises:
         FraudsimError: the slope is not above 0, or either is not a number.
@@ -40,14 +41,14 @@ class Calibration:
         """The probability of fraud of a score in [0, 1]."""
         score = min(max(score, CLIP), 1 - CLIP)
         x = self.slope * math.log(score / (1 - score)) + self.intercept
-        # Of the two forms the one that cannot overflow.
+        # Two forms, so that exp cannot overflow.
         return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def fit_calibration(scores: npt.NDArray[Any], is_fraud: Flags) -> Calibration:
-    """The map of greatest likelihood, by Newton's method; none where these scores do not rank fraud higher.
+    """The map of maximum likelihood, by Newton's method; the identity if scores do not rank fraud higher.
 
-    `scores` in [0, 1] and `is_fraud` have shape (n,), both kinds among them.
+    `scores` in [0, 1] and `is_fraud` have shape (n,), with both classes present.
     """
     s = np.clip(np.asarray(scores, np.float64), CLIP, 1 - CLIP)
     x = np.stack([np.log(s / (1 - s)), np.ones(len(s))])
@@ -64,6 +65,6 @@ def fit_calibration(scores: npt.NDArray[Any], is_fraud: Flags) -> Calibration:
         if np.abs(step).max() < 1e-9:
             break
     else:
-        return Calibration()  # frauds and honest ones are apart: no slope is steep enough
+        return Calibration()  # the classes are separable: the slope has no maximum
     slope, intercept = (float(w) for w in weights)
     return Calibration(slope, intercept) if slope > 0 else Calibration()

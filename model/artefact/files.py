@@ -1,6 +1,6 @@
-"""The model on disk and in the scorer: trees in UBJSON, `manifest.json`; no pickle.
+"""The files of a model artefact: trees in UBJSON and `manifest.json`; no pickle.
 
-`model.ubj` and `fallback.ubj` are always there, `distilled.ubj` where the manifest has variants.
+`model.ubj` and `fallback.ubj` are always there, `distilled.ubj` if the manifest has variants.
 """
 
 import hashlib
@@ -16,7 +16,6 @@ import numpy as np
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import ModelKind
 from model.artefact.cascade import Cascade
-from model.artefact.first_stage import FirstStage
 from model.artefact.manifest import (
     CascadeNumbers,
     Manifest,
@@ -25,9 +24,10 @@ from model.artefact.manifest import (
     Versions,
     check_seal,
     from_json,
-    sealed,
+    seal,
     to_json,
 )
+from model.artefact.model import Model
 from model.forest.forest import Forest, Matrix, booster_of
 from stream_features.vector import SIZE, as_vector
 
@@ -37,67 +37,11 @@ DISTILLED_FILE: Final = "distilled.ubj"
 MANIFEST_FILE: Final = "manifest.json"
 FILES: Final = (MODEL_FILE, FALLBACK_FILE, DISTILLED_FILE, MANIFEST_FILE)
 SAMPLE_TOLERANCE: Final = 1e-6
-"""Largest difference of a sample's score under another version of XGBoost."""
-
-
-class Model(Forest):
-    """A model that has passed every check of `load_model`: the champion, its fallback, and others."""
-
-    def __init__(
-        self,
-        ubj: bytes,
-        fallback_ubj: bytes,
-        manifest: Manifest,
-        distilled_ubj: bytes | None = None,
-        kind: ModelKind = "full",
-    ) -> None:
-        super().__init__(ubj)
-        self.manifest = manifest
-        self.fallback = Forest(fallback_ubj)
-        """Scores on what the transaction alone says, where the state cannot be read."""
-        self.kind = kind
-        self.kinds: tuple[ModelKind, ...] = ("full",)
-        """Those that there are."""
-        self.thresholds = manifest.thresholds
-        """Of the kind that serves; so are the metrics."""
-        self.metrics = manifest.metrics
-        if manifest.variants is not msgspec.UNSET and distilled_ubj is not None:
-            numbers, distilled = manifest.variants.cascade, manifest.variants.distilled
-            self.kinds = ("full", "cascade", "distilled")
-            self.distilled_ubj = distilled_ubj
-            self._distilled = Forest(distilled_ubj)
-            self._first = FirstStage.of(numbers.weight, numbers.missing, numbers.bias)
-            self._limit = numbers.limit
-            if kind == "distilled":
-                self.thresholds, self.metrics = distilled.thresholds, distilled.metrics
-            elif kind == "cascade":
-                self.metrics = numbers.metrics
-
-    @property
-    def version(self) -> str:
-        return self.manifest.version
-
-    @property
-    def serving(self) -> Forest | Cascade:
-        """What scores and explains where the state can be read."""
-        return self.scorer(self.kind)
-
-    def scorer(self, kind: ModelKind) -> Forest | Cascade:
-        """One of `kinds`."""
-        if (
-            kind == "cascade"
-        ):  # made anew, since one that is kept would make a cycle, which reloads would leave
-            return Cascade(self._first, self._limit, self)
-        return self._distilled if kind == "distilled" else self
-
-    @property
-    def variant(self) -> str:
-        """What a decision says has made it."""
-        return "champion" if self.kind == "full" else self.kind
+"""Largest error of a sample's score under another version of XGBoost."""
 
 
 def current_versions() -> Versions:
-    """Of what could change a model or a feature."""
+    """Versions of the programs that could change a model or a feature."""
     import platform
     from importlib.metadata import version
 
@@ -119,35 +63,36 @@ def sha256_of(raw: bytes) -> str:
 def write_model(
     directory: Path, ubj: bytes, fallback_ubj: bytes, manifest: Manifest, distilled_ubj: bytes | None = None
 ) -> Manifest:
-    """Write an artefact; the directory appears, or is replaced, whole. Returns the sealed manifest.
+    """Write an artefact. The directory is created or replaced atomically. Returns the sealed manifest.
 
-    A directory in the way is replaced only if it holds nothing but a model.
+    An existing directory is replaced only if it holds nothing but a model.
 
     Raises:
-        FraudsimError: the place cannot be written, or holds other files.
+        FraudsimError: the directory cannot be written, or holds other files.
     """
-    final = sealed(manifest)
+    sealed_manifest = seal(manifest)
     directory = directory.absolute()
-    fresh: Path | None = None
+    temporary: Path | None = None
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-        (fresh / MODEL_FILE).write_bytes(ubj)
-        (fresh / FALLBACK_FILE).write_bytes(fallback_ubj)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+        (temporary / MODEL_FILE).write_bytes(ubj)
+        (temporary / FALLBACK_FILE).write_bytes(fallback_ubj)
         if distilled_ubj is not None:
-            (fresh / DISTILLED_FILE).write_bytes(distilled_ubj)
-        (fresh / MANIFEST_FILE).write_bytes(to_json(final))
-        fresh.chmod(0o755)
-        _put_in_place(fresh, directory)
+            (temporary / DISTILLED_FILE).write_bytes(distilled_ubj)
+        (temporary / MANIFEST_FILE).write_bytes(to_json(sealed_manifest))
+        temporary.chmod(0o755)
+        _replace_directory(directory, temporary)
     except OSError as error:
         raise FraudsimError(f"model {error.filename or directory}: {error.strerror or error}") from None
     finally:
-        if fresh is not None:
-            shutil.rmtree(fresh, ignore_errors=True)
-    return final
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return sealed_manifest
 
 
-def _put_in_place(fresh: Path, directory: Path) -> None:
+def _replace_directory(directory: Path, temporary: Path) -> None:
+    """Move `temporary` to `directory`."""
     if directory.is_dir():
         others = sorted({path.name for path in directory.iterdir()} - {*FILES})
         if others:
@@ -156,14 +101,14 @@ def _put_in_place(fresh: Path, directory: Path) -> None:
             )
         old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
         os.rename(directory, old / directory.name)
-        os.rename(fresh, directory)
+        os.rename(temporary, directory)
         shutil.rmtree(old, ignore_errors=True)
     else:
-        os.rename(fresh, directory)
+        os.rename(temporary, directory)
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """The manifest alone, checked against this program but not against the trees.
+    """The manifest, checked against this program but not against the trees.
 
     Raises:
         FraudsimError: see `manifest.from_json`; or the file is missing.
@@ -175,14 +120,14 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def load_model(directory: Path, kind: ModelKind = "full") -> Model:
-    """Open an artefact, refusing whatever would not score as it did when it was trained.
+    """Open an artefact and check that all of it scores as it did when it was trained.
 
     Args:
-        kind: what is to serve. Everything in the artefact is checked, whatever serves.
+        kind: which of its models is to serve. All of them are checked.
 
     Raises:
-        FraudsimError: a file is missing, was cut or changed, or is for other features, or there is none of
-            the kind asked for; one line that names the file and the field.
+        FraudsimError: a file is missing, was truncated or changed, or is for other features, or the artefact
+            has no model of that kind; one line that names the file and the field.
     """
     path = directory / MANIFEST_FILE
     manifest = from_json(_read(path), str(path))
@@ -191,9 +136,9 @@ def load_model(directory: Path, kind: ModelKind = "full") -> Model:
     fallback_ubj = _read_trees(directory / FALLBACK_FILE, fallback_sha256, "fallback.model_sha256")
     variants, distilled_ubj = manifest.variants, None
     if variants is not msgspec.UNSET:
-        expected = variants.distilled.model_sha256
-        distilled_ubj = _read_trees(directory / DISTILLED_FILE, expected, "distilled.model_sha256")
-        _check_numbers(variants.cascade, str(path))
+        distilled_sha256 = variants.distilled.model_sha256
+        distilled_ubj = _read_trees(directory / DISTILLED_FILE, distilled_sha256, "distilled.model_sha256")
+        _check_lengths(variants.cascade, str(path))
     elif kind != "full":
         raise FraudsimError(
             f"setting FRAUDSIM_MODEL_KIND={kind}: model {directory} has no {kind} model; "
@@ -214,7 +159,7 @@ def _samples(variants: Variants) -> tuple[tuple[ModelKind, Sample], ...]:
     return ("cascade", variants.cascade.sample), ("distilled", variants.distilled.sample)
 
 
-def _check_numbers(cascade: CascadeNumbers, where: str) -> None:
+def _check_lengths(cascade: CascadeNumbers, where: str) -> None:
     for field in ("weight", "missing"):
         count = len(getattr(cascade, field))
         if count != SIZE:
@@ -224,18 +169,18 @@ def _check_numbers(cascade: CascadeNumbers, where: str) -> None:
             )
 
 
-def _read_trees(path: Path, expected: str, field: str) -> bytes:
+def _read_trees(path: Path, expected_sha256: str, field: str) -> bytes:
     ubj = _read(path)
-    if sha256_of(ubj) != expected:
+    if sha256_of(ubj) != expected_sha256:
         raise FraudsimError(
             f"model {path}: its SHA-256 is {sha256_of(ubj)[:12]}…, the manifest's {field} is "
-            f"{expected[:12]}…; the file was cut or changed, train or copy it again"
+            f"{expected_sha256[:12]}…; the file was cut or changed, train or copy it again"
         )
     return ubj
 
 
 def sample_scores(ubj: bytes, rows: Matrix) -> list[float]:
-    """What `load_model` will compare with."""
+    """XGBoost's scores of a sample, with which `load_model` compares."""
     return [float(score) for score in booster_of(ubj).inplace_predict(rows)]
 
 
@@ -246,18 +191,18 @@ def _check_sample(scorer: Forest | Cascade, sample: Sample, trained_with: str, w
         raise FraudsimError(f"model {where}: it has no rows")
     rows = np.stack([as_vector(row) for row in sample.rows])
     if isinstance(scorer, Forest):
-        scorer.check_walk(rows)
-        scorer.check_shap(rows)
-    found = scorer.predict(rows)
+        scorer.check_predictor(rows)
+        scorer.check_explainer(rows)
+    scores = scorer.predict(rows)
     expected = np.array(sample.scores, dtype=np.float64)
-    # The logarithms of a cascade's first stage are those of the machine.
+    # The logarithms of a cascade's first stage depend on the machine.
     exact = isinstance(scorer, Forest) and trained_with == current_versions().xgboost
-    off = np.abs(found.astype(np.float64) - expected)
-    wrong = np.flatnonzero(~(off <= (0.0 if exact else SAMPLE_TOLERANCE)))
+    error = np.abs(scores.astype(np.float64) - expected)
+    wrong = np.flatnonzero(~(error <= (0.0 if exact else SAMPLE_TOLERANCE)))
     if wrong.size:
         i = int(wrong[0])
         raise FraudsimError(
-            f"model {where} row {i} scores {float(found[i])!r} but scores[{i}]={sample.scores[i]!r} "
+            f"model {where} row {i} scores {float(scores[i])!r} but scores[{i}]={sample.scores[i]!r} "
             f"(trained with xgboost {trained_with}); train or copy the model again"
         )
 

@@ -1,8 +1,8 @@
-"""The first stage of a cascade: a logistic regression that says which transactions are surely honest. No I/O.
+"""The first stage of a cascade: a logistic regression that finds the surely honest transactions. Pure.
 
-The features are heavy-tailed amounts, counts and times, so each goes in as log(1 + x), standardised; a
-missing one goes in as its mean and has a weight of its own for being missing. Mean and deviation are folded
-into the weights.
+The features are heavy-tailed amounts, counts and times, so each enters as log(1 + x), standardised. A missing
+one enters as its mean, with a weight of its own for being missing. Mean and deviation are included in the
+weights.
 """
 
 import math
@@ -19,10 +19,10 @@ from model.artefact.thresholds import Costs, Thresholds, costs_of_actions
 from model.forest.fit import sample_honest
 
 HONEST_ROWS: Final = 20_000
-"""Honest transactions learnt from, at most: some 130 weights need no more."""
+"""Most honest transactions that are trained on; some 130 weights need no more."""
 ITERATIONS: Final = 100
 DIGITS: Final = 6
-"""Weights are kept to so many, so that a fit whose last bits differ gives the same model."""
+"""Significant digits of the weights, so that fits which differ in the last bits give the same model."""
 
 Matrix = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class FirstStage:
-    """margin = bias + Σ (weight · log(1 + x), or `missing` where x is)."""
+    """margin = bias + Σ (weight · log(1 + x), or `missing` where x is missing)."""
 
     weight: Doubles
     """(SIZE,)."""
@@ -49,7 +49,7 @@ class FirstStage:
 
 
 def fit_first_stage(features: Matrix, is_fraud: Flags, seed: int) -> FirstStage:
-    """Fitted by maximum likelihood with scikit-learn's slight penalty; scores are probabilities."""
+    """A fit by maximum likelihood with scikit-learn's default penalty; its scores are probabilities."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -57,14 +57,14 @@ def fit_first_stage(features: Matrix, is_fraud: Flags, seed: int) -> FirstStage:
     rows, row_weight = sample_honest(is_fraud, HONEST_ROWS, seed)
     logs = np.log1p(np.maximum(features[rows].astype(np.float64), 0))
     missing = np.isnan(logs)
-    known = (~missing).sum(axis=0).clip(1)
+    present = (~missing).sum(axis=0).clip(1)
     logs[missing] = 0
-    mean = logs.sum(axis=0) / known
-    deviation = np.sqrt((np.where(missing, 0, logs - mean) ** 2).sum(axis=0) / known)
-    deviation[deviation < 1e-9] = 1  # one value only, or none; its deviation is rounding
+    mean = logs.sum(axis=0) / present
+    deviation = np.sqrt((np.where(missing, 0, logs - mean) ** 2).sum(axis=0) / present)
+    deviation[deviation < 1e-9] = 1  # a constant or always missing feature; its deviation is rounding
     standard = np.where(missing, 0, (logs - mean) / deviation)
-    with warnings.catch_warnings(), threadpool_limits(1):  # the same bits however many cores there are
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough is good enough for a first look
+    with warnings.catch_warnings(), threadpool_limits(1):  # the same bits on any number of cores
+        warnings.simplefilter("ignore", ConvergenceWarning)  # an approximate fit suffices
         fitted = LogisticRegression(max_iter=ITERATIONS).fit(
             np.hstack([standard, missing]), is_fraud[rows], sample_weight=row_weight
         )
@@ -78,37 +78,39 @@ def fit_first_stage(features: Matrix, is_fraud: Flags, seed: int) -> FirstStage:
 
 
 def choose_limit(
-    first: npt.NDArray[Any],
-    full: npt.NDArray[Any],
+    first_scores: npt.NDArray[Any],
+    full_scores: npt.NDArray[Any],
     amount_cents: npt.NDArray[np.int64],
     is_fraud: Flags,
     costs: Costs,
     thresholds: Thresholds,
     loss: float,
 ) -> float:
-    """The first stage's score below which it approves by itself, on transactions with labels.
+    """The first stage's score below which it approves by itself, chosen on labelled transactions.
 
-    The highest limit, of those up to `thresholds.step_up`, with which the decisions cost at most `loss` (a
-    share) more than those of the full model's scores. 0 where there is none: then it decides nothing.
+    The highest limit up to `thresholds.step_up` with which the decisions cost at most `loss` (a share) more
+    than those by the full model's scores. 0 if there is none: then the first stage decides nothing.
     """
-    first = np.asarray(first, np.float64)
+    first_scores = np.asarray(first_scores, np.float64)
     cuts = np.array([thresholds.step_up, thresholds.review, thresholds.decline])
-    action = np.searchsorted(cuts, np.asarray(full, np.float64), side="right")
+    action = np.searchsorted(cuts, np.asarray(full_scores, np.float64), side="right")
     table = costs_of_actions(amount_cents, is_fraud, costs)
-    acting = table[action, np.arange(len(action))]
-    order = np.argsort(first, kind="stable")
-    more = np.cumsum((table[0] - acting)[order])
-    ascending = first[order]
-    # A limit stands at the score of a row that is no longer below it, and only between different scores.
+    full_cost = table[action, np.arange(len(action))]
+    order = np.argsort(first_scores, kind="stable")
+    extra_cost = np.cumsum((table[0] - full_cost)[order])
+    ascending = first_scores[order]
+    # A limit equals the score of the first row not below it, and is only possible between different scores.
     possible = (
-        (np.diff(ascending) > 0) & (more[:-1] <= loss * acting.sum()) & (ascending[1:] <= thresholds.step_up)
+        (np.diff(ascending) > 0)
+        & (extra_cost[:-1] <= loss * full_cost.sum())
+        & (ascending[1:] <= thresholds.step_up)
     )
-    last = np.flatnonzero(possible)
-    return float(ascending[last[-1] + 1]) if last.size else 0.0
+    rows_below = np.flatnonzero(possible)
+    return float(ascending[rows_below[-1] + 1]) if rows_below.size else 0.0
 
 
 def compile_first_stage() -> None:
-    """Run it once, so that its machine code is in the cache."""
+    """Run the first stage once, so that its machine code is in the cache."""
     FirstStage.of([0.0], [0.0], 0.0).scores(np.zeros((1, 1), np.float32))
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a model artefact: what the model is, from what, how good, and how to check it."""
+"""The manifest of a model artefact: what the model is, its origin, its test figures, and checks of it."""
 
 import hashlib
 import re
@@ -13,11 +13,11 @@ from stream_features.catalogue.features import FEATURES, HASH, NAMES
 
 FORMAT_VERSION: Final = 2
 REQUEST_NAMES: Final = tuple(feature.name for feature in FEATURES if feature.entity == "request")
-"""The features that a transaction has of itself, without any state."""
+"""The features that a transaction has by itself, without any state."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows and the scores they must get."""
+    """Rows and the scores that the model must give them."""
 
     rows: list[list[float | None]]
     """float32 features in order; null where a feature is unknown."""
@@ -26,13 +26,13 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """On the test period, judged by all labels there will ever be; nan is null."""
+    """Figures on the test period, by all labels there will ever be; nan is null."""
 
     average_precision: float | None
     auc: float | None
     card_precision_100: float | None
     card_precision_100_ceiling: float | None
-    """What a perfect ranking would get."""
+    """The value of a perfect ranking."""
     brier: float
     """Mean squared error of the scores as probabilities."""
     mean_score: float
@@ -41,9 +41,9 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the test transactions that are alerts in the recalls below."""
     recall: float | None
     recall_by_source: dict[str, float]
-    """By who first reported the fraud."""
+    """By the source that first reported the fraud."""
     recall_by_group: dict[str, float]
-    """By the groups that the caller brought, such as typologies."""
+    """By the groups that the caller gave, such as typologies."""
     cost_share: float | None
     """Cost by the thresholds over the cost of approving everything, on the test set."""
     train_rows: int
@@ -59,6 +59,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """Versions of the programs that trained the model."""
+
     python: str
     xgboost: str
     numpy: str
@@ -67,16 +69,16 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fallback(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides where the state cannot be read: `fallback.ubj`, trained on the same periods and labels."""
+    """The model used where the state cannot be read: `fallback.ubj`, of the same periods and labels."""
 
     features: list[str]
-    """What it looks at; the rest of its rows is null."""
+    """The features that it uses; all others are null in its rows."""
     thresholds: Thresholds
     metrics: Metrics
     sample: Sample
     model_sha256: str
     calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
-    """As the manifest's own."""
+    """As in the manifest."""
 
     @property
     def to_probability(self) -> Calibration:
@@ -84,21 +86,21 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CascadeNumbers(msgspec.Struct, frozen=True, kw_only=True):
-    """A first stage before the full model, whose thresholds hold for both; see `first_stage.FirstStage`."""
+    """A first stage before the full model, whose thresholds apply to both; see `first_stage.FirstStage`."""
 
     weight: list[float]
     missing: list[float]
     bias: float
     limit: float
-    """The first stage's score below which it approves by itself."""
+    """The first stage's score below which it approves without the full model."""
     cheap_share: float
-    """Share of the test transactions that it decided."""
+    """Share of the test transactions that the first stage decided."""
     metrics: Metrics
     sample: Sample
 
 
 class Distilled(msgspec.Struct, frozen=True, kw_only=True):
-    """Few shallow trees that imitate the full model: `distilled.ubj`."""
+    """A few shallow trees that imitate the full model: `distilled.ubj`."""
 
     trees: int
     depth: int
@@ -109,23 +111,23 @@ class Distilled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Variants(msgspec.Struct, frozen=True, kw_only=True):
-    """Cheaper models that may serve in the full one's place."""
+    """Cheaper models that may serve in place of the full one."""
 
     cascade: CascadeNumbers
     distilled: Distilled
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`manifest.json` beside `model.ubj`. Nothing in it depends on when or where it was made."""
+    """`manifest.json` beside `model.ubj`. It does not depend on when or where it was made."""
 
     format_version: int = FORMAT_VERSION
     version: str
-    """16 hex digits of all that decides: the trees, the features' meaning, the thresholds."""
+    """Hash, 16 hex digits, of all that affects decisions: trees, features, thresholds, calibration."""
     features: list[str]
     catalogue_hash: str
     feature_hash: str
     data_fingerprint: str
-    """Of the history; 64 hex digits."""
+    """Fingerprint of the history; 64 hex digits."""
     train_from_ms: int
     train_until_ms: int
     test_from_ms: int
@@ -139,11 +141,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     versions: Versions
     model_sha256: str
     calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
-    """From scores to probabilities; models that were made before there was one lack it."""
+    """From scores to probabilities; absent in models older than calibration."""
     variants: Variants | msgspec.UnsetType = msgspec.UNSET
-    """Absent unless they were asked for."""
+    """Absent unless requested at training."""
     manifest_sha256: str = ""
-    """Of this document with an empty `manifest_sha256`: finds edits that no other check would."""
+    """Of this document with an empty `manifest_sha256`: detects edits that no other check finds."""
 
     @property
     def to_probability(self) -> Calibration:
@@ -151,12 +153,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def feature_hash(names: list[str]) -> str:
-    """16 hex digits of the features' names in order: what a stored vector means."""
+    """Hash, 16 hex digits, of the features' names in order; it identifies the meaning of a stored vector."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def version_of(manifest: Manifest) -> str:
-    """The version that a manifest's content implies."""
+    """The version computed from a manifest's content."""
     fallback = manifest.fallback
     deciding = [
         *(manifest.model_sha256, manifest.catalogue_hash, manifest.features, manifest.thresholds),
@@ -170,14 +172,14 @@ def version_of(manifest: Manifest) -> str:
     return hashlib.sha256(msgspec.json.encode(deciding)).hexdigest()[:16]
 
 
-def sealed(manifest: Manifest) -> Manifest:
-    """With its version and its own hash filled in."""
+def seal(manifest: Manifest) -> Manifest:
+    """The manifest with its version and its own hash filled in."""
     versioned = msgspec.structs.replace(manifest, version=version_of(manifest), manifest_sha256="")
     return msgspec.structs.replace(versioned, manifest_sha256=_sha256(versioned))
 
 
 def to_json(manifest: Manifest) -> bytes:
-    """Indented, but each sample row on one line."""
+    """Indented JSON with each sample row on one line."""
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode()
 
     def one_line(match: re.Match[str]) -> str:
@@ -187,7 +189,7 @@ def to_json(manifest: Manifest) -> bytes:
 
 
 def from_json(raw: bytes, where: str) -> Manifest:
-    """Read a manifest and check all that can be checked without the model.
+    """Decode a manifest and check all that can be checked without the trees.
 
     Args:
         where: the file, for messages.
@@ -208,15 +210,17 @@ def from_json(raw: bytes, where: str) -> Manifest:
         "catalogue_hash": HASH,
         "feature_hash": feature_hash(list(NAMES)),
     }
-    for field, value in expected.items():
-        found = getattr(manifest, field)
-        if found != value:
+    for field, expected_value in expected.items():
+        value = getattr(manifest, field)
+        if value != expected_value:
             raise FraudsimError(
-                f"model {where}: {field}={_short(found, value)}; train a model with this version of fraudsim"
+                f"model {where}: {field}={_difference(value, expected_value)}; "
+                "train a model with this version of fraudsim"
             )
     if manifest.fallback.features != list(REQUEST_NAMES):
         raise FraudsimError(
-            f"model {where}: fallback.features={_short(manifest.fallback.features, list(REQUEST_NAMES))}; "
+            f"model {where}: fallback.features="
+            f"{_difference(manifest.fallback.features, list(REQUEST_NAMES))}; "
             "train a model with this version of fraudsim"
         )
     if manifest.version != version_of(manifest):
@@ -228,7 +232,7 @@ def from_json(raw: bytes, where: str) -> Manifest:
 
 
 def check_seal(manifest: Manifest, where: str) -> None:
-    """The last check, after those that name what is wrong.
+    """Check the manifest's own hash. Call it last: the other checks name the field that is wrong.
 
     Raises:
         FraudsimError: the manifest was changed after it was written.
@@ -245,10 +249,11 @@ def _sha256(manifest: Manifest) -> str:
     return hashlib.sha256(msgspec.json.encode(manifest)).hexdigest()
 
 
-def _short(found: object, expected: object) -> str:
-    if not isinstance(found, list) or not isinstance(expected, list):
-        return f"{found!r}, this program has {expected!r}"
-    if len(found) != len(expected):
-        return f"{len(found)} names, this program has {len(expected)}"
-    at = next(i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
-    return f"{found[at]!r} in place {at}, where this program has {expected[at]!r}"
+def _difference(value: object, expected: object) -> str:
+    """The value of a field and the expected one; of lists, the first entries that differ."""
+    if not isinstance(value, list) or not isinstance(expected, list):
+        return f"{value!r}, this program has {expected!r}"
+    if len(value) != len(expected):
+        return f"{len(value)} names, this program has {len(expected)}"
+    index = next(i for i, (a, b) in enumerate(zip(value, expected, strict=True)) if a != b)
+    return f"{value[index]!r} at index {index}, where this program has {expected[index]!r}"

@@ -1,8 +1,8 @@
 """Score cut-offs by expected cost. Pure.
 
-Cost-sensitive thresholds after Elkan (2001) and Bahnsen et al. (2014): each action's cost depends on
-what the transaction turns out to be and on its amount; the cut-offs are those of least total cost on
-transactions with labels. With only a score to cut, they need no calibrated probability.
+Cost-sensitive thresholds after Elkan (2001) and Bahnsen et al. (2014): each action's cost depends on the
+transaction's label and amount; the cut-offs are those of least total cost on labelled transactions. They
+apply to scores, which need not be calibrated.
 """
 
 import math
@@ -24,20 +24,20 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Costs:
-    """What actions cost, in cents or shares; the defaults are assumptions to be replaced by one's own.
+    """Costs of actions, in cents or shares. The defaults are assumptions; replace them by your own figures.
 
     Raises:
         FraudsimError: a cost is negative or not a number, or a share exceeds 1; the message names it.
     """
 
     review_cost_cents: float = 400.0
-    """An analyst's few minutes."""
+    """A few minutes of an analyst."""
     review_misses: float = 0.08
-    """Share of frauds that review passes."""
+    """Share of frauds that review lets pass."""
     step_up_cost_cents: float = 10.0
     """A one-time password, and its friction."""
     step_up_insult_share: float = 0.08
-    """Share of honest customers who give up when challenged: they cost what a wrong decline costs."""
+    """Share of honest customers who give up when challenged; each costs as much as a wrong decline."""
     step_up_misses: float = 0.25
     """Share of frauds that pass the challenge (phished or intercepted)."""
     insult_cost_cents: float = 500.0
@@ -99,46 +99,46 @@ def choose_thresholds(
 ) -> Thresholds:
     """The cut-offs of least total cost on these transactions, exactly, in O(n log n).
 
-    Scores are in [0, 1]. With transactions in order of score, approve, step_up, review and decline are
-    four consecutive stretches; the best end of each stretch follows from the best end of the one before.
-    Ties go to the higher cut-off: the milder action.
+    Scores are in [0, 1]. In order of score, the transactions that are approved, stepped up, reviewed and
+    declined are four consecutive segments; the best end of each segment follows from the best end of the one
+    before. Ties go to the higher cut-off: the milder action.
     """
     scores = np.asarray(scores, np.float64)
     order = np.argsort(scores, kind="stable")
     ascending = scores[order]
     table = costs_of_actions(amount_cents[order], is_fraud[order], costs)
     before = np.concatenate([np.zeros((4, 1)), np.cumsum(table, axis=1)], axis=1)
-    # A cut may stand before the first row, between different scores, and above all scores below 1.
-    places = np.concatenate([[0], np.flatnonzero(np.diff(ascending)) + 1])
+    # A cut may be before the first row, between different scores, and above all scores below 1.
+    cut_rows = np.concatenate([[0], np.flatnonzero(np.diff(ascending)) + 1])
     if not len(ascending) or ascending[-1] < NEVER:
-        places = np.append(places, len(ascending))
-    best = before[0, places]
+        cut_rows = np.append(cut_rows, len(ascending))
+    best = before[0, cut_rows]
     origins = []
     for action in (1, 2, 3):
-        change = best - before[action, places]
+        change = best - before[action, cut_rows]
         origins.append(_last_argmin(change))
-        best = change[origins[-1]] + before[action, places]
-    cut = len(places) - 1
+        best = change[origins[-1]] + before[action, cut_rows]
+    cut = len(cut_rows) - 1
     cuts = []
     for origin in reversed(origins):
         cut = int(origin[cut])
-        cuts.append(_cut_value(ascending, int(places[cut])))
+        cuts.append(_cut_value(ascending, int(cut_rows[cut])))
     decline, review, step_up = cuts
     return Thresholds(step_up=step_up, review=review, decline=decline)
 
 
 def _last_argmin(values: Floats) -> npt.NDArray[np.int64]:
-    """Per i, the last place of the least of `values[: i + 1]`."""
+    """Per i, the last index of the minimum of `values[: i + 1]`."""
     least = np.minimum.accumulate(values)
     return np.maximum.accumulate(np.where(values <= least, np.arange(len(values)), 0))
 
 
-def _cut_value(ascending: Floats, place: int) -> float:
-    """A cut-off that splits the sorted scores before `place`."""
-    if place == len(ascending):
+def _cut_value(ascending: Floats, row: int) -> float:
+    """A cut-off that splits the sorted scores before a row."""
+    if row == len(ascending):
         return NEVER
-    if place == 0:
+    if row == 0:
         return 0.0
-    below, above = float(ascending[place - 1]), float(ascending[place])
+    below, above = float(ascending[row - 1]), float(ascending[row])
     middle = below + (above - below) / 2
     return middle if middle > below else above

@@ -1,9 +1,9 @@
-"""XGBoost's trees as arrays and a compiled walk over them: the same scores to the bit, without its call.
+"""XGBoost's trees as arrays, and a compiled predictor over them: the same scores to the bit, but quicker.
 
-Every tree is padded to a perfect one of the same depth, so that a walk is `depth` steps without a branch on
-whether a leaf is reached; below an early leaf both sides lead to its value. A missing value goes the way the
-node's default says: each row is laid out twice, NaN as −inf (goes left) and as +inf (goes right), and a node
-looks at the copy of its default side. The sum is float32 in the order of the trees, as XGBoost's is.
+Every tree is padded to a perfect one of the same depth, so a row takes `depth` steps without a branch on
+whether a leaf is reached; below an early leaf both sides lead to its value. A missing value goes the node's
+default way: each row is laid out twice, with NaN as −inf (goes left) and as +inf (goes right), and a node
+reads the copy of its default side. The sum is float32 in the order of the trees, as XGBoost's is.
 """
 
 import math
@@ -20,19 +20,19 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 MAX_DEPTH: Final = 10
-"""Deeper trees would pad to more memory than a walk is worth."""
+"""Padding deeper trees would take more memory than the predictor is worth."""
 
 
 class UnsupportedTreesError(Exception):
-    """Trees of a kind that the walk does not know: XGBoost itself must score them."""
+    """Trees that compiled code does not support: XGBoost itself must score them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trees:
+class PaddedTrees:
     """T padded trees of depth D; node i has the children 2i+1 (left) and 2i+2."""
 
     column: Ints
-    """Column of the doubled row that a node looks at; (T, 2^D − 1)."""
+    """Column of the doubled row that a node reads; (T, 2^D − 1)."""
     bound: Floats
     """A value goes left if it is less; (T, 2^D − 1)."""
     leaf: Floats
@@ -43,8 +43,8 @@ class Trees:
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
-    """A booster's trees as it writes them down."""
+class TreeDump:
+    """A booster's trees as its JSON has them."""
 
     trees: list[dict[str, Any]]
     depth: int
@@ -53,11 +53,12 @@ class Documents:
     features: int
 
 
-def documents_of(booster: Any) -> Documents:
-    """The trees of an XGBoost booster, as its JSON has them.
+def dump_trees(booster: Any) -> TreeDump:
+    """The trees of an XGBoost booster.
 
     Raises:
-        UnsupportedTreesError: it is not a binary:logistic gbtree with numeric splits and one target.
+        UnsupportedTreesError: it is not a binary:logistic gbtree with numeric splits, one target and at most
+            `MAX_DEPTH` levels.
     """
     learner = msgspec.json.decode(bytes(booster.save_raw("json")))["learner"]
     objective, kind = learner["objective"]["name"], learner["gradient_booster"]["name"]
@@ -66,27 +67,27 @@ def documents_of(booster: Any) -> Documents:
     parameters = learner["learner_model_param"]
     if int(parameters.get("num_target", 1)) > 1:
         raise UnsupportedTreesError(f"num_target={parameters['num_target']}")
-    documents = learner["gradient_booster"]["model"]["trees"]
-    if not documents:
+    trees = learner["gradient_booster"]["model"]["trees"]
+    if not trees:
         raise UnsupportedTreesError("no trees")
-    if any(any(tree["split_type"]) for tree in documents):
+    if any(any(tree["split_type"]) for tree in trees):
         raise UnsupportedTreesError("categorical splits")
-    depth = max(_depth(tree) for tree in documents)
+    depth = max(_depth(tree) for tree in trees)
     if depth > MAX_DEPTH:
         raise UnsupportedTreesError(f"depth {depth}, at most {MAX_DEPTH}")
-    return Documents(documents, depth, _margin(parameters["base_score"]), int(parameters["num_feature"]))
+    return TreeDump(trees, depth, _margin(parameters["base_score"]), int(parameters["num_feature"]))
 
 
-def trees_of(booster: Any) -> Trees:
-    """The trees of an XGBoost booster, padded. Raises UnsupportedTreesError as `documents_of` does."""
-    documents = documents_of(booster)
-    many, inner = len(documents.trees), 2**documents.depth - 1
-    column = np.zeros((many, inner), np.int32)
-    bound = np.zeros((many, inner), np.float32)
-    leaf = np.zeros((many, inner + 1), np.float32)
-    for number, tree in enumerate(documents.trees):
-        _pad(tree, documents.features, column[number], bound[number], leaf[number])
-    return Trees(column, bound, leaf, documents.base, documents.features)
+def pad_trees(booster: Any) -> PaddedTrees:
+    """The trees of an XGBoost booster, padded. Raises UnsupportedTreesError as `dump_trees` does."""
+    dump = dump_trees(booster)
+    tree_count, inner = len(dump.trees), 2**dump.depth - 1
+    column = np.zeros((tree_count, inner), np.int32)
+    bound = np.zeros((tree_count, inner), np.float32)
+    leaf = np.zeros((tree_count, inner + 1), np.float32)
+    for number, tree in enumerate(dump.trees):
+        _pad(tree, dump.features, column[number], bound[number], leaf[number])
+    return PaddedTrees(column, bound, leaf, dump.base, dump.features)
 
 
 def _margin(base_score: str) -> np.float32:
@@ -108,27 +109,27 @@ def _depth(tree: Mapping[str, Any]) -> int:
 
 
 def _pad(tree: Mapping[str, Any], features: int, column: Ints, bound: Floats, leaf: Floats) -> None:
-    """Fill one tree's rows, and the part below an early leaf with that leaf."""
+    """Fill the arrays of one tree, and the part below an early leaf with that leaf."""
     inner = len(column)
-    places = [0] * (inner + len(leaf))
-    for place, node in enumerate(places):
+    dump_nodes = [0] * (inner + len(leaf))  # by number in the perfect tree
+    for number, node in enumerate(dump_nodes):
         left, right = tree["left_children"][node], tree["right_children"][node]
-        if place >= inner:
-            leaf[place - inner] = tree["split_conditions"][node]
+        if number >= inner:
+            leaf[number - inner] = tree["split_conditions"][node]
             continue
         if left < 0:  # an early leaf
             left = right = node
         else:
             side = 0 if tree["default_left"][node] else features
-            column[place] = tree["split_indices"][node] + side
-            bound[place] = tree["split_conditions"][node]
-        places[2 * place + 1], places[2 * place + 2] = left, right
+            column[number] = tree["split_indices"][node] + side
+            bound[number] = tree["split_conditions"][node]
+        dump_nodes[2 * number + 1], dump_nodes[2 * number + 2] = left, right
 
 
-class Walk:
-    """Scores of rows of float32 (n, features), in one thread."""
+class TreePredictor:
+    """Scores rows of float32 (n, features) by compiled code, in one thread."""
 
-    def __init__(self, trees: Trees) -> None:
+    def __init__(self, trees: PaddedTrees) -> None:
         self._trees = trees
 
     def scores(self, rows: Floats) -> Floats:
@@ -137,41 +138,41 @@ class Walk:
         return _scores(rows, trees.column, trees.bound, trees.leaf, trees.base)
 
 
-def compile_walk() -> None:
-    """Run the walk once, over one split, so that its machine code is in the cache."""
+def compile_tree_predictor() -> None:
+    """Run the predictor once, over one split, so that its machine code is in the cache."""
     split, zeros = np.zeros((1, 1), np.int32), np.zeros((1, 2), np.float32)
-    walk = Walk(Trees(split, zeros[:, :1].copy(), zeros, np.float32(0), 1))
-    walk.scores(np.zeros((1, 1), np.float32))
+    predictor = TreePredictor(PaddedTrees(split, zeros[:, :1].copy(), zeros, np.float32(0), 1))
+    predictor.scores(np.zeros((1, 1), np.float32))
 
 
 @njit(cache=True)
-def _doubled(row: Floats, out: Floats) -> None:
+def _double(row: Floats, doubled: Floats) -> None:
     for i in range(row.size):
         value = row[i]
         if math.isnan(value):
-            out[i], out[row.size + i] = -np.inf, np.inf
+            doubled[i], doubled[row.size + i] = -np.inf, np.inf
         else:
-            out[i] = out[row.size + i] = value
+            doubled[i] = doubled[row.size + i] = value
 
 
 @njit(cache=True)
 def _scores(rows: Floats, column: Ints, bound: Floats, leaf: Floats, base: np.float32) -> Floats:
-    many, inner = column.shape
+    tree_count, inner = column.shape
     depth = 0
     while (1 << depth) - 1 < inner:
         depth += 1
-    both = np.empty(2 * rows.shape[1], np.float32)
-    at = np.empty(many, np.int32)
+    doubled = np.empty(2 * rows.shape[1], np.float32)
+    node = np.empty(tree_count, np.int32)
     scores = np.empty(rows.shape[0], np.float32)
     for r in range(rows.shape[0]):
-        _doubled(rows[r], both)
-        at[:] = 0
+        _double(rows[r], doubled)
+        node[:] = 0
         for _ in range(depth):  # all trees step together: their loads do not wait for each other
-            for t in range(many):
-                i = at[t]
-                at[t] = 2 * i + 1 + (both[column[t, i]] >= bound[t, i])
+            for t in range(tree_count):
+                i = node[t]
+                node[t] = 2 * i + 1 + (doubled[column[t, i]] >= bound[t, i])
         margin = base
-        for t in range(many):
-            margin += leaf[t, at[t] - inner]
+        for t in range(tree_count):
+            margin += leaf[t, node[t] - inner]
         scores[r] = np.float32(1) / (np.float32(1) + math.exp(-margin))
     return scores

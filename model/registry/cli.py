@@ -1,5 +1,6 @@
 """`fraudsim model check | put | list | promote | rollback | challenge | shadow | stop | shadows`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,55 +14,55 @@ model = typer.Typer(
     no_args_is_help=True, help="The models: check one, put it into a registry, say which of them decide."
 )
 
-New = Annotated[Path, typer.Argument(help="folder of a model")]
-Version = Annotated[str, typer.Argument(help="version in the registry, or how it begins")]
-At = Annotated[
+NewModel = Annotated[Path, typer.Argument(help="folder of a model")]
+VersionPrefix = Annotated[str, typer.Argument(help="version in the registry, or how it begins")]
+RegistryFolder = Annotated[
     Path | None,
     typer.Option("--at", help="folder of the registry that a scorer watches  [default: FRAUDSIM_MODEL_DIR]"),
 ]
 
 
 @model.command()
-def check(directory: New) -> None:
+def check(directory: NewModel) -> None:
     """Check a model as the scorer does, and show what it is."""
     from rich.console import Console
 
     from model.artefact.files import load_model
-    from model.registry.sacrifice import sacrifices
-    from model.registry.summary import summary
+    from model.report.model_table import model_table
+    from model.report.variants_table import variants_table
 
     console = Console()
     loaded = load_model(directory)
-    console.print(summary(loaded.manifest))
+    console.print(model_table(loaded.manifest))
     if len(loaded.kinds) > 1:
-        console.print(sacrifices(loaded))
+        console.print(variants_table(loaded))
     console.print(f"features {loaded.manifest.catalogue_hash}, data {loaded.manifest.data_fingerprint[:16]}")
 
 
 @model.command()
-def put(new: New, at: At = None) -> None:
+def put(new: NewModel, at: RegistryFolder = None) -> None:
     """Check a model and copy it into a registry; the first one there is its champion."""
-    from model.registry import versions as registry
+    from model.registry.versions import add_version
 
-    manifest, aliases = registry.put(new, _at(at))
+    manifest, aliases = add_version(new, _registry_folder(at))
     role = aliases.role_of(manifest.version)
     typer.echo(f"{manifest.version} is in the registry" + (f", as its {role}" if role else ""))
 
 
 @model.command("list")
-def list_versions(at: At = None) -> None:
+def list_models(at: RegistryFolder = None) -> None:
     """List the versions of a registry: what each does, and how it tested."""
     from rich.console import Console
     from rich.table import Table
 
-    from model.registry import versions as registry
+    from model.registry.versions import load_manifests, read_aliases
 
-    aliases, kept = registry.read_aliases(_at(at)), registry.manifests(_at(at))
+    aliases, manifests = read_aliases(_registry_folder(at)), load_manifests(_registry_folder(at))
     table = Table()
     for title in ("version", "role", "trained on", "average precision", "AUC", "cost"):
         table.add_column(title, justify="left" if title in ("version", "role") else "right")
-    for manifest in kept:
-        table.add_row(manifest.version, _role(aliases, manifest.version), *_figures(manifest))
+    for manifest in manifests:
+        table.add_row(manifest.version, _role_text(aliases, manifest.version), *_figures(manifest))
     console = Console(width=max(100, Console().width))
     console.print(table)
     console.print(
@@ -70,58 +71,58 @@ def list_versions(at: At = None) -> None:
 
 
 @model.command()
-def promote(version: Version, at: At = None) -> None:
+def promote(version: VersionPrefix, at: RegistryFolder = None) -> None:
     """Make a version the champion; the one until now is kept loaded for a rollback."""
     from model.registry import aliases
 
-    place = _at(at)
-    full = _checked(place, version)
-    _change(place, lambda before: aliases.promoted(before, full))
+    folder = _registry_folder(at)
+    whole_version = _servable_version(folder, version)
+    _change_roles(folder, lambda before: aliases.promote(before, whole_version))
 
 
 @model.command()
-def rollback(at: At = None) -> None:
+def rollback(at: RegistryFolder = None) -> None:
     """Exchange the champion for the one before; again, and the newer one is back."""
     from model.registry import aliases
 
-    _change(_at(at), aliases.rolled_back)
+    _change_roles(_registry_folder(at), aliases.roll_back)
 
 
 @model.command()
 def challenge(
-    version: Version,
+    version: VersionPrefix,
     share: Annotated[float, typer.Option(help="share of the cards that it decides for, such as 0.1")],
     salt: Annotated[
         str | None, typer.Option(help="another salt gives it other cards  [default: as it is]")
     ] = None,
-    at: At = None,
+    at: RegistryFolder = None,
 ) -> None:
     """Have a version decide for a share of the cards beside the champion."""
     from model.registry import aliases
 
-    place = _at(at)
-    full = _checked(place, version)
-    _change(place, lambda before: aliases.challenged(before, full, share, salt))
+    folder = _registry_folder(at)
+    whole_version = _servable_version(folder, version)
+    _change_roles(folder, lambda before: aliases.add_challenger(before, whole_version, share, salt))
 
 
 @model.command()
-def shadow(version: Version, at: At = None) -> None:
+def shadow(version: VersionPrefix, at: RegistryFolder = None) -> None:
     """Have a version score what the champion decided, without deciding anything."""
     from model.registry import aliases
 
-    place = _at(at)
-    full = _checked(place, version)
-    _change(place, lambda before: aliases.shadowed(before, full))
+    folder = _registry_folder(at)
+    whole_version = _servable_version(folder, version)
+    _change_roles(folder, lambda before: aliases.add_shadow(before, whole_version))
 
 
 @model.command()
-def stop(version: Version, at: At = None) -> None:
+def stop(version: VersionPrefix, at: RegistryFolder = None) -> None:
     """Take a challenger or a shadow out; what it decided stands."""
     from model.registry import aliases
 
-    place = _at(at)
-    full = _full(place, version)
-    _change(place, lambda before: aliases.stopped(before, full))
+    folder = _registry_folder(at)
+    whole_version = _whole_version(folder, version)
+    _change_roles(folder, lambda before: aliases.remove(before, whole_version))
 
 
 @model.command()
@@ -134,27 +135,27 @@ def shadows(
     from rich.console import Console
     from rich.table import Table
 
-    reply = _asked(url)
+    reply = _get_served_model(url)
     console = Console()
     if not reply["shadows"]:
         console.print(f"champion {reply['version']} has no shadow: `fraudsim model shadow VERSION` makes one")
-    for each in reply["shadows"]:
-        compared = max(1, each["compared"])
+    for tally in reply["shadows"]:
+        compared = max(1, tally["compared"])
         table = Table(
-            title=f"{each['version']} beside champion {reply['version']}: {each['compared']:,} compared, "
-            f"{each['agreed'] / compared:.2%} agree, score {each['mean_difference']:+.6f} on average"
+            title=f"{tally['version']} beside champion {reply['version']}: {tally['compared']:,} compared, "
+            f"{tally['agreed'] / compared:.2%} agree, score {tally['mean_difference']:+.6f} on average"
         )
         for title in ("champion wants", "shadow wants", "decisions", "share"):
             table.add_column(title, justify="left" if title.endswith("wants") else "right")
-        for pair, count in sorted(each["differed"].items(), key=lambda item: -item[1]):
-            table.add_row(*pair.split(">"), f"{count:,}", f"{count / compared:.3%}")
+        for actions, count in sorted(tally["differed"].items(), key=lambda item: -item[1]):
+            table.add_row(*actions.split(">"), f"{count:,}", f"{count / compared:.3%}")
         console.print(table)
     if reply["shadows_dropped"]:
         console.print(f"{reply['shadows_dropped']:,} were not compared: too many waited")
 
 
-def _asked(url: str | None) -> Any:
-    """What `GET /v1/model` says."""
+def _get_served_model(url: str | None) -> Any:
+    """The reply to `GET /v1/model`."""
     import urllib.request
     from urllib.error import URLError
 
@@ -177,49 +178,50 @@ def _asked(url: str | None) -> Any:
         raise FraudsimError(f"--url {base}: {error}; name the HTTP API of a scorer that runs") from None
 
 
-def _at(given: Path | None) -> Path:
+def _registry_folder(at: Path | None) -> Path:
     from fraudsim.settings import load_settings
 
-    return given or load_settings().model_dir
+    return at or load_settings().model_dir
 
 
-def _full(registry_dir: Path, version: str) -> str:
-    """The version that begins so. Raises FraudsimError where none does, or several."""
-    from model.registry import versions as registry
+def _whole_version(registry: Path, prefix: str) -> str:
+    """The version that begins with a prefix. Raises FraudsimError if none does, or several."""
+    from model.registry.versions import list_versions, read_aliases
 
-    registry.read_aliases(registry_dir)
-    kept = registry.versions(registry_dir)
-    found = [each for each in kept if each.startswith(version)]
-    if len(found) != 1:
-        fitting = f"{len(found)} begin so" if found else "there is none"
+    read_aliases(registry)
+    versions = list_versions(registry)
+    matches = [version for version in versions if version.startswith(prefix)]
+    if len(matches) != 1:
+        problem = f"{len(matches)} begin so" if matches else "there is none"
         raise FraudsimError(
-            f"version {version!r}: {fitting} in {registry_dir}; it has {', '.join(kept) or 'none'}"
+            f"version {prefix!r}: {problem} in {registry}; it has {', '.join(versions) or 'none'}"
         )
-    return found[0]
+    return matches[0]
 
 
-def _checked(registry_dir: Path, version: str) -> str:
-    """The version that begins so, loaded as the scorer will: what it would refuse is refused here."""
+def _servable_version(registry: Path, prefix: str) -> str:
+    """The version that begins with a prefix, checked as the scorer will check it when it loads it."""
     from model.artefact.files import load_model
     from model.registry.versions import folder_of
 
-    full = _full(registry_dir, version)
-    load_model(folder_of(registry_dir, full))
-    return full
+    version = _whole_version(registry, prefix)
+    load_model(folder_of(registry, version))
+    return version
 
 
-def _change(registry_dir: Path, how: Any) -> None:
-    from model.registry import versions as registry
+def _change_roles(registry: Path, change: Callable[[Aliases], Aliases]) -> None:
+    """Change the roles, and print the new ones."""
+    from model.registry.versions import change_aliases
 
-    after = registry.change(registry_dir, how)
-    for version in after.versions:
-        typer.echo(f"{version}  {_role(after, version)}")
+    aliases = change_aliases(registry, change)
+    for version in aliases.versions:
+        typer.echo(f"{version}  {_role_text(aliases, version)}")
 
 
-def _role(aliases: Aliases, version: str) -> str:
+def _role_text(aliases: Aliases, version: str) -> str:
     role = aliases.role_of(version)
     if role == "challenger":
-        share = next(each.share for each in aliases.challengers if each.version == version)
+        share = next(c.share for c in aliases.challengers if c.version == version)
         return f"challenger, {share:.2%} of the cards"
     return role or ""
 
@@ -227,8 +229,8 @@ def _role(aliases: Aliases, version: str) -> str:
 def _figures(manifest: Manifest) -> tuple[str, str, str, str]:
     metrics = manifest.metrics
 
-    def shown(value: float | None) -> str:
+    def figure(value: float | None) -> str:
         return "-" if value is None else f"{value:.4f}"
 
     rows = f"{metrics.train_rows:,}"
-    return rows, shown(metrics.average_precision), shown(metrics.auc), shown(metrics.cost_share)
+    return rows, figure(metrics.average_precision), figure(metrics.auc), figure(metrics.cost_share)

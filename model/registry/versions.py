@@ -1,6 +1,6 @@
-"""A registry of models: a folder for each version, which never changes, and `aliases.json`: who does what.
+"""A registry of models on disk: a folder for each version, which never changes, and the roles `aliases.json`.
 
-The alias file is replaced by renaming: whoever reads it sees one state or the next, never half of one.
+The alias file is replaced by renaming, so a reader sees either the old state or the new one.
 """
 
 import fcntl
@@ -23,15 +23,15 @@ ALIASES_FILE: Final = "aliases.json"
 
 
 def is_registry(folder: Path) -> bool:
-    """Whether a folder is a registry, and not a single model."""
+    """Whether a folder is a registry rather than a single model."""
     return (folder / ALIASES_FILE).exists()
 
 
 def read_aliases(registry: Path) -> Aliases:
-    """Who does what.
+    """The roles of the versions.
 
     Raises:
-        FraudsimError: the file is missing, or contradicts itself; one line that names the field.
+        FraudsimError: the file is missing or contradicts itself; one line that names the field.
     """
     path = registry / ALIASES_FILE
     try:
@@ -47,17 +47,17 @@ def read_aliases(registry: Path) -> Aliases:
 
 
 def folder_of(registry: Path, version: str) -> Path:
-    """Where a version is kept."""
+    """The folder of a version."""
     return registry / version
 
 
-def put(new: Path, registry: Path) -> tuple[Manifest, Aliases]:
-    """Check a model and copy it into a registry, made where there is none: its first model is its champion.
+def add_version(model: Path, registry: Path) -> tuple[Manifest, Aliases]:
+    """Check a model and copy it into a registry. A new registry is created, with the model as its champion.
 
-    A version that is there already stays as it is.
+    A version that the registry already has is checked and left as it is.
 
     Raises:
-        FraudsimError: `new` is no model that can be served, or the place cannot be written.
+        FraudsimError: `model` cannot be served, or the registry cannot be written.
     """
     registry = registry.absolute()
     if (registry / MANIFEST_FILE).exists():
@@ -65,44 +65,44 @@ def put(new: Path, registry: Path) -> tuple[Manifest, Aliases]:
             f"models {registry}: it is a single model, no registry; name another folder by --at, "
             "and have FRAUDSIM_MODEL_DIR name it too"
         )
-    manifest = load_model(new).manifest
-    fresh: Path | None = None
+    manifest = load_model(model).manifest
+    temporary: Path | None = None
     try:
         registry.mkdir(parents=True, exist_ok=True)
-        with _alone(registry):
-            place = folder_of(registry, manifest.version)
-            if place.exists():
-                load_model(place)  # damaged, it would be served by nobody
+        with _locked(registry):
+            folder = folder_of(registry, manifest.version)
+            if folder.exists():
+                load_model(folder)  # a damaged version is refused here, not by the scorer
             else:
-                fresh = Path(tempfile.mkdtemp(prefix=f".{manifest.version}.", dir=registry))
-                shutil.copytree(new, fresh / manifest.version)
-                load_model(fresh / manifest.version)  # the source could have changed while it was copied
-                os.rename(fresh / manifest.version, place)
+                temporary = Path(tempfile.mkdtemp(prefix=f".{manifest.version}.", dir=registry))
+                shutil.copytree(model, temporary / manifest.version)
+                load_model(temporary / manifest.version)  # the source may have changed during the copy
+                os.rename(temporary / manifest.version, folder)
             if is_registry(registry):
                 return manifest, read_aliases(registry)
             aliases = Aliases(champion=manifest.version)
-            _write(registry, aliases)
+            _write_aliases(registry, aliases)
             return manifest, aliases
     except OSError as error:
         raise FraudsimError(f"models {error.filename or registry}: {error.strerror or error}") from None
     finally:
-        if fresh is not None:
-            shutil.rmtree(fresh, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def change(registry: Path, how: Callable[[Aliases], Aliases]) -> Aliases:
-    """Have the aliases changed; two changes at once come one after the other.
+def change_aliases(registry: Path, change: Callable[[Aliases], Aliases]) -> Aliases:
+    """Apply a change to the aliases under the registry's lock. Returns the new aliases.
 
     Raises:
-        FraudsimError: what `how` raises; or the file cannot be read or written.
+        FraudsimError: what `change` raises; or the file cannot be read or written.
     """
     try:
-        with _alone(registry):
+        with _locked(registry):
             before = read_aliases(registry)
-            after = how(before)
+            after = change(before)
             if after != before:
                 check_aliases(after, str(registry / ALIASES_FILE))
-                _write(registry, after)
+                _write_aliases(registry, after)
             return after
     except OSError as error:
         raise FraudsimError(
@@ -111,29 +111,29 @@ def change(registry: Path, how: Callable[[Aliases], Aliases]) -> Aliases:
         ) from None
 
 
-def versions(registry: Path) -> list[str]:
-    """All that are kept."""
+def list_versions(registry: Path) -> list[str]:
+    """Every version in the registry, sorted."""
     return sorted(path.parent.name for path in registry.glob(f"[0-9a-f]*/{MANIFEST_FILE}"))
 
 
-def manifests(registry: Path) -> list[Manifest]:
-    """Of every version that is kept, the last trained first. Raises FraudsimError where one is damaged."""
-    found = [read_manifest(folder_of(registry, version)) for version in versions(registry)]
-    return sorted(found, key=lambda each: (-each.test_from_ms, each.version))
+def load_manifests(registry: Path) -> list[Manifest]:
+    """The manifest of every version, the last trained first. Raises FraudsimError if one is damaged."""
+    manifests = [read_manifest(folder_of(registry, version)) for version in list_versions(registry)]
+    return sorted(manifests, key=lambda manifest: (-manifest.test_from_ms, manifest.version))
 
 
 @contextmanager
-def _alone(registry: Path) -> Iterator[None]:
-    """While nobody else changes this registry."""
-    held = os.open(registry, os.O_RDONLY)
+def _locked(registry: Path) -> Iterator[None]:
+    """Hold the registry's lock against other processes."""
+    descriptor = os.open(registry, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
-def _write(registry: Path, aliases: Aliases) -> None:
+def _write_aliases(registry: Path, aliases: Aliases) -> None:
     with tempfile.NamedTemporaryFile(prefix=f".{ALIASES_FILE}.", dir=registry, delete=False) as file:
         try:
             file.write(msgspec.json.format(msgspec.json.encode(aliases), indent=2) + b"\n")

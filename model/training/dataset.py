@@ -1,8 +1,8 @@
-"""Tables into what a model is trained and tested on. Pure: no files, no clock.
+"""The transactions and labels that a model is trained and tested on. Pure: no files, no clock.
 
-The test set bears all labels there will ever be, late ones included: a model is judged by what came
-to light, not by what was known that day. What nobody ever reports counts as honest, as it would in
-a bank's own evaluation; only the caller may bring the truth (`evaluate_by`).
+The test set has all labels there will ever be, late ones included: a model is evaluated by what came to light
+in the end, not by what was known on the day. A fraud that is never reported counts as honest, as it would in
+a bank's own evaluation; the truth enters only through the caller's groups (`evaluate_by`).
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
-    """Everything but the features, per transaction in the table's order, shape (n,)."""
+class TrainingDataset:
+    """All but the features; arrays have one entry per transaction in the table's order, shape (n,)."""
 
     split: Split
     ts: Ints
@@ -30,17 +30,17 @@ class Dataset:
     card: Ints
     """Code of the card."""
     known_fraud: Flags
-    """As known at the training time; what training sees."""
+    """As known at the training time; used for training."""
     eventual_fraud: Flags
-    """As known in the end; what the test is judged by."""
+    """As known in the end; used for the test."""
     source: list[str | None]
-    """Who first reported the fraud."""
+    """The source that first reported the fraud."""
     train: Flags
     calibration: Flags
     """The slice at the end of train on which thresholds are chosen."""
     test: Flags
     compromised_cards: int
-    """Cards known compromised at the training time, which the test set leaves out."""
+    """Number of cards known compromised at the training time; the test set leaves them out."""
 
     @property
     def unknown_share(self) -> float:
@@ -50,27 +50,27 @@ class Dataset:
         return float((eventual & ~self.known_fraud).sum()) / total if total else 0.0
 
 
-def build_dataset(transactions: pa.Table, labels: pa.Table, split: Split) -> Dataset:
-    """Labels as known at the training time, periods, and the test set without compromised cards.
+def build_dataset(transactions: pa.Table, labels: pa.Table, split: Split) -> TrainingDataset:
+    """The dataset of a split: labels as known at the training time, and a test set without compromised cards.
 
-    A card that a standing label says was compromised before the test period leaves the test set, since
+    A card with a fraud before the test period that is known at the training time leaves the test set, since
     it would be blocked by then (Fraud Detection Handbook, `get_train_test_set`).
 
     Raises:
-        FraudsimError: the train period, or either part of it, has no known fraud or no honest
-            transaction, or the test set is empty; the message says which.
+        FraudsimError: either part of the train period has no known fraud or no honest transaction, or the
+            test set is empty; the message says which.
     """
     ts = column(transactions, "ts").astype(np.int64)
     card, _ = codes(transactions, "card_id")
     knowledge = LabelKnowledge.of(transactions, labels)
-    known = knowledge.fraud_known_by(split.training_time_ms)
-    compromised = np.unique(card[known & (ts < split.test_from_ms)])
-    dataset = Dataset(
+    known_fraud = knowledge.fraud_known_by(split.training_time_ms)
+    compromised = np.unique(card[known_fraud & (ts < split.test_from_ms)])
+    dataset = TrainingDataset(
         split=split,
         ts=ts,
         amount_cents=column(transactions, "amount_cents").astype(np.int64),
         card=card,
-        known_fraud=known,
+        known_fraud=known_fraud,
         eventual_fraud=knowledge.fraud_known_by(EVENTUALLY),
         source=knowledge.first_source(),
         train=split.train(ts),
@@ -82,7 +82,7 @@ def build_dataset(transactions: pa.Table, labels: pa.Table, split: Split) -> Dat
     return dataset
 
 
-def _check(dataset: Dataset) -> None:
+def _check(dataset: TrainingDataset) -> None:
     parts = {
         "the train period": dataset.train & ~dataset.calibration,
         "the end of the train period": dataset.calibration,

@@ -1,4 +1,4 @@
-"""What labels say of each transaction at a given time: late ones are not there, later ones reverse."""
+"""What labels say of each transaction at a given time: labels come late, and may reverse earlier ones."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 EVENTUALLY: int = np.iinfo(np.int64).max
-"""A time (ms) by which every label there will ever be is known."""
+"""A time (ms) by which every label is known."""
 SOURCES = tuple(sorted(SOURCE_RANK, key=lambda name: SOURCE_RANK[name]))
 
 
 @dataclass(frozen=True, eq=False)
 class LabelKnowledge:
-    """The labels of a table of transactions, by row, in the order in which they prevail."""
+    """The labels of a table of transactions, in the order in which they take effect."""
 
     rows: Ints
-    """Row of the transaction that each label is about."""
+    """Row of each label's transaction."""
     known_at: Ints
-    """ms; ascending, ties by the source's rank: so the last label of a row stands."""
+    """ms; ascending, ties by the source's rank, so the last label of a row applies."""
     ranks: Ints
     """`encode.SOURCE_RANK` of each label's source."""
     says_fraud: Flags
@@ -34,7 +34,7 @@ class LabelKnowledge:
 
     @classmethod
     def of(cls, transactions: pa.Table, labels: pa.Table) -> "LabelKnowledge":
-        """Labels joined to transactions by tx_id; a label of no transaction here is left out.
+        """Labels joined to transactions by tx_id; labels of other transactions are left out.
 
         Raises:
             FraudsimError: a label's source is unknown; the message names it.
@@ -53,14 +53,14 @@ class LabelKnowledge:
         return cls(row[order], known_at[order], ranks[order], says_fraud[order], transactions.num_rows)
 
     def fraud_known_by(self, time_ms: int) -> Flags:
-        """Per transaction: does the latest label with known_at < `time_ms` say fraud? None says no."""
+        """Per transaction: whether the latest label with known_at < `time_ms` says fraud."""
         count = int(np.searchsorted(self.known_at, time_ms, side="left"))
         fraud = np.zeros(self.transactions, np.bool_)
-        fraud[self.rows[:count]] = self.says_fraud[:count]  # of repeated rows the last assignment stands
+        fraud[self.rows[:count]] = self.says_fraud[:count]  # the last assignment to a row applies
         return fraud
 
     def first_source(self) -> list[str | None]:
-        """Per transaction: the source of the first label that says fraud, None where no label does."""
+        """Per transaction: the source of its first label that says fraud; None without one."""
         rank = np.full(self.transactions, -1, np.int64)
         fraud = self.says_fraud[::-1]
         rank[self.rows[::-1][fraud]] = self.ranks[::-1][fraud]

@@ -1,4 +1,4 @@
-"""How well scores rank fraud. Pure."""
+"""Metrics of how well scores rank fraud. Pure."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from stream_features.catalogue.features import DAY
 
 ALERT_BUDGET: Final = 0.005
-"""Share of transactions that may be alerts where recall is reported at a fixed budget."""
+"""Share of transactions that are alerts where recall is reported at a fixed budget."""
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -33,33 +33,33 @@ def area_under_roc(is_fraud: Flags, scores: Scores) -> float:
 def card_precision_at(
     k: int, ts: Ints, card: Ints, is_fraud: Flags, scores: Scores, first_ms: int
 ) -> tuple[float, float]:
-    """Card precision@k, and the most that it could have been: means over the days from `first_ms`.
+    """Card precision@k and the highest possible one: means over the days from `first_ms`.
 
-    Per day the k cards of highest score (a card scores as its riskiest transaction) are looked into;
-    precision is the share of k that had fraud that day. A card found compromised leaves the
+    Each day the k cards of highest score (a card's score is that of its riskiest transaction) are
+    investigated; precision is the share of k that had fraud that day. A card found compromised leaves the
     following days. Source: Fraud Detection Handbook, `card_precision_top_k`.
     """
     day = (ts - first_ms) // DAY
-    found: Ints = np.empty(0, np.int64)
+    compromised: Ints = np.empty(0, np.int64)
     values, ceilings = [], []
     for number in range(int(day.max(initial=-1)) + 1):
-        at = np.flatnonzero((day == number) & ~np.isin(card, found))
-        if not at.size:
+        rows = np.flatnonzero((day == number) & ~np.isin(card, compromised))
+        if not rows.size:
             continue
-        cards, inverse = np.unique(card[at], return_inverse=True)
+        cards, inverse = np.unique(card[rows], return_inverse=True)
         highest = np.full(len(cards), -np.inf)
-        np.maximum.at(highest, inverse, scores[at])
+        np.maximum.at(highest, inverse, scores[rows])
         had_fraud = np.zeros(len(cards), np.bool_)
-        had_fraud[inverse[is_fraud[at]]] = True
+        had_fraud[inverse[is_fraud[rows]]] = True
         top = np.argsort(-highest, kind="stable")[:k]
         values.append(had_fraud[top].sum() / k)
         ceilings.append(min(k, int(had_fraud.sum())) / k)
-        found = np.union1d(found, cards[top[had_fraud[top]]])
+        compromised = np.union1d(compromised, cards[top[had_fraud[top]]])
     return (float(np.mean(values)), float(np.mean(ceilings))) if values else (float("nan"), float("nan"))
 
 
 def alerts_at(scores: Scores, budget: float = ALERT_BUDGET) -> Flags:
-    """The transactions of highest score, at least one, as many as the budget (a share) allows."""
+    """Flags the transactions of highest score, as many as the budget (a share) allows, at least one."""
     alerts = np.zeros(len(scores), np.bool_)
     count = max(1, int(budget * len(scores)))
     alerts[np.argsort(-np.asarray(scores), kind="stable")[:count]] = True
@@ -67,7 +67,7 @@ def alerts_at(scores: Scores, budget: float = ALERT_BUDGET) -> Flags:
 
 
 def recall_by_group(alerts: Flags, groups: Sequence[str | None]) -> dict[str, float]:
-    """Share of each group's transactions that are alerts, groups by name; None is no group."""
+    """Share of each group's transactions that are alerts, by group; None is no group."""
     names = np.array([group or "" for group in groups], dtype=object)
     return {
         str(name): float(alerts[names == name].mean())

@@ -1,4 +1,4 @@
-"""Time-based split of a history: warm-up, train, label gap, test. Pure."""
+"""The split of a history by time: warm-up, train, label gap, test. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -25,7 +25,7 @@ class Split:
     """Boundaries in event time, ms; every period contains its start and not its end.
 
     `[start, train_from)` warm-up, `[train_from, train_until)` train, `[train_until, test_from)` label
-    gap, `[test_from, end)` test. The model is trained at `test_from`: labels known by then count.
+    gap, `[test_from, end)` test. The model is trained at `test_from`, with the labels known by then.
     """
 
     start_ms: int
@@ -54,9 +54,9 @@ class Split:
 
 
 def default_warm_up_days(days: float) -> float:
-    """min(30, a third of the history): before it, long windows are too cold to learn from.
+    """min(30, a third of the history), in which long windows are too cold to learn from.
 
-    Of less than four weeks only a seventh: long windows stay cold there anyway, and days are rare.
+    Less than four weeks: a seventh of it, since long windows stay cold anyway and days are scarce.
     """
     return min(LONGEST_WARM_UP_DAYS, days / 3 if days >= SHORT_HISTORY_DAYS else days / 7)
 
@@ -80,12 +80,12 @@ def split_history(
     days = (end_ms - start_ms) / DAY
     warm_up = default_warm_up_days(days) if warm_up_days is None else warm_up_days
     test = default_test_days(days)
-    room = days - warm_up - test - LEAST_TRAIN_DAYS
-    if label_gap_days > room:
+    longest_gap = days - warm_up - test - LEAST_TRAIN_DAYS
+    if label_gap_days > longest_gap:
         periods = f"a history of {days:g} days (warm-up {warm_up:.3g}, test {test})"
         advice = (
-            f"set it to {np.floor(10 * room) / 10:g} or less, or take a longer history"
-            if room >= 0
+            f"set it to {np.floor(10 * longest_gap) / 10:g} or less, or take a longer history"
+            if longest_gap >= 0
             else "take a longer history"
         )
         raise FraudsimError(

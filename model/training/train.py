@@ -1,9 +1,8 @@
-"""From a history on disk to a model on disk."""
+"""Training a model: from a history on disk to an artefact on disk."""
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +13,18 @@ import pyarrow as pa
 from rich.console import Console
 
 from fraudsim.settings import Settings
-from model.artefact.calibration import Calibration, fit_calibration
-from model.artefact.files import current_versions, sample_scores, sha256_of, write_model
-from model.artefact.manifest import REQUEST_NAMES, Fallback, Manifest, Metrics, Sample, Variants, feature_hash
-from model.artefact.thresholds import Costs, Thresholds, choose_thresholds
-from model.forest.fit import fit_trees, scores_of
-from model.training.dataset import Dataset, build_dataset
-from model.training.evaluate import metrics_of, sample_of
+from model.artefact.files import current_versions, sha256_of, write_model
+from model.artefact.manifest import REQUEST_NAMES, Fallback, Manifest, Variants, feature_hash
+from model.artefact.thresholds import Costs
+from model.training.dataset import TrainingDataset, build_dataset
+from model.training.fitted_model import FittedModel, fit_and_test
 from model.training.split import Split, split_history
 from model.training.variants import Teacher, fit_variants
 from producers.history.reader import read_history
 from stream_features.catalogue.features import HASH, NAMES, places
 from stream_features.offline.bulk import bulk_features
-from stream_features.vector import as_list
 
 Matrix = npt.NDArray[np.float32]
-Scores = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A model before it has been written."""
-
-    early: bytes
-    """Trees that have not seen the calibration slice."""
-    ubj: bytes
-    thresholds: Thresholds
-    calibration: Calibration
-    metrics: Metrics
-    test_scores: Scores
-    """In the order of the dataset's test rows."""
-    sample: Sample
-    """Of the train period."""
 
 
 def train_model(
@@ -59,47 +38,48 @@ def train_model(
     variants: bool = False,
     console: Console | None = None,
 ) -> Manifest:
-    """Features, split, trees, thresholds, test, artefact; the same history and settings give the same bytes.
+    """Features, split, trees, thresholds, test, artefact. The same history and settings give the same bytes.
 
     Args:
-        evaluate_by: group of some transactions by tx_id, such as the typology of frauds; recall is then
-            also reported by group. It has no part in training.
-        warm_up_days: days at the start that are not trained on; min(30, a third) if None.
-        variants: also fit a cascade and a distilled model, which may serve in the full one's place.
-        console: where progress goes; None is silent.
+        evaluate_by: group of some transactions by tx_id, such as the typology of frauds; recall is then also
+            reported by group. It does not affect training.
+        warm_up_days: days at the start that are not trained on; see `default_warm_up_days` if None.
+        variants: also fit a cascade and a distilled model, which may serve in place of the full one.
+        console: where progress is shown; None for no output.
 
     Raises:
-        FraudsimError: the history cannot be read, or is too short or too honest to train on, or `out_dir`
-            cannot be written.
+        FraudsimError: the history cannot be read, is too short or has too little fraud to train on, or
+            `out_dir` cannot be written.
     """
     costs = costs or Costs()
     history = read_history(history_dir)
     manifest = history.manifest
     split = split_history(manifest.start_ms, manifest.end_ms, settings.label_gap_days, warm_up_days)
-    with _step(console, "reading the history"):
+    with _progress(console, "reading the history"):
         transactions, labels = history.transactions(), history.labels()
         dataset = build_dataset(transactions, labels, split)
-    with _step(console, f"computing {len(NAMES)} features of {transactions.num_rows:,} transactions"):
+    with _progress(console, f"computing {len(NAMES)} features of {transactions.num_rows:,} transactions"):
         features = bulk_features(transactions, labels)
-    with _step(console, f"training on {int(dataset.train.sum()):,} of them"):
+    with _progress(console, f"training on {int(dataset.train.sum()):,} of them"):
         groups = groups_of(transactions, dataset, evaluate_by)
-        fitted = fit_and_test(dataset, features, costs, settings.seed, groups)
-    with _step(console, "training the fallback, which has no state to look at"):
+        full = fit_and_test(dataset, features, costs, settings.seed, groups)
+    with _progress(console, "training the fallback, which has no state to look at"):
         fallback = fit_and_test(dataset, request_only(features), costs, settings.seed, groups)
-    cheaper: Variants | msgspec.UnsetType = msgspec.UNSET
-    distilled: bytes | None = None
+    fitted_variants: Variants | msgspec.UnsetType = msgspec.UNSET
+    distilled_ubj: bytes | None = None
     if variants:
-        with _step(console, "training a cascade and a distilled model"):
-            teacher = Teacher(fitted.early, fitted.ubj, fitted.thresholds)
-            cheaper, distilled = fit_variants(dataset, features, teacher, costs, settings.seed, groups)
-    described = _manifest(split, settings, costs, fitted, fallback, manifest.fingerprint, cheaper)
-    return write_model(out_dir, fitted.ubj, fallback.ubj, described, distilled)
+        with _progress(console, "training a cascade and a distilled model"):
+            fitted_variants, distilled_ubj = fit_variants(
+                dataset, features, full, costs, settings.seed, groups
+            )
+    unsealed = _manifest(split, settings, costs, full, fallback, manifest.fingerprint, fitted_variants)
+    return write_model(out_dir, full.ubj, fallback.ubj, unsealed, distilled_ubj)
 
 
 def request_only(features: Matrix) -> Matrix:
-    """The features where no state can be read: all but what the transaction itself says is null.
+    """The features where no state can be read: null, except those of the transaction itself.
 
-    The columns stay, so that both models score rows of one shape; trees never split on a null column.
+    The columns stay, so both models score rows of one shape; trees never split on a null column.
     """
     blinded = np.full_like(features, np.nan)
     request = places("request")
@@ -107,53 +87,22 @@ def request_only(features: Matrix) -> Matrix:
     return blinded
 
 
-def fit_and_test(
-    dataset: Dataset, features: Matrix, costs: Costs, seed: int, groups: list[str | None] | None = None
-) -> Fitted:
-    """Trees, thresholds, calibration and test figures, from features in the dataset's order, shape (n, SIZE).
-
-    Thresholds and calibration come from the end of the train period with scores of trees that have not seen
-    it; the trees that are kept are then fitted on the whole period, so that they know the latest attacks.
-
-    Args:
-        groups: one per test row; recall is reported by group.
-    """
-    held_out = dataset.calibration
-    early = fit_trees(*_rows(dataset, features, dataset.train & ~held_out), seed)
-    unseen, known = scores_of(early, features[held_out]), dataset.known_fraud[held_out]
-    thresholds = choose_thresholds(unseen, dataset.amount_cents[held_out], known, costs)
-    calibration = fit_calibration(unseen, known)
-    ubj = fit_trees(*_rows(dataset, features, dataset.train), seed)
-    scores = scores_of(ubj, features[dataset.test])
-    metrics = metrics_of(dataset, scores, costs, thresholds, groups)
-    trained_on = features[dataset.train]
-    rows = sample_of(scores_of(ubj, trained_on), trained_on)
-    sample = Sample(rows=[as_list(row) for row in rows], scores=sample_scores(ubj, rows))
-    return Fitted(early, ubj, thresholds, calibration, metrics, scores, sample)
-
-
 def groups_of(
-    transactions: pa.Table, dataset: Dataset, evaluate_by: Mapping[str, str] | None
+    transactions: pa.Table, dataset: TrainingDataset, evaluate_by: Mapping[str, str] | None
 ) -> list[str | None] | None:
-    """The group of each test row."""
+    """The group of each test row; None without `evaluate_by`."""
     if evaluate_by is None:
         return None
-    tested = transactions["tx_id"].filter(pa.array(dataset.test)).to_pylist()
-    return [evaluate_by.get(tx_id) for tx_id in tested]
-
-
-def _rows(
-    dataset: Dataset, features: Matrix, rows: npt.NDArray[np.bool_]
-) -> tuple[Matrix, npt.NDArray[np.bool_]]:
-    return features[rows], dataset.known_fraud[rows]
+    test_ids = transactions["tx_id"].filter(pa.array(dataset.test)).to_pylist()
+    return [evaluate_by.get(tx_id) for tx_id in test_ids]
 
 
 def _manifest(
     split: Split,
     settings: Settings,
     costs: Costs,
-    fitted: Fitted,
-    fallback: Fitted,
+    full: FittedModel,
+    fallback: FittedModel,
     fingerprint: str,
     variants: Variants | msgspec.UnsetType,
 ) -> Manifest:
@@ -167,10 +116,10 @@ def _manifest(
         train_until_ms=split.train_until_ms,
         test_from_ms=split.test_from_ms,
         label_gap_days=settings.label_gap_days,
-        metrics=fitted.metrics,
-        thresholds=fitted.thresholds,
+        metrics=full.metrics,
+        thresholds=full.thresholds,
         costs=costs,
-        sample=fitted.sample,
+        sample=full.sample,
         fallback=Fallback(
             features=list(REQUEST_NAMES),
             thresholds=fallback.thresholds,
@@ -180,19 +129,19 @@ def _manifest(
             calibration=fallback.calibration,
         ),
         versions=current_versions(),
-        model_sha256=sha256_of(fitted.ubj),
-        calibration=fitted.calibration,
+        model_sha256=sha256_of(full.ubj),
+        calibration=full.calibration,
         variants=variants,
     )
 
 
 @contextmanager
-def _step(console: Console | None, what: str) -> Iterator[Any]:
-    """Show that something is under way, then how long it took."""
+def _progress(console: Console | None, step: str) -> Iterator[Any]:
+    """Show a step while it runs, then the time it took."""
     if console is None:
         yield
         return
     started = time.perf_counter()
-    with console.status(what):
+    with console.status(step):
         yield
-    console.print(f"[dim]{what}: {time.perf_counter() - started:.1f} s[/dim]")
+    console.print(f"[dim]{step}: {time.perf_counter() - started:.1f} s[/dim]")

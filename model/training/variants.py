@@ -1,6 +1,5 @@
-"""Cheaper models beside the full one, fitted on the same periods and labels, and what each sacrifices."""
+"""Cheaper models beside the full one: a cascade and a distilled model, of the same periods and labels."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,12 +9,13 @@ from model.artefact.cascade import Cascade
 from model.artefact.files import sample_scores, sha256_of
 from model.artefact.first_stage import choose_limit, fit_first_stage
 from model.artefact.manifest import CascadeNumbers, Distilled, Sample, Variants
-from model.artefact.thresholds import Costs, Thresholds, choose_thresholds
+from model.artefact.thresholds import Costs, choose_thresholds
 from model.forest.fit import scores_of
 from model.forest.forest import Forest
-from model.training.dataset import Dataset
-from model.training.distil import DEPTH, TREES, fit_distilled
-from model.training.evaluate import metrics_of, sample_of
+from model.training.dataset import TrainingDataset
+from model.training.distillation import DEPTH, TREES, fit_distilled
+from model.training.evaluation import metrics_of, sample_of
+from model.training.fitted_model import FittedModel
 from stream_features.vector import as_list
 
 LOSS: Final = 0.01
@@ -24,39 +24,28 @@ LOSS: Final = 0.01
 Matrix = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """The full model that the others are cheaper than."""
-
-    early: bytes
-    """Its trees fitted without the calibration slice."""
-    ubj: bytes
-    thresholds: Thresholds
-
-
 def fit_variants(
-    dataset: Dataset,
+    dataset: TrainingDataset,
     features: Matrix,
-    full: Teacher,
+    full: FittedModel,
     costs: Costs,
     seed: int,
     groups: list[str | None] | None = None,
 ) -> tuple[Variants, bytes]:
-    """A cascade's numbers and a distilled model's, and the distilled trees as UBJSON.
+    """The manifest's part on the cascade and the distilled model, and the distilled trees as UBJSON.
 
     As with the full model, cut-offs are chosen on the calibration slice with models that have not seen it,
-    and what is kept is then fitted on the whole train period.
+    and the final models are then fitted on the whole train period.
     """
-    distilled, trees = _distilled(dataset, features, full, costs, seed, groups)
-    return Variants(
-        cascade=_cascade(dataset, features, full, costs, seed, groups), distilled=distilled
-    ), trees
+    distilled, distilled_ubj = _fit_distilled(dataset, features, full, costs, seed, groups)
+    cascade = _fit_cascade(dataset, features, full, costs, seed, groups)
+    return Variants(cascade=cascade, distilled=distilled), distilled_ubj
 
 
-def _cascade(
-    dataset: Dataset,
+def _fit_cascade(
+    dataset: TrainingDataset,
     features: Matrix,
-    full: Teacher,
+    full: FittedModel,
     costs: Costs,
     seed: int,
     groups: list[str | None] | None,
@@ -66,61 +55,60 @@ def _cascade(
     early = fit_first_stage(features[before], dataset.known_fraud[before], seed)
     limit = choose_limit(
         early.scores(features[held_out]),
-        scores_of(full.early, features[held_out]),
+        scores_of(full.early_ubj, features[held_out]),
         dataset.amount_cents[held_out],
         dataset.known_fraud[held_out],
         costs,
         full.thresholds,
         LOSS,
     )
-    first = fit_first_stage(features[train], dataset.known_fraud[train], seed)
-    cascade = Cascade(first, limit, Forest(full.ubj))
-    tested = features[dataset.test]
-    scores = cascade.predict(tested)
-    trained_on = features[train]
-    rows = sample_of(cascade.predict(trained_on), trained_on)
+    train_features, test_features = features[train], features[dataset.test]
+    first_stage = fit_first_stage(train_features, dataset.known_fraud[train], seed)
+    cascade = Cascade(first_stage, limit, Forest(full.ubj))
+    rows = sample_of(cascade.predict(train_features), train_features)
     return CascadeNumbers(
-        weight=first.weight.tolist(),
-        missing=first.missing.tolist(),
-        bias=first.bias,
+        weight=first_stage.weight.tolist(),
+        missing=first_stage.missing.tolist(),
+        bias=first_stage.bias,
         limit=limit,
-        cheap_share=cascade.cheap_share(tested),
-        metrics=metrics_of(dataset, scores, costs, full.thresholds, groups),
+        cheap_share=cascade.cheap_share(test_features),
+        metrics=metrics_of(dataset, cascade.predict(test_features), costs, full.thresholds, groups),
         sample=Sample(rows=[as_list(row) for row in rows], scores=cascade.predict(rows).tolist()),
     )
 
 
-def _distilled(
-    dataset: Dataset,
+def _fit_distilled(
+    dataset: TrainingDataset,
     features: Matrix,
-    full: Teacher,
+    full: FittedModel,
     costs: Costs,
     seed: int,
     groups: list[str | None] | None,
 ) -> tuple[Distilled, bytes]:
     held_out, train = dataset.calibration, dataset.train
     before = train & ~held_out
-    early = _imitate(full.early, features[before], dataset.known_fraud[before], seed)
+    early_ubj = _imitate(full.early_ubj, features[before], dataset.known_fraud[before], seed)
     thresholds = choose_thresholds(
-        scores_of(early, features[held_out]),
+        scores_of(early_ubj, features[held_out]),
         dataset.amount_cents[held_out],
         dataset.known_fraud[held_out],
         costs,
     )
-    trained_on = features[train]
-    ubj = _imitate(full.ubj, trained_on, dataset.known_fraud[train], seed)
-    rows = sample_of(scores_of(ubj, trained_on), trained_on)
+    train_features = features[train]
+    ubj = _imitate(full.ubj, train_features, dataset.known_fraud[train], seed)
+    rows = sample_of(scores_of(ubj, train_features), train_features)
     metrics = metrics_of(dataset, scores_of(ubj, features[dataset.test]), costs, thresholds, groups)
     sample = Sample(rows=[as_list(row) for row in rows], scores=sample_scores(ubj, rows))
-    return Distilled(
+    distilled = Distilled(
         trees=TREES,
         depth=DEPTH,
         thresholds=thresholds,
         metrics=metrics,
         sample=sample,
         model_sha256=sha256_of(ubj),
-    ), ubj
+    )
+    return distilled, ubj
 
 
-def _imitate(teacher: bytes, features: Matrix, known_fraud: npt.NDArray[np.bool_], seed: int) -> bytes:
-    return fit_distilled(features, known_fraud, scores_of(teacher, features), seed)
+def _imitate(teacher_ubj: bytes, features: Matrix, known_fraud: npt.NDArray[np.bool_], seed: int) -> bytes:
+    return fit_distilled(features, known_fraud, scores_of(teacher_ubj, features), seed)

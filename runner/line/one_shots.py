@@ -78,7 +78,7 @@ def keep_or_register_model(model: Path, registry: Path) -> tuple[str, bool]:
         champion = models.read_aliases(registry).champion
         load_model(models.folder_of(registry, champion))
         return champion, False
-    return models.put(model, registry)[1].champion, True
+    return models.add_version(model, registry)[1].champion, True
 
 
 def keep_or_copy_policy(directory: Path) -> tuple[str, bool]:
@@ -141,6 +141,6 @@ def compile_kernels() -> None:
         state_of_history(transactions, labels, manifest.end_ms, horizon_ms=120_000)
         bulk_features(transactions, labels)
     warm_up_kernel()
-    compile_walk()
-    compile_shap()
+    compile_tree_predictor()
+    compile_tree_explainer()
     compile_first_stage()

@@ -15,17 +15,9 @@ from typing import Any, Final
 import pyarrow as pa
 import structlog
 
-from fraudsim.archive.archive import (
-    Ranges,
-    Record,
-    gaps_in,
-    log_files,
-    log_folder,
-    merge_ranges,
-    read_ranges,
-    to_table,
-    write_file,
-)
+from fraudsim.archive.log_files import log_files, log_folder, read_ranges, write_file
+from fraudsim.archive.offset_ranges import Ranges, gaps_in, merge_ranges
+from fraudsim.archive.records import Record, to_table
 from fraudsim.errors import FraudsimError
 from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log.topics import ARCHIVED

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim import __version__
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log import headers as h
 from fraudsim.log.events import ACTIONS
 from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH

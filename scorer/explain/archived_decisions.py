@@ -9,14 +9,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudsim.archive.archive import log_folder, read_log
+from fraudsim.archive.log_files import log_folder, read_log
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Action, Transaction
 from fraudsim.log.topics import TRANSACTIONS
 from model.artefact.files import read_manifest
 from model.artefact.manifest import Manifest
 from model.artefact.thresholds import Thresholds
-from model.registry.versions import manifests
+from model.registry.versions import load_manifests
 from scorer.policy.policy import Variant
 from stream_features.catalogue.features import HASH
 from stream_features.kernels.state import Vector
@@ -76,7 +76,7 @@ class Manifests:
 
 def read_manifests(run_dir: Path) -> Manifests:
     """Raises FraudsimError where there is no model, or one is damaged."""
-    kept = {each.version: each for each in manifests(run_dir / "models")}
+    kept = {each.version: each for each in load_manifests(run_dir / "models")}
     return Manifests(read_manifest(run_dir / "model"), kept)
 
 

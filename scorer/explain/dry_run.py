@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.events import ACTIONS, Action, Transaction
 from fraudsim.log.topics import LABELS
 from model.training.label_knowledge import EVENTUALLY, LabelKnowledge

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from model.artefact.files import Model
-from model.registry.aliases import CARDS, part_of
+from model.artefact.model import Model
+from model.registry.aliases import BUCKETS, bucket_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Arm:
     @property
     def share(self) -> float:
         """Of the cards."""
-        return (self.end - self.first) / CARDS
+        return (self.end - self.first) / BUCKETS
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Lineup:
     def decides_for(self, card_id: str) -> Model:
         """The challenger whose card it is, else the champion."""
         if self.challengers:
-            part = part_of(card_id, self.salt)
+            part = bucket_of(card_id, self.salt)
             for arm in self.challengers:
                 if arm.first <= part < arm.end:
                     return arm.model

@@ -12,7 +12,8 @@ from typing import Any, Final
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import ModelKind
-from model.artefact.files import FILES, MANIFEST_FILE, Model, load_model
+from model.artefact.files import FILES, MANIFEST_FILE, load_model
+from model.artefact.model import Model
 from model.forest.forest import Forest
 from model.registry.aliases import Aliases
 from model.registry.versions import ALIASES_FILE, folder_of, is_registry, read_aliases

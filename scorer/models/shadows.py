@@ -15,7 +15,7 @@ import numpy as np
 
 from fraudsim import metrics
 from fraudsim.log.events import ACTIONS, Action, Decision, Transaction
-from model.artefact.files import Model
+from model.artefact.model import Model
 from model.forest.forest import Matrix
 from scorer.models.served import ServedModel
 from scorer.policy.policy import Policy

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudsim.archive.archive import log_files, read_archived, read_log, read_ranges
+from fraudsim.archive.log_files import log_files, read_archived, read_log, read_ranges
 from fraudsim.errors import FraudsimError
 from fraudsim.log.acceptance import Acceptance, Rejected
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Label, Segment, Transaction
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 
@@ -70,7 +70,7 @@ def archived_clock(run_dir: Path) -> Clock:
     for row in read_log(run_dir, CLOCK).to_pylist():
         if row["error"] is None:
             segment = Segment(**{name: row[name] for name in names})
-            clock.add(PlacedSegment(segment, row["broker_ts_ms"]))
+            clock.add(LoggedSegment(segment, row["broker_ts_ms"]))
     if not clock:
         raise FraudsimError(f"{run_dir} has no archived clock: is it a run folder?")
     return clock

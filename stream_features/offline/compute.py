@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fraudsim.archive.archive import log_folder
 from fraudsim.archive.id_columns import spelled, sql_spellings
+from fraudsim.archive.log_files import log_folder
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label, Transaction
 from stream_features.catalogue.features import NAMES

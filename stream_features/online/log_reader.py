@@ -83,7 +83,7 @@ class LogReader:
     def tell_from(self, partition: int, offset: int) -> None:
         """See that every record of a partition from `offset` on is told of; some are told again."""
         told = self.next[partition] > offset
-        if told or self._judge.whole_from(TRANSACTIONS, partition) > max(0, offset - UNIQUE_WITHIN):
+        if told or self._judge.remembered_from(TRANSACTIONS, partition) > max(0, offset - UNIQUE_WITHIN):
             self._seeks[partition] = offset
 
     async def run(self) -> None:

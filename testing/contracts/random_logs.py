@@ -8,7 +8,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from fraudsim.log.acceptance import Acceptance, Rejected
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Label, Transaction, encoder
 from fraudsim.log.partitioning import partition_of
 from stream_features.catalogue.features import DAY, HOUR, KEY_FIELD, LABEL_MEMORY, LONGEST, MINUTE
@@ -61,7 +61,7 @@ class Prefix:
 def streams(draw, name):
     """One stream, whose keys and ids no other `name` has."""
     clock = Clock()
-    clock.add(PlacedSegment(SEGMENT, START))
+    clock.add(LoggedSegment(SEGMENT, START))
     judge = Acceptance(clock)
     found = Stream()
     arrived, offsets, label_offsets = START - 40 * DAY, [0] * PARTITIONS, [0] * PARTITIONS

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from aiokafka.errors import KafkaTimeoutError
 
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Decision, LogPrefix, Stamps, decode_transaction, encoder
 from fraudsim.settings import Settings
 from model.artefact.manifest import Fallback, Manifest, Metrics, Sample, Versions
@@ -124,7 +124,7 @@ class Bench:
     def __init__(self, durability="async", **more):
         self.tail = UnfoldedLog(1, 1_000)
         self.pending = InFlight(self.tail)
-        self.clock = Clock([PlacedSegment(segment(1), 0)])
+        self.clock = Clock([LoggedSegment(segment(1), 0)])
         self.producer, self.kept = Producer(), Kept()
         self.decider = SimpleNamespace(decide=self.decide, prefetch=lambda *_: None)
         self.meanwhile = None

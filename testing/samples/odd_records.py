@@ -8,8 +8,9 @@ from typing import Any, Literal
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaProducer
 
-from fraudsim.archive.archive import missing_offsets, read_log
-from fraudsim.log.acceptance import UNREADABLE_HEADERS
+from fraudsim.archive.completeness import missing_offsets
+from fraudsim.archive.log_files import read_log
+from fraudsim.log.headers import UNREADABLE_HEADERS
 from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.settings import Settings
 

@@ -6,7 +6,7 @@ import shutil
 import msgspec
 
 from model.artefact.files import MANIFEST_FILE, read_manifest
-from model.artefact.manifest import sealed, to_json
+from model.artefact.manifest import seal, to_json
 
 
 def another_version(model, folder):
@@ -14,6 +14,6 @@ def another_version(model, folder):
     shutil.copytree(model, folder)
     manifest = read_manifest(folder)
     lower = dataclasses.replace(manifest.thresholds, step_up=manifest.thresholds.step_up * 0.99)
-    changed = sealed(msgspec.structs.replace(manifest, thresholds=lower))
+    changed = seal(msgspec.structs.replace(manifest, thresholds=lower))
     (folder / MANIFEST_FILE).write_bytes(to_json(changed))
     return folder

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraudsim.archive.archive import Record, log_folder, to_table, write_file
+from fraudsim.archive.log_files import log_folder, write_file
+from fraudsim.archive.records import Record, to_table
 from fraudsim.log.events import Label, LogPrefix, Transaction, encoder
 from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS

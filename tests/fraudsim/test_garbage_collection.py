@@ -1,18 +1,18 @@
-"""What a long-lived process asks of its collector."""
+"""The garbage collector's settings in a long-lived process."""
 
 import subprocess
 import sys
 
 from fraudsim.garbage_collection import YOUNG
 
-SETTLED = (
-    "import gc; from fraudsim.garbage_collection import settle; freeze_gc(); "
+PROGRAM = (
+    "import gc; from fraudsim.garbage_collection import freeze_gc; freeze_gc(); "
     "print(*gc.get_threshold(), gc.get_freeze_count())"
 )
 
 
-def test_what_start_up_made_is_left_alone_and_the_young_are_seldom_walked():
-    found = subprocess.run([sys.executable, "-c", SETTLED], capture_output=True, text=True, check=True)
-    young, _, _, left_alone = map(int, found.stdout.split())
+def test_objects_of_start_up_are_frozen_and_the_youngest_are_seldom_scanned():
+    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    young, _, _, frozen = map(int, result.stdout.split())
     assert young == YOUNG > 700
-    assert left_alone > 1_000
+    assert frozen > 1_000

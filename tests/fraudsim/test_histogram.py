@@ -1,4 +1,4 @@
-"""The house's histogram says what prometheus-client's own would say."""
+"""The histogram exposes what prometheus-client's own would expose."""
 
 import re
 import threading
@@ -14,22 +14,24 @@ from fraudsim.histogram import Histogram
 EDGES = (0.001, 0.05, 1.0, 5)
 
 
-def said(registry):
-    """The exposition, without the times of creation."""
+def exposition(registry):
+    """The exposition without creation times."""
     lines = generate_latest(registry).decode().splitlines()
     return [line for line in lines if "_created" not in line]
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(EDGES) | st.floats(0, 10))))
-def test_it_tells_prometheus_what_the_library_s_own_would(observations):
-    ours, theirs = CollectorRegistry(), CollectorRegistry()
-    mine = Histogram("seconds", "How long", ["way"], buckets=EDGES, registry=ours)
-    other = prometheus_client.Histogram("seconds", "How long", ["way"], buckets=EDGES, registry=theirs)
+def test_it_exposes_what_the_library_s_own_would(observations):
+    our_registry, library_registry = CollectorRegistry(), CollectorRegistry()
+    our_histogram = Histogram("seconds", "How long", ["way"], buckets=EDGES, registry=our_registry)
+    library_histogram = prometheus_client.Histogram(
+        "seconds", "How long", ["way"], buckets=EDGES, registry=library_registry
+    )
     for way, value in observations:
-        mine.labels(way).observe(value)
-        other.labels(way).observe(value)
-    assert said(ours) == said(theirs)
+        our_histogram.labels(way).observe(value)
+        library_histogram.labels(way).observe(value)
+    assert exposition(our_registry) == exposition(library_registry)
 
 
 def test_without_labels_it_is_there_from_the_start():

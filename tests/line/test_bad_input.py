@@ -7,7 +7,7 @@ import urllib.error
 import pytest
 from kafka import KafkaProducer
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
 from model.registry.aliases import promoted
 from model.registry.versions import change, folder_of, put

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from structlog import get_logger
 
-from fraudsim.archive.archive import check_no_duplicates, missing_offsets, read_log
+from fraudsim.archive.completeness import check_no_duplicates, missing_offsets
+from fraudsim.archive.log_files import read_log
 from fraudsim.log import events
 from fraudsim.log import headers as h
 from fraudsim.log.clock import event_time_ms

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.topics import DECISIONS
 from fraudsim.settings import Settings
 from model.training.train import train_model

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.clock import event_time_ms, past_limit_ms
 from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, LABELS
 from fraudsim.settings import Settings

@@ -3,7 +3,7 @@
 import pytest
 from producers.history.folder import read_history, world_of
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from producers.scenario.script_file import read_script

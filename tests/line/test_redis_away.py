@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.topics import DECISIONS

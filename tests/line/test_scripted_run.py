@@ -3,7 +3,7 @@
 import pytest
 from producers.history.folder import read_history, world_of
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.clock import future_limit_ms, past_limit_ms
 from fraudsim.log.topics import DEAD_LETTERS, TRANSACTIONS, TRUTH
 from fraudsim.settings import Settings

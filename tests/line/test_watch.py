@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.outcomes import OUTCOME
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings

@@ -14,11 +14,11 @@ from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import LogPrefix, Transaction
 from model.artefact.calibration import Calibration
-from model.artefact.files import Model
 from model.artefact.manifest import REQUEST_NAMES
+from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.fit import fit_trees
-from model.registry.aliases import part_of
+from model.registry.aliases import bucket_of
 from model.training.train import request_only
 from scorer.decide import Decider, Incoming
 from scorer.models.roles import Arm, Lineup
@@ -251,7 +251,7 @@ def test_a_challenger_decides_for_its_cards_with_or_without_state(model, via, af
     until_s = time.monotonic() + 0.2
     decisions = asyncio.run(decider_of(lineup, Store(after_s)).decide(batch, via, until_s))
     assert {d.card_id for d in decisions if d.model_version == "other"} == {
-        item.tx.card_id for item in batch if 3_000 <= part_of(item.tx.card_id, "salt") < 7_000
+        item.tx.card_id for item in batch if 3_000 <= bucket_of(item.tx.card_id, "salt") < 7_000
     }
     assert {d.model_version for d in decisions} == {MANIFEST.version, "other"}
     for item, decision in zip(batch, decisions, strict=True):

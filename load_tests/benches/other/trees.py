@@ -14,7 +14,8 @@ import numpy.typing as npt
 from fraudsim.errors import FraudsimError, InvariantError
 from fraudsim.settings import Settings
 from load_tests.rig.machine import machine
-from model.artefact.files import Model, load_model
+from model.artefact.files import load_model
+from model.artefact.model import Model
 from model.forest.forest import booster_of
 from model.training.train import train_model
 from producers.history.writer import write_history

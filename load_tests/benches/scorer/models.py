@@ -16,7 +16,7 @@ from test_decide import Store, decider_of, transaction
 
 from fraudsim.garbage_collection import freeze_gc
 from model.artefact.files import load_model
-from model.registry.aliases import part_of
+from model.registry.aliases import bucket_of
 from scorer.decide import Incoming
 from scorer.models.roles import Arm, Lineup
 from scorer.models.served import ServedModel
@@ -68,7 +68,7 @@ def main(folder, turns):
     cards = [f"c{n:06}" for n in range(10_000)]
     started = time.perf_counter()
     for card in cards:
-        part_of(card, "salt")
+        bucket_of(card, "salt")
     print(f"whose card it is: {(time.perf_counter() - started) / len(cards) * 1e6:.1f} µs")
 
     champion, other = kept[0], kept[1]

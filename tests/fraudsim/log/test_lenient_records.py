@@ -1,4 +1,4 @@
-"""Records whose headers cannot be read, among others in one fetch: kept, and no one else is lost by them."""
+"""Records whose headers cannot be decoded, among others in one fetch: they are kept, and no other is lost."""
 
 import os
 import subprocess
@@ -12,8 +12,8 @@ from aiokafka.record._crc32c import crc as crc32c
 from aiokafka.record.default_records import DefaultRecordBatch
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
-from fraudsim.log.acceptance import UNREADABLE_HEADERS
-from fraudsim.log.lenient_records import _KeptRecords, _LenientBatch, _PartitionRecords
+from fraudsim.log.headers import UNREADABLE_HEADERS
+from fraudsim.log.lenient_records import _LenientBatch, _PartitionRecords, _RetainedRecords
 
 TP = TopicPartition("t", 0)
 T0 = 1_700_000_000_000
@@ -45,12 +45,12 @@ def batch_of(bad, count=6, compression=0, first=0, log_append_ms=None):
 
 
 def read(data, fetch_offset=0):
-    return list(_PartitionRecords(TP, _KeptRecords(data), None, fetch_offset, None, None, True, 0))
+    return list(_PartitionRecords(TP, _RetainedRecords(data), None, fetch_offset, None, None, True, 0))
 
 
 @pytest.mark.parametrize("compression", [0, 1])
 @pytest.mark.parametrize("bad", [set(), {0}, {3}, {5}, {1, 2, 4}, set(range(6))])
-def test_every_record_is_read_once_with_its_place_time_key_and_value(bad, compression):
+def test_every_record_is_read_once_with_its_offset_time_key_and_value(bad, compression):
     records = read(batch_of(bad, compression=compression) + batch_of({0}, count=2, first=6))
     assert [r.offset for r in records] == list(range(8))
     for n, record in enumerate(records[:6]):
@@ -92,11 +92,11 @@ def test_aiokafka_alone_gives_up():
 
 
 def test_aiokafkas_decoder_in_python_is_helped_as_well():
-    wanted = f"{__file__}::test_every_record_is_read_once_with_its_place_time_key_and_value"
+    test_id = f"{__file__}::test_every_record_is_read_once_with_its_offset_time_key_and_value"
     env = {**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"}
-    argv = [sys.executable, "-m", "pytest", wanted]
-    done = subprocess.run(argv, check=False, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout
+    argv = [sys.executable, "-m", "pytest", test_id]
+    finished = subprocess.run(argv, check=False, env=env, capture_output=True, text=True, timeout=60)
+    assert finished.returncode == 0, finished.stdout
 
 
 def test_a_corrupt_batch_is_an_error_still():
@@ -107,7 +107,7 @@ def test_a_corrupt_batch_is_an_error_still():
 
 
 def test_positions_go_up():
-    records = _PartitionRecords(TP, _KeptRecords(batch_of({0, 2})), None, 0, None, None, True, 0)
+    records = _PartitionRecords(TP, _RetainedRecords(batch_of({0, 2})), None, 0, None, None, True, 0)
     positions = [records.next_fetch_offset for _ in records]
     assert all(after == before + 1 for before, after in pairwise(positions))
     assert positions[-1] == 6

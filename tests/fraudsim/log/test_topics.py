@@ -23,7 +23,7 @@ def prefix():
 
 @pytest.fixture
 def create(settings):
-    """Create a topic as somebody else might have."""
+    """Create a topic as another program might have."""
     from kafka.admin import KafkaAdminClient, NewTopic
 
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
@@ -49,10 +49,10 @@ def test_creating_again_keeps_what_is_there(settings, prefix):
 def test_a_topic_with_the_sender_s_timestamps_is_refused(settings, prefix, create, name):
     partitions = next(t.partitions for t in topics(settings) if t.name == name)
     create(prefix + name, partitions, message_timestamp_type="CreateTime")
-    said = refusal(settings, prefix)
-    assert f"topic {prefix + name} has message.timestamp.type=CreateTime" in said
-    assert "LogAppendTime" in said
-    assert "kafka-configs.sh" in said
+    message = refusal(settings, prefix)
+    assert f"topic {prefix + name} has message.timestamp.type=CreateTime" in message
+    assert "LogAppendTime" in message
+    assert "kafka-configs.sh" in message
 
 
 def test_a_topic_that_leaves_timestamps_to_the_broker_s_default_is_refused(settings, prefix, create):
@@ -61,13 +61,13 @@ def test_a_topic_that_leaves_timestamps_to_the_broker_s_default_is_refused(setti
 
 
 @pytest.mark.parametrize(
-    ("name", "must"),
+    ("name", "requirement"),
     [
         (TRANSACTIONS, "FRAUDSIM_PARTITIONS is 4: set it to match"),
         (SLOTS, "FRAUDSIM_SLOTS is 8: set it to match"),
         (CLOCK, "it must have 1: delete it"),
     ],
 )
-def test_another_number_of_partitions_is_refused(settings, prefix, create, name, must):
+def test_another_number_of_partitions_is_refused(settings, prefix, create, name, requirement):
     create(prefix + name, 3, message_timestamp_type="LogAppendTime")
-    assert f"topic {prefix + name} has 3 partitions, {must}" in refusal(settings, prefix)
+    assert f"topic {prefix + name} has 3 partitions, {requirement}" in refusal(settings, prefix)

@@ -11,7 +11,8 @@ from fraudsim.errors import FraudsimError, InvariantError
 from load_tests.benches.other import trees as bench_trees
 from load_tests.benches.other.trees import ROWS, check_equal, contestants_of, rows_like
 from load_tests.cli import app
-from model.artefact.files import Model, load_model
+from model.artefact.files import load_model
+from model.artefact.model import Model
 from model.forest import forest
 from model.forest.trees import UnsupportedTreesError
 from stream_features.vector import SIZE
@@ -125,7 +126,7 @@ def test_a_model_that_xgboost_itself_scores_is_refused(
     def refuse(_: object) -> None:
         raise UnsupportedTreesError("dart")
 
-    monkeypatch.setattr(forest, "trees_of", refuse)
+    monkeypatch.setattr(forest, "pad_trees", refuse)
     with pytest.raises(FraudsimError, match="XGBoost itself scores it: dart"):
         bench("--json", str(tmp_path / "trees.json"), "--model", str(directory))
 

@@ -12,10 +12,10 @@ def test_the_map_that_made_the_labels_is_found():
     scores = rng.beta(0.3, 20, 200_000)
     made_by = Calibration(1.4, 0.9)
     fraud = rng.random(len(scores)) < [made_by.probability(s) for s in scores.tolist()]
-    found = fit_calibration(scores.astype(np.float32), fraud)
-    assert found.slope == pytest.approx(1.4, abs=0.05)
-    assert found.intercept == pytest.approx(0.9, abs=0.2)
-    assert np.mean([found.probability(s) for s in scores.tolist()]) == pytest.approx(fraud.mean(), rel=1e-6)
+    fitted = fit_calibration(scores.astype(np.float32), fraud)
+    assert fitted.slope == pytest.approx(1.4, abs=0.05)
+    assert fitted.intercept == pytest.approx(0.9, abs=0.2)
+    assert np.mean([fitted.probability(s) for s in scores.tolist()]) == pytest.approx(fraud.mean(), rel=1e-6)
 
 
 def test_the_default_gives_the_score_back_and_every_map_keeps_the_order_to_the_ends():

@@ -1,9 +1,9 @@
-"""Which features a decision names."""
+"""The features that a decision names as reasons."""
 
 import numpy as np
 import pytest
 
-from model.forest.forest import REASONS, SLIGHT, top_reasons
+from model.forest.reasons import REASONS, SLIGHT, top_reasons
 from stream_features.catalogue.features import NAMES
 from stream_features.catalogue.reason_text import ALIKE
 from stream_features.vector import SIZE, as_vector
@@ -17,27 +17,27 @@ def parts(**by_name):
 
 
 def test_the_strongest_come_first_and_only_what_pushes_towards_fraud():
-    found = top_reasons(parts(amount=0.5, hour_of_day=-3.0, card_speed=0.9, channel=0.2))
-    assert found == ["card_speed", "amount", "channel"]
+    reasons = top_reasons(parts(amount=0.5, hour_of_day=-3.0, card_speed=0.9, channel=0.2))
+    assert reasons == ["card_speed", "amount", "channel"]
     assert top_reasons(parts(amount=-1.0)) == []
     assert top_reasons(np.zeros(SIZE)) == []
 
 
 def test_no_more_than_are_asked_for():
-    many = np.zeros(SIZE)
-    many[np.unique(ALIKE)] = np.linspace(1, 2, len(np.unique(ALIKE)))
-    assert len(top_reasons(many)) == REASONS == 4
-    assert top_reasons(many, 2) == top_reasons(many)[:2]
+    contributions = np.zeros(SIZE)
+    contributions[np.unique(ALIKE)] = np.linspace(1, 2, len(np.unique(ALIKE)))
+    assert len(top_reasons(contributions)) == REASONS == 4
+    assert top_reasons(contributions, 2) == top_reasons(contributions)[:2]
 
 
 def test_features_that_say_the_same_are_one_reason_named_by_the_one_that_pushes_most():
-    found = top_reasons(parts(card_count_1h=0.4, card_count_24h=0.5, card_count_7d=0.3, amount=0.6))
-    assert found == ["card_count_24h", "amount"]
+    reasons = top_reasons(parts(card_count_1h=0.4, card_count_24h=0.5, card_count_7d=0.3, amount=0.6))
+    assert reasons == ["card_count_24h", "amount"]
 
 
 def test_what_one_window_takes_back_does_not_count():
-    found = top_reasons(parts(card_count_1h=1.0, card_count_30d=-0.9, amount=0.5))
-    assert found == ["amount", "card_count_1h"]
+    reasons = top_reasons(parts(card_count_1h=1.0, card_count_30d=-0.9, amount=0.5))
+    assert reasons == ["amount", "card_count_1h"]
     assert top_reasons(parts(card_count_1h=1.0, card_count_30d=-1.1, amount=0.5)) == ["amount"]
 
 

@@ -1,4 +1,4 @@
-"""Contributions are the Shapley values that the definition gives, and XGBoost's within its float32."""
+"""Contributions are the Shapley values of the definition, and XGBoost's within its float32."""
 
 import itertools
 import math
@@ -10,33 +10,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.artefact import first_stage
-from model.artefact.files import Model, load_model
+from model.artefact.files import load_model
 from model.artefact.first_stage import FirstStage, compile_first_stage
+from model.artefact.model import Model
 from model.forest import forest
 from model.forest import shap as tree_shap
-from model.forest.shap import Shap, compile_shap, splits_of
-from model.forest.trees import UnsupportedTreesError, documents_of
+from model.forest.shap import TreeExplainer, compile_tree_explainer, splits_of
+from model.forest.trees import UnsupportedTreesError, dump_trees
 
 FLOAT32 = 1e-5
 """XGBoost adds thousands of float32 products up, each within 6e-8 of its size: some 100 of those."""
 FLOAT64 = 1e-12
 
 
-def fitted(features=4, depth=4, rounds=5, missing=0.2, seed=0, **more):
+def fitted(features=4, depth=4, rounds=5, missing=0.2, seed=0, **options):
     rng = np.random.default_rng(seed)
     rows = rng.normal(0, 10, (400, features)).astype(np.float32)
     rows[:, 0] = rng.integers(0, 4, len(rows))
     rows[rng.random(rows.shape) < missing] = np.nan
     odds = np.nan_to_num(rows[:, 0]) - 2 + np.nan_to_num(rows[:, -1] * rows[:, 0]) / 10
     flags = rng.random(len(rows)) < 1 / (1 + np.exp(-odds))
-    parameters = {"objective": "binary:logistic", "max_depth": depth, "nthread": 1, "max_bin": 32, **more}
+    parameters = {"objective": "binary:logistic", "max_depth": depth, "nthread": 1, "max_bin": 32, **options}
     booster = xgboost.train(parameters, xgboost.DMatrix(rows, label=flags, nthread=1), rounds)
     return booster, rows[:12]
 
 
 def contributions(booster, rows):
     """(n, features), and the bias."""
-    shap = Shap(splits_of(booster))
+    shap = TreeExplainer(splits_of(booster))
     return np.stack([shap.contributions(row) for row in rows]), shap.bias
 
 
@@ -52,21 +53,21 @@ def contributions(booster, rows):
 )
 def test_contributions_are_xgboosts(features, depth, rounds, missing, seed, base_score, grow):
     booster, rows = fitted(features, depth, rounds, missing, seed, base_score=base_score, **grow)
-    found, bias = contributions(booster, rows)
+    computed, bias = contributions(booster, rows)
     expected = booster.predict(xgboost.DMatrix(rows, nthread=1), pred_contribs=True)
     size = 1 + np.abs(expected).sum(axis=1, keepdims=True)
-    assert (np.abs(found - expected[:, :-1]) <= FLOAT32 * size).all()
+    assert (np.abs(computed - expected[:, :-1]) <= FLOAT32 * size).all()
     assert bias == pytest.approx(expected[0, -1], abs=FLOAT32 * float(size.max()))
-    assert found.sum(axis=1) + bias == pytest.approx(margins(booster, rows), rel=FLOAT64, abs=FLOAT64)
+    assert computed.sum(axis=1) + bias == pytest.approx(margins(booster, rows), rel=FLOAT64, abs=FLOAT64)
 
 
 def margins(booster, rows):
     """In float64, from the leaves that XGBoost itself finds."""
-    documents = documents_of(booster)
-    places = booster.predict(xgboost.DMatrix(rows, nthread=1), pred_leaf=True).reshape(len(rows), -1)
-    leaf = [np.float32(tree["split_conditions"]).astype(np.float64) for tree in documents.trees]
-    return float(documents.base) + np.array(
-        [sum(leaf[t][int(node)] for t, node in enumerate(row)) for row in places]
+    dump = dump_trees(booster)
+    leaves = booster.predict(xgboost.DMatrix(rows, nthread=1), pred_leaf=True).reshape(len(rows), -1)
+    leaf = [np.float32(tree["split_conditions"]).astype(np.float64) for tree in dump.trees]
+    return float(dump.base) + np.array(
+        [sum(leaf[t][int(node)] for t, node in enumerate(row)) for row in leaves]
     )
 
 
@@ -93,17 +94,17 @@ def by_definition(trees, row, feature):
         for known in itertools.combinations(others, size):
             weight = math.factorial(size) * math.factorial(len(row) - size - 1) / math.factorial(len(row))
             for tree in trees:
-                added = expectation(tree, row, {*known, feature}) - expectation(tree, row, known)
-                total += weight * added
+                marginal = expectation(tree, row, {*known, feature}) - expectation(tree, row, known)
+                total += weight * marginal
     return total
 
 
 @pytest.mark.parametrize("depth", [1, 5, 8])
 def test_contributions_are_what_the_definition_says_to_the_last_digits(depth):
     booster, rows = fitted(features=4, depth=depth, rounds=2, min_child_weight=0.5)
-    trees = documents_of(booster).trees
-    found, _ = contributions(booster, rows[:3])
-    for row, parts in zip(rows, found, strict=False):
+    trees = dump_trees(booster).trees
+    computed, _ = contributions(booster, rows[:3])
+    for row, parts in zip(rows, computed, strict=False):
         expected = [by_definition(trees, row, feature) for feature in range(4)]
         assert parts == pytest.approx(expected, rel=1e-10, abs=1e-12)
         assert max(np.abs(expected)) > 0.01
@@ -111,16 +112,16 @@ def test_contributions_are_what_the_definition_says_to_the_last_digits(depth):
 
 def test_trees_that_are_one_leaf_move_nothing():
     booster, rows = fitted(rounds=3, min_child_weight=1e9)
-    found, bias = contributions(booster, rows)
-    assert not found.any()
+    computed, bias = contributions(booster, rows)
+    assert not computed.any()
     assert bias == pytest.approx(margins(booster, rows)[0], rel=FLOAT64)
 
 
 def test_a_node_that_no_row_reached_is_refused(monkeypatch):
     booster, _ = fitted()
-    documents = documents_of(booster)
-    documents.trees[0]["sum_hessian"][1] = 0.0
-    monkeypatch.setattr("model.forest.shap.documents_of", lambda _: documents)
+    dump = dump_trees(booster)
+    dump.trees[0]["sum_hessian"][1] = 0.0
+    monkeypatch.setattr("model.forest.shap.dump_trees", lambda _: dump)
     with pytest.raises(UnsupportedTreesError, match="no training row"):
         splits_of(booster)
 
@@ -141,8 +142,8 @@ def test_what_is_not_compiled_is_explained_by_xgboost_alike(model, monkeypatch):
 
 
 def test_contributions_that_do_not_add_up_are_given_up_on_load(trained, monkeypatch):
-    explained = Shap.contributions
-    monkeypatch.setattr(Shap, "contributions", lambda self, row: explained(self, row) + 0.01)
+    explained = TreeExplainer.contributions
+    monkeypatch.setattr(TreeExplainer, "contributions", lambda self, row: explained(self, row) + 0.01)
     loaded = load_model(trained)
     assert "add up" in loaded.not_explained
     row = np.array(loaded.manifest.sample.rows[-1], dtype=np.float32)
@@ -152,7 +153,7 @@ def test_contributions_that_do_not_add_up_are_given_up_on_load(trained, monkeypa
 
 
 def test_what_is_compiled_ahead_is_what_the_scorer_calls():
-    compile_shap()
+    compile_tree_explainer()
     compile_first_stage()
     booster, rows = fitted(features=3)
     contributions(booster, rows)

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import xgboost
 
-from model.artefact.files import Model, load_model
+from model.artefact.files import load_model
+from model.artefact.model import Model
 from model.forest import forest
 from model.forest.forest import booster_of
-from model.forest.trees import MAX_DEPTH, UnsupportedTreesError, Walk, trees_of
+from model.forest.trees import MAX_DEPTH, TreePredictor, UnsupportedTreesError, pad_trees
 
 FEATURES = 7
 
@@ -19,9 +20,9 @@ def data(rows=3000, seed=0):
     return matrix, rng.random(rows) < 1 / (1 + np.exp(-odds))
 
 
-def fitted(depth=4, rounds=20, **more):
+def fitted(depth=4, rounds=20, **options):
     matrix, flags = data()
-    parameters = {"objective": "binary:logistic", "max_depth": depth, "nthread": 1, "max_bin": 32, **more}
+    parameters = {"objective": "binary:logistic", "max_depth": depth, "nthread": 1, "max_bin": 32, **options}
     if parameters["objective"] == "multi:softprob":
         parameters["num_class"] = 2
     return xgboost.train(parameters, xgboost.DMatrix(matrix, label=flags), rounds)
@@ -37,27 +38,27 @@ def probes(trees):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 6, MAX_DEPTH])
-@pytest.mark.parametrize("more", [{}, {"grow_policy": "lossguide", "max_leaves": 9}, {"base_score": 0.03}])
-def test_the_walk_scores_as_xgboost_to_the_bit(depth, more):
-    booster = fitted(depth, **more)
-    trees = trees_of(booster)
-    walk = Walk(trees)
+@pytest.mark.parametrize("options", [{}, {"grow_policy": "lossguide", "max_leaves": 9}, {"base_score": 0.03}])
+def test_the_predictor_scores_as_xgboost_to_the_bit(depth, options):
+    booster = fitted(depth, **options)
+    trees = pad_trees(booster)
+    predictor = TreePredictor(trees)
     for matrix in (data(seed=1)[0], probes(trees)):
         expected = booster.inplace_predict(matrix)
-        assert np.array_equal(walk.scores(matrix), expected)
-        assert np.array_equal([walk.scores(matrix[i : i + 1])[0] for i in range(20)], expected[:20])
+        assert np.array_equal(predictor.scores(matrix), expected)
+        assert np.array_equal([predictor.scores(matrix[i : i + 1])[0] for i in range(20)], expected[:20])
 
 
 def test_trees_that_are_one_leaf_score_too():
     booster = fitted(rounds=3, min_child_weight=1e9)
     matrix, _ = data()
-    trees = trees_of(booster)
+    trees = pad_trees(booster)
     assert trees.column.shape == (3, 0)
-    assert np.array_equal(Walk(trees).scores(matrix), booster.inplace_predict(matrix))
+    assert np.array_equal(TreePredictor(trees).scores(matrix), booster.inplace_predict(matrix))
 
 
 @pytest.mark.parametrize(
-    ("more", "reason"),
+    ("options", "reason"),
     [
         ({"booster": "dart"}, "dart"),
         ({"booster": "gblinear"}, "gblinear"),
@@ -66,9 +67,9 @@ def test_trees_that_are_one_leaf_score_too():
         ({"depth": 14, "min_child_weight": 0, "gamma": 0}, "depth"),
     ],
 )
-def test_what_the_walk_does_not_know_is_refused_by_name(more, reason):
+def test_what_the_predictor_does_not_support_is_refused_by_name(options, reason):
     with pytest.raises(UnsupportedTreesError, match=reason):
-        trees_of(fitted(**more))
+        pad_trees(fitted(**options))
 
 
 def test_categorical_splits_are_refused():
@@ -78,14 +79,14 @@ def test_categorical_splits_are_refused():
     )
     booster = xgboost.train({"objective": "binary:logistic", "max_cat_to_onehot": 1}, rows, 2)
     with pytest.raises(UnsupportedTreesError, match="categorical"):
-        trees_of(booster)
+        pad_trees(booster)
 
 
 def test_a_model_falls_back_to_xgboost_and_says_why(model, monkeypatch):
     def refuse(_):
         raise UnsupportedTreesError("dart")
 
-    monkeypatch.setattr(forest, "trees_of", refuse)
+    monkeypatch.setattr(forest, "pad_trees", refuse)
     rows = np.array(model.manifest.sample.rows, dtype=np.float32)
     slow = Model(model.ubj, model.fallback.ubj, model.manifest)
     assert slow.not_compiled == "dart"
@@ -93,9 +94,11 @@ def test_a_model_falls_back_to_xgboost_and_says_why(model, monkeypatch):
     assert np.array_equal(slow.predict(rows), model.predict(rows))
 
 
-def test_a_walk_that_differs_in_one_bit_is_given_up(trained, monkeypatch):
-    walked = Walk.scores
-    monkeypatch.setattr(Walk, "scores", lambda self, rows: np.nextafter(walked(self, rows), np.float32(1)))
+def test_a_predictor_that_differs_in_one_bit_is_given_up(trained, monkeypatch):
+    compiled_scores = TreePredictor.scores
+    monkeypatch.setattr(
+        TreePredictor, "scores", lambda self, rows: np.nextafter(compiled_scores(self, rows), np.float32(1))
+    )
     loaded = load_model(trained)
     assert loaded.not_compiled
     rows = np.array(loaded.manifest.sample.rows, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Who of the models does what: what may follow from what, and whose card is whose."""
+"""The roles of models: how they may change, and which cards a challenger decides for."""
 
 from collections import Counter
 
@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from fraudsim.errors import FraudsimError
 from fraudsim.log.partitioning import partition_of
 from model.registry.aliases import (
-    CARDS,
+    BUCKETS,
     Aliases,
     Challenger,
-    challenged,
+    add_challenger,
+    add_shadow,
+    bucket_of,
     check_aliases,
-    part_of,
-    promoted,
-    rolled_back,
-    shadowed,
-    stopped,
+    promote,
+    remove,
+    roll_back,
 )
 
 A, B, C, D = (letter * 16 for letter in "abcd")
@@ -26,70 +26,70 @@ FIRST = Aliases(champion=A)
 
 
 def test_a_promotion_keeps_the_one_before_and_a_rollback_brings_it_back_and_forth():
-    later = promoted(FIRST, B)
+    later = promote(FIRST, B)
     assert (later.champion, later.previous) == (B, A)
-    assert promoted(later, B) == later
-    back = rolled_back(later)
+    assert promote(later, B) == later
+    back = roll_back(later)
     assert (back.champion, back.previous) == (A, B)
-    assert rolled_back(back) == later
+    assert roll_back(back) == later
     with pytest.raises(FraudsimError, match=r"champion=a{16} has none before it to go back to"):
-        rolled_back(FIRST)
+        roll_back(FIRST)
 
 
 def test_who_is_promoted_has_no_other_role_left():
-    busy = challenged(shadowed(FIRST, B), C, 0.1)
-    assert promoted(busy, B).shadows == []
-    assert promoted(busy, C).challengers == []
-    assert promoted(busy, C).shadows == [B]
+    busy = add_challenger(add_shadow(FIRST, B), C, 0.1)
+    assert promote(busy, B).shadows == []
+    assert promote(busy, C).challengers == []
+    assert promote(busy, C).shadows == [B]
 
 
 def test_a_version_has_one_role():
-    busy = challenged(shadowed(FIRST, B), C, 0.1)
-    for change in (lambda: shadowed(busy, C), lambda: challenged(busy, B, 0.1)):
+    busy = add_challenger(add_shadow(FIRST, B), C, 0.1)
+    for change in (lambda: add_shadow(busy, C), lambda: add_challenger(busy, B, 0.1)):
         with pytest.raises(FraudsimError, match=r"stop it first"):
             change()
-    for change in (lambda: shadowed(busy, A), lambda: challenged(busy, A, 0.1)):
+    for change in (lambda: add_shadow(busy, A), lambda: add_challenger(busy, A, 0.1)):
         with pytest.raises(FraudsimError, match=r"a{16} is champion: promote another first"):
             change()
-    assert stopped(stopped(busy, B), C) == FIRST
+    assert remove(remove(busy, B), C) == FIRST
     with pytest.raises(FraudsimError, match=r"d{16} is nothing: only a challenger or a shadow"):
-        stopped(busy, D)
+        remove(busy, D)
     with pytest.raises(FraudsimError, match=r"a{16} is champion: only a challenger"):
-        stopped(busy, A)
+        remove(busy, A)
 
 
 def test_a_previous_champion_may_look_on():
-    later = shadowed(promoted(FIRST, B), A)
+    later = add_shadow(promote(FIRST, B), A)
     assert later.versions == [B, A]
-    assert rolled_back(later) == Aliases(champion=A, previous=B)
+    assert roll_back(later) == Aliases(champion=A, previous=B)
 
 
 def test_a_challenger_keeps_its_cards_when_others_come_go_and_grow():
-    three = challenged(challenged(challenged(FIRST, B, 0.1), C, 0.2), D, 0.3)
-    assert [(each.first, each.end) for each in three.challengers] == [(0, 1000), (1000, 3000), (3000, 6000)]
-    without = stopped(three, B)
+    three = add_challenger(add_challenger(add_challenger(FIRST, B, 0.1), C, 0.2), D, 0.3)
+    assert [(c.first, c.end) for c in three.challengers] == [(0, 1000), (1000, 3000), (3000, 6000)]
+    without = remove(three, B)
     assert without.challengers == three.challengers[1:]
-    assert challenged(without, B, 0.05).challengers[-1] == Challenger(version=B, first=0, end=500)
-    assert challenged(three, D, 0.5).challengers[-1] == Challenger(version=D, first=3000, end=8000)
-    moved = challenged(three, B, 0.3).challengers[-1]
+    assert add_challenger(without, B, 0.05).challengers[-1] == Challenger(version=B, first=0, end=500)
+    assert add_challenger(three, D, 0.5).challengers[-1] == Challenger(version=D, first=3000, end=8000)
+    moved = add_challenger(three, B, 0.3).challengers[-1]
     assert (moved.first, moved.share) == (6000, 0.3)
 
 
 @pytest.mark.parametrize("share", [0, 0.00001, 1, 1.5, -0.1])
 def test_a_share_leaves_cards_to_both(share):
     with pytest.raises(FraudsimError, match=rf"--share {share:g} is not between 0.0001 and 0.9999"):
-        challenged(FIRST, B, share)
+        add_challenger(FIRST, B, share)
 
 
 def test_cards_that_are_another_s_are_not_given_and_neither_is_another_salt():
-    two = challenged(challenged(FIRST, B, 0.4), C, 0.4)
+    two = add_challenger(add_challenger(FIRST, B, 0.4), C, 0.4)
     with pytest.raises(
         FraudsimError, match=r"--share 0.3: so many cards in a row are not free \(b{16} 0.4, c"
     ):
-        challenged(two, D, 0.3)
+        add_challenger(two, D, 0.3)
     with pytest.raises(FraudsimError, match=r"--salt 'x' would give b{16} other cards too"):
-        challenged(two, C, 0.1, "x")
-    assert challenged(challenged(FIRST, B, 0.4), B, 0.4, "x").salt == "x"
+        add_challenger(two, C, 0.1, "x")
+    assert add_challenger(add_challenger(FIRST, B, 0.4), B, 0.4, "x").salt == "x"
 
 
 @given(
@@ -97,24 +97,24 @@ def test_cards_that_are_another_s_are_not_given_and_neither_is_another_salt():
         st.tuples(st.sampled_from("psctr"), st.sampled_from([A, B, C, D]), st.floats(0.01, 0.6)), max_size=12
     )
 )
-def test_whatever_is_asked_for_roles_never_contradict_each_other(asked):
+def test_whatever_is_asked_for_roles_never_contradict_each_other(requests):
     aliases = FIRST
     changes = {
-        "p": lambda v, _: promoted(aliases, v), "s": lambda v, _: shadowed(aliases, v),
-        "c": lambda v, share: challenged(aliases, v, share), "t": lambda v, _: stopped(aliases, v),
-        "r": lambda *_: rolled_back(aliases),
+        "p": lambda v, _: promote(aliases, v), "s": lambda v, _: add_shadow(aliases, v),
+        "c": lambda v, share: add_challenger(aliases, v, share), "t": lambda v, _: remove(aliases, v),
+        "r": lambda *_: roll_back(aliases),
     }  # fmt: skip
-    for what, version, share in asked:
+    for request, version, share in requests:
         try:
-            aliases = changes[what](version, share)
+            aliases = changes[request](version, share)
         except FraudsimError as error:
             assert "\n" not in str(error)  # noqa: PT017
         check_aliases(aliases, "here")
-        assert sum(each.share for each in aliases.challengers) < 1
+        assert sum(challenger.share for challenger in aliases.challengers) < 1
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"format_version": 2}, "format_version=2, this program has 1"),
         ({"shadows": [A]}, "shadows has a{16}, which is in champion already"),
@@ -123,18 +123,18 @@ def test_whatever_is_asked_for_roles_never_contradict_each_other(asked):
         ({"challengers": [(B, 5, 5)]}, "challenger b{16} has first=5, end=5: empty"),
     ],
 )
-def test_aliases_that_contradict_themselves_are_told_by_field(wrong, said):
+def test_aliases_that_contradict_themselves_are_told_by_field(wrong, message):
     if "challengers" in wrong:
         wrong = {"challengers": [Challenger(version=v, first=f, end=e) for v, f, e in wrong["challengers"]]}
-    with pytest.raises(FraudsimError, match=rf"models here: {said}"):
+    with pytest.raises(FraudsimError, match=rf"models here: {message}"):
         check_aliases(Aliases(champion=A, **wrong), "here")
 
 
 def test_cards_are_split_evenly_whatever_their_partition_and_anew_by_another_salt():
     cards = [f"c{n:06}" for n in range(20_000)]
-    taken = [card for card in cards if part_of(card, "s") < CARDS // 10]
-    assert 1_850 < len(taken) < 2_150
-    by_partition = Counter(partition_of(card, 4) for card in taken)
+    sampled = [card for card in cards if bucket_of(card, "s") < BUCKETS // 10]
+    assert 1_850 < len(sampled) < 2_150
+    by_partition = Counter(partition_of(card, 4) for card in sampled)
     assert all(400 < count < 600 for count in by_partition.values())
-    again = sum(part_of(card, "other") < CARDS // 10 for card in taken)
+    again = sum(bucket_of(card, "other") < BUCKETS // 10 for card in sampled)
     assert 140 < again < 260

@@ -1,4 +1,4 @@
-"""A registry of models on disk: what gets in, that it stays as it is, and who may change the aliases."""
+"""A registry of models on disk: what is admitted, that versions never change, and changes of the aliases."""
 
 import json
 import threading
@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 from fraudsim.cli import build
 from fraudsim.errors import FraudsimError
 from model.artefact.files import load_model
-from model.registry.aliases import Aliases, promoted, shadowed
-from model.registry.versions import change, folder_of, manifests, put, read_aliases
+from model.registry.aliases import Aliases, add_shadow, promote
+from model.registry.versions import add_version, change_aliases, folder_of, load_manifests, read_aliases
 from testing.samples.other_model import another_version
 
 
 @pytest.fixture
 def registry(trained, tmp_path):
-    put(trained, tmp_path / "models")
+    add_version(trained, tmp_path / "models")
     return tmp_path / "models"
 
 
@@ -39,21 +39,21 @@ def fraudsim(*words):
 
 def test_the_first_model_is_the_champion_and_the_next_waits_until_it_is_promoted(registry, another, model):
     assert read_aliases(registry) == Aliases(champion=model.version)
-    manifest, aliases = put(another, registry)
+    manifest, aliases = add_version(another, registry)
     assert aliases.champion == model.version != manifest.version
     assert load_model(folder_of(registry, manifest.version)).version == manifest.version
-    assert {each.version for each in manifests(registry)} == {model.version, manifest.version}
+    assert {manifest.version for manifest in load_manifests(registry)} == {model.version, manifest.version}
 
 
 def test_what_is_there_already_is_not_touched(registry, trained, model):
     before = files(registry)
     times = {path: path.stat().st_mtime_ns for path in registry.rglob("*.*")}
-    put(trained, registry)
+    add_version(trained, registry)
     assert files(registry) == before
     assert {path: path.stat().st_mtime_ns for path in registry.rglob("*.*")} == times
     (folder_of(registry, model.version) / "model.ubj").write_bytes(b"cut")
     with pytest.raises(FraudsimError, match=r"model.ubj: its SHA-256 is"):
-        put(trained, registry)
+        add_version(trained, registry)
 
 
 def test_what_cannot_be_served_does_not_get_in_and_leaves_nothing(registry, another):
@@ -64,7 +64,7 @@ def test_what_cannot_be_served_does_not_get_in_and_leaves_nothing(registry, anot
     with pytest.raises(
         FraudsimError, match=r"manifest.json: catalogue_hash='0123456789abcdef', this program"
     ):
-        put(another, registry)
+        add_version(another, registry)
     assert files(registry) == before
     assert not [path for path in registry.iterdir() if path.name.startswith(".")]
 
@@ -73,19 +73,19 @@ def test_a_single_model_is_no_registry(trained, another):
     with pytest.raises(
         FraudsimError, match=r"it is a single model, no registry; name another folder by --at"
     ):
-        put(another, trained)
+        add_version(another, trained)
     with pytest.raises(FraudsimError, match=r"aliases.json: No such file .*fraudsim model put MODEL --at"):
-        change(trained, lambda aliases: aliases)
+        change_aliases(trained, lambda aliases: aliases)
 
 
 def test_changes_at_once_are_all_made(registry, model):
     versions = [f"{n:016x}" for n in range(40)]
 
-    def add(some):
-        for version in some:
-            change(registry, lambda before, version=version: shadowed(before, version))
+    def add_shadows(new_shadows):
+        for version in new_shadows:
+            change_aliases(registry, lambda before, version=version: add_shadow(before, version))
 
-    threads = [threading.Thread(target=add, args=(versions[k::4],)) for k in range(4)]
+    threads = [threading.Thread(target=add_shadows, args=(versions[k::4],)) for k in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -96,12 +96,12 @@ def test_changes_at_once_are_all_made(registry, model):
 def test_a_change_that_contradicts_is_not_written(registry, model):
     before = files(registry)
     with pytest.raises(FraudsimError, match=r"which is in champion already"):
-        change(registry, lambda aliases: Aliases(champion=model.version, shadows=[model.version]))
+        change_aliases(registry, lambda aliases: Aliases(champion=model.version, shadows=[model.version]))
     assert files(registry) == before
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "said"),
+    ("spoilt", "message"),
     [
         (b'{"champion": "x"}', r"`\$.champion`"),
         (b'{"champion": "0123456789abcdef", "shadow": []}', "unknown field `shadow`"),
@@ -109,9 +109,9 @@ def test_a_change_that_contradicts_is_not_written(registry, model):
         (b"\xff", "models"),
     ],
 )
-def test_an_alias_file_that_cannot_be_read_is_told_by_field(registry, spoilt, said):
+def test_an_alias_file_that_cannot_be_read_is_told_by_field(registry, spoilt, message):
     (registry / "aliases.json").write_bytes(spoilt)
-    with pytest.raises(FraudsimError, match=rf"aliases.json: .*{said}|{said}.*aliases.json"):
+    with pytest.raises(FraudsimError, match=rf"aliases.json: .*{message}|{message}.*aliases.json"):
         read_aliases(registry)
 
 
@@ -133,12 +133,12 @@ def test_the_commands_say_what_stands(registry, another, model):
 
 
 def test_a_damaged_version_is_not_promoted(registry, another, model):
-    manifest, _ = put(another, registry)
+    manifest, _ = add_version(another, registry)
     (folder_of(registry, manifest.version) / "fallback.ubj").write_bytes(b"cut")
     with pytest.raises(FraudsimError, match=r"fallback.model_sha256"):
         fraudsim("model", "promote", manifest.version, "--at", registry)
     assert read_aliases(registry).champion == model.version
-    change(registry, lambda before: promoted(before, manifest.version))
+    change_aliases(registry, lambda before: promote(before, manifest.version))
     assert fraudsim("model", "rollback", "--at", registry).startswith(model.version)  # it must not ask it
 
 

@@ -34,22 +34,22 @@ def labels(*rows):
     )
 
 
-def known(at_day, *rows):
-    at = EVENTUALLY if at_day is None else int(at_day * DAY)
-    return bool(LabelKnowledge.of(transactions(("t", 0, "c")), labels(*rows)).fraud_known_by(at)[0])
+def fraud_known(at_day, *rows):
+    time_ms = EVENTUALLY if at_day is None else int(at_day * DAY)
+    return bool(LabelKnowledge.of(transactions(("t", 0, "c")), labels(*rows)).fraud_known_by(time_ms)[0])
 
 
 def test_a_label_counts_only_strictly_after_it_became_known():
     label = ("t", True, "customer", 5)
-    assert not known(5, label)
-    assert known(5.001, label)
+    assert not fraud_known(5, label)
+    assert fraud_known(5.001, label)
 
 
 def test_a_later_label_reverses_an_earlier_one_from_the_time_it_is_known():
     story = [("t", True, "customer", 2), ("t", False, "analyst", 8)]
-    assert known(8, *story)
-    assert not known(8.001, *story)
-    assert not known(None, *reversed(story))
+    assert fraud_known(8, *story)
+    assert not fraud_known(8.001, *story)
+    assert not fraud_known(None, *reversed(story))
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_a_later_label_reverses_an_earlier_one_from_the_time_it_is_known():
 )
 def test_of_labels_known_at_once_the_higher_source_stands(strong, weak):
     for order in ([0, 1], [1, 0]):
-        both = [("t", True, strong, 3), ("t", False, weak, 3)]
-        assert known(None, *[both[i] for i in order])
+        two_labels = [("t", True, strong, 3), ("t", False, weak, 3)]
+        assert fraud_known(None, *[two_labels[i] for i in order])
 
 
 def test_a_fraud_is_credited_to_whoever_reported_it_first():
@@ -70,12 +70,12 @@ def test_a_fraud_is_credited_to_whoever_reported_it_first():
 
 
 def test_labels_of_other_transactions_are_left_out():
-    assert not known(None, ("elsewhere", True, "analyst", 1))
+    assert not fraud_known(None, ("elsewhere", True, "analyst", 1))
 
 
 def test_an_unknown_source_is_named():
     with pytest.raises(FraudsimError, match="'oracle'"):
-        known(None, ("t", True, "oracle", 1))
+        fraud_known(None, ("t", True, "oracle", 1))
 
 
 ROWS = transactions(
@@ -109,7 +109,7 @@ def test_cards_known_compromised_before_the_test_leave_it_and_cleared_or_unknown
     assert dataset.compromised_cards == 2
 
 
-def test_the_test_is_judged_by_labels_however_late():
+def test_the_test_set_has_labels_however_late():
     dataset = build_dataset(ROWS, LABELS, SPLIT)
     assert names(dataset.test & dataset.eventual_fraud) == {"t-h"}
 

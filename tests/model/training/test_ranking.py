@@ -24,8 +24,8 @@ def test_card_precision_is_the_mean_over_days_of_found_cards_over_k():
         (0.1, 1, True, 0.9), (0.2, 2, False, 0.8), (0.3, 3, True, 0.1), (0.4, 1, False, 0.2),
         (1.1, 4, True, 0.7), (1.2, 5, True, 0.6), (1.3, 6, False, 0.5),
     ]  # fmt: skip
-    found, ceiling = card_precision(2, rows)
-    assert found == pytest.approx((1 / 2 + 2 / 2) / 2)
+    precision, ceiling = card_precision(2, rows)
+    assert precision == pytest.approx((1 / 2 + 2 / 2) / 2)
     assert ceiling == 1.0
 
 

@@ -1,4 +1,4 @@
-"""A file without cards: trained on its first day, scored after it by the compiled walk."""
+"""A file without cards: trained on its first day, scored after it by compiled code."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 from fraudsim.errors import FraudsimError
 from model.cli import app
 from model.training import score_only as scoring
-from model.training.score_only import DAY_S, ScoreOnly, features_of, score_only
+from model.training.score_only import DAY_S, ScoreOnlyResult, features_of, score_only
 from producers.datasets.ulb import COLUMNS, UlbRows
 
 ROWS = 3000
 
 
-def made(fraud_from: float = 0.0) -> UlbRows:
+def make_rows(fraud_from: float = 0.0) -> UlbRows:
     """Two days in which V14 tells fraud, though not always."""
     rng = np.random.default_rng(5)
     seconds = np.sort(rng.uniform(0, 2 * DAY_S, ROWS))
@@ -27,55 +27,57 @@ def made(fraud_from: float = 0.0) -> UlbRows:
 
 
 @pytest.fixture(scope="module")
-def found() -> ScoreOnly:
-    return score_only(made(), seed=7)
+def result() -> ScoreOnlyResult:
+    return score_only(make_rows(), seed=7)
 
 
-def test_the_first_day_is_trained_on_and_the_rest_is_scored(found: ScoreOnly) -> None:
-    first = made().seconds < DAY_S
-    assert (found.train_rows, found.test_rows) == (first.sum(), (~first).sum())
-    assert found.train_frauds + found.test_frauds == made().is_fraud.sum()
-    assert 0.7 < found.auc < 1
-    assert 0.5 < found.average_precision < 1
-    assert found.cost_share is not None
-    assert found.cost_share < 0.9
-    assert found.recall >= found.recall_declined
-    assert found.recall > 0.5 > found.acted_on
+def test_the_first_day_is_trained_on_and_the_rest_is_scored(result: ScoreOnlyResult) -> None:
+    first = make_rows().seconds < DAY_S
+    assert (result.train_rows, result.test_rows) == (first.sum(), (~first).sum())
+    assert result.train_frauds + result.test_frauds == make_rows().is_fraud.sum()
+    assert 0.7 < result.auc < 1
+    assert 0.5 < result.average_precision < 1
+    assert result.cost_share is not None
+    assert result.cost_share < 0.9
+    assert result.recall >= result.recall_declined
+    assert result.recall > 0.5 > result.acted_on
 
 
-def test_the_compiled_walk_scored_and_equals_xgboost_to_the_bit(found: ScoreOnly) -> None:
-    assert found.not_compiled is None
-    assert found.different_scores == 0
+def test_the_compiled_predictor_scored_and_equals_xgboost_to_the_bit(result: ScoreOnlyResult) -> None:
+    assert result.not_compiled is None
+    assert result.different_scores == 0
 
 
-def test_a_walk_that_differs_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch, found: ScoreOnly) -> None:
-    scores = scoring.Walk.scores
+def test_a_predictor_that_differs_is_given_up_and_said(
+    monkeypatch: pytest.MonkeyPatch, result: ScoreOnlyResult
+) -> None:
+    scores = scoring.TreePredictor.scores
 
-    def off(walk: scoring.Walk, rows: scoring.Matrix) -> scoring.Scores:
+    def off(walk: scoring.TreePredictor, rows: scoring.Matrix) -> scoring.Scores:
         wrong = scores(walk, rows).copy()
         wrong[0] = np.nextafter(wrong[0], np.float32(1))
         return wrong
 
-    monkeypatch.setattr(scoring.Walk, "scores", off)
-    again = score_only(made(), seed=7)
+    monkeypatch.setattr(scoring.TreePredictor, "scores", off)
+    again = score_only(make_rows(), seed=7)
     assert again.different_scores == 1
     assert again.not_compiled == "the compiled walk differs from XGBoost on 1 rows"
-    assert again.average_precision == found.average_precision
+    assert again.average_precision == result.average_precision
 
 
-def test_the_second_day_has_no_part_in_training(found: ScoreOnly) -> None:
-    rows = made()
+def test_the_second_day_has_no_part_in_training(result: ScoreOnlyResult) -> None:
+    rows = make_rows()
     later = rows.seconds >= DAY_S
     turned = UlbRows(
         rows.seconds, rows.components, rows.amount_cents, np.where(later, ~rows.is_fraud, rows.is_fraud)
     )
     again = score_only(turned, seed=7)
-    assert again.thresholds == found.thresholds
-    assert again.auc == pytest.approx(1 - found.auc)
+    assert again.thresholds == result.thresholds
+    assert again.auc == pytest.approx(1 - result.auc)
 
 
 def test_features_know_the_hour_but_not_the_day() -> None:
-    rows = made()
+    rows = make_rows()
     moved = UlbRows(rows.seconds + DAY_S, rows.components, rows.amount_cents, rows.is_fraud)
     assert features_of(rows).shape == (ROWS, 30)
     assert np.allclose(features_of(moved), features_of(rows), atol=0.01)
@@ -83,15 +85,15 @@ def test_features_know_the_hour_but_not_the_day() -> None:
 
 def test_a_part_without_fraud_is_named() -> None:
     with pytest.raises(FraudsimError, match="the first day before its end has no fraud among"):
-        score_only(made(fraud_from=DAY_S), seed=7)
-    rows = made()
+        score_only(make_rows(fraud_from=DAY_S), seed=7)
+    rows = make_rows()
     one_day = UlbRows(rows.seconds / 2, rows.components, rows.amount_cents, rows.is_fraud)
     with pytest.raises(FraudsimError, match="what follows the first day has no fraud among 0 rows"):
         score_only(one_day, seed=7)
 
 
 def test_the_command_line_scores_a_file(tmp_path: Path) -> None:
-    rows = made()
+    rows = make_rows()
     table = np.column_stack([rows.seconds.round(), rows.components])
     lines = [",".join(f'"{name}"' for name in COLUMNS)]
     for values, cents, fraud in zip(
@@ -104,5 +106,5 @@ def test_the_command_line_scores_a_file(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "by the compiled walk" in result.output
-    told = msgspec.json.decode((tmp_path / "out.json").read_bytes(), type=ScoreOnly)
-    assert told.test_rows + told.train_rows == ROWS
+    written = msgspec.json.decode((tmp_path / "out.json").read_bytes(), type=ScoreOnlyResult)
+    assert written.test_rows + written.train_rows == ROWS

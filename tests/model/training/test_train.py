@@ -30,9 +30,9 @@ def test_labels_known_after_the_training_time_change_nothing_in_the_model(
     assert late.sum() > 100
     shuffled = np.asarray(labels["is_fraud"]).copy()
     shuffled[late] = np.random.default_rng(1).permutation(~shuffled[late])
-    place = labels.column_names.index("is_fraud")
+    column = labels.column_names.index("is_fraud")
     after = retrained(
-        small_history, tmp_path, small_settings, labels.set_column(place, "is_fraud", pa.array(shuffled))
+        small_history, tmp_path, small_settings, labels.set_column(column, "is_fraud", pa.array(shuffled))
     )
     assert after.model_sha256 == before.model_sha256
     assert after.thresholds == before.thresholds
@@ -43,10 +43,10 @@ def test_labels_known_after_the_training_time_change_nothing_in_the_model(
 def test_labels_known_before_the_training_time_do_matter(small_history, trained, small_settings, tmp_path):
     before = load_model(trained).manifest
     labels = read_history(small_history).labels()
-    known = pc.less(labels["known_at"], before.test_from_ms)
+    known_in_time = pc.less(labels["known_at"], before.test_from_ms)
     sometimes = pa.array(np.arange(labels.num_rows) % 3 > 0)
-    kept = labels.filter(pc.or_(pc.invert(known), sometimes))
-    after = retrained(small_history, tmp_path, small_settings, kept)
+    remaining = labels.filter(pc.or_(pc.invert(known_in_time), sometimes))
+    after = retrained(small_history, tmp_path, small_settings, remaining)
     assert after.model_sha256 != before.model_sha256
     assert after.version != before.version
 

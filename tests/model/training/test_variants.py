@@ -1,4 +1,4 @@
-"""The cheaper models: what they are, and that they are checked like the full one and change nothing in it."""
+"""The cheaper models: they are checked like the full one and change nothing in it."""
 
 import json
 import shutil
@@ -25,8 +25,8 @@ from model.cli import app
 from model.forest import fit
 from model.forest.fit import scores_of
 from model.forest.forest import booster_of
-from model.registry.sacrifice import microseconds_per_row
-from model.training.distil import DEPTH, TREES, fit_distilled
+from model.report.variants_table import microseconds_per_row
+from model.training.distillation import DEPTH, TREES, fit_distilled
 from model.training.train import train_model
 from stream_features.vector import SIZE, as_vector
 
@@ -34,10 +34,10 @@ FEW = 40
 """Trees of the full model here: enough to be imitated."""
 
 
-def train_few(directory, history, settings, **more):
+def train_few(directory, history, settings, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "TREES", FEW)
-        train_model(history, directory, settings, **more)
+        train_model(history, directory, settings, **options)
     return directory
 
 
@@ -66,8 +66,8 @@ def edit(directory, change):
     document = json.loads(path.read_bytes())
     change(document["variants"])
     path.write_text(json.dumps(document))
-    sealed = manifests.sealed(msgspec.json.decode(path.read_bytes(), type=manifests.Manifest))
-    path.write_bytes(manifests.to_json(sealed))
+    manifest = manifests.seal(msgspec.json.decode(path.read_bytes(), type=manifests.Manifest))
+    path.write_bytes(manifests.to_json(manifest))
 
 
 def refusal(directory):
@@ -80,14 +80,14 @@ def refusal(directory):
 def test_they_change_nothing_in_the_full_model_but_its_version(plain, varied):
     for name in (MODEL_FILE, FALLBACK_FILE):
         assert (varied / name).read_bytes() == (plain / name).read_bytes()
-    less, more = load_model(plain), load_model(varied)
-    assert more.manifest.metrics == less.manifest.metrics
-    assert more.thresholds == less.thresholds == less.manifest.thresholds
-    assert more.version != less.version
+    plain_model, varied_model = load_model(plain), load_model(varied)
+    assert varied_model.manifest.metrics == plain_model.manifest.metrics
+    assert varied_model.thresholds == plain_model.thresholds == plain_model.manifest.thresholds
+    assert varied_model.version != plain_model.version
     assert "variants" not in json.loads((plain / MANIFEST_FILE).read_bytes())
-    assert (less.kinds, more.kinds) == (("full",), ("full", "cascade", "distilled"))
-    assert less.serving is less
-    assert more.serving is more
+    assert (plain_model.kinds, varied_model.kinds) == (("full",), ("full", "cascade", "distilled"))
+    assert plain_model.serving is plain_model
+    assert varied_model.serving is varied_model
 
 
 def test_the_distilled_model_is_a_few_shallow_trees_and_ranks_like_the_full_one(varied):
@@ -137,7 +137,7 @@ def test_the_first_stage_is_the_formula_that_it_states():
     assert FirstStage.of(weight, missing, -1.5).scores(rows) == pytest.approx(expected, rel=1e-6)
 
 
-def made(count=6_000):
+def make_rows(count=6_000):
     """Fraud where the amount is large or the second feature is missing; one is never known, one constant."""
     rng = np.random.default_rng(4)
     rows = rng.lognormal(5, 2, (count, SIZE)).astype(np.float32)
@@ -148,27 +148,27 @@ def made(count=6_000):
 
 
 def test_the_first_stage_learns_from_values_and_from_what_is_missing():
-    rows, fraud, odds = made()
+    rows, fraud, odds = make_rows()
     first = fit_first_stage(rows, fraud, 1)
-    found = first.scores(rows).astype(np.float64)
-    assert np.corrcoef(np.log(found / (1 - found)), odds)[0, 1] > 0.95
-    assert found.mean() == pytest.approx(fraud.mean(), rel=0.02)
+    scores = first.scores(rows).astype(np.float64)
+    assert np.corrcoef(np.log(scores / (1 - scores)), odds)[0, 1] > 0.95
+    assert scores.mean() == pytest.approx(fraud.mean(), rel=0.02)
     assert first.weight[0] == pytest.approx(0.8, abs=0.15)
     again = fit_first_stage(rows, fraud, 1)
     assert (again.weight.tolist(), again.bias) == (first.weight.tolist(), first.bias)
 
 
 def test_the_distilled_trees_imitate_margins_and_are_the_same_again():
-    rows, fraud, odds = made()
-    taught = (1 / (1 + np.exp(-odds))).astype(np.float32)
-    ubj = fit_distilled(rows, fraud, taught, 1)
-    found = scores_of(ubj, rows).astype(np.float64)
-    assert np.corrcoef(np.log(found / (1 - found)), odds)[0, 1] > 0.95
-    assert found.mean() == pytest.approx(taught.mean(), rel=0.1)
-    assert fit_distilled(rows, fraud, taught, 1) == ubj
+    rows, fraud, odds = make_rows()
+    teacher_scores = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    ubj = fit_distilled(rows, fraud, teacher_scores, 1)
+    scores = scores_of(ubj, rows).astype(np.float64)
+    assert np.corrcoef(np.log(scores / (1 - scores)), odds)[0, 1] > 0.95
+    assert scores.mean() == pytest.approx(teacher_scores.mean(), rel=0.1)
+    assert fit_distilled(rows, fraud, teacher_scores, 1) == ubj
 
 
-def by_trying(first, full, amount, fraud, costs, thresholds, loss):
+def by_search(first, full, amount, fraud, costs, thresholds, loss):
     """The highest limit that is allowed, of all there could be."""
     allowed = total_cost(full, amount, fraud, costs, thresholds) * (1 + loss)
     best = 0.0
@@ -185,7 +185,7 @@ def test_the_limit_is_the_highest_that_costs_no_more_than_allowed(seed):
     full = rng.random(80) ** 4
     first = np.round(full * rng.uniform(0.05, 1, 80), 2)  # with ties
     amount, fraud = rng.lognormal(8, 2, 80).astype(np.int64), rng.random(80) < full
-    asked = (
+    arguments = (
         first,
         full,
         amount,
@@ -194,7 +194,7 @@ def test_the_limit_is_the_highest_that_costs_no_more_than_allowed(seed):
         Thresholds(0.1 + 0.05 * (seed % 4), 0.4, 0.7),
         0.1 * (seed % 3),
     )
-    assert choose_limit(*asked) == by_trying(*asked)
+    assert choose_limit(*arguments) == by_search(*arguments)
 
 
 def test_no_limit_is_allowed_where_the_first_stage_knows_nothing():
@@ -263,19 +263,19 @@ def test_writing_what_was_loaded_gives_the_same_bytes(varied, tmp_path):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_the_command_shows_what_each_sacrifices(varied, plain):
+def test_the_command_shows_what_each_variant_sacrifices(varied, plain):
     variants = load_model(varied).manifest.variants
-    said = " ".join(
+    output = " ".join(
         CliRunner().invoke(app, ["model", "check", str(varied)], env={"COLUMNS": "200"}).output.split()
     )
     for kind, metrics in (("cascade", variants.cascade.metrics), ("distilled", variants.distilled.metrics)):
         lost = load_model(varied).manifest.metrics.average_precision - metrics.average_precision
-        assert f"│ {kind} │ {metrics.average_precision:.3f} │ {lost:+.3f} │" in said
-    assert f"{100 * variants.cascade.cheap_share:.1f} %" in said
+        assert f"│ {kind} │ {metrics.average_precision:.3f} │ {lost:+.3f} │" in output
+    assert f"{100 * variants.cascade.cheap_share:.1f} %" in output
     assert "sacrifices" not in CliRunner().invoke(app, ["model", "check", str(plain)]).output
 
 
 def test_the_distilled_model_takes_less_time_than_the_full_one(varied):
-    took = microseconds_per_row(load_model(varied))
-    assert set(took) == {(kind, n) for kind in ("full", "cascade", "distilled") for n in (1, 512)}
-    assert took["distilled", 512] < took["full", 512]
+    microseconds = microseconds_per_row(load_model(varied))
+    assert set(microseconds) == {(kind, n) for kind in ("full", "cascade", "distilled") for n in (1, 512)}
+    assert microseconds["distilled", 512] < microseconds["full", 512]

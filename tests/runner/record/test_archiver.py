@@ -14,14 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from fraudsim.archive.archive import (
-    check_no_duplicates,
-    log_files,
-    log_folder,
-    missing_offsets,
-    read_log,
-    read_ranges,
-)
+from fraudsim.archive.completeness import check_no_duplicates, missing_offsets
+from fraudsim.archive.log_files import log_files, log_folder, read_log, read_ranges
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import start_log
 from fraudsim.log.events import (

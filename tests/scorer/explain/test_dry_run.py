@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fraudsim.archive.archive import Record, log_folder, to_table, write_file
+from fraudsim.archive.log_files import log_folder, write_file
+from fraudsim.archive.records import Record, to_table
 from fraudsim.cli import build
 from fraudsim.log.events import ACTIONS, Decision, Label, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from model.artefact.calibration import Calibration
 from model.artefact.files import read_manifest
-from model.artefact.manifest import REQUEST_NAMES, feature_hash, sealed, to_json
+from model.artefact.manifest import REQUEST_NAMES, feature_hash, seal, to_json
 from model.artefact.thresholds import Thresholds
 from scorer.explain.archived_decisions import Manifests, read_decided, read_manifests
 from scorer.explain.dry_run import decide_again, known_frauds, transitions
@@ -34,7 +35,7 @@ BURST = 7
 
 def manifest():
     fallback = msgspec.structs.replace(MANIFEST.fallback, features=list(REQUEST_NAMES))
-    return sealed(
+    return seal(
         msgspec.structs.replace(
             MANIFEST,
             label_gap_days=0.0,
@@ -202,7 +203,7 @@ def test_without_the_policy_that_decided_costs_are_not_made_up(run, tmp_path):
         shutil.copy(path, log_folder(other))
     write_file(other, DECISIONS, 0, table)
     (other / "model" / "manifest.json").write_bytes(
-        to_json(sealed(msgspec.structs.replace(manifest(), thresholds=Thresholds(0.5, 0.6, 0.7))))
+        to_json(seal(msgspec.structs.replace(manifest(), thresholds=Thresholds(0.5, 0.6, 0.7))))
     )
     told = fraudsim("explain", "t5", "--run", other)
     assert f"the run's folder holds {read_manifest(other / 'model').version}" in told
@@ -216,7 +217,7 @@ def test_each_decision_is_judged_by_the_manifest_of_its_model_where_the_registry
     shutil.copytree(run, other)
     (other / "models" / version).mkdir(parents=True)
     (other / "model" / "manifest.json").rename(other / "models" / version / "manifest.json")
-    uncalibrated = sealed(msgspec.structs.replace(manifest(), calibration=Calibration()))
+    uncalibrated = seal(msgspec.structs.replace(manifest(), calibration=Calibration()))
     (other / "model" / "manifest.json").write_bytes(to_json(uncalibrated))
     found, decided = read_manifests(other), list(read_decided(other))
     assert {found.of(each).version for each in decided} == {version} != {uncalibrated.version}

@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fraudsim.log import headers as h
-from fraudsim.log.clock import PlacedSegment
+from fraudsim.log.clock import LoggedSegment
 from fraudsim.log.events import MAX_EVENT_BYTES, Transaction, encoder
 from scorer.http.claims import Claim
 from stream_features.catalogue.features import WINDOWED
@@ -131,7 +131,7 @@ def test_past_the_cap_requests_are_refused_until_the_log_gives_something_back(mo
 def test_a_record_names_the_segment_that_its_request_was_judged_by():
     async def scene():
         bench = Bench()
-        bench.meanwhile = lambda: bench.clock.add(PlacedSegment(segment(2), int(time.time() * 1000)))
+        bench.meanwhile = lambda: bench.clock.add(LoggedSegment(segment(2), int(time.time() * 1000)))
         await bench.score("t0")
         await bench.scoring.drain()
         bench.meanwhile = None

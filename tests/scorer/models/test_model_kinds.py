@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.artefact.files import Model
 from model.artefact.manifest import CascadeNumbers, Distilled, Sample, Variants
+from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.fit import fit_trees
 from model.training.train import request_only
@@ -83,7 +83,7 @@ def test_the_distilled_model_decides_by_its_own_scores_and_thresholds(trees):
 def test_the_cascade_approves_by_its_first_stage_and_asks_the_full_model_else(trees):
     cascade = model_of(trees, "cascade")
     small, large = decided(cascade, 300), decided(cascade, 50_000)
-    assert small.score == float(cascade.serving._first.scores(row_of(small))[0]) < LIMIT
+    assert small.score == float(cascade.serving._first_stage.scores(row_of(small))[0]) < LIMIT
     assert (small.variant, small.action, small.reasons) == ("cascade", "approve", [])
     assert large.score == decided(model_of(trees, "full"), 50_000).score
     assert large.action == "decline"

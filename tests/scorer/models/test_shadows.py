@@ -9,7 +9,7 @@ import pytest
 
 from fraudsim import metrics
 from fraudsim.log.events import encoder
-from model.artefact.files import Model
+from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.fit import fit_trees
 from scorer.decide import Incoming

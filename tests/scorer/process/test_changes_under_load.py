@@ -19,7 +19,7 @@ from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.polling import poll_until
 from model.artefact.files import load_model
 from model.registry import aliases as roles
-from model.registry.versions import change, folder_of, put
+from model.registry.versions import add_version, change_aliases, folder_of
 from scorer.policy import store as policy_store
 from scorer.policy.file import SHIPPED, load_policy
 from stream_features.vector import as_vector
@@ -123,10 +123,10 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
 ):
     *folders, challenging, looking_on = make_models(tmp_path, MODELS + 2, trees)
     registry, policy = tmp_path / "models", tmp_path / "policy"
-    versions = [put(folder, registry)[0].version for folder in (*folders, challenging, looking_on)]
+    versions = [add_version(folder, registry)[0].version for folder in (*folders, challenging, looking_on)]
     *news, challenger, shadow = versions
-    change(registry, lambda now: roles.challenged(now, challenger, SHARE, SALT))
-    change(registry, lambda now: roles.shadowed(now, shadow))
+    change_aliases(registry, lambda now: roles.add_challenger(now, challenger, SHARE, SALT))
+    change_aliases(registry, lambda now: roles.add_shadow(now, shadow))
     policy_folders = [SHIPPED, *make_policies(tmp_path, changes)]
     policies = {found.version: found for found in map(load_policy, policy_folders)}
     acting = [*policies]
@@ -160,7 +160,7 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
         at_rest = len(http.replies)
         for n in range(changes):
             promoted = news[(n + 1) % MODELS]
-            change(registry, lambda now, version=promoted: roles.promoted(now, version))
+            change_aliases(registry, lambda now, version=promoted: roles.promote(now, version))
             policy_store.put(policy_folders[2 * n + 1], policy)
             seconds_until("model_version", promoted)
             seconds_until("policy_version", acting[2 * n + 1])
@@ -173,7 +173,7 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
         damaged = folder_of(registry, news[2]) / "model.ubj"
         good = damaged.read_bytes()
         damaged.write_bytes(good[:-1])
-        change(registry, lambda now: roles.promoted(now, news[2]))
+        change_aliases(registry, lambda now: roles.promote(now, news[2]))
         assert poll_until(
             lambda: said_by(tmp_path, "model_refused") and said_by(tmp_path, "policy_refused"), 20
         )
@@ -181,16 +181,16 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
         last = [reply for _, _, reply, _ in http.replies[-20:]]
         assert {reply["model_version"] for reply in last} <= {champion, challenger}
         assert {reply["policy_version"] for reply in last} == {acting[-1]}
-        change(registry, roles.rolled_back)
+        change_aliases(registry, roles.roll_back)
         damaged.write_bytes(good)
         (policy / "policy.json").write_bytes((policy_folders[-1] / "policy.json").read_bytes())
-        change(registry, lambda now: roles.promoted(now, news[1]))
+        change_aliases(registry, lambda now: roles.promote(now, news[1]))
         seconds_until("model_version", news[1])
 
         # What was before is back at once.
         models_back, policies_back = [], []
         for version in (champion, news[1], champion):
-            assert change(registry, roles.rolled_back).champion == version
+            assert change_aliases(registry, roles.roll_back).champion == version
             models_back.append(seconds_until("model_version", version))
         for version in (acting[-2], acting[-1], acting[-2]):
             assert policy_store.rollback(policy).version == version
@@ -207,7 +207,7 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
     models = {version: load_model(folder_of(registry, version)) for version in versions}
     for decision in found:
         check_decision(decision, models, policies)
-        its_card = roles.part_of(decision.card_id, SALT) < SHARE * roles.CARDS
+        its_card = roles.bucket_of(decision.card_id, SALT) < SHARE * roles.BUCKETS
         assert (decision.model_version == challenger) == its_card
         assert decision.variant == (
             "fallback" if decision.degraded else "challenger" if its_card else "champion"

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from fraudsim.errors import InvariantError
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.online.log_reader import LogReader
@@ -40,7 +40,7 @@ class Polls:
 def read(*polls, fill_to=0):
     """The offsets told of, the reader and its tail."""
     clock = Clock()
-    clock.add(PlacedSegment(make_segment(), T0))
+    clock.add(LoggedSegment(make_segment(), T0))
     told = []
     tail = UnfoldedLog(1, 1_000)
     reader = LogReader(

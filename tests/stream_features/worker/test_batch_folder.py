@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from fraudsim.log import headers as h
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Segment, Transaction, encoder
 from fraudsim.logs import set_up_logs
 from fraudsim.settings import Settings
@@ -43,7 +43,7 @@ class NoLetters:
 
 
 def gatherer(store):
-    clock_log = SimpleNamespace(clock=Clock([PlacedSegment(SEGMENT, 0)]), refresh=lambda: None)
+    clock_log = SimpleNamespace(clock=Clock([LoggedSegment(SEGMENT, 0)]), refresh=lambda: None)
     made = BatchFolder(SETTINGS, store, clock_log, set_up_logs(SETTINGS, "test"))
     made.letters = NoLetters()
     applied = Watermark(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))

@@ -7,7 +7,7 @@ import pytest
 from faust.types import TP
 from structlog.testing import ReturnLogger
 
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.store.watermark import Watermark, encode_watermark
@@ -113,7 +113,7 @@ def test_the_place_is_lost_before_and_after_fausts_seek():
 def loop():
     """A fold loop that owns the one slot of one partition, in place, with nothing folded."""
     clock = Clock()
-    clock.add(PlacedSegment(make_segment(), T0))
+    clock.add(LoggedSegment(make_segment(), T0))
     clock_log = SimpleNamespace(clock=clock, refresh=lambda: None)
     settings = Settings(_env_file=None, partitions=1, slots=1)
     loop = FoldLoop(settings, None, clock_log, ReturnLogger())

@@ -1,4 +1,4 @@
-"""How good scores are on the test period, and the rows that a model will be checked by. Pure."""
+"""Figures of scores on the test period, and the sample of rows that a loaded model is checked by. Pure."""
 
 import math
 from typing import Final
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from model.artefact.manifest import Metrics
 from model.artefact.thresholds import NEVER, Costs, Thresholds, total_cost
-from model.training.dataset import Dataset
+from model.training.dataset import TrainingDataset
 from model.training.ranking import (
     ALERT_BUDGET,
     alerts_at,
@@ -25,9 +25,13 @@ Scores = npt.NDArray[np.float32]
 
 
 def metrics_of(
-    dataset: Dataset, scores: Scores, costs: Costs, thresholds: Thresholds, groups: list[str | None] | None
+    dataset: TrainingDataset,
+    scores: Scores,
+    costs: Costs,
+    thresholds: Thresholds,
+    groups: list[str | None] | None,
 ) -> Metrics:
-    """Of scores of the dataset's test rows, in their order; `groups` are one per test row."""
+    """The figures of scores of the dataset's test rows, in their order; `groups` has one entry per row."""
     test, train = dataset.test, dataset.train
     fraud, amount = dataset.eventual_fraud[test], dataset.amount_cents[test]
     precision, ceiling = card_precision_at(
@@ -59,10 +63,10 @@ def metrics_of(
 
 
 def sample_of(scores: Scores, features: Matrix) -> Matrix:
-    """Rows spread evenly over the ranking, the riskiest included; shape (at most 32, SIZE)."""
+    """Rows spread evenly over the ranking, including the riskiest; shape (at most 32, SIZE)."""
     order = np.argsort(scores, kind="stable")
-    at = np.unique(np.linspace(0, len(order) - 1, SAMPLE_ROWS).astype(np.int64))
-    return features[order[at]]
+    ranks = np.unique(np.linspace(0, len(order) - 1, SAMPLE_ROWS).astype(np.int64))
+    return features[order[ranks]]
 
 
 def _finite(value: float) -> float | None:

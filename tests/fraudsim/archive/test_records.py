@@ -1,8 +1,8 @@
-"""What a record becomes in the archive when a part of it cannot be read."""
+"""Rows of the archive for records that cannot be read in part."""
 
-from fraudsim.archive.archive import Record, to_table
-from fraudsim.log.acceptance import UNREADABLE_HEADERS
+from fraudsim.archive.records import Record, to_table
 from fraudsim.log.events import Transaction, Truth, encoder
+from fraudsim.log.headers import UNREADABLE_HEADERS
 from fraudsim.log.topics import TRANSACTIONS, TRUTH
 
 T0 = 1_700_000_000_000
@@ -12,8 +12,8 @@ TRANSACTION = encoder.encode(Transaction(tx_id="t1", ts=T0, card_id="c1", amount
 
 
 def rows(topic, *records):
-    made = [Record(0, n, T0, b"c1", headers, value) for n, (headers, value) in enumerate(records)]
-    return to_table(topic, made).to_pylist()
+    kafka_records = [Record(0, n, T0, b"c1", headers, value) for n, (headers, value) in enumerate(records)]
+    return to_table(topic, kafka_records).to_pylist()
 
 
 def test_unreadable_headers_are_an_error_and_the_value_stands_both_as_it_came_and_as_columns():

@@ -33,7 +33,7 @@ def edit(directory, change, reseal=False):
     change(document)
     path.write_text(json.dumps(document))
     if reseal:
-        manifest = manifests.sealed(msgspec.json.decode(path.read_bytes(), type=manifests.Manifest))
+        manifest = manifests.seal(msgspec.json.decode(path.read_bytes(), type=manifests.Manifest))
         path.write_bytes(manifests.to_json(manifest))
 
 
@@ -247,7 +247,7 @@ def test_a_failed_write_leaves_the_old_model_in_place(model, trained, copy, monk
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(artefact, "_put_in_place", fail)
+    monkeypatch.setattr(artefact, "_replace_directory", fail)
     with pytest.raises(FraudsimError, match="No space left"):
         write_model(copy, model.ubj, model.fallback.ubj, model.manifest)
     assert load_model(copy).version == model.version
