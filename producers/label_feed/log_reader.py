@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from fraudsim.log.acceptance import Rejected, read_event
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import decode_label, decode_segment
 from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
@@ -103,7 +103,7 @@ class FeedLogReader:
         for tp, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
             if tp.topic == CLOCK:
                 for record in records:
-                    self.clock.add(PlacedSegment(decode_segment(record.value), record.timestamp))
+                    self.clock.add(LoggedSegment(decode_segment(record.value), record.timestamp))
             else:
                 outcomes += [(tp.partition, outcome) for outcome in _accepted(records, _decode)]
                 self._last_decision_at = time.monotonic()

@@ -11,8 +11,8 @@ from fraudsim.log.clock_log import ClockLog, next_segment, start_log
 from fraudsim.log.topics import CLOCK
 from fraudsim.settings import Settings
 from model.artefact.first_stage import compile_first_stage
-from model.forest.shap import compile_shap
-from model.forest.trees import compile_walk
+from model.forest.shap import compile_tree_explainer
+from model.forest.trees import compile_tree_predictor
 from producers.history.reader import History, read_history, world_of
 from producers.history.writer import write_history
 from producers.traffic.live_source import LiveStream

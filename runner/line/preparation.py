@@ -91,7 +91,7 @@ def make_model(options: LineOptions, settings: Settings, say: Say) -> None:
 
         say("training the model on the history")
         train_model(run_dir / "history", run_dir / "model", settings)
-    registry.put(run_dir / "model", run_dir / "models")
+    registry.add_version(run_dir / "model", run_dir / "models")
 
 
 def start_log_and_prime(options: LineOptions, settings: Settings, history: History, speed: float) -> int:

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from fraudsim.archive.archive import read_log
+from fraudsim.archive.log_files import read_log
 from fraudsim.log import topics
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog
