@@ -94,13 +94,13 @@ def inspect(
     def moment(ms: int) -> str:
         return datetime.fromtimestamp(ms / 1000, UTC).isoformat(" ", "milliseconds")
 
-    held = ", ".join(f"{number:,} {what}" for what, number in found.held.items())
+    held = ", ".join(f"{number:,} {what}" for what, number in found.contents.items())
     typer.echo(f"{entity} {key}: slot {found.slot}, {found.stored_bytes:,} bytes, {held}")
     if found.newest_ms is None:
         typer.echo("never seen in 30 days")
     else:
         typer.echo(f"newest transaction {moment(found.newest_ms)}")
-    typer.echo(f"folded to offsets {list(found.applied.offsets)}, state {found.behind_ms:,.0f} ms old")
+    typer.echo(f"folded to offsets {list(found.watermark.offsets)}, state {found.behind_ms:,.0f} ms old")
     table = Table("feature", "value", "unit", "meaning", title=f"at {moment(found.at_ms)}")
     for feature, value in found.features:
         shown = "null" if math.isnan(value) else f"{value:,.6g}"
@@ -117,11 +117,11 @@ def catalogue(
     from rich.table import Table
 
     from stream_features.catalogue.features import FEATURES, HASH
-    from stream_features.catalogue.page import cells, markdown
+    from stream_features.catalogue.page import render_markdown, table_row
 
     if markdown_file is not None:
         try:
-            markdown_file.write_text(markdown())
+            markdown_file.write_text(render_markdown())
         except OSError as error:
             raise FraudsimError(f"features catalogue: --markdown {markdown_file}: {error.strerror}") from None
         typer.echo(f"{len(FEATURES)} features of catalogue {HASH} written to {markdown_file}")
@@ -129,7 +129,7 @@ def catalogue(
     heads = ("feature", "aggregate", "window", "tail", "head", "unit", "meaning", "null")
     table = Table(*heads, title=f"catalogue {HASH}: {len(FEATURES)} features")
     for feature in FEATURES:
-        table.add_row(*cells(feature))
+        table.add_row(*table_row(feature))
     Console().print(table)
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from model.forest.shap import Shap, splits_of
 from model.forest.trees import UnsupportedTreesError, Walk, trees_of
 from stream_features.catalogue.features import NAMES
-from stream_features.catalogue.reason_text import ALIKE
+from stream_features.catalogue.reason_text import REASON_GROUP
 from stream_features.kernels.state import Vector
 from stream_features.vector import SIZE
 
@@ -20,7 +20,9 @@ REASONS: Final = 4
 """A decision names so many at most, as issuers' adverse-action notices do."""
 SLIGHT: Final = 0.1
 """What pushes less than this share of the strongest reason's push is no reason."""
-_MEMBERS: Final = {group: np.flatnonzero(group == ALIKE) for group in np.unique(ALIKE).tolist()}
+_MEMBERS: Final = {
+    group: np.flatnonzero(group == REASON_GROUP) for group in np.unique(REASON_GROUP).tolist()
+}
 SUM_TOLERANCE: Final = 1e-4
 """Most by which contributions may miss the margin of a float32 score, relative to their size."""
 
@@ -102,7 +104,7 @@ def top_reasons(parts: Contributions, k: int = REASONS) -> list[str]:
     Args:
         parts: contributions to the margin; shape (SIZE,).
     """
-    together = np.bincount(ALIKE, weights=parts, minlength=SIZE)
+    together = np.bincount(REASON_GROUP, weights=parts, minlength=SIZE)
     strongest = np.argsort(-together, kind="stable")[:k].tolist()
     least = max(0.0, SLIGHT * together[strongest[0]])
     return [

@@ -24,7 +24,7 @@ from model.training.evaluate import metrics_of, sample_of
 from model.training.split import Split, split_history
 from model.training.variants import Teacher, fit_variants
 from producers.history.folder import read_history
-from stream_features.catalogue.features import HASH, NAMES, places
+from stream_features.catalogue.features import HASH, NAMES, feature_indexes
 from stream_features.offline.bulk import bulk_features
 from stream_features.vector import as_list
 
@@ -102,7 +102,7 @@ def request_only(features: Matrix) -> Matrix:
     The columns stay, so that both models score rows of one shape; trees never split on a null column.
     """
     blinded = np.full_like(features, np.nan)
-    request = places("request")
+    request = feature_indexes("request")
     blinded[:, request] = features[:, request]
     return blinded
 

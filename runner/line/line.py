@@ -270,7 +270,7 @@ class Line:
 
     def _worker_folds(self) -> bool:
         """Its heartbeat says that it owns every slot and has folded the log to its end."""
-        from stream_features.store.state_store import fresh_key
+        from stream_features.store.keys import fresh_key
 
         with redis.Redis.from_url(self.settings.redis_url) as client:
             beats: Any = client.mget([fresh_key(s) for s in range(self.settings.slots)])
@@ -351,7 +351,7 @@ class Line:
     def _folded_to_the_end(self) -> bool:
         from kafka import KafkaConsumer, TopicPartition
 
-        from stream_features.store.state_store import watermark_key
+        from stream_features.store.keys import watermark_key
         from stream_features.store.watermark import decode_watermark
 
         sources = [

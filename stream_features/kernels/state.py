@@ -61,7 +61,7 @@ class UnreadableStateError(Exception):
     """A blob is not a state of this version. It is never replaced by an empty one."""
 
 
-class Packed(NamedTuple):
+class PackedStates(NamedTuple):
     """States of many keys, one after the other."""
 
     words: State
@@ -69,7 +69,7 @@ class Packed(NamedTuple):
     """Words of each, shape (n,); none where it could not be read."""
 
 
-class Grouped(NamedTuple):
+class RowGroups(NamedTuple):
     """Rows, or labels, of many keys, key by key."""
 
     rows: Rows
@@ -93,7 +93,9 @@ class Kernel(Protocol):
         """A new state with rows, shape (m, width), and labels, shape (k, 3), added."""
         ...
 
-    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
+    def fold_many(
+        self, old: PackedStates, rows: RowGroups, labels: RowGroups, horizon_ms: int
+    ) -> PackedStates:
         """`fold` for many keys in one call; a state of no words stays so."""
         ...
 
@@ -105,7 +107,13 @@ class Kernel(Protocol):
         ...
 
     def read_many(
-        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+        self,
+        stored: PackedStates,
+        lacking: RowGroups,
+        asked: Rows,
+        horizon_ms: int,
+        out: Matrix,
+        whole: Flags,
     ) -> None:
         """The same for many, from states that lack some rows.
 
@@ -122,7 +130,7 @@ class Kernel(Protocol):
         """Event time of the newest transaction, ms; negative where there is none."""
         ...
 
-    def held(self, state: State) -> dict[str, int]:
+    def contents(self, state: State) -> dict[str, int]:
         """How many of what the state keeps, for people."""
         ...
 
@@ -142,15 +150,23 @@ class ExactKernel:
     def fold(self, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
         return fold_exact(state, rows, horizon_ms + LONGEST, self.bound)
 
-    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
+    def fold_many(
+        self, old: PackedStates, rows: RowGroups, labels: RowGroups, horizon_ms: int
+    ) -> PackedStates:
         words, sizes = fold_many_exact(*old, *rows, horizon_ms + LONGEST, self.bound)
-        return Packed(words, sizes)
+        return PackedStates(words, sizes)
 
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
         return bool(read_exact(state, self.spec, horizon_ms, *row, DISTINCT_CAP, out))
 
     def read_many(
-        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+        self,
+        stored: PackedStates,
+        lacking: RowGroups,
+        asked: Rows,
+        horizon_ms: int,
+        out: Matrix,
+        whole: Flags,
     ) -> None:
         read_many_exact(
             *stored, *lacking, asked, self.kind, self.spec, horizon_ms, horizon_ms + LONGEST, self.bound,
@@ -165,7 +181,7 @@ class ExactKernel:
     def newest(self, state: State) -> int:
         return int(state[2])
 
-    def held(self, state: State) -> dict[str, int]:
+    def contents(self, state: State) -> dict[str, int]:
         return {"transactions": int(state[1])}
 
 
@@ -186,11 +202,13 @@ class TiledKernel:
             state, rows, labels, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH, self.label_bound
         )  # fmt: skip
 
-    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
+    def fold_many(
+        self, old: PackedStates, rows: RowGroups, labels: RowGroups, horizon_ms: int
+    ) -> PackedStates:
         words, sizes = fold_many_tiled(
             *old, *rows, *labels, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH, self.label_bound
         )
-        return Packed(words, sizes)
+        return PackedStates(words, sizes)
 
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
         ts, amount, who = row
@@ -202,7 +220,13 @@ class TiledKernel:
         )  # fmt: skip
 
     def read_many(
-        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+        self,
+        stored: PackedStates,
+        lacking: RowGroups,
+        asked: Rows,
+        horizon_ms: int,
+        out: Matrix,
+        whole: Flags,
     ) -> None:
         read_many_tiled(
             *stored, *lacking, asked, self.kind, self.spec, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH,
@@ -223,7 +247,7 @@ class TiledKernel:
     def newest(self, state: State) -> int:
         return int(state[4])
 
-    def held(self, state: State) -> dict[str, int]:
+    def contents(self, state: State) -> dict[str, int]:
         tiles, seen, labels = (int(state[i]) for i in (1, 2, 3))
         return {"tiles": tiles, "counterparts seen": seen, "labels": labels}
 
@@ -264,14 +288,14 @@ def fold(entity: str, state: State, rows: Rows, labels: Rows, horizon_ms: int) -
     return KERNELS[entity].fold(state, rows, labels, horizon_ms)
 
 
-def pack(blobs: Sequence[bytes]) -> Packed:
+def pack(blobs: Sequence[bytes]) -> PackedStates:
     """States as the kernels take many of them; each blob is of whole words."""
     words = np.frombuffer(bytearray().join(blobs), "<i8").astype(np.int64, copy=False)
-    return Packed(words, np.array([len(blob) // 8 for blob in blobs], np.int64))
+    return PackedStates(words, np.array([len(blob) // 8 for blob in blobs], np.int64))
 
 
 def fold_many(
-    entity: str, blobs: Sequence[bytes], rows: Grouped, labels: Grouped, horizon_ms: int
+    entity: str, blobs: Sequence[bytes], rows: RowGroups, labels: RowGroups, horizon_ms: int
 ) -> list[bytes]:
     """`fold` for many keys, from blobs to blobs, in one call of the kernel; an empty blob stays empty."""
     new = KERNELS[entity].fold_many(pack(blobs), rows, labels, horizon_ms)
@@ -322,8 +346,8 @@ def warm_up_kernel() -> None:
         some = np.zeros((1, kernel.width), np.int64)
         state = fold(entity, empty(entity), some, NO_LABELS, 0)
         one, none = np.ones(1, np.int64), np.zeros(1, np.int64)
-        fold_many(entity, [to_bytes(state)], Grouped(some, one), Grouped(NO_LABELS, none), 0)
+        fold_many(entity, [to_bytes(state)], RowGroups(some, one), RowGroups(NO_LABELS, none), 0)
         kernel.read(state, tuple(some[0].tolist()), 0, out)
         asked = np.zeros((1, 2 + kernel.width), np.int64)
-        lacking, whole = Grouped(some, one), np.ones(1, np.bool_)
+        lacking, whole = RowGroups(some, one), np.ones(1, np.bool_)
         kernel.read_many(pack([to_bytes(state)]), lacking, asked, 0, out[None], whole)

@@ -26,9 +26,9 @@ from stream_features.catalogue.features import (
     ROUND_CENTS,
     ROWS,
     WINDOWED,
-    places,
+    feature_indexes,
 )
-from stream_features.encode import NO_PLACE, SOURCE_RANK, id_hash
+from stream_features.encode import NO_LOCATION, SOURCE_RANK, id_hash
 from stream_features.kernels.exact import bulk_exact
 from stream_features.kernels.state import KIND, LABEL_REACH, LEVELS, NO_LABELS, specification
 from stream_features.kernels.tiled import bulk_tiled
@@ -80,7 +80,7 @@ def packed_places(table: pa.Table) -> Ints:
     packed = (np.rint((np.where(known, lat, 0) + 90.0) * 1e5).astype(np.int64) << 26) | np.rint(
         (np.where(known, lon, 0) + 180.0) * 1e5
     ).astype(np.int64)
-    return np.where(known, packed, NO_PLACE)
+    return np.where(known, packed, NO_LOCATION)
 
 
 def _by_value(table: pa.Table, name: str, value: Callable[[str | None], float]) -> npt.NDArray[np.float64]:
@@ -154,7 +154,7 @@ def bulk_features(
     rounding, for comparison with another engine.
     """
     out = np.full((transactions.num_rows, SIZE), np.nan, dtype)
-    out[:, places("request")] = request_matrix(transactions)
+    out[:, feature_indexes("request")] = request_matrix(transactions)
     ts = column(transactions, "ts").astype(np.int64)
     for entity in WINDOWED:
         key, names = codes(transactions, KEY_FIELD[entity])

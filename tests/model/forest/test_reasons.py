@@ -5,7 +5,7 @@ import pytest
 
 from model.forest.forest import REASONS, SLIGHT, top_reasons
 from stream_features.catalogue.features import NAMES
-from stream_features.catalogue.reason_text import ALIKE
+from stream_features.catalogue.reason_text import REASON_GROUP
 from stream_features.vector import SIZE, as_vector
 
 
@@ -25,7 +25,7 @@ def test_the_strongest_come_first_and_only_what_pushes_towards_fraud():
 
 def test_no_more_than_are_asked_for():
     many = np.zeros(SIZE)
-    many[np.unique(ALIKE)] = np.linspace(1, 2, len(np.unique(ALIKE)))
+    many[np.unique(REASON_GROUP)] = np.linspace(1, 2, len(np.unique(REASON_GROUP)))
     assert len(top_reasons(many)) == REASONS == 4
     assert top_reasons(many, 2) == top_reasons(many)[:2]
 

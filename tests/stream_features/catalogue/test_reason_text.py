@@ -1,4 +1,4 @@
-"""Every feature of the catalogue can be said to a person, and what is said is true of the value."""
+"""Every feature of the catalogue has a sentence for people, and the sentence is true of the value."""
 
 import math
 import re
@@ -8,8 +8,8 @@ import pytest
 
 from stream_features.catalogue import reason_text as module
 from stream_features.catalogue.features import AGGREGATES, DAY, FEATURES, NAMES, Feature
-from stream_features.catalogue.reason_text import ALIKE, sentence, sentences
-from stream_features.catalogue.wording import REQUEST, WINDOWS, words_of
+from stream_features.catalogue.reason_text import REASON_GROUP, sentence, sentences
+from stream_features.catalogue.wording import REQUEST_WORDINGS, WINDOW_WORDINGS, wording_of
 from stream_features.vector import CHANNELS
 
 JARGON = re.compile(
@@ -33,7 +33,7 @@ def values_of(one):
 
 @pytest.mark.parametrize("one", FEATURES, ids=lambda one: one.name)
 def test_every_feature_is_a_sentence_without_jargon_whatever_its_value(one):
-    assert one.name in REQUEST or (one.entity, one.aggregate, one.counterpart) in WINDOWS
+    assert one.name in REQUEST_WORDINGS or (one.entity, one.aggregate, one.counterpart) in WINDOW_WORDINGS
     for value in values_of(one):
         said = sentence(one, value)
         assert re.match(r"[A-Z][a-z ]", said), said
@@ -43,16 +43,18 @@ def test_every_feature_is_a_sentence_without_jargon_whatever_its_value(one):
 
 
 def test_no_words_are_left_over_from_a_feature_that_is_gone():
-    assert set(REQUEST) == {f.name for f in FEATURES if f.entity == "request"}
-    assert set(WINDOWS) == {(f.entity, f.aggregate, f.counterpart) for f in FEATURES if f.entity != "request"}
-    for (entity, aggregate, counterpart), words in WINDOWS.items():
+    assert set(REQUEST_WORDINGS) == {f.name for f in FEATURES if f.entity == "request"}
+    assert set(WINDOW_WORDINGS) == {
+        (f.entity, f.aggregate, f.counterpart) for f in FEATURES if f.entity != "request"
+    }
+    for (entity, aggregate, counterpart), wording in WINDOW_WORDINGS.items():
         assert aggregate in AGGREGATES
-        there = {
+        windows = {
             f.window_ms
             for f in FEATURES
             if (f.entity, f.aggregate, f.counterpart) == (entity, aggregate, counterpart)
         }
-        assert {*words.high_from, *words.low_to} <= there
+        assert {*wording.high_from, *wording.low_to} <= windows
 
 
 @pytest.mark.parametrize(
@@ -86,8 +88,8 @@ def test_what_is_said_is_true_of_the_value(name, value, said):
 
 
 def test_the_ways_of_paying_are_in_the_order_of_the_channels():
-    assert len(module.WAYS) == len(CHANNELS)
-    assert [module.WAYS[CHANNELS.index(way)] for way in ("ecommerce", "atm")] == [
+    assert len(module.CHANNEL_WORDING) == len(CHANNELS)
+    assert [module.CHANNEL_WORDING[CHANNELS.index(way)] for way in ("ecommerce", "atm")] == [
         "online",
         "at a cash machine",
     ]
@@ -122,9 +124,9 @@ def test_reasons_of_another_catalogue_are_said_by_their_names():
 
 
 def test_features_that_say_the_same_stand_together():
-    group = dict(zip(NAMES, ALIKE.tolist(), strict=True))
+    group = dict(zip(NAMES, REASON_GROUP.tolist(), strict=True))
     assert group["card_count_1h"] == group["card_count_24h"] == NAMES.index("card_count_1m")
     assert group["card_same_device_30d"] == group["device_same_card_30d"]
     assert group["card_count_1h"] != group["device_count_1h"]
     assert group["amount"] != group["card_ratio_30d"]
-    assert len(set(group.values())) == len({words_of(f).says for f in FEATURES})
+    assert len(set(group.values())) == len({wording_of(f).group for f in FEATURES})

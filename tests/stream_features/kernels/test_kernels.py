@@ -27,7 +27,7 @@ from stream_features.catalogue.features import (
     TAIL_RESOLUTION,
     WINDOWED,
 )
-from stream_features.encode import place
+from stream_features.encode import location_code
 from stream_features.kernels import exact as kernel_exact
 from stream_features.kernels import seen_set, state
 from stream_features.kernels import tiled as kernel_tiled
@@ -280,7 +280,7 @@ def test_a_blob_is_read_as_its_own_entity_and_as_no_other(entity):
 
 @pytest.mark.parametrize("lat", [-89.0, -33.87, 0.0, 48.20849, 71.3])
 def test_places_one_metre_apart_are_as_far_apart_as_a_meridian_has_it(lat):
-    got = kernel_exact._kilometres(place(lat, 16.4), place(lat + 1 / PLACE_STEPS, 16.4))
+    got = kernel_exact._kilometres(location_code(lat, 16.4), location_code(lat + 1 / PLACE_STEPS, 16.4))
     assert got == pytest.approx(EARTH_KM * math.radians(1 / PLACE_STEPS), rel=1e-12)
 
 

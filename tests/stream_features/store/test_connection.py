@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 from stream_features.store.state_store import StateStore
 
 
@@ -51,18 +51,18 @@ class Redis:
 
 
 @asynccontextmanager
-async def served(path="", login="", answer_s=20.0):
+async def served(path="", login="", reply_timeout_s=20.0):
     redis = Redis()
     server = await asyncio.start_server(redis.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     url = f"redis://{login}127.0.0.1:{port}{path}"
-    link = RedisLink(url, connect_s=20.0, answer_s=answer_s)
+    client = RedisClient(url, connect_timeout_s=20.0, reply_timeout_s=reply_timeout_s)
     redis.url = url
     try:
-        yield redis, link
+        yield redis, client
     finally:
         redis.let.set()
-        await link.close()
+        await client.close()
         for writer in redis.connections:
             writer.close()
         server.close()
@@ -76,20 +76,20 @@ async def asked_of(redis, count):
 
 def run(scene, **more):
     async def whole():
-        async with served(**more) as (redis, link):
-            await scene(redis, link)
+        async with served(**more) as (redis, client):
+            await scene(redis, client)
 
     asyncio.run(whole())
 
 
 def test_each_of_many_gets_its_own_reply_over_one_connection():
-    async def scene(redis, link):
-        found = await asyncio.gather(*(link.ask("ECHO", f"{n}") for n in range(300)))
-        assert found == [f"{n}".encode() for n in range(300)]
+    async def scene(redis, client):
+        replies = await asyncio.gather(*(client.execute("ECHO", f"{n}") for n in range(300)))
+        assert replies == [f"{n}".encode() for n in range(300)]
         nothing, three, one = await asyncio.gather(
-            link.ask_all([]),
-            link.ask_all([("ECHO", "a"), ("ECHO", b"b"), ("ECHO", 3)]),
-            link.ask("ECHO", "c"),
+            client.execute_many([]),
+            client.execute_many([("ECHO", "a"), ("ECHO", b"b"), ("ECHO", 3)]),
+            client.execute("ECHO", "c"),
         )
         assert (nothing, three, one) == ([], [b"a", b"b", b"3"], b"c")
         assert len(redis.connections) == 1
@@ -98,9 +98,9 @@ def test_each_of_many_gets_its_own_reply_over_one_connection():
 
 
 def test_what_is_asked_is_under_way_before_anybody_waits_for_it():
-    async def scene(redis, link):
-        await link.ask("ECHO", "connected")
-        two, one = link.ask_all([("ECHO", "a"), ("ECHO", "b")]), link.ask("ECHO", "c")
+    async def scene(redis, client):
+        await client.execute("ECHO", "connected")
+        two, one = client.execute_many([("ECHO", "a"), ("ECHO", "b")]), client.execute("ECHO", "c")
         await asked_of(redis, 4)
         assert (await one, await two) == (b"c", [b"a", b"b"])
 
@@ -108,23 +108,23 @@ def test_what_is_asked_is_under_way_before_anybody_waits_for_it():
 
 
 def test_what_lingers_leaves_with_the_next_or_by_itself():
-    async def scene(redis, link):
-        await link.ask("ECHO", "connected")
-        first = link.ask("ECHO", "a", linger_s=20.0)
+    async def scene(redis, client):
+        await client.execute("ECHO", "connected")
+        first = client.execute("ECHO", "a", linger_s=20.0)
         await asyncio.sleep(0.05)
         assert len(redis.asked) == 1
         pieces = redis.pieces
-        second = link.ask("ECHO", "b")
+        second = client.execute("ECHO", "b")
         assert (await first, await second, redis.pieces) == (b"a", b"b", pieces + 1)
-        assert await link.ask("ECHO", "c", linger_s=0.01) == b"c"
+        assert await client.execute("ECHO", "c", linger_s=0.01) == b"c"
 
     run(scene)
 
 
 def test_what_lingers_when_the_connection_ends_is_asked_over_the_next():
-    async def scene(redis, link):
-        await link.ask("ECHO", "connected")
-        lingers = asyncio.ensure_future(link.ask("ECHO", "a", linger_s=0.05))
+    async def scene(redis, client):
+        await client.execute("ECHO", "connected")
+        lingers = asyncio.ensure_future(client.execute("ECHO", "a", linger_s=0.05))
         redis.connections[0].close()
         assert await lingers == b"a"
         assert len(redis.connections) == 2
@@ -133,74 +133,74 @@ def test_what_lingers_when_the_connection_ends_is_asked_over_the_next():
 
 
 def test_one_who_gives_up_takes_nobody_elses_reply():
-    async def scene(redis, link):
+    async def scene(redis, client):
         redis.let.clear()
-        asking = [asyncio.create_task(link.ask("ECHO", n)) for n in range(6)]
+        asking = [asyncio.create_task(client.execute("ECHO", n)) for n in range(6)]
         await asked_of(redis, 1)
         asking[0].cancel()
         asking[3].cancel()
         await asyncio.sleep(0)
         redis.let.set()
-        found = await asyncio.gather(*asking, return_exceptions=True)
-        assert [f for f in found if isinstance(f, bytes)] == [b"1", b"2", b"4", b"5"]
-        assert [isinstance(f, asyncio.CancelledError) for f in found] == [n in (0, 3) for n in range(6)]
+        replies = await asyncio.gather(*asking, return_exceptions=True)
+        assert [f for f in replies if isinstance(f, bytes)] == [b"1", b"2", b"4", b"5"]
+        assert [isinstance(f, asyncio.CancelledError) for f in replies] == [n in (0, 3) for n in range(6)]
 
     run(scene)
 
 
 def test_an_error_is_for_whoever_asked():
-    async def scene(redis, link):
+    async def scene(redis, client):
         redis.errors[b"bad"] = b"wrong"
-        found = await asyncio.gather(
-            *(link.ask("ECHO", word) for word in ("a", "bad", "b")), return_exceptions=True
+        replies = await asyncio.gather(
+            *(client.execute("ECHO", word) for word in ("a", "bad", "b")), return_exceptions=True
         )
-        assert (found[0], found[2]) == (b"a", b"b")
-        assert isinstance(found[1], ResponseError)
-        assert "wrong" in str(found[1])
+        assert (replies[0], replies[2]) == (b"a", b"b")
+        assert isinstance(replies[1], ResponseError)
+        assert "wrong" in str(replies[1])
 
     run(scene)
 
 
 def test_who_was_cut_off_is_answered_over_the_next_connection_once():
-    async def scene(redis, link):
-        assert await link.ask("ECHO", "first") == b"first"
+    async def scene(redis, client):
+        assert await client.execute("ECHO", "first") == b"first"
         redis.hang_up = 1
-        found = await asyncio.gather(*(link.ask("ECHO", n) for n in range(5)))
-        assert found == [b"0", b"1", b"2", b"3", b"4"]
+        replies = await asyncio.gather(*(client.execute("ECHO", n) for n in range(5)))
+        assert replies == [b"0", b"1", b"2", b"3", b"4"]
         assert len(redis.connections) == 2
         redis.hang_up = 2
         with pytest.raises(RedisConnectionError):
-            await link.ask("ECHO", "x")
-        assert await link.ask("ECHO", "y") == b"y"
+            await client.execute("ECHO", "x")
+        assert await client.execute("ECHO", "y") == b"y"
 
     run(scene)
 
 
 def test_a_reply_that_does_not_come_ends_the_connection_for_all_who_wait():
-    async def scene(redis, link):
+    async def scene(redis, client):
         redis.let.clear()
-        found = await asyncio.gather(*(link.ask("ECHO", n) for n in range(3)), return_exceptions=True)
-        assert all(isinstance(error, RedisTimeoutError) for error in found)
+        replies = await asyncio.gather(*(client.execute("ECHO", n) for n in range(3)), return_exceptions=True)
+        assert all(isinstance(error, RedisTimeoutError) for error in replies)
         redis.let.set()
-        assert await link.ask("ECHO", "later") == b"later"
+        assert await client.execute("ECHO", "later") == b"later"
         assert len(redis.connections) == 2
 
-    run(scene, answer_s=0.2)
+    run(scene, reply_timeout_s=0.2)
 
 
 def test_where_nobody_listens_it_is_a_connection_error():
     async def scene():
-        link = RedisLink("redis://127.0.0.1:1/0", connect_s=20.0, answer_s=20.0)
+        client = RedisClient("redis://127.0.0.1:1/0", connect_timeout_s=20.0, reply_timeout_s=20.0)
         for _ in range(2):
             with pytest.raises(RedisConnectionError):
-                await link.ask("PING")
+                await client.execute("PING")
 
     asyncio.run(scene())
 
 
 def test_the_urls_user_password_and_database_come_first():
-    async def scene(redis, link):
-        await asyncio.gather(link.ask("ECHO", "a"), link.ask("ECHO", "b"))
+    async def scene(redis, client):
+        await asyncio.gather(client.execute("ECHO", "a"), client.execute("ECHO", "b"))
         assert [[bytes(word) for word in command] for command in redis.asked] == [
             [b"AUTH", b"ann", b"secret"],
             [b"SELECT", b"3"],
@@ -212,20 +212,20 @@ def test_the_urls_user_password_and_database_come_first():
 
 
 def test_a_refused_password_is_told_and_tried_again():
-    async def scene(redis, link):
+    async def scene(redis, client):
         redis.errors[b"wrong"] = b"WRONGPASS"
         for _ in range(2):
             with pytest.raises(ResponseError, match="WRONGPASS"):
-                await link.ask("ECHO", "a")
+                await client.execute("ECHO", "a")
         redis.errors.clear()
-        assert await link.ask("ECHO", "a") == b"a"
+        assert await client.execute("ECHO", "a") == b"a"
 
     run(scene, login=":wrong@")
 
 
 def test_the_store_reads_all_keys_in_one_command():
-    async def scene(redis, link):
-        store = StateStore(link)
+    async def scene(redis, client):
+        store = StateStore(client)
         assert await store.read([]) == []
         assert await store.read(["a", "b"]) == [b"a", b"b"]
         assert redis.asked == [[b"MGET", b"a", b"b"]]

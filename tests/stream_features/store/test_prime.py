@@ -17,8 +17,8 @@ from fraudsim.settings import Settings
 from stream_features.cli import app
 from stream_features.kernels import state
 from stream_features.offline.history_tables import history_fingerprint
+from stream_features.store.keys import blob_key, watermark_key
 from stream_features.store.prime import check_history, prime
-from stream_features.store.state_store import blob_key, watermark_key
 from stream_features.store.watermark import decode_watermark
 from testing.samples.log import make_segment
 

@@ -22,8 +22,8 @@ from runner.record.archiver import run_archiver
 from runner.stack.stack import stack as start_stack
 from stream_features.catalogue.features import DAY, NAMES
 from stream_features.offline.oracle import oracle
+from stream_features.store.keys import watermark_key
 from stream_features.store.rebuild import rebuild
-from stream_features.store.state_store import watermark_key
 from stream_features.store.watermark import encode_watermark
 from testing.rigs.worker_lab import WAIT_S, Lab
 
