@@ -20,9 +20,7 @@ REASONS: Final = 4
 """A decision names so many at most, as issuers' adverse-action notices do."""
 SLIGHT: Final = 0.1
 """What pushes less than this share of the strongest reason's push is no reason."""
-_MEMBERS: Final = {
-    group: np.flatnonzero(group == REASON_GROUP) for group in np.unique(REASON_GROUP).tolist()
-}
+_MEMBERS: Final = {group: np.flatnonzero(group == REASON_GROUP) for group in np.unique(REASON_GROUP).tolist()}
 SUM_TOLERANCE: Final = 1e-4
 """Most by which contributions may miss the margin of a float32 score, relative to their size."""
 

@@ -32,6 +32,7 @@ from stream_features.kernels import exact as kernel_exact
 from stream_features.kernels import seen_set, state
 from stream_features.kernels import tiled as kernel_tiled
 from stream_features.vector import SIZE, keys_of, vector
+from testing.contracts import aggregate
 from testing.contracts.event_streams import (
     HORIZON,
     T0,
@@ -53,6 +54,69 @@ from testing.contracts.event_streams import (
 
 def value(name, vector_of_it):
     return vector_of_it[NAMES.index(name)]
+
+
+@pytest.mark.parametrize("entity", WINDOWED)
+def test_a_shipped_kernel_keeps_the_contract(entity):
+    aggregate.check_kernel(entity, state.KERNELS[entity])
+
+
+class DropsLateRows(state.ExactKernel):
+    def fold(self, old, rows, labels, horizon_ms):
+        return super().fold(old, rows[rows[:, 0] >= self.newest(old)], labels, horizon_ms)
+
+
+class AnswersBeyondTheHorizon(state.TiledKernel):
+    def read(self, old, row, horizon_ms, out):
+        return super().read(old, row, 100 * horizon_ms, out)
+
+
+class CountsOneMillisecondMore(state.ExactKernel):
+    def read(self, old, row, horizon_ms, out):
+        spec = self.spec.copy()
+        spec[:, 1] += 1
+        return state.ExactKernel(self.kind, spec).read(old, row, horizon_ms, out)
+
+
+def broken(kernel_class, entity):
+    return kernel_class(state.KERNELS[entity].kind, state.KERNELS[entity].spec)
+
+
+def test_a_kernel_that_breaks_the_contract_is_told_which_rule():
+    events = [tx(n, T0 + n * MINUTE) for n in range(4)]
+    with pytest.raises(AssertionError, match="card: the state depends on the order of arrival"):
+        aggregate.check_arrival_order("card", broken(DropsLateRows, "card"), events, [], random.Random(1))
+    with pytest.raises(AssertionError, match="ip: a read beyond the horizon is not flagged"):
+        aggregate.check_horizon("ip", broken(AnswersBeyondTheHorizon, "ip"), events, [])
+    at_hand = tx("x", T0 + 5 * MINUTE + 1)
+    with pytest.raises(AssertionError, match=r"device_count_5m is 5\.0, brute force says 4\.0"):
+        aggregate.check_features("device", broken(CountsOneMillisecondMore, "device"), at_hand, events, [])
+
+
+def test_the_example_of_the_tiled_layout_is_what_the_kernel_makes_of_its_events():
+    events, tiles = [], []
+    for line in kernel_tiled.__doc__.splitlines():
+        words = line.split()
+        if words[:1] == ["day"]:
+            events.append((instant(words[1], words[2]), int(words[3]), len(events) + 1))
+            if len(words) > 4:
+                start, length, (count, total, largest) = words[5:7], words[7], words[9:]
+                tiles.append([instant(*start), 1_000 * int(length), int(count), int(total), int(largest)])
+    merchant = state.fold(
+        "merchant", state.empty("merchant"), np.array(events, np.int64), state.NO_LABELS, 2 * MINUTE
+    )
+    assert len(events) == 10
+    width, end = kernel_tiled.TILE, kernel_tiled.HEADER + kernel_tiled.TILE * len(tiles)
+    assert merchant[1] == len(tiles)
+    assert merchant[kernel_tiled.HEADER : end].reshape(-1, width).tolist() == tiles
+
+
+def instant(day, clock):
+    hours, minutes, seconds = clock.split(":")
+    return (
+        T0 // DAY * DAY + int(day) * DAY + int(hours) * HOUR + int(minutes) * MINUTE
+        + round(1_000 * float(seconds))
+    )  # fmt: skip
 
 
 @settings(deadline=None, max_examples=120)
@@ -230,7 +294,7 @@ def test_a_hot_key_is_bounded_and_exact(entity):
         for i in range(20_000)
     ]
     hot = folded(entity, events, cuts=20)
-    assert hot.size < kernel_tiled.HEADER + kernel_tiled.TILE * 700 + kernel_tiled.SEEN * 200
+    assert hot.size < kernel_tiled.HEADER + kernel_tiled.TILE * 700 + kernel_tiled.SIGHTING * 200
     newest = max(e.ts for e in events)
     for back in (-DAY, -1, 0, 1, 1_234, 59_000, 61_001, HORIZON - 1, HORIZON):
         at_hand = tx("x", newest - back, 50)
