@@ -62,7 +62,7 @@ def rebuild(
 
 
 @features.command()
-def init(force: bool = typer.Option(False, help="replace what is there")) -> None:
+def init(force: bool = typer.Option(False, help="replace the state that Redis holds")) -> None:
     """Start with empty state, for a log without a history."""
     from fraudsim.log.clock_log import open_clock
     from fraudsim.settings import load_settings
@@ -75,11 +75,13 @@ def init(force: bool = typer.Option(False, help="replace what is there")) -> Non
 @features.command()
 def inspect(
     entity: str = typer.Argument(help="card, device, merchant or ip"),
-    key: str = typer.Argument(help="its id"),
+    key: str = typer.Argument(help="id of the entity"),
     at: int | None = typer.Option(None, help="event time, ms UTC  [default: the run's clock now]"),
-    amount_cents: int = typer.Option(0, min=0, help="of a transaction at hand, which every window includes"),
+    amount_cents: int = typer.Option(
+        0, min=0, help="amount of the transaction at hand, which every window includes"
+    ),
 ) -> None:
-    """Show one key's state in Redis and its features, as a transaction would find them now."""
+    """Show one key's state in Redis, and the features of a transaction at this moment."""
     import math
     from datetime import UTC, datetime
 
@@ -112,7 +114,9 @@ def inspect(
 
 @features.command()
 def catalogue(
-    markdown_file: Path | None = typer.Option(None, "--markdown", help="write it there as a page instead"),
+    markdown_file: Path | None = typer.Option(
+        None, "--markdown", help="write it to this file as a page instead"
+    ),
 ) -> None:
     """Print the catalogue, or write its page."""
     from rich.console import Console
@@ -140,7 +144,7 @@ def compute(
     source: Path = typer.Argument(help="a history's folder, or a run's: the features of its log"),
     out: Path = typer.Option(..., help="folder to write Parquet into; must not exist"),
     engine: str = typer.Option("kernel", help="kernel, duckdb or spark"),
-    lag_ms: int = typer.Option(0, min=0, help="leave out what became known less than that long before"),
+    lag_ms: int = typer.Option(0, min=0, help="leave out events known for less than this time"),
 ) -> None:
     """Compute every transaction's features at its own time, by one of the offline engines."""
     from stream_features.offline.compute import compute as write
@@ -153,10 +157,10 @@ def compute(
 def parity(
     run: Path = typer.Option(Path("runs/latest"), help="run folder with an archived log"),
     sample: int = typer.Option(
-        5_000, min=0, help="vectors computed by DuckDB too, rather hot and stale ones"
+        5_000, min=0, help="vectors computed by DuckDB too, preferably hot and stale ones"
     ),
     brute_force: int = typer.Option(40, min=0, help="vectors computed by brute force too"),
-    seed: int = typer.Option(1, min=0, help="of both samples"),
+    seed: int = typer.Option(1, min=0, help="seed of both samples"),
     json_file: Path | None = typer.Option(None, "--json", help="write the result here"),
 ) -> None:
     """Recompute every served vector from exactly the log prefix it names; exit 1 on a difference."""

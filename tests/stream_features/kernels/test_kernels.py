@@ -128,8 +128,8 @@ def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(
     shuffled, mixed_labels = list(events), list(labels)
     rng.shuffle(shuffled)
     rng.shuffle(mixed_labels)
-    got, whole = served(at_hand, shuffled, mixed_labels, cuts)
-    assert whole
+    got, complete = served(at_hand, shuffled, mixed_labels, cuts)
+    assert complete
     assert_close(got, expected(at_hand, events, labels))
 
 
@@ -171,7 +171,7 @@ def crowds(draw):
 
 @settings(deadline=None, max_examples=250)
 @given(crowds(), st.integers(0, HORIZON), st.integers(1, 5), st.integers(1, 4), st.randoms())
-def test_the_distinct_cards_of_a_crowd_are_told_at_any_time_within_the_horizon(events, back, cuts, cap, rng):
+def test_the_distinct_cards_of_a_crowd_are_exact_at_any_time_within_the_horizon(events, back, cuts, cap, rng):
     at_hand = tx("at hand", max(e.ts for e in events) - back, card="c0")
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, cap)
@@ -192,9 +192,9 @@ def test_the_bytes_depend_on_the_set_of_events_alone(events, labels, bound, cap,
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, cap, rows=bound if cap == 2 else None, labels=bound if cap == 2 else None)
         for entity, key in keys_of(at_hand):
-            its, its_labels = of_key(entity, events, key), labels if entity in LABELLED else []
-            once = state.to_bytes(folded(entity, its, its_labels))
-            mixed, mixed_labels = list(its), list(its_labels)
+            key_events, key_labels = of_key(entity, events, key), labels if entity in LABELLED else []
+            once = state.to_bytes(folded(entity, key_events, key_labels))
+            mixed, mixed_labels = list(key_events), list(key_labels)
             rng.shuffle(mixed)
             rng.shuffle(mixed_labels)
             again = state.to_bytes(folded(entity, mixed, mixed_labels, cuts=3))
@@ -226,17 +226,17 @@ def test_the_transaction_at_hand_is_never_counted_twice_and_equal_timestamps_do_
     np.testing.assert_array_equal(before, after)
 
 
-def test_beyond_the_horizon_features_are_null_and_said_to_be():
-    got, whole = served(tx(1, T0 - HORIZON - 1), [tx(2, T0)])
-    assert not whole
+def test_beyond_the_horizon_features_are_null_and_flagged():
+    got, complete = served(tx(1, T0 - HORIZON - 1), [tx(2, T0)])
+    assert not complete
     assert all(np.isnan(v) for v, f in zip(got, FEATURES, strict=True) if f.entity != "request")
 
 
 def test_what_a_transaction_lacks_is_null_and_costs_no_state():
     at_hand = tx(1, T0, device=None, merchant=None, ip=None)
     assert keys_of(at_hand) == [("card", "c")]
-    got, whole = served(at_hand, [tx(2, T0 - 1)])
-    assert whole
+    got, complete = served(at_hand, [tx(2, T0 - 1)])
+    assert complete
     assert all(np.isnan(v) for v, f in zip(got, FEATURES, strict=True) if f.entity in WINDOWED[1:])
     assert np.isnan(value("card_same_device_30d", got))
     assert value("card_count_1m", got) == 2
@@ -280,8 +280,8 @@ def test_a_merchant_with_more_labels_than_its_bound_has_no_fraud_rate(extra):
         for i in range(LABELS + extra)
     ]  # fmt: skip
     at_hand = tx("x", T0 + DAY)
-    got, whole = served(at_hand, [], labels, cuts=3)
-    assert whole
+    got, complete = served(at_hand, [], labels, cuts=3)
+    assert complete
     assert np.isnan(value("merchant_fraud_30d", got)) == (extra > 0)
     assert_close(got, expected(at_hand, [], labels))
 
@@ -319,8 +319,8 @@ def test_one_late_row_is_inserted_and_the_rest_stays_as_it_is():
     for entity in WINDOWED:
         events = [tx(i, T0 + int(ts)) for i, ts in enumerate(np.sort(rng.integers(0, DAY, 500)))]
         late = events.pop(250)
-        whole = folded(entity, events)
-        again = state.fold(entity, whole, rows_of(entity, [late]), label_rows([]), HORIZON)
+        in_order = folded(entity, events)
+        again = state.fold(entity, in_order, rows_of(entity, [late]), label_rows([]), HORIZON)
         assert again.tobytes() == folded(entity, [late, *events]).tobytes()
 
 

@@ -1,4 +1,4 @@
-"""Many ask through one connection: each gets its own reply, and one connection's end is not the link's."""
+"""Many callers share one connection: each gets its own reply, and a lost connection is replaced."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -14,14 +14,14 @@ from stream_features.store.state_store import StateStore
 
 
 class Redis:
-    """Answers ECHO, by the bytes; what it is told to do to a command, it does."""
+    """A fake server that replies to ECHO and MGET, and delays, refuses or hangs up as a test sets it."""
 
     def __init__(self):
-        self.asked = []
+        self.commands = []
         self.connections = []
-        self.pieces = 0
-        self.let = asyncio.Event()
-        self.let.set()
+        self.chunks = 0
+        self.may_reply = asyncio.Event()
+        self.may_reply.set()
         self.hang_up = 0
         self.errors = {}
 
@@ -29,15 +29,15 @@ class Redis:
         self.connections.append(writer)
         parser = hiredis.Reader()
         while data := await reader.read(65_536):
-            self.pieces += 1
+            self.chunks += 1
             parser.feed(data)
             while (command := parser.gets()) is not False:
-                self.asked.append(command)
+                self.commands.append(command)
                 if self.hang_up:
                     self.hang_up -= 1
                     writer.close()
                     return
-                await self.let.wait()
+                await self.may_reply.wait()
                 writer.write(self.reply(command))
 
     def reply(self, command):
@@ -45,8 +45,8 @@ class Redis:
         if words[-1] in self.errors:
             return b"-ERR " + self.errors[words[-1]] + b"\r\n"
         if words[0] == b"MGET":
-            each = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words[1:])
-            return b"*%d\r\n%s" % (len(words) - 1, each)
+            bulk = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words[1:])
+            return b"*%d\r\n%s" % (len(words) - 1, bulk)
         return b"$%d\r\n%s\r\n" % (len(words[-1]), words[-1])
 
 
@@ -61,25 +61,25 @@ async def served(path="", login="", reply_timeout_s=20.0):
     try:
         yield redis, client
     finally:
-        redis.let.set()
+        redis.may_reply.set()
         await client.close()
         for writer in redis.connections:
             writer.close()
         server.close()
 
 
-async def asked_of(redis, count):
+async def await_commands(redis, count):
     async with asyncio.timeout(20):
-        while len(redis.asked) < count:  # noqa: ASYNC110
+        while len(redis.commands) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
-def run(scene, **more):
-    async def whole():
-        async with served(**more) as (redis, client):
+def run(scene, **options):
+    async def with_server():
+        async with served(**options) as (redis, client):
             await scene(redis, client)
 
-    asyncio.run(whole())
+    asyncio.run(with_server())
 
 
 def test_each_of_many_gets_its_own_reply_over_one_connection():
@@ -97,31 +97,31 @@ def test_each_of_many_gets_its_own_reply_over_one_connection():
     run(scene)
 
 
-def test_what_is_asked_is_under_way_before_anybody_waits_for_it():
+def test_a_command_is_sent_before_its_reply_is_awaited():
     async def scene(redis, client):
         await client.execute("ECHO", "connected")
         two, one = client.execute_many([("ECHO", "a"), ("ECHO", "b")]), client.execute("ECHO", "c")
-        await asked_of(redis, 4)
+        await await_commands(redis, 4)
         assert (await one, await two) == (b"c", [b"a", b"b"])
 
     run(scene)
 
 
-def test_what_lingers_leaves_with_the_next_or_by_itself():
+def test_a_lingering_command_is_sent_with_the_next_or_by_itself():
     async def scene(redis, client):
         await client.execute("ECHO", "connected")
         first = client.execute("ECHO", "a", linger_s=20.0)
         await asyncio.sleep(0.05)
-        assert len(redis.asked) == 1
-        pieces = redis.pieces
+        assert len(redis.commands) == 1
+        chunks = redis.chunks
         second = client.execute("ECHO", "b")
-        assert (await first, await second, redis.pieces) == (b"a", b"b", pieces + 1)
+        assert (await first, await second, redis.chunks) == (b"a", b"b", chunks + 1)
         assert await client.execute("ECHO", "c", linger_s=0.01) == b"c"
 
     run(scene)
 
 
-def test_what_lingers_when_the_connection_ends_is_asked_over_the_next():
+def test_a_command_that_lingers_when_the_connection_ends_is_sent_over_the_next():
     async def scene(redis, client):
         await client.execute("ECHO", "connected")
         lingers = asyncio.ensure_future(client.execute("ECHO", "a", linger_s=0.05))
@@ -132,15 +132,15 @@ def test_what_lingers_when_the_connection_ends_is_asked_over_the_next():
     run(scene)
 
 
-def test_one_who_gives_up_takes_nobody_elses_reply():
+def test_a_cancelled_caller_takes_no_other_callers_reply():
     async def scene(redis, client):
-        redis.let.clear()
+        redis.may_reply.clear()
         asking = [asyncio.create_task(client.execute("ECHO", n)) for n in range(6)]
-        await asked_of(redis, 1)
+        await await_commands(redis, 1)
         asking[0].cancel()
         asking[3].cancel()
         await asyncio.sleep(0)
-        redis.let.set()
+        redis.may_reply.set()
         replies = await asyncio.gather(*asking, return_exceptions=True)
         assert [f for f in replies if isinstance(f, bytes)] == [b"1", b"2", b"4", b"5"]
         assert [isinstance(f, asyncio.CancelledError) for f in replies] == [n in (0, 3) for n in range(6)]
@@ -148,7 +148,7 @@ def test_one_who_gives_up_takes_nobody_elses_reply():
     run(scene)
 
 
-def test_an_error_is_for_whoever_asked():
+def test_an_error_goes_to_the_caller_of_its_command():
     async def scene(redis, client):
         redis.errors[b"bad"] = b"wrong"
         replies = await asyncio.gather(
@@ -161,7 +161,7 @@ def test_an_error_is_for_whoever_asked():
     run(scene)
 
 
-def test_who_was_cut_off_is_answered_over_the_next_connection_once():
+def test_a_command_that_was_cut_off_is_sent_over_the_next_connection_once():
     async def scene(redis, client):
         assert await client.execute("ECHO", "first") == b"first"
         redis.hang_up = 1
@@ -176,19 +176,19 @@ def test_who_was_cut_off_is_answered_over_the_next_connection_once():
     run(scene)
 
 
-def test_a_reply_that_does_not_come_ends_the_connection_for_all_who_wait():
+def test_a_missing_reply_ends_the_connection_for_all_waiting_callers():
     async def scene(redis, client):
-        redis.let.clear()
+        redis.may_reply.clear()
         replies = await asyncio.gather(*(client.execute("ECHO", n) for n in range(3)), return_exceptions=True)
         assert all(isinstance(error, RedisTimeoutError) for error in replies)
-        redis.let.set()
+        redis.may_reply.set()
         assert await client.execute("ECHO", "later") == b"later"
         assert len(redis.connections) == 2
 
     run(scene, reply_timeout_s=0.2)
 
 
-def test_where_nobody_listens_it_is_a_connection_error():
+def test_without_a_server_it_is_a_connection_error():
     async def scene():
         client = RedisClient("redis://127.0.0.1:1/0", connect_timeout_s=20.0, reply_timeout_s=20.0)
         for _ in range(2):
@@ -201,7 +201,7 @@ def test_where_nobody_listens_it_is_a_connection_error():
 def test_the_urls_user_password_and_database_come_first():
     async def scene(redis, client):
         await asyncio.gather(client.execute("ECHO", "a"), client.execute("ECHO", "b"))
-        assert [[bytes(word) for word in command] for command in redis.asked] == [
+        assert [[bytes(word) for word in command] for command in redis.commands] == [
             [b"AUTH", b"ann", b"secret"],
             [b"SELECT", b"3"],
             [b"ECHO", b"a"],
@@ -211,7 +211,7 @@ def test_the_urls_user_password_and_database_come_first():
     run(scene, path="/3", login="ann:secret@")
 
 
-def test_a_refused_password_is_told_and_tried_again():
+def test_a_refused_password_is_an_error_and_tried_again():
     async def scene(redis, client):
         redis.errors[b"wrong"] = b"WRONGPASS"
         for _ in range(2):
@@ -228,6 +228,6 @@ def test_the_store_reads_all_keys_in_one_command():
         store = StateStore(client)
         assert await store.read([]) == []
         assert await store.read(["a", "b"]) == [b"a", b"b"]
-        assert redis.asked == [[b"MGET", b"a", b"b"]]
+        assert redis.commands == [[b"MGET", b"a", b"b"]]
 
     run(scene)

@@ -64,9 +64,9 @@ def test_a_key_without_a_state_stays_so_and_its_neighbours_are_folded(entity):
 
 
 def test_the_rows_of_a_transaction_are_those_of_each_entity():
-    whole = Transaction(
+    full = Transaction(
         tx_id="a", ts=5, card_id="c", amount_cents=7, device_id="d", merchant_id="m", ip="1.2.3.4", lat=1.5,
         lon=-2.25,
     )  # fmt: skip
-    for tx in (whole, Transaction(tx_id="b", ts=3, card_id="c", amount_cents=1)):
+    for tx in (full, Transaction(tx_id="b", ts=3, card_id="c", amount_cents=1)):
         assert rows_of(tx) == tuple(ROW_OF[entity](tx) for entity in WINDOWED)

@@ -77,13 +77,13 @@ def test_a_transaction_is_folded_into_all_its_entities_and_a_label_into_its_merc
             log_id="log", generation="g", catalogue=HASH, history="", slots=4, offsets=(-1, -1, -1, -1)
         )
         slot_states.own(slot, encode_watermark(watermark))
-    whole = Transaction(
+    full = Transaction(
         tx_id="a", ts=5, card_id="c", amount_cents=1, device_id="d", merchant_id="m", ip="1.2.3.4"
     )
     bare = Transaction(tx_id="b", ts=3, card_id="c", amount_cents=1)
-    slot_states.add_transaction(0, 0, whole)
+    slot_states.add_transaction(0, 0, full)
     slot_states.add_transaction(1, 0, bare)
-    for offset, (tx, merchant) in enumerate(((whole, "m"), (bare, None))):
+    for offset, (tx, merchant) in enumerate(((full, "m"), (bare, None))):
         label = Label(
             tx_id=tx.tx_id, card_id="c", merchant_id=merchant, ts=tx.ts, amount_cents=1, is_fraud=True,
             source="customer", known_at=9,
@@ -96,9 +96,9 @@ def test_a_transaction_is_folded_into_all_its_entities_and_a_label_into_its_merc
     blobs = {name: blob for write in slot_states.fold() for name, blob in write.blobs.items()}
     keys = [("card", "c"), ("device", "d"), ("merchant", "m"), ("ip", "1.2.3.4")]
     assert blobs.keys() == {blob_key(slot_of(*key, 4), *key) for key in keys}
-    found = {key[0]: state.from_bytes(key[0], blobs[blob_key(slot_of(*key, 4), *key)]) for key in keys}
-    assert [found[entity][1] for entity in ("card", "device", "merchant", "ip")] == [2, 1, 1, 1]
-    assert (found["merchant"][3], found["ip"][3]) == (1, 0)
+    by_entity = {key[0]: state.from_bytes(key[0], blobs[blob_key(slot_of(*key, 4), *key)]) for key in keys}
+    assert [by_entity[entity][1] for entity in ("card", "device", "merchant", "ip")] == [2, 1, 1, 1]
+    assert (by_entity["merchant"][3], by_entity["ip"][3]) == (1, 0)
 
 
 def test_a_slot_taken_again_as_it_was_left_keeps_its_states_and_no_others():
