@@ -58,9 +58,9 @@ TAIL_RESOLUTION: Final = {
     LONGEST: 12 * HOUR,
 }
 """Tail resolution of each window over tiles, about W/60; each divides the next, so tiles merge exactly."""
-ROWS: Final = 2_048
+MAX_ROWS: Final = 2_048
 """Most transactions that a key of an exact entity keeps: more in 30 days than any person makes."""
-LABELS: Final = 4_096
+MAX_LABELS: Final = 4_096
 """Most labels that a key keeps."""
 EARTH_KM: Final = 6371.0088
 """Mean radius of the Earth (IUGG), for distances."""

@@ -10,11 +10,11 @@ from stream_features.catalogue.features import (
     HASH,
     HOUR,
     LABEL_MEMORY,
-    LABELS,
+    MAX_LABELS,
+    MAX_ROWS,
     MINUTE,
     RISK_PRIOR,
     RISK_WEIGHT,
-    ROWS,
     SECOND,
     WINDOWED,
     Feature,
@@ -71,7 +71,8 @@ def _lines() -> Iterator[str]:
         "Beside the rule in the last column, every feature of an entity is null where its state cannot",
         "answer exactly: at a `now` further behind the key's newest event than the log's horizon; where the",
         f"state in Redis cannot be read; where a window of {' or '.join(EXACT)} reaches back past its newest",
-        f"{ROWS:,} transactions; and, for `fraud_rate`, past the merchant's newest {LABELS:,} labels.",
+        f"{MAX_ROWS:,} transactions; and, for `fraud_rate`, past the merchant's newest {MAX_LABELS:,} "
+        "labels.",
     )
     for entity in ("request", *WINDOWED):
         yield from ("", f"## {entity.capitalize()}", "")

@@ -15,11 +15,11 @@ from stream_features.catalogue.features import (
     FEATURES,
     HEAD,
     LABEL_MEMORY,
-    LABELS,
     LONGEST,
+    MAX_LABELS,
+    MAX_ROWS,
     RISK_PRIOR,
     RISK_WEIGHT,
-    ROWS,
     TAIL_RESOLUTION,
     WINDOWED,
     Feature,
@@ -143,7 +143,7 @@ class ExactKernel:
 
     kind: int
     spec: Rows
-    bound: int = ROWS
+    bound: int = MAX_ROWS
     width: int = kernel_exact.WIDTH
 
     def empty(self) -> State:
@@ -193,7 +193,7 @@ class TiledKernel:
 
     kind: int
     spec: Rows
-    label_bound: int = LABELS
+    label_bound: int = MAX_LABELS
     width: int = kernel_tiled.WIDTH
 
     def empty(self) -> State:

@@ -19,12 +19,12 @@ from stream_features.catalogue.features import (
     KEY_FIELD,
     LABEL_MEMORY,
     LABELLED,
-    LABELS,
+    MAX_LABELS,
+    MAX_ROWS,
     MINUTE,
     RISK_PRIOR,
     RISK_WEIGHT,
     ROUND_CENTS,
-    ROWS,
     WINDOWED,
     feature_indexes,
 )
@@ -165,12 +165,12 @@ def bulk_features(
         starts = np.searchsorted(key[order], np.arange(len(names) + 1))
         rows, spec = entity_rows(transactions, entity)[order], specification(entity)
         if entity in EXACT:
-            bulk_exact(rows, order, starts, spec, ROWS, lag_ms, DISTINCT_CAP, out)
+            bulk_exact(rows, order, starts, spec, MAX_ROWS, lag_ms, DISTINCT_CAP, out)
             continue
         known, label_starts = _labels_by(names, KEY_FIELD[entity], labels if entity in LABELLED else None)
         bulk_tiled(
             rows, order, starts, known, label_starts, spec, LEVELS, KIND[entity], HORIZON_MS, lag_ms,
-            DISTINCT_CAP, LABEL_REACH, LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
+            DISTINCT_CAP, LABEL_REACH, MAX_LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
         )  # fmt: skip
     return out
 

@@ -86,10 +86,9 @@ def recomputed(found, bounds, seed):
     chosen = [prefixes(stream, rng) for stream in found]
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, bounds.distinct, bounds.rows, bounds.labels)
-        for name in ("DISTINCT_CAP", "ROWS", "LABELS"):
-            patch.setattr(
-                offline, name, getattr(bounds, {"DISTINCT_CAP": "distinct"}.get(name, name.lower()))
-            )
+        patch.setattr(offline, "DISTINCT_CAP", bounds.distinct)
+        patch.setattr(offline, "MAX_ROWS", bounds.rows)
+        patch.setattr(offline, "MAX_LABELS", bounds.labels)
         as_of = offline.bulk_features(transactions, labels, dtype=np.float64)
         within = np.concatenate([by_kernel_within(*pair) for pair in zip(found, chosen, strict=True)])
         brute_as_of = [

@@ -18,12 +18,12 @@ from stream_features.catalogue.features import (
     FEATURES,
     HOUR,
     LABELLED,
-    LABELS,
     LONGEST,
+    MAX_LABELS,
+    MAX_ROWS,
     MINUTE,
     NAMES,
     PLACE_STEPS,
-    ROWS,
     TAIL_RESOLUTION,
     WINDOWED,
 )
@@ -251,11 +251,11 @@ def test_a_state_that_cannot_be_read_leaves_its_own_features_null():
 
 @pytest.mark.parametrize("entity", EXACT)
 def test_a_key_over_its_bound_gives_null_for_windows_that_reach_past_the_floor_and_exact_ones_else(entity):
-    n = ROWS + 500
+    n = MAX_ROWS + 500
     events = [tx(i, T0 + i * 1000) for i in range(n)]
     random.Random(1).shuffle(events)
     full = folded(entity, events, cuts=7)
-    assert full.size == kernel_exact.HEADER + kernel_exact.WIDTH * ROWS
+    assert full.size == kernel_exact.HEADER + kernel_exact.WIDTH * MAX_ROWS
     at_hand = tx("x", T0 + n * 1000)
     got, _ = served(at_hand, events, cuts=7)
     assert value(f"{entity}_count_5m", got) == 301
@@ -277,7 +277,7 @@ def test_a_merchant_with_more_labels_than_its_bound_has_no_fraud_rate(extra):
             tx_id=f"t{i}", card_id="c", merchant_id="m", ts=T0, amount_cents=1, is_fraud=True,
             source="customer", known_at=T0 + i,
         )
-        for i in range(LABELS + extra)
+        for i in range(MAX_LABELS + extra)
     ]  # fmt: skip
     at_hand = tx("x", T0 + DAY)
     got, complete = served(at_hand, [], labels, cuts=3)
