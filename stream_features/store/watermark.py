@@ -73,7 +73,7 @@ def check_watermark(watermark: Watermark, slot: int, segment: Segment, sources: 
 
 
 def check_range(watermark: Watermark, slot: int, begins: Sequence[int], ends: Sequence[int]) -> None:
-    """Check that the log holds the watermark's offsets and everything after them.
+    """Check that the log reaches the watermark and still holds everything after it.
 
     Raises:
         FraudsimError: a gap or a watermark beyond the log's end.
