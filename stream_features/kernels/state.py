@@ -69,7 +69,7 @@ class PackedStates(NamedTuple):
     """Words of each state, shape (n,); 0 for one that could not be read."""
 
 
-class RowGroups(NamedTuple):
+class KeyedRows(NamedTuple):
     """Rows, or labels, of many keys, one key after the other."""
 
     rows: Rows
@@ -94,7 +94,7 @@ class Kernel(Protocol):
         ...
 
     def fold_many(
-        self, old: PackedStates, rows: RowGroups, labels: RowGroups, horizon_ms: int
+        self, old: PackedStates, rows: KeyedRows, labels: KeyedRows, horizon_ms: int
     ) -> PackedStates:
         """`fold` for many keys in one call; an empty state stays empty."""
         ...
@@ -109,7 +109,7 @@ class Kernel(Protocol):
     def read_many(
         self,
         stored: PackedStates,
-        missing_rows: RowGroups,
+        missing_rows: KeyedRows,
         requests: Rows,
         horizon_ms: int,
         out: Matrix,
@@ -153,7 +153,7 @@ class ExactKernel:
         return fold_exact(state, rows, horizon_ms + LONGEST, self.bound)
 
     def fold_many(
-        self, old: PackedStates, rows: RowGroups, labels: RowGroups, horizon_ms: int
+        self, old: PackedStates, rows: KeyedRows, labels: KeyedRows, horizon_ms: int
     ) -> PackedStates:
         words, sizes = fold_many_exact(*old, *rows, horizon_ms + LONGEST, self.bound)
         return PackedStates(words, sizes)
@@ -164,7 +164,7 @@ class ExactKernel:
     def read_many(
         self,
         stored: PackedStates,
-        missing_rows: RowGroups,
+        missing_rows: KeyedRows,
         requests: Rows,
         horizon_ms: int,
         out: Matrix,
@@ -205,7 +205,7 @@ class TiledKernel:
         )  # fmt: skip
 
     def fold_many(
-        self, old: PackedStates, rows: RowGroups, labels: RowGroups, horizon_ms: int
+        self, old: PackedStates, rows: KeyedRows, labels: KeyedRows, horizon_ms: int
     ) -> PackedStates:
         words, sizes = fold_many_tiled(
             *old, *rows, *labels, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH, self.label_bound
@@ -224,7 +224,7 @@ class TiledKernel:
     def read_many(
         self,
         stored: PackedStates,
-        missing_rows: RowGroups,
+        missing_rows: KeyedRows,
         requests: Rows,
         horizon_ms: int,
         out: Matrix,
@@ -297,7 +297,7 @@ def pack(blobs: Sequence[bytes]) -> PackedStates:
 
 
 def fold_many(
-    entity: str, blobs: Sequence[bytes], rows: RowGroups, labels: RowGroups, horizon_ms: int
+    entity: str, blobs: Sequence[bytes], rows: KeyedRows, labels: KeyedRows, horizon_ms: int
 ) -> list[bytes]:
     """`fold` for many keys, from blobs to blobs, in one call of the kernel; an empty blob stays empty."""
     folded = KERNELS[entity].fold_many(pack(blobs), rows, labels, horizon_ms)
@@ -348,8 +348,8 @@ def warm_up_kernel() -> None:
         row = np.zeros((1, kernel.width), np.int64)
         state = fold(entity, empty(entity), row, NO_LABELS, 0)
         one, none = np.ones(1, np.int64), np.zeros(1, np.int64)
-        fold_many(entity, [to_bytes(state)], RowGroups(row, one), RowGroups(NO_LABELS, none), 0)
+        fold_many(entity, [to_bytes(state)], KeyedRows(row, one), KeyedRows(NO_LABELS, none), 0)
         kernel.read(state, tuple(row[0].tolist()), 0, out)
         requests = np.zeros((1, 2 + kernel.width), np.int64)
-        missing_rows, complete = RowGroups(row, one), np.ones(1, np.bool_)
+        missing_rows, complete = KeyedRows(row, one), np.ones(1, np.bool_)
         kernel.read_many(pack([to_bytes(state)]), missing_rows, requests, 0, out[None], complete)

@@ -6,7 +6,7 @@ import numpy as np
 
 from fraudsim.log.events import Transaction
 from stream_features.encode import ROW_OF
-from stream_features.kernels.state import EMPTY, KERNELS, UNREADABLE, Flags, Matrix, RowGroups, pack
+from stream_features.kernels.state import EMPTY, KERNELS, UNREADABLE, Flags, KeyedRows, Matrix, pack
 from stream_features.online.unfolded_log import Key
 from stream_features.vector import REQUEST_INDEXES, SIZE, request_features
 
@@ -45,14 +45,14 @@ def features_of(
     return out, whole
 
 
-def _lacking(entity: str, keys: Iterable[Key], unfolded: UnfoldedRows) -> RowGroups:
+def _lacking(entity: str, keys: Iterable[Key], unfolded: UnfoldedRows) -> KeyedRows:
     rows: list[tuple[int, ...]] = []
     counts: list[int] = []
     for key in keys:
         its = unfolded(key)
         rows += its
         counts.append(len(its))
-    return RowGroups(
+    return KeyedRows(
         np.array(rows, np.int64).reshape(len(rows), KERNELS[entity].width), np.array(counts, np.int64)
     )
 

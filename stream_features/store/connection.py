@@ -45,7 +45,7 @@ class _Request:
         self.result.set_result(self.replies)
 
 
-class _Connection(asyncio.Protocol):
+class _RedisConnection(asyncio.Protocol):
     """One connection: Redis replies in the order of the requests."""
 
     def __init__(self, reply_timeout_s: float) -> None:
@@ -125,7 +125,7 @@ class RedisClient:
         self._target: dict[str, Any] = dict(parse_url(url))
         self._connect_timeout_s = connect_timeout_s
         self._reply_timeout_s = reply_timeout_s
-        self._connection: _Connection | None = None
+        self._connection: _RedisConnection | None = None
         self._connecting = asyncio.Lock()
 
     @classmethod
@@ -181,7 +181,7 @@ class RedisClient:
             connection = await self._open_connection()
         return await connection.execute_many(commands, 0.0)
 
-    async def _open_connection(self) -> _Connection:
+    async def _open_connection(self) -> _RedisConnection:
         async with self._connecting:
             if self._connection is None or self._connection.closed:
                 try:
@@ -193,11 +193,11 @@ class RedisClient:
                     raise RedisConnectionError(str(error)) from None
             return self._connection
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> _RedisConnection:
         target, loop = self._target, asyncio.get_running_loop()
 
-        def new_connection() -> _Connection:
-            return _Connection(self._reply_timeout_s)
+        def new_connection() -> _RedisConnection:
+            return _RedisConnection(self._reply_timeout_s)
 
         if "path" in target:
             _, connection = await loop.create_unix_connection(new_connection, target["path"])

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from stream_features.kernels import state as states
-from stream_features.kernels.state import KERNELS, NO_LABELS, RowGroups
+from stream_features.kernels.state import KERNELS, NO_LABELS, KeyedRows
 
 
 class PendingRows:
@@ -50,8 +50,8 @@ class PendingRows:
         labels = self._grouped(self._label_keys, self._labels, NO_LABELS.shape[1])
         return states.fold_many(self.entity, blobs, rows, labels, horizon_ms)
 
-    def _grouped(self, row_keys: "array[int]", words: "array[int]", width: int) -> RowGroups:
+    def _grouped(self, row_keys: "array[int]", words: "array[int]", width: int) -> KeyedRows:
         numbers, rows = np.array(row_keys, np.int64), np.array(words, np.int64).reshape(-1, width)
         # By time within a key: partitions come one after the other, and kernels insert from the end.
         order = np.lexsort((rows[:, 0], numbers))
-        return RowGroups(rows[order], np.bincount(numbers, minlength=len(self)))
+        return KeyedRows(rows[order], np.bincount(numbers, minlength=len(self)))

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from fraudsim.log.events import Label, Transaction
 from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, NAMES
 from stream_features.encode import ROW_OF
-from stream_features.kernels.state import Kernel, PackedStates, RowGroups, State, Vector
+from stream_features.kernels.state import Kernel, KeyedRows, PackedStates, State, Vector
 from stream_features.offline.oracle import oracle
 from testing.contracts.event_streams import HORIZON, at_hands, events_of, label_rows, labels_of, of_key, tx
 
@@ -205,9 +205,9 @@ def check_many_keys(
     nothing = np.empty(0, np.int64)
     stored = _packed([old[0], nothing, old[1]])
     rows = [_rows(entity, kernel, new[0]), _rows(entity, kernel, events), _rows(entity, kernel, new[1])]
-    grouped_rows = RowGroups(np.concatenate(rows), np.array([len(group) for group in rows], np.int64))
+    grouped_rows = KeyedRows(np.concatenate(rows), np.array([len(group) for group in rows], np.int64))
     label_table = label_rows(labels)
-    grouped_labels = RowGroups(np.concatenate([label_table] * 3), np.array([len(label_table)] * 3, np.int64))
+    grouped_labels = KeyedRows(np.concatenate([label_table] * 3), np.array([len(label_table)] * 3, np.int64))
 
     folded = kernel.fold_many(stored, grouped_rows, grouped_labels, HORIZON)
     wanted = [
