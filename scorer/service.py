@@ -40,7 +40,7 @@ from stream_features.kernels.state import warm_up_kernel
 from stream_features.online.log_reader import LogReader
 from stream_features.online.reader import FeatureReader, NotPrimedError
 from stream_features.online.unfolded_log import UnfoldedLog
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 from stream_features.store.state_store import StateStore
 from stream_features.vector import SIZE
 
@@ -72,7 +72,7 @@ class Service:
         self._settings = settings
         self._clock_log = clock_log
         self._log = log
-        self._link = RedisLink.impatient(settings.redis_url)
+        self._link = RedisClient.with_short_timeouts(settings.redis_url)
         self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
         self._places = RedisQuota(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
         self._tail = UnfoldedLog(settings.partitions, settings.tail_max_records)

@@ -1,4 +1,4 @@
-"""`fraudsim worker` and `fraudsim features …`: the feature worker, priming, parity."""
+"""The commands `fraudsim worker` and `fraudsim features …`."""
 
 from pathlib import Path
 
@@ -54,15 +54,15 @@ def rebuild(
     from fraudsim.settings import load_settings
     from stream_features.store.rebuild import rebuild as restore
 
-    done = restore(load_settings(), run, history, slot)
+    result = restore(load_settings(), run, history, slot)
     typer.echo(
-        f"rebuilt {done.slots} slots from {done.keys:,} keys and {done.records:,} records; "
-        f"folding goes on after offsets {done.ends}"
+        f"rebuilt {result.slots} slots from {result.keys:,} keys and {result.records:,} records; "
+        f"folding goes on after offsets {result.ends}"
     )
 
 
 @features.command()
-def init(force: bool = typer.Option(False, help="replace what is there")) -> None:
+def init(force: bool = typer.Option(False, help="replace the state that Redis holds")) -> None:
     """Start with empty state, for a log without a history."""
     from fraudsim.log.clock_log import open_clock
     from fraudsim.settings import load_settings
@@ -75,11 +75,13 @@ def init(force: bool = typer.Option(False, help="replace what is there")) -> Non
 @features.command()
 def inspect(
     entity: str = typer.Argument(help="card, device, merchant or ip"),
-    key: str = typer.Argument(help="its id"),
+    key: str = typer.Argument(help="id of the entity"),
     at: int | None = typer.Option(None, help="event time, ms UTC  [default: the run's clock now]"),
-    amount_cents: int = typer.Option(0, min=0, help="of a transaction at hand, which every window includes"),
+    amount_cents: int = typer.Option(
+        0, min=0, help="amount of the transaction at hand, which every window includes"
+    ),
 ) -> None:
-    """Show one key's state in Redis and its features, as a transaction would find them now."""
+    """Show one key's state in Redis, and the features of a transaction at this moment."""
     import math
     from datetime import UTC, datetime
 
@@ -89,47 +91,51 @@ def inspect(
     from fraudsim.settings import load_settings
     from stream_features.store.key_inspection import inspect_key
 
-    found = inspect_key(load_settings(), entity, key, at, amount_cents)
+    inspection = inspect_key(load_settings(), entity, key, at, amount_cents)
 
-    def moment(ms: int) -> str:
+    def utc(ms: int) -> str:
         return datetime.fromtimestamp(ms / 1000, UTC).isoformat(" ", "milliseconds")
 
-    held = ", ".join(f"{number:,} {what}" for what, number in found.held.items())
-    typer.echo(f"{entity} {key}: slot {found.slot}, {found.stored_bytes:,} bytes, {held}")
-    if found.newest_ms is None:
+    contents = ", ".join(f"{count:,} {kind}" for kind, count in inspection.contents.items())
+    typer.echo(f"{entity} {key}: slot {inspection.slot}, {inspection.stored_bytes:,} bytes, {contents}")
+    if inspection.newest_ms is None:
         typer.echo("never seen in 30 days")
     else:
-        typer.echo(f"newest transaction {moment(found.newest_ms)}")
-    typer.echo(f"folded to offsets {list(found.applied.offsets)}, state {found.behind_ms:,.0f} ms old")
-    table = Table("feature", "value", "unit", "meaning", title=f"at {moment(found.at_ms)}")
-    for feature, value in found.features:
-        shown = "null" if math.isnan(value) else f"{value:,.6g}"
-        table.add_row(feature.name, shown, feature.unit, feature.description)
+        typer.echo(f"newest transaction {utc(inspection.newest_ms)}")
+    typer.echo(
+        f"folded to offsets {list(inspection.watermark.offsets)}, state {inspection.behind_ms:,.0f} ms old"
+    )
+    table = Table("feature", "value", "unit", "meaning", title=f"at {utc(inspection.at_ms)}")
+    for feature, value in inspection.features:
+        text = "null" if math.isnan(value) else f"{value:,.6g}"
+        table.add_row(feature.name, text, feature.unit, feature.description)
     Console().print(table)
 
 
 @features.command()
 def catalogue(
-    markdown_file: Path | None = typer.Option(None, "--markdown", help="write it there as a page instead"),
+    markdown_file: Path | None = typer.Option(
+        None, "--markdown", help="write it to this file as a page instead"
+    ),
 ) -> None:
     """Print the catalogue, or write its page."""
     from rich.console import Console
     from rich.table import Table
 
     from stream_features.catalogue.features import FEATURES, HASH
-    from stream_features.catalogue.page import cells, markdown
+    from stream_features.catalogue.page import render_markdown, table_row
 
     if markdown_file is not None:
         try:
-            markdown_file.write_text(markdown())
+            markdown_file.write_text(render_markdown())
         except OSError as error:
             raise FraudsimError(f"features catalogue: --markdown {markdown_file}: {error.strerror}") from None
         typer.echo(f"{len(FEATURES)} features of catalogue {HASH} written to {markdown_file}")
         return
-    heads = ("feature", "aggregate", "window", "tail", "head", "unit", "meaning", "null")
-    table = Table(*heads, title=f"catalogue {HASH}: {len(FEATURES)} features")
+    headings = ("feature", "aggregate", "window", "tail", "head", "unit", "meaning", "null")
+    table = Table(*headings, title=f"catalogue {HASH}: {len(FEATURES)} features")
     for feature in FEATURES:
-        table.add_row(*cells(feature))
+        table.add_row(*table_row(feature))
     Console().print(table)
 
 
@@ -138,23 +144,23 @@ def compute(
     source: Path = typer.Argument(help="a history's folder, or a run's: the features of its log"),
     out: Path = typer.Option(..., help="folder to write Parquet into; must not exist"),
     engine: str = typer.Option("kernel", help="kernel, duckdb or spark"),
-    lag_ms: int = typer.Option(0, min=0, help="leave out what became known less than that long before"),
+    lag_ms: int = typer.Option(0, min=0, help="leave out events known for less than this time"),
 ) -> None:
     """Compute every transaction's features at its own time, by one of the offline engines."""
     from stream_features.offline.compute import compute as write
 
-    done = write(engine, source, out, lag_ms)
-    typer.echo(f"{done:,} transactions with their features written to {out} by {engine}")
+    count = write(engine, source, out, lag_ms)
+    typer.echo(f"{count:,} transactions with their features written to {out} by {engine}")
 
 
 @features.command()
 def parity(
     run: Path = typer.Option(Path("runs/latest"), help="run folder with an archived log"),
     sample: int = typer.Option(
-        5_000, min=0, help="vectors computed by DuckDB too, rather hot and stale ones"
+        5_000, min=0, help="vectors computed by DuckDB too, preferably hot and stale ones"
     ),
     brute_force: int = typer.Option(40, min=0, help="vectors computed by brute force too"),
-    seed: int = typer.Option(1, min=0, help="of both samples"),
+    seed: int = typer.Option(1, min=0, help="seed of both samples"),
     json_file: Path | None = typer.Option(None, "--json", help="write the result here"),
 ) -> None:
     """Recompute every served vector from exactly the log prefix it names; exit 1 on a difference."""
@@ -172,17 +178,17 @@ def parity(
         f"not compared: {result.uncertain:,} decisions uncertain, {result.degraded:,} degraded, "
         f"{result.missing_pending:,} with what never reached the log"
     )
-    for name, number in sorted(result.by_feature.items(), key=lambda item: -item[1]):
-        typer.echo(f"  {name}: {number:,} values differ")
+    for name, count in sorted(result.by_feature.items(), key=lambda item: -item[1]):
+        typer.echo(f"  {name}: {count:,} values differ")
         for example in result.examples[name]:
-            found = f"{example['engine']} {example['recomputed']}"
-            typer.echo(f"    {example['tx_id']}: served {example['served']}, {found}")
-    effect = sorted(result.staleness_effect.items(), key=lambda item: -item[1]["share"])
-    for name, its in effect[:5]:
-        if its["share"]:
+            recomputed = f"{example['engine']} {example['recomputed']}"
+            typer.echo(f"    {example['tx_id']}: served {example['served']}, {recomputed}")
+    effects = sorted(result.staleness_effect.items(), key=lambda item: -item[1]["share"])
+    for name, effect in effects[:5]:
+        if effect["share"]:
             typer.echo(
-                f"  staleness: {name} differs from everything before now in {its['share']:.2%} of vectors, "
-                f"by {its['mean_difference']:.4g} in the mean"
+                f"  staleness: {name} differs from everything before now in {effect['share']:.2%} of "
+                f"vectors, by {effect['mean_difference']:.4g} in the mean"
             )
     if result.mismatches:
         raise typer.Exit(1)

@@ -17,25 +17,25 @@ from stream_features.catalogue.features import (
     HOUR,
     KEY_FIELD,
     ROUND_CENTS,
-    places,
+    feature_indexes,
 )
 from stream_features.encode import ROW_OF, id_hash
 from stream_features.kernels.state import KERNELS, State, Vector
 
 SIZE: Final = len(FEATURES)
 
-REQUEST: Final = places("request")
+REQUEST_INDEXES: Final = feature_indexes("request")
 key_values = attrgetter(*KEY_FIELD.values())
-"""A transaction's keys in the order of `WINDOWED`; None for an entity that it lacks."""
+"""A transaction's keys in the order of `WINDOWED`; None where it has no such entity."""
 
 
 def keys_of(tx: Transaction) -> list[tuple[str, str]]:
-    """The (entity, key) pairs with state that a transaction has; absent entities are left out."""
+    """A transaction's (entity, key) pairs, in the order of `WINDOWED`; absent entities are left out."""
     return [pair for pair in zip(KEY_FIELD, key_values(tx), strict=True) if pair[1] is not None]
 
 
 def bucket(text: str | None, buckets: int = BUCKETS) -> float:
-    """An id of which there are too many, as one of a few; NaN where it is absent."""
+    """A high-cardinality id hashed into one of `buckets`; NaN where it is absent."""
     return float(id_hash(text) % buckets) if text else math.nan
 
 
@@ -45,7 +45,7 @@ def network(ip: str | None) -> str | None:
 
 
 def request_features(tx: Transaction) -> tuple[float, ...]:
-    """What the transaction alone says, in catalogue order."""
+    """The features that depend on the transaction alone, in catalogue order."""
     return (
         float(tx.amount_cents),
         float(tx.amount_cents % ROUND_CENTS == 0),
@@ -61,26 +61,27 @@ def request_features(tx: Transaction) -> tuple[float, ...]:
 
 
 def vector(tx: Transaction, states: Mapping[str, State | None], horizon_ms: int) -> tuple[Vector, bool]:
-    """Every feature of `tx` at its own ts from states that need not know of it yet, shape (SIZE,).
+    """Every feature of `tx` at its own ts, shape (SIZE,), and whether all states reach back to that ts.
 
-    `states` are by entity. One that is missing, or None (it cannot be read), leaves its features null; so
-    does an entity that the transaction lacks. The flag is False where a state could not answer as far back
-    as the transaction's ts.
+    Args:
+        states: by entity, with or without `tx` folded. The features of an entity are null where its state
+            is missing or None (unreadable), or where the transaction has no such entity.
+        horizon_ms: how far behind a state's newest event it can answer.
     """
     out = np.full(SIZE, np.nan, np.float32)
-    out[REQUEST] = request_features(tx)
-    whole = True
+    out[REQUEST_INDEXES] = request_features(tx)
+    complete = True
     for entity, state in states.items():
         if state is not None and getattr(tx, KEY_FIELD[entity]) is not None:
-            whole &= KERNELS[entity].read(state, ROW_OF[entity](tx), horizon_ms, out)
-    return out, whole
+            complete &= KERNELS[entity].read(state, ROW_OF[entity](tx), horizon_ms, out)
+    return out, complete
 
 
 def as_list(values: Vector) -> list[float | None]:
-    """For JSON: null where a feature is unknown; a float32 survives the way out and back."""
+    """The vector for JSON, with None for null; `as_vector` restores the same float32 values."""
     return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 — only NaN differs
 
 
 def as_vector(values: list[float | None]) -> Vector:
-    """Back from JSON, shape (SIZE,)."""
+    """The vector from its JSON form, shape (SIZE,)."""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float32)

@@ -10,7 +10,7 @@ from fraudsim.log.events import decode_transaction, encoder
 from fraudsim.log.topics import TRANSACTIONS
 from load_tests.rivals.common import SCORES, Given, given, open_reader
 from model.forest.forest import booster_of
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 MAX_BATCH = 256
 
@@ -18,7 +18,7 @@ MAX_BATCH = 256
 async def run(given: Given) -> None:
     """Until the process is ended."""
     booster = booster_of(Path(given.xgboost_model).read_bytes())
-    reader = open_reader(RedisLink.patient(given.redis_url), given.segment)
+    reader = open_reader(RedisClient.with_long_timeouts(given.redis_url), given.segment)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=given.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from fraudsim.log.events import Transaction
 from load_tests.rivals.common import given, open_reader
 from model.forest.forest import booster_of
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 GIVEN = given()
 
@@ -20,7 +20,7 @@ class Fraud:
     """Scores transactions, and feature vectors."""
 
     def __init__(self) -> None:
-        self._reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
+        self._reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
         self._booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
 
     def _score(self, matrix: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:

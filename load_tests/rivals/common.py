@@ -13,7 +13,7 @@ from model.forest.forest import booster_of
 from stream_features.kernels.state import warm_up_kernel
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 from stream_features.store.state_store import StateStore
 
 VARIABLE: Final = "FRAUDSIM_BENCH_GIVEN"
@@ -53,7 +53,7 @@ def settings_of(given: Given) -> Settings:
     )
 
 
-def open_reader(link: RedisLink, segment: Segment) -> FeatureReader:
+def open_reader(link: RedisClient, segment: Segment) -> FeatureReader:
     """Reads a transaction's features: one MGET of its keys, then the compiled kernels."""
     warm_up_kernel()
     settings = Settings(_env_file=None)

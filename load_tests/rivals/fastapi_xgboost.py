@@ -10,10 +10,10 @@ from xgboost import XGBClassifier
 
 from fraudsim.log.events import Transaction
 from load_tests.rivals.common import given, open_reader
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 GIVEN = given()
-reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
+reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
 classifier = XGBClassifier(n_jobs=1)
 classifier.load_model(GIVEN.xgboost_model)
 app = FastAPI()

@@ -11,7 +11,7 @@ from fraudsim.log.events import decode_transaction, encoder
 from fraudsim.log.topics import TRANSACTIONS
 from load_tests.rivals.common import SCORES, given, open_reader
 from model.forest.forest import booster_of
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 GIVEN = given()
 booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
@@ -31,7 +31,7 @@ scores = app.topic(SCORES, value_serializer="raw")
 
 @app.agent(transactions)
 async def score(values: Any) -> None:
-    reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
+    reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
     async for value in values:
         tx = decode_transaction(value)
         (reading,) = await reader.read([tx])

@@ -31,7 +31,7 @@ from scorer.policy.served import ServedPolicy
 from scorer.resilience.dependency import Dependency
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 from stream_features.store.state_store import StateStore
 
 
@@ -54,7 +54,7 @@ async def serve(given: Given) -> None:
     log = set_up_logs(settings, "bench")
     metrics.serve_metrics(settings)
     tail = UnfoldedLog(settings.partitions, settings.tail_max_records)
-    link = RedisLink.impatient(settings.redis_url)
+    link = RedisClient.with_short_timeouts(settings.redis_url)
     reader = FeatureReader(
         StateStore(link), tail, given.segment,
         partitions=settings.partitions, slots=settings.slots, pending_wait_ms=settings.pending_wait_ms,

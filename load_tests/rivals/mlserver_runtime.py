@@ -9,7 +9,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 from fraudsim.log.events import decode_transaction
 from load_tests.rivals.common import given, open_reader
 from model.forest.forest import booster_of
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 GIVEN = given()
 
@@ -18,7 +18,7 @@ class FraudModel(MLModel):
     """Reads a transaction's features and scores them."""
 
     async def load(self) -> bool:
-        self._reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
+        self._reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
         self._booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
         return True
 

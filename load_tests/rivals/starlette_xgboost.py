@@ -12,7 +12,7 @@ from fraudsim.log.events import decode_transaction, encoder
 from load_tests.rivals.common import given, open_reader
 from load_tests.rivals.vector_app import serve_app, serve_vectors
 from model.forest.forest import Matrix, booster_of
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 GIVEN = given()
 booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
@@ -25,7 +25,7 @@ def score_of(row: Matrix) -> float:
 
 def serve() -> None:
     """A transaction in, its features read, a score out."""
-    reader = open_reader(RedisLink.patient(GIVEN.redis_url), GIVEN.segment)
+    reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
 
     async def score(request: Request) -> Response:
         (reading,) = await reader.read([decode_transaction(await request.body())])

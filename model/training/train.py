@@ -82,7 +82,7 @@ def request_only(features: Matrix) -> Matrix:
     The columns stay, so both models score rows of one shape; trees never split on a null column.
     """
     blinded = np.full_like(features, np.nan)
-    request = places("request")
+    request = feature_indexes("request")
     blinded[:, request] = features[:, request]
     return blinded
 

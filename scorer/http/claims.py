@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 CLAIM_MS: Final = 5_000
 """A claim whose scorer died is free again after this."""
@@ -66,7 +66,7 @@ def same_body(one: Claim, other: Claim) -> bool:
 class Idempotency:
     """Claims and answers by tx_id, in Redis. All raise RedisError where it cannot be reached."""
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: RedisClient) -> None:
         self._link = link
 
     async def claim(self, claim: Claim) -> Earlier | None:
@@ -77,7 +77,7 @@ class Idempotency:
     def claim_all(self, claims: Sequence[Claim]) -> Awaitable[list[Earlier | None]]:
         """Claim many tx_ids, no two the same, as `claim` does one; Redis is asked at once."""
         sets = [("SET", claim.name, claim.value, "NX", "PX", CLAIM_MS) for claim in claims]
-        return self._claimed(claims, self._link.ask_all(sets))
+        return self._claimed(claims, self._link.execute_many(sets))
 
     async def _claimed(self, claims: Sequence[Claim], replies: Awaitable[list[Any]]) -> list[Earlier | None]:
         return [
@@ -88,7 +88,7 @@ class Idempotency:
     async def _standing(self, claim: Claim) -> Earlier | None:
         """What stands where a claim found something; None where it is its own after all."""
         # Redis before 7 has no SET with NX and GET together.
-        old: Any = await self._link.ask("GET", claim.name)
+        old: Any = await self._link.execute("GET", claim.name)
         if old is None:  # it has just expired
             return await self.claim(claim)
         if old == claim.value:
@@ -97,18 +97,18 @@ class Idempotency:
 
     async def settle_all(self, settled: Sequence[tuple[Claim, bytes]], linger_s: float = 0.0) -> None:
         """Keep many decisions for repeats, together with what else Redis is asked within `linger_s`."""
-        await self._link.ask_all(
+        await self._link.execute_many(
             [("SET", claim.name, claim.value + decision, "EX", REPEAT_S) for claim, decision in settled],
             linger_s,
         )
 
     async def keep(self, claim: Claim, decision: bytes) -> None:
         """Keep a decision that was made without knowing whether its claim stood; another's is left alone."""
-        await self._link.ask("EVAL", KEEP, 1, claim.name, claim.value, decision, REPEAT_S)
+        await self._link.execute("EVAL", KEEP, 1, claim.name, claim.value, decision, REPEAT_S)
 
     async def ping(self) -> None:
         """Raises where there is no answer."""
-        await self._link.ask("PING")
+        await self._link.execute("PING")
 
     async def settle(self, claim: Claim, decision: bytes) -> None:
         """Keep the decision for repeats."""
@@ -116,11 +116,11 @@ class Idempotency:
 
     async def give_up(self, claim: Claim) -> None:
         """Free a claim that came to nothing; one that ran out and is another's by now is left alone."""
-        await self._link.ask("EVAL", RELEASE, 1, claim.name, claim.value)
+        await self._link.execute("EVAL", RELEASE, 1, claim.name, claim.value)
 
     async def stored(self, tx_id: str) -> bytes | None:
         """The decision kept for a tx_id."""
-        old: Any = await self._link.ask("GET", f"tx:{tx_id}")
+        old: Any = await self._link.execute("GET", f"tx:{tx_id}")
         return _decision(old) if old is not None else None
 
 

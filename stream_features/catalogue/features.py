@@ -2,8 +2,8 @@
 
 A window feature is (entity, aggregate, window W, tail resolution r, head resolution h) over the valid,
 unique events with `floor_r(now - W) <= ts < floor_h(now)`, plus the transaction at hand once where the
-aggregate includes it. Strictly before `now`: so it does not matter whether the transaction at hand has
-been folded already, and equal timestamps need no order.
+aggregate includes it. State counts strictly before `now`: so it does not matter whether the transaction at
+hand has been folded already, and equal timestamps need no order.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ DAY: Final = 24 * HOUR
 Entity = Literal["request", "card", "device", "merchant", "ip"]
 
 KEY_FIELD: Final = {"card": "card_id", "device": "device_id", "merchant": "merchant_id", "ip": "ip"}
-"""Where a transaction names an entity."""
+"""The transaction's field that holds an entity's key."""
 WINDOWED: Final = tuple(KEY_FIELD)
 """The entities that have state, in the order in which states, keys and slots are listed."""
 EXACT: Final = ("card", "device")
@@ -36,7 +36,7 @@ COUNTERPARTS: Final[dict[str, tuple[str, ...]]] = {
     "merchant": ("card",),
     "ip": ("card",),
 }
-"""With whom a transaction was, as an entity's state remembers it: an exact one two, the others one."""
+"""The counterparts of a transaction that an entity's state keeps: two in an exact one, one in the others."""
 
 DISTINCT_CAP: Final = 64
 """`distinct` is min(64, true count)."""
@@ -44,9 +44,9 @@ RISK_PRIOR: Final = 0.003
 RISK_WEIGHT: Final = 20.0
 """fraud_rate = (known frauds + 20 · 0.003) / (transactions + 20)."""
 LABEL_MEMORY: Final = 120 * DAY
-"""A label known longer ago than this has no part in any feature."""
+"""A label known longer ago than this does not count in any feature."""
 LONGEST: Final = 30 * DAY
-"""No window is longer."""
+"""The longest window."""
 HEAD: Final = SECOND
 """Head resolution of tiles."""
 TAIL_RESOLUTION: Final = {
@@ -58,14 +58,14 @@ TAIL_RESOLUTION: Final = {
     LONGEST: 12 * HOUR,
 }
 """Tail resolution of each window over tiles, about W/60; each divides the next, so tiles merge exactly."""
-ROWS: Final = 2_048
-"""The most transactions that an exact entity keeps: more in 30 days than any person makes."""
-LABELS: Final = 4_096
-"""The most labels that an entity keeps."""
+MAX_ROWS: Final = 2_048
+"""Most transactions that a key of an exact entity keeps: more in 30 days than any person makes."""
+MAX_LABELS: Final = 4_096
+"""Most labels that a key keeps."""
 EARTH_KM: Final = 6371.0088
 """Mean radius of the Earth (IUGG), for distances."""
 PLACE_STEPS: Final = 100_000
-"""Places are rounded to 1/100,000 of a degree, about 1 m, counted from the south pole and from 180° west."""
+"""Locations are rounded to 1/100,000 of a degree, about 1 m, from the south pole and from 180° west."""
 CHANNELS: Final = ("pos", "ecommerce", "atm", "recurring", "moto")
 ROUND_CENTS: Final = 1_000
 COUNTRY_BUCKETS: Final = 64
@@ -74,11 +74,11 @@ BUCKETS: Final = 256
 
 @dataclass(frozen=True)
 class Aggregate:
-    """What is computed over a window, and when there is nothing to compute it from."""
+    """A computation over a window: its unit, and when it has no value."""
 
     unit: str
     null: str = ""
-    """Empty where a window without transactions has a value too."""
+    """When the value is null; empty where a window without transactions has a value too."""
 
 
 AGGREGATES: Final = {
@@ -94,14 +94,14 @@ AGGREGATES: Final = {
     "ratio_to_mean": Aggregate("1", "nothing was spent in the window before"),
     "fraud_rate": Aggregate("1"),
 }
-"""`same` counts earlier transactions with the counterpart of the one at hand. It, since_last, speed and
-ratio_to_mean look at what lies strictly before; count, sum, mean, std, max and distinct include the
+"""`same` counts earlier transactions with the counterpart of the one at hand. `same`, since_last, speed and
+ratio_to_mean consider only earlier transactions; count, sum, mean, std, max and distinct include the
 transaction at hand."""
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: what it is, over which window, at which resolutions (ms), in which unit, when null."""
+    """One feature: its aggregate, window and resolutions (ms), unit, meaning, and when it is null."""
 
     name: str
     entity: Entity
@@ -113,7 +113,7 @@ class Feature:
     unit: str = ""
     description: str = ""
     null: str = ""
-    """In one sentence; empty for never."""
+    """When the value is null, in one sentence; empty for never."""
 
 
 def _request(name: str, unit: str, description: str, null: str = "") -> Feature:
@@ -123,11 +123,11 @@ def _request(name: str, unit: str, description: str, null: str = "") -> Feature:
 def _window(
     entity: Entity, name: str, aggregate: str, window_ms: int, description: str, counterpart: str = ""
 ) -> Feature:
-    its = AGGREGATES[aggregate]
+    definition = AGGREGATES[aggregate]
     absent = "" if entity == "card" else f"the transaction has no {entity}"
-    null = ", or ".join(filter(None, (absent, its.null.format(counterpart=counterpart))))
+    null = ", or ".join(filter(None, (absent, definition.null.format(counterpart=counterpart))))
     tail, head = (1, 1) if entity in EXACT else (TAIL_RESOLUTION[window_ms], HEAD)
-    unit = its.unit or f"{counterpart}s"
+    unit = definition.unit or f"{counterpart}s"
     return Feature(
         name, entity, aggregate, window_ms, tail, head, counterpart, unit, description,
         null and f"{null[0].upper()}{null[1:]}.",
@@ -139,7 +139,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
     _request("amount_is_round", "flag", "1 where the amount is a multiple of 1,000 cents, else 0."),
     _request("hour_of_day", "h", "Hour of the event time, UTC, with its fraction."),
     _request("day_of_week", "day", "0 is Monday, UTC."),
-    _request("channel", "code", "Place in (pos, ecommerce, atm, recurring, moto).", "There is no channel."),
+    _request("channel", "code", "Index in (pos, ecommerce, atm, recurring, moto).", "There is no channel."),
     _request("mcc", "code", "Merchant category code.", "There is no category code."),
     _request("country_bucket", "bucket", "Country hashed into 64 buckets.", "There is no country."),
     _request("mcc_country_bucket", "bucket", "Category code and country hashed into 256 buckets.",
@@ -207,17 +207,17 @@ FEATURES: Final[tuple[Feature, ...]] = (
 NAMES: Final = tuple(feature.name for feature in FEATURES)
 
 
-def places(entity: str) -> npt.NDArray[np.int64]:
-    """Places of an entity's features in the vector, shape (n,)."""
+def feature_indexes(entity: str) -> npt.NDArray[np.int64]:
+    """Indexes of an entity's features in the vector, shape (n,)."""
     return np.array([i for i, f in enumerate(FEATURES) if f.entity == entity], dtype=np.int64)
 
 
 def catalogue_hash(features: tuple[Feature, ...] = FEATURES) -> str:
-    """Changes with whatever changes a feature's value or the order of the vector."""
-    words = ("description", "null")
+    """Hash of everything that determines a feature's value or the order of the vector."""
+    prose_fields = ("description", "null")
     document = {
         "version": CATALOGUE_VERSION,
-        "features": [{k: v for k, v in asdict(f).items() if k not in words} for f in features],
+        "features": [{k: v for k, v in asdict(f).items() if k not in prose_fields} for f in features],
         "aggregates": list(AGGREGATES),
         "counterparts": COUNTERPARTS,
         "constants": [

@@ -1,4 +1,4 @@
-"""The catalogue as a page: what `docs/features.md` holds."""
+"""The catalogue as a Markdown page, `docs/features.md`."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from stream_features.catalogue.features import (
     HASH,
     HOUR,
     LABEL_MEMORY,
-    LABELS,
+    MAX_LABELS,
+    MAX_ROWS,
     MINUTE,
     RISK_PRIOR,
     RISK_WEIGHT,
-    ROWS,
     SECOND,
     WINDOWED,
     Feature,
@@ -25,13 +25,13 @@ COMMAND = "fraudsim features catalogue --markdown docs/features.md"
 
 
 def duration(ms: int) -> str:
-    """In the largest unit that divides it: 86,400,000 is 1 d."""
-    size, unit = next((size, unit) for size, unit in UNITS if ms % size == 0)
-    return f"{ms // size} {unit}"
+    """A time in the largest unit that divides it: 86,400,000 is 1 d."""
+    unit_ms, unit = next((size, unit) for size, unit in UNITS if ms % size == 0)
+    return f"{ms // unit_ms} {unit}"
 
 
-def cells(feature: Feature) -> tuple[str, ...]:
-    """A row of the table: feature, aggregate, window, tail, head, unit, meaning, null."""
+def table_row(feature: Feature) -> tuple[str, ...]:
+    """A feature's cells in the table: feature, aggregate, window, tail, head, unit, meaning, null."""
     aggregate = feature.aggregate if feature.window_ms else ""
     if feature.counterpart:
         aggregate += f" ({feature.counterpart})"
@@ -46,7 +46,7 @@ def cells(feature: Feature) -> tuple[str, ...]:
     )
 
 
-def markdown() -> str:
+def render_markdown() -> str:
     """The whole page."""
     return "\n".join(_lines()) + "\n"
 
@@ -71,7 +71,8 @@ def _lines() -> Iterator[str]:
         "Beside the rule in the last column, every feature of an entity is null where its state cannot",
         "answer exactly: at a `now` further behind the key's newest event than the log's horizon; where the",
         f"state in Redis cannot be read; where a window of {' or '.join(EXACT)} reaches back past its newest",
-        f"{ROWS:,} transactions; and, for `fraud_rate`, past the merchant's newest {LABELS:,} labels.",
+        f"{MAX_ROWS:,} transactions; and, for `fraud_rate`, past the merchant's newest {MAX_LABELS:,} "
+        "labels.",
     )
     for entity in ("request", *WINDOWED):
         yield from ("", f"## {entity.capitalize()}", "")
@@ -79,5 +80,5 @@ def _lines() -> Iterator[str]:
         yield "|" + "---|" * 8
         for feature in FEATURES:
             if feature.entity == entity:
-                first, *rest = cells(feature)
+                first, *rest = table_row(feature)
                 yield "| " + " | ".join((f"`{first}`", *rest)) + " |"

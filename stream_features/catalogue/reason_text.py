@@ -7,31 +7,37 @@ from typing import Final
 import numpy as np
 
 from stream_features.catalogue.features import DAY, DISTINCT_CAP, FEATURES, HOUR, MINUTE, NAMES, Feature
-from stream_features.catalogue.wording import UNKNOWN, words_of
+from stream_features.catalogue.wording import ENTITY_UNKNOWN, wording_of
 
-WAYS: Final = ("in a shop", "online", "at a cash machine", "a recurring payment", "by mail or telephone")
-"""In the order of `vector.CHANNELS`."""
+CHANNEL_WORDING: Final = (
+    "in a shop",
+    "online",
+    "at a cash machine",
+    "a recurring payment",
+    "by mail or telephone",
+)
+"""In the order of `CHANNELS`."""
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SPANS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
 
 
-def _alike() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    said = [words_of(feature).says for feature in FEATURES]
-    return np.array([said.index(each) for each in said], dtype=np.int64)
+def _reason_groups() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    groups = [wording_of(feature).group for feature in FEATURES]
+    return np.array([groups.index(group) for group in groups], dtype=np.int64)
 
 
-ALIKE: Final = _alike()
-"""For each feature the place of the first one that says the same; shape (SIZE,)."""
+REASON_GROUP: Final = _reason_groups()
+"""For each feature the index of the first feature of its group, shape (SIZE,)."""
 
 
 def sentences(reasons: Sequence[str], vector: Sequence[float | None]) -> list[str]:
     """One sentence for each reason, in the same order.
 
     Args:
-        reasons: as a decision has them: names of features.
+        reasons: names of features, as a decision has them.
         vector: the decision's features, in catalogue order; None or nan where one is null.
 
-    A reason of another catalogue, of which no more is known than its name, is its name in words.
+    A reason of another catalogue is rendered by its name, with spaces.
     """
     return [
         sentence(FEATURES[NAMES.index(name)], vector[NAMES.index(name)])
@@ -42,21 +48,25 @@ def sentences(reasons: Sequence[str], vector: Sequence[float | None]) -> list[st
 
 
 def sentence(feature: Feature, value: float | None) -> str:
-    """What a value of a feature says."""
-    words, at = words_of(feature), feature.window_ms
+    """The sentence for a value of a feature."""
+    wording, window_ms = wording_of(feature), feature.window_ms
     if value is None or math.isnan(value):
-        text = words.unknown or UNKNOWN.get(feature.entity) or f"Not known: {feature.description.rstrip('.')}"
-        return text.format(window=_window(at))
-    text = words.plain
-    if words.high and value >= words.high_from.get(at, math.inf):
-        text = words.high
-    elif words.low and value <= words.low_to.get(at, -math.inf):
-        text = words.low
-    return text.format(value=_value(feature, value), window=_window(at))
+        text = (
+            wording.unknown
+            or ENTITY_UNKNOWN.get(feature.entity)
+            or f"Not known: {feature.description.rstrip('.')}"
+        )
+        return text.format(window=_window(window_ms))
+    text = wording.plain
+    if wording.high and value >= wording.high_from.get(window_ms, math.inf):
+        text = wording.high
+    elif wording.low and value <= wording.low_to.get(window_ms, -math.inf):
+        text = wording.low
+    return text.format(value=_value(feature, value), window=_window(window_ms))
 
 
 def _window(ms: int) -> str:
-    """As in "in the last 5 minutes": 3,600,000 is "hour", 86,400,000 "24 hours"."""
+    """The words after "in the last": 3,600,000 is "hour", 86,400,000 is "24 hours"."""
     if ms == DAY:
         return "24 hours"
     size, unit = next(((size, unit) for size, unit in SPANS if ms >= size), (1, "millisecond"))
@@ -65,7 +75,7 @@ def _window(ms: int) -> str:
 
 def _value(feature: Feature, value: float) -> str:
     if feature.name == "channel":
-        return WAYS[int(value)]
+        return CHANNEL_WORDING[int(value)]
     if feature.name == "day_of_week":
         return WEEKDAYS[int(value)]
     if feature.name == "hour_of_day":
@@ -90,7 +100,7 @@ def _value(feature: Feature, value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """In the largest unit of which there are two at least: 5,400 s are "90 minutes"."""
+    """A time in the largest unit of which it holds at least two: 5,400 s are "90 minutes"."""
     for ms, unit in SPANS:
         if seconds * 1000 >= 2 * ms:
             return f"{seconds * 1000 / ms:.0f} {unit}s"

@@ -1,9 +1,9 @@
-"""What a feature says to a person, as data: an agent of cardholder services, who knows no models.
+"""The wording of each feature, as data, for an agent of cardholder services who knows no models.
 
-A wording is a whole sentence, in which `{value}` and `{window}` stand for the value and for the time it is
-of. Which one fits depends on the value, as a feature may point to fraud by being high, low or unknown. From
-where on a value is called high is a judgement: about what one honest payment in fifty of the made world
-reaches.
+A wording is a whole sentence, in which `{value}` and `{window}` stand for the value and its window. Which
+sentence fits depends on the value, as a feature may point to fraud by being high, low or unknown. The value
+from which a feature is called high is a judgement: about one honest payment in fifty of the synthetic world
+reaches it.
 """
 
 from collections.abc import Mapping
@@ -17,199 +17,199 @@ MONTH: Final = 30 * DAY
 
 
 @dataclass(frozen=True)
-class Words:
-    """The wordings of the features that differ in nothing but their window."""
+class Wording:
+    """The sentences of the features that differ only in their window."""
 
-    says: str
-    """Features that say the same bear the same; of those a decision names one."""
+    group: str
+    """Grouping key: of the features of one group a decision names only one."""
     plain: str
     high: str = ""
     high_from: Mapping[int, float] = field(default_factory=dict)
-    """By window, ms; 0 for what has none. A window that is not there is never called high."""
+    """By window, ms; 0 for a feature without one. Where a window is missing, no value is called high."""
     low: str = ""
     low_to: Mapping[int, float] = field(default_factory=dict)
     unknown: str = ""
-    """Where the value is null; empty for the entity's."""
+    """The sentence for a null value; empty for that of the entity."""
 
 
-REQUEST: Final = {
-    "amount": Words(
+REQUEST_WORDINGS: Final = {
+    "amount": Wording(
         "amount", "The amount: {value}",
         "A large amount: {value}", {0: 30_000},
         "A very small amount, as when a card is tried out: {value}", {0: 250},
         unknown="The amount is not known",
     ),
-    "amount_is_round": Words(
+    "amount_is_round": Wording(
         "round amount", "The amount is not round", "The amount is round", {0: 1},
         unknown="The amount is not known",
     ),
-    "hour_of_day": Words("time", "The time of day: {value}", unknown="The time is not known"),
-    "day_of_week": Words("weekday", "The day of the week: {value}", unknown="The day is not known"),
-    "channel": Words(
+    "hour_of_day": Wording("time", "The time of day: {value}", unknown="The time is not known"),
+    "day_of_week": Wording("weekday", "The day of the week: {value}", unknown="The day is not known"),
+    "channel": Wording(
         "channel", "The way of paying: {value}",
         unknown="It is not known how the payment was made",
     ),
-    "mcc": Words(
+    "mcc": Wording(
         "kind of merchant", "The kind of merchant: category {value}",
         unknown="The kind of merchant is not known"
     ),
-    "country_bucket": Words(
+    "country_bucket": Wording(
         "country", "The country of the payment adds to the risk",
         unknown="The country of the payment is not known"
     ),
-    "mcc_country_bucket": Words(
+    "mcc_country_bucket": Wording(
         "kind of merchant", "This kind of merchant in this country adds to the risk",
         unknown="The country or the kind of merchant is not known",
     ),
-    "merchant_bucket": Words(
+    "merchant_bucket": Wording(
         "merchant", "The merchant adds to the risk", unknown="The payment names no merchant"
     ),
-    "ip_bucket": Words(
+    "ip_bucket": Wording(
         "network", "The network that the payment came from adds to the risk",
         unknown="It is not known which network the payment came from",
     ),
 }  # fmt: skip
 """By name."""
 
-UNKNOWN: Final = {
+ENTITY_UNKNOWN: Final = {
     "card": "It is not known what was paid with this card in the last {window}",
     "device": "It is not known what was paid from the payment's device in the last {window}",
     "merchant": "It is not known what was paid at the payment's merchant in the last {window}",
     "ip": "It is not known what was paid from the payment's internet address in the last {window}",
 }
-"""By entity: the payment names none, or its past cannot be read."""
+"""By entity, where the payment names none or its state cannot be read."""
 
-WINDOWS: Final = {
-    ("card", "count", ""): Words(
+WINDOW_WORDINGS: Final = {
+    ("card", "count", ""): Wording(
         "card pace", "Payments with this card: {value} in the last {window}",
         "Many payments with this card: {value} in the last {window}",
         {MINUTE: 2, 5 * MINUTE: 3, HOUR: 4, DAY: 13, WEEK: 65, MONTH: 260},
         "Few payments with this card: {value} in the last {window}", {WEEK: 3, MONTH: 15},
     ),
-    ("card", "sum", ""): Words(
+    ("card", "sum", ""): Wording(
         "card spend", "Spent with this card: {value} in the last {window}",
         "Much spent with this card: {value} in the last {window}",
         {HOUR: 45_000, DAY: 120_000, WEEK: 480_000},
     ),
-    ("card", "mean", ""): Words(
+    ("card", "mean", ""): Wording(
         "card amounts", "Average payment with this card: {value} in the last {window}",
         "Large payments with this card: {value} on average in the last {window}",
         {DAY: 22_000, MONTH: 12_500},
     ),
-    ("card", "std", ""): Words(
+    ("card", "std", ""): Wording(
         "card amounts", "Amounts paid with this card differ by about {value} in the last {window}",
         "Amounts paid with this card differ much: by about {value} in the last {window}", {MONTH: 32_000},
     ),
-    ("card", "max", ""): Words(
+    ("card", "max", ""): Wording(
         "card amounts", "Largest payment with this card: {value} in the last {window}",
         "A large payment with this card: {value} in the last {window}", {DAY: 75_000, MONTH: 280_000},
     ),
-    ("card", "distinct", "merchant"): Words(
+    ("card", "distinct", "merchant"): Wording(
         "card merchants", "Merchants paid with this card: {value} in the last {window}",
         "Many different merchants paid with this card: {value} in the last {window}",
         {HOUR: 3, DAY: 10, WEEK: 28},
         "Few different merchants paid with this card: {value} in the last {window}", {WEEK: 3},
     ),
-    ("card", "distinct", "device"): Words(
+    ("card", "distinct", "device"): Wording(
         "card devices", "Devices that paid with this card: {value} in the last {window}",
         "Many different devices paid with this card: {value} in the last {window}", {DAY: 3, MONTH: 8},
     ),
-    ("card", "since_last", ""): Words(
+    ("card", "since_last", ""): Wording(
         "card pause", "The payment before with this card: {value} earlier",
         "The card was not used for long: the payment before was {value} earlier", {MONTH: 4 * 86_400},
         "The card was used just before: {value} earlier", {MONTH: 600},
         unknown="No payment with this card in the last {window} before this one",
     ),
-    ("card", "speed", ""): Words(
+    ("card", "speed", ""): Wording(
         "card travel", "From the place of the card's payment before: a journey at {value}",
         "The card can hardly have travelled here from its payment before: a journey at {value}", {MONTH: 900},
         unknown="It is not known where this payment or the card's payment before was made",
     ),
-    ("card", "ratio_to_mean", ""): Words(
+    ("card", "ratio_to_mean", ""): Wording(
         "card usual amount", "Beside the card's average payment: {value} times as much",
         "Much more than is usual for this card: {value} times its average payment", {MONTH: 3},
         "Much less than is usual for this card: {value} times its average payment", {MONTH: 0.1},
         unknown="Nothing was paid with this card in the last {window} before this payment",
     ),
-    ("card", "same", "merchant"): Words(
+    ("card", "same", "merchant"): Wording(
         "card at merchant", "Earlier payments with this card at this merchant: {value} in the last {window}",
         low="The card was not used at this merchant in the last {window}", low_to={MONTH: 0},
     ),
-    ("card", "same", "device"): Words(
+    ("card", "same", "device"): Wording(
         "card on device", "Earlier payments with this card from this device: {value} in the last {window}",
         low="The card was not used from this device in the last {window}", low_to={MONTH: 0},
     ),
-    ("device", "count", ""): Words(
+    ("device", "count", ""): Wording(
         "device pace", "Payments from this device: {value} in the last {window}",
         "Many payments from this device: {value} in the last {window}",
         {5 * MINUTE: 3, HOUR: 4, DAY: 9, MONTH: 190},
         "Few payments from this device: {value} in the last {window}", {MONTH: 3},
     ),
-    ("device", "sum", ""): Words(
+    ("device", "sum", ""): Wording(
         "device amounts", "Spent from this device: {value} in the last {window}",
         "Much spent from this device: {value} in the last {window}", {DAY: 90_000},
     ),
-    ("device", "max", ""): Words(
+    ("device", "max", ""): Wording(
         "device amounts", "Largest payment from this device: {value} in the last {window}",
         "A large payment from this device: {value} in the last {window}", {DAY: 70_000},
     ),
-    ("device", "distinct", "card"): Words(
+    ("device", "distinct", "card"): Wording(
         "device cards", "Cards that were used from this device: {value} in the last {window}",
         "Several cards were used from this device: {value} in the last {window}",
         {HOUR: 2, DAY: 3, MONTH: 3},
     ),
-    ("device", "distinct", "merchant"): Words(
+    ("device", "distinct", "merchant"): Wording(
         "device merchants", "Merchants paid from this device: {value} in the last {window}",
         "Many different merchants paid from this device: {value} in the last {window}",
         {HOUR: 3, DAY: 7},
     ),
-    ("device", "since_last", ""): Words(
+    ("device", "since_last", ""): Wording(
         "device pause", "The payment before from this device: {value} earlier",
         "The device was not used for long: the payment before was {value} earlier", {MONTH: 10 * 86_400},
         "The device was used just before: {value} earlier", {MONTH: 600},
         unknown="No payment from a known device in the last {window} before this one",
     ),
-    ("device", "same", "card"): Words(
+    ("device", "same", "card"): Wording(
         "card on device", "Earlier payments from this device with this card: {value} in the last {window}",
         low="The device was not used with this card in the last {window}", low_to={MONTH: 0},
     ),
-    ("merchant", "count", ""): Words(
+    ("merchant", "count", ""): Wording(
         "merchant pace", "Payments at this merchant: {value} in the last {window}",
         "Many payments at this merchant: {value} in the last {window}",
         {MINUTE: 3, HOUR: 16, DAY: 280, WEEK: 1_800},
         "Few payments at this merchant: {value} in the last {window}", {DAY: 3, WEEK: 20},
     ),
-    ("merchant", "mean", ""): Words(
+    ("merchant", "mean", ""): Wording(
         "merchant amounts", "Average payment at this merchant: {value} in the last {window}",
         "Large payments at this merchant: {value} on average in the last {window}",
         {DAY: 30_000, MONTH: 30_000},
     ),
-    ("merchant", "max", ""): Words(
+    ("merchant", "max", ""): Wording(
         "merchant amounts", "Largest payment at this merchant: {value} in the last {window}",
         "A large payment at this merchant: {value} in the last {window}", {DAY: 200_000},
     ),
-    ("merchant", "ratio_to_mean", ""): Words(
+    ("merchant", "ratio_to_mean", ""): Wording(
         "merchant usual amount", "Beside the merchant's average payment: {value} times as much",
         "Much more than is usual at this merchant: {value} times the average payment there", {MONTH: 3},
         "Much less than is usual at this merchant: {value} times the average payment there", {MONTH: 0.1},
         unknown="Nothing was paid at a known merchant in the last {window} before this payment",
     ),
-    ("merchant", "distinct", "card"): Words(
+    ("merchant", "distinct", "card"): Wording(
         "merchant pace", "Cards that paid at this merchant: {value} in the last {window}",
         "Many different cards paid at this merchant: {value} in the last {window}", {HOUR: 14},
         "Few different cards paid at this merchant: {value} in the last {window}", {DAY: 3},
     ),
-    ("merchant", "fraud_rate", ""): Words(
+    ("merchant", "fraud_rate", ""): Wording(
         "merchant fraud", "Fraud at this merchant: an estimated {value} of the payments of the last {window}",
         "Much fraud at this merchant: an estimated {value} of the payments of the last {window}",
         {WEEK: 0.02, MONTH: 0.02},
     ),
-    ("ip", "count", ""): Words(
+    ("ip", "count", ""): Wording(
         "address pace", "Payments from this internet address: {value} in the last {window}",
         "Many payments from this internet address: {value} in the last {window}",
         {MINUTE: 2, HOUR: 4, DAY: 22},
     ),
-    ("ip", "distinct", "card"): Words(
+    ("ip", "distinct", "card"): Wording(
         "address cards", "Cards that were used from this internet address: {value} in the last {window}",
         "Many different cards were used from this internet address: {value} in the last {window}",
         {HOUR: 4, DAY: 16, WEEK: 43},
@@ -218,7 +218,9 @@ WINDOWS: Final = {
 """By entity, aggregate and counterpart."""
 
 
-def words_of(feature: Feature) -> Words:
-    """A feature's words; its description, if nobody has written any."""
-    found = REQUEST.get(feature.name) or WINDOWS.get((feature.entity, feature.aggregate, feature.counterpart))
-    return found or Words(feature.name, f"{feature.description.rstrip('.')}: {{value}}")
+def wording_of(feature: Feature) -> Wording:
+    """A feature's wording; one made of its description where there is none."""
+    wording = REQUEST_WORDINGS.get(feature.name) or WINDOW_WORDINGS.get(
+        (feature.entity, feature.aggregate, feature.counterpart)
+    )
+    return wording or Wording(feature.name, f"{feature.description.rstrip('.')}: {{value}}")

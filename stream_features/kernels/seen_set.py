@@ -1,6 +1,6 @@
-"""A small set of hashes inside the compiled kernels: open addressing over a slice of words, 0 is free.
+"""A small set of hashes for the compiled kernels: open addressing in a slice of words, where 0 is free.
 
-It is compiled into both kernels, whose caches do not notice a change here: change a line there too.
+It is compiled into both kernels, and numba's cache does not notice a change here: change a line there too.
 """
 
 import numpy as np
@@ -8,19 +8,19 @@ import numpy.typing as npt
 from numba import njit
 
 WORDS = 128
-"""Twice the most members that a set may get, so that probes stay short."""
+"""Size of a set: twice the most members that it may get, so that probes stay short."""
 MASK = WORDS - 1
 
 
 @njit(cache=True)
 def add(table: npt.NDArray[np.int64], base: int, member: int) -> bool:
-    """Whether `member`, not 0, was new to the set in words [base, base + WORDS)."""
-    at = member & MASK
+    """Add `member`, not 0, to the set in words [base, base + WORDS); False where it was a member already."""
+    index = member & MASK
     while True:
-        there = table[base + at]
-        if there == member:
+        occupant = table[base + index]
+        if occupant == member:
             return False
-        if there == 0:
-            table[base + at] = member
+        if occupant == 0:
+            table[base + index] = member
             return True
-        at = (at + 1) & MASK
+        index = (index + 1) & MASK

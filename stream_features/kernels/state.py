@@ -1,4 +1,4 @@
-"""One entity's state as a value: empty, folded, read, canonical, to and from the bytes that Redis holds."""
+"""The state of one key as a value: create, fold, read, canonical form, and the bytes that Redis holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from stream_features.catalogue.features import (
     FEATURES,
     HEAD,
     LABEL_MEMORY,
-    LABELS,
     LONGEST,
+    MAX_LABELS,
+    MAX_ROWS,
     RISK_PRIOR,
     RISK_WEIGHT,
-    ROWS,
     TAIL_RESOLUTION,
     WINDOWED,
     Feature,
@@ -53,36 +53,36 @@ KIND: Final = {
 """First word of a blob: the entity, and the version of its layout."""
 LEVELS: Final = np.array(list(TAIL_RESOLUTION.items()), dtype=np.int64)
 LABEL_REACH: Final = LABEL_MEMORY + HEAD
-"""How far behind the oldest `now` a label matters: a read rounds its `now` down."""
+"""How far behind the oldest `now` a label matters: a read rounds its `now` down to HEAD."""
 NO_LABELS: Final = np.empty((0, 3), np.int64)
 
 
 class UnreadableStateError(Exception):
-    """A blob is not a state of this version. It is never replaced by an empty one."""
+    """A blob is not a state of this entity and version. It is never replaced by an empty one."""
 
 
-class Packed(NamedTuple):
+class PackedStates(NamedTuple):
     """States of many keys, one after the other."""
 
     words: State
     sizes: State
-    """Words of each, shape (n,); none where it could not be read."""
+    """Words of each state, shape (n,); 0 for one that could not be read."""
 
 
-class Grouped(NamedTuple):
-    """Rows, or labels, of many keys, key by key."""
+class KeyedRows(NamedTuple):
+    """Rows, or labels, of many keys, one key after the other."""
 
     rows: Rows
     counts: State
-    """How many each key has, shape (n,)."""
+    """Rows of each key, shape (n,)."""
 
 
 class Kernel(Protocol):
-    """What is done with the states of one entity."""
+    """The operations on the states of one entity. `testing.contracts.aggregate` checks an implementation."""
 
     @property
     def width(self) -> int:
-        """Words of a transaction's row."""
+        """Words of a transaction's row: ts first, amount second."""
         ...
 
     def empty(self) -> State:
@@ -93,47 +93,57 @@ class Kernel(Protocol):
         """A new state with rows, shape (m, width), and labels, shape (k, 3), added."""
         ...
 
-    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
-        """`fold` for many keys in one call; a state of no words stays so."""
+    def fold_many(
+        self, old: PackedStates, rows: KeyedRows, labels: KeyedRows, horizon_ms: int
+    ) -> PackedStates:
+        """`fold` for many keys in one call; an empty state stays empty."""
         ...
 
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
-        """Write the features of the transaction with this row, at its ts, to their places in the vector.
+        """Write the features of the transaction with this row, at its ts, to their indexes in `out`.
 
-        Returns False where its ts lies beyond the horizon of the state: the features are null.
+        Returns False, and writes nulls, where its ts lies beyond the horizon of the state.
         """
         ...
 
     def read_many(
-        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+        self,
+        stored: PackedStates,
+        missing_rows: KeyedRows,
+        requests: Rows,
+        horizon_ms: int,
+        out: Matrix,
+        complete: Flags,
     ) -> None:
-        """The same for many, from states that lack some rows.
+        """`read` for many transactions, from stored states that still lack `missing_rows`.
 
-        A line of `asked` is (number of the key, place in `out`, the row), by ascending number. `whole`
-        becomes False at the places of those that are null.
+        Args:
+            requests: shape (n, 2 + width), (key number, row of `out`, the transaction's row), by key number.
+            out: shape (m, features).
+            complete: shape (m,); set to False at a request's row of `out` where its features are null.
         """
         ...
 
     def words(self, state: State) -> int:
-        """How many words a state with this header has; -1 where it is shorter than a header."""
+        """Words that a state with this header should have; -1 where it is shorter than a header."""
         ...
 
     def newest(self, state: State) -> int:
         """Event time of the newest transaction, ms; negative where there is none."""
         ...
 
-    def held(self, state: State) -> dict[str, int]:
-        """How many of what the state keeps, for people."""
+    def contents(self, state: State) -> dict[str, int]:
+        """Numbers of what the state holds, by kind, for people."""
         ...
 
 
 @dataclass(frozen=True)
 class ExactKernel:
-    """Cards and devices: rows."""
+    """Cards and devices: the state keeps rows."""
 
     kind: int
     spec: Rows
-    bound: int = ROWS
+    bound: int = MAX_ROWS
     width: int = kernel_exact.WIDTH
 
     def empty(self) -> State:
@@ -142,19 +152,27 @@ class ExactKernel:
     def fold(self, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
         return fold_exact(state, rows, horizon_ms + LONGEST, self.bound)
 
-    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
+    def fold_many(
+        self, old: PackedStates, rows: KeyedRows, labels: KeyedRows, horizon_ms: int
+    ) -> PackedStates:
         words, sizes = fold_many_exact(*old, *rows, horizon_ms + LONGEST, self.bound)
-        return Packed(words, sizes)
+        return PackedStates(words, sizes)
 
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
         return bool(read_exact(state, self.spec, horizon_ms, *row, DISTINCT_CAP, out))
 
     def read_many(
-        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+        self,
+        stored: PackedStates,
+        missing_rows: KeyedRows,
+        requests: Rows,
+        horizon_ms: int,
+        out: Matrix,
+        complete: Flags,
     ) -> None:
         read_many_exact(
-            *stored, *lacking, asked, self.kind, self.spec, horizon_ms, horizon_ms + LONGEST, self.bound,
-            DISTINCT_CAP, out, whole,
+            *stored, *missing_rows, requests, self.kind, self.spec, horizon_ms, horizon_ms + LONGEST,
+            self.bound, DISTINCT_CAP, out, complete,
         )  # fmt: skip
 
     def words(self, state: State) -> int:
@@ -165,17 +183,17 @@ class ExactKernel:
     def newest(self, state: State) -> int:
         return int(state[2])
 
-    def held(self, state: State) -> dict[str, int]:
+    def contents(self, state: State) -> dict[str, int]:
         return {"transactions": int(state[1])}
 
 
 @dataclass(frozen=True)
 class TiledKernel:
-    """Merchants and addresses: tiles, counterparts, labels."""
+    """Merchants and addresses: the state keeps tiles, sightings of counterparts, and labels."""
 
     kind: int
     spec: Rows
-    label_bound: int = LABELS
+    label_bound: int = MAX_LABELS
     width: int = kernel_tiled.WIDTH
 
     def empty(self) -> State:
@@ -186,27 +204,35 @@ class TiledKernel:
             state, rows, labels, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH, self.label_bound
         )  # fmt: skip
 
-    def fold_many(self, old: Packed, rows: Grouped, labels: Grouped, horizon_ms: int) -> Packed:
+    def fold_many(
+        self, old: PackedStates, rows: KeyedRows, labels: KeyedRows, horizon_ms: int
+    ) -> PackedStates:
         words, sizes = fold_many_tiled(
             *old, *rows, *labels, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH, self.label_bound
         )
-        return Packed(words, sizes)
+        return PackedStates(words, sizes)
 
     def read(self, state: State, row: tuple[int, ...], horizon_ms: int, out: Vector) -> bool:
-        ts, amount, who = row
+        ts, amount, counterpart = row
         return bool(
             read_tiled(
-                state, self.spec, horizon_ms, ts, amount, who,
+                state, self.spec, horizon_ms, ts, amount, counterpart,
                 DISTINCT_CAP, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
             )
         )  # fmt: skip
 
     def read_many(
-        self, stored: Packed, lacking: Grouped, asked: Rows, horizon_ms: int, out: Matrix, whole: Flags
+        self,
+        stored: PackedStates,
+        missing_rows: KeyedRows,
+        requests: Rows,
+        horizon_ms: int,
+        out: Matrix,
+        complete: Flags,
     ) -> None:
         read_many_tiled(
-            *stored, *lacking, asked, self.kind, self.spec, LEVELS, horizon_ms, DISTINCT_CAP, LABEL_REACH,
-            self.label_bound, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out, whole,
+            *stored, *missing_rows, requests, self.kind, self.spec, LEVELS, horizon_ms, DISTINCT_CAP,
+            LABEL_REACH, self.label_bound, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out, complete,
         )  # fmt: skip
 
     def words(self, state: State) -> int:
@@ -216,33 +242,33 @@ class TiledKernel:
         return (
             kernel_tiled.HEADER
             + kernel_tiled.TILE * tiles
-            + kernel_tiled.SEEN * seen
+            + kernel_tiled.SIGHTING * seen
             + kernel_tiled.LABEL * labels
         )
 
     def newest(self, state: State) -> int:
         return int(state[4])
 
-    def held(self, state: State) -> dict[str, int]:
+    def contents(self, state: State) -> dict[str, int]:
         tiles, seen, labels = (int(state[i]) for i in (1, 2, 3))
         return {"tiles": tiles, "counterparts seen": seen, "labels": labels}
 
 
 def specification(entity: str, features: tuple[Feature, ...] = FEATURES) -> Rows:
-    """What a kernel needs of an entity's features, by ascending window; places are those in the vector.
+    """An entity's features as its kernel takes them, by ascending window.
 
-    Shape (n, 4) for an exact entity: code, window ms, which counterpart, place; (n, 5) for a tiled one:
-    code, window ms, tail ms, head ms, place.
+    Shape (n, 4) for an exact entity: (code, window ms, counterpart index, index in the vector); (n, 5) for a
+    tiled one: (code, window ms, tail ms, head ms, index in the vector).
     """
     rows: list[tuple[int, ...]] = []
-    for place, f in enumerate(features):
+    for index, f in enumerate(features):
         if f.entity != entity:
             continue
         if entity in EXACT:
-            which = COUNTERPARTS[entity].index(f.counterpart) if f.counterpart else 0
-            rows.append((kernel_exact.CODES[f.aggregate], f.window_ms, which, place))
+            counterpart_index = COUNTERPARTS[entity].index(f.counterpart) if f.counterpart else 0
+            rows.append((kernel_exact.CODES[f.aggregate], f.window_ms, counterpart_index, index))
         else:
-            rows.append((kernel_tiled.CODES[f.aggregate], f.window_ms, f.tail_ms, f.head_ms, place))
+            rows.append((kernel_tiled.CODES[f.aggregate], f.window_ms, f.tail_ms, f.head_ms, index))
     rows.sort(key=lambda row: row[1])
     return np.array(rows, dtype=np.int64).reshape(len(rows), 4 if entity in EXACT else 5)
 
@@ -260,24 +286,24 @@ def empty(entity: str) -> State:
 
 
 def fold(entity: str, state: State, rows: Rows, labels: Rows, horizon_ms: int) -> State:
-    """A new state with transactions and labels added; the argument is left as it is."""
+    """A new state with transactions and labels added; the old one is unchanged."""
     return KERNELS[entity].fold(state, rows, labels, horizon_ms)
 
 
-def pack(blobs: Sequence[bytes]) -> Packed:
-    """States as the kernels take many of them; each blob is of whole words."""
+def pack(blobs: Sequence[bytes]) -> PackedStates:
+    """Many states as the kernels take them; each blob must consist of whole words."""
     words = np.frombuffer(bytearray().join(blobs), "<i8").astype(np.int64, copy=False)
-    return Packed(words, np.array([len(blob) // 8 for blob in blobs], np.int64))
+    return PackedStates(words, np.array([len(blob) // 8 for blob in blobs], np.int64))
 
 
 def fold_many(
-    entity: str, blobs: Sequence[bytes], rows: Grouped, labels: Grouped, horizon_ms: int
+    entity: str, blobs: Sequence[bytes], rows: KeyedRows, labels: KeyedRows, horizon_ms: int
 ) -> list[bytes]:
     """`fold` for many keys, from blobs to blobs, in one call of the kernel; an empty blob stays empty."""
-    new = KERNELS[entity].fold_many(pack(blobs), rows, labels, horizon_ms)
-    whole = to_bytes(new.words)
-    ends = (8 * np.cumsum(new.sizes)).tolist()
-    return [whole[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    folded = KERNELS[entity].fold_many(pack(blobs), rows, labels, horizon_ms)
+    all_bytes = to_bytes(folded.words)
+    ends = (8 * np.cumsum(folded.sizes)).tolist()
+    return [all_bytes[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def to_bytes(state: State) -> bytes:
@@ -303,27 +329,27 @@ def from_bytes(entity: str, blob: bytes) -> State:
 EMPTY: Final = {entity: to_bytes(empty(entity)) for entity in WINDOWED}
 """The blob of a key never seen."""
 UNREADABLE: Final = b""
-"""Stands for a blob that cannot be read: it is left alone, and its features are null."""
+"""Marks a blob that cannot be read: it is never overwritten, and its features are null."""
 
 
 def canonical(entity: str, blob: bytes, horizon_ms: int) -> bytes:
-    """The one form of a state's content: equal content, equal bytes."""
+    """The canonical form of a state: equal content, equal bytes."""
     state = from_bytes(entity, blob)
-    again = fold(entity, state, NO_ROWS[entity], NO_LABELS, horizon_ms)
-    if again[0] != state[0]:
+    refolded = fold(entity, state, NO_ROWS[entity], NO_LABELS, horizon_ms)
+    if refolded[0] != state[0]:
         raise InvariantError(f"canonical form changed the kind of a {entity} state")
-    return to_bytes(again)
+    return to_bytes(refolded)
 
 
 def warm_up_kernel() -> None:
     """Load the compiled kernels: the first call of each function takes some 0.1 s."""
     out = np.empty(len(FEATURES), np.float32)
     for entity, kernel in KERNELS.items():
-        some = np.zeros((1, kernel.width), np.int64)
-        state = fold(entity, empty(entity), some, NO_LABELS, 0)
+        row = np.zeros((1, kernel.width), np.int64)
+        state = fold(entity, empty(entity), row, NO_LABELS, 0)
         one, none = np.ones(1, np.int64), np.zeros(1, np.int64)
-        fold_many(entity, [to_bytes(state)], Grouped(some, one), Grouped(NO_LABELS, none), 0)
-        kernel.read(state, tuple(some[0].tolist()), 0, out)
-        asked = np.zeros((1, 2 + kernel.width), np.int64)
-        lacking, whole = Grouped(some, one), np.ones(1, np.bool_)
-        kernel.read_many(pack([to_bytes(state)]), lacking, asked, 0, out[None], whole)
+        fold_many(entity, [to_bytes(state)], KeyedRows(row, one), KeyedRows(NO_LABELS, none), 0)
+        kernel.read(state, tuple(row[0].tolist()), 0, out)
+        requests = np.zeros((1, 2 + kernel.width), np.int64)
+        missing_rows, complete = KeyedRows(row, one), np.ones(1, np.bool_)
+        kernel.read_many(pack([to_bytes(state)]), missing_rows, requests, 0, out[None], complete)

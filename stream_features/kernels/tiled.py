@@ -1,19 +1,35 @@
-"""The state of a merchant or an address: tiles that grow coarser with age, who was seen, and labels.
+"""The state of a merchant or an address: tiles that grow coarser with age, sightings of cards, and labels.
 
-Layout, int64: [kind, tiles, seen, labels, newest ts, newest known_at, label floor], then the tiles (start
-ms, length ms, count, sum, max) sorted by start, then whom it saw (second ms, counterpart hash), then the
-labels (transaction hash, known_at, code) sorted. A tile's length is a function of its time and of `newest`
-alone, so the bytes depend on the set of events and not on their order. Tiles merge only where no window,
-read at any `now` within the horizon, could tell them apart: the state stays bounded for the hottest key,
-and every answer stays exact.
+Layout, int64: [kind, tiles, sightings, labels, newest ts, newest known_at, label floor], then the tiles
+(start ms, length ms, count, sum, max) sorted by start, then the sightings (second ms, counterpart hash), then
+the labels (transaction hash, known_at, code) sorted. A tile's length is a function of its time and of the
+newest ts alone, so the bytes depend on the set of events and not on their order. Tiles merge only where no
+window, read at any `now` within the horizon, could tell them apart: the state stays bounded for the hottest
+key, and every answer stays exact.
 
-Whom it saw stands apart from the tiles, because every window ends at `now`: of those seen before the
-horizon the `cap` most recent counterparts, each at its last second, tell min(cap, distinct) of every
-window. Of the seconds within the horizon, where a read may end, the `cap` smallest hashes of each are kept.
-The order is (second ascending, hash descending), so that a walk from the end meets what is kept first.
+Example: the tiles of ten events of one merchant. The newest is at 11:58:02.9 of day 7, the horizon is 2 min.
+Tiles are 1 s long until 1 min behind the horizon, then 5 s until 5 min, 1 min until 1 h, 20 min until 24 h,
+2 h until 7 d and 12 h until 30 d; a tile that would straddle such a limit keeps the shorter length.
 
-Nothing of the catalogue is frozen into the compiled code, whose cache would not notice a change; for the
-same reason, what is compiled together stands in this one file.
+    event            cents  tile             length   count   sum   max
+    day 0 03:10:00     500  day 0 02:00:00   7200 s       1   500   500
+    day 0 11:40:00     700  day 0 10:00:00   7200 s       1   700   700
+    day 6 09:05:00     900  day 6 08:00:00   7200 s       1   900   900
+    day 6 10:50:00     300  day 6 10:40:00   1200 s       1   300   300
+    day 7 02:15:00     400  day 7 02:00:00   1200 s       2  1000   600
+    day 7 02:18:00     600
+    day 7 11:20:10     800  day 7 11:20:00     60 s       2  1000   800
+    day 7 11:20:40     200
+    day 7 11:58:02.2   100  day 7 11:58:02      1 s       2  1100  1000
+    day 7 11:58:02.9  1000
+
+Sightings are separate from the tiles, because every window ends at `now`. Of the counterparts seen before the
+horizon, the `cap` most recent, each at its last second, determine min(cap, distinct) of every window. Of each
+second within the horizon, where a read may end, the `cap` smallest hashes are kept. The order is (second
+ascending, hash descending), so a walk from the end meets first the sightings that are kept.
+
+numba's cache notices changes of a function's own file only. So no constant of the catalogue is compiled in,
+and the functions that call each other stand in this one file.
 """
 
 from typing import Any
@@ -28,7 +44,7 @@ from stream_features.kernels.seen_set import WORDS, add
 HEADER = 7
 WIDTH = 3
 TILE = 5
-SEEN = 2
+SIGHTING = 2
 LABEL = 3
 NEVER = -1
 
@@ -49,7 +65,7 @@ State = Words
 
 @register_jitable
 def empty_tiled(kind: int) -> State:
-    """A key never seen."""
+    """The state of a key never seen."""
     state = np.empty(HEADER, np.int64)
     state[0], state[1], state[2], state[3] = kind, 0, 0, 0
     state[4], state[5], state[6] = NEVER, NEVER, NEVER
@@ -58,7 +74,7 @@ def empty_tiled(kind: int) -> State:
 
 @njit(cache=True)
 def _first_from(words: Words, base: int, width: int, low: int, high: int, value: int) -> int:
-    """Of the entries `low` to `high` - 1, sorted by their first word: the first of at least `value`."""
+    """Index of the first entry of [low, high) whose first word, by which they are sorted, is >= `value`."""
     while low < high:
         middle = (low + high) // 2
         if words[base + middle * width] < value:
@@ -70,7 +86,7 @@ def _first_from(words: Words, base: int, width: int, low: int, high: int, value:
 
 @njit(cache=True)
 def _age(levels: Words, level: int, newest: int, horizon_ms: int) -> int:
-    """Before this time tiles have at least the length of `level`: no finer window can cut them any more."""
+    """Time before which tiles have at least the length of `level`: no finer window can cut them any more."""
     finer, length = levels[level - 1, 1], levels[level, 1]
     edge = (newest - horizon_ms - levels[level - 1, 0]) // finer * finer
     return edge // length * length
@@ -78,58 +94,64 @@ def _age(levels: Words, level: int, newest: int, horizon_ms: int) -> int:
 
 @njit(cache=True)
 def _fold_tiles(
-    out: Words, state: State, rows: Words, levels: Words, newest: int, horizon_ms: int, gone: int
+    out: Words, state: State, rows: Words, levels: Words, newest: int, horizon_ms: int, drop_before: int
 ) -> int:
-    """Write the new tiles into `out` behind the header; their number."""
+    """Write the new tiles into `out` after the header; returns their number."""
     n, last = state[1], levels.shape[0] - 1
     ages = np.empty(last + 1, np.int64)
-    unchanged = newest + 1  # what starts before it keeps its length
+    unchanged = newest + 1  # tiles that start before it keep their length
     for level in range(1, last + 1):
         ages[level] = _age(levels, level, newest, horizon_ms)
         if n > 0:
-            old = _age(levels, level, state[4], horizon_ms)
-            if old < ages[level]:
-                unchanged = min(unchanged, old)
+            old_age = _age(levels, level, state[4], horizon_ms)
+            if old_age < ages[level]:
+                unchanged = min(unchanged, old_age)
     first = 0
-    while first < n and state[HEADER + first * TILE] < gone:
+    while first < n and state[HEADER + first * TILE] < drop_before:
         first += 1
     low = _first_from(state, HEADER, TILE, first, n, unchanged)
-    count = low - first
-    out[HEADER : HEADER + count * TILE] = state[HEADER + first * TILE : HEADER + low * TILE]
+    tiles = low - first
+    out[HEADER : HEADER + tiles * TILE] = state[HEADER + first * TILE : HEADER + low * TILE]
     for i in range(low, n + rows.shape[0]):
         if i < n:
             base = HEADER + i * TILE
             ts = state[base]
-            number, total, largest = state[base + 2], state[base + 3], state[base + 4]
+            transactions, total, largest = state[base + 2], state[base + 3], state[base + 4]
         else:
             ts = rows[i - n, 0]
-            if ts < gone:
+            if ts < drop_before:
                 continue
-            number, total, largest = 1, rows[i - n, 1], rows[i - n, 1]
+            transactions, total, largest = 1, rows[i - n, 1], rows[i - n, 1]
         length = levels[0, 1]
         for level in range(last, 0, -1):
             if ts < ages[level]:
                 length = levels[level, 1]
                 break
         start = ts // length * length
-        at = HEADER + (count - 1) * TILE
-        while at >= HEADER and out[at] > start:
-            at -= TILE
-        if at >= HEADER and out[at] == start:
-            out[at + 2] += number
-            out[at + 3] += total
-            out[at + 4] = max(out[at + 4], largest)
+        index = HEADER + (tiles - 1) * TILE
+        while index >= HEADER and out[index] > start:
+            index -= TILE
+        if index >= HEADER and out[index] == start:
+            out[index + 2] += transactions
+            out[index + 3] += total
+            out[index + 4] = max(out[index + 4], largest)
             continue
-        at += TILE
-        for j in range(HEADER + count * TILE - 1, at - 1, -1):
+        index += TILE
+        for j in range(HEADER + tiles * TILE - 1, index - 1, -1):
             out[j + TILE] = out[j]
-        out[at], out[at + 1], out[at + 2], out[at + 3], out[at + 4] = start, length, number, total, largest
-        count += 1
-    return count
+        out[index], out[index + 1], out[index + 2], out[index + 3], out[index + 4] = (
+            start,
+            length,
+            transactions,
+            total,
+            largest,
+        )
+        tiles += 1
+    return tiles
 
 
 @njit(cache=True)
-def _fold_seen(
+def _fold_sightings(
     out: Words,
     begin: int,
     state: State,
@@ -137,58 +159,62 @@ def _fold_seen(
     head: int,
     edge: int,
     old_edge: int,
-    gone: int,
+    drop_before: int,
     cap: int,
 ) -> int:
-    """Write whom it saw into `out` from `begin` on; their number. Before `edge` no read ends any more."""
+    """Write the new sightings into `out` from `begin`; returns their number. No read ends before `edge`."""
     base, n = HEADER + state[1] * TILE, state[2]
     first = 0
-    while first < n and state[base + first * SEEN] < gone:
+    while first < n and state[base + first * SIGHTING] < drop_before:
         first += 1
-    end = begin + (n - first) * SEEN
-    out[begin:end] = state[base + first * SEEN : base + n * SEEN]
-    aged = False
+    end = begin + (n - first) * SIGHTING
+    out[begin:end] = state[base + first * SIGHTING : base + n * SIGHTING]
+    has_old_row = False
     for i in range(rows.shape[0]):
-        second, who = rows[i, 0] // head * head, rows[i, 2]
-        if who == 0 or second < gone:
+        second, counterpart = rows[i, 0] // head * head, rows[i, 2]
+        if counterpart == 0 or second < drop_before:
             continue
-        at = end - SEEN
-        smaller = 0  # of the same second
-        while at >= begin and (out[at] > second or (out[at] == second and out[at + 1] < who)):
-            if out[at] == second:
-                smaller += 1
-            at -= SEEN
-        if smaller >= cap or (at >= begin and out[at] == second and out[at + 1] == who):
+        index = end - SIGHTING
+        smaller_count = 0  # hashes of the same second
+        while index >= begin and (
+            out[index] > second or (out[index] == second and out[index + 1] < counterpart)
+        ):
+            if out[index] == second:
+                smaller_count += 1
+            index -= SIGHTING
+        if smaller_count >= cap or (
+            index >= begin and out[index] == second and out[index + 1] == counterpart
+        ):
             continue
-        at += SEEN
-        for j in range(end - 1, at - 1, -1):
-            out[j + SEEN] = out[j]
-        out[at], out[at + 1] = second, who
-        end += SEEN
-        # The largest of a second with more than the cap stands first in it.
-        lead = at
-        while lead - SEEN >= begin and out[lead - SEEN] == second:
-            lead -= SEEN
-        if lead + cap * SEEN < end and out[lead + cap * SEEN] == second:
-            for j in range(lead, end - SEEN):
-                out[j] = out[j + SEEN]
-            end -= SEEN
-        aged = aged or second < edge
-    young = begin + _first_from(out, begin, SEEN, 0, (end - begin) // SEEN, edge) * SEEN
-    if young > begin and (aged or out[young - SEEN] >= old_edge):
-        table = np.zeros(WORDS, np.int64)
-        to, kept, at = young, 0, young - SEEN
-        while at >= begin and kept < cap:
-            if add(table, 0, out[at + 1]):
-                to -= SEEN
-                out[to], out[to + 1] = out[at], out[at + 1]
-                kept += 1
-            at -= SEEN
-        if to > begin:
-            for j in range(to, end):
-                out[begin + j - to] = out[j]
-            end -= to - begin
-    return (end - begin) // SEEN
+        index += SIGHTING
+        for j in range(end - 1, index - 1, -1):
+            out[j + SIGHTING] = out[j]
+        out[index], out[index + 1] = second, counterpart
+        end += SIGHTING
+        # Of a second over the cap, the largest hash, which stands first, is dropped.
+        lead_index = index
+        while lead_index - SIGHTING >= begin and out[lead_index - SIGHTING] == second:
+            lead_index -= SIGHTING
+        if lead_index + cap * SIGHTING < end and out[lead_index + cap * SIGHTING] == second:
+            for j in range(lead_index, end - SIGHTING):
+                out[j] = out[j + SIGHTING]
+            end -= SIGHTING
+        has_old_row = has_old_row or second < edge
+    young_begin = begin + _first_from(out, begin, SIGHTING, 0, (end - begin) // SIGHTING, edge) * SIGHTING
+    if young_begin > begin and (has_old_row or out[young_begin - SIGHTING] >= old_edge):
+        members = np.zeros(WORDS, np.int64)
+        target, member_count, index = young_begin, 0, young_begin - SIGHTING
+        while index >= begin and member_count < cap:
+            if add(members, 0, out[index + 1]):
+                target -= SIGHTING
+                out[target], out[target + 1] = out[index], out[index + 1]
+                member_count += 1
+            index -= SIGHTING
+        if target > begin:
+            for j in range(target, end):
+                out[begin + j - target] = out[j]
+            end -= target - begin
+    return (end - begin) // SIGHTING
 
 
 @njit(cache=True)
@@ -201,35 +227,35 @@ def _label_less(a: Words, i: int, b: Words, j: int) -> bool:
 
 @njit(cache=True)
 def _fold_labels(state: State, rows: Words, edge: int, bound: int) -> tuple[Words, int]:
-    """The labels, shape (k, 3), that are known since `edge`, and the label floor."""
+    """The labels known since `edge`, at most `bound`, shape (k, 3); and the label floor."""
     n, m = state[3], rows.shape[0]
-    base = HEADER + state[1] * TILE + state[2] * SEEN
+    base = HEADER + state[1] * TILE + state[2] * SIGHTING
     labels = np.empty((n + m, LABEL), np.int64)
     labels[:n] = state[base : base + n * LABEL].reshape(n, LABEL)
     count = n
     for i in range(m):
-        at = count
-        while at > 0 and _label_less(rows, i, labels, at - 1):
-            at -= 1
-        if at > 0 and not _label_less(labels, at - 1, rows, i):
+        index = count
+        while index > 0 and _label_less(rows, i, labels, index - 1):
+            index -= 1
+        if index > 0 and not _label_less(labels, index - 1, rows, i):
             continue  # the same label again
-        for j in range(count, at, -1):
+        for j in range(count, index, -1):
             labels[j] = labels[j - 1]
-        labels[at] = rows[i]
+        labels[index] = rows[i]
         count += 1
     floor = state[6]
-    times = np.sort(labels[:count, 1])
-    old = np.searchsorted(times, edge)
-    if count - old > bound:
-        floor = max(floor, times[count - bound - 1])
+    known_times = np.sort(labels[:count, 1])
+    old_count = np.searchsorted(known_times, edge)
+    if count - old_count > bound:
+        floor = max(floor, known_times[count - bound - 1])
     if floor < edge:
         floor = NEVER
-    kept = 0
+    kept_count = 0
     for i in range(count):
         if labels[i, 1] >= edge and labels[i, 1] > floor:
-            labels[kept] = labels[i]
-            kept += 1
-    return labels[:kept], floor
+            labels[kept_count] = labels[i]
+            kept_count += 1
+    return labels[:kept_count], floor
 
 
 @njit(cache=True)
@@ -243,10 +269,14 @@ def fold_tiled(
     label_memory_ms: int,
     label_bound: int,
 ) -> State:
-    """A new state that holds `rows`, shape (m, 3): ts, amount, counterpart; and `labels`, shape (k, 3), too.
+    """A new state with rows and labels added. The order of rows, labels and calls does not matter.
 
-    `levels`, shape (n, 2), are (window ms, tail resolution ms) ascending. The order of rows, labels and
-    calls does not matter; rows in order touch no more than the newest tiles and those that come of age.
+    Rows in order change only the newest tiles and those that reach the age of the next level.
+
+    Args:
+        rows: shape (m, 3), (ts ms, amount cents, counterpart hash).
+        labels: shape (k, 3), (transaction hash, known_at ms, code).
+        levels: shape (n, 2), (window ms, tail resolution ms) ascending.
     """
     newest, newest_label = state[4], state[5]
     for i in range(rows.shape[0]):
@@ -254,28 +284,30 @@ def fold_tiled(
     for i in range(labels.shape[0]):
         newest_label = max(newest_label, labels[i, 1])
     m, last, head = rows.shape[0], levels.shape[0] - 1, levels[0, 1]
-    gone = (newest - horizon_ms - levels[last, 0]) // levels[last, 1] * levels[last, 1]
-    out = np.empty(state.shape[0] + m * (TILE + SEEN) + labels.shape[0] * LABEL, np.int64)
-    tiles = _fold_tiles(out, state, rows, levels, newest, horizon_ms, gone)
+    drop_before = (newest - horizon_ms - levels[last, 0]) // levels[last, 1] * levels[last, 1]
+    out = np.empty(state.shape[0] + m * (TILE + SIGHTING) + labels.shape[0] * LABEL, np.int64)
+    tiles = _fold_tiles(out, state, rows, levels, newest, horizon_ms, drop_before)
     edge = (newest - horizon_ms) // head * head
     old_edge = (state[4] - horizon_ms) // head * head
     begin = HEADER + tiles * TILE
-    seen = _fold_seen(out, begin, state, rows, head, edge, old_edge, gone, cap)
-    begin += seen * SEEN
-    known, floor = state[3], state[6]
+    sightings = _fold_sightings(out, begin, state, rows, head, edge, old_edge, drop_before, cap)
+    begin += sightings * SIGHTING
+    label_count, floor = state[3], state[6]
     if labels.shape[0] > 0:
-        kept, floor = _fold_labels(state, labels, newest_label - horizon_ms - label_memory_ms, label_bound)
-        known = kept.shape[0]
-        for i in range(known):
+        kept_labels, floor = _fold_labels(
+            state, labels, newest_label - horizon_ms - label_memory_ms, label_bound
+        )
+        label_count = kept_labels.shape[0]
+        for i in range(label_count):
             for k in range(LABEL):
-                out[begin + i * LABEL + k] = kept[i, k]
-    elif known > 0:
-        base = HEADER + state[1] * TILE + state[2] * SEEN
-        out[begin : begin + known * LABEL] = state[base : base + known * LABEL]
-    size = begin + known * LABEL
-    out[0], out[1], out[2], out[3] = state[0], tiles, seen, known
+                out[begin + i * LABEL + k] = kept_labels[i, k]
+    elif label_count > 0:
+        base = HEADER + state[1] * TILE + state[2] * SIGHTING
+        out[begin : begin + label_count * LABEL] = state[base : base + label_count * LABEL]
+    size = begin + label_count * LABEL
+    out[0], out[1], out[2], out[3] = state[0], tiles, sightings, label_count
     out[4], out[5], out[6] = newest, newest_label, floor
-    # A little room left over costs less than another copy.
+    # A little unused memory costs less than another copy.
     return out[:size] if 8 * size >= 7 * out.shape[0] else out[:size].copy()
 
 
@@ -296,28 +328,31 @@ def fold_many_tiled(
     """`fold_tiled` for many keys in one call.
 
     Args:
-        words: the states, one after the other, of so many words each as `sizes` says, shape (n,); one of no
-            words stays so, and its rows and labels are left out.
-        rows: shape (m, 3), key by key, of each so many as `counts` says, shape (n,).
-        labels: shape (k, 3), in the same way by `label_counts`.
+        words: the states, one after the other.
+        sizes: words of each state, shape (n,); an empty state stays empty, and its rows and labels are
+            ignored.
+        rows: shape (m, 3), key by key.
+        counts: rows of each key, shape (n,).
+        labels: shape (k, 3), key by key.
+        label_counts: labels of each key, shape (n,).
 
     Returns the new states, one after the other, and their sizes.
     """
-    room = rows.shape[0] * (TILE + SEEN) + labels.shape[0] * LABEL
+    room = rows.shape[0] * (TILE + SIGHTING) + labels.shape[0] * LABEL
     out = np.empty(words.shape[0] + room, np.int64)
     out_sizes = np.zeros(sizes.shape[0], np.int64)
-    at, row, label, end = 0, 0, 0, 0
+    begin, row, label, end = 0, 0, 0, 0
     for i in range(sizes.shape[0]):
         if sizes[i] > 0:
-            its_labels = labels[label : label + label_counts[i]]
+            key_labels = labels[label : label + label_counts[i]]
             new = fold_tiled(
-                words[at : at + sizes[i]], rows[row : row + counts[i]], its_labels, levels,
+                words[begin : begin + sizes[i]], rows[row : row + counts[i]], key_labels, levels,
                 horizon_ms, cap, label_memory_ms, label_bound,
             )  # fmt: skip
             out[end : end + new.shape[0]] = new
             out_sizes[i] = new.shape[0]
             end += new.shape[0]
-        at += sizes[i]
+        begin += sizes[i]
         row += counts[i]
         label += label_counts[i]
     return out[:end], out_sizes
@@ -325,25 +360,31 @@ def fold_many_tiled(
 
 @njit(cache=True)
 def _count_frauds(state: State, spec: Words, now: int, memory: int, high: int) -> Words:
-    """By feature of `spec` that is a fraud rate: transactions known as fraud before `high` whose first fraud
-    label lies in its window."""
+    """Known frauds of each fraud-rate feature of `spec`, shape (n,), zero for other features.
+
+    A transaction is one if the latest of its labels known in [memory, high) says fraud, and its first fraud
+    label lies in the feature's window.
+    """
     frauds = np.zeros(spec.shape[0], np.int64)
-    base = HEADER + state[1] * TILE + state[2] * SEEN
+    base = HEADER + state[1] * TILE + state[2] * SIGHTING
     i, n = 0, state[3]
     while i < n:
         tx = state[base + i * LABEL]
-        first, verdict_at, verdict = NEVER, NEVER, 0
+        first_fraud_at, verdict_at, verdict = NEVER, NEVER, 0
         while i < n and state[base + i * LABEL] == tx:
             known_at, code = state[base + i * LABEL + 1], state[base + i * LABEL + 2]
             if memory <= known_at < high:
-                if code % 2 == 1 and first == NEVER:
-                    first = known_at
+                if code % 2 == 1 and first_fraud_at == NEVER:
+                    first_fraud_at = known_at
                 if known_at >= verdict_at:  # rows are sorted, so of equal times the higher rank comes last
                     verdict_at, verdict = known_at, code % 2
             i += 1
         if verdict == 1:
             for f in range(spec.shape[0]):
-                if spec[f, 0] == FRAUD_RATE and first >= (now - spec[f, 1]) // spec[f, 2] * spec[f, 2]:
+                if (
+                    spec[f, 0] == FRAUD_RATE
+                    and first_fraud_at >= (now - spec[f, 1]) // spec[f, 2] * spec[f, 2]
+                ):
                     frauds[f] += 1
     return frauds
 
@@ -355,58 +396,61 @@ def read_tiled(
     horizon_ms: int,
     now: int,
     amount: int,
-    who: int,
+    counterpart: int,
     cap: int,
     label_memory_ms: int,
     risk_prior: float,
     risk_weight: float,
     out: npt.NDArray[np.float32],
 ) -> bool:
-    """Write every feature of `spec` at `now` into `out`, by one walk from the newest tile backwards.
+    """Write every feature of `spec` at `now` into `out`, by one walk backwards from the newest tile.
 
-    `spec`, shape (n, 5), is (code, window ms, tail ms, head ms, place in `out`) by ascending window; `amount`
-    and `who` are the transaction at hand. Returns False, and writes nulls, where `now` lies beyond the
-    horizon of the state.
+    Args:
+        spec: shape (n, 5), (code, window ms, tail ms, head ms, index in `out`) by ascending window.
+        amount, counterpart: those of the transaction at hand.
+        cap: most that a distinct count tells.
+
+    Returns False, and writes nulls, where `now` lies beyond the state's horizon.
     """
     features = spec.shape[0]
     if (state[4] != NEVER and now < state[4] - horizon_ms) or (
         state[5] != NEVER and now < state[5] - horizon_ms
     ):
-        for f in range(features):
-            out[spec[f, 4]] = np.nan
+        for feature in range(features):
+            out[spec[feature, 4]] = np.nan
         return False
     if features == 0:
         return True
     high = now // spec[0, 3] * spec[0, 3]
     memory = high - label_memory_ms
-    labels_gone = state[6] != NEVER and memory <= state[6]
-    table = np.zeros(WORDS, np.int64)
+    labels_incomplete = state[6] != NEVER and memory <= state[6]
+    members = np.zeros(WORDS, np.int64)
     distinct = 0
-    if who != 0 and add(table, 0, who):
+    if counterpart != 0 and add(members, 0, counterpart):
         distinct = 1
     count, total, largest = 0, 0, amount
     seen_base = HEADER + state[1] * TILE
-    i, s = HEADER + (state[1] - 1) * TILE, seen_base + (state[2] - 1) * SEEN
-    while i >= HEADER and state[i] >= high:
-        i -= TILE
-    while s >= seen_base and state[s] >= high:
-        s -= SEEN
-    frauds, counted = table, False
-    f = 0
-    while f < features:
-        window, tail = spec[f, 1], spec[f, 2]
+    tile, sighting = HEADER + (state[1] - 1) * TILE, seen_base + (state[2] - 1) * SIGHTING
+    while tile >= HEADER and state[tile] >= high:
+        tile -= TILE
+    while sighting >= seen_base and state[sighting] >= high:
+        sighting -= SIGHTING
+    frauds, frauds_counted = members, False
+    feature = 0
+    while feature < features:
+        window, tail = spec[feature, 1], spec[feature, 2]
         low = (now - window) // tail * tail
-        while i >= HEADER and state[i] >= low:
-            count += state[i + 2]
-            total += state[i + 3]
-            largest = max(largest, state[i + 4])
-            i -= TILE
-        while s >= seen_base and state[s] >= low and distinct < cap:
-            if add(table, 0, state[s + 1]):
+        while tile >= HEADER and state[tile] >= low:
+            count += state[tile + 2]
+            total += state[tile + 3]
+            largest = max(largest, state[tile + 4])
+            tile -= TILE
+        while sighting >= seen_base and state[sighting] >= low and distinct < cap:
+            if add(members, 0, state[sighting + 1]):
                 distinct += 1
-            s -= SEEN
-        while f < features and spec[f, 1] == window:
-            code, value = spec[f, 0], np.nan
+            sighting -= SIGHTING
+        while feature < features and spec[feature, 1] == window:
+            code, value = spec[feature, 0], np.nan
             if code == COUNT:
                 value = float(count + 1)
             elif code == SUM:
@@ -420,12 +464,12 @@ def read_tiled(
             elif code == RATIO:
                 if total > 0:
                     value = amount * count / total
-            elif not labels_gone:  # FRAUD_RATE
-                if not counted:
-                    frauds, counted = _count_frauds(state, spec, now, memory, high), True
-                value = (frauds[f] + risk_weight * risk_prior) / (count + risk_weight)
-            out[spec[f, 4]] = value
-            f += 1
+            elif not labels_incomplete:  # FRAUD_RATE
+                if not frauds_counted:
+                    frauds, frauds_counted = _count_frauds(state, spec, now, memory, high), True
+                value = (frauds[feature] + risk_weight * risk_prior) / (count + risk_weight)
+            out[spec[feature, 4]] = value
+            feature += 1
     return True
 
 
@@ -435,7 +479,7 @@ def read_many_tiled(
     sizes: Words,
     rows: Words,
     counts: Words,
-    asked: Words,
+    requests: Words,
     kind: int,
     spec: Words,
     levels: Words,
@@ -447,36 +491,36 @@ def read_many_tiled(
     risk_prior: float,
     risk_weight: float,
     out: Any,
-    whole: npt.NDArray[np.bool_],
+    complete: npt.NDArray[np.bool_],
 ) -> None:
-    """The features of many transactions, each at its own ts, from states as they were stored.
+    """The features of many transactions, each at its own ts, from stored states.
 
-    As `read_many_exact`; a line of `asked`, shape (n, 2 + 3), is (number of the key, place, ts, amount,
+    As `read_many_exact`; `requests`, shape (n, 2 + 3), are (key number, row of `out`, ts, amount,
     counterpart).
     """
     no_labels = np.empty((0, LABEL), np.int64)
-    at, row, line = 0, 0, 0
+    begin, row, line = 0, 0, 0
     for k in range(sizes.shape[0]):
-        size, state = sizes[k], words[at : at + sizes[k]]
-        sound = (
+        size, state = sizes[k], words[begin : begin + sizes[k]]
+        is_readable = (
             size >= HEADER
             and state[0] == kind
-            and size == HEADER + TILE * state[1] + SEEN * state[2] + LABEL * state[3]
+            and size == HEADER + TILE * state[1] + SIGHTING * state[2] + LABEL * state[3]
         )
-        if sound and counts[k] > 0:
+        if is_readable and counts[k] > 0:
             state = fold_tiled(
                 state, rows[row : row + counts[k]], no_labels, levels, horizon_ms, cap, label_reach_ms,
                 label_bound,
             )  # fmt: skip
-        at += size
+        begin += size
         row += counts[k]
-        while line < asked.shape[0] and asked[line, 0] == k:
-            place = asked[line, 1]
-            if not sound or not read_tiled(
-                state, spec, horizon_ms, asked[line, 2], asked[line, 3], asked[line, 4], cap,
-                label_memory_ms, risk_prior, risk_weight, out[place],
+        while line < requests.shape[0] and requests[line, 0] == k:
+            out_row = requests[line, 1]
+            if not is_readable or not read_tiled(
+                state, spec, horizon_ms, requests[line, 2], requests[line, 3], requests[line, 4], cap,
+                label_memory_ms, risk_prior, risk_weight, out[out_row],
             ):  # fmt: skip
-                whole[place] = False
+                complete[out_row] = False
             line += 1
 
 
@@ -500,24 +544,29 @@ def bulk_tiled(
     risk_weight: float,
     out: Any,
 ) -> None:
-    """Every row's features as of its own time: rows (ts, amount, counterpart) grouped by key, in time order.
+    """Every row's features at its own ts, from the rows and labels of its key more than `lag_ms` older.
 
-    Row i is transaction `order[i]`, whose features are row `order[i]` of `out`, shape (n, features). Each
-    key's labels stand in order of known_at.
+    Args:
+        rows: shape (n, 3), (ts, amount, counterpart), grouped by key, in time order within a key.
+        order: transaction index of each row, shape (n,).
+        starts: first row of each key, and n at the end.
+        labels: shape (k, 3), grouped by key, in order of known_at within a key.
+        label_starts: first label of each key, and k at the end.
+        out: shape (n, features); row `order[i]` receives the features of row i.
     """
     for group in range(starts.shape[0] - 1):
         state = empty_tiled(kind)
-        folded, known = starts[group], label_starts[group]
+        folded_end, label_end = starts[group], label_starts[group]
         for i in range(starts[group], starts[group + 1]):
             now = rows[i, 0]
-            first, first_label = folded, known
-            while rows[folded, 0] < now - lag_ms:
-                folded += 1
-            while known < label_starts[group + 1] and labels[known, 1] < now - lag_ms:
-                known += 1
-            if folded > first or known > first_label:
+            row_begin, label_begin = folded_end, label_end
+            while rows[folded_end, 0] < now - lag_ms:
+                folded_end += 1
+            while label_end < label_starts[group + 1] and labels[label_end, 1] < now - lag_ms:
+                label_end += 1
+            if folded_end > row_begin or label_end > label_begin:
                 state = fold_tiled(
-                    state, rows[first:folded], labels[first_label:known], levels, horizon_ms, cap,
+                    state, rows[row_begin:folded_end], labels[label_begin:label_end], levels, horizon_ms, cap,
                     label_reach_ms, label_bound,
                 )  # fmt: skip
             read_tiled(

@@ -85,13 +85,13 @@ def archived_ends(run_dir: Path, partitions: int) -> list[int]:
     ends = [-1] * (2 * partitions)
     for at, topic in ((0, TRANSACTIONS), (partitions, LABELS)):
         for path in log_files(run_dir, topic):
-            for partition, stretches in read_ranges(path).items():
+            for partition, record_runs in read_ranges(path).items():
                 if partition >= partitions:
                     raise FraudsimError(
                         f"{path} has partition {partition} of {topic}, FRAUDSIM_PARTITIONS is {partitions}: "
                         "set it to what the run had"
                     )
-                ends[at + partition] = max(ends[at + partition], stretches[-1][1])
+                ends[at + partition] = max(ends[at + partition], record_runs[-1][1])
     return ends
 
 

@@ -19,16 +19,16 @@ from stream_features.catalogue.features import (
     KEY_FIELD,
     LABEL_MEMORY,
     LABELLED,
-    LABELS,
+    MAX_LABELS,
+    MAX_ROWS,
     MINUTE,
     RISK_PRIOR,
     RISK_WEIGHT,
     ROUND_CENTS,
-    ROWS,
     WINDOWED,
-    places,
+    feature_indexes,
 )
-from stream_features.encode import NO_PLACE, SOURCE_RANK, id_hash
+from stream_features.encode import NO_LOCATION, SOURCE_RANK, id_hash
 from stream_features.kernels.exact import bulk_exact
 from stream_features.kernels.state import KIND, LABEL_REACH, LEVELS, NO_LABELS, specification
 from stream_features.kernels.tiled import bulk_tiled
@@ -80,7 +80,7 @@ def packed_places(table: pa.Table) -> Ints:
     packed = (np.rint((np.where(known, lat, 0) + 90.0) * 1e5).astype(np.int64) << 26) | np.rint(
         (np.where(known, lon, 0) + 180.0) * 1e5
     ).astype(np.int64)
-    return np.where(known, packed, NO_PLACE)
+    return np.where(known, packed, NO_LOCATION)
 
 
 def _by_value(table: pa.Table, name: str, value: Callable[[str | None], float]) -> npt.NDArray[np.float64]:
@@ -154,7 +154,7 @@ def bulk_features(
     rounding, for comparison with another engine.
     """
     out = np.full((transactions.num_rows, SIZE), np.nan, dtype)
-    out[:, places("request")] = request_matrix(transactions)
+    out[:, feature_indexes("request")] = request_matrix(transactions)
     ts = column(transactions, "ts").astype(np.int64)
     for entity in WINDOWED:
         key, names = codes(transactions, KEY_FIELD[entity])
@@ -165,12 +165,12 @@ def bulk_features(
         starts = np.searchsorted(key[order], np.arange(len(names) + 1))
         rows, spec = entity_rows(transactions, entity)[order], specification(entity)
         if entity in EXACT:
-            bulk_exact(rows, order, starts, spec, ROWS, lag_ms, DISTINCT_CAP, out)
+            bulk_exact(rows, order, starts, spec, MAX_ROWS, lag_ms, DISTINCT_CAP, out)
             continue
         known, label_starts = _labels_by(names, KEY_FIELD[entity], labels if entity in LABELLED else None)
         bulk_tiled(
             rows, order, starts, known, label_starts, spec, LEVELS, KIND[entity], HORIZON_MS, lag_ms,
-            DISTINCT_CAP, LABEL_REACH, LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
+            DISTINCT_CAP, LABEL_REACH, MAX_LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
         )  # fmt: skip
     return out
 

@@ -17,11 +17,11 @@ from stream_features.catalogue.features import (
     KEY_FIELD,
     LABEL_MEMORY,
     LABELLED,
-    LABELS,
+    MAX_LABELS,
+    MAX_ROWS,
     PLACE_STEPS,
     RISK_PRIOR,
     RISK_WEIGHT,
-    ROWS,
     Feature,
 )
 from stream_features.encode import ROW_OF, SOURCE_RANK
@@ -109,8 +109,8 @@ def oracle(
     events: Mapping[str, Sequence[Transaction]],
     labels: Sequence[Label],
     horizon_ms: int,
-    row_bound: int = ROWS,
-    label_bound: int = LABELS,
+    row_bound: int = MAX_ROWS,
+    label_bound: int = MAX_LABELS,
 ) -> list[float]:
     """The whole vector in catalogue order, float64.
 

@@ -34,12 +34,12 @@ from stream_features.catalogue.features import (
     KEY_FIELD,
     LABEL_MEMORY,
     LABELLED,
-    LABELS,
+    MAX_LABELS,
+    MAX_ROWS,
     PLACE_STEPS,
     RISK_PRIOR,
     RISK_WEIGHT,
     ROUND_CENTS,
-    ROWS,
     Feature,
 )
 from stream_features.offline.sql_dialects import DUCKDB, Dialect
@@ -108,8 +108,8 @@ class Bounds:
     """How much a state keeps at most; beyond, `distinct` is capped and windows are null."""
 
     distinct: int = DISTINCT_CAP
-    rows: int = ROWS
-    labels: int = LABELS
+    rows: int = MAX_ROWS
+    labels: int = MAX_LABELS
 
 
 def feature_sql(

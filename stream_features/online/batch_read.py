@@ -6,9 +6,9 @@ import numpy as np
 
 from fraudsim.log.events import Transaction
 from stream_features.encode import ROW_OF
-from stream_features.kernels.state import EMPTY, KERNELS, UNREADABLE, Flags, Grouped, Matrix, pack
+from stream_features.kernels.state import EMPTY, KERNELS, UNREADABLE, Flags, KeyedRows, Matrix, pack
 from stream_features.online.unfolded_log import Key
-from stream_features.vector import REQUEST, SIZE, request_features
+from stream_features.vector import REQUEST_INDEXES, SIZE, request_features
 
 UnfoldedRows = Callable[[Key], Sequence[tuple[int, ...]]]
 
@@ -26,7 +26,7 @@ def features_of(
     cannot be read, or cannot answer as far back as a ts, leaves its features null, and those not whole.
     """
     out = np.full((len(transactions), SIZE), np.nan, np.float32)
-    out[:, REQUEST] = [request_features(tx) for tx in transactions]
+    out[:, REQUEST_INDEXES] = [request_features(tx) for tx in transactions]
     whole = np.ones(len(transactions), np.bool_)
     places_by_entity: dict[str, dict[Key, list[int]]] = {}
     for place, keys in enumerate(keys_by_tx):
@@ -45,14 +45,14 @@ def features_of(
     return out, whole
 
 
-def _lacking(entity: str, keys: Iterable[Key], unfolded: UnfoldedRows) -> Grouped:
+def _lacking(entity: str, keys: Iterable[Key], unfolded: UnfoldedRows) -> KeyedRows:
     rows: list[tuple[int, ...]] = []
     counts: list[int] = []
     for key in keys:
         its = unfolded(key)
         rows += its
         counts.append(len(its))
-    return Grouped(
+    return KeyedRows(
         np.array(rows, np.int64).reshape(len(rows), KERNELS[entity].width), np.array(counts, np.int64)
     )
 

@@ -17,7 +17,8 @@ from stream_features.kernels.state import Vector
 from stream_features.online.batch_read import features_of
 from stream_features.online.in_flight import InFlight
 from stream_features.online.unfolded_log import Key, UnfoldedLog
-from stream_features.store.state_store import StateStore, blob_key, fresh_key, watermark_key
+from stream_features.store.keys import blob_key, fresh_key, watermark_key
+from stream_features.store.state_store import StateStore
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark
 from stream_features.vector import keys_of
 

@@ -11,7 +11,7 @@ from stream_features.catalogue.features import LABELLED
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS, State, Vector
 from stream_features.parity.log import Ints, Key, KeyEvents, LogEvents
-from stream_features.store.prime import Table
+from stream_features.store.prime import StateTable
 from stream_features.vector import keys_of, vector
 
 
@@ -22,7 +22,7 @@ class Replay:
     the last decision left it, and anew from the history's only where one went back.
     """
 
-    def __init__(self, log: LogEvents, base: Table, slots: int) -> None:
+    def __init__(self, log: LogEvents, base: StateTable, slots: int) -> None:
         self._log, self._base, self._slots = log, base, slots
         self._chains: dict[Key, _Chain] = {}
 

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from fraudsim.log.events import Transaction
-from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, WINDOWED, places
+from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, WINDOWED, feature_indexes
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state as states
 from stream_features.kernels.state import KERNELS, NO_LABELS, NO_ROWS, State
 from stream_features.offline.bulk import Matrix
 from stream_features.parity.log import Key, LogEvents
-from stream_features.store.prime import Table
+from stream_features.store.prime import StateTable
 from stream_features.vector import SIZE, request_features
 
 
-def vectors_of_everything_before(asked: Sequence[Transaction], log: LogEvents, base: Table) -> Matrix:
+def vectors_of_everything_before(asked: Sequence[Transaction], log: LogEvents, base: StateTable) -> Matrix:
     """Each transaction's vector from all that bears an earlier time, in its prefix or not: (n, SIZE)."""
     out = np.full((len(asked), SIZE), np.nan, np.float32)
     if asked:
-        out[:, places("request")] = [request_features(tx) for tx in asked]
+        out[:, feature_indexes("request")] = [request_features(tx) for tx in asked]
     for entity in WINDOWED:
         of_key: dict[str, list[int]] = defaultdict(list)
         for i, tx in enumerate(asked):

@@ -11,41 +11,41 @@ from fraudsim.log.clock_log import open_clock
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
 from stream_features.catalogue.features import EXACT, FEATURES, WINDOWED, Feature
-from stream_features.encode import NO_PLACE, NOBODY
+from stream_features.encode import NO_ID, NO_LOCATION
 from stream_features.kernels.state import KERNELS, UnreadableStateError, empty, from_bytes
-from stream_features.store.state_store import blob_key, fresh_key, watermark_key
+from stream_features.store.keys import blob_key, fresh_key, watermark_key
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark
 
 
 @dataclass(frozen=True)
-class Inspection:
-    """What Redis holds of a key. The tail that scorers add to it is not in it."""
+class KeyInspection:
+    """What Redis holds of a key. It lacks the unfolded log that scorers add to it."""
 
     slot: int
-    applied: Watermark
+    watermark: Watermark
     behind_ms: float
-    """Wall-clock age of the state; infinite where no worker has said that it is fresh."""
+    """Wall-clock age of the state; infinite where no worker has marked it fresh."""
     stored_bytes: int
-    """0 where the key was never seen, or is forgotten."""
+    """0 where the key was never seen, or its state was removed."""
     newest_ms: int | None
     """Event time of its newest transaction."""
-    held: dict[str, int]
-    """How many of what the state keeps."""
+    contents: dict[str, int]
+    """Numbers of what the state holds, by kind."""
     at_ms: int
     features: list[tuple[Feature, float]]
-    """As a transaction at `at_ms` would find them that has an amount and nothing else; NaN for null."""
+    """Those of a transaction at `at_ms` that has an amount and nothing else; NaN for null."""
 
 
 def inspect_key(
     settings: Settings, entity: str, key: str, at_ms: int | None = None, amount_cents: int = 0
-) -> Inspection:
+) -> KeyInspection:
     """Read one key.
 
     Args:
-        at_ms: event time; None is the run's clock now.
+        at_ms: event time; None for the run's clock now.
 
     Raises:
-        FraudsimError: there is no such entity, or no state, or another log's, or it cannot be read.
+        FraudsimError: unknown entity; no state; state of another log; or an unreadable one.
     """
     if entity not in WINDOWED:
         raise FraudsimError(f"features inspect: ENTITY {entity!r} is not one of {', '.join(WINDOWED)}")
@@ -56,8 +56,8 @@ def inspect_key(
         stored, fresh_at, blob = client.mget([watermark_key(slot), fresh_key(slot), name])
     if stored is None:
         raise FraudsimError(f"slot {slot} has no state: run `fraudsim features prime`")
-    applied = decode_watermark(stored)
-    check_watermark(applied, slot, clock.first, 2 * settings.partitions, settings.slots)
+    watermark = decode_watermark(stored)
+    check_watermark(watermark, slot, clock.first, 2 * settings.partitions, settings.slots)
     try:
         state = empty(entity) if blob is None else from_bytes(entity, blob)
     except UnreadableStateError as error:
@@ -68,13 +68,13 @@ def inspect_key(
     at_ms = clock.now_ms(wall_ms) if at_ms is None else at_ms
     kernel = KERNELS[entity]
     newest = kernel.newest(state)
-    return Inspection(
+    return KeyInspection(
         slot=slot,
-        applied=applied,
+        watermark=watermark,
         behind_ms=wall_ms - float(fresh_at) if fresh_at else float("inf"),
         stored_bytes=len(blob or b""),
         newest_ms=newest if newest >= 0 else None,
-        held=kernel.held(state),
+        contents=kernel.contents(state),
         at_ms=at_ms,
         features=_features(entity, state, at_ms, amount_cents, clock.first.horizon_ms),
     )
@@ -84,8 +84,8 @@ def _features(
     entity: str, state: np.ndarray, at_ms: int, amount_cents: int, horizon_ms: int
 ) -> list[tuple[Feature, float]]:
     out = np.full(len(FEATURES), np.nan, np.float32)
-    nobody = (
-        (at_ms, amount_cents, NOBODY, NOBODY, NO_PLACE) if entity in EXACT else (at_ms, amount_cents, NOBODY)
-    )
-    KERNELS[entity].read(state, nobody, horizon_ms, out)
+    row: tuple[int, ...] = (at_ms, amount_cents, NO_ID)
+    if entity in EXACT:
+        row = (*row, NO_ID, NO_LOCATION)
+    KERNELS[entity].read(state, row, horizon_ms, out)
     return [(f, float(value)) for f, value in zip(FEATURES, out, strict=True) if f.entity == entity]

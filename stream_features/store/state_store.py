@@ -1,4 +1,4 @@
-"""The feature state in Redis: key names, reads in one round trip, writes through the fence."""
+"""The feature state in Redis: reads in one round trip, writes through the fence."""
 
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,52 +7,48 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
-from stream_features.store.connection import Command, RedisLink
+from stream_features.store.connection import Command, RedisClient
+from stream_features.store.keys import fresh_key, watermark_key
 
 FENCE: Final = (Path(__file__).parent / "fence.lua").read_text()
 MAX_BLOBS_PER_CALL: Final = 2_000
 """Lua unpacks its arguments; past some thousand one call would hold Redis too long."""
 
 
-def blob_key(slot: int, entity: str, key: str) -> str:
-    return f"{{s{slot}}}:{entity}:{key}"
-
-
-def watermark_key(slot: int) -> str:
-    return f"{{s{slot}}}:applied"
-
-
-def fresh_key(slot: int) -> str:
-    """Wall-clock ms up to which the log was known to be folded in this slot."""
-    return f"{{s{slot}}}:fresh_at"
-
-
 @dataclass(frozen=True, slots=True)
 class SlotWrite:
-    """One slot's part of a batch: everything or nothing of it is written."""
+    """One slot's part of a batch. Redis writes all of it or nothing."""
 
     slot: int
     expected: bytes
-    applied: bytes
+    """The stored watermark that the fence compares with."""
+    watermark: bytes
+    """The watermark that replaces it."""
     blobs: dict[str, bytes]
-    """By whole Redis key."""
+    """By full Redis key."""
 
 
 class StateStore:
-    """Reads and writes of the feature state."""
+    """Reads and writes the feature state."""
 
-    def __init__(self, link: RedisLink) -> None:
-        self._link = link
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
         self._script = ""
 
     def read(self, keys: Sequence[str], linger_s: float = 0.0) -> Awaitable[list[bytes | None]]:
-        """Values of keys, in one round trip that begins at once, or as `RedisLink.ask` has it."""
-        return self._link.ask("MGET", *keys, linger_s=linger_s) if keys else self._link.ask_all(())
+        """Values of keys, in one round trip. It is sent as `RedisClient.execute` describes."""
+        if not keys:
+            return self._client.execute_many(())
+        return self._client.execute("MGET", *keys, linger_s=linger_s)
 
     async def write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None = None) -> list[bool]:
         """Write each slot's part through the fence, all slots in one round trip.
 
-        Returns, slot by slot, whether the fence let it through. `fresh_at_ms` goes with it where known.
+        Args:
+            writes: at most one for each slot.
+            fresh_at_ms: stored beside each slot's watermark; None where it is not known.
+
+        Returns, slot by slot, whether the fence accepted the write.
         """
         try:
             return await self._write(writes, fresh_at_ms)
@@ -64,23 +60,22 @@ class StateStore:
 
     async def _write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None) -> list[bool]:
         if not self._script:
-            self._script = (await self._link.ask("SCRIPT", "LOAD", FENCE)).decode()
-        commands = [_fenced(self._script, item) for item in writes]
+            self._script = (await self._client.execute("SCRIPT", "LOAD", FENCE)).decode()
+        commands = [_fenced_write(self._script, write) for write in writes]
         if fresh_at_ms is not None:
-            commands += _fresh([item.slot for item in writes], fresh_at_ms)
-        replies = await self._link.ask_all(commands)
+            commands += _fresh_marks([write.slot for write in writes], fresh_at_ms)
+        replies = await self._client.execute_many(commands)
         return [reply == 1 for reply in replies[: len(writes)]]
 
     async def mark_fresh(self, slots: Iterable[int], fresh_at_ms: int) -> None:
-        """Say up to when the log is known to be folded."""
-        await self._link.ask_all(_fresh(slots, fresh_at_ms))
+        """Store the wall-clock time up to which the log is known to be folded in `slots`."""
+        await self._client.execute_many(_fresh_marks(slots, fresh_at_ms))
 
 
-def _fresh(slots: Iterable[int], at_ms: int) -> list[Command]:
-    return [("SET", fresh_key(slot), at_ms) for slot in slots]
+def _fresh_marks(slots: Iterable[int], fresh_at_ms: int) -> list[Command]:
+    return [("SET", fresh_key(slot), fresh_at_ms) for slot in slots]
 
 
-def _fenced(script: str, item: SlotWrite) -> Command:
-    """The call of the fence."""
-    keys = (watermark_key(item.slot), *item.blobs)
-    return "EVALSHA", script, len(keys), *keys, item.expected, item.applied, *item.blobs.values()
+def _fenced_write(script: str, write: SlotWrite) -> Command:
+    keys = (watermark_key(write.slot), *write.blobs)
+    return "EVALSHA", script, len(keys), *keys, write.expected, write.watermark, *write.blobs.values()

@@ -1,4 +1,7 @@
-"""`applied`: what a slot's state in Redis has folded. Compared and replaced as a whole, with the blobs."""
+"""The watermark of a slot: which part of the log its state in Redis has folded.
+
+Redis stores it as JSON under `{sN}:applied`. The fence compares and replaces it as a whole, with the blobs.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +13,7 @@ from fraudsim.log.events import Segment
 from stream_features.catalogue.features import HASH
 
 REBUILD: Final = "`fraudsim features rebuild --run FOLDER`"
-"""The command that mends a state from the run's archive."""
+"""The command that restores a state from the run's archive."""
 
 
 class Watermark(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,14 +24,14 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True):
     """Random, new at every priming or rebuild."""
     catalogue: str
     history: str
-    """Fingerprint of the history whose state was put in first; empty for a start without one."""
+    """Fingerprint of the history that the state was primed from; empty for a start without one."""
     slots: int = 0
-    """How many slots the keys were spread over; 0 where whoever primed it did not say."""
+    """Number of slots that the keys were spread over; 0 if it was not recorded."""
     offsets: tuple[int, ...]
     """Last offset folded, by source: the partitions of `transactions`, then those of `labels`; -1 is none."""
 
-    def moved_to(self, ends: Sequence[int]) -> "Watermark":
-        """The same fence with the watermarks moved on to `ends` (never back)."""
+    def advance_to(self, ends: Sequence[int]) -> "Watermark":
+        """The same fence with each offset raised to that of `ends`; no offset goes back."""
         moved = tuple(max(old, new) for old, new in zip(self.offsets, ends, strict=True))
         return msgspec.structs.replace(self, offsets=moved)
 
@@ -37,45 +40,45 @@ encode_watermark = msgspec.json.Encoder().encode
 decode_watermark = msgspec.json.Decoder(Watermark).decode
 
 
-def check_watermark(applied: Watermark, slot: int, segment: Segment, sources: int, slots: int) -> None:
-    """That a slot's state belongs to this log, this catalogue, these topics and this number of slots.
+def check_watermark(watermark: Watermark, slot: int, segment: Segment, sources: int, slots: int) -> None:
+    """Check that a slot's state belongs to this log, catalogue, partition count and number of slots.
 
     Raises:
-        FraudsimError: it does not; the message names the command that mends it.
+        FraudsimError: it does not; the message names the command that repairs it.
     """
-    mend = f"run {REBUILD}, or `fraudsim features prime --force` to fold the log from its start"
-    if applied.log_id != segment.log_id:
+    repair = f"run {REBUILD}, or `fraudsim features prime --force` to fold the log from its start"
+    if watermark.log_id != segment.log_id:
         raise FraudsimError(
-            f"slot {slot} holds the state of log {applied.log_id}, this is {segment.log_id}: {mend}"
+            f"slot {slot} holds the state of log {watermark.log_id}, this is {segment.log_id}: {repair}"
         )
-    if applied.catalogue != HASH:
+    if watermark.catalogue != HASH:
         raise FraudsimError(
-            f"slot {slot} was built with catalogue {applied.catalogue}, this is {HASH}: {mend}"
+            f"slot {slot} was built with catalogue {watermark.catalogue}, this is {HASH}: {repair}"
         )
-    if applied.history != segment.history_fingerprint:
+    if watermark.history != segment.history_fingerprint:
         raise FraudsimError(
-            f"slot {slot} was primed from history {applied.history or 'none'}, the log names "
-            f"{segment.history_fingerprint or 'none'}: {mend}"
+            f"slot {slot} was primed from history {watermark.history or 'none'}, the log names "
+            f"{segment.history_fingerprint or 'none'}: {repair}"
         )
-    if len(applied.offsets) != sources:
+    if len(watermark.offsets) != sources:
         raise FraudsimError(
-            f"slot {slot} was primed for {len(applied.offsets) // 2} partitions, FRAUDSIM_PARTITIONS is "
-            f"{sources // 2}: set it to match, or {mend}"
+            f"slot {slot} was primed for {len(watermark.offsets) // 2} partitions, FRAUDSIM_PARTITIONS is "
+            f"{sources // 2}: set it to match, or {repair}"
         )
-    if applied.slots != slots:
+    if watermark.slots != slots:
         raise FraudsimError(
-            f"slot {slot} was primed as one of {applied.slots or 'an unknown number of'} slots, "
-            f"FRAUDSIM_SLOTS is {slots}: set it to match, or {mend}"
+            f"slot {slot} was primed as one of {watermark.slots or 'an unknown number of'} slots, "
+            f"FRAUDSIM_SLOTS is {slots}: set it to match, or {repair}"
         )
 
 
-def check_range(applied: Watermark, slot: int, begins: Sequence[int], ends: Sequence[int]) -> None:
-    """That the log still holds everything after the watermark, and holds the watermark.
+def check_range(watermark: Watermark, slot: int, begins: Sequence[int], ends: Sequence[int]) -> None:
+    """Check that the log reaches the watermark and still holds everything after it.
 
     Raises:
         FraudsimError: a gap or a watermark beyond the log's end.
     """
-    for source, (offset, begin, end) in enumerate(zip(applied.offsets, begins, ends, strict=True)):
+    for source, (offset, begin, end) in enumerate(zip(watermark.offsets, begins, ends, strict=True)):
         if offset >= end:
             raise FraudsimError(
                 f"slot {slot} has folded offset {offset} of source {source}, the log ends at {end}: "

@@ -1,4 +1,4 @@
-"""Which slots this worker folds: Kafka's own group protocol, on an empty topic with one partition a slot."""
+"""Assignment of slots to workers, by Kafka's group protocol on an empty topic with one partition per slot."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +12,8 @@ from fraudsim.settings import Settings
 GROUP = "features"
 
 
-class SlotOwner(ConsumerRebalanceListener):
-    """Keeps this worker in the group and tells, on every change, which slots it owns.
+class SlotAssignment(ConsumerRebalanceListener):
+    """This worker's membership in the group; calls `on_change` with its slots after every rebalance.
 
     A worker is a static member under its name, so one that dies and comes back gets its slots at once.
     """
@@ -38,8 +38,8 @@ class SlotOwner(ConsumerRebalanceListener):
         self.consumer.subscribe([SLOTS], listener=self)
         await self.consumer.start()
 
-    async def keep(self) -> None:
-        """Stay in the group: the protocol wants a poll now and then, even of an empty topic."""
+    async def stay_in_group(self) -> None:
+        """Poll for ever: the protocol requires polls, even of an empty topic."""
         while True:
             await self.consumer.getmany(timeout_ms=1_000)
 
@@ -47,9 +47,9 @@ class SlotOwner(ConsumerRebalanceListener):
         await self.consumer.stop()
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        """Whoever steers goes on: the fence keeps out what another has taken over by then."""
+        """Nothing to stop: the fence refuses writes to slots that another worker has taken over."""
 
     def on_partitions_assigned(self, assigned: Any) -> None:
-        # There is nothing to fetch, and a fetch that waits would hold up every question on its connection.
+        # There is nothing to fetch, and a waiting fetch would delay every request on its connection.
         self.consumer.pause(*assigned)
         self._on_change(frozenset(tp.partition for tp in assigned))

@@ -1,4 +1,4 @@
-"""Setting aside what cannot be read or is not valid: one record on `transactions.dlq`, acknowledged."""
+"""Dead letters: one acknowledged record on `transactions.dlq` for each unreadable or invalid record."""
 
 import base64
 from typing import Any, Final
@@ -9,6 +9,7 @@ from fraudsim.log.events import DeadLetter, encoder
 from fraudsim.log.topics import DEAD_LETTERS
 
 KEPT_BYTES: Final = 4_096
+"""Longest prefix of a record's value that its dead letter holds."""
 
 
 def dead_letter(record: Any, rejected: Rejected) -> DeadLetter:
@@ -27,26 +28,26 @@ def dead_letter(record: Any, rejected: Rejected) -> DeadLetter:
 
 
 def dead_letter_key(letter: DeadLetter) -> bytes:
-    """What makes a dead letter one: readers count distinct keys."""
+    """The Kafka key that identifies a dead letter: readers count distinct keys."""
     return f"{letter.topic}/{letter.partition}/{letter.offset}".encode()
 
 
 class DeadLetterWriter:
-    """Writes dead letters and waits until the broker has them."""
+    """Sends dead letters and waits for the broker's acknowledgements."""
 
     def __init__(self, producer: Any) -> None:
         self._producer = producer
-        self._waiting: list[Any] = []
+        self._pending_acks: list[Any] = []
 
     async def add(self, record: Any, rejected: Rejected) -> None:
         letter = dead_letter(record, rejected)
         metrics.DEAD_LETTERS.labels(rejected.field if rejected.field.isidentifier() else "value").inc()
-        self._waiting.append(
+        self._pending_acks.append(
             await self._producer.send(DEAD_LETTERS, value=encoder.encode(letter), key=dead_letter_key(letter))
         )
 
-    async def settle(self) -> None:
-        """Return once every letter added is acknowledged; raises what the broker refused."""
-        waiting, self._waiting = self._waiting, []
-        for sent in waiting:
-            await sent
+    async def await_acks(self) -> None:
+        """Return once every added letter is acknowledged; raises the broker's error if it refused one."""
+        pending_acks, self._pending_acks = self._pending_acks, []
+        for ack in pending_acks:
+            await ack

@@ -1,9 +1,7 @@
-"""Folding a stretch of the log into the slots a worker owns. Pure: states come in and go out as bytes."""
+"""The slots that a worker owns, their cached states, and the batch pending for them. Pure."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from fraudsim.errors import InvariantError
 from fraudsim.log.events import Label, Transaction
@@ -12,110 +10,79 @@ from stream_features.catalogue.features import KEY_FIELD, LABELLED, WINDOWED
 from stream_features.encode import label_row, rows_of
 from stream_features.kernels import state as states
 from stream_features.kernels.state import EMPTY, UNREADABLE, UnreadableStateError
-from stream_features.store.state_store import MAX_BLOBS_PER_CALL, SlotWrite, blob_key
+from stream_features.store.keys import blob_key
+from stream_features.store.state_store import MAX_BLOBS_PER_CALL, SlotWrite
 from stream_features.store.watermark import Watermark, decode_watermark, encode_watermark
 from stream_features.vector import key_values
 from stream_features.worker.pending_rows import PendingRows
-
-Key = tuple[str, str]
-CACHE_BYTES: Final = 64 << 20
-"""What the states that a slot keeps between batches may take."""
-ENTRY_BYTES: Final = 500
-"""What one of them takes beside its content: key, its strings, its place in the dict."""
-
-
-class StateCache:
-    """Blobs by key, at most `limit_bytes` of them: those folded longest ago go first."""
-
-    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
-        self.bytes = 0
-        self._limit_bytes = limit_bytes
-        self._blobs: OrderedDict[Key, bytes] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._blobs)
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self._blobs
-
-    def __getitem__(self, key: Key) -> bytes:
-        return self._blobs[key]
-
-    def put(self, key: Key, blob: bytes) -> None:
-        """Keep a blob as the latest."""
-        # Taken out first, it goes to the end when it is put back.
-        before = self._blobs.pop(key, None)
-        self.bytes += len(blob) - len(before) if before is not None else len(blob) + ENTRY_BYTES
-        self._blobs[key] = blob
-
-    def trim(self) -> None:
-        """Drop what is over the limit. Between batches: within one, all that it folds must be there."""
-        while self.bytes > self._limit_bytes:
-            self.bytes -= ENTRY_BYTES + len(self._blobs.popitem(last=False)[1])
+from stream_features.worker.state_cache import Key, StateCache
 
 
 @dataclass(slots=True)
 class Slot:
-    """One owned slot: its fence as stored, its cached states, and what the batch at hand adds."""
+    """One owned slot: its fence as stored, its cached states, and its pending rows."""
 
     number: int
     stored: bytes
-    applied: Watermark
+    """The encoded watermark that Redis holds."""
+    watermark: Watermark
     states: StateCache = field(default_factory=StateCache)
-    added: dict[str, PendingRows] = field(
+    pending: dict[str, PendingRows] = field(
         default_factory=lambda: {entity: PendingRows(entity) for entity in WINDOWED}
     )
     """By entity."""
     ready: bool = True
-    """False while another reading still brings it up to `applied`: it is gathered for, and not written."""
-    settled: bool = True
-    """False from a fold on until its write went through: the cached states are ahead of `stored`."""
+    """False while a second reader catches the slot up to `watermark`: rows are collected, not written."""
+    states_stored: bool = True
+    """False from a fold until its write succeeds: the cached states are ahead of `stored`."""
 
-    def keys(self) -> int:
-        """How many the batch writes."""
-        return sum(map(len, self.added.values()))
+    def pending_keys(self) -> int:
+        """Number of keys that the batch writes."""
+        return sum(map(len, self.pending.values()))
 
-    def forget(self) -> None:
-        """Leave out what was gathered."""
-        for added in self.added.values():
-            added.clear()
+    def clear_pending(self) -> None:
+        for rows in self.pending.values():
+            rows.clear()
 
 
 class SlotStates:
-    """The slots a worker owns, and the batch being gathered for them."""
+    """The slots a worker owns, and the batch being collected for them."""
 
     def __init__(self, partitions: int, slots: int, horizon_ms: int) -> None:
         self.partitions = partitions
         self.slots = slots
         self.horizon_ms = horizon_ms
         self.owned: dict[int, Slot] = {}
+        """By slot number."""
         self.ends = [-1] * (2 * partitions)
-        """Last offset gathered, by source."""
+        """Last offset collected, by source."""
         self.transactions = 0
-        """Transactions gathered since the last `writes`."""
+        """Transactions collected since the last `fold`."""
+
+    # Ownership
 
     def own(self, number: int, stored: bytes) -> None:
-        """Take a slot over (again) as Redis has it; where it is as it was left, its cached states hold."""
-        known = self.owned.get(number)
-        if known is None or not (known.ready and known.settled and known.stored == stored):
+        """Take a slot over as Redis has it; cached states stay if the watermark is the one last written."""
+        slot = self.owned.get(number)
+        if slot is None or not (slot.ready and slot.states_stored and slot.stored == stored):
             self.owned[number] = Slot(number, stored, decode_watermark(stored))
 
-    def expect(self, number: int, stored: bytes, until: Sequence[int]) -> None:
-        """Take over a slot that another reading will have folded up to the offsets `until`, left out."""
+    def own_lagging(self, number: int, stored: bytes, until: Sequence[int]) -> None:
+        """Take over a slot that a second reader folds up to the offsets `until`, exclusive, by source."""
         self.own(number, stored)
         slot = self.owned[number]
-        slot.applied = slot.applied.moved_to([offset - 1 for offset in until])
+        slot.watermark = slot.watermark.advance_to([offset - 1 for offset in until])
         slot.ready = False
 
-    def hand_over(self, number: int, stored: bytes) -> None:
-        """An expected slot is where it should be.
+    def finish_catch_up(self, number: int, stored: bytes) -> None:
+        """Mark a lagging slot as ready, with the watermark that its catch-up wrote.
 
         Raises:
-            InvariantError: it is elsewhere.
+            InvariantError: that watermark is not the one `own_lagging` announced.
         """
         slot = self.owned[number]
-        if decode_watermark(stored) != slot.applied:
-            raise InvariantError(f"slot {number} was caught up to {stored!r}, expected {slot.applied}")
+        if decode_watermark(stored) != slot.watermark:
+            raise InvariantError(f"slot {number} was caught up to {stored!r}, expected {slot.watermark}")
         slot.stored, slot.ready = stored, True
 
     @property
@@ -124,110 +91,115 @@ class SlotStates:
         return {number: slot for number, slot in self.owned.items() if slot.ready}
 
     def release(self, numbers: Iterable[int]) -> None:
-        """Give slots up; what was gathered for them is forgotten."""
+        """Give slots up, with their pending rows."""
         for number in numbers:
             self.owned.pop(number, None)
 
-    def start(self) -> list[int]:
-        """First offset to fold, by source: the smallest over the owned slots."""
+    def start_offsets(self) -> list[int]:
+        """First offset to fold, by source: the smallest over the ready slots."""
         return [
-            min(s.applied.offsets[i] for s in self.ready.values()) + 1 for i in range(2 * self.partitions)
+            min(slot.watermark.offsets[source] for slot in self.ready.values()) + 1
+            for source in range(2 * self.partitions)
         ]
 
-    def rewound(self) -> None:
-        """The log is read again from `start`: what was gathered is forgotten."""
+    def rewind(self) -> None:
+        """Drop all pending rows: the log is read again from `start_offsets`."""
         for slot in self.owned.values():
-            slot.forget()
-        self.ends = [first - 1 for first in self.start()]
+            slot.clear_pending()
+        self.ends = [first - 1 for first in self.start_offsets()]
         self.transactions = 0
 
-    def transaction(self, partition: int, offset: int, tx: Transaction) -> None:
-        """Gather a transaction that counts."""
+    # Collecting a batch
+
+    def add_transaction(self, partition: int, offset: int, tx: Transaction) -> None:
+        """Collect an accepted transaction's rows, for the owned slots that have not folded its offset."""
         owned, slots = self.owned, self.slots
         for entity, key, row in zip(WINDOWED, key_values(tx), rows_of(tx), strict=True):
             if key is None:
                 continue
             slot = owned.get(slot_of(entity, key, slots))
-            if slot is not None and offset > slot.applied.offsets[partition]:
-                slot.added[entity].row(key, row)
+            if slot is not None and offset > slot.watermark.offsets[partition]:
+                slot.pending[entity].add_row(key, row)
         self.transactions += 1
 
-    def label(self, partition: int, offset: int, label: Label) -> None:
-        """Gather a label that counts."""
+    def add_label(self, partition: int, offset: int, label: Label) -> None:
+        """Collect an accepted label's rows, as `add_transaction` does."""
         for entity in LABELLED:
             key = getattr(label, KEY_FIELD[entity])
             slot = self.owned.get(slot_of(entity, key, self.slots)) if key is not None else None
-            if slot is not None and offset > slot.applied.offsets[self.partitions + partition]:
-                slot.added[entity].label(key, label_row(label))
+            if slot is not None and offset > slot.watermark.offsets[self.partitions + partition]:
+                slot.pending[entity].add_label(key, label_row(label))
 
-    def passed(self, source: int, offset: int) -> None:
-        """Everything of a source up to this offset has been gathered, or does not count."""
-        self.ends[source] = offset
+    def advance(self, source: int, offset: int) -> None:
+        """Record that every accepted event of a source up to `offset`, inclusive, has been collected."""
+        self.ends[source] = max(self.ends[source], offset)
 
-    def missing(self) -> list[tuple[int, Key]]:
-        """Keys of the batch whose state is not cached."""
+    def largest_pending(self) -> int:
+        """Largest number of pending keys of a ready slot: a slot's write has to fit one call."""
+        return max((slot.pending_keys() for slot in self.ready.values()), default=0)
+
+    def is_full(self, max_transactions: int) -> bool:
+        """Whether the batch should be written before more is collected."""
+        return self.transactions >= max_transactions or self.largest_pending() >= MAX_BLOBS_PER_CALL
+
+    # Folding and writing it
+
+    def missing_states(self) -> list[tuple[int, Key]]:
+        """(slot number, key) of the batch's keys whose state is not cached."""
         return [
             (slot.number, (entity, key))
             for slot in self.ready.values()
-            for entity, added in slot.added.items()
-            for key in added.keys
+            for entity, pending in slot.pending.items()
+            for key in pending.keys
             if (entity, key) not in slot.states
         ]
 
-    def provide(self, slot: int, key: Key, blob: bytes | None) -> bool:
-        """Put a state read from Redis into the cache; False where it cannot be read."""
-        owner = self.owned[slot]
+    def load_state(self, number: int, key: Key, blob: bytes | None) -> bool:
+        """Cache a state read from Redis, None for a key never seen; False where it cannot be read."""
+        cache = self.owned[number].states
         if blob is None:
-            owner.states.put(key, EMPTY[key[0]])
+            cache.put(key, EMPTY[key[0]])
             return True
         try:
             states.from_bytes(key[0], blob)
         except UnreadableStateError:
-            owner.states.put(key, UNREADABLE)
+            cache.put(key, UNREADABLE)
             return False
-        owner.states.put(key, blob)
+        cache.put(key, blob)
         return True
 
-    def writes(self) -> list[SlotWrite]:
-        """Fold the batch and hand out each slot's write; the states in the cache are the new ones."""
-        result: list[SlotWrite] = []
+    def fold(self) -> list[SlotWrite]:
+        """Fold the pending rows into the cached states; the writes of the slots whose watermark advances."""
+        writes: list[SlotWrite] = []
         for slot in self.ready.values():
-            applied = slot.applied.moved_to(self.ends)
-            if applied == slot.applied:
+            watermark = slot.watermark.advance_to(self.ends)
+            if watermark == slot.watermark:
                 continue
             blobs: dict[str, bytes] = {}
-            for entity, added in slot.added.items():
-                if added:
-                    blobs |= self._fold(slot, entity, added)
-            slot.forget()
-            slot.settled = False
-            result.append(SlotWrite(slot.number, slot.stored, encode_watermark(applied), blobs))
+            for entity, pending in slot.pending.items():
+                if pending:
+                    blobs |= self._fold_entity(slot, entity, pending)
+            slot.clear_pending()
+            slot.states_stored = False
+            writes.append(SlotWrite(slot.number, slot.stored, encode_watermark(watermark), blobs))
         self.transactions = 0
-        return result
+        return writes
 
-    def _fold(self, slot: Slot, entity: str, added: PendingRows) -> dict[str, bytes]:
+    def _fold_entity(self, slot: Slot, entity: str, pending: PendingRows) -> dict[str, bytes]:
         cache, prefix = slot.states, blob_key(slot.number, entity, "")
-        folded = added.fold([cache[entity, key] for key in added.keys], self.horizon_ms)
+        folded = pending.fold([cache[entity, key] for key in pending.keys], self.horizon_ms)
         blobs: dict[str, bytes] = {}
-        for key, blob in zip(added.keys, folded, strict=True):
+        for key, blob in zip(pending.keys, folded, strict=True):
             if blob != UNREADABLE:
                 cache.put((entity, key), blob)
                 blobs[prefix + key] = blob
         return blobs
 
-    def largest_pending(self) -> int:
-        """Keys that the fullest slot would write: batches are cut so that they fit one call."""
-        return max((s.keys() for s in self.ready.values()), default=0)
-
-    def full(self, max_transactions: int) -> bool:
-        """Whether the batch should be written before more is gathered."""
-        return self.transactions >= max_transactions or self.largest_pending() >= MAX_BLOBS_PER_CALL
-
-    def written(self, write: SlotWrite) -> None:
-        """A slot's write went through."""
+    def mark_written(self, write: SlotWrite) -> None:
+        """Advance a slot's watermark after its write succeeded, and trim its cache."""
         slot = self.owned.get(write.slot)
         if slot is not None:
-            slot.settled = True
-            slot.stored = write.applied
-            slot.applied = decode_watermark(write.applied)
+            slot.states_stored = True
+            slot.stored = write.watermark
+            slot.watermark = decode_watermark(write.watermark)
             slot.states.trim()

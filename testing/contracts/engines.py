@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, NAMES, places
+from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, NAMES, feature_indexes
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state
 from stream_features.offline import bulk as offline
@@ -31,7 +31,7 @@ def by_kernel_within(stream, its_prefixes):
     """Each transaction's features from states of what its prefix holds, as the scorer reads them."""
     out = np.full((len(its_prefixes), len(NAMES)), np.nan)
     for row, (_, at_hand), prefix in zip(out, stream.transactions, its_prefixes, strict=True):
-        row[places("request")] = request_features(at_hand)
+        row[feature_indexes("request")] = request_features(at_hand)
         for entity, key in keys_of(at_hand):
             events, labels = seen(stream, prefix, entity, key)
             its = state.fold(
@@ -86,10 +86,9 @@ def recomputed(found, bounds, seed):
     chosen = [prefixes(stream, rng) for stream in found]
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, bounds.distinct, bounds.rows, bounds.labels)
-        for name in ("DISTINCT_CAP", "ROWS", "LABELS"):
-            patch.setattr(
-                offline, name, getattr(bounds, {"DISTINCT_CAP": "distinct"}.get(name, name.lower()))
-            )
+        patch.setattr(offline, "DISTINCT_CAP", bounds.distinct)
+        patch.setattr(offline, "MAX_ROWS", bounds.rows)
+        patch.setattr(offline, "MAX_LABELS", bounds.labels)
         as_of = offline.bulk_features(transactions, labels, dtype=np.float64)
         within = np.concatenate([by_kernel_within(*pair) for pair in zip(found, chosen, strict=True)])
         brute_as_of = [

@@ -27,9 +27,9 @@ from stream_features.catalogue.features import WINDOWED
 from stream_features.kernels import state as states
 from stream_features.offline.archived_log import archived_clock
 from stream_features.offline.history_tables import read_history_tables
+from stream_features.store.keys import blob_key
 from stream_features.store.prime import state_of_history
 from stream_features.store.rebuild import fold_archive
-from stream_features.store.state_store import blob_key
 
 
 def run_line(

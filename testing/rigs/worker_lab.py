@@ -29,8 +29,8 @@ from stream_features.catalogue.features import WINDOWED
 from stream_features.encode import ROW_OF, label_row
 from stream_features.kernels import state as states
 from stream_features.kernels.state import Vector
+from stream_features.store.keys import blob_key, watermark_key
 from stream_features.store.prime import prime
-from stream_features.store.state_store import blob_key, watermark_key
 from stream_features.store.watermark import Watermark, decode_watermark
 from stream_features.vector import keys_of, vector
 

@@ -29,7 +29,7 @@ from scorer.resilience.dependency import Dependency
 from stream_features.catalogue.features import HASH, MINUTE, NAMES
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
-from stream_features.store.state_store import watermark_key
+from stream_features.store.keys import watermark_key
 from stream_features.store.watermark import Watermark, encode_watermark
 from stream_features.vector import SIZE
 from testing.rigs.http_rig import MANIFEST

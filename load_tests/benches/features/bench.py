@@ -27,8 +27,8 @@ from load_tests.rig.machine import machine
 from load_tests.rig.process_tree import cpu_s, peak_mb
 from runner.stack.stack import StackAddresses, environment, start_stack
 from runner.supervise.supervisor import Part, Supervisor
+from stream_features.store.keys import watermark_key
 from stream_features.store.prime import prime
-from stream_features.store.state_store import watermark_key
 from stream_features.store.watermark import decode_watermark
 
 PROTOCOL: Final = (

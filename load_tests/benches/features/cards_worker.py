@@ -2,7 +2,7 @@
 
 from fraudsim.log.events import Transaction
 from fraudsim.settings import load_settings
-from stream_features.worker import slot_states as fold
+from stream_features.worker import slot_states
 from stream_features.worker.app import run_worker
 
 
@@ -12,5 +12,5 @@ def card_of(tx: Transaction) -> tuple[str, None, None, None]:
 
 
 if __name__ == "__main__":
-    fold.key_values = card_of  # type: ignore[attr-defined, assignment]
+    slot_states.key_values = card_of  # type: ignore[attr-defined, assignment]
     run_worker(load_settings())

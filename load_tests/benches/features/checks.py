@@ -21,7 +21,7 @@ from load_tests.benches.features.traffic import Traffic
 from stream_features.catalogue.features import FEATURES
 from stream_features.kernels import state as states
 from stream_features.offline.oracle import oracle
-from stream_features.store.state_store import blob_key
+from stream_features.store.keys import blob_key
 from stream_features.vector import keys_of, vector
 
 TOLERANCE: Final = 1e-6

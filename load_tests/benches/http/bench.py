@@ -31,7 +31,7 @@ from runner.stack.ports import free_port
 from runner.stack.redis_binary import find_redis
 from runner.stack.redis_server import RedisServer, redis_answers
 from runner.supervise.supervisor import Part, Supervisor
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 HELD_MS: Final = 50.0
 CONNECTIONS: Final = 128
@@ -192,7 +192,7 @@ def _features(world: MadeWorld, redis_url: str) -> Matrix:
     """What the transactions' features are, float32 (n, SIZE)."""
 
     async def read() -> Matrix:
-        link = RedisLink.patient(redis_url)
+        link = RedisClient.with_long_timeouts(redis_url)
         try:
             readings = await open_reader(link, world.segment).read(world.asked)
         finally:

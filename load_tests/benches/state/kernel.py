@@ -18,12 +18,12 @@ from stream_features.catalogue.features import (
     HASH,
     HOUR,
     LABEL_MEMORY,
-    LABELS,
     LONGEST,
+    MAX_LABELS,
+    MAX_ROWS,
     MINUTE,
     RISK_PRIOR,
     RISK_WEIGHT,
-    ROWS,
 )
 from stream_features.kernels import state as states
 from stream_features.kernels.exact import fold_exact, read_exact
@@ -126,10 +126,10 @@ def read_often(case: Case, spec: Words, out: npt.NDArray[np.float32]) -> None:
 def fold_often(case: Case, row: Words) -> None:
     """A new state with one row more, `CALLS` times."""
     if case.entity in EXACT:
-        _fold_exact_often(case.state, row, HORIZON_MS + LONGEST, ROWS, CALLS)
+        _fold_exact_often(case.state, row, HORIZON_MS + LONGEST, MAX_ROWS, CALLS)
     else:
         _fold_tiled_often(
-            case.state, row, NO_LABELS, LEVELS, HORIZON_MS, DISTINCT_CAP, LABEL_REACH, LABELS, CALLS
+            case.state, row, NO_LABELS, LEVELS, HORIZON_MS, DISTINCT_CAP, LABEL_REACH, MAX_LABELS, CALLS
         )
 
 

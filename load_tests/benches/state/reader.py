@@ -32,8 +32,8 @@ from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, warm_up_kernel
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
-from stream_features.store.connection import RedisLink
-from stream_features.store.prime import Table, prime
+from stream_features.store.connection import RedisClient
+from stream_features.store.prime import StateTable, prime
 from stream_features.store.state_store import StateStore
 from stream_features.vector import keys_of
 
@@ -140,7 +140,7 @@ def fill_redis(url: str, traffic: Traffic) -> Segment:
     return segment
 
 
-def state_of(traffic: Traffic, horizon: int) -> Table:
+def state_of(traffic: Traffic, horizon: int) -> StateTable:
     """Every key's state after all transactions."""
     rows: dict[tuple[str, str], list[tuple[int, ...]]] = defaultdict(list)
     for tx in traffic.transactions:
@@ -193,7 +193,8 @@ def our_read(url: str, segment: Segment) -> Read:
     """The scorer's reader; its tail is empty, as the state holds the whole log."""
     settings = Settings(_env_file=None)
     reader = FeatureReader(
-        StateStore(RedisLink.patient(url)), UnfoldedLog(PARTITIONS, settings.tail_max_records), segment,
+        StateStore(RedisClient.with_long_timeouts(url)),
+        UnfoldedLog(PARTITIONS, settings.tail_max_records), segment,
         partitions=PARTITIONS, slots=settings.slots, pending_wait_ms=settings.pending_wait_ms,
     )  # fmt: skip
 

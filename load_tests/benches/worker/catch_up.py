@@ -13,7 +13,7 @@ from fraudsim.polling import poll_until
 from load_tests.benches.worker.line import MOST_SPEED, WORKER, FoldLine, fold_line, sending
 from load_tests.rig.machine import machine
 from producers.sources.even_source import EvenSource
-from stream_features.store.state_store import fresh_key, watermark_key
+from stream_features.store.keys import fresh_key, watermark_key
 
 PROTOCOL: Final = (
     "Two workers share the slots of a log that is filled and folded, and live traffic begins, open loop, at "

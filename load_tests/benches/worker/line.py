@@ -32,8 +32,8 @@ from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Part, Supervisor
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state as states
+from stream_features.store.keys import blob_key, fresh_key, watermark_key
 from stream_features.store.prime import prime
-from stream_features.store.state_store import blob_key, fresh_key, watermark_key
 from stream_features.store.watermark import decode_watermark
 from stream_features.vector import keys_of
 from stream_features.worker.assignment import GROUP

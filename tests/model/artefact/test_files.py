@@ -18,7 +18,7 @@ from model.artefact.files import (
 )
 from model.artefact.manifest import REQUEST_NAMES
 from model.forest.fit import scores_of
-from stream_features.catalogue.features import NAMES, places
+from stream_features.catalogue.features import NAMES, feature_indexes
 from stream_features.vector import SIZE, as_vector
 
 
@@ -190,7 +190,7 @@ def test_a_fallback_of_other_features_or_scores_is_refused(copy):
 
 def test_the_fallback_looks_at_nothing_but_the_request(model):
     rows = np.stack([as_vector(row) for row in model.manifest.fallback.sample.rows])
-    windows = np.delete(np.arange(SIZE), places("request"))
+    windows = np.delete(np.arange(SIZE), feature_indexes("request"))
     assert np.isnan(rows[:, windows]).all()
     filled = rows.copy()
     filled[:, windows] = 1e6

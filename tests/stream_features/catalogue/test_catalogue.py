@@ -25,7 +25,7 @@ from stream_features.catalogue.features import (
     Feature,
     catalogue_hash,
 )
-from stream_features.catalogue.page import duration, markdown
+from stream_features.catalogue.page import duration, render_markdown
 from stream_features.cli import app
 from stream_features.kernels.state import specification
 from stream_features.offline.bulk import bulk_features, codes, column
@@ -50,13 +50,13 @@ def test_names_are_unique_and_each_feature_is_made_of_what_there_is():
 
 def test_another_line_is_another_hash_and_reaches_the_kernel():
     line = Feature("card_count_2d", "card", "count", 2 * DAY, unit="tx", description="Another.")
-    more = (*FEATURES, line)
+    longer = (*FEATURES, line)
     assert catalogue_hash() == HASH
-    assert catalogue_hash(more) != HASH
-    mine = specification("card", more)
-    assert len(mine) == len(specification("card")) + 1
-    assert mine[mine[:, 3] == len(FEATURES), 1] == [2 * DAY]
-    assert (np.diff(mine[:, 1]) >= 0).all()
+    assert catalogue_hash(longer) != HASH
+    spec = specification("card", longer)
+    assert len(spec) == len(specification("card")) + 1
+    assert spec[spec[:, 3] == len(FEATURES), 1] == [2 * DAY]
+    assert (np.diff(spec[:, 1]) >= 0).all()
 
 
 def test_words_about_a_feature_do_not_change_the_hash_and_its_definition_does():
@@ -68,13 +68,15 @@ def test_words_about_a_feature_do_not_change_the_hash_and_its_definition_does():
 
 
 def test_the_committed_page_is_that_of_the_catalogue():
-    assert PAGE.read_text() == markdown(), "run `fraudsim features catalogue --markdown docs/features.md`"
+    assert PAGE.read_text() == render_markdown(), (
+        "run `fraudsim features catalogue --render_markdown docs/features.md`"
+    )
 
 
 def test_the_command_writes_the_page_and_prints_every_name(tmp_path):
     out = tmp_path / "features.md"
     assert CliRunner().invoke(app, ["features", "catalogue", "--markdown", str(out)]).exit_code == 0
-    assert out.read_text() == markdown()
+    assert out.read_text() == render_markdown()
     printed = CliRunner().invoke(app, ["features", "catalogue"], env={"COLUMNS": "300"}).output
     assert all(name in printed for name in NAMES)
     missing = tmp_path / "no" / "features.md"

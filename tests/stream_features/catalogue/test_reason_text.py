@@ -1,4 +1,4 @@
-"""Every feature of the catalogue can be said to a person, and what is said is true of the value."""
+"""Every feature of the catalogue has a sentence for people, and the sentence is true of the value."""
 
 import math
 import re
@@ -8,8 +8,8 @@ import pytest
 
 from stream_features.catalogue import reason_text as module
 from stream_features.catalogue.features import AGGREGATES, DAY, FEATURES, NAMES, Feature
-from stream_features.catalogue.reason_text import ALIKE, sentence, sentences
-from stream_features.catalogue.wording import REQUEST, WINDOWS, words_of
+from stream_features.catalogue.reason_text import REASON_GROUP, sentence, sentences
+from stream_features.catalogue.wording import REQUEST_WORDINGS, WINDOW_WORDINGS, wording_of
 from stream_features.vector import CHANNELS
 
 JARGON = re.compile(
@@ -33,30 +33,32 @@ def values_of(one):
 
 @pytest.mark.parametrize("one", FEATURES, ids=lambda one: one.name)
 def test_every_feature_is_a_sentence_without_jargon_whatever_its_value(one):
-    assert one.name in REQUEST or (one.entity, one.aggregate, one.counterpart) in WINDOWS
+    assert one.name in REQUEST_WORDINGS or (one.entity, one.aggregate, one.counterpart) in WINDOW_WORDINGS
     for value in values_of(one):
-        said = sentence(one, value)
-        assert re.match(r"[A-Z][a-z ]", said), said
-        assert not JARGON.search(said.removesuffix(" UTC")), said
-        assert len(said) < 110, said
-        assert "  " not in said
+        text = sentence(one, value)
+        assert re.match(r"[A-Z][a-z ]", text), text
+        assert not JARGON.search(text.removesuffix(" UTC")), text
+        assert len(text) < 110, text
+        assert "  " not in text
 
 
-def test_no_words_are_left_over_from_a_feature_that_is_gone():
-    assert set(REQUEST) == {f.name for f in FEATURES if f.entity == "request"}
-    assert set(WINDOWS) == {(f.entity, f.aggregate, f.counterpart) for f in FEATURES if f.entity != "request"}
-    for (entity, aggregate, counterpart), words in WINDOWS.items():
+def test_no_wording_is_left_over_from_a_removed_feature():
+    assert set(REQUEST_WORDINGS) == {f.name for f in FEATURES if f.entity == "request"}
+    assert set(WINDOW_WORDINGS) == {
+        (f.entity, f.aggregate, f.counterpart) for f in FEATURES if f.entity != "request"
+    }
+    for (entity, aggregate, counterpart), wording in WINDOW_WORDINGS.items():
         assert aggregate in AGGREGATES
-        there = {
+        windows = {
             f.window_ms
             for f in FEATURES
             if (f.entity, f.aggregate, f.counterpart) == (entity, aggregate, counterpart)
         }
-        assert {*words.high_from, *words.low_to} <= there
+        assert {*wording.high_from, *wording.low_to} <= windows
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "text"),
     [
         ("card_count_1h", 7, "Many payments with this card: 7 in the last hour"),
         ("card_count_1h", 4, "Many payments with this card: 4 in the last hour"),
@@ -81,19 +83,19 @@ def test_no_words_are_left_over_from_a_feature_that_is_gone():
         ("ip_count_24h", 30, "Many payments from this internet address: 30 in the last 24 hours"),
     ],
 )  # fmt: skip
-def test_what_is_said_is_true_of_the_value(name, value, said):
-    assert sentence(feature(name), value) == said
+def test_a_sentence_is_true_of_the_value(name, value, text):
+    assert sentence(feature(name), value) == text
 
 
 def test_the_ways_of_paying_are_in_the_order_of_the_channels():
-    assert len(module.WAYS) == len(CHANNELS)
-    assert [module.WAYS[CHANNELS.index(way)] for way in ("ecommerce", "atm")] == [
+    assert len(module.CHANNEL_WORDING) == len(CHANNELS)
+    assert [module.CHANNEL_WORDING[CHANNELS.index(way)] for way in ("ecommerce", "atm")] == [
         "online",
         "at a cash machine",
     ]
 
 
-def test_a_feature_without_words_is_said_by_its_description():
+def test_a_feature_without_a_wording_is_named_by_its_description():
     new = Feature("card_refunds_24h", "card", "refunds", DAY, unit="tx", description="Refunds to the card.")
     assert sentence(new, 3.0) == "Refunds to the card: 3"
     assert sentence(new, None) == "It is not known what was paid with this card in the last 24 hours"
@@ -101,30 +103,30 @@ def test_a_feature_without_words_is_said_by_its_description():
     assert sentence(bare, math.nan) == "Not known: Size of the shoe"
 
 
-def test_a_decision_s_reasons_are_said_in_their_order():
+def test_a_decision_s_reasons_keep_their_order():
     vector = [None] * len(NAMES)
     vector[NAMES.index("card_count_1m")] = 5.0
     vector[NAMES.index("amount")] = 99_900.0
-    said = sentences(["card_count_1m", "amount", "device_cards_1h"], vector)
-    assert said == [
+    texts = sentences(["card_count_1m", "amount", "device_cards_1h"], vector)
+    assert texts == [
         "Many payments with this card: 5 in the last minute",
         "A large amount: 999.00",
         "It is not known what was paid from the payment's device in the last hour",
     ]
     assert sentences([], vector) == []
     as_array = np.array([np.nan if value is None else value for value in vector], np.float32)
-    assert sentences(["card_count_1m", "amount"], as_array) == said[:2]
+    assert sentences(["card_count_1m", "amount"], as_array) == texts[:2]
 
 
-def test_reasons_of_another_catalogue_are_said_by_their_names():
+def test_reasons_of_another_catalogue_are_given_by_their_names():
     assert sentences(["card_refunds_24h"], [None] * len(NAMES)) == ["Card refunds 24h"]
     assert sentences(["card_count_1h"], [1.0, 2.0]) == ["Card count 1h"]
 
 
-def test_features_that_say_the_same_stand_together():
-    group = dict(zip(NAMES, ALIKE.tolist(), strict=True))
+def test_features_of_one_group_stand_together():
+    group = dict(zip(NAMES, REASON_GROUP.tolist(), strict=True))
     assert group["card_count_1h"] == group["card_count_24h"] == NAMES.index("card_count_1m")
     assert group["card_same_device_30d"] == group["device_same_card_30d"]
     assert group["card_count_1h"] != group["device_count_1h"]
     assert group["amount"] != group["card_ratio_30d"]
-    assert len(set(group.values())) == len({words_of(f).says for f in FEATURES})
+    assert len(set(group.values())) == len({wording_of(f).group for f in FEATURES})

@@ -18,20 +18,21 @@ from stream_features.catalogue.features import (
     FEATURES,
     HOUR,
     LABELLED,
-    LABELS,
     LONGEST,
+    MAX_LABELS,
+    MAX_ROWS,
     MINUTE,
     NAMES,
     PLACE_STEPS,
-    ROWS,
     TAIL_RESOLUTION,
     WINDOWED,
 )
-from stream_features.encode import place
+from stream_features.encode import location_code
 from stream_features.kernels import exact as kernel_exact
 from stream_features.kernels import seen_set, state
 from stream_features.kernels import tiled as kernel_tiled
 from stream_features.vector import SIZE, keys_of, vector
+from testing.contracts import aggregate
 from testing.contracts.event_streams import (
     HORIZON,
     T0,
@@ -55,6 +56,69 @@ def value(name, vector_of_it):
     return vector_of_it[NAMES.index(name)]
 
 
+@pytest.mark.parametrize("entity", WINDOWED)
+def test_a_shipped_kernel_keeps_the_contract(entity):
+    aggregate.check_kernel(entity, state.KERNELS[entity])
+
+
+class DropsLateRows(state.ExactKernel):
+    def fold(self, old, rows, labels, horizon_ms):
+        return super().fold(old, rows[rows[:, 0] >= self.newest(old)], labels, horizon_ms)
+
+
+class AnswersBeyondTheHorizon(state.TiledKernel):
+    def read(self, old, row, horizon_ms, out):
+        return super().read(old, row, 100 * horizon_ms, out)
+
+
+class CountsOneMillisecondMore(state.ExactKernel):
+    def read(self, old, row, horizon_ms, out):
+        spec = self.spec.copy()
+        spec[:, 1] += 1
+        return state.ExactKernel(self.kind, spec).read(old, row, horizon_ms, out)
+
+
+def broken(kernel_class, entity):
+    return kernel_class(state.KERNELS[entity].kind, state.KERNELS[entity].spec)
+
+
+def test_a_kernel_that_breaks_the_contract_is_told_which_rule():
+    events = [tx(n, T0 + n * MINUTE) for n in range(4)]
+    with pytest.raises(AssertionError, match="card: the state depends on the order of arrival"):
+        aggregate.check_arrival_order("card", broken(DropsLateRows, "card"), events, [], random.Random(1))
+    with pytest.raises(AssertionError, match="ip: a read beyond the horizon is not flagged"):
+        aggregate.check_horizon("ip", broken(AnswersBeyondTheHorizon, "ip"), events, [])
+    at_hand = tx("x", T0 + 5 * MINUTE + 1)
+    with pytest.raises(AssertionError, match=r"device_count_5m is 5\.0, brute force says 4\.0"):
+        aggregate.check_features("device", broken(CountsOneMillisecondMore, "device"), at_hand, events, [])
+
+
+def test_the_example_of_the_tiled_layout_is_what_the_kernel_makes_of_its_events():
+    events, tiles = [], []
+    for line in kernel_tiled.__doc__.splitlines():
+        words = line.split()
+        if words[:1] == ["day"]:
+            events.append((instant(words[1], words[2]), int(words[3]), len(events) + 1))
+            if len(words) > 4:
+                start, length, (count, total, largest) = words[5:7], words[7], words[9:]
+                tiles.append([instant(*start), 1_000 * int(length), int(count), int(total), int(largest)])
+    merchant = state.fold(
+        "merchant", state.empty("merchant"), np.array(events, np.int64), state.NO_LABELS, 2 * MINUTE
+    )
+    assert len(events) == 10
+    width, end = kernel_tiled.TILE, kernel_tiled.HEADER + kernel_tiled.TILE * len(tiles)
+    assert merchant[1] == len(tiles)
+    assert merchant[kernel_tiled.HEADER : end].reshape(-1, width).tolist() == tiles
+
+
+def instant(day, clock):
+    hours, minutes, seconds = clock.split(":")
+    return (
+        T0 // DAY * DAY + int(day) * DAY + int(hours) * HOUR + int(minutes) * MINUTE
+        + round(1_000 * float(seconds))
+    )  # fmt: skip
+
+
 @settings(deadline=None, max_examples=120)
 @given(st.data(), events_of(), labels_of(), st.integers(0, HORIZON), st.integers(1, 4), st.randoms())
 def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(
@@ -64,8 +128,8 @@ def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(
     shuffled, mixed_labels = list(events), list(labels)
     rng.shuffle(shuffled)
     rng.shuffle(mixed_labels)
-    got, whole = served(at_hand, shuffled, mixed_labels, cuts)
-    assert whole
+    got, complete = served(at_hand, shuffled, mixed_labels, cuts)
+    assert complete
     assert_close(got, expected(at_hand, events, labels))
 
 
@@ -107,7 +171,7 @@ def crowds(draw):
 
 @settings(deadline=None, max_examples=250)
 @given(crowds(), st.integers(0, HORIZON), st.integers(1, 5), st.integers(1, 4), st.randoms())
-def test_the_distinct_cards_of_a_crowd_are_told_at_any_time_within_the_horizon(events, back, cuts, cap, rng):
+def test_the_distinct_cards_of_a_crowd_are_exact_at_any_time_within_the_horizon(events, back, cuts, cap, rng):
     at_hand = tx("at hand", max(e.ts for e in events) - back, card="c0")
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, cap)
@@ -128,9 +192,9 @@ def test_the_bytes_depend_on_the_set_of_events_alone(events, labels, bound, cap,
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, cap, rows=bound if cap == 2 else None, labels=bound if cap == 2 else None)
         for entity, key in keys_of(at_hand):
-            its, its_labels = of_key(entity, events, key), labels if entity in LABELLED else []
-            once = state.to_bytes(folded(entity, its, its_labels))
-            mixed, mixed_labels = list(its), list(its_labels)
+            key_events, key_labels = of_key(entity, events, key), labels if entity in LABELLED else []
+            once = state.to_bytes(folded(entity, key_events, key_labels))
+            mixed, mixed_labels = list(key_events), list(key_labels)
             rng.shuffle(mixed)
             rng.shuffle(mixed_labels)
             again = state.to_bytes(folded(entity, mixed, mixed_labels, cuts=3))
@@ -162,17 +226,17 @@ def test_the_transaction_at_hand_is_never_counted_twice_and_equal_timestamps_do_
     np.testing.assert_array_equal(before, after)
 
 
-def test_beyond_the_horizon_features_are_null_and_said_to_be():
-    got, whole = served(tx(1, T0 - HORIZON - 1), [tx(2, T0)])
-    assert not whole
+def test_beyond_the_horizon_features_are_null_and_flagged():
+    got, complete = served(tx(1, T0 - HORIZON - 1), [tx(2, T0)])
+    assert not complete
     assert all(np.isnan(v) for v, f in zip(got, FEATURES, strict=True) if f.entity != "request")
 
 
 def test_what_a_transaction_lacks_is_null_and_costs_no_state():
     at_hand = tx(1, T0, device=None, merchant=None, ip=None)
     assert keys_of(at_hand) == [("card", "c")]
-    got, whole = served(at_hand, [tx(2, T0 - 1)])
-    assert whole
+    got, complete = served(at_hand, [tx(2, T0 - 1)])
+    assert complete
     assert all(np.isnan(v) for v, f in zip(got, FEATURES, strict=True) if f.entity in WINDOWED[1:])
     assert np.isnan(value("card_same_device_30d", got))
     assert value("card_count_1m", got) == 2
@@ -187,11 +251,11 @@ def test_a_state_that_cannot_be_read_leaves_its_own_features_null():
 
 @pytest.mark.parametrize("entity", EXACT)
 def test_a_key_over_its_bound_gives_null_for_windows_that_reach_past_the_floor_and_exact_ones_else(entity):
-    n = ROWS + 500
+    n = MAX_ROWS + 500
     events = [tx(i, T0 + i * 1000) for i in range(n)]
     random.Random(1).shuffle(events)
     full = folded(entity, events, cuts=7)
-    assert full.size == kernel_exact.HEADER + kernel_exact.WIDTH * ROWS
+    assert full.size == kernel_exact.HEADER + kernel_exact.WIDTH * MAX_ROWS
     at_hand = tx("x", T0 + n * 1000)
     got, _ = served(at_hand, events, cuts=7)
     assert value(f"{entity}_count_5m", got) == 301
@@ -213,11 +277,11 @@ def test_a_merchant_with_more_labels_than_its_bound_has_no_fraud_rate(extra):
             tx_id=f"t{i}", card_id="c", merchant_id="m", ts=T0, amount_cents=1, is_fraud=True,
             source="customer", known_at=T0 + i,
         )
-        for i in range(LABELS + extra)
+        for i in range(MAX_LABELS + extra)
     ]  # fmt: skip
     at_hand = tx("x", T0 + DAY)
-    got, whole = served(at_hand, [], labels, cuts=3)
-    assert whole
+    got, complete = served(at_hand, [], labels, cuts=3)
+    assert complete
     assert np.isnan(value("merchant_fraud_30d", got)) == (extra > 0)
     assert_close(got, expected(at_hand, [], labels))
 
@@ -230,7 +294,7 @@ def test_a_hot_key_is_bounded_and_exact(entity):
         for i in range(20_000)
     ]
     hot = folded(entity, events, cuts=20)
-    assert hot.size < kernel_tiled.HEADER + kernel_tiled.TILE * 700 + kernel_tiled.SEEN * 200
+    assert hot.size < kernel_tiled.HEADER + kernel_tiled.TILE * 700 + kernel_tiled.SIGHTING * 200
     newest = max(e.ts for e in events)
     for back in (-DAY, -1, 0, 1, 1_234, 59_000, 61_001, HORIZON - 1, HORIZON):
         at_hand = tx("x", newest - back, 50)
@@ -255,8 +319,8 @@ def test_one_late_row_is_inserted_and_the_rest_stays_as_it_is():
     for entity in WINDOWED:
         events = [tx(i, T0 + int(ts)) for i, ts in enumerate(np.sort(rng.integers(0, DAY, 500)))]
         late = events.pop(250)
-        whole = folded(entity, events)
-        again = state.fold(entity, whole, rows_of(entity, [late]), label_rows([]), HORIZON)
+        in_order = folded(entity, events)
+        again = state.fold(entity, in_order, rows_of(entity, [late]), label_rows([]), HORIZON)
         assert again.tobytes() == folded(entity, [late, *events]).tobytes()
 
 
@@ -280,7 +344,7 @@ def test_a_blob_is_read_as_its_own_entity_and_as_no_other(entity):
 
 @pytest.mark.parametrize("lat", [-89.0, -33.87, 0.0, 48.20849, 71.3])
 def test_places_one_metre_apart_are_as_far_apart_as_a_meridian_has_it(lat):
-    got = kernel_exact._kilometres(place(lat, 16.4), place(lat + 1 / PLACE_STEPS, 16.4))
+    got = kernel_exact._kilometres(location_code(lat, 16.4), location_code(lat + 1 / PLACE_STEPS, 16.4))
     assert got == pytest.approx(EARTH_KM * math.radians(1 / PLACE_STEPS), rel=1e-12)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_features.catalogue.features import DAY, LABELLED, NAMES, WINDOWED, places
+from stream_features.catalogue.features import DAY, LABELLED, NAMES, WINDOWED, feature_indexes
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state
 from stream_features.kernels.state import KIND
@@ -89,7 +89,7 @@ def test_a_blob_that_cannot_be_read_is_null_and_spoils_no_other(broken, spoil):
     rows = {key: [ROW_OF[key[0]](events[-1])] for key in keys_of(at_hand)}
     got, whole = read([at_hand, beside], blobs, rows)
     assert whole.tolist() == [False, True]
-    assert np.isnan(got[0, places(broken)]).all()
+    assert np.isnan(got[0, feature_indexes(broken)]).all()
     for entity in set(WINDOWED) - {broken}:
         assert got[0, NAMES.index(f"{entity}_count_1h")] == 5
     assert got[1, NAMES.index(f"{broken}_count_1h")] == 1
@@ -102,4 +102,4 @@ def test_a_huge_count_in_a_header_reads_nothing_beyond_the_blob():
         blobs[entity, key] = np.array([KIND[entity], *[2**60] * 9], np.int64).tobytes()
     got, whole = read([at_hand], blobs)
     assert not whole[0]
-    assert np.isnan(got[0, [place for entity in WINDOWED for place in places(entity)]]).all()
+    assert np.isnan(got[0, [place for entity in WINDOWED for place in feature_indexes(entity)]]).all()

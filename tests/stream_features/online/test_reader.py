@@ -9,7 +9,7 @@ from fraudsim.log.events import Transaction
 from stream_features.catalogue.features import HASH, NAMES
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
-from stream_features.store.state_store import watermark_key
+from stream_features.store.keys import watermark_key
 from stream_features.store.watermark import Watermark, encode_watermark
 from testing.samples.log import make_segment
 

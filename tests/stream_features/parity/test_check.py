@@ -6,7 +6,7 @@ import pytest
 from fraudsim.log.events import LogPrefix, Transaction
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
-from stream_features.catalogue.features import MINUTE, NAMES, places
+from stream_features.catalogue.features import MINUTE, NAMES, feature_indexes
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state
 from stream_features.parity.check import check_parity
@@ -15,7 +15,7 @@ from testing.samples.log import T0
 from testing.samples.run import make_decision, write_run
 
 HORIZON = 2 * MINUTE
-WINDOWS = len(places("request"))
+WINDOWS = len(feature_indexes("request"))
 SETTINGS = Settings(_env_file=None, partitions=1, slots=8)
 
 

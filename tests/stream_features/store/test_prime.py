@@ -17,8 +17,8 @@ from fraudsim.settings import Settings
 from stream_features.cli import app
 from stream_features.kernels import state
 from stream_features.offline.history_tables import history_fingerprint
+from stream_features.store.keys import blob_key, watermark_key
 from stream_features.store.prime import check_history, prime
-from stream_features.store.state_store import blob_key, watermark_key
 from stream_features.store.watermark import decode_watermark
 from testing.samples.log import make_segment
 
@@ -47,20 +47,22 @@ def test_a_folder_without_a_fingerprint_is_refused_with_the_next_step(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("given", "named", "words"),
+    ("fingerprint", "log_history", "words"),
     [
         (OTHER, MINE, ["history bbbbbbbbbbbbbbbb", "follows history aaaaaaaaaaaaaaaa", "--history"]),
         ("", MINE, ["without history", "follows history aaaaaaaaaaaaaaaa", "runs/one/history"]),
         (OTHER, "", ["history bbbbbbbbbbbbbbbb", "follows none", "fraudsim features init"]),
     ],
 )
-def test_a_history_the_log_does_not_follow_is_refused_before_redis_is_touched(given, named, words):
+def test_a_history_the_log_does_not_follow_is_refused_before_redis_is_touched(
+    fingerprint, log_history, words
+):
     nowhere = Settings(_env_file=None, redis_url="redis://127.0.0.1:1/0")
     with pytest.raises(FraudsimError) as refused:
-        prime(nowhere, segment(named), {}, given, force=True)
-    said = str(refused.value)
-    assert "\n" not in said
-    assert all(word in said for word in words), said
+        prime(nowhere, segment(log_history), {}, fingerprint, force=True)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
 
 
 def test_the_history_that_the_log_follows_is_taken():
@@ -94,8 +96,8 @@ def test_state_for_another_number_of_slots_is_refused_and_replaced_whole_by_forc
         prime(settings, first, table(100), MINE)
     assert prime(settings, first, table(100), MINE, force=True) == "primed"
     with Redis.from_url(settings.redis_url) as redis:
-        found = {name.decode() for name in redis.keys("*:card:*")}
-        assert found == {blob_key(slot_of("card", f"c{n}", 8), "card", f"c{n}") for n in range(100)}
+        names = {name.decode() for name in redis.keys("*:card:*")}
+        assert names == {blob_key(slot_of("card", f"c{n}", 8), "card", f"c{n}") for n in range(100)}
         assert decode_watermark(redis.get(watermark_key(7))).slots == 8
         assert redis.get(watermark_key(8)) is None
     with pytest.raises(FraudsimError, match="one of 8 slots, FRAUDSIM_SLOTS is 16"):

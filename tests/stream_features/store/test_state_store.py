@@ -6,8 +6,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from stream_features.store.connection import RedisLink
-from stream_features.store.state_store import SlotWrite, StateStore, fresh_key, watermark_key
+from stream_features.store.connection import RedisClient
+from stream_features.store.keys import fresh_key, watermark_key
+from stream_features.store.state_store import SlotWrite, StateStore
 
 pytestmark = pytest.mark.stack
 
@@ -22,14 +23,14 @@ def redis(stack):
 
 def write(stack, *writes, fresh_at_ms=None, before=lambda: None):
     async def go():
-        link = RedisLink.patient(stack.redis_url)
-        store = StateStore(link)
+        client = RedisClient.with_long_timeouts(stack.redis_url)
+        store = StateStore(client)
         try:
             await store.write(())
             before()
             return await store.write(writes, fresh_at_ms)
         finally:
-            await link.close()
+            await client.close()
 
     return asyncio.run(go())
 
@@ -51,8 +52,8 @@ def test_a_redis_that_forgot_the_script_is_given_it_again(stack, redis):
 
 def test_an_error_in_one_reply_is_raised_once_all_are_read(stack, redis):
     async def go():
-        link = RedisLink.patient(stack.redis_url)
-        store = StateStore(link)
+        client = RedisClient.with_long_timeouts(stack.redis_url)
+        store = StateStore(client)
         try:
             redis.delete(watermark_key(902))
             redis.rpush(watermark_key(902), "no string")
@@ -62,6 +63,6 @@ def test_an_error_in_one_reply_is_raised_once_all_are_read(stack, redis):
             again = SlotWrite(901, b"new", b"newer", {})
             return await store.write([again])
         finally:
-            await link.close()
+            await client.close()
 
     assert asyncio.run(go()) == [True]

@@ -14,23 +14,23 @@ GOOD = Watermark(
 )  # fmt: skip
 
 
-def refusal(applied, sources=8, slots=8):
+def refusal(watermark, sources=8, slots=8):
     with pytest.raises(FraudsimError) as refused:
-        check_watermark(applied, 3, SEGMENT, sources, slots)
+        check_watermark(watermark, 3, SEGMENT, sources, slots)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
 
 def test_state_of_this_log_these_topics_and_this_number_of_slots_is_taken():
     check_watermark(GOOD, 3, SEGMENT, 8, 8)
-    check_watermark(GOOD.moved_to(range(8)), 3, SEGMENT, 8, 8)
+    check_watermark(GOOD.advance_to(range(8)), 3, SEGMENT, 8, 8)
 
 
 @pytest.mark.parametrize(("primed", "set_to"), [(8, 16), (16, 8), (8, 1)])
 def test_another_number_of_slots_names_the_setting_and_both_values(primed, set_to):
-    said = refusal(msgspec.structs.replace(GOOD, slots=primed), slots=set_to)
-    assert f"one of {primed} slots, FRAUDSIM_SLOTS is {set_to}" in said
-    assert "fraudsim features prime --force" in said
+    message = refusal(msgspec.structs.replace(GOOD, slots=primed), slots=set_to)
+    assert f"one of {primed} slots, FRAUDSIM_SLOTS is {set_to}" in message
+    assert "fraudsim features prime --force" in message
 
 
 def test_state_that_does_not_say_its_number_of_slots_is_refused():
@@ -45,6 +45,6 @@ def test_another_number_of_partitions_names_the_setting_and_both_values():
 
 
 def test_moving_on_keeps_everything_but_the_watermarks_to_the_byte():
-    moved = GOOD.moved_to([5] * 8)
+    moved = GOOD.advance_to([5] * 8)
     assert encode_watermark(decode_watermark(encode_watermark(moved))) == encode_watermark(moved)
     assert msgspec.structs.replace(moved, offsets=GOOD.offsets) == GOOD

@@ -1,4 +1,4 @@
-"""A batch is written while the next is gathered, one write at a time, and what the fence says is heeded."""
+"""A batch is written while the next is collected, one write at a time; a refused write stops the folding."""
 
 import asyncio
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ SEGMENT = Segment(
 
 
 class HeldStore:
-    """A Redis that answers a write when it is told to, and what it is told to."""
+    """A Redis whose reply to each write is a future that the test resolves."""
 
     def __init__(self):
         self.writes = []
@@ -37,8 +37,8 @@ class HeldStore:
         return await answer
 
 
-class NoLetters:
-    async def settle(self):
+class NoDeadLetters:
+    async def await_acks(self):
         pass
 
 
@@ -59,29 +59,29 @@ def record(offset):
     )
 
 
-async def taken(made, first, end):
-    await made.take(0, [record(offset) for offset in range(first, end)], end)
+async def collect(batch_folder, first, end):
+    await batch_folder.add_records(0, [record(offset) for offset in range(first, end)], end)
 
 
-def test_the_next_batch_is_gathered_while_one_is_written_and_written_after_it():
+def test_the_next_batch_is_collected_while_one_is_written_and_written_after_it():
     async def scenario():
         store = HeldStore()
-        made = gatherer(store)
-        await taken(made, 0, 3)
-        assert await made.write()
-        await taken(made, 3, 5)
-        second = asyncio.create_task(made.write())
+        batch_folder = new_batch_folder(store)
+        await collect(batch_folder, 0, 3)
+        assert await batch_folder.commit()
+        await collect(batch_folder, 3, 5)
+        second = asyncio.create_task(batch_folder.commit())
         await asyncio.sleep(0.01)
         ((first, answer),) = store.writes
         assert not second.done()
         answer.set_result([True])
         assert await second
         (later, answer) = store.writes[1]
-        assert later[0].expected == first[0].applied
-        assert decode_watermark(later[0].applied).offsets == (4, -1)
+        assert later[0].expected == first[0].watermark
+        assert decode_watermark(later[0].watermark).offsets == (4, -1)
         answer.set_result([True])
-        assert await made.settle()
-        assert made.folder.owned[0].stored == later[0].applied
+        assert await batch_folder.await_write()
+        assert batch_folder.slot_states.owned[0].stored == later[0].watermark
 
     asyncio.run(scenario())
 
@@ -89,42 +89,42 @@ def test_the_next_batch_is_gathered_while_one_is_written_and_written_after_it():
 def test_after_a_refused_write_nothing_more_is_folded():
     async def scenario():
         store = HeldStore()
-        made = gatherer(store)
-        await taken(made, 0, 3)
-        assert await made.write()
-        await taken(made, 3, 5)
+        batch_folder = new_batch_folder(store)
+        await collect(batch_folder, 0, 3)
+        assert await batch_folder.commit()
+        await collect(batch_folder, 3, 5)
         store.writes[0][1].set_result([False])
-        assert not await made.write()
+        assert not await batch_folder.commit()
         assert len(store.writes) == 1
 
     asyncio.run(scenario())
 
 
-def test_a_redis_that_failed_is_told_of_by_the_next_write():
+def test_an_error_of_redis_is_raised_by_the_next_commit():
     async def scenario():
         store = HeldStore()
-        made = gatherer(store)
-        await taken(made, 0, 3)
-        assert await made.write()
+        batch_folder = new_batch_folder(store)
+        await collect(batch_folder, 0, 3)
+        assert await batch_folder.commit()
         store.writes[0][1].set_exception(RedisError("gone"))
         with pytest.raises(RedisError, match="gone"):
-            await made.write()
-        assert await made.settle()
+            await batch_folder.commit()
+        assert await batch_folder.await_write()
 
     asyncio.run(scenario())
 
 
 def test_what_is_remembered_is_not_read_again():
     async def scenario():
-        made = gatherer(HeldStore())
-        await taken(made, 0, 4)
-        assert made.begin([0, 0]) == [0, 0]  # nothing was written
-        await taken(made, 0, 6)
-        assert made.folder.transactions == 6
-        slot = made.folder.owned[0]
-        made.folder.own(0, encode_watermark(slot.applied.moved_to([2, -1])))
-        assert made.begin([0, 0]) == made.next == [3, 0]
-        await made.take(0, [record(3), record(4), record(1)], 6)
-        assert made.folder.transactions == 2
+        batch_folder = new_batch_folder(HeldStore())
+        await collect(batch_folder, 0, 4)
+        assert batch_folder.begin([0, 0]) == [0, 0]  # nothing was written
+        await collect(batch_folder, 0, 6)
+        assert batch_folder.slot_states.transactions == 6
+        slot = batch_folder.slot_states.owned[0]
+        batch_folder.slot_states.own(0, encode_watermark(slot.watermark.advance_to([2, -1])))
+        assert batch_folder.begin([0, 0]) == batch_folder.next_offsets == [3, 0]
+        await batch_folder.add_records(0, [record(3), record(4), record(1)], 6)
+        assert batch_folder.slot_states.transactions == 2
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""What a batch adds is folded for many keys in one call as it is key by key, to the byte."""
+"""A batch's rows are folded for many keys in one call as it is key by key, to the byte."""
 
 import random
 
@@ -25,23 +25,23 @@ def drawn_label(draw, at_ms):
 
 @pytest.mark.parametrize("entity", WINDOWED)
 def test_many_keys_in_one_call_are_folded_as_each_alone(entity):
-    draw, added = random.Random(3), PendingRows(entity)
+    draw, pending = random.Random(3), PendingRows(entity)
     alone = {f"k{n}": state.empty(entity) for n in range(12)}
-    blobs = {key: state.to_bytes(its) for key, its in alone.items()}
+    blobs = {key: state.to_bytes(empty_state) for key, empty_state in alone.items()}
     for batch in range(30):
         rows = {key: [] for key in alone}
         labels = {key: [] for key in alone}
         for _ in range(draw.randrange(1, 60)):
             key = f"k{draw.randrange(12)}"
             rows[key].append(drawn_row(draw, entity, batch * 20_000))
-            added.row(key, rows[key][-1])
+            pending.add_row(key, rows[key][-1])
         if entity == "merchant":
             labels["k0"].append(drawn_label(draw, batch * 20_000))
-            added.label("k0", labels["k0"][-1])
-        keys = list(added.keys)
-        blobs |= dict(zip(keys, added.fold([blobs[key] for key in keys], HORIZON), strict=True))
-        added.clear()
-        assert len(added) == 0
+            pending.add_label("k0", labels["k0"][-1])
+        keys = list(pending.keys)
+        blobs |= dict(zip(keys, pending.fold([blobs[key] for key in keys], HORIZON), strict=True))
+        pending.clear()
+        assert len(pending) == 0
         for key in keys:
             of_key = np.array(rows[key], np.int64) if rows[key] else state.NO_ROWS[entity]
             of_label = np.array(labels[key], np.int64) if labels[key] else state.NO_LABELS
@@ -51,22 +51,22 @@ def test_many_keys_in_one_call_are_folded_as_each_alone(entity):
 
 @pytest.mark.parametrize("entity", WINDOWED)
 def test_a_key_without_a_state_stays_so_and_its_neighbours_are_folded(entity):
-    draw, added = random.Random(4), PendingRows(entity)
+    draw, pending = random.Random(4), PendingRows(entity)
     rows = [drawn_row(draw, entity, 0) for _ in range(3)]
     for key, row in zip("abc", rows, strict=True):
-        added.row(key, row)
+        pending.add_row(key, row)
     empty = state.to_bytes(state.empty(entity))
-    first, second, third = added.fold([empty, b"", empty], HORIZON)
+    first, second, third = pending.fold([empty, b"", empty], HORIZON)
     assert second == b""
     for blob, row in ((first, rows[0]), (third, rows[2])):
-        its = state.fold(entity, state.empty(entity), np.array([row], np.int64), state.NO_LABELS, HORIZON)
-        assert blob == state.to_bytes(its)
+        folded = state.fold(entity, state.empty(entity), np.array([row], np.int64), state.NO_LABELS, HORIZON)
+        assert blob == state.to_bytes(folded)
 
 
 def test_the_rows_of_a_transaction_are_those_of_each_entity():
-    whole = Transaction(
+    full = Transaction(
         tx_id="a", ts=5, card_id="c", amount_cents=7, device_id="d", merchant_id="m", ip="1.2.3.4", lat=1.5,
         lon=-2.25,
     )  # fmt: skip
-    for tx in (whole, Transaction(tx_id="b", ts=3, card_id="c", amount_cents=1)):
+    for tx in (full, Transaction(tx_id="b", ts=3, card_id="c", amount_cents=1)):
         assert rows_of(tx) == tuple(ROW_OF[entity](tx) for entity in WINDOWED)

@@ -1,12 +1,14 @@
-"""The worker's cache of states: bounded by what they take, the least recently folded dropped first."""
+"""The worker's cache of states: bounded by bytes, the least recently folded dropped first."""
 
 from fraudsim.log.events import Label, Transaction
 from fraudsim.log.partitioning import slot_of
 from stream_features.catalogue.features import HASH, MINUTE
 from stream_features.kernels import state
-from stream_features.store.state_store import blob_key
+from stream_features.kernels.state import UNREADABLE
+from stream_features.store.keys import blob_key
 from stream_features.store.watermark import Watermark, encode_watermark
-from stream_features.worker.slot_states import ENTRY_BYTES, UNREADABLE, SlotStates, StateCache
+from stream_features.worker.slot_states import SlotStates
+from stream_features.worker.state_cache import ENTRY_BYTES, StateCache
 
 
 def of_bytes(size):
@@ -49,79 +51,81 @@ def test_the_bytes_are_those_of_what_is_there():
 
 
 def test_a_slot_keeps_no_more_than_its_bound_and_reads_again_what_it_dropped():
-    folder = SlotStates(partitions=1, slots=1, horizon_ms=2 * MINUTE)
+    slot_states = SlotStates(partitions=1, slots=1, horizon_ms=2 * MINUTE)
     assert slot_of("card", "c0", 1) == 0
-    applied = Watermark(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))
-    folder.own(0, encode_watermark(applied))
-    slot = folder.owned[0]
+    watermark = Watermark(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))
+    slot_states.own(0, encode_watermark(watermark))
+    slot = slot_states.owned[0]
     slot.states = StateCache(limit_bytes=5 * (ENTRY_BYTES + 100))
     for n in range(40):
-        folder.transaction(0, n, Transaction(tx_id=f"t{n}", ts=n, card_id=f"c{n}", amount_cents=1))
-        folder.passed(0, n)
-        for number, missing in folder.missing():
-            assert folder.provide(number, missing, None)
-        (write,) = folder.writes()
-        folder.written(write)
+        slot_states.add_transaction(0, n, Transaction(tx_id=f"t{n}", ts=n, card_id=f"c{n}", amount_cents=1))
+        slot_states.advance(0, n)
+        for number, missing in slot_states.missing_states():
+            assert slot_states.load_state(number, missing, None)
+        (write,) = slot_states.fold()
+        slot_states.mark_written(write)
     assert 1 <= len(slot.states) <= 8
     assert slot.states.bytes <= 5 * (ENTRY_BYTES + 100)
-    folder.transaction(0, 40, Transaction(tx_id="t40", ts=40, card_id="c0", amount_cents=1))
-    assert folder.missing() == [(0, ("card", "c0"))]
+    slot_states.add_transaction(0, 40, Transaction(tx_id="t40", ts=40, card_id="c0", amount_cents=1))
+    assert slot_states.missing_states() == [(0, ("card", "c0"))]
 
 
 def test_a_transaction_is_folded_into_all_its_entities_and_a_label_into_its_merchant():
-    folder = SlotStates(partitions=2, slots=4, horizon_ms=2 * MINUTE)
+    slot_states = SlotStates(partitions=2, slots=4, horizon_ms=2 * MINUTE)
     for slot in range(4):
-        applied = Watermark(
+        watermark = Watermark(
             log_id="log", generation="g", catalogue=HASH, history="", slots=4, offsets=(-1, -1, -1, -1)
         )
-        folder.own(slot, encode_watermark(applied))
-    whole = Transaction(
+        slot_states.own(slot, encode_watermark(watermark))
+    full = Transaction(
         tx_id="a", ts=5, card_id="c", amount_cents=1, device_id="d", merchant_id="m", ip="1.2.3.4"
     )
     bare = Transaction(tx_id="b", ts=3, card_id="c", amount_cents=1)
-    folder.transaction(0, 0, whole)
-    folder.transaction(1, 0, bare)
-    for offset, (tx, merchant) in enumerate(((whole, "m"), (bare, None))):
+    slot_states.add_transaction(0, 0, full)
+    slot_states.add_transaction(1, 0, bare)
+    for offset, (tx, merchant) in enumerate(((full, "m"), (bare, None))):
         label = Label(
             tx_id=tx.tx_id, card_id="c", merchant_id=merchant, ts=tx.ts, amount_cents=1, is_fraud=True,
             source="customer", known_at=9,
         )  # fmt: skip
-        folder.label(0, offset, label)
+        slot_states.add_label(0, offset, label)
     for source in range(4):
-        folder.passed(source, 1)
-    for slot, missing in folder.missing():
-        assert folder.provide(slot, missing, None)
-    blobs = {name: blob for write in folder.writes() for name, blob in write.blobs.items()}
+        slot_states.advance(source, 1)
+    for slot, missing in slot_states.missing_states():
+        assert slot_states.load_state(slot, missing, None)
+    blobs = {name: blob for write in slot_states.fold() for name, blob in write.blobs.items()}
     keys = [("card", "c"), ("device", "d"), ("merchant", "m"), ("ip", "1.2.3.4")]
     assert blobs.keys() == {blob_key(slot_of(*key, 4), *key) for key in keys}
-    found = {key[0]: state.from_bytes(key[0], blobs[blob_key(slot_of(*key, 4), *key)]) for key in keys}
-    assert [found[entity][1] for entity in ("card", "device", "merchant", "ip")] == [2, 1, 1, 1]
-    assert (found["merchant"][3], found["ip"][3]) == (1, 0)
+    by_entity = {key[0]: state.from_bytes(key[0], blobs[blob_key(slot_of(*key, 4), *key)]) for key in keys}
+    assert [by_entity[entity][1] for entity in ("card", "device", "merchant", "ip")] == [2, 1, 1, 1]
+    assert (by_entity["merchant"][3], by_entity["ip"][3]) == (1, 0)
 
 
 def test_a_slot_taken_again_as_it_was_left_keeps_its_states_and_no_others():
-    folder = SlotStates(1, 1, MINUTE)
+    slot_states = SlotStates(1, 1, MINUTE)
     stored = encode_watermark(
         Watermark(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))
     )
 
     def fold(offset):
-        folder.transaction(0, offset, Transaction(tx_id=f"t{offset}", ts=0, card_id="c", amount_cents=1))
-        for slot, key in folder.missing():
-            folder.provide(slot, key, None)
-        folder.passed(0, offset)
-        return folder.writes()[0]
+        slot_states.add_transaction(
+            0, offset, Transaction(tx_id=f"t{offset}", ts=0, card_id="c", amount_cents=1)
+        )
+        for slot, key in slot_states.missing_states():
+            slot_states.load_state(slot, key, None)
+        slot_states.advance(0, offset)
+        return slot_states.fold()[0]
 
     def cached():
-        return len(folder.owned[0].states)
+        return len(slot_states.owned[0].states)
 
-    folder.own(0, stored)
+    slot_states.own(0, stored)
     fold(0)
-    folder.own(0, stored)  # what became of the write is not known: Redis says it was not done
+    slot_states.own(0, stored)  # the outcome of the write is unknown: Redis holds the old watermark
     assert cached() == 0
     write = fold(0)
-    folder.written(write)
-    folder.own(0, write.applied)
+    slot_states.mark_written(write)
+    slot_states.own(0, write.watermark)
     assert cached() == 1
-    folder.own(0, encode_watermark(folder.owned[0].applied.moved_to([7, -1])))
+    slot_states.own(0, encode_watermark(slot_states.owned[0].watermark.advance_to([7, -1])))
     assert cached() == 0

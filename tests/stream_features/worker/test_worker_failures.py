@@ -1,6 +1,6 @@
-"""Workers that die, hang, are moved, or find Redis or Kafka other than they left it: nothing of it shows.
+"""Workers that die, hang, lose slots, or find Redis or Kafka changed: the state stays that of the log.
 
-Nor do labels that come late.
+So it does with labels that come late.
 """
 
 import signal
@@ -22,8 +22,8 @@ from runner.record.archiver import run_archiver
 from runner.stack.stack import stack as start_stack
 from stream_features.catalogue.features import DAY, NAMES
 from stream_features.offline.oracle import oracle
+from stream_features.store.keys import watermark_key
 from stream_features.store.rebuild import rebuild
-from stream_features.store.state_store import watermark_key
 from stream_features.store.watermark import encode_watermark
 from testing.rigs.worker_lab import WAIT_S, Lab
 
@@ -64,26 +64,26 @@ def test_a_late_label_one_of_another_source_and_a_reversal_each_change_merchant_
     ]
     for tx in events:
         lab.append(tx)
-    said: list[Label] = []
+    labels: list[Label] = []
     risks = []
     # The transaction is 90 days old; a customer reports it, an analyst clears it, the bank charges it back.
     for source, is_fraud in ((None, None), ("customer", True), ("analyst", False), ("chargeback", True)):
         known_at = int(time.time() * 1000)
         if source:
-            said.append(
+            labels.append(
                 Label(
                     tx_id="old", card_id="shopper0", merchant_id="shop", ts=known_at - 90 * DAY,
                     amount_cents=100, is_fraud=is_fraud, source=source, known_at=known_at,
                 )
             )  # fmt: skip
-            lab.append(said[-1])
+            lab.append(labels[-1])
         lab.flush()
         lab.catch_up()
         at_hand = Transaction(
             tx_id="next", ts=known_at + 1_000, card_id="shopper0", merchant_id="shop", amount_cents=100
         )
         got = lab.features_of(at_hand)[rates]
-        wanted = oracle(at_hand, {"merchant": events}, said, lab.clock.horizon_ms)
+        wanted = oracle(at_hand, {"merchant": events}, labels, lab.clock.horizon_ms)
         assert got.tolist() == [np.float32(wanted[rate]) for rate in rates]
         risks.append(got[0])
     assert risks[0] == risks[2] < risks[1] == risks[3]
