@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_features.catalogue.features import NAMES
-from stream_features.catalogue.reason_text import ALIKE
+from stream_features.catalogue.reason_text import REASON_GROUP
 from stream_features.vector import SIZE
 
 Contributions = npt.NDArray[np.float64]
@@ -15,7 +15,7 @@ REASONS: Final = 4
 """Most reasons of a decision; issuers' adverse-action notices give as many."""
 SLIGHT: Final = 0.1
 """A contribution below this share of the strongest reason's is no reason."""
-_MEMBERS: Final = {group: np.flatnonzero(group == ALIKE) for group in np.unique(ALIKE).tolist()}
+_MEMBERS: Final = {group: np.flatnonzero(group == REASON_GROUP) for group in np.unique(REASON_GROUP).tolist()}
 
 
 def top_reasons(contributions: Contributions, k: int = REASONS) -> list[str]:
@@ -28,7 +28,7 @@ def top_reasons(contributions: Contributions, k: int = REASONS) -> list[str]:
     Args:
         contributions: of each feature to the margin; shape (SIZE,).
     """
-    by_group = np.bincount(ALIKE, weights=contributions, minlength=SIZE)
+    by_group = np.bincount(REASON_GROUP, weights=contributions, minlength=SIZE)
     strongest = np.argsort(-by_group, kind="stable")[:k].tolist()
     least = max(0.0, SLIGHT * by_group[strongest[0]])
     return [

@@ -21,7 +21,7 @@ from model.training.fitted_model import FittedModel, fit_and_test
 from model.training.split import Split, split_history
 from model.training.variants import fit_variants
 from producers.history.reader import read_history
-from stream_features.catalogue.features import HASH, NAMES, places
+from stream_features.catalogue.features import HASH, NAMES, feature_indexes
 from stream_features.offline.bulk import bulk_features
 
 Matrix = npt.NDArray[np.float32]

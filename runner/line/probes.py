@@ -25,7 +25,7 @@ def worker_has_caught_up(settings: Settings, started_s: float) -> bool:
 
     A worker writes a slot's heartbeat once it owns the slot and has folded the log to its end.
     """
-    from stream_features.store.state_store import fresh_key
+    from stream_features.store.keys import fresh_key
 
     with redis.Redis.from_url(settings.redis_url) as client:
         heartbeats_ms: Any = client.mget([fresh_key(slot) for slot in range(settings.slots)])
@@ -38,7 +38,7 @@ def log_is_folded(settings: Settings) -> bool:
     """Whether the watermark of every slot has reached the present end of transactions and labels."""
     from kafka import KafkaConsumer, TopicPartition
 
-    from stream_features.store.state_store import watermark_key
+    from stream_features.store.keys import watermark_key
     from stream_features.store.watermark import decode_watermark
 
     sources = [

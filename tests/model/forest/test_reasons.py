@@ -25,7 +25,7 @@ def test_the_strongest_come_first_and_only_what_pushes_towards_fraud():
 
 def test_no_more_than_are_asked_for():
     contributions = np.zeros(SIZE)
-    contributions[np.unique(ALIKE)] = np.linspace(1, 2, len(np.unique(ALIKE)))
+    contributions[np.unique(REASON_GROUP)] = np.linspace(1, 2, len(np.unique(REASON_GROUP)))
     assert len(top_reasons(contributions)) == REASONS == 4
     assert top_reasons(contributions, 2) == top_reasons(contributions)[:2]
 
