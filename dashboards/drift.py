@@ -67,7 +67,7 @@ class Bins:
         return counts
 
 
-class Drift:
+class DriftMonitor:
     """The last rows of some features against the first."""
 
     def __init__(self, names: Sequence[str], size: int) -> None:

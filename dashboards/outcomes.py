@@ -25,7 +25,7 @@ UNNAMED: Final = "unnamed"
 """The typology of a fraud whose source names none."""
 
 
-class Decided(msgspec.Struct, gc=False):
+class AwaitedDecision(msgspec.Struct, gc=False):
     """The part of a `Decision` that is watched."""
 
     tx_id: str
@@ -39,10 +39,10 @@ class Decided(msgspec.Struct, gc=False):
     probability: float | None = None
 
 
-class Settled(NamedTuple):
+class DecisionTruth(NamedTuple):
     """A decision and what it was about."""
 
-    decision: Decided
+    decision: AwaitedDecision
     typology: str | None
     """None where it was honest."""
 
@@ -58,38 +58,38 @@ class AwaitingTruth:
                 decision is honest early, and the oldest fraud forgotten.
         """
         self._wait_s, self._most = wait_s, most
-        self._waiting: OrderedDict[str, tuple[float, Decided]] = OrderedDict()
+        self._waiting: OrderedDict[str, tuple[float, AwaitedDecision]] = OrderedDict()
         self._frauds: OrderedDict[str, str] = OrderedDict()
 
     def __len__(self) -> int:
         """Decisions that wait."""
         return len(self._waiting)
 
-    def decided(self, decision: Decided, now_s: float) -> Settled | None:
+    def decided(self, decision: AwaitedDecision, now_s: float) -> DecisionTruth | None:
         """A decision that came; settled at once where its fraud is known, or another's place is needed."""
         typology = self._frauds.pop(decision.tx_id, None)
         if typology is not None:
-            return Settled(decision, typology)
+            return DecisionTruth(decision, typology)
         self._waiting[decision.tx_id] = (now_s, decision)
         if len(self._waiting) > self._most:
-            return Settled(self._waiting.popitem(last=False)[1][1], None)
+            return DecisionTruth(self._waiting.popitem(last=False)[1][1], None)
         return None
 
-    def named(self, tx_id: str, typology: str | None) -> Settled | None:
+    def named(self, tx_id: str, typology: str | None) -> DecisionTruth | None:
         """A fraud that the truth has named; settled where its decision waits."""
         waiting = self._waiting.pop(tx_id, None)
         if waiting is not None:
-            return Settled(waiting[1], typology or UNNAMED)
+            return DecisionTruth(waiting[1], typology or UNNAMED)
         self._frauds[tx_id] = typology or UNNAMED
         if len(self._frauds) > self._most:
             self._frauds.popitem(last=False)
         return None
 
-    def honest(self, now_s: float) -> Iterator[Settled]:
+    def honest(self, now_s: float) -> Iterator[DecisionTruth]:
         """Decisions that have waited long enough; to be asked when all truth there is has been read."""
         while self._waiting:
             tx_id, (since_s, decision) = next(iter(self._waiting.items()))
             if now_s - since_s < self._wait_s:
                 return
             del self._waiting[tx_id]
-            yield Settled(decision, None)
+            yield DecisionTruth(decision, None)

@@ -11,8 +11,8 @@ from typing import Any, Final, get_args
 import msgspec
 import structlog
 
-from dashboards.drift import Drift
-from dashboards.outcomes import OUTCOME, AwaitingTruth, Decided, Settled
+from dashboards.drift import DriftMonitor
+from dashboards.outcomes import OUTCOME, AwaitingTruth, AwaitedDecision, DecisionTruth
 from fraudsim import metrics
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.log.events import Label, LabelSource, decode_label, decode_truth
@@ -43,7 +43,7 @@ FETCH_BYTES: Final = 1024 * 1024
 REPORT_EVERY_S: Final = 2.0
 
 _log = structlog.get_logger()
-_decode = msgspec.json.Decoder(Decided).decode
+_decode = msgspec.json.Decoder(AwaitedDecision).decode
 _PLACES: Final = [NAMES.index(name) for name in DRIFT_OF]
 _EDGES: Final = tuple(map(str, metrics.CALIBRATION_BUCKETS))
 
@@ -56,12 +56,12 @@ def run_watch(
     Args:
         from_start: from the log's start, else from its present end.
         wait_s: see `AwaitingTruth`.
-        reference: rows of `Drift`.
+        reference: rows of `DriftMonitor`.
 
     Raises:
         FraudsimError: a topic is missing.
     """
-    figures = Figures(wait_s, reference)
+    figures = WatchMetrics(wait_s, reference)
     asyncio.run(_follow(settings, stop, figures, from_start))
     return {
         "decisions": figures.settled["fraud"] + figures.settled["honest"],
@@ -70,13 +70,13 @@ def run_watch(
     }
 
 
-class Figures:
+class WatchMetrics:
     """What the records come to, as metrics."""
 
     def __init__(self, wait_s: float, reference: int) -> None:
         self._awaiting = AwaitingTruth(wait_s, MOST_WAITING)
         self.first = FirstDecisions()
-        self._drift = Drift((SCORE, *DRIFT_OF), reference)
+        self._drift = DriftMonitor((SCORE, *DRIFT_OF), reference)
         self._typologies: set[str] = set()
         self.settled: Counter[str] = Counter()
         # What counts nothing yet is there as 0: Prometheus does not see a counter's first step from nowhere.
@@ -113,12 +113,12 @@ class Figures:
         for settled in self._awaiting.honest(now_s):
             self._count(settled)
 
-    def show_drift(self) -> None:
+    def export_drift(self) -> None:
         for name, psi in self._drift.figures().items():
             metrics.DRIFT.labels(name).set(psi.value)
             metrics.DRIFT_LIMIT.labels(name).set(psi.limit)
 
-    def _decided(self, partition: int, decision: Decided, now_s: float) -> None:
+    def _decided(self, partition: int, decision: AwaitedDecision, now_s: float) -> None:
         # Of what HTTP was asked nobody knows the truth.
         if not self.first.is_first(partition, decision.source_offset) or decision.via != "stream":
             return
@@ -132,7 +132,7 @@ class Figures:
         verdict = "fraud" if label.is_fraud else "honest"
         metrics.LABEL_DELAY.labels(label.source, verdict).observe((label.known_at - label.ts) / 1000)
 
-    def _count(self, settled: Settled | None) -> None:
+    def _count(self, settled: DecisionTruth | None) -> None:
         if settled is None:
             return
         decision, typology = settled
@@ -165,7 +165,7 @@ class Figures:
         return typology
 
 
-async def _follow(settings: Settings, stop: threading.Event, figures: Figures, from_start: bool) -> None:
+async def _follow(settings: Settings, stop: threading.Event, figures: WatchMetrics, from_start: bool) -> None:
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
     read_past_unreadable_headers()
@@ -204,7 +204,7 @@ async def _follow(settings: Settings, stop: threading.Event, figures: Figures, f
                 consumer.resume(*others)
                 figures.settle(now_s)
             if now_s >= report_at:
-                figures.show_drift()
+                figures.export_drift()
                 for topic, records_behind in lag.items():
                     metrics.CONSUMER_LAG.labels("watch", topic).set(records_behind)
                 report_at = now_s + REPORT_EVERY_S

@@ -32,7 +32,7 @@ FRAUD_SCALE: Final = 5.0
 TRAIN_SHARE: Final = 2 / 3
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class TypologyResult(msgspec.Struct, frozen=True, kw_only=True):
     """One typology at one dial."""
 
     typology: str
@@ -53,7 +53,7 @@ class Detectability(msgspec.Struct, frozen=True, kw_only=True):
     fraud_scale: float
     trained_at: float
     """Camouflage of the world the model learnt from."""
-    found: list[Found]
+    found: list[TypologyResult]
     """By typology, then by dial."""
     versions: Versions
 
@@ -71,7 +71,7 @@ def study(
         FraudsimError: `out_dir` cannot be written.
     """
     ubj: bytes | None = None
-    found: list[Found] = []
+    found: list[TypologyResult] = []
     for dial in sorted(DIALS, key=lambda dial: dial != TRAINED_AT):  # the model's own world first
         on_dial(dial)
         with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +115,7 @@ def measure(
     scored: npt.NDArray[np.bool_],
     scores: npt.NDArray[np.float32],
     dial: float,
-) -> list[Found]:
+) -> list[TypologyResult]:
     """Each typology that occurs, against the honest transactions; `scores` are of the `scored` rows."""
     codes, names = typology
     codes = codes[scored]
@@ -125,7 +125,7 @@ def measure(
         mine = codes[rows] == code
         if mine.any():
             found.append(
-                Found(
+                TypologyResult(
                     typology=name,
                     camouflage=dial,
                     frauds=int(mine.sum()),
@@ -157,6 +157,6 @@ def markdown(result: Detectability) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(at: dict[float, Found], figure: str) -> Sequence[str]:
+def _cells(at: dict[float, TypologyResult], figure: str) -> Sequence[str]:
     values = [getattr(at[dial], figure) if dial in at else None for dial in DIALS]
     return ["" if value is None else f"{value:.3f} {bar(value)}" for value in values]

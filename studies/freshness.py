@@ -33,7 +33,7 @@ RESAMPLES: Final = 200
 Scores = npt.NDArray[np.float32]
 
 
-class Lagged(msgspec.Struct, frozen=True, kw_only=True):
+class LagResult(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one lag, on the same test set."""
 
     name: str
@@ -62,7 +62,7 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     test_frauds: int
     frauds_by_typology: dict[str, int]
     """True frauds of the test set."""
-    lags: list[Lagged]
+    lags: list[LagResult]
     versions: Versions
 
 
@@ -83,7 +83,7 @@ def study(
     fraud = dataset.eventual_fraud[dataset.test]
     if not fraud.any():
         raise FraudsimError(f"history {history_dir}: no fraud in the test period; take one with more cards")
-    typologies = typologies_of_test(transactions, history.truth(), dataset)
+    typologies = test_typologies(transactions, history.truth(), dataset)
 
     scores: dict[str, Scores] = {}
     for name, lag_ms in LAGS.items():
@@ -111,7 +111,7 @@ def study(
     return result
 
 
-def typologies_of_test(transactions: pa.Table, truth: pa.Table, dataset: Dataset) -> list[str | None]:
+def test_typologies(transactions: pa.Table, truth: pa.Table, dataset: Dataset) -> list[str | None]:
     """The typology of each test row, None if it is honest."""
     of_fraud = truth.filter(truth["is_fraud"])
     typology = of_fraud["typology"].cast(pa.string()).fill_null("unnamed").to_pylist()
@@ -153,9 +153,9 @@ def _lagged(
     fresh: Scores,
     interval: tuple[float, float],
     typologies: list[str | None],
-) -> Lagged:
+) -> LagResult:
     alerts, ap = alerts_at(scores), average_precision(fraud, scores)
-    return Lagged(
+    return LagResult(
         name=name,
         lag_ms=LAGS[name],
         average_precision=ap,

@@ -67,7 +67,7 @@ def make() -> Dashboard:
             about="Share of frauds among the same decisions: of a calibrated model as beside.",
         ),
         series(
-            "Drift beyond chance",
+            "DriftMonitor beyond chance",
             ("fraudsim_drift_psi / fraudsim_drift_psi_limit", "{{feature}}"),
             about="Population stability index of the last decisions against the first watched, over "
             "what chance exceeds once in a thousand times among independent ones. Cards repeat themselves, "

@@ -18,7 +18,7 @@ from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPosition:
     """Where a record stood, and what came with it."""
 
     partition: int
@@ -29,7 +29,7 @@ class Place:
 
 def archived_records(
     run_dir: Path, topic: str, event: type[msgspec.Struct]
-) -> Iterator[tuple[Place, bytes | None]]:
+) -> Iterator[tuple[LogPosition, bytes | None]]:
     """Records with their value as bytes again, in the log's order within each partition, a file at a time."""
     names = [f.name for f in msgspec.structs.fields(event)]
     for path in log_files(run_dir, topic):
@@ -38,10 +38,10 @@ def archived_records(
             value = row["raw"]
             if row["error"] is None:
                 value = msgspec.json.encode({name: row[name] for name in names if row[name] is not None})
-            yield Place(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
+            yield LogPosition(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
 
 
-def counting_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[Place, Transaction]]:
+def accepted_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[LogPosition, Transaction]]:
     """The archived transactions that count, in the log's order within each partition."""
     judge = Acceptance(clock)
     for at, value in archived_records(run_dir, TRANSACTIONS, Transaction):
@@ -50,7 +50,7 @@ def counting_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[Place, 
             yield at, event
 
 
-def counting_labels(run_dir: Path, clock: Clock) -> Iterator[tuple[Place, Label]]:
+def accepted_labels(run_dir: Path, clock: Clock) -> Iterator[tuple[LogPosition, Label]]:
     """The archived labels that count, likewise."""
     judge = Acceptance(clock)
     for at, value in archived_records(run_dir, LABELS, Label):

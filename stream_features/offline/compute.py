@@ -20,11 +20,11 @@ from fraudsim.archive.id_columns import spelled, sql_spellings
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label, Transaction
 from stream_features.catalogue.features import NAMES
-from stream_features.offline.archived_log import archived_clock, counting_labels, counting_transactions
-from stream_features.offline.archived_tables import COLUMNS, event_table
+from stream_features.offline.archived_log import archived_clock, accepted_labels, accepted_transactions
+from stream_features.offline.event_tables import COLUMNS, event_table
 from stream_features.offline.bulk import Matrix, bulk_features
 from stream_features.offline.history_tables import history_files
-from stream_features.offline.sql_visibility import AsOf
+from stream_features.offline.sql.visibility import AsOf
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def _events_of(source: Path, scratch: Path) -> Events:
     past, past_labels = (_in_words(path, scratch) for path in history_files(source / "history"))
     known = pq.read_table(past_labels, filters=pc.field("known_at") < clock.first.event_epoch_ms)
     counting = {
-        "log": event_table(Transaction, (tx for _, tx in counting_transactions(source, clock))),
-        "log_labels": event_table(Label, (label for _, label in counting_labels(source, clock))),
+        "log": event_table(Transaction, (tx for _, tx in accepted_transactions(source, clock))),
+        "log_labels": event_table(Label, (label for _, label in accepted_labels(source, clock))),
         "past_labels": known,
     }
     for name, table in counting.items():
@@ -102,10 +102,10 @@ def _by_kernel(events: Events, out: Path, lag_ms: int) -> None:
 
 
 def _by_duckdb(events: Events, out: Path, lag_ms: int) -> None:
-    from stream_features.offline.duckdb_engine import BatchEngine
+    from stream_features.offline.duckdb_engine import DuckDBEngine
 
     asked = _one_table([events.asked], COLUMNS[Transaction])
-    with BatchEngine(events.transactions, events.labels) as engine:
+    with DuckDBEngine(events.transactions, events.labels) as engine:
         _write(asked, engine.features(asked, AsOf(lag_ms)), out)
 
 

@@ -20,10 +20,10 @@ from fraudsim.archive.id_columns import sql_spellings
 from fraudsim.errors import FraudsimError
 from stream_features.catalogue.features import FEATURES, Feature
 from stream_features.encode import id_hash
-from stream_features.offline.sql import Bounds, feature_sql
-from stream_features.offline.sql_dialects import DUCKDB
-from stream_features.offline.sql_tables import table_sql
-from stream_features.offline.sql_visibility import AsOf, Reading
+from stream_features.offline.sql.statement import StateBounds, feature_sql
+from stream_features.offline.sql.dialects import DUCKDB
+from stream_features.offline.sql.tables import table_sql
+from stream_features.offline.sql.visibility import AsOf, Visibility
 
 Source: TypeAlias = pa.Table | Path
 """An Arrow table, or Parquet: a file, or a pattern of files."""
@@ -32,7 +32,7 @@ BLOCK: Final = 1_000
 """Transactions in one statement: at a hot merchant each is joined to some 100,000 events."""
 
 
-class BatchEngine:
+class DuckDBEngine:
     """Transactions and labels in DuckDB's memory, to be asked for features as often as needed.
 
     Several sources of a kind are taken together: a history, and a log whose rows have their place in it
@@ -50,7 +50,7 @@ class BatchEngine:
         self._make("transactions", transactions)
         self._make("labels", labels)
 
-    def __enter__(self) -> "BatchEngine":
+    def __enter__(self) -> "DuckDBEngine":
         return self
 
     def __exit__(
@@ -61,10 +61,10 @@ class BatchEngine:
     def features(
         self,
         asked: pa.Table,
-        reading: Reading | None = None,
+        reading: Visibility | None = None,
         *,
         features: Sequence[Feature] = FEATURES,
-        bounds: Bounds | None = None,
+        bounds: StateBounds | None = None,
     ) -> Matrix:
         """Features of the transactions asked for, each at its own ts, shape (n, features), in their order.
 

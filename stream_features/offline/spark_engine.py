@@ -18,10 +18,10 @@ from fraudsim.errors import FraudsimError
 from stream_features.catalogue.features import FEATURES, Feature
 from stream_features.encode import id_hash
 from stream_features.offline.spark_java import spark_java
-from stream_features.offline.sql import Bounds, feature_sql
-from stream_features.offline.sql_dialects import SPARK
-from stream_features.offline.sql_tables import table_sql
-from stream_features.offline.sql_visibility import AsOf, Reading
+from stream_features.offline.sql.statement import StateBounds, feature_sql
+from stream_features.offline.sql.dialects import SPARK
+from stream_features.offline.sql.tables import table_sql
+from stream_features.offline.sql.visibility import AsOf, Visibility
 
 
 def local_session(config: Mapping[str, str] | None = None) -> SparkSession:
@@ -79,10 +79,10 @@ class SparkEngine:
     def features(
         self,
         asked: Path,
-        reading: Reading | None = None,
+        reading: Visibility | None = None,
         *,
         features: Sequence[Feature] = FEATURES,
-        bounds: Bounds | None = None,
+        bounds: StateBounds | None = None,
     ) -> DataFrame:
         """`ask`, `tx_id`, `ts` and the features of the transactions asked for, each at its own ts; lazily.
 

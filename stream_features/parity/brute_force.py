@@ -12,7 +12,7 @@ from fraudsim.log.events import Label, LogPrefix, Transaction
 from fraudsim.log.partitioning import slot_of
 from stream_features.catalogue.features import KEY_FIELD, LABELLED, LONGEST, TAIL_RESOLUTION
 from stream_features.offline.oracle import oracle
-from stream_features.parity.log import History, Key, LogEvents, Place
+from stream_features.parity.log_events import HistoryTables, Key, LogEvents, Position
 from stream_features.vector import keys_of
 
 REACH_MS: Final = LONGEST + max(TAIL_RESOLUTION.values())
@@ -22,7 +22,7 @@ REACH_MS: Final = LONGEST + max(TAIL_RESOLUTION.values())
 class BruteForce:
     """The oracle for some transactions of the log."""
 
-    def __init__(self, log: LogEvents, history: History, sample: Iterable[Transaction], slots: int) -> None:
+    def __init__(self, log: LogEvents, history: HistoryTables, sample: Iterable[Transaction], slots: int) -> None:
         self._log, self._slots = log, slots
         sampled = list(sample)
         keys = {key for tx in sampled for key in keys_of(tx)}
@@ -51,7 +51,7 @@ class BruteForce:
         """A key's transactions: those of the history, and those of the log that a prefix holds."""
         folded = self._folded(key, prefix)
 
-        def held(place: Place, tx: Transaction) -> bool:
+        def held(place: Position, tx: Transaction) -> bool:
             partition, offset = place
             in_tail = prefix.tail_from[partition] <= offset <= prefix.tail_to[partition]
             return in_tail or offset <= folded[partition] or tx.tx_id in prefix.pending

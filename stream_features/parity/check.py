@@ -25,10 +25,10 @@ from stream_features.offline.archived_log import first_decisions
 from stream_features.offline.bulk import Matrix
 from stream_features.offline.history_tables import read_history_tables
 from stream_features.parity.brute_force import BruteForce
-from stream_features.parity.log import History, LogEvents
+from stream_features.parity.log_events import HistoryTables, LogEvents
 from stream_features.parity.replay import Replay
 from stream_features.parity.sample import heat, weighted_sample, weights
-from stream_features.parity.staleness import staleness_effect, vectors_of_everything_before
+from stream_features.parity.staleness import staleness_effect, fresh_vectors
 from stream_features.store.prime import state_of_history
 
 EXAMPLES: Final = 3
@@ -41,7 +41,7 @@ _decode_prefix = msgspec.json.Decoder(LogPrefix).decode
 
 
 @dataclass
-class Result:
+class ParityResult:
     """What a check found; `fraudsim features parity --json` writes it."""
 
     vectors: int = 0
@@ -91,7 +91,7 @@ def check_parity(
     seed: int = 1,
     staleness: bool = False,
     on_vector: Callable[[int], None] = lambda _: None,
-) -> Result:
+) -> ParityResult:
     """Recompute every served vector of an archived run.
 
     Args:
@@ -106,9 +106,9 @@ def check_parity(
     """
     log = LogEvents(run_dir, settings.partitions)
     first = log.clock.first
-    tables = History(*read_history_tables(history))
+    tables = HistoryTables(*read_history_tables(history))
     base = state_of_history(*tables, first.event_epoch_ms, first.horizon_ms)
-    result = Result()
+    result = ParityResult()
     served = _to_compare(first_decisions(run_dir), run_dir, log, result)
     replay = Replay(log, base, settings.slots)
     replayed = np.empty_like(served.vectors)
@@ -127,7 +127,7 @@ def check_parity(
         _compare(result, "brute force", served, chosen, np.array(by_hand).reshape(-1, len(NAMES)))
     if sample and transactions:
         # DuckDB's module complains at the end of a process that froze its garbage, as the runner's does.
-        from stream_features.parity.by_duckdb import duckdb_vectors
+        from stream_features.parity.duckdb_vectors import duckdb_vectors
 
         likely = weights(heat(transactions), served.staleness_ms, served.stale)
         chosen = weighted_sample(likely, sample, seed)
@@ -135,12 +135,12 @@ def check_parity(
         result.by_duckdb = len(chosen)
         _compare(result, "duckdb", served, chosen, duckdb_vectors(log, tables, asked, settings.slots))
     if staleness:
-        fresh = vectors_of_everything_before(transactions, log, base)
+        fresh = fresh_vectors(transactions, log, base)
         result.staleness_effect = staleness_effect(served.vectors, fresh)
     return result
 
 
-def _to_compare(decisions: pa.Table, run_dir: Path, log: LogEvents, result: Result) -> _Served:
+def _to_compare(decisions: pa.Table, run_dir: Path, log: LogEvents, result: ParityResult) -> _Served:
     """Served vectors with what they name; those that there is nothing to compare with are counted."""
     other = pc.unique(decisions["feature_hash"].filter(pc.not_equal(decisions["feature_hash"], HASH)))
     if len(other):
@@ -184,7 +184,7 @@ def _matrix(lists: pa.ChunkedArray) -> Matrix:
 
 
 def _compare(
-    result: Result, engine: str, served: _Served, chosen: npt.NDArray[np.int64], expected: Matrix
+    result: ParityResult, engine: str, served: _Served, chosen: npt.NDArray[np.int64], expected: Matrix
 ) -> None:
     """Note where the chosen served vectors are not what an engine says, shape (len(chosen), features).
 
@@ -205,6 +205,6 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def write_result(result: Result, path: Path) -> None:
+def write_result(result: ParityResult, path: Path) -> None:
     """The result as JSON."""
     path.write_text(json.dumps(asdict(result), indent=2) + "\n")

@@ -11,12 +11,12 @@ from stream_features.encode import ROW_OF
 from stream_features.kernels import state as states
 from stream_features.kernels.state import KERNELS, NO_LABELS, NO_ROWS, State
 from stream_features.offline.bulk import Matrix
-from stream_features.parity.log import Key, LogEvents
+from stream_features.parity.log_events import Key, LogEvents
 from stream_features.store.prime import Table
 from stream_features.vector import SIZE, request_features
 
 
-def vectors_of_everything_before(asked: Sequence[Transaction], log: LogEvents, base: Table) -> Matrix:
+def fresh_vectors(asked: Sequence[Transaction], log: LogEvents, base: Table) -> Matrix:
     """Each transaction's vector from all that bears an earlier time, in its prefix or not: (n, SIZE)."""
     out = np.full((len(asked), SIZE), np.nan, np.float32)
     if asked:

@@ -21,8 +21,8 @@ from stream_features.kernels.state import NO_LABELS, NO_ROWS
 from stream_features.offline.archived_log import (
     archived_clock,
     archived_ends,
-    counting_labels,
-    counting_transactions,
+    accepted_labels,
+    accepted_transactions,
 )
 from stream_features.offline.history_tables import history_fingerprint, read_history_tables
 from stream_features.store.prime import Table, check_history, replace_state, state_of_history
@@ -92,9 +92,9 @@ def fold_archive(table: Table, run_dir: Path) -> int:
     """Fold a whole archived log into the states of `table`, in place. Returns how many records counted."""
     clock = archived_clock(run_dir)
     gathered = _Gathered(table, clock.horizon_ms)
-    for _, tx in counting_transactions(run_dir, clock):
+    for _, tx in accepted_transactions(run_dir, clock):
         gathered.transaction(tx)
-    for _, label in counting_labels(run_dir, clock):
+    for _, label in accepted_labels(run_dir, clock):
         gathered.label(label)
     gathered.fold()
     return gathered.records

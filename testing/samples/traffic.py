@@ -13,7 +13,7 @@ from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 from producers.history.folder import read_history
 from producers.history.writer import write_history
 from producers.world.world import World, WorldConfig
-from stream_features.parity.log import LogEvents
+from stream_features.parity.log_events import LogEvents
 from stream_features.parity.replay import Replay
 from stream_features.store.prime import state_of_history
 from testing.samples.log import make_segment

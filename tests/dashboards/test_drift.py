@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dashboards.drift import Bins, Drift, chi_squared_limit, psi
+from dashboards.drift import Bins, DriftMonitor, chi_squared_limit, psi
 
 
 def test_equal_shares_have_none():
@@ -43,7 +43,7 @@ def rows(rng, count, shift=0.0, unknown=0.1):
 @pytest.mark.parametrize("change", [{"shift": 0.5}, {"unknown": 0.3}])
 def test_it_names_what_drifts_and_only_that(change):
     rng = np.random.default_rng(2)
-    drift = Drift(("constant", "value", "count"), 2_000)
+    drift = DriftMonitor(("constant", "value", "count"), 2_000)
     for row in rows(rng, 2_000):
         drift.add(row)
     assert drift.figures() == {}
@@ -56,7 +56,7 @@ def test_it_names_what_drifts_and_only_that(change):
 
 def test_the_window_is_of_the_last_rows():
     rng = np.random.default_rng(3)
-    drift = Drift(("constant", "value", "count"), 1_000)
+    drift = DriftMonitor(("constant", "value", "count"), 1_000)
     for shift in (0.0, 3.0, 0.0):
         for row in rows(rng, 1_000, shift):
             drift.add(row)
@@ -65,7 +65,7 @@ def test_the_window_is_of_the_last_rows():
 
 
 def test_a_value_that_was_never_seen_and_one_never_known_are_drift_too():
-    drift = Drift(("code", "unknown"), 500)
+    drift = DriftMonitor(("code", "unknown"), 500)
     for _ in range(500):
         drift.add((4.0, None))
     for _ in range(500):

@@ -4,21 +4,21 @@ import random
 
 import pytest
 
-from dashboards.outcomes import UNNAMED, AwaitingTruth, Decided, Settled
+from dashboards.outcomes import UNNAMED, AwaitingTruth, AwaitedDecision, DecisionTruth
 from fraudsim.archive.first_decisions import FirstDecisions
 
 
 def decided(tx_id, offset=0):
-    return Decided(tx_id, "approve", 100, offset, 0.1, [])
+    return AwaitedDecision(tx_id, "approve", 100, offset, 0.1, [])
 
 
 def test_a_fraud_is_settled_once_named_and_decided_in_either_order():
     awaiting = AwaitingTruth(wait_s=10, most=100)
     before, after = decided("before"), decided("after")
     assert awaiting.decided(before, 0) is None
-    assert awaiting.named("before", "bin_attack") == Settled(before, "bin_attack")
+    assert awaiting.named("before", "bin_attack") == DecisionTruth(before, "bin_attack")
     assert awaiting.named("after", None) is None
-    assert awaiting.decided(after, 1) == Settled(after, UNNAMED)
+    assert awaiting.decided(after, 1) == DecisionTruth(after, UNNAMED)
     assert not list(awaiting.honest(1_000))
 
 
@@ -28,8 +28,8 @@ def test_what_is_not_named_in_time_is_honest_and_no_sooner():
     awaiting.decided(early, 0)
     awaiting.decided(late, 5)
     assert not list(awaiting.honest(9.9))
-    assert list(awaiting.honest(10)) == [Settled(early, None)]
-    assert list(awaiting.honest(15)) == [Settled(late, None)]
+    assert list(awaiting.honest(10)) == [DecisionTruth(early, None)]
+    assert list(awaiting.honest(15)) == [DecisionTruth(late, None)]
     assert len(awaiting) == 0
 
 

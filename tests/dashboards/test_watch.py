@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from dashboards import watch as watching
-from dashboards.watch import Figures
+from dashboards.watch import WatchMetrics
 from fraudsim.log.events import Truth, encoder
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.metrics import registry
@@ -28,7 +28,7 @@ def named(tx_id, typology):
 
 @pytest.fixture
 def figures():
-    return Figures(wait_s=1, reference=100)
+    return WatchMetrics(wait_s=1, reference=100)
 
 
 def test_a_repeated_decision_and_one_by_http_count_nothing(figures):

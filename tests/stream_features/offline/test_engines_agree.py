@@ -27,20 +27,20 @@ from stream_features.catalogue.features import (
     WINDOWED,
 )
 from stream_features.offline import bulk, oracle
-from stream_features.offline.duckdb_engine import BLOCK, BatchEngine
-from stream_features.offline.sql import Bounds
-from stream_features.offline.sql_visibility import AsOf, WithinPrefix
+from stream_features.offline.duckdb_engine import BLOCK, DuckDBEngine
+from stream_features.offline.sql.statement import StateBounds
+from stream_features.offline.sql.visibility import AsOf, WithinPrefix
 from testing.contracts.engines import assert_agree, before, recomputed
 from testing.contracts.event_streams import T0, tx
 from testing.contracts.random_logs import HORIZON, Stream, label_table, streams, transaction_table
 
-BOUNDS = [Bounds(), Bounds(), Bounds(distinct=2, rows=3, labels=2), Bounds(distinct=1, rows=1, labels=1)]
+BOUNDS = [StateBounds(), StateBounds(), StateBounds(distinct=2, rows=3, labels=2), StateBounds(distinct=1, rows=1, labels=1)]
 
 
 def check_all_engines(found, bounds, seed):
     """Both readings of some streams by all engines."""
     transactions, labels, asked, as_of, within = recomputed(found, bounds, seed)
-    with BatchEngine([transactions], [labels], threads=1) as engine:
+    with DuckDBEngine([transactions], [labels], threads=1) as engine:
         assert_agree(engine.features(transactions, bounds=bounds), as_of)
         assert_agree(engine.features(asked, WithinPrefix(HORIZON), bounds=bounds), within)
 
@@ -99,7 +99,7 @@ def test_a_feature_that_the_catalogue_has_not_is_one_line_more():
     ]  # fmt: skip
     stream = Stream([(None, e) for e in events], [(None, item) for item in labels])
     table = transaction_table([stream])
-    with BatchEngine([table], [label_table([stream])], threads=1) as engine:
+    with DuckDBEngine([table], [label_table([stream])], threads=1) as engine:
         got = engine.features(table, features=SMALL)
     for row, at_hand in zip(got, events, strict=True):
         for value, feature in zip(row, SMALL, strict=True):
@@ -119,7 +119,7 @@ def history(tmp_path_factory):
 def test_a_world_s_history_gives_the_same_features_from_parquet_as_from_the_kernel(history, lag_ms):
     read = read_history(history)
     transactions, labels = read.transactions(), read.labels()
-    with BatchEngine([history / "transactions.parquet"], [history / "labels.parquet"]) as engine:
+    with DuckDBEngine([history / "transactions.parquet"], [history / "labels.parquet"]) as engine:
         got = engine.features(transactions.take(SOME), AsOf(lag_ms))
     assert_agree(got, bulk.bulk_features(transactions, labels, lag_ms, np.float64)[SOME])
     assert len(np.unique(got[:, NAMES.index("merchant_fraud_30d")])) > 20
@@ -129,9 +129,9 @@ def test_a_source_that_cannot_be_read_is_named_with_what_to_do(tmp_path):
     with pytest.raises(
         FraudsimError, match=r"transactions: .*none\.parquet cannot be read .*give a Parquet file"
     ):
-        BatchEngine([tmp_path / "none.parquet"])
+        DuckDBEngine([tmp_path / "none.parquet"])
     with pytest.raises(FraudsimError, match="labels: the Arrow table has no column known_at"):
-        BatchEngine([], [label_table([Stream()]).drop_columns("known_at")])
+        DuckDBEngine([], [label_table([Stream()]).drop_columns("known_at")])
 
 
 def test_the_batch_engines_share_the_catalogue_with_the_kernels_and_no_code():

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from stream_features.catalogue.features import NAMES
-from stream_features.offline.duckdb_engine import BatchEngine
-from stream_features.offline.sql import Bounds
-from stream_features.offline.sql_visibility import AsOf, WithinPrefix
+from stream_features.offline.duckdb_engine import DuckDBEngine
+from stream_features.offline.sql.statement import StateBounds
+from stream_features.offline.sql.visibility import AsOf, WithinPrefix
 from testing.contracts.engines import assert_agree, recomputed
 from testing.contracts.random_logs import HORIZON, streams
 from tests.stream_features.offline.spark_here import needs_spark
@@ -54,7 +54,7 @@ def by_spark(frame, folder):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("bounds", [Bounds(), Bounds(distinct=2, rows=3, labels=2)], ids=["usual", "small"])
+@pytest.mark.parametrize("bounds", [StateBounds(), StateBounds(distinct=2, rows=3, labels=2)], ids=["usual", "small"])
 def test_spark_agrees_with_all_engines_on_many_logs_at_once(bounds, spark, tmp_path):
     from stream_features.offline.spark_engine import SparkEngine
 
@@ -62,7 +62,7 @@ def test_spark_agrees_with_all_engines_on_many_logs_at_once(bounds, spark, tmp_p
     transactions, labels, asked, as_of, within = recomputed(found, bounds, len(found))
     for name, table in (("transactions", transactions), ("labels", labels), ("asked", asked)):
         pq.write_table(table, tmp_path / f"{name}.parquet")
-    with BatchEngine([transactions], [labels]) as duckdb:
+    with DuckDBEngine([transactions], [labels]) as duckdb:
         assert_agree(duckdb.features(transactions, bounds=bounds), as_of)
     with SparkEngine(spark, [tmp_path / "transactions.parquet"], [tmp_path / "labels.parquet"]) as engine:
         for name, reading, wanted in (("as_of", AsOf(), as_of), ("within", WithinPrefix(HORIZON), within)):

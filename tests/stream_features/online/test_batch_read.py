@@ -24,9 +24,9 @@ from testing.contracts.event_streams import (
 )
 
 
-def read(asked, blobs, rows=None):
-    keys = [keys_of(at_hand) for at_hand in asked]
-    return features_of(asked, keys, blobs, lambda key: (rows or {}).get(key, []), HORIZON)
+def read(queries, blobs, rows=None):
+    keys = [keys_of(at_hand) for at_hand in queries]
+    return features_of(queries, keys, blobs, lambda key: (rows or {}).get(key, []), HORIZON)
 
 
 @st.composite
@@ -45,24 +45,24 @@ def batches(draw, events):
 @given(st.data())
 def test_a_batch_reads_what_each_transaction_would_by_itself(data):
     events, labels = data.draw(events_of()), data.draw(labels_of())
-    asked = data.draw(batches(events))
+    queries = data.draw(batches(events))
     cut = data.draw(st.integers(0, len(events)))
     blobs, rows, whole_states = {}, {}, {}
-    for key in {key for at_hand in asked for key in keys_of(at_hand)}:
+    for key in {key for at_hand in queries for key in keys_of(at_hand)}:
         entity, name = key
-        its = labels if entity in LABELLED else ()
+        key_labels = labels if entity in LABELLED else ()
         stored = of_key(entity, events[:cut], name)
         unfolded = of_key(entity, events[cut:], name)
         rows[key] = [ROW_OF[entity](event) for event in unfolded]
-        before = folded(entity, stored, its)
-        blobs[key] = state.to_bytes(before) if stored or len(its) else None
+        before = folded(entity, stored, key_labels)
+        blobs[key] = state.to_bytes(before) if stored or len(key_labels) else None
         whole_states[key] = state.fold(entity, before, rows_of(entity, unfolded), label_rows([]), HORIZON)
-    got, whole = read(asked, blobs, rows)
-    for at_hand, features, its_whole in zip(asked, got, whole, strict=True):
+    got, whole = read(queries, blobs, rows)
+    for at_hand, features, is_whole in zip(queries, got, whole, strict=True):
         by_entity = {key[0]: whole_states[key] for key in keys_of(at_hand)}
-        wanted, wanted_whole = vector(at_hand, by_entity, HORIZON)
-        np.testing.assert_array_equal(features, wanted)
-        assert its_whole == wanted_whole
+        expected, expected_whole = vector(at_hand, by_entity, HORIZON)
+        np.testing.assert_array_equal(features, expected)
+        assert is_whole == expected_whole
 
 
 @pytest.mark.parametrize("broken", WINDOWED)

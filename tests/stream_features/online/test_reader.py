@@ -1,4 +1,4 @@
-"""The reader: pending transactions, and the tail's pruning while a read is under way."""
+"""The reader: in-flight transactions, and pruning of the unfolded log while a read is under way."""
 
 import asyncio
 import time
@@ -42,50 +42,50 @@ def transaction(n, card="c", merchant="m"):
     return Transaction(tx_id=f"t{n}", ts=n, card_id=card, merchant_id=merchant, amount_cents=100)
 
 
-def reader_of(store, tail, wait_ms=0):
-    return FeatureReader(store, tail, SEGMENT, partitions=1, slots=1, pending_wait_ms=wait_ms)
+def reader_of(store, unfolded, wait_ms=0):
+    return FeatureReader(store, unfolded, SEGMENT, partitions=1, slots=1, pending_wait_ms=wait_ms)
 
 
 def test_a_read_under_way_finds_the_records_that_were_folded_meanwhile():
-    """Its `applied` is from before the fold: the tail must still hold what lies beyond it."""
+    """Its watermark is from before the fold: the unfolded log must still hold what lies beyond it."""
 
     async def scene():
-        tail = UnfoldedLog(1, 1_000)
+        unfolded = UnfoldedLog(1, 1_000)
         for n in range(10):
-            tail.add(0, n, transaction(n))
-            tail.passed(0, n)
+            unfolded.add(0, n, transaction(n))
+            unfolded.advance(0, n)
         store = Store(3)
-        reader = reader_of(store, tail)
-        await reader.prune_tail()
+        reader = reader_of(store, unfolded)
+        await reader.prune_unfolded()
         arrival = store.on_its_way = asyncio.Event()
         reading = asyncio.create_task(reader.read([transaction(10)]))
         await asyncio.sleep(0)  # Redis has answered with watermark 3, the reader does not know yet
         store.on_its_way = None
         store.fold_to(9)
-        await reader.prune_tail()
+        await reader.prune_unfolded()
         arrival.set()
         (found,) = await reading
         assert found.prefix.slots == {"0": [3, -1]}
         assert (found.prefix.tail_from, found.prefix.tail_to) == ([4], [9])
         assert not found.stale
         assert found.features[COUNT] == 7
-        await reader.prune_tail()
-        assert len(tail) == 0
+        await reader.prune_unfolded()
+        assert len(unfolded) == 0
         (after,) = await reader.read([transaction(10)])
         assert after.prefix.tail_from == [10]
 
     asyncio.run(scene())
 
 
-def test_only_what_is_pending_on_its_own_keys_goes_into_an_http_read():
+def test_only_what_is_in_flight_on_its_own_keys_goes_into_an_http_read():
     async def scene():
         reader = reader_of(Store(-1), UnfoldedLog(1, 1_000))
         for n, (card, merchant) in enumerate(
             (("c", "m"), ("c", "other"), ("other", "m"), ("other", "other"))
         ):
-            reader.pending.accept(transaction(n, card, merchant))
+            reader.in_flight.accept(transaction(n, card, merchant))
         mine = transaction(9)
-        reader.pending.accept(mine)
+        reader.in_flight.accept(mine)
         (found,) = await reader.read([mine], http=True)
         assert sorted(found.prefix.pending) == ["t0", "t1", "t2"]
         assert found.features[COUNT] == 3  # with the one at hand
@@ -96,18 +96,18 @@ def test_only_what_is_pending_on_its_own_keys_goes_into_an_http_read():
     asyncio.run(scene())
 
 
-def test_a_state_that_was_asked_for_ahead_serves_whoever_of_those_is_read_then():
+def test_a_prefetched_state_serves_each_of_the_transactions_it_was_fetched_for():
     async def scene():
-        tail = UnfoldedLog(1, 1_000)
-        reader = reader_of(Store(3), tail)
+        unfolded = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(3), unfolded)
         mine, another = transaction(10), transaction(11, "other")
-        ahead = asyncio.create_task(reader.stored([another, mine]))
+        prefetch = asyncio.create_task(reader.fetch_state([another, mine]))
         await asyncio.sleep(0)
         for n in range(6):  # read and accepted after the state was asked for
-            tail.add(0, n, transaction(n))
-            tail.passed(0, n)
-        reader.pending.accept(transaction(7))
-        (found,) = await reader.of_stored([mine], await ahead, http=True)
+            unfolded.add(0, n, transaction(n))
+            unfolded.advance(0, n)
+        reader.in_flight.accept(transaction(7))
+        (found,) = await reader.compute_readings([mine], await prefetch, http=True)
         (now,) = await reader.read([mine], http=True)
         assert found.features[COUNT] == 2 + 1 + 1
         assert found.features.tobytes() == now.features.tobytes()
@@ -119,9 +119,9 @@ def test_a_state_that_was_asked_for_ahead_serves_whoever_of_those_is_read_then()
 @pytest.mark.parametrize(("card", "doubtful"), [("c", True), ("other", False)])
 def test_http_waits_for_its_log_reader_only_over_its_own_keys(card, doubtful):
     async def scene():
-        tail = UnfoldedLog(1, 1_000)
-        reader = reader_of(Store(5), tail)  # the state is ahead of this process's own reading
-        reader.pending.accept(transaction(1, card, "elsewhere"))
+        unfolded = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(5), unfolded)  # the state is ahead of this process's own reading
+        reader.in_flight.accept(transaction(1, card, "elsewhere"))
         (found,) = await reader.read([transaction(9)], http=True)
         assert found.uncertain == doubtful
 
@@ -130,13 +130,13 @@ def test_http_waits_for_its_log_reader_only_over_its_own_keys(card, doubtful):
 
 def test_a_read_ends_its_wait_when_the_log_was_read_so_far():
     async def scene():
-        tail = UnfoldedLog(1, 1_000)
-        reader = reader_of(Store(5), tail, wait_ms=5_000)
-        reader.pending.accept(transaction(1))
+        unfolded = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(5), unfolded, wait_ms=5_000)
+        reader.in_flight.accept(transaction(1))
         reading = asyncio.create_task(reader.read([transaction(9)], http=True))
         await asyncio.sleep(0.01)
         assert not reading.done()
-        tail.passed(0, 5)
+        unfolded.advance(0, 5)
         (found,) = await reading
         assert not found.uncertain
 
@@ -146,9 +146,9 @@ def test_a_read_ends_its_wait_when_the_log_was_read_so_far():
 def test_a_read_without_time_left_waits_for_nothing_and_says_that_it_is_uncertain():
     async def scene():
         reader = reader_of(Store(5), UnfoldedLog(1, 1_000), wait_ms=5_000)
-        reader.pending.accept(transaction(1))
-        stored = await reader.stored([transaction(9)])
-        reading = reader.of_stored([transaction(9)], stored, http=True, until_s=time.monotonic())
+        reader.in_flight.accept(transaction(1))
+        snapshot = await reader.fetch_state([transaction(9)])
+        reading = reader.compute_readings([transaction(9)], snapshot, http=True, until_s=time.monotonic())
         (found,) = await asyncio.wait_for(reading, 1.0)
         assert found.uncertain
 

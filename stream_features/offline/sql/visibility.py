@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream_features.offline.sql_dialects import Dialect
+from stream_features.offline.sql.dialects import Dialect
 
 
-class Reading(Protocol):
+class Visibility(Protocol):
     """Conditions on a transaction `e` or a label `l`, seen from the transaction at hand `q`."""
 
     def transactions(self, entity: str, dialect: Dialect) -> str:

@@ -43,7 +43,7 @@ def event_table(event: type[msgspec.Struct], items: Iterable[Any]) -> pa.Table:
     return pa.table({name: [getattr(item, name) for item in every] for name in schema.names}, schema)
 
 
-def placed_table(event: type[msgspec.Struct], items: dict[tuple[int, int], Any]) -> pa.Table:
+def log_event_table(event: type[msgspec.Struct], items: dict[tuple[int, int], Any]) -> pa.Table:
     """Events by (partition, offset); these as `log_partition` and `log_offset`."""
     table = event_table(event, items.values())
     table = table.append_column("log_partition", pa.array([at[0] for at in items], _INT))

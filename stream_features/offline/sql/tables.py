@@ -9,7 +9,7 @@ from typing import Final
 from fraudsim.errors import FraudsimError
 from stream_features.catalogue.features import KEY_FIELD, PLACE_STEPS
 from stream_features.encode import SOURCE_RANK
-from stream_features.offline.sql_dialects import Dialect
+from stream_features.offline.sql.dialects import Dialect
 
 _IDS: Final = dict.fromkeys(KEY_FIELD.values(), "STRING")
 _PLACE_IN_LOG: Final = {"log_partition": "BIGINT", "log_offset": "BIGINT"}

@@ -9,23 +9,23 @@ import pyarrow.compute as pc
 from fraudsim.log.events import Label, LogPrefix, Transaction
 from fraudsim.log.partitioning import slot_of
 from stream_features.catalogue.features import KEY_FIELD, LABELLED
-from stream_features.offline.archived_tables import event_table, placed_table
-from stream_features.offline.duckdb_engine import BatchEngine, Matrix
-from stream_features.offline.sql_visibility import WithinPrefix
-from stream_features.parity.log import History, LogEvents
+from stream_features.offline.event_tables import event_table, log_event_table
+from stream_features.offline.duckdb_engine import DuckDBEngine, Matrix
+from stream_features.offline.sql.visibility import WithinPrefix
+from stream_features.parity.log_events import HistoryTables, LogEvents
 
 _INTS: Final = pa.list_(pa.int64())
 
 
 def duckdb_vectors(
-    log: LogEvents, history: History, asked: Sequence[tuple[Transaction, LogPrefix]], slots: int
+    log: LogEvents, history: HistoryTables, asked: Sequence[tuple[Transaction, LogPrefix]], slots: int
 ) -> Matrix:
     """Every feature of some transactions, each from the history and what its prefix holds: (n, features)."""
     known = history.labels.filter(pc.less(history.labels["known_at"], log.clock.first.event_epoch_ms))
     at_hand = event_table(Transaction, [tx for tx, _ in asked])
-    transactions = placed_table(Transaction, log.transactions)
-    labels = placed_table(Label, log.labels)
-    with BatchEngine([history.transactions, transactions], [known, labels]) as engine:
+    transactions = log_event_table(Transaction, log.transactions)
+    labels = log_event_table(Label, log.labels)
+    with DuckDBEngine([history.transactions, transactions], [known, labels]) as engine:
         reading = WithinPrefix(log.clock.horizon_ms)
         return engine.features(_with_prefixes(at_hand, asked, log.partitions, slots), reading)
 

@@ -42,8 +42,8 @@ from stream_features.catalogue.features import (
     ROWS,
     Feature,
 )
-from stream_features.offline.sql_dialects import DUCKDB, Dialect
-from stream_features.offline.sql_visibility import Reading
+from stream_features.offline.sql.dialects import DUCKDB, Dialect
+from stream_features.offline.sql.visibility import Visibility
 
 
 def _double(value: float | str) -> str:
@@ -104,7 +104,7 @@ REQUEST: Final = {
 
 
 @dataclass(frozen=True)
-class Bounds:
+class StateBounds:
     """How much a state keeps at most; beyond, `distinct` is capped and windows are null."""
 
     distinct: int = DISTINCT_CAP
@@ -113,9 +113,9 @@ class Bounds:
 
 
 def feature_sql(
-    reading: Reading,
+    reading: Visibility,
     features: Sequence[Feature] = FEATURES,
-    bounds: Bounds | None = None,
+    bounds: StateBounds | None = None,
     dialect: Dialect = DUCKDB,
 ) -> str:
     """One SELECT: a row for each row of `asked`, in its order: ask, tx_id, ts, and the features as DOUBLE."""
@@ -124,7 +124,7 @@ def feature_sql(
         key=lambda f: (list(KEY_FIELD).index(f.entity), f.head_ms),
     )
     groups = [
-        _Group(entity, head, tuple(of_group), reading, bounds or Bounds(), dialect)
+        _Group(entity, head, tuple(of_group), reading, bounds or StateBounds(), dialect)
         for (entity, head), of_group in groupby(windowed, key=lambda f: (f.entity, f.head_ms))
     ]
     columns = [
@@ -153,8 +153,8 @@ class _Group:
     entity: str
     head_ms: int
     features: tuple[Feature, ...]
-    reading: Reading
-    bounds: Bounds
+    reading: Visibility
+    bounds: StateBounds
     dialect: Dialect
 
     @property

@@ -10,16 +10,16 @@ import pyarrow as pa
 
 from fraudsim.log.events import Label, Transaction
 from stream_features.encode import ROW_OF, label_row
-from stream_features.offline.archived_log import archived_clock, counting_labels, counting_transactions
+from stream_features.offline.archived_log import archived_clock, accepted_labels, accepted_transactions
 from stream_features.vector import keys_of
 
 Ints = npt.NDArray[np.int64]
 Key = tuple[str, str]
-Place = tuple[int, int]
+Position = tuple[int, int]
 """(partition, offset)."""
 
 
-class History(NamedTuple):
+class HistoryTables(NamedTuple):
     """The history's tables."""
 
     transactions: pa.Table
@@ -30,7 +30,7 @@ class History(NamedTuple):
 class KeyEvents:
     """What the log added to one key, in order of (partition, offset): kernel rows, and where each stands."""
 
-    at: list[Place] = field(default_factory=list)
+    at: list[Position] = field(default_factory=list)
     rows: list[tuple[int, ...]] = field(default_factory=list)
 
     def array(self) -> Ints:
@@ -48,14 +48,14 @@ class LogEvents:
     def __init__(self, run_dir: Path, partitions: int) -> None:
         self.partitions = partitions
         self.clock = archived_clock(run_dir)
-        self.transactions: dict[Place, Transaction] = {}
-        self.labels: dict[Place, Label] = {}
+        self.transactions: dict[Position, Transaction] = {}
+        self.labels: dict[Position, Label] = {}
         self.by_key: dict[Key, KeyEvents] = {}
         self.labels_by_key: dict[Key, KeyEvents] = {}
-        self.id_of: dict[str, Place] = {}
-        for at, tx in counting_transactions(run_dir, self.clock):
+        self.id_of: dict[str, Position] = {}
+        for at, tx in accepted_transactions(run_dir, self.clock):
             self._add_transaction(at.partition, at.offset, tx)
-        for at, label in counting_labels(run_dir, self.clock):
+        for at, label in accepted_labels(run_dir, self.clock):
             if label.merchant_id is not None:
                 self.labels[at.partition, at.offset] = label
                 found = self.labels_by_key.setdefault(("merchant", label.merchant_id), KeyEvents())
