@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from dashboards.drift import DriftMonitor
-from dashboards.outcomes import OUTCOME, AwaitingTruth, AwaitedDecision, DecisionTruth
+from dashboards.outcomes import OUTCOME, AwaitedDecision, AwaitingTruth, DecisionTruth
 from fraudsim import metrics
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.log.events import Label, LabelSource, decode_label, decode_truth

@@ -104,7 +104,7 @@ class Decider:
         except AwayError as away:
             metrics.DEGRADED.labels(via, away.reason).inc(len(incoming))
             return await self._by_model(incoming, [*map(_no_reading, transactions)], via, "fallback", until_s)
-        readings = await self._reader.compute_readings(transactions, stored, http=via == "http", until_s=until_s)
+        readings = await self._reader.readings(transactions, stored, http=via == "http", until_s=until_s)
         return await self._by_model(incoming, readings, via, "champion", until_s)
 
     async def _by_model(

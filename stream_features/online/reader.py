@@ -161,9 +161,9 @@ class FeatureReader:
 
     async def read(self, transactions: Sequence[Transaction], *, http: bool = False) -> list[Reading]:
         """Features of each transaction at its own ts. Raises as `fetch_state` does."""
-        return await self.compute_readings(transactions, await self.fetch_state(transactions), http=http)
+        return await self.readings(transactions, await self.fetch_state(transactions), http=http)
 
-    async def compute_readings(
+    async def readings(
         self,
         transactions: Sequence[Transaction],
         state: StateSnapshot,
@@ -189,12 +189,12 @@ class FeatureReader:
             transactions, keys_by_tx, state.blobs, unfolded_rows, self._segment.horizon_ms
         )
         unfolded_from, unfolded_to = list(self.unfolded.starts), list(self.unfolded.ends)
-        readings = []
+        results = []
         for tx, keys, vector, is_whole in zip(
             transactions, keys_by_tx, features, whole.tolist(), strict=True
         ):
             slots = [slot_of_key[key] for key in keys]
-            readings.append(
+            results.append(
                 Reading(
                     features=vector,
                     prefix=LogPrefix(
@@ -209,7 +209,7 @@ class FeatureReader:
                     uncertain=not uncertain_keys.isdisjoint(keys),
                 )
             )
-        return readings
+        return results
 
     async def _await_in_flight(
         self, transactions: Sequence[Transaction], state: StateSnapshot, until_s: float

@@ -22,7 +22,9 @@ REACH_MS: Final = LONGEST + max(TAIL_RESOLUTION.values())
 class BruteForce:
     """The oracle for some transactions of the log."""
 
-    def __init__(self, log: LogEvents, history: HistoryTables, sample: Iterable[Transaction], slots: int) -> None:
+    def __init__(
+        self, log: LogEvents, history: HistoryTables, sample: Iterable[Transaction], slots: int
+    ) -> None:
         self._log, self._slots = log, slots
         sampled = list(sample)
         keys = {key for tx in sampled for key in keys_of(tx)}

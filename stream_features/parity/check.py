@@ -28,7 +28,7 @@ from stream_features.parity.brute_force import BruteForce
 from stream_features.parity.log_events import HistoryTables, LogEvents
 from stream_features.parity.replay import Replay
 from stream_features.parity.sample import heat, weighted_sample, weights
-from stream_features.parity.staleness import staleness_effect, fresh_vectors
+from stream_features.parity.staleness import fresh_vectors, staleness_effect
 from stream_features.store.prime import state_of_history
 
 EXAMPLES: Final = 3

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from fraudsim.log.events import Label, LogPrefix, Transaction
 from fraudsim.log.partitioning import slot_of
 from stream_features.catalogue.features import KEY_FIELD, LABELLED
-from stream_features.offline.event_tables import event_table, log_event_table
 from stream_features.offline.duckdb_engine import DuckDBEngine, Matrix
+from stream_features.offline.event_tables import event_table, log_event_table
 from stream_features.offline.sql.visibility import WithinPrefix
 from stream_features.parity.log_events import HistoryTables, LogEvents
 

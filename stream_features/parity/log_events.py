@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fraudsim.log.events import Label, Transaction
 from stream_features.encode import ROW_OF, label_row
-from stream_features.offline.archived_log import archived_clock, accepted_labels, accepted_transactions
+from stream_features.offline.archived_log import accepted_labels, accepted_transactions, archived_clock
 from stream_features.vector import keys_of
 
 Ints = npt.NDArray[np.int64]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from dashboards.outcomes import UNNAMED, AwaitingTruth, AwaitedDecision, DecisionTruth
+from dashboards.outcomes import UNNAMED, AwaitedDecision, AwaitingTruth, DecisionTruth
 from fraudsim.archive.first_decisions import FirstDecisions
 
 

@@ -1,1 +1,1 @@
-"""The catalogue as SQL for DuckDB and Spark. Imports the catalogue and the encoding; no kernel, no engine."""
+"""The catalogue as SQL, for DuckDB and for Spark. Imports only the catalogue and the encoding."""

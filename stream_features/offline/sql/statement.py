@@ -1,111 +1,45 @@
-"""The catalogue as SQL: one statement that gives every feature of every transaction asked for.
-
-The text is for DuckDB and for Spark; a dialect has what they write differently.
+"""The catalogue as one SQL statement: every feature of every query transaction, for DuckDB and for Spark.
 
 It knows aggregates, not features: a line added to the catalogue appears here by itself. Nor does it know
-states: each window is joined to its events as the definition has it, and where a state would have had to
-forget, that is told by counting. It expects these, as the engines make them with `batch_tables`:
+states: each window is joined to its events as its definition says, and counting tells where a state would
+have dropped events. It expects these, made with `sql.tables`:
 
-- `asked`: the transactions at hand, numbered by `ask`, with what the reading needs;
-- `transactions` and `labels`: those that may be seen; `log_partition` and `log_offset` are null for history;
+- `queries`: the transactions whose features are wanted, numbered by `query_id`, with the columns that the
+  visibility needs;
+- `transactions` and `labels`: the events; `log_partition` and `log_offset` are null for the history's;
 - the function `id_hash`.
 """
 
 # ruff: noqa: S608
-# The SQL is made of the catalogue's own words; nothing of a transaction is ever written into it.
+# The SQL is made of the catalogue's own words; no data of a transaction is ever written into it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from string import Formatter
-from typing import Final
 
 from stream_features.catalogue.features import (
-    BUCKETS,
-    CHANNELS,
     COUNTERPARTS,
-    COUNTRY_BUCKETS,
-    DAY,
     DISTINCT_CAP,
     EARTH_KM,
     EXACT,
     FEATURES,
-    HOUR,
     KEY_FIELD,
     LABEL_MEMORY,
     LABELLED,
     LABELS,
     PLACE_STEPS,
-    RISK_PRIOR,
-    RISK_WEIGHT,
-    ROUND_CENTS,
     ROWS,
     Feature,
 )
 from stream_features.offline.sql.dialects import DUCKDB, Dialect
+from stream_features.offline.sql.formulas import MEASURES, REQUEST, VALUES, ZERO_IF_NULL, double
 from stream_features.offline.sql.visibility import Visibility
-
-
-def _double(value: float | str) -> str:
-    # A literal with a point is a decimal otherwise.
-    return f"CAST({value} AS DOUBLE)"
-
-
-MEASURES: Final = {
-    "n": ("count(*)", "sum"),
-    "total": ("sum(event_amount)", "sum"),
-    "shift": ("sum(CAST(event_amount - amount_cents AS {whole}))", "sum"),
-    "squares": ("sum(CAST((event_amount - amount_cents) * (event_amount - amount_cents) AS {whole}))", "sum"),
-    "largest": ("max(event_amount)", "max"),
-    "newest": ("max(event_ts)", "max"),
-    "same": ("count(*) FILTER (WHERE their_{counterpart} = {own})", "sum"),
-}
-"""What is gathered over transactions, and how that of several sets of them becomes that of all.
-
-Integers all, so exact: sums of what is squared have more than 64 bits."""
-NONE_IS_ZERO: Final = ("n", "total", "shift", "squares", "same", "others", "frauds")
-
-VALUES: Final = {
-    "count": "{n} + 1",
-    "sum": "{total} + amount_cents",
-    "mean": "({total} + amount_cents) / ({n} + 1)",
-    "std": "sqrt(({n} + 1) * {squares} - {shift} * {shift}) / ({n} + 1)",
-    "max": "greatest({largest}, amount_cents)",
-    "distinct": "least({cap}, {others} + CASE WHEN {own} IS NULL THEN 0 ELSE 1 END)",
-    "same": "CASE WHEN {own} IS NOT NULL THEN {same} END",
-    "since_last": "(ts - {newest}) / 1e3",
-    "speed": "CASE WHEN placed_ts >= {start} THEN kilometres / ((ts - placed_ts) / 3.6e6) END",
-    "ratio_to_mean": "CASE WHEN {total} > 0 THEN amount_cents * {n} / {total} END",
-    "fraud_rate": f"({{frauds}} + {_double(RISK_WEIGHT)} * {_double(RISK_PRIOR)})"
-    f" / ({{n}} + {_double(RISK_WEIGHT)})",
-}
-"""A feature from what was gathered and the transaction at hand."""
-
-
-def _bucket(text: str, buckets: int) -> str:
-    # % has the sign of the hash; a bucket has none.
-    return f"(id_hash({text}) % {buckets} + {buckets}) % {buckets}"
-
-
-_CHANNEL_CODES: Final = " ".join(f"WHEN '{name}' THEN {code}" for code, name in enumerate(CHANNELS))
-REQUEST: Final = {
-    "amount": "amount_cents",
-    "amount_is_round": f"CASE WHEN amount_cents % {ROUND_CENTS} = 0 THEN 1 ELSE 0 END",
-    "hour_of_day": f"ts % {DAY} / {HOUR}",
-    "day_of_week": f"(floor(ts / {DAY}) + 3) % 7",
-    "channel": f"CASE channel {_CHANNEL_CODES} END",
-    "mcc": "mcc",
-    "country_bucket": _bucket("country", COUNTRY_BUCKETS),
-    "mcc_country_bucket": _bucket("mcc || ':' || country", BUCKETS),
-    "merchant_bucket": _bucket("merchant_id", BUCKETS),
-    "ip_bucket": _bucket("regexp_extract(ip, '^[^.]*([.][^.]*)?', 0)", BUCKETS),
-}
-"""What a transaction alone says."""
 
 
 @dataclass(frozen=True)
 class StateBounds:
-    """How much a state keeps at most; beyond, `distinct` is capped and windows are null."""
+    """How much a state keeps at most. Beyond that `distinct` is capped and windows are null."""
 
     distinct: int = DISTINCT_CAP
     rows: int = ROWS
@@ -113,30 +47,33 @@ class StateBounds:
 
 
 def feature_sql(
-    reading: Visibility,
+    visibility: Visibility,
     features: Sequence[Feature] = FEATURES,
     bounds: StateBounds | None = None,
     dialect: Dialect = DUCKDB,
 ) -> str:
-    """One SELECT: a row for each row of `asked`, in its order: ask, tx_id, ts, and the features as DOUBLE."""
+    """One SELECT with a row for each row of `queries`, in its order.
+
+    Its columns are query_id, tx_id, ts, and the features as DOUBLE.
+    """
     windowed = sorted(
         (f for f in features if f.entity != "request"),
         key=lambda f: (list(KEY_FIELD).index(f.entity), f.head_ms),
     )
     groups = [
-        _Group(entity, head, tuple(of_group), reading, bounds or StateBounds(), dialect)
-        for (entity, head), of_group in groupby(windowed, key=lambda f: (f.entity, f.head_ms))
+        _WindowGroup(entity, head, tuple(members), visibility, bounds or StateBounds(), dialect)
+        for (entity, head), members in groupby(windowed, key=lambda f: (f.entity, f.head_ms))
     ]
     columns = [
-        f"{_double(REQUEST[f.aggregate])} AS {f.name}" if f.entity == "request" else f.name for f in features
+        f"{double(REQUEST[f.aggregate])} AS {f.name}" if f.entity == "request" else f.name for f in features
     ]
     ctes = [cte for group in groups for cte in group.ctes()]
     return "\n".join(
         [
             f"WITH {', '.join(ctes)}" if ctes else "",
-            f"SELECT {', '.join(['ask', 'tx_id', 'ts', *columns])} FROM asked",
-            *(f"LEFT JOIN features_{group.name} USING (ask)" for group in groups),
-            "ORDER BY ask",
+            f"SELECT {', '.join(['query_id', 'tx_id', 'ts', *columns])} FROM queries",
+            *(f"LEFT JOIN features_{group.name} USING (query_id)" for group in groups),
+            "ORDER BY query_id",
         ]
     )
 
@@ -147,13 +84,13 @@ def _floor(value: str, step: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """The windows of one entity that end alike: they are joined to their events at once."""
+class _WindowGroup:
+    """The windows of one entity that end at the same time: they share one join to their events."""
 
     entity: str
     head_ms: int
     features: tuple[Feature, ...]
-    reading: Visibility
+    visibility: Visibility
     bounds: StateBounds
     dialect: Dialect
 
@@ -170,111 +107,120 @@ class _Group:
         return self.entity in LABELLED
 
     @property
-    def _starts(self) -> list[str]:
-        """The columns of where windows start."""
-        return list(dict.fromkeys(_start(f) for f in self.features))
+    def _start_columns(self) -> list[str]:
+        return list(dict.fromkeys(_start_column(f) for f in self.features))
 
-    def _with(self, measure: str) -> dict[str, Feature]:
-        """By column, a feature that needs the measure there."""
-        return {_column(measure, f): f for f in self.features if measure in _measures(f, self.entity)}
+    def _columns_of(self, measure: str) -> dict[str, Feature]:
+        """By column of a measure, a feature that needs it."""
+        return {
+            _measure_column(measure, f): f
+            for f in self.features
+            if measure in _needed_measures(f, self.entity)
+        }
 
     def ctes(self) -> Iterator[str]:
-        """Everything that leads to `features_<name>`: by ask, a column for each feature."""
-        yield f"asked_{self.name} AS ({self._asked()})"
-        # Read more than once; but to keep it costs more than to join again.
-        yield f"seen_{self.name} AS {self.dialect.inline}({self._seen()})"
-        parts = [("totals", self._totals()), ("ahead", self._ahead())]
-        parts += [(f"distinct_{who}", self._distinct(who)) for who in COUNTERPARTS[self.entity]]
+        """The common table expressions up to `features_<name>`: by query_id, a column for each feature."""
+        yield f"queries_{self.name} AS ({self._queries()})"
+        # Read more than once; but to materialise it costs more than to join again.
+        yield f"joined_{self.name} AS {self.dialect.inline}({self._joined_events()})"
+        parts = [("totals", self._totals()), ("later", self._later_events())]
+        parts += [(f"distinct_{c}", self._distinct(c)) for c in COUNTERPARTS[self.entity]]
         if self._has_labels:
-            parts += [("known", self._known()), ("frauds", self._frauds())]
+            parts += [("label_counts", self._label_counts()), ("frauds", self._frauds())]
         if any(f.aggregate == "speed" for f in self.features):
-            parts.append(("placed", self._placed()))
+            parts.append(("distance", self._distance()))
         parts = [(part, sql) for part, sql in parts if sql]
         for part, sql in parts:
             yield f"{part}_{self.name} AS ({sql})"
-        values = ", ".join(f"{_double(self._value(f))} AS {f.name}" for f in self.features)
-        joins = " ".join(f"LEFT JOIN {part}_{self.name} USING (ask)" for part, _ in parts)
-        yield f"features_{self.name} AS (SELECT ask, {values} FROM asked_{self.name} {joins})"
+        values = ", ".join(f"{double(self._value(f))} AS {f.name}" for f in self.features)
+        joins = " ".join(f"LEFT JOIN {part}_{self.name} USING (query_id)" for part, _ in parts)
+        yield f"features_{self.name} AS (SELECT query_id, {values} FROM queries_{self.name} {joins})"
 
-    def _asked(self) -> str:
-        starts = {_start(f): _floor(f"ts - {f.window_ms}", f.tail_ms) for f in self.features}
+    def _queries(self) -> str:
+        """The queries with a key, and where their windows start and end."""
+        starts = {_start_column(f): _floor(f"ts - {f.window_ms}", f.tail_ms) for f in self.features}
         return (
             f"SELECT *, {_floor('ts', self.head_ms)} AS until, "
             + ", ".join(f"{sql} AS {name}" for name, sql in starts.items())
-            + f", least({', '.join(starts.values())}) AS earliest FROM asked WHERE {self._key} IS NOT NULL"
+            + f", least({', '.join(starts.values())}) AS earliest FROM queries WHERE {self._key} IS NOT NULL"
         )
 
-    def _joined(self, condition: str) -> str:
+    def _from_transactions(self, condition: str) -> str:
         return (
-            f"FROM asked_{self.name} q JOIN transactions e ON e.{self._key} = q.{self._key}"
-            f" WHERE {condition} AND {self.reading.transactions(self.entity, self.dialect)}"
+            f"FROM queries_{self.name} q JOIN transactions e ON e.{self._key} = q.{self._key}"
+            f" WHERE {condition} AND {self.visibility.transactions(self.entity, self.dialect)}"
         )
 
-    def _seen(self) -> str:
-        theirs = ", ".join(f"e.{KEY_FIELD[who]} AS their_{who}" for who in COUNTERPARTS[self.entity])
+    def _joined_events(self) -> str:
+        counterparts = ", ".join(f"e.{KEY_FIELD[c]} AS event_{c}" for c in COUNTERPARTS[self.entity])
         return (
-            f"SELECT q.*, e.ts AS event_ts, e.amount_cents AS event_amount, {theirs},"
+            f"SELECT q.*, e.ts AS event_ts, e.amount_cents AS event_amount, {counterparts},"
             " e.lat_steps AS event_lat, e.lon_steps AS event_lon "
-            + self._joined("e.ts >= q.earliest AND e.ts < q.until")
+            + self._from_transactions("e.ts >= q.earliest AND e.ts < q.until")
         )
 
     def _totals(self) -> str:
-        """First over the transactions that lie in the same windows, then over those of each window.
+        """Measures first over the transactions that lie in the same windows, then over those of each window.
 
-        To ask of every transaction for every measure whether it lies in the window took twice as long.
+        To test every transaction for every measure against the window took twice as long.
         """
-        gathered: dict[str, str] = {}
+        measures: dict[str, str] = {}
         columns = []
-        for name, (gather, combine) in MEASURES.items():
-            for column, f in self._with(name).items():
+        for name, (measure, combine) in MEASURES.items():
+            for column, f in self._columns_of(name).items():
                 part = f"{name}_{f.counterpart}" if name == "same" else name
-                gathered[part] = gather.format(
-                    counterpart=f.counterpart, own=_own(f), whole=self.dialect.whole
+                measures[part] = measure.format(
+                    counterpart=f.counterpart,
+                    own=_own_counterpart(f),
+                    wide_integer=self.dialect.wide_integer,
                 )
-                bit = 1 << self._starts.index(_start(f))
+                bit = 1 << self._start_columns.index(_start_column(f))
                 columns.append(f"{combine}({part}) FILTER (WHERE windows & {bit} <> 0) AS {column}")
         if not columns:
             return ""
         bits = " + ".join(
-            f"CASE WHEN event_ts >= {start} THEN {1 << place} ELSE 0 END"
-            for place, start in enumerate(self._starts)
+            f"CASE WHEN event_ts >= {start} THEN {1 << index} ELSE 0 END"
+            for index, start in enumerate(self._start_columns)
         )
-        parts = ", ".join(f"{sql} AS {part}" for part, sql in gathered.items())
+        parts = ", ".join(f"{sql} AS {part}" for part, sql in measures.items())
         return (
-            f"SELECT ask, {', '.join(columns)} FROM (SELECT ask, {bits} AS windows, {parts}"
-            f" FROM seen_{self.name} GROUP BY ask, windows) GROUP BY ask"
+            f"SELECT query_id, {', '.join(columns)} FROM (SELECT query_id, {bits} AS windows, {parts}"
+            f" FROM joined_{self.name} GROUP BY query_id, windows) GROUP BY query_id"
         )
 
-    def _ahead(self) -> str:
-        """What is seen though it does not lie before the transaction at hand."""
+    def _later_events(self) -> str:
+        """Visible events that do not lie before the query transaction."""
         return (
-            "SELECT ask, count(*) AS ahead, max(e.ts) AS newest "
-            + self._joined("e.ts >= q.until")
-            + (" GROUP BY ask")
+            "SELECT query_id, count(*) AS later_count, max(e.ts) AS newest "
+            + self._from_transactions("e.ts >= q.until")
+            + " GROUP BY query_id"
         )
 
-    def _distinct(self, who: str) -> str:
-        """Every window ends at `until`: so each counterpart counts where it was seen last."""
-        wanted = {c: f for c, f in self._with("others").items() if f.counterpart == who}
-        if not wanted:
+    def _distinct(self, counterpart: str) -> str:
+        """Every window ends at `until`: a counterpart counts in the windows that hold its last event."""
+        columns_of = {c: f for c, f in self._columns_of("others").items() if f.counterpart == counterpart}
+        if not columns_of:
             return ""
         columns = [
-            f"count(*) FILTER (WHERE seen_last >= {_start(f)}) AS {column}" for column, f in wanted.items()
+            f"count(*) FILTER (WHERE last_ts >= {_start_column(f)}) AS {column}"
+            for column, f in columns_of.items()
         ]
         return (
-            f"SELECT ask, {', '.join(columns)} FROM ("
-            f"SELECT ask, their_{who}, max(event_ts) AS seen_last FROM seen_{self.name}"
-            f" WHERE event_ts >= least({', '.join(map(_start, wanted.values()))})"
-            f" AND their_{who} IS NOT NULL AND their_{who} IS DISTINCT FROM {KEY_FIELD[who]}"
-            f" GROUP BY ask, their_{who}) JOIN asked_{self.name} USING (ask) GROUP BY ask"
+            f"SELECT query_id, {', '.join(columns)} FROM ("
+            f"SELECT query_id, event_{counterpart}, max(event_ts) AS last_ts FROM joined_{self.name}"
+            f" WHERE event_ts >= least({', '.join(map(_start_column, columns_of.values()))})"
+            f" AND event_{counterpart} IS NOT NULL"
+            f" AND event_{counterpart} IS DISTINCT FROM {KEY_FIELD[counterpart]}"
+            f" GROUP BY query_id, event_{counterpart})"
+            f" JOIN queries_{self.name} USING (query_id) GROUP BY query_id"
         )
 
-    def _placed(self) -> str:
-        """Distance from the newest place (haversine). Of several at one instant, the last in row order."""
+    def _distance(self) -> str:
+        """Haversine distance from the newest located event: at equal times, from the last in row order."""
         order = ", ".join(
             [
                 "event_amount",
-                *(f"coalesce(id_hash(their_{who}), 0)" for who in COUNTERPARTS[self.entity]),
+                *(f"coalesce(id_hash(event_{c}), 0)" for c in COUNTERPARTS[self.entity]),
                 "event_lat",
                 "event_lon",
             ]
@@ -283,82 +229,90 @@ class _Group:
         def half_sine(difference: str) -> str:
             return f"sin(radians({difference} / {PLACE_STEPS}) / 2)"
 
-        lat, lon = half_sine("(lat_steps - placed_lat)"), half_sine("(lon_steps - placed_lon)")
+        lat, lon = half_sine("(lat_steps - located_lat)"), half_sine("(lon_steps - located_lon)")
         # Steps count from the south pole, and the cosine of a latitude is the sine of that.
         narrowing = " * ".join(
-            f"sin(radians({steps} / {PLACE_STEPS}))" for steps in ("lat_steps", "placed_lat")
+            f"sin(radians({steps} / {PLACE_STEPS}))" for steps in ("lat_steps", "located_lat")
         )
         return (
-            f"SELECT ask, placed_ts, {2 * EARTH_KM} * asin(sqrt(least(1,"
+            f"SELECT query_id, located_ts, {2 * EARTH_KM} * asin(sqrt(least(1,"
             f" {lat} * {lat} + {narrowing} * {lon} * {lon}))) AS kilometres"
-            " FROM (SELECT ask, event_ts AS placed_ts,"
-            f" max_by(event_lat, ({order})) AS placed_lat, max_by(event_lon, ({order})) AS placed_lon"
-            " FROM (SELECT *, rank() OVER (PARTITION BY ask ORDER BY event_ts DESC) AS newness"
-            f" FROM seen_{self.name} WHERE event_lat IS NOT NULL AND lat_steps IS NOT NULL) AS ranked"
-            f" WHERE newness = 1 GROUP BY ask, event_ts) AS placed JOIN asked_{self.name} USING (ask)"
+            " FROM (SELECT query_id, event_ts AS located_ts,"
+            f" max_by(event_lat, ({order})) AS located_lat, max_by(event_lon, ({order})) AS located_lon"
+            " FROM (SELECT *, rank() OVER (PARTITION BY query_id ORDER BY event_ts DESC) AS age_rank"
+            f" FROM joined_{self.name} WHERE event_lat IS NOT NULL AND lat_steps IS NOT NULL) AS ranked"
+            " WHERE age_rank = 1 GROUP BY query_id, event_ts) AS located"
+            f" JOIN queries_{self.name} USING (query_id)"
         )
 
-    def _labelled(self, condition: str) -> str:
+    def _from_labels(self, condition: str) -> str:
         return (
-            f"FROM asked_{self.name} q JOIN labels l ON l.{self._key} = q.{self._key}"
-            f" WHERE {condition} AND {self.reading.labels(self.entity, self.dialect)}"
+            f"FROM queries_{self.name} q JOIN labels l ON l.{self._key} = q.{self._key}"
+            f" WHERE {condition} AND {self.visibility.labels(self.entity, self.dialect)}"
         )
 
-    def _known(self) -> str:
-        """How many labels a state would have to remember, and the newest."""
+    def _label_counts(self) -> str:
+        """How many labels a state would have to remember, and the time of the newest."""
         return (
-            "SELECT ask, max(l.known_at) AS newest_label,"
+            "SELECT query_id, max(l.known_at) AS newest_label,"
             " count(DISTINCT (l.tx_id, l.known_at, l.source_rank, l.is_fraud))"
-            f" FILTER (WHERE l.known_at >= until - {LABEL_MEMORY}) AS remembered"
-            f" {self._labelled('TRUE')} GROUP BY ask"
+            f" FILTER (WHERE l.known_at >= until - {LABEL_MEMORY}) AS label_count"
+            f" {self._from_labels('TRUE')} GROUP BY query_id"
         )
 
     def _frauds(self) -> str:
-        """Transactions whose latest label says fraud, by when that was said first."""
-        wanted = self._with("frauds")
-        if not wanted:
+        """Transactions whose latest label says fraud, in the window of their first fraud label."""
+        columns_of = self._columns_of("frauds")
+        if not columns_of:
             return ""
-        columns = [f"count(*) FILTER (WHERE said >= {_start(f)}) AS {column}" for column, f in wanted.items()]
-        inside = f"l.known_at >= q.until - {LABEL_MEMORY} AND l.known_at < q.until"
+        columns = [
+            f"count(*) FILTER (WHERE first_fraud_at >= {_start_column(f)}) AS {column}"
+            for column, f in columns_of.items()
+        ]
+        remembered = f"l.known_at >= q.until - {LABEL_MEMORY} AND l.known_at < q.until"
         return (
-            f"SELECT ask, {', '.join(columns)} FROM ("
-            "SELECT ask, min(l.known_at) FILTER (WHERE l.is_fraud) AS said,"
+            f"SELECT query_id, {', '.join(columns)} FROM ("
+            "SELECT query_id, min(l.known_at) FILTER (WHERE l.is_fraud) AS first_fraud_at,"
             " max_by(l.is_fraud, (l.known_at, l.source_rank, l.is_fraud)) AS verdict"
-            f" {self._labelled(inside)} GROUP BY ask, l.tx_id)"
-            f" JOIN asked_{self.name} USING (ask) WHERE verdict GROUP BY ask"
+            f" {self._from_labels(remembered)} GROUP BY query_id, l.tx_id)"
+            f" JOIN queries_{self.name} USING (query_id) WHERE verdict GROUP BY query_id"
         )
 
     def _value(self, feature: Feature) -> str:
-        columns = {name: _column(name, feature) for name in (*MEASURES, "others", "frauds")}
-        for name in NONE_IS_ZERO:
+        columns = {name: _measure_column(name, feature) for name in (*MEASURES, "others", "frauds")}
+        for name in ZERO_IF_NULL:
             columns[name] = f"coalesce({columns[name]}, 0)"
         value = VALUES[feature.aggregate].format(
-            **columns, cap=self.bounds.distinct, own=_own(feature), start=_start(feature)
+            **columns,
+            cap=self.bounds.distinct,
+            own=_own_counterpart(feature),
+            start=_start_column(feature),
         )
         newest = "greatest(newest, newest_label)" if self._has_labels else "newest"
-        unknown = [self.reading.beyond(newest)]
+        unknown = [self.visibility.beyond_horizon(newest)]
         if self.entity in EXACT:
-            unknown.append(f"{columns['n']} + coalesce(ahead, 0) > {self.bounds.rows}")
+            unknown.append(f"{columns['n']} + coalesce(later_count, 0) > {self.bounds.rows}")
         if feature.aggregate == "fraud_rate":
-            unknown.append(f"coalesce(remembered, 0) > {self.bounds.labels}")
+            unknown.append(f"coalesce(label_count, 0) > {self.bounds.labels}")
         return f"CASE WHEN {' OR '.join(unknown)} THEN NULL ELSE {value} END"
 
 
-def _start(feature: Feature) -> str:
+def _start_column(feature: Feature) -> str:
+    """The column of where a window starts."""
     return f"from_{feature.window_ms}_{feature.tail_ms}"
 
 
-def _own(feature: Feature) -> str:
-    """The counterpart of the transaction at hand."""
+def _own_counterpart(feature: Feature) -> str:
+    """The counterpart of the query transaction."""
     return KEY_FIELD.get(feature.counterpart, "NULL")
 
 
-def _column(measure: str, feature: Feature) -> str:
-    who = f"_{feature.counterpart}" if measure in ("same", "others") else ""
-    return f"{measure}_{feature.window_ms}_{feature.tail_ms}{who}"
+def _measure_column(measure: str, feature: Feature) -> str:
+    counterpart = f"_{feature.counterpart}" if measure in ("same", "others") else ""
+    return f"{measure}_{feature.window_ms}_{feature.tail_ms}{counterpart}"
 
 
-def _measures(feature: Feature, entity: str) -> set[str]:
-    """What must be gathered for a feature; of an exact entity also how many, to tell what was forgotten."""
-    named = {name for _, name, _, _ in Formatter().parse(VALUES[feature.aggregate]) if name}
-    return named | ({"n"} if entity in EXACT else set())
+def _needed_measures(feature: Feature, entity: str) -> set[str]:
+    """The measures of a feature; for an exact entity also the count, to tell whether rows were dropped."""
+    names = {name for _, name, _, _ in Formatter().parse(VALUES[feature.aggregate]) if name}
+    return names | ({"n"} if entity in EXACT else set())

@@ -1,4 +1,4 @@
-"""What of the tables a transaction may see, as SQL: all before its own time, or a decision's log prefix."""
+"""The events that a query may see, as SQL: all before its own time, or a decision's log prefix."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,24 +7,24 @@ from stream_features.offline.sql.dialects import Dialect
 
 
 class Visibility(Protocol):
-    """Conditions on a transaction `e` or a label `l`, seen from the transaction at hand `q`."""
+    """SQL conditions on a transaction `e` or a label `l`, as seen from the query transaction `q`."""
 
     def transactions(self, entity: str, dialect: Dialect) -> str:
-        """That `e`, of the same key of the entity, is seen."""
+        """The condition that `e`, of the same key of the entity, is visible."""
         ...
 
     def labels(self, entity: str, dialect: Dialect) -> str:
-        """That `l`, of the same key of the entity, is seen."""
+        """The condition that `l`, of the same key of the entity, is visible."""
         ...
 
-    def beyond(self, newest: str) -> str:
-        """That `q` lies too far behind the newest that its key's state would know of."""
+    def beyond_horizon(self, newest: str) -> str:
+        """The condition that `q` lies too far behind `newest`, the newest event of its key's state."""
         ...
 
 
 @dataclass(frozen=True)
 class AsOf:
-    """All that became known before the transaction's own ts, less a lag: how batches would have it."""
+    """All that became known before the query's own ts, less a lag, as features computed in batches see it."""
 
     lag_ms: int = 0
 
@@ -34,31 +34,31 @@ class AsOf:
     def labels(self, entity: str, dialect: Dialect) -> str:
         return f"l.known_at < q.ts - {self.lag_ms}"
 
-    def beyond(self, newest: str) -> str:
-        return "FALSE"  # nothing newer is seen
+    def beyond_horizon(self, newest: str) -> str:
+        return "FALSE"  # nothing newer is visible
 
 
 @dataclass(frozen=True)
 class WithinPrefix:
-    """The history, and of the log what a decision's prefix names, whatever its time.
+    """The history, and from the log what a decision's prefix names, whatever its time.
 
-    The transactions at hand bear the prefix as lists by partition: `tail_from`, `tail_to`, for each entity
+    The queries carry the prefix as lists by partition: `tail_from`, `tail_to`, and for each entity
     `<entity>_folded` and `<entity>_labels_folded`; and `pending`, a list of tx_ids.
     """
 
     horizon_ms: int
 
     def transactions(self, entity: str, dialect: Dialect) -> str:
-        place = f"e.log_partition + {dialect.first}"
+        index = f"e.log_partition + {dialect.first_index}"
         return (
-            f"(e.log_partition IS NULL OR e.log_offset <= q.{entity}_folded[{place}]"
-            f" OR e.log_offset BETWEEN q.tail_from[{place}] AND q.tail_to[{place}]"
+            f"(e.log_partition IS NULL OR e.log_offset <= q.{entity}_folded[{index}]"
+            f" OR e.log_offset BETWEEN q.tail_from[{index}] AND q.tail_to[{index}]"
             " OR array_contains(q.pending, e.tx_id))"
         )
 
     def labels(self, entity: str, dialect: Dialect) -> str:
-        place = f"l.log_partition + {dialect.first}"
-        return f"(l.log_partition IS NULL OR l.log_offset <= q.{entity}_labels_folded[{place}])"
+        index = f"l.log_partition + {dialect.first_index}"
+        return f"(l.log_partition IS NULL OR l.log_offset <= q.{entity}_labels_folded[{index}])"
 
-    def beyond(self, newest: str) -> str:
+    def beyond_horizon(self, newest: str) -> str:
         return f"coalesce({newest} > ts + {self.horizon_ms}, FALSE)"

@@ -48,8 +48,8 @@ def online(transactions, labels, horizon=HORIZON):
     return np.stack([found[t.tx_id] for t in transactions]), states
 
 
-def assert_same_bits(got, wanted):
-    differ = (got.view(np.int32) != wanted.view(np.int32)) & ~(np.isnan(got) & np.isnan(wanted))
+def assert_same_bits(got, expected):
+    differ = (got.view(np.int32) != expected.view(np.int32)) & ~(np.isnan(got) & np.isnan(expected))
     assert [NAMES[i] for i in np.flatnonzero(differ.any(axis=0))] == []
 
 
@@ -63,8 +63,8 @@ def history(tmp_path_factory):
 
 def test_a_world_s_features_are_the_same_online_and_in_bulk(history):
     transactions, labels, _ = history
-    wanted, _ = online(structs(transactions, Transaction), structs(labels, Label))
-    assert_same_bits(bulk_features(transactions, labels), wanted)
+    expected, _ = online(structs(transactions, Transaction), structs(labels, Label))
+    assert_same_bits(bulk_features(transactions, labels), expected)
 
 
 def test_the_order_of_the_table_does_not_matter(history):
@@ -89,11 +89,13 @@ def test_priming_folds_the_same_bytes_as_one_transaction_after_the_other(history
 )
 def test_entities_that_a_source_lacks_are_null_and_change_nothing_else(history, lacking):
     transactions, labels, _ = history
-    less = transactions.slice(0, 800).drop_columns(list(lacking))
-    its_labels = labels if "merchant_id" not in lacking else None
-    wanted, states = online(structs(less, Transaction), structs(its_labels, Label) if its_labels else [])
-    got = bulk_features(less, its_labels)
-    assert_same_bits(got, wanted)
+    reduced = transactions.slice(0, 800).drop_columns(list(lacking))
+    kept_labels = labels if "merchant_id" not in lacking else None
+    expected, states = online(
+        structs(reduced, Transaction), structs(kept_labels, Label) if kept_labels else []
+    )
+    got = bulk_features(reduced, kept_labels)
+    assert_same_bits(got, expected)
     gone = {entity for entity, field in KEY_FIELD.items() if field in lacking}
     assert not gone & {entity for entity, _ in states if states[entity, _][1] > 0}
 
@@ -117,6 +119,6 @@ def test_equal_instants_and_keys_over_their_bound_are_the_same_too():
             for e in [*events, far]
         ]
     )
-    wanted, _ = online([*events, far], [])
-    assert np.isnan(wanted[-1, NAMES.index("card_count_30d")])
-    assert_same_bits(bulk_features(table), wanted)
+    expected, _ = online([*events, far], [])
+    assert np.isnan(expected[-1, NAMES.index("card_count_30d")])
+    assert_same_bits(bulk_features(table), expected)

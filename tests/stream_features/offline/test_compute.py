@@ -13,7 +13,7 @@ from stream_features.offline.compute import compute
 from testing.contracts.engines import assert_agree
 from testing.samples.log import T0
 from testing.samples.run import write_run
-from tests.stream_features.offline.spark_here import needs_spark
+from tests.stream_features.offline.spark_mark import needs_spark
 
 SPARK = pytest.param("spark", marks=needs_spark)
 
@@ -29,8 +29,8 @@ def features_in(folder):
 def test_another_engine_writes_the_same_features_of_a_history_as_the_kernel(engine, tmp_path):
     history = tmp_path / "history"
     write_history(history, World(WorldConfig(cards=30, seed=5, fraud_scale=10)), 12)
-    for each in ("kernel", engine):
-        number = compute(each, history, tmp_path / each, DAY)
+    for name in ("kernel", engine):
+        number = compute(name, history, tmp_path / name, DAY)
     ids, by_kernel = features_in(tmp_path / "kernel")
     assert len(ids) == number > 500
     other_ids, by_other = features_in(tmp_path / engine)

@@ -107,7 +107,7 @@ def test_a_prefetched_state_serves_each_of_the_transactions_it_was_fetched_for()
             unfolded.add(0, n, transaction(n))
             unfolded.advance(0, n)
         reader.in_flight.accept(transaction(7))
-        (found,) = await reader.compute_readings([mine], await prefetch, http=True)
+        (found,) = await reader.readings([mine], await prefetch, http=True)
         (now,) = await reader.read([mine], http=True)
         assert found.features[COUNT] == 2 + 1 + 1
         assert found.features.tobytes() == now.features.tobytes()
@@ -148,7 +148,7 @@ def test_a_read_without_time_left_waits_for_nothing_and_says_that_it_is_uncertai
         reader = reader_of(Store(5), UnfoldedLog(1, 1_000), wait_ms=5_000)
         reader.in_flight.accept(transaction(1))
         snapshot = await reader.fetch_state([transaction(9)])
-        reading = reader.compute_readings([transaction(9)], snapshot, http=True, until_s=time.monotonic())
+        reading = reader.readings([transaction(9)], snapshot, http=True, until_s=time.monotonic())
         (found,) = await asyncio.wait_for(reading, 1.0)
         assert found.uncertain
 
