@@ -1,4 +1,4 @@
-"""Served vectors again, by DuckDB: from history and log as tables, and the prefixes as their columns."""
+"""Served vectors recomputed by DuckDB, from history and log as tables, with the prefixes as columns."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,37 +18,39 @@ _INTS: Final = pa.list_(pa.int64())
 
 
 def duckdb_vectors(
-    log: LogEvents, history: HistoryTables, asked: Sequence[tuple[Transaction, LogPrefix]], slots: int
+    log: LogEvents, history: HistoryTables, decisions: Sequence[tuple[Transaction, LogPrefix]], slots: int
 ) -> Matrix:
-    """Every feature of some transactions, each from the history and what its prefix holds: (n, features)."""
-    known = history.labels.filter(pc.less(history.labels["known_at"], log.clock.first.event_epoch_ms))
-    at_hand = event_table(Transaction, [tx for tx, _ in asked])
+    """Every feature of each decided transaction, from the history and its prefix; shape (n, features)."""
+    labels_at_start = history.labels.filter(
+        pc.less(history.labels["known_at"], log.clock.first.event_epoch_ms)
+    )
+    queries = event_table(Transaction, [tx for tx, _ in decisions])
     transactions = log_event_table(Transaction, log.transactions)
     labels = log_event_table(Label, log.labels)
-    with DuckDBEngine([history.transactions, transactions], [known, labels]) as engine:
-        reading = WithinPrefix(log.clock.horizon_ms)
-        return engine.features(_with_prefixes(at_hand, asked, log.partitions, slots), reading)
+    with DuckDBEngine([history.transactions, transactions], [labels_at_start, labels]) as engine:
+        visibility = WithinPrefix(log.clock.horizon_ms)
+        return engine.features(_add_prefixes(queries, decisions, log.partitions, slots), visibility)
 
 
-def _with_prefixes(
-    table: pa.Table, asked: Sequence[tuple[Transaction, LogPrefix]], partitions: int, slots: int
+def _add_prefixes(
+    queries: pa.Table, decisions: Sequence[tuple[Transaction, LogPrefix]], partitions: int, slots: int
 ) -> pa.Table:
-    """With the columns that `WithinPrefix` reads; a transaction's absent entities have no watermarks."""
-    prefixes = [prefix for _, prefix in asked]
+    """`queries` with the columns that `WithinPrefix` reads; an absent entity's watermarks are null."""
+    prefixes = [prefix for _, prefix in decisions]
     columns = {
         "tail_from": pa.array([prefix.tail_from for prefix in prefixes], _INTS),
         "tail_to": pa.array([prefix.tail_to for prefix in prefixes], _INTS),
         "pending": pa.array([prefix.pending for prefix in prefixes], pa.list_(pa.string())),
     }
     for entity, field in KEY_FIELD.items():
-        keys = [getattr(tx, field) for tx, _ in asked]
-        folded = [
+        keys = [getattr(tx, field) for tx, _ in decisions]
+        watermarks = [
             None if key is None else prefix.slots[str(slot_of(entity, key, slots))]
             for key, prefix in zip(keys, prefixes, strict=True)
         ]
-        columns[f"{entity}_folded"] = pa.array([f and f[:partitions] for f in folded], _INTS)
+        columns[f"{entity}_folded"] = pa.array([w and w[:partitions] for w in watermarks], _INTS)
         if entity in LABELLED:
-            columns[f"{entity}_labels_folded"] = pa.array([f and f[partitions:] for f in folded], _INTS)
+            columns[f"{entity}_labels_folded"] = pa.array([w and w[partitions:] for w in watermarks], _INTS)
     for name, column in columns.items():
-        table = table.append_column(name, column)
-    return table
+        queries = queries.append_column(name, column)
+    return queries

@@ -1,4 +1,4 @@
-"""The archived log as the judge sees it: what counts, by key, and where each stands."""
+"""The accepted events of an archived log, by log position and by key."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from stream_features.vector import keys_of
 
 Ints = npt.NDArray[np.int64]
 Key = tuple[str, str]
+"""(entity, key)."""
 Position = tuple[int, int]
 """(partition, offset)."""
 
@@ -28,9 +29,9 @@ class HistoryTables(NamedTuple):
 
 @dataclass
 class KeyEvents:
-    """What the log added to one key, in order of (partition, offset): kernel rows, and where each stands."""
+    """What the log added to one key, in order of (partition, offset): kernel rows and their positions."""
 
-    at: list[Position] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
     rows: list[tuple[int, ...]] = field(default_factory=list)
 
     def array(self) -> Ints:
@@ -52,20 +53,23 @@ class LogEvents:
         self.labels: dict[Position, Label] = {}
         self.by_key: dict[Key, KeyEvents] = {}
         self.labels_by_key: dict[Key, KeyEvents] = {}
-        self.id_of: dict[str, Position] = {}
-        for at, tx in accepted_transactions(run_dir, self.clock):
-            self._add_transaction(at.partition, at.offset, tx)
-        for at, label in accepted_labels(run_dir, self.clock):
+        self.position_of_id: dict[str, Position] = {}
+        for record, tx in accepted_transactions(run_dir, self.clock):
+            self._add_transaction((record.partition, record.offset), tx)
+        for record, label in accepted_labels(run_dir, self.clock):
             if label.merchant_id is not None:
-                self.labels[at.partition, at.offset] = label
-                found = self.labels_by_key.setdefault(("merchant", label.merchant_id), KeyEvents())
-                found.at.append((at.partition, at.offset))
-                found.rows.append(label_row(label))
+                self._add_label((record.partition, record.offset), label, label.merchant_id)
 
-    def _add_transaction(self, partition: int, offset: int, tx: Transaction) -> None:
-        self.transactions[partition, offset] = tx
-        self.id_of[tx.tx_id] = (partition, offset)
+    def _add_transaction(self, position: Position, tx: Transaction) -> None:
+        self.transactions[position] = tx
+        self.position_of_id[tx.tx_id] = position
         for entity, key in keys_of(tx):
-            found = self.by_key.setdefault((entity, key), KeyEvents())
-            found.at.append((partition, offset))
-            found.rows.append(ROW_OF[entity](tx))
+            events = self.by_key.setdefault((entity, key), KeyEvents())
+            events.positions.append(position)
+            events.rows.append(ROW_OF[entity](tx))
+
+    def _add_label(self, position: Position, label: Label, merchant_id: str) -> None:
+        self.labels[position] = label
+        events = self.labels_by_key.setdefault(("merchant", merchant_id), KeyEvents())
+        events.positions.append(position)
+        events.rows.append(label_row(label))
