@@ -1,4 +1,4 @@
-"""`fraudsim watch`: what decisions were worth, for dashboards."""
+"""`fraudsim watch`: the outcomes of decisions, as metrics for dashboards."""
 
 import typer
 
@@ -17,7 +17,7 @@ def watch(
         5_000, min=100, help="decisions that drift is measured against: the first that are read"
     ),
 ) -> None:
-    """Hold decisions against truth and labels, and serve what comes of it as metrics, until SIGTERM."""
+    """Compare decisions with truth and labels, and serve the outcomes as metrics, until SIGTERM."""
     import os
 
     from dashboards.watch import run_watch

@@ -1,4 +1,4 @@
-"""Decisions: what was decided, with what marks, and what could not be."""
+"""The board of decisions: actions and scores, their worth by the truth, and refusals."""
 
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -12,8 +12,8 @@ _LOST = f'{_FRAUD}{{outcome="approved"}}'
 _HONEST = "fraudsim_honest_transactions_total"
 
 
-def make() -> Dashboard:
-    what = [
+def make_board() -> Dashboard:
+    actions = [
         series(
             "Actions",
             (f"sum by (action) ({_RATE})", "{{action}}"),
@@ -139,7 +139,7 @@ def make() -> Dashboard:
     ]
     about = "What was decided, what it was worth, with what marks, and what could not be."
     rows: Rows = [
-        ("Decisions", what),
+        ("Decisions", actions),
         ("Worth, by the truth (`fraudsim watch`)", worth),
         ("Marks and refusals", marks),
     ]

@@ -1,4 +1,4 @@
-"""The line: how much, how fast, how far behind, and who is alive."""
+"""The board of the line: throughput, latency, lag, and liveness of the processes."""
 
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -11,8 +11,8 @@ _LATE = "stream:fraudsim_decisions_late:ratio_rate"
 _BATCH = "fraudsim_fold_batch_size"
 
 
-def make() -> Dashboard:
-    now = [
+def make_board() -> Dashboard:
+    current = [
         number("Decisions per second", "sum(via_action:fraudsim_decisions:rate1m)", width=6),
         number(
             "p99 of the stream",
@@ -108,7 +108,7 @@ def make() -> Dashboard:
             about="By the fence, in 5 minutes. Some are normal while slots change hands.",
         ),
     ]
-    life = [
+    liveness = [
         series(
             "Since the last sign of life",
             ("time() - fraudsim_heartbeat_timestamp_seconds", "{{job}} {{instance}}"),
@@ -122,6 +122,6 @@ def make() -> Dashboard:
         ),
         series("Processes that answer", ("sum by (job) (up)", "{{job}}"), stacked=True),
     ]
-    rows: Rows = [("Now", now), ("Flow", flow), ("Freshness", freshness), ("Life", life)]
+    rows: Rows = [("Now", current), ("Flow", flow), ("Freshness", freshness), ("Life", liveness)]
     about = "How much flows, how fast it is decided, how far behind readers are, and who is alive."
     return board("fraudsim-line", "The line", about, rows)

@@ -1,4 +1,4 @@
-"""The model: which one decides, how old it is, and whether what it says changes."""
+"""The board of the served model: its version and age, its scores, calibration and drift."""
 
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -8,8 +8,8 @@ from dashboards.grafana.panels import Rows, board, number, series
 _AGE = "fraudsim_event_timestamp_seconds - (fraudsim_model_trained_timestamp_seconds > 0)"
 
 
-def make() -> Dashboard:
-    which = [
+def make_board() -> Dashboard:
+    served = [
         number(
             "Version", "fraudsim_model_info", legend="{{version}}", about="More than one: a change under way."
         ),
@@ -23,7 +23,7 @@ def make() -> Dashboard:
         ),
         number("Event seconds per second", "max(deriv(fraudsim_event_timestamp_seconds[1m]))"),
     ]
-    change = [
+    changes = [
         series("Age by scorer", (_AGE, "{{instance}}"), unit=units.DurationSeconds),
         series(
             "Labels that arrive",
@@ -67,7 +67,7 @@ def make() -> Dashboard:
             about="Share of frauds among the same decisions: of a calibrated model as beside.",
         ),
         series(
-            "DriftMonitor beyond chance",
+            "Drift beyond chance",
             ("fraudsim_drift_psi / fraudsim_drift_psi_limit", "{{feature}}"),
             about="Population stability index of the last decisions against the first watched, over "
             "what chance exceeds once in a thousand times among independent ones. Cards repeat themselves, "
@@ -104,12 +104,12 @@ def make() -> Dashboard:
         ),
     ]
     about = "Which model decides, how old it is, whether what it says changes, and whether it is true."
-    rows: Rows = [("Served", which), ("Change", change), ("By truth and labels (`fraudsim watch`)", truth)]
+    rows: Rows = [("Served", served), ("Change", changes), ("By truth and labels (`fraudsim watch`)", truth)]
     return board("fraudsim-model", "Model", about, rows)
 
 
 def _share(part: str) -> str:
-    """A calibration counter over the decisions of its bucket."""
+    """PromQL of a calibration counter divided by the decisions of its bucket."""
     return " / ".join(
         f"sum by (bucket) (increase(fraudsim_calibration_{name}_total[1h]))" for name in (part, "decisions")
     )

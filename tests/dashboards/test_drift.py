@@ -1,4 +1,4 @@
-"""The population stability index: what it says of drift, and what of none."""
+"""The population stability index, with drift and without."""
 
 import math
 
@@ -31,8 +31,8 @@ def test_without_drift_it_is_what_chance_comes_to_and_seldom_beyond_the_limit(n,
         reference = Bins(rng.lognormal(size=n))
         found.append(psi(reference.reference, reference.counts(rng.lognormal(size=m))))
     expected = (1 / n + 1 / m) * (bins - 1)
-    assert np.mean([one.value for one in found]) == pytest.approx(expected, rel=0.1)
-    assert sum(one.value > one.limit for one in found) <= 4, "0.4 of 400 are to be expected"
+    assert np.mean([index.value for index in found]) == pytest.approx(expected, rel=0.1)
+    assert sum(index.value > index.limit for index in found) <= 4, "0.4 of 400 are to be expected"
 
 
 def rows(rng, count, shift=0.0, unknown=0.1):
@@ -46,11 +46,11 @@ def test_it_names_what_drifts_and_only_that(change):
     drift = DriftMonitor(("constant", "value", "count"), 2_000)
     for row in rows(rng, 2_000):
         drift.add(row)
-    assert drift.figures() == {}
+    assert drift.indices() == {}
     for row in rows(rng, 1_000, **change):
         drift.add(row)
-    found = drift.figures()
-    assert [name for name, one in found.items() if one.value > one.limit] == ["value"]
+    found = drift.indices()
+    assert [name for name, index in found.items() if index.value > index.limit] == ["value"]
     assert found["constant"] == (0, 0)
 
 
@@ -60,7 +60,7 @@ def test_the_window_is_of_the_last_rows():
     for shift in (0.0, 3.0, 0.0):
         for row in rows(rng, 1_000, shift):
             drift.add(row)
-    found = drift.figures()["value"]
+    found = drift.indices()["value"]
     assert found.value < found.limit, "what came and went is forgotten"
 
 
@@ -70,4 +70,4 @@ def test_a_value_that_was_never_seen_and_one_never_known_are_drift_too():
         drift.add((4.0, None))
     for _ in range(500):
         drift.add((5.0, 1.0))
-    assert all(one.value > one.limit for one in drift.figures().values())
+    assert all(index.value > index.limit for index in drift.indices().values())
