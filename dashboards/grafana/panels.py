@@ -21,7 +21,9 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATA_SOURCE: Final = DataSourceRef(type_val="prometheus", uid="fraudsim-prometheus")
 OBJECTIVE_S: Final = 0.05
-Rows = Sequence[tuple[str, Sequence[Builder[models.Panel]]]]
+Panels = Sequence[Builder[models.Panel]]
+Rows = Sequence[tuple[str, Panels]]
+"""(title, panels) each."""
 
 
 class Alerts(Builder[AnnotationQuery]):
