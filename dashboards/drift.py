@@ -30,13 +30,13 @@ class Psi(NamedTuple):
     limit: float
 
 
-def psi(reference: Counts, now: Counts) -> Psi:
+def psi(reference: Counts, current: Counts) -> Psi:
     """The index of counts by bin, shape (bins,) and not all 0; bins that are empty in both do not count."""
-    used = (reference + now) > 0
-    before, after = reference[used] + _HALF, now[used] + _HALF
-    expected, actual = before / before.sum(), after / after.sum()
+    used = (reference + current) > 0
+    expected, actual = reference[used] + _HALF, current[used] + _HALF
+    expected, actual = expected / expected.sum(), actual / actual.sum()
     value = float(((actual - expected) * np.log(actual / expected)).sum())
-    scale = 1 / reference.sum() + 1 / now.sum()
+    scale = 1 / reference.sum() + 1 / current.sum()
     return Psi(value, float(scale * chi_squared_limit(int(used.sum()) - 1)))
 
 
@@ -53,9 +53,9 @@ class Bins:
 
     def __init__(self, reference: Floats) -> None:
         """`reference` of shape (n,), nan where a value is unknown."""
-        known = reference[~np.isnan(reference)]
+        present = reference[~np.isnan(reference)]
         shares = np.arange(1, BINS) / BINS
-        self._edges = np.unique(np.quantile(known, shares)) if len(known) else np.empty(0)
+        self._edges = np.unique(np.quantile(present, shares)) if len(present) else np.empty(0)
         self.reference = self.counts(reference)
 
     def counts(self, values: Floats) -> Counts:

@@ -63,9 +63,9 @@ def value_of(
 ) -> float:
     """One window feature of `tx`, from all transactions and labels of the entity's key; NaN if unknown."""
     low, high = _floor(tx.ts - feature.window_ms, feature.tail_ms), _floor(tx.ts, feature.head_ms)
-    before = [e for e in events if low <= e.ts < high]
-    amounts = [e.amount_cents for e in before]
-    n, amount = len(before), tx.amount_cents
+    earlier_events = [e for e in events if low <= e.ts < high]
+    amounts = [e.amount_cents for e in earlier_events]
+    n, amount = len(earlier_events), tx.amount_cents
 
     def counterpart(event: Transaction) -> str | None:
         return getattr(event, KEY_FIELD[feature.counterpart])
@@ -83,14 +83,14 @@ def value_of(
         case "max":
             return max([*amounts, amount])
         case "distinct":
-            return min(DISTINCT_CAP, len({counterpart(e) for e in [*before, tx]} - {None}))
+            return min(DISTINCT_CAP, len({counterpart(e) for e in [*earlier_events, tx]} - {None}))
         case "same":
             own = counterpart(tx)
-            return math.nan if own is None else sum(counterpart(e) == own for e in before)
+            return math.nan if own is None else sum(counterpart(e) == own for e in earlier_events)
         case "since_last":
-            return (tx.ts - max(e.ts for e in before)) / 1000 if before else math.nan
+            return (tx.ts - max(e.ts for e in earlier_events)) / 1000 if earlier_events else math.nan
         case "speed":
-            located = [e for e in before if e.lat is not None and e.lon is not None]
+            located = [e for e in earlier_events if e.lat is not None and e.lon is not None]
             if not located or tx.lat is None or tx.lon is None:
                 return math.nan
             newest = max(e.ts for e in located)

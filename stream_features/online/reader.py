@@ -185,13 +185,13 @@ class FeatureReader:
             rows = self.unfolded.rows(*key, slot_of_key[key].offsets)
             return rows + [ROW_OF[key[0]](tx) for tx in self.in_flight.of_key(key)] if http else rows
 
-        features, whole = features_of(
+        features, is_whole = features_of(
             transactions, keys_by_tx, state.blobs, unfolded_rows, self._segment.horizon_ms
         )
         unfolded_from, unfolded_to = list(self.unfolded.starts), list(self.unfolded.ends)
         results = []
-        for tx, keys, vector, is_whole in zip(
-            transactions, keys_by_tx, features, whole.tolist(), strict=True
+        for tx, keys, vector, vector_is_whole in zip(
+            transactions, keys_by_tx, features, is_whole.tolist(), strict=True
         ):
             slots = [slot_of_key[key] for key in keys]
             results.append(
@@ -205,7 +205,7 @@ class FeatureReader:
                     ),
                     staleness_ms=max(0.0, read_us / 1000 - min([slot.fresh_at_ms for slot in slots])),
                     read_us=read_us,
-                    stale=not (is_whole and all(slot.covered for slot in slots)),
+                    stale=not (vector_is_whole and all(slot.covered for slot in slots)),
                     uncertain=not uncertain_keys.isdisjoint(keys),
                 )
             )

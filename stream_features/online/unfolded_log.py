@@ -52,15 +52,15 @@ class UnfoldedLog:
         entry = UnfoldedEntry(partition, offset, tx)
         self._queues[partition].append(entry)
         for key in keys_of(tx):
-            held = self._by_key.get(key)
-            if held is None:
+            entry_or_runs = self._by_key.get(key)
+            if entry_or_runs is None:
                 self._by_key[key] = entry
                 continue
-            if isinstance(held, UnfoldedEntry):
-                held = self._by_key[key] = {held.partition: deque((held,))}
-            run = held.get(partition)
+            if isinstance(entry_or_runs, UnfoldedEntry):
+                entry_or_runs = self._by_key[key] = {entry_or_runs.partition: deque((entry_or_runs,))}
+            run = entry_or_runs.get(partition)
             if run is None:
-                held[partition] = deque((entry,))
+                entry_or_runs[partition] = deque((entry,))
             else:
                 run.append(entry)
         if len(self._queues[partition]) * len(self._queues) > self._max_records:
@@ -78,34 +78,38 @@ class UnfoldedLog:
         entry = self._queues[partition].popleft()
         self.starts[partition] = entry.offset + 1
         for key in keys_of(entry.tx):
-            held = self._by_key[key]
-            if isinstance(held, UnfoldedEntry):
+            entry_or_runs = self._by_key[key]
+            if isinstance(entry_or_runs, UnfoldedEntry):
                 del self._by_key[key]
                 continue
-            run = held[partition]
+            run = entry_or_runs[partition]
             run.popleft()
             if not run:
-                del held[partition]
-                if not held:
+                del entry_or_runs[partition]
+                if not entry_or_runs:
                     del self._by_key[key]
 
     def rows(self, entity: str, key: str, watermarks: Sequence[int]) -> list[tuple[int, ...]]:
         """Kernel rows of a key beyond its slot's watermarks, nearly in time order."""
-        held = self._by_key.get((entity, key))
-        if held is None:
+        entry_or_runs = self._by_key.get((entity, key))
+        if entry_or_runs is None:
             return []
         to_row = ROW_OF[entity]
-        if isinstance(held, UnfoldedEntry):
-            return [to_row(held.tx)] if held.offset > watermarks[held.partition] else []
+        if isinstance(entry_or_runs, UnfoldedEntry):
+            return (
+                [to_row(entry_or_runs.tx)]
+                if entry_or_runs.offset > watermarks[entry_or_runs.partition]
+                else []
+            )
         rows: list[tuple[int, ...]] = []
-        for partition, run in held.items():
+        for partition, run in entry_or_runs.items():
             watermark = watermarks[partition]
             for entry in reversed(run):
                 if entry.offset <= watermark:
                     break
                 rows.append(to_row(entry.tx))
         rows.reverse()
-        if len(held) > 1:
+        if len(entry_or_runs) > 1:
             rows.sort()  # kernels insert from the end: concatenated runs would take quadratic time
         return rows
 

@@ -199,14 +199,14 @@ def _compare(
     The replay must agree to the bit. Other engines compute in another order and in float64: rounded to
     float32, a derived value may be the neighbouring number.
     """
-    got, expected = served.vectors[indices], recomputed.astype(np.float32)
-    differ = (got.view(np.int32) != expected.view(np.int32)) & ~(np.isnan(got) & np.isnan(expected))
+    actual, expected = served.vectors[indices], recomputed.astype(np.float32)
+    differ = (actual.view(np.int32) != expected.view(np.int32)) & ~(np.isnan(actual) & np.isnan(expected))
     if engine != "replay":
-        near = np.abs(got - expected) <= np.spacing(np.maximum(np.abs(got), np.abs(expected)))
+        near = np.abs(actual - expected) <= np.spacing(np.maximum(np.abs(actual), np.abs(expected)))
         differ &= _EXACT | ~near
     for row, feature in np.argwhere(differ):
         tx, _ = served.decisions[indices[row]]
-        result.add_mismatch(engine, tx.tx_id, NAMES[feature], got[row, feature], expected[row, feature])
+        result.add_mismatch(engine, tx.tx_id, NAMES[feature], actual[row, feature], expected[row, feature])
 
 
 def _number(value: float) -> float | None:

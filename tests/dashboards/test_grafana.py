@@ -47,8 +47,8 @@ def test_panels_lie_side_by_side_each_with_a_title_and_a_query(uid):
             (x, y) for x in range(pos["x"], pos["x"] + pos["w"]) for y in range(pos["y"], pos["y"] + pos["h"])
         ):
             assert title_by_cell.setdefault(cell, panel["title"]) == panel["title"], cell
-    found = panels(BOARDS[uid])
-    assert all(panel["title"] and panel["targets"] for panel in found)
+    board_panels = panels(BOARDS[uid])
+    assert all(panel["title"] and panel["targets"] for panel in board_panels)
     assert all(panel["id"] < following["id"] for panel, following in pairwise(BOARDS[uid]["panels"]))
 
 

@@ -51,9 +51,9 @@ def test_of_a_run_the_log_is_asked_for_and_the_history_is_seen(engine, tmp_path)
 
     past, first, second = tx("past", T0 - 2 * HOUR), tx("first", T0), tx("second", T0 + 60_000)
     # What a history says of labels to come is known by the log alone.
-    known, to_come = fraud("past", T0 - HOUR), fraud("past-too", T0 + 1)
+    known_label, to_come = fraud("past", T0 - HOUR), fraud("past-too", T0 + 1)
     placed = [((0, 0), first), ((0, 1), second), ((0, 2), first)]
-    run = write_run(tmp_path, placed, [], history=[past], history_labels=[known, to_come])
+    run = write_run(tmp_path, placed, [], history=[past], history_labels=[known_label, to_come])
     assert compute(engine, run, tmp_path / "out") == 2
     ids, values = features_in(tmp_path / "out")
     assert ids == ["first", "second"]

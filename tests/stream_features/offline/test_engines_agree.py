@@ -42,9 +42,9 @@ BOUNDS = [
 ]
 
 
-def check_all_engines(found, bounds, seed):
+def check_all_engines(generated_streams, bounds, seed):
     """Some streams by all engines, with both visibilities."""
-    transactions, labels, queries, as_of, within = recomputed(found, bounds, seed)
+    transactions, labels, queries, as_of, within = recomputed(generated_streams, bounds, seed)
     with DuckDBEngine([transactions], [labels], threads=1) as engine:
         assert_agree(engine.features(transactions, bounds=bounds), as_of)
         assert_agree(engine.features(queries, WithinPrefix(HORIZON), bounds=bounds), within)
@@ -57,25 +57,27 @@ with_time = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 @settings(with_time, max_examples=6)
 @logs
-def test_all_engines_agree_on_any_log(found, bounds, seed):
-    check_all_engines(found, bounds, seed)
+def test_all_engines_agree_on_any_log(generated_streams, bounds, seed):
+    check_all_engines(generated_streams, bounds, seed)
 
 
 @pytest.mark.long
 @settings(with_time, max_examples=600)
 @logs
-def test_all_engines_agree_on_many_logs(found, bounds, seed):
-    check_all_engines(found, bounds, seed)
+def test_all_engines_agree_on_many_logs(generated_streams, bounds, seed):
+    check_all_engines(generated_streams, bounds, seed)
 
 
 SOME = np.arange(0, 2 * BLOCK + 2, 2)
 """More than one block."""
 SMALL = [
-    catalogue._window(entity, f"{entity}_{aggregate}_{window}_{who}", aggregate, window, "", who)
+    catalogue._window(
+        entity, f"{entity}_{aggregate}_{window}_{counterpart}", aggregate, window, "", counterpart
+    )
     for entity in WINDOWED
     for aggregate in AGGREGATES
     for window in (MINUTE, DAY, LONGEST)
-    for who in (COUNTERPARTS[entity] if aggregate in ("distinct", "same") else ("",))
+    for counterpart in (COUNTERPARTS[entity] if aggregate in ("distinct", "same") else ("",))
     if aggregate != "fraud_rate" or entity in LABELLED
 ]
 
@@ -105,8 +107,8 @@ def test_a_feature_that_the_catalogue_lacks_is_one_line_more():
     stream = Stream([(None, e) for e in events], [(None, item) for item in labels])
     table = transaction_table([stream])
     with DuckDBEngine([table], [label_table([stream])], threads=1) as engine:
-        got = engine.features(table, features=SMALL)
-    for row, at_hand in zip(got, events, strict=True):
+        actual = engine.features(table, features=SMALL)
+    for row, at_hand in zip(actual, events, strict=True):
         for value, feature in zip(row, SMALL, strict=True):
             events_and_labels = before(
                 stream, at_hand, feature.entity, getattr(at_hand, KEY_FIELD[feature.entity])
@@ -127,9 +129,9 @@ def test_a_world_s_history_gives_the_same_features_from_parquet_as_from_the_kern
     read = read_history(history)
     transactions, labels = read.transactions(), read.labels()
     with DuckDBEngine([history / "transactions.parquet"], [history / "labels.parquet"]) as engine:
-        got = engine.features(transactions.take(SOME), AsOf(lag_ms))
-    assert_agree(got, bulk.bulk_features(transactions, labels, lag_ms, np.float64)[SOME])
-    assert len(np.unique(got[:, NAMES.index("merchant_fraud_30d")])) > 20
+        actual = engine.features(transactions.take(SOME), AsOf(lag_ms))
+    assert_agree(actual, bulk.bulk_features(transactions, labels, lag_ms, np.float64)[SOME])
+    assert len(np.unique(actual[:, NAMES.index("merchant_fraud_30d")])) > 20
 
 
 def test_a_source_that_cannot_be_read_is_named_with_what_to_do(tmp_path):

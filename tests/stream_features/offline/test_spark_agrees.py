@@ -35,15 +35,15 @@ def generated(number):
 
 def some(name):
     """A few streams. What they hold depends on their name, so that each name is a strategy of its own."""
-    found = []
+    generated_streams = []
 
     @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=8, database=None)
     @given(streams(name))
     def generate(stream):
-        found.append(stream)
+        generated_streams.append(stream)
 
     generate()
-    return found
+    return generated_streams
 
 
 def by_spark(frame, folder):
@@ -60,8 +60,10 @@ def by_spark(frame, folder):
 def test_spark_agrees_with_all_engines_on_many_logs_at_once(bounds, spark, tmp_path):
     from stream_features.offline.spark_engine import SparkEngine
 
-    found = generated(STREAMS)
-    transactions, labels, queries, as_of, within = recomputed(found, bounds, len(found))
+    generated_streams = generated(STREAMS)
+    transactions, labels, queries, as_of, within = recomputed(
+        generated_streams, bounds, len(generated_streams)
+    )
     for name, table in (("transactions", transactions), ("labels", labels), ("queries", queries)):
         pq.write_table(table, tmp_path / f"{name}.parquet")
     with DuckDBEngine([transactions], [labels]) as duckdb:

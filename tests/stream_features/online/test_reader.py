@@ -32,10 +32,10 @@ class Store:
         self.values[watermark_key(0)] = encode_watermark(applied)
 
     async def read(self, keys, linger_s=0.0):
-        found = [self.values.get(key) for key in keys]
+        values = [self.values.get(key) for key in keys]
         if self.on_its_way is not None:
             await self.on_its_way.wait()
-        return found
+        return values
 
 
 def transaction(n, card="c", merchant="m"):
@@ -58,17 +58,17 @@ def test_a_read_under_way_finds_the_records_that_were_folded_meanwhile():
         reader = reader_of(store, unfolded)
         await reader.prune_unfolded()
         arrival = store.on_its_way = asyncio.Event()
-        reading = asyncio.create_task(reader.read([transaction(10)]))
+        task = asyncio.create_task(reader.read([transaction(10)]))
         await asyncio.sleep(0)  # Redis has answered with watermark 3, the reader does not know yet
         store.on_its_way = None
         store.fold_to(9)
         await reader.prune_unfolded()
         arrival.set()
-        (found,) = await reading
-        assert found.prefix.slots == {"0": [3, -1]}
-        assert (found.prefix.tail_from, found.prefix.tail_to) == ([4], [9])
-        assert not found.stale
-        assert found.features[COUNT] == 7
+        (reading,) = await task
+        assert reading.prefix.slots == {"0": [3, -1]}
+        assert (reading.prefix.tail_from, reading.prefix.tail_to) == ([4], [9])
+        assert not reading.stale
+        assert reading.features[COUNT] == 7
         await reader.prune_unfolded()
         assert len(unfolded) == 0
         (after,) = await reader.read([transaction(10)])
@@ -84,12 +84,12 @@ def test_only_what_is_in_flight_on_its_own_keys_goes_into_an_http_read():
             (("c", "m"), ("c", "other"), ("other", "m"), ("other", "other"))
         ):
             reader.in_flight.accept(transaction(n, card, merchant))
-        mine = transaction(9)
-        reader.in_flight.accept(mine)
-        (found,) = await reader.read([mine], http=True)
-        assert sorted(found.prefix.pending) == ["t0", "t1", "t2"]
-        assert found.features[COUNT] == 3  # with the one at hand
-        (by_stream,) = await reader.read([mine])
+        own_tx = transaction(9)
+        reader.in_flight.accept(own_tx)
+        (reading,) = await reader.read([own_tx], http=True)
+        assert sorted(reading.prefix.pending) == ["t0", "t1", "t2"]
+        assert reading.features[COUNT] == 3  # with the one at hand
+        (by_stream,) = await reader.read([own_tx])
         assert by_stream.prefix.pending == []
         assert by_stream.features[COUNT] == 1
 
@@ -100,18 +100,18 @@ def test_a_prefetched_state_serves_each_of_the_transactions_it_was_fetched_for()
     async def scene():
         unfolded = UnfoldedLog(1, 1_000)
         reader = reader_of(Store(3), unfolded)
-        mine, another = transaction(10), transaction(11, "other")
-        prefetch = asyncio.create_task(reader.fetch_state([another, mine]))
+        own_tx, another = transaction(10), transaction(11, "other")
+        prefetch = asyncio.create_task(reader.fetch_state([another, own_tx]))
         await asyncio.sleep(0)
         for n in range(6):  # read and accepted after the state was asked for
             unfolded.add(0, n, transaction(n))
             unfolded.advance(0, n)
         reader.in_flight.accept(transaction(7))
-        (found,) = await reader.readings([mine], await prefetch, http=True)
-        (now,) = await reader.read([mine], http=True)
-        assert found.features[COUNT] == 2 + 1 + 1
-        assert found.features.tobytes() == now.features.tobytes()
-        assert found.prefix == now.prefix
+        (reading,) = await reader.readings([own_tx], await prefetch, http=True)
+        (direct,) = await reader.read([own_tx], http=True)
+        assert reading.features[COUNT] == 2 + 1 + 1
+        assert reading.features.tobytes() == direct.features.tobytes()
+        assert reading.prefix == direct.prefix
 
     asyncio.run(scene())
 
@@ -122,8 +122,8 @@ def test_http_waits_for_its_log_reader_only_over_its_own_keys(card, doubtful):
         unfolded = UnfoldedLog(1, 1_000)
         reader = reader_of(Store(5), unfolded)  # the state is ahead of this process's own reading
         reader.in_flight.accept(transaction(1, card, "elsewhere"))
-        (found,) = await reader.read([transaction(9)], http=True)
-        assert found.uncertain == doubtful
+        (reading,) = await reader.read([transaction(9)], http=True)
+        assert reading.uncertain == doubtful
 
     asyncio.run(scene())
 
@@ -133,12 +133,12 @@ def test_a_read_ends_its_wait_when_the_log_was_read_so_far():
         unfolded = UnfoldedLog(1, 1_000)
         reader = reader_of(Store(5), unfolded, wait_ms=5_000)
         reader.in_flight.accept(transaction(1))
-        reading = asyncio.create_task(reader.read([transaction(9)], http=True))
+        task = asyncio.create_task(reader.read([transaction(9)], http=True))
         await asyncio.sleep(0.01)
-        assert not reading.done()
+        assert not task.done()
         unfolded.advance(0, 5)
-        (found,) = await reading
-        assert not found.uncertain
+        (reading,) = await task
+        assert not reading.uncertain
 
     asyncio.run(scene())
 
@@ -148,8 +148,8 @@ def test_a_read_without_time_left_waits_for_nothing_and_says_that_it_is_uncertai
         reader = reader_of(Store(5), UnfoldedLog(1, 1_000), wait_ms=5_000)
         reader.in_flight.accept(transaction(1))
         snapshot = await reader.fetch_state([transaction(9)])
-        reading = reader.readings([transaction(9)], snapshot, http=True, until_s=time.monotonic())
-        (found,) = await asyncio.wait_for(reading, 1.0)
-        assert found.uncertain
+        task = reader.readings([transaction(9)], snapshot, http=True, until_s=time.monotonic())
+        (reading,) = await asyncio.wait_for(task, 1.0)
+        assert reading.uncertain
 
     asyncio.run(scene())

@@ -61,19 +61,19 @@ def check(folder):
 
 
 def test_a_vector_that_is_null_beyond_the_horizon_is_as_brute_force_has_it(run):
-    ahead, late = tx(0, 5), tx(1, 2)
-    served, whole = features_of(late, [ahead], [ahead])
-    assert not whole
+    early, late = tx(0, 5), tx(1, 2)
+    served, is_whole = features_of(late, [early], [early])
+    assert not is_whole
     assert np.isnan(served[WINDOWS:]).all()
-    result = check(run([ahead, late], [decision(late, 1, prefix(0, 0, 1, 0), served, stale=True)]))
+    result = check(run([early, late], [decision(late, 1, prefix(0, 0, 1, 0), served, stale=True)]))
     assert (result.vectors, result.by_brute_force, result.mismatches) == (1, 1, 0)
 
 
 def test_a_served_value_where_null_is_right_differs_from_both_recomputations(run):
-    ahead, late = tx(0, 5), tx(1, 2)
-    null, _ = features_of(late, [ahead], [ahead])
+    early, late = tx(0, 5), tx(1, 2)
+    null, _ = features_of(late, [early], [early])
     wrong = np.where(np.arange(len(NAMES)) < WINDOWS, null, 1).astype(np.float32)
-    result = check(run([ahead, late], [decision(late, 1, prefix(0, 0, 1, 0), wrong, stale=True)]))
+    result = check(run([early, late], [decision(late, 1, prefix(0, 0, 1, 0), wrong, stale=True)]))
     assert result.mismatches == 2 * (len(NAMES) - WINDOWS)
 
 

@@ -68,7 +68,7 @@ class Line:
     states: dict = field(default_factory=dict)
     folded: list = field(default_factory=list)
     """Log positions that the worker is past."""
-    known: int = 0
+    label_count: int = 0
 
     def fold(self, key, events, labels=()):
         """The worker: a key's events go into its state."""
@@ -89,33 +89,34 @@ class Line:
                 self.fold(key, [tx])
         for item in labels:
             self.fold(("merchant", item.merchant_id), [], [item])
-        self.known += len(labels)
+        self.label_count += len(labels)
 
     def features(self, at_hand, unfolded):
         """The scorer: the unfolded log and the transaction at hand on top of what is folded."""
         state_by_entity = {}
         for key in keys_of(at_hand):
             stored = self.states.get(key)
-            of_key = [tx for tx in unfolded if key in keys_of(tx)]
+            key_events = [tx for tx in unfolded if key in keys_of(tx)]
             stored = state.empty(key[0]) if stored is None else stored
             state_by_entity[key[0]] = state.fold(
-                key[0], stored, rows_of(key[0], of_key), state.NO_LABELS, HORIZON
+                key[0], stored, rows_of(key[0], key_events), state.NO_LABELS, HORIZON
             )
         return vector(at_hand, state_by_entity, HORIZON)
 
     def prefix(self, at_hand, unfolded, *, http=False):
         """What `features` has seen; over HTTP the unfolded log is what is in flight."""
-        pending = [
+        pending_ids = [
             tx.tx_id for _, tx in unfolded if tx is not at_hand and set(keys_of(tx)) & set(keys_of(at_hand))
         ]
         positions = [] if http else [position for position, _ in unfolded]
         watermarks = [max((o for p, o in self.folded if p == q), default=-1) for q in range(PARTITIONS)]
         ends = [max((o for p, o in positions if p == q), default=-1) for q in range(PARTITIONS)]
         slots = {
-            str(slot_of(*key, SETTINGS.slots)): [*watermarks, self.known - 1, -1] for key in keys_of(at_hand)
+            str(slot_of(*key, SETTINGS.slots)): [*watermarks, self.label_count - 1, -1]
+            for key in keys_of(at_hand)
         }
         tail_from = [w + 1 for w in watermarks]
-        return LogPrefix(slots=slots, tail_from=tail_from, tail_to=ends, pending=pending if http else [])
+        return LogPrefix(slots=slots, tail_from=tail_from, tail_to=ends, pending=pending_ids if http else [])
 
 
 def serve(folder, line, *, lag=4, keep_unfolded=True, http=False):
@@ -129,7 +130,7 @@ def serve(folder, line, *, lag=4, keep_unfolded=True, http=False):
     decisions = []
     for i, (position, tx) in enumerate(log):
         if i >= lag:
-            labels = [item for _, item in new[line.known : line.known + (i % 3 == 0)]]
+            labels = [item for _, item in new[line.label_count : line.label_count + (i % 3 == 0)]]
             line.fold_batch(log[i - lag : i - lag + 1], labels)
         unfolded = log[max(0, i - lag + 1) : i + 1] if keep_unfolded else []
         features, _ = line.features(tx, [other for _, other in unfolded])
