@@ -8,13 +8,15 @@ app = typer.Typer()
 @app.command()
 def watch(
     from_start: bool = typer.Option(
-        False, "--from-start", help="count the whole log [default: what comes from now on]"
+        False, "--from-start", help="count the whole log [default: only new records]"
     ),
     wait_s: float = typer.Option(
-        30.0, min=0, help="seconds after which a decision that no truth has named a fraud is honest"
+        30.0,
+        min=0,
+        help="seconds after which a decision that the truth has not named a fraud counts as honest",
     ),
     reference: int = typer.Option(
-        5_000, min=100, help="decisions that drift is measured against: the first that are read"
+        5_000, min=100, help="number of decisions, the first that are read, that drift is measured against"
     ),
 ) -> None:
     """Compare decisions with truth and labels, and serve the outcomes as metrics, until SIGTERM."""

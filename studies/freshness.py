@@ -34,7 +34,7 @@ Scores = npt.NDArray[np.float32]
 
 
 class LagResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one lag, on the same test set."""
+    """The metrics of one lag, on the test set that all lags share."""
 
     name: str
     lag_ms: int

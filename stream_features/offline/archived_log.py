@@ -18,8 +18,8 @@ from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 
 
 @dataclass(frozen=True, slots=True)
-class LogPosition:
-    """A record's position in the log, with its broker timestamp and headers."""
+class RecordMetadata:
+    """All of a record but its key and value."""
 
     partition: int
     offset: int
@@ -29,7 +29,7 @@ class LogPosition:
 
 def archived_records(
     run_dir: Path, topic: str, event: type[msgspec.Struct]
-) -> Iterator[tuple[LogPosition, bytes | None]]:
+) -> Iterator[tuple[RecordMetadata, bytes | None]]:
     """Records with their value as bytes, in log order within each partition; reads a file at a time."""
     names = [f.name for f in msgspec.structs.fields(event)]
     for path in log_files(run_dir, topic):
@@ -38,25 +38,25 @@ def archived_records(
             value = row["raw"]
             if row["error"] is None:
                 value = msgspec.json.encode({name: row[name] for name in names if row[name] is not None})
-            yield LogPosition(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
+            yield RecordMetadata(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
 
 
-def accepted_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[LogPosition, Transaction]]:
+def accepted_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[RecordMetadata, Transaction]]:
     """The archived transactions that are valid and unique, in log order within each partition."""
     acceptance = Acceptance(clock)
-    for pos, value in archived_records(run_dir, TRANSACTIONS, Transaction):
-        event = acceptance.transaction(pos.partition, pos.offset, pos.broker_ts_ms, pos.headers, value)
+    for meta, value in archived_records(run_dir, TRANSACTIONS, Transaction):
+        event = acceptance.transaction(meta.partition, meta.offset, meta.broker_ts_ms, meta.headers, value)
         if not isinstance(event, Rejected):
-            yield pos, event
+            yield meta, event
 
 
-def accepted_labels(run_dir: Path, clock: Clock) -> Iterator[tuple[LogPosition, Label]]:
+def accepted_labels(run_dir: Path, clock: Clock) -> Iterator[tuple[RecordMetadata, Label]]:
     """The archived labels that are valid and unique, in log order within each partition."""
     acceptance = Acceptance(clock)
-    for pos, value in archived_records(run_dir, LABELS, Label):
-        event = acceptance.label(pos.partition, pos.offset, pos.broker_ts_ms, pos.headers, value)
+    for meta, value in archived_records(run_dir, LABELS, Label):
+        event = acceptance.label(meta.partition, meta.offset, meta.broker_ts_ms, meta.headers, value)
         if not isinstance(event, Rejected):
-            yield pos, event
+            yield meta, event
 
 
 def archived_clock(run_dir: Path) -> Clock:

@@ -54,11 +54,11 @@ class LogEvents:
         self.by_key: dict[Key, KeyEvents] = {}
         self.labels_by_key: dict[Key, KeyEvents] = {}
         self.position_of_id: dict[str, Position] = {}
-        for record, tx in accepted_transactions(run_dir, self.clock):
-            self._add_transaction((record.partition, record.offset), tx)
-        for record, label in accepted_labels(run_dir, self.clock):
+        for meta, tx in accepted_transactions(run_dir, self.clock):
+            self._add_transaction((meta.partition, meta.offset), tx)
+        for meta, label in accepted_labels(run_dir, self.clock):
             if label.merchant_id is not None:
-                self._add_label((record.partition, record.offset), label, label.merchant_id)
+                self._add_label((meta.partition, meta.offset), label, label.merchant_id)
 
     def _add_transaction(self, position: Position, tx: Transaction) -> None:
         self.transactions[position] = tx
