@@ -13,7 +13,7 @@ def watch(
     wait_s: float = typer.Option(
         30.0,
         min=0,
-        help="seconds after which a decision that the truth has not named a fraud counts as honest",
+        help="seconds after which a decision not yet named a fraud by the truth is honest",
     ),
     reference: int = typer.Option(
         5_000, min=100, help="number of decisions, the first that are read, that drift is measured against"

@@ -39,7 +39,7 @@ def test_another_engine_writes_the_same_features_of_a_history_as_the_kernel(engi
 
 
 @pytest.mark.parametrize("engine", ["kernel", "duckdb", SPARK])
-def test_of_a_run_the_log_is_asked_for_and_the_history_is_seen(engine, tmp_path):
+def test_a_run_s_log_is_queried_and_its_history_is_visible(engine, tmp_path):
     def tx(name, ts):
         return Transaction(tx_id=name, ts=ts, card_id="c", merchant_id="m", amount_cents=100)
 

@@ -197,7 +197,7 @@ def test_a_failed_one_does_not_take_its_successor_along(in_flight):
     assert len(in_flight) == 0
 
 
-def test_rows_are_those_of_the_entity_that_is_asked_for(unfolded):
+def test_rows_are_those_of_the_requested_entity(unfolded):
     tx = Transaction(
         tx_id="t", ts=7, card_id="c", merchant_id="m", device_id="d", ip="10.0.0.1", amount_cents=100
     )

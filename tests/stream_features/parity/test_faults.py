@@ -234,7 +234,7 @@ def test_the_command_fails_with_examples_by_feature(tmp_path, monkeypatch):
     assert set(written) >= {"uncertain", "degraded", "missing_pending", "examples", "staleness_effect"}
 
 
-def test_staleness_is_told_by_feature_and_is_no_mismatch(tmp_path, monkeypatch):
+def test_staleness_is_reported_by_feature_and_is_no_mismatch(tmp_path, monkeypatch):
     done, written = run_command(
         monkeypatch, serve(tmp_path, Line(), lag=10, keep_unfolded=False), "--sample", "5"
     )
