@@ -50,7 +50,7 @@ def test_a_run_s_log_is_queried_and_its_history_is_visible(engine, tmp_path):
         )  # fmt: skip
 
     past, first, second = tx("past", T0 - 2 * HOUR), tx("first", T0), tx("second", T0 + 60_000)
-    # What a history says of labels to come is known by the log alone.
+    # Labels that a history dates after the run's start are known only through the log.
     known_label, to_come = fraud("past", T0 - HOUR), fraud("past-too", T0 + 1)
     placed = [((0, 0), first), ((0, 1), second), ((0, 2), first)]
     run = write_run(tmp_path, placed, [], history=[past], history_labels=[known_label, to_come])
