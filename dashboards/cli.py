@@ -1,4 +1,4 @@
-"""`fraudsim watch`: what decisions were worth, for dashboards."""
+"""`fraudsim watch`: the outcomes of decisions, as metrics for dashboards."""
 
 import typer
 
@@ -8,16 +8,18 @@ app = typer.Typer()
 @app.command()
 def watch(
     from_start: bool = typer.Option(
-        False, "--from-start", help="count the whole log [default: what comes from now on]"
+        False, "--from-start", help="count the whole log [default: only new records]"
     ),
     wait_s: float = typer.Option(
-        30.0, min=0, help="seconds after which a decision that no truth has named a fraud is honest"
+        30.0,
+        min=0,
+        help="seconds after which a decision not yet named a fraud by the truth is honest",
     ),
     reference: int = typer.Option(
-        5_000, min=100, help="decisions that drift is measured against: the first that are read"
+        5_000, min=100, help="number of decisions, the first that are read, that drift is measured against"
     ),
 ) -> None:
-    """Hold decisions against truth and labels, and serve what comes of it as metrics, until SIGTERM."""
+    """Compare decisions with truth and labels, and serve the outcomes as metrics, until SIGTERM."""
     import os
 
     from dashboards.watch import run_watch

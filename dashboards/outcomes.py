@@ -1,7 +1,7 @@
-"""Decisions that wait for the truth about them. Pure.
+"""Decisions that await the truth about them. Pure.
 
-The truth names the frauds only, and may come before or after the decision: what it has not named within some
-time is honest.
+The truth names only the frauds, and may come before or after the decision: a decision that it has not named
+within some time is honest.
 """
 
 from collections import OrderedDict
@@ -25,7 +25,7 @@ UNNAMED: Final = "unnamed"
 """The typology of a fraud whose source names none."""
 
 
-class Decided(msgspec.Struct, gc=False):
+class AwaitedDecision(msgspec.Struct, gc=False):
     """The part of a `Decision` that is watched."""
 
     tx_id: str
@@ -39,57 +39,57 @@ class Decided(msgspec.Struct, gc=False):
     probability: float | None = None
 
 
-class Settled(NamedTuple):
-    """A decision and what it was about."""
+class DecisionTruth(NamedTuple):
+    """A decision and the truth about its transaction."""
 
-    decision: Decided
+    decision: AwaitedDecision
     typology: str | None
     """None where it was honest."""
 
 
 class AwaitingTruth:
-    """Decisions by transaction, each until it is named a fraud or has waited long enough."""
+    """Decisions by transaction, each until the truth names it a fraud or it has waited long enough."""
 
-    def __init__(self, wait_s: float, most: int) -> None:
+    def __init__(self, wait_s: float, capacity: int) -> None:
         """
         Args:
-            wait_s: so long after its arrival a decision is taken for honest, seconds.
-            most: decisions that wait, and frauds without a decision that are remembered; beyond it the oldest
-                decision is honest early, and the oldest fraud forgotten.
+            wait_s: seconds after its arrival at which a decision counts as honest.
+            capacity: of the waiting decisions, and of the remembered frauds without a decision. Beyond it the
+                oldest decision counts as honest early, and the oldest fraud is forgotten.
         """
-        self._wait_s, self._most = wait_s, most
-        self._waiting: OrderedDict[str, tuple[float, Decided]] = OrderedDict()
+        self._wait_s, self._capacity = wait_s, capacity
+        self._waiting: OrderedDict[str, tuple[float, AwaitedDecision]] = OrderedDict()
         self._frauds: OrderedDict[str, str] = OrderedDict()
 
     def __len__(self) -> int:
         """Decisions that wait."""
         return len(self._waiting)
 
-    def decided(self, decision: Decided, now_s: float) -> Settled | None:
-        """A decision that came; settled at once where its fraud is known, or another's place is needed."""
+    def add_decision(self, decision: AwaitedDecision, now_s: float) -> DecisionTruth | None:
+        """Add a decision; returns it where its fraud is known, or the oldest one where capacity is short."""
         typology = self._frauds.pop(decision.tx_id, None)
         if typology is not None:
-            return Settled(decision, typology)
+            return DecisionTruth(decision, typology)
         self._waiting[decision.tx_id] = (now_s, decision)
-        if len(self._waiting) > self._most:
-            return Settled(self._waiting.popitem(last=False)[1][1], None)
+        if len(self._waiting) > self._capacity:
+            return DecisionTruth(self._waiting.popitem(last=False)[1][1], None)
         return None
 
-    def named(self, tx_id: str, typology: str | None) -> Settled | None:
-        """A fraud that the truth has named; settled where its decision waits."""
+    def add_fraud(self, tx_id: str, typology: str | None) -> DecisionTruth | None:
+        """Add a fraud that the truth names; returns its decision where that waits."""
         waiting = self._waiting.pop(tx_id, None)
         if waiting is not None:
-            return Settled(waiting[1], typology or UNNAMED)
+            return DecisionTruth(waiting[1], typology or UNNAMED)
         self._frauds[tx_id] = typology or UNNAMED
-        if len(self._frauds) > self._most:
+        if len(self._frauds) > self._capacity:
             self._frauds.popitem(last=False)
         return None
 
-    def honest(self, now_s: float) -> Iterator[Settled]:
-        """Decisions that have waited long enough; to be asked when all truth there is has been read."""
+    def pop_honest(self, now_s: float) -> Iterator[DecisionTruth]:
+        """Remove the decisions that have waited long enough; call it when all truth so far has been added."""
         while self._waiting:
             tx_id, (since_s, decision) = next(iter(self._waiting.items()))
             if now_s - since_s < self._wait_s:
                 return
             del self._waiting[tx_id]
-            yield Settled(decision, None)
+            yield DecisionTruth(decision, None)

@@ -23,10 +23,10 @@ from scorer.policy.quota import Places, hold_places
 from scorer.policy.served import ServedPolicy
 from scorer.resilience.dependency import AwayError, Dependency
 from stream_features.catalogue.features import DAY
-from stream_features.online.reader import FeatureReader, Reading, Stored
+from stream_features.online.reader import FeatureReader, Reading, StateSnapshot
 from stream_features.vector import as_list, vector
 
-Ahead = asyncio.Future[Stored]
+Ahead = asyncio.Future[StateSnapshot]
 """The reading of a state that was begun before it is certain to be needed."""
 
 
@@ -77,7 +77,7 @@ class Decider:
         """
         if self._state.away is not None:
             return None
-        ahead = asyncio.ensure_future(self._reader.stored(transactions, linger_s))
+        ahead = asyncio.ensure_future(self._reader.fetch_state(transactions, linger_s))
         ahead.add_done_callback(_heed)
         return ahead
 
@@ -99,12 +99,12 @@ class Decider:
         transactions = [item.tx for item in incoming]
         try:
             stored = await self._state.ask(
-                lambda: self._reader.stored(transactions) if ahead is None else ahead, until_s
+                lambda: self._reader.fetch_state(transactions) if ahead is None else ahead, until_s
             )
         except AwayError as away:
             metrics.DEGRADED.labels(via, away.reason).inc(len(incoming))
             return await self._by_model(incoming, [*map(_no_reading, transactions)], via, "fallback", until_s)
-        readings = await self._reader.of_stored(transactions, stored, http=via == "http", until_s=until_s)
+        readings = await self._reader.readings(transactions, stored, http=via == "http", until_s=until_s)
         return await self._by_model(incoming, readings, via, "champion", until_s)
 
     async def _by_model(

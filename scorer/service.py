@@ -111,7 +111,7 @@ class Service:
         stream.log_reader = log_reader
         stream.speed = self._clock_log.clock.current.speed
         scoring = HttpScoring(
-            self._settings, decider, self._reader.pending, self._clock_log, producer,
+            self._settings, decider, self._reader.in_flight, self._clock_log, producer,
             Repeats(Idempotency(self._link), self._claims), self._log, self._shadows.offer,
         )  # fmt: skip
         api = HttpApi(
@@ -210,7 +210,7 @@ class Service:
             await asyncio.sleep(PRUNE_EVERY_S)
             away = self._state.away
             for dependency, work in (
-                (self._state, self._reader.prune_tail),
+                (self._state, self._reader.prune_unfolded),
                 (self._claims, scoring.repeats.ping),
                 (self._limits, self._places.ping),
             ):

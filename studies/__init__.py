@@ -1,1 +1,4 @@
-"""Experiments that answer the questions that users came with; each is one command."""
+"""Studies: experiments on histories, one command each, that write JSON and a Markdown page.
+
+Imports any room; may read truth.
+"""

@@ -1,4 +1,4 @@
-"""`fraudsim study NAME`."""
+"""`fraudsim study NAME`: runs a study and prints its page."""
 
 from pathlib import Path
 
@@ -19,14 +19,14 @@ def freshness(
     from rich.markdown import Markdown
 
     from fraudsim.settings import load_settings
-    from studies import freshness as study_of
+    from studies import freshness as module
 
     console = Console()
     with console.status("freshness") as status:
-        result = study_of.study(
+        result = module.study(
             history, out, load_settings(), on_lag=lambda name: status.update(f"freshness: {name}")
         )
-    console.print(Markdown(study_of.markdown(result)))
+    console.print(Markdown(module.markdown(result)))
     console.print(f"written to {out}")
 
 
@@ -41,12 +41,12 @@ def detectability(
     from rich.markdown import Markdown
 
     from fraudsim.settings import load_settings
-    from studies import detectability as study_of
+    from studies import detectability as module
 
     console = Console()
     with console.status("detectability") as status:
-        result = study_of.study(
+        result = module.study(
             out, load_settings(), cards, days, on_dial=lambda dial: status.update(f"camouflage {dial:g}")
         )
-    console.print(Markdown(study_of.markdown(result)))
+    console.print(Markdown(module.markdown(result)))
     console.print(f"written to {out}")

@@ -1,7 +1,7 @@
-"""How hard each typology is to find, by how well its fraudsters hide.
+"""Study: how hard each typology is to find, by how well its fraudsters hide.
 
 One model, trained on a world of middling camouflage with every fraud known, scores the end of three worlds
-that differ in nothing but the dial. Each typology is ranked against the same honest transactions.
+that differ only in the camouflage dial. Each typology is ranked against the same honest transactions.
 """
 
 import tempfile
@@ -24,23 +24,23 @@ from producers.history.writer import write_history
 from producers.world.config import WorldConfig
 from producers.world.world import World
 from stream_features.offline.bulk import bulk_features
-from studies.report import bar, words, write_report
+from studies.report import bar, spaced, write_report
 
 DIALS: Final = (0.0, 0.5, 1.0)
 TRAINED_AT: Final = 0.5
 FRAUD_SCALE: Final = 5.0
-"""More fraud than the default mix, so that every typology has enough to be measured."""
+"""More fraud than the default mix, so that every typology has enough frauds to measure."""
 TRAIN_SHARE: Final = 2 / 3
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class TypologyResult(msgspec.Struct, frozen=True, kw_only=True):
     """One typology at one dial."""
 
     typology: str
     camouflage: float
     frauds: int
     base_rate: float
-    """Frauds of this typology over themselves and the honest: the average precision of guessing."""
+    """Share of this typology's frauds among these and the honest: the average precision of guessing."""
     average_precision: float
     auc: float
 
@@ -54,7 +54,7 @@ class Detectability(msgspec.Struct, frozen=True, kw_only=True):
     fraud_scale: float
     trained_at: float
     """Camouflage of the world the model learnt from."""
-    found: list[Found]
+    found: list[TypologyResult]
     """By typology, then by dial."""
     versions: Versions
 
@@ -66,19 +66,21 @@ def study(
     days: int,
     on_dial: Callable[[float], None] = lambda _: None,
 ) -> Detectability:
-    """Run the study; writes `detectability.json` and `detectability.md`. `on_dial` hears what is under way.
+    """Run the study and write `detectability.json` and `detectability.md`.
+
+    `on_dial` is called with each dial as its world begins.
 
     Raises:
         FraudsimError: `out_dir` cannot be written.
     """
     ubj: bytes | None = None
-    found: list[Found] = []
+    results: list[TypologyResult] = []
     for dial in sorted(DIALS, key=lambda dial: dial != TRAINED_AT):  # the model's own world first
         on_dial(dial)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as temp_dir:
             config = WorldConfig(cards=cards, seed=settings.seed, fraud_scale=FRAUD_SCALE, camouflage=dial)
-            write_history(Path(folder), World(config), days)
-            history = read_history(Path(folder))
+            write_history(Path(temp_dir), World(config), days)
+            history = read_history(Path(temp_dir))
             transactions = history.transactions()
             typology = typology_codes(history, transactions)
             features = bulk_features(transactions, history.labels())
@@ -86,23 +88,23 @@ def study(
         scored = ts >= ts[0] + TRAIN_SHARE * (ts[-1] - ts[0])
         if ubj is None:
             ubj = fit_trees(features[~scored], typology[0][~scored] >= 0, settings.seed)
-        found += measure(typology, scored, scores_of(ubj, features[scored]), dial)
-    found.sort(key=lambda one: (one.typology, one.camouflage))
-    result = Detectability(
+        results += measure(typology, scored, scores_of(ubj, features[scored]), dial)
+    results.sort(key=lambda item: (item.typology, item.camouflage))
+    report = Detectability(
         cards=cards,
         days=days,
         seed=settings.seed,
         fraud_scale=FRAUD_SCALE,
         trained_at=TRAINED_AT,
-        found=found,
+        found=results,
         versions=current_versions(),
     )
-    write_report(out_dir, "detectability", result, markdown(result))
-    return result
+    write_report(out_dir, "detectability", report, markdown(report))
+    return report
 
 
 def typology_codes(history: History, transactions: pa.Table) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """By transaction the index of its typology among the names returned; -1 where it is honest."""
+    """By transaction, the index of its typology among the returned names; -1 where it is honest."""
     truth = history.truth()
     if not truth["tx_id"].equals(transactions["tx_id"]):
         raise ValueError("truth is not in the order of its transactions")
@@ -116,48 +118,48 @@ def measure(
     scored: npt.NDArray[np.bool_],
     scores: npt.NDArray[np.float32],
     dial: float,
-) -> list[Found]:
+) -> list[TypologyResult]:
     """Each typology that occurs, against the honest transactions; `scores` are of the `scored` rows."""
     codes, names = typology
     codes = codes[scored]
-    found = []
+    results = []
     for code, name in enumerate(names):
         rows = (codes == code) | (codes < 0)
-        mine = codes[rows] == code
-        if mine.any():
-            found.append(
-                Found(
+        is_fraud = codes[rows] == code
+        if is_fraud.any():
+            results.append(
+                TypologyResult(
                     typology=name,
                     camouflage=dial,
-                    frauds=int(mine.sum()),
-                    base_rate=float(mine.mean()),
-                    average_precision=average_precision(mine, scores[rows]),
-                    auc=area_under_roc(mine, scores[rows]),
+                    frauds=int(is_fraud.sum()),
+                    base_rate=float(is_fraud.mean()),
+                    average_precision=average_precision(is_fraud, scores[rows]),
+                    auc=area_under_roc(is_fraud, scores[rows]),
                 )
             )
-    return found
+    return results
 
 
-def markdown(result: Detectability) -> str:
+def markdown(report: Detectability) -> str:
     """The study as a page: a row for each typology, average precision and AUC at each dial."""
     heads = ["typology", *(f"AP at {dial:g}" for dial in DIALS), *(f"AUC at {dial:g}" for dial in DIALS)]
     lines = [
         "# How hard each typology is to find",
         "",
-        f"Worlds of {result.cards:,} cards, {result.days} days and {result.fraud_scale:g} times the fraud. "
-        f"One model, trained at camouflage {result.trained_at:g} with all fraud known, scores the last third "
+        f"Worlds of {report.cards:,} cards, {report.days} days and {report.fraud_scale:g} times the fraud. "
+        f"One model, trained at camouflage {report.trained_at:g} with all fraud known, scores the last third "
         "of each. Each typology is ranked against all honest transactions.",
         "",
         "| " + " | ".join(heads) + " |",
         "|" + "---|" * len(heads),
     ]
-    for name in sorted({one.typology for one in result.found}):
-        at = {one.camouflage: one for one in result.found if one.typology == name}
-        cells = [words(name), *_cells(at, "average_precision"), *_cells(at, "auc")]
+    for name in sorted({item.typology for item in report.found}):
+        by_dial = {item.camouflage: item for item in report.found if item.typology == name}
+        cells = [spaced(name), *_cells(by_dial, "average_precision"), *_cells(by_dial, "auc")]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cells(at: dict[float, Found], figure: str) -> Sequence[str]:
-    values = [getattr(at[dial], figure) if dial in at else None for dial in DIALS]
+def _cells(by_dial: dict[float, TypologyResult], metric: str) -> Sequence[str]:
+    values = [getattr(by_dial[dial], metric) if dial in by_dial else None for dial in DIALS]
     return ["" if value is None else f"{value:.3f} {bar(value)}" for value in values]

@@ -1,8 +1,8 @@
-"""What stale features cost: the same model, trained and tested with features at several lags.
+"""Study: what stale features cost. The same model is trained and tested with features at several lags.
 
-A lag is how long ago something must have happened to be in a window, as when features are computed in
-batches. Model and features of the transaction itself stay as they are, and training sees the same lag
-as the test: so the difference is what freshness is worth, not what a mismatch costs.
+A lag is how long ago an event must have happened to be in a window, as when features are computed in batches.
+The model and the features of the transaction itself stay the same, and training sees the same lag as the
+test: so the difference measures the worth of freshness, not the cost of a mismatch.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from model.training.split import split_history
 from producers.history.reader import read_history
 from stream_features.catalogue.features import DAY, HOUR, MINUTE
 from stream_features.offline.bulk import bulk_features
-from studies.report import bar, words, write_report
+from studies.report import bar, spaced, write_report
 
 LAGS: Final = {"fresh": 0, "5 min": 5 * MINUTE, "1 h": HOUR, "1 d": DAY}
 RESAMPLES: Final = 200
@@ -33,8 +33,8 @@ RESAMPLES: Final = 200
 Scores = npt.NDArray[np.float32]
 
 
-class Lagged(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one lag, on the same test set."""
+class LagResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The metrics of one lag, on the test set that all lags share."""
 
     name: str
     lag_ms: int
@@ -62,28 +62,28 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     test_frauds: int
     frauds_by_typology: dict[str, int]
     """True frauds of the test set."""
-    lags: list[Lagged]
+    lags: list[LagResult]
     versions: Versions
 
 
 def study(
     history_dir: Path, out_dir: Path, settings: Settings, on_lag: Callable[[str], None] = lambda _: None
 ) -> Freshness:
-    """Run the study; writes `freshness.json` and `freshness.md`. `on_lag` hears what is under way.
+    """Run the study and write `freshness.json` and `freshness.md`. `on_lag` is called with each step's name.
 
     Raises:
         FraudsimError: the history is too short or has no fraud in its test period, or `out_dir` cannot be
             written.
     """
     history = read_history(history_dir)
-    about = history.manifest
-    split = split_history(about.start_ms, about.end_ms, settings.label_gap_days)
+    manifest = history.manifest
+    split = split_history(manifest.start_ms, manifest.end_ms, settings.label_gap_days)
     transactions, labels = history.transactions(), history.labels()
     dataset = build_dataset(transactions, labels, split)
     fraud = dataset.eventual_fraud[dataset.test]
     if not fraud.any():
         raise FraudsimError(f"history {history_dir}: no fraud in the test period; take one with more cards")
-    typologies = typologies_of_test(transactions, history.truth(), dataset)
+    typologies = typology_of_rows(transactions, history.truth(), dataset)
 
     scores: dict[str, Scores] = {}
     for name, lag_ms in LAGS.items():
@@ -94,7 +94,7 @@ def study(
     on_lag("intervals")
     losses = loss_intervals(fraud, list(scores.values()), dataset.card[dataset.test], settings.seed)
     result = Freshness(
-        data_fingerprint=about.fingerprint,
+        data_fingerprint=manifest.fingerprint,
         seed=settings.seed,
         label_gap_days=settings.label_gap_days,
         alert_budget=ALERT_BUDGET,
@@ -102,7 +102,7 @@ def study(
         test_frauds=int(fraud.sum()),
         frauds_by_typology={t: typologies.count(t) for t in sorted({t for t in typologies if t})},
         lags=[
-            _lagged(name, fraud, scores[name], scores["fresh"], interval, typologies)
+            _lag_result(name, fraud, scores[name], scores["fresh"], interval, typologies)
             for name, interval in zip(LAGS, losses, strict=True)
         ],
         versions=current_versions(),
@@ -111,13 +111,13 @@ def study(
     return result
 
 
-def typologies_of_test(transactions: pa.Table, truth: pa.Table, dataset: TrainingDataset) -> list[str | None]:
+def typology_of_rows(transactions: pa.Table, truth: pa.Table, dataset: Dataset) -> list[str | None]:
     """The typology of each test row, None if it is honest."""
-    of_fraud = truth.filter(truth["is_fraud"])
-    typology = of_fraud["typology"].cast(pa.string()).fill_null("unnamed").to_pylist()
-    by_id = dict(zip(of_fraud["tx_id"].to_pylist(), typology, strict=True))
-    tested = transactions["tx_id"].filter(pa.array(dataset.test)).to_pylist()
-    return [by_id.get(tx_id) for tx_id in tested]
+    frauds = truth.filter(truth["is_fraud"])
+    typology = frauds["typology"].cast(pa.string()).fill_null("unnamed").to_pylist()
+    by_id = dict(zip(frauds["tx_id"].to_pylist(), typology, strict=True))
+    test_ids = transactions["tx_id"].filter(pa.array(dataset.test)).to_pylist()
+    return [by_id.get(tx_id) for tx_id in test_ids]
 
 
 def loss_intervals(
@@ -127,7 +127,7 @@ def loss_intervals(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> list[tuple[float, float]]:
-    """90 % intervals of the average precision lost by each scoring against the first.
+    """90 % intervals of the average precision that each scoring loses against the first.
 
     Paired Poisson bootstrap over cards, since the frauds of one card come and are caught together.
     """
@@ -135,27 +135,27 @@ def loss_intervals(
 
     generator = np.random.default_rng(seed)
     cards, code = np.unique(card, return_inverse=True)
-    drawn = []
+    losses = []
     for _ in range(resamples):
         weight = generator.poisson(1.0, len(cards))[code]
         rows = np.flatnonzero(weight)
         if fraud[rows].any():
             aps = [average_precision_score(fraud[rows], s[rows], sample_weight=weight[rows]) for s in scores]
-            drawn.append([aps[0] - ap for ap in aps])
-    low, high = np.quantile(np.array(drawn), [0.05, 0.95], axis=0)
+            losses.append([aps[0] - ap for ap in aps])
+    low, high = np.quantile(np.array(losses), [0.05, 0.95], axis=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def _lagged(
+def _lag_result(
     name: str,
     fraud: npt.NDArray[np.bool_],
     scores: Scores,
     fresh: Scores,
     interval: tuple[float, float],
     typologies: list[str | None],
-) -> Lagged:
+) -> LagResult:
     alerts, ap = alerts_at(scores), average_precision(fraud, scores)
-    return Lagged(
+    return LagResult(
         name=name,
         lag_ms=LAGS[name],
         average_precision=ap,
@@ -171,8 +171,8 @@ def _lagged(
 def markdown(result: Freshness) -> str:
     """The study as a page: one table, with bars of average precision and of each typology's recall."""
     names = list(result.frauds_by_typology)
-    heads = ["features", "average precision", "lost (90 %)", *(words(name) for name in names)]
-    counts = ", ".join(f"{words(name)} {count}" for name, count in result.frauds_by_typology.items())
+    heads = ["features", "average precision", "lost (90 %)", *(spaced(name) for name in names)]
+    counts = ", ".join(f"{spaced(name)} {count}" for name, count in result.frauds_by_typology.items())
     lines = [
         "# What stale features cost",
         "",

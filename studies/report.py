@@ -1,4 +1,4 @@
-"""What a study leaves: a JSON file for programs and a Markdown page for people."""
+"""The report of a study: a JSON file for programs and a Markdown page for people."""
 
 import os
 from pathlib import Path
@@ -17,13 +17,13 @@ def bar(share: float, width: int = BAR_WIDTH) -> str:
     return "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
 
 
-def words(name: str) -> str:
-    """A name with underscores as words."""
+def spaced(name: str) -> str:
+    """A name with spaces for its underscores."""
     return name.replace("_", " ")
 
 
 def write_report(out_dir: Path, name: str, result: msgspec.Struct, page: str) -> None:
-    """Write `name`.json and `name`.md, each whole or not at all.
+    """Write `name`.json and `name`.md, each completely or not at all.
 
     Raises:
         FraudsimError: the folder cannot be written.

@@ -1,6 +1,6 @@
 """Write every dashboard's JSON."""
 
-from dashboards.grafana.files import write
+from dashboards.grafana.files import write_boards
 
 if __name__ == "__main__":
-    write()
+    write_boards()

@@ -1,9 +1,9 @@
-"""Decisions: what was decided, with what marks, and what could not be."""
+"""The board of decisions: actions and scores, their worth by the truth, and refusals."""
 
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana.panels import Rows, board, heat, series
+from dashboards.grafana.panels import Panels, Rows, board, heat, series
 
 _RATE = "via_action:fraudsim_decisions:rate1m"
 _FRAUD = "fraudsim_fraud_value_cents_total"
@@ -12,8 +12,18 @@ _LOST = f'{_FRAUD}{{outcome="approved"}}'
 _HONEST = "fraudsim_honest_transactions_total"
 
 
-def make() -> Dashboard:
-    what = [
+def make_board() -> Dashboard:
+    about = "What was decided, what it was worth, with what marks, and what could not be."
+    rows: Rows = [
+        ("Decisions", _actions()),
+        ("Worth, by the truth (`fraudsim watch`)", _worth()),
+        ("Marks and refusals", _marks()),
+    ]
+    return board("fraudsim-decisions", "Decisions", about, rows)
+
+
+def _actions() -> Panels:
+    return [
         series(
             "Actions",
             (f"sum by (action) ({_RATE})", "{{action}}"),
@@ -50,7 +60,10 @@ def make() -> Dashboard:
             width=12,
         ),
     ]
-    marks = [
+
+
+def _marks() -> Panels:
+    return [
         series(
             "Marks",
             ("flag:fraudsim_decisions:ratio_rate5m", "{{flag}}"),
@@ -90,7 +103,10 @@ def make() -> Dashboard:
             width=12,
         ),
     ]
-    worth = [
+
+
+def _worth() -> Panels:
+    return [
         series(
             "Fraud stopped, by typology",
             (f"sum by (typology) (increase({_STOPPED}[5m])) / 100", "{{typology}}"),
@@ -137,10 +153,3 @@ def make() -> Dashboard:
             about="Amounts of 5 minutes, in whole units of money.",
         ),
     ]
-    about = "What was decided, what it was worth, with what marks, and what could not be."
-    rows: Rows = [
-        ("Decisions", what),
-        ("Worth, by the truth (`fraudsim watch`)", worth),
-        ("Marks and refusals", marks),
-    ]
-    return board("fraudsim-decisions", "Decisions", about, rows)

@@ -8,21 +8,21 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards.grafana import decisions, line, machine, served_model
 
-FOLDER: Final = Path(__file__).parent / "boards"
+BOARDS_FOLDER: Final = Path(__file__).parent / "boards"
 
 
-def rendered() -> dict[str, str]:
+def render_boards() -> dict[str, str]:
     """File name to JSON; the same bytes every time."""
-    boards = [line.make(), decisions.make(), served_model.make(), machine.make()]
+    boards = [module.make_board() for module in (line, decisions, served_model, machine)]
     return {
         f"{board.uid}.json": json.dumps(board, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
         for board in boards
     }
 
 
-def write() -> None:
-    """Write `boards/` anew."""
-    for old in FOLDER.glob("*.json"):
+def write_boards() -> None:
+    """Replace the files in `boards/`."""
+    for old in BOARDS_FOLDER.glob("*.json"):
         old.unlink()
-    for name, text in rendered().items():
-        (FOLDER / name).write_text(text)
+    for name, text in render_boards().items():
+        (BOARDS_FOLDER / name).write_text(text)

@@ -1,9 +1,9 @@
-"""The line: how much, how fast, how far behind, and who is alive."""
+"""The board of the line: throughput, latency, lag, and liveness of the processes."""
 
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana.panels import OBJECTIVE_S, Rows, board, heat, number, series
+from dashboards.grafana.panels import OBJECTIVE_S, Panels, Rows, board, heat, number, series
 
 _LATENCY = "via:fraudsim_decision_latency_seconds:quantile1m"
 _STAGE = "stage:fraudsim_stage_latency_seconds:quantile1m"
@@ -11,8 +11,14 @@ _LATE = "stream:fraudsim_decisions_late:ratio_rate"
 _BATCH = "fraudsim_fold_batch_size"
 
 
-def make() -> Dashboard:
-    now = [
+def make_board() -> Dashboard:
+    rows: Rows = [("Now", _current()), ("Flow", _flow()), ("Freshness", _freshness()), ("Life", _liveness())]
+    about = "How much flows, how fast it is decided, how far behind readers are, and who is alive."
+    return board("fraudsim-line", "The line", about, rows)
+
+
+def _current() -> Panels:
+    return [
         number("Decisions per second", "sum(via_action:fraudsim_decisions:rate1m)", width=6),
         number(
             "p99 of the stream",
@@ -35,7 +41,10 @@ def make() -> Dashboard:
             limit=1,
         ),
     ]
-    flow = [
+
+
+def _flow() -> Panels:
+    return [
         series(
             "Throughput",
             ('sum(rate(fraudsim_transactions_total{stage="sent"}[$__rate_interval]))', "sent"),
@@ -73,7 +82,10 @@ def make() -> Dashboard:
             limit=0.01,
         ),
     ]
-    freshness = [
+
+
+def _freshness() -> Panels:
+    return [
         series(
             "Lag",
             ("process_topic:fraudsim_consumer_lag_records:max", "{{process}} {{topic}}"),
@@ -108,7 +120,10 @@ def make() -> Dashboard:
             about="By the fence, in 5 minutes. Some are normal while slots change hands.",
         ),
     ]
-    life = [
+
+
+def _liveness() -> Panels:
+    return [
         series(
             "Since the last sign of life",
             ("time() - fraudsim_heartbeat_timestamp_seconds", "{{job}} {{instance}}"),
@@ -122,6 +137,3 @@ def make() -> Dashboard:
         ),
         series("Processes that answer", ("sum by (job) (up)", "{{job}}"), stacked=True),
     ]
-    rows: Rows = [("Now", now), ("Flow", flow), ("Freshness", freshness), ("Life", life)]
-    about = "How much flows, how fast it is decided, how far behind readers are, and who is alive."
-    return board("fraudsim-line", "The line", about, rows)

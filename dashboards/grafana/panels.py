@@ -1,4 +1,4 @@
-"""What the dashboards are made of. A width is in 24ths of the page."""
+"""Builders of boards and panels. Widths are in 24ths of the page."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,11 +21,13 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATA_SOURCE: Final = DataSourceRef(type_val="prometheus", uid="fraudsim-prometheus")
 OBJECTIVE_S: Final = 0.05
-Rows = Sequence[tuple[str, Sequence[Builder[models.Panel]]]]
+Panels = Sequence[Builder[models.Panel]]
+Rows = Sequence[tuple[str, Panels]]
+"""(title, panels) each."""
 
 
 class Alerts(Builder[AnnotationQuery]):
-    """Marks in every time series where an alert fires; the SDK has no builder for a Prometheus annotation."""
+    """Marks alerts that fire in every time series; the SDK has no builder for a Prometheus annotation."""
 
     def build(self) -> AnnotationQuery:
         return AnnotationQuery(
@@ -39,7 +41,7 @@ class Alerts(Builder[AnnotationQuery]):
 def board(uid: str, title: str, description: str, rows: Rows) -> Dashboard:
     """A dashboard of rows of panels, with a link to the others."""
     links = dashboard.DashboardLink("fraudsim").type(DashboardLinkType.DASHBOARDS).tags(["fraudsim"])
-    made = (
+    builder = (
         dashboard.Dashboard(title)
         .uid(uid)
         .description(description)
@@ -53,14 +55,14 @@ def board(uid: str, title: str, description: str, rows: Rows) -> Dashboard:
         .annotation(Alerts())
     )
     for name, panels in rows:
-        made = made.with_row(dashboard.Row(name))
+        builder = builder.with_row(dashboard.Row(name))
         for panel in panels:
-            made = made.with_panel(panel)
-    built = made.build()
-    # Ids by place, so that a link to one panel outlives the next render.
-    for number, item in enumerate(built.panels or [], 1):
-        item.id_val = number
-    return built
+            builder = builder.with_panel(panel)
+    dashboard_model = builder.build()
+    # Ids by position, so that a link to one panel outlives the next render.
+    for panel_id, item in enumerate(dashboard_model.panels or [], 1):
+        item.id_val = panel_id
+    return dashboard_model
 
 
 def series(
@@ -72,7 +74,7 @@ def series(
     limit: float | None = None,
     stacked: bool = False,
 ) -> timeseries.Panel:
-    """Lines over time; `queries` are (PromQL, legend), `limit` a line not to be above."""
+    """Lines over time; `queries` are (PromQL, legend), `limit` a threshold line."""
     panel = (
         timeseries.Panel()
         .title(title)

@@ -1,15 +1,25 @@
-"""The model: which one decides, how old it is, and whether what it says changes."""
+"""The board of the served model: its version and age, its scores, calibration and drift."""
 
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana.panels import Rows, board, number, series
+from dashboards.grafana.panels import Panels, Rows, board, number, series
 
 _AGE = "fraudsim_event_timestamp_seconds - (fraudsim_model_trained_timestamp_seconds > 0)"
 
 
-def make() -> Dashboard:
-    which = [
+def make_board() -> Dashboard:
+    about = "Which model decides, how old it is, whether what it says changes, and whether it is true."
+    rows: Rows = [
+        ("Served", _served()),
+        ("Change", _changes()),
+        ("By truth and labels (`fraudsim watch`)", _truth()),
+    ]
+    return board("fraudsim-model", "Model", about, rows)
+
+
+def _served() -> Panels:
+    return [
         number(
             "Version", "fraudsim_model_info", legend="{{version}}", about="More than one: a change under way."
         ),
@@ -23,7 +33,10 @@ def make() -> Dashboard:
         ),
         number("Event seconds per second", "max(deriv(fraudsim_event_timestamp_seconds[1m]))"),
     ]
-    change = [
+
+
+def _changes() -> Panels:
+    return [
         series("Age by scorer", (_AGE, "{{instance}}"), unit=units.DurationSeconds),
         series(
             "Labels that arrive",
@@ -44,7 +57,10 @@ def make() -> Dashboard:
             about="Moves when the traffic or the model does. Not a test of drift.",
         ),
     ]
-    truth = [
+
+
+def _truth() -> Panels:
+    return [
         series(
             "Frauds over predicted",
             (
@@ -103,13 +119,10 @@ def make() -> Dashboard:
             width=12,
         ),
     ]
-    about = "Which model decides, how old it is, whether what it says changes, and whether it is true."
-    rows: Rows = [("Served", which), ("Change", change), ("By truth and labels (`fraudsim watch`)", truth)]
-    return board("fraudsim-model", "Model", about, rows)
 
 
 def _share(part: str) -> str:
-    """A calibration counter over the decisions of its bucket."""
+    """PromQL of a calibration counter divided by the decisions of its bucket."""
     return " / ".join(
         f"sum by (bucket) (increase(fraudsim_calibration_{name}_total[1h]))" for name in (part, "decisions")
     )

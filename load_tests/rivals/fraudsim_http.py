@@ -44,7 +44,7 @@ class NoLog:
 
     async def send_and_wait(self, topic: str, **record: Any) -> Any:
         self._offset += 1
-        self._tail.passed(0, self._offset)
+        self._tail.advance(0, self._offset)
         return SimpleNamespace(partition=0, offset=self._offset)
 
 
@@ -68,7 +68,7 @@ async def serve(given: Given) -> None:
     shadows = Shadows(served, policy)
     repeats = Repeats(Idempotency(link), claims)
     scoring = HttpScoring(
-        settings, decider, reader.pending, clock_log, NoLog(tail), repeats, log, shadows.offer
+        settings, decider, reader.in_flight, clock_log, NoLog(tail), repeats, log, shadows.offer
     )
     api = HttpApi(settings, scoring, clock_log, served, shadows, state, lambda: True, log)
     server = uvicorn.Server(

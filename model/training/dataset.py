@@ -14,7 +14,7 @@ import pyarrow as pa
 from fraudsim.errors import FraudsimError
 from model.training.label_knowledge import EVENTUALLY, LabelKnowledge
 from model.training.split import Split
-from stream_features.offline.bulk import codes, column
+from stream_features.offline.columns import codes, column
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from fraudsim.errors import FraudsimError
 from stream_features.encode import SOURCE_RANK
-from stream_features.offline.bulk import codes, column
+from stream_features.offline.columns import codes, column
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]

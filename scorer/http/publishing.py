@@ -43,5 +43,5 @@ class Publishing:
             metrics.TRANSACTIONS.labels("http", "not_published").inc()
             self._log.error("http_not_published", tx_id=tx.tx_id, error=str(error))
             raise
-        self._pending.placed(tx, place.partition, place.offset)
+        self._pending.acknowledge(tx, place.partition, place.offset)
         _PUBLISHED.inc()

@@ -99,7 +99,7 @@ class StreamScorer(ConsumerRebalanceListener):
     def on_record(self, record: Any, event: Transaction | Rejected, received_us: int) -> None:
         """A record of `transactions` was read, of whatever partition."""
         partition, offset = record.partition, record.offset
-        self._reader.pending.read_back(partition, event.tx_id)
+        self._reader.in_flight.read_back(partition, event.tx_id)
         if isinstance(event, Rejected):
             if offset > self._rejected_to.get(partition, -1):
                 self._rejected_to[partition] = offset
@@ -138,9 +138,9 @@ class StreamScorer(ConsumerRebalanceListener):
         """Wait, so long at most, until what HTTP decided is in `decisions`, as far as that is ours to do."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                await _until(lambda: not len(self._reader.pending) and self._assigned == self._taken.keys())
-                read_to = list(self.log_reader.read_to)  # some of it may be on its way to us again
-                await _until(lambda: all(self.log_reader.told(p, read_to[p]) for p in self._taken))
+                await _until(lambda: not len(self._reader.in_flight) and self._assigned == self._taken.keys())
+                read_to = list(self.log_reader.read_offsets)  # some of it may be on its way to us again
+                await _until(lambda: all(self.log_reader.has_delivered(p, read_to[p]) for p in self._taken))
                 taken = dict(self._taken)
                 await _until(lambda: all(self._decided.get(p, last) >= last for p, last in taken.items()))
 
@@ -183,7 +183,7 @@ class StreamScorer(ConsumerRebalanceListener):
             return  # another may have decided since: the assignment that follows looks again
         for partition, last in found.items():
             self._own(partition, last)
-            self.log_reader.tell_from(partition, last + 1)
+            self.log_reader.redeliver_from(partition, last + 1)
             self._log.info("partition_resumed", partition=partition, after_offset=last)
 
     def _own(self, partition: int, last: int) -> None:
@@ -236,7 +236,7 @@ class StreamScorer(ConsumerRebalanceListener):
         for partition, offset in list(self._left_out.items()):
             if not self._todo[partition]:
                 del self._left_out[partition]
-                self.log_reader.tell_from(partition, offset)
+                self.log_reader.redeliver_from(partition, offset)
 
     async def _decide(self, batch: _Batch) -> list[Decision]:
         """A decision for each: HTTP's own where it gave one, else made here, degraded without state."""

@@ -1,4 +1,4 @@
-"""The archived log for who folds it again: its records as Kafka gave them, its clock, its ends."""
+"""The archived log for readers that replay it: records as Kafka gave them, accepted events, clock, ends."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a record stood, and what came with it."""
+class RecordMetadata:
+    """All of a record but its key and value."""
 
     partition: int
     offset: int
@@ -29,8 +29,8 @@ class Place:
 
 def archived_records(
     run_dir: Path, topic: str, event: type[msgspec.Struct]
-) -> Iterator[tuple[Place, bytes | None]]:
-    """Records with their value as bytes again, in the log's order within each partition, a file at a time."""
+) -> Iterator[tuple[RecordMetadata, bytes | None]]:
+    """Records with their value as bytes, in log order within each partition; reads a file at a time."""
     names = [f.name for f in msgspec.structs.fields(event)]
     for path in log_files(run_dir, topic):
         for row in read_archived(path, topic).to_pylist():
@@ -38,25 +38,25 @@ def archived_records(
             value = row["raw"]
             if row["error"] is None:
                 value = msgspec.json.encode({name: row[name] for name in names if row[name] is not None})
-            yield Place(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
+            yield RecordMetadata(row["partition"], row["offset"], row["broker_ts_ms"], headers), value
 
 
-def counting_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[Place, Transaction]]:
-    """The archived transactions that count, in the log's order within each partition."""
-    judge = Acceptance(clock)
-    for at, value in archived_records(run_dir, TRANSACTIONS, Transaction):
-        event = judge.transaction(at.partition, at.offset, at.broker_ts_ms, at.headers, value)
+def accepted_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[RecordMetadata, Transaction]]:
+    """The archived transactions that are valid and unique, in log order within each partition."""
+    acceptance = Acceptance(clock)
+    for meta, value in archived_records(run_dir, TRANSACTIONS, Transaction):
+        event = acceptance.transaction(meta.partition, meta.offset, meta.broker_ts_ms, meta.headers, value)
         if not isinstance(event, Rejected):
-            yield at, event
+            yield meta, event
 
 
-def counting_labels(run_dir: Path, clock: Clock) -> Iterator[tuple[Place, Label]]:
-    """The archived labels that count, likewise."""
-    judge = Acceptance(clock)
-    for at, value in archived_records(run_dir, LABELS, Label):
-        event = judge.label(at.partition, at.offset, at.broker_ts_ms, at.headers, value)
+def accepted_labels(run_dir: Path, clock: Clock) -> Iterator[tuple[RecordMetadata, Label]]:
+    """The archived labels that are valid and unique, in log order within each partition."""
+    acceptance = Acceptance(clock)
+    for meta, value in archived_records(run_dir, LABELS, Label):
+        event = acceptance.label(meta.partition, meta.offset, meta.broker_ts_ms, meta.headers, value)
         if not isinstance(event, Rejected):
-            yield at, event
+            yield meta, event
 
 
 def archived_clock(run_dir: Path) -> Clock:
@@ -77,26 +77,27 @@ def archived_clock(run_dir: Path) -> Clock:
 
 
 def archived_ends(run_dir: Path, partitions: int) -> list[int]:
-    """Last offset archived, by source (partitions of `transactions`, then of `labels`); -1 where none is.
+    """Last archived offset by source: partitions of `transactions`, then of `labels`; -1 for none.
 
     Raises:
-        FraudsimError: the archive has more partitions than that.
+        FraudsimError: the archive has more than `partitions`.
     """
     ends = [-1] * (2 * partitions)
-    for at, topic in ((0, TRANSACTIONS), (partitions, LABELS)):
+    for first_source, topic in ((0, TRANSACTIONS), (partitions, LABELS)):
         for path in log_files(run_dir, topic):
-            for partition, record_runs in read_ranges(path).items():
+            for partition, ranges in read_ranges(path).items():
                 if partition >= partitions:
                     raise FraudsimError(
                         f"{path} has partition {partition} of {topic}, FRAUDSIM_PARTITIONS is {partitions}: "
                         "set it to what the run had"
                     )
-                ends[at + partition] = max(ends[at + partition], record_runs[-1][1])
+                source = first_source + partition
+                ends[source] = max(ends[source], ranges[-1][1])
     return ends
 
 
 def first_decisions(run_dir: Path) -> pa.Table:
-    """Of several decisions for one source offset the first in the log stands."""
+    """The readable decisions; of several for one source offset, the first in the log."""
     table = read_log(run_dir, DECISIONS)
     table = table.filter(pc.is_null(table["error"]))
     sources = (

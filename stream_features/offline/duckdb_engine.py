@@ -1,7 +1,7 @@
-"""The embedded batch engine: features by DuckDB over Parquet files or Arrow tables.
+"""The DuckDB engine: features over Parquet files or Arrow tables, in this process.
 
-It shares the catalogue's definitions with the kernels, and neither code nor state: so what both say is
-likely right. It has no state to go on from; each question is joined to the events anew.
+It shares the catalogue's definitions with the kernels, but neither code nor state: so what both compute is
+likely right. Without state, it joins every query to the events anew.
 """
 
 from collections.abc import Sequence
@@ -20,26 +20,26 @@ from fraudsim.archive.id_columns import sql_spellings
 from fraudsim.errors import FraudsimError
 from stream_features.catalogue.features import FEATURES, Feature
 from stream_features.encode import id_hash
-from stream_features.offline.sql import Bounds, feature_sql
-from stream_features.offline.sql_dialects import DUCKDB
-from stream_features.offline.sql_tables import table_sql
-from stream_features.offline.sql_visibility import AsOf, Reading
+from stream_features.offline.sql.dialects import DUCKDB
+from stream_features.offline.sql.statement import StateBounds, feature_sql
+from stream_features.offline.sql.tables import table_sql
+from stream_features.offline.sql.visibility import AsOf, Visibility
 
 Source: TypeAlias = pa.Table | Path
 """An Arrow table, or Parquet: a file, or a pattern of files."""
 Matrix = npt.NDArray[np.float64]
 BLOCK: Final = 1_000
-"""Transactions in one statement: at a hot merchant each is joined to some 100,000 events."""
+"""Queries in one statement: at a hot merchant each is joined to some 100,000 events."""
 
 
-class BatchEngine:
-    """Transactions and labels in DuckDB's memory, to be asked for features as often as needed.
+class DuckDBEngine:
+    """Transactions and labels in DuckDB's memory, for any number of feature queries. Closes as a context.
 
-    Several sources of a kind are taken together: a history, and a log whose rows have their place in it
-    (`log_partition`, `log_offset`). What counts must have been decided before. Closes as a context.
+    Several sources of a kind are united: a history, and a log whose rows have their log position
+    (`log_partition`, `log_offset`). All events must be accepted ones.
 
     Raises:
-        FraudsimError: a file cannot be read, or a source lacks a column that every one must have.
+        FraudsimError: a file cannot be read, or a source lacks a required column.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class BatchEngine:
     ) -> None:
         self._db = duckdb.connect(config={} if threads is None else {"threads": threads})
         self._db.create_function("id_hash", id_hash, ["VARCHAR"], "BIGINT")
-        self._make("transactions", transactions)
-        self._make("labels", labels)
+        self._create_table("transactions", transactions)
+        self._create_table("labels", labels)
 
-    def __enter__(self) -> "BatchEngine":
+    def __enter__(self) -> "DuckDBEngine":
         return self
 
     def __exit__(
@@ -60,51 +60,52 @@ class BatchEngine:
 
     def features(
         self,
-        asked: pa.Table,
-        reading: Reading | None = None,
+        queries: pa.Table,
+        visibility: Visibility | None = None,
         *,
         features: Sequence[Feature] = FEATURES,
-        bounds: Bounds | None = None,
+        bounds: StateBounds | None = None,
     ) -> Matrix:
-        """Features of the transactions asked for, each at its own ts, shape (n, features), in their order.
+        """Features of the query transactions, each at its own ts, shape (n, features), in their order.
 
-        They need not be among those of the engine. `reading` says what each may see: by default all before
-        its ts, labels known by then. NaN where a feature is unknown.
+        The queries need not be among the engine's transactions. By default a query sees all before its
+        ts, and the labels known by then. NaN where a feature is unknown.
 
         Raises:
-            FraudsimError: a column is not there.
+            FraudsimError: `queries` lacks a required column.
         """
-        day_tables = asked.append_column("ask", pa.array(np.arange(asked.num_rows)))
-        sql = feature_sql(reading or AsOf(), features, bounds)
-        out = np.empty((asked.num_rows, len(features)))
-        for start in range(0, asked.num_rows, BLOCK):
-            block = day_tables.slice(start, BLOCK)
-            self._make("asked", [block])
-            found = self._db.execute(sql).fetchnumpy()
-            for place, feature in enumerate(features):
-                column = found[feature.name].astype(np.float64)
-                out[start : start + BLOCK, place] = np.ma.filled(column, np.nan)
+        numbered = queries.append_column("query_id", pa.array(np.arange(queries.num_rows)))
+        sql = feature_sql(visibility or AsOf(), features, bounds)
+        out = np.empty((queries.num_rows, len(features)))
+        for start in range(0, queries.num_rows, BLOCK):
+            block = numbered.slice(start, BLOCK)
+            self._create_table("queries", [block])
+            columns = self._db.execute(sql).fetchnumpy()
+            for index, feature in enumerate(features):
+                column = columns[feature.name].astype(np.float64)
+                out[start : start + BLOCK, index] = np.ma.filled(column, np.nan)
         return out
 
-    def _make(self, table: str, sources: Sequence[Source]) -> None:
-        """A table of all sources."""
+    def _create_table(self, table: str, sources: Sequence[Source]) -> None:
         views = [f"{table}_{number}" for number in range(len(sources))]
-        given = [
-            (view, _called(source), self._view(table, view, source))
+        described = [
+            (view, _label(source), self._create_view(table, view, source))
             for view, source in zip(views, sources, strict=True)
         ]
-        self._db.execute(f"CREATE OR REPLACE TABLE {table} AS {table_sql(table, given, DUCKDB)}")
+        self._db.execute(f"CREATE OR REPLACE TABLE {table} AS {table_sql(table, described, DUCKDB)}")
         for view in views:
             self._db.execute(f"DROP VIEW {view}")
 
-    def _view(self, table: str, view: str, source: Source) -> list[str]:
-        """A source under a name; its columns."""
+    def _create_view(self, table: str, view: str, source: Source) -> list[str]:
+        """Create a view of a source; returns its columns."""
         try:
             if isinstance(source, Path):
                 rows = self._db.from_parquet(str(source))
                 first = min(glob(str(source), recursive=True))
-                texts = sql_spellings(pq.read_schema(first))
-                (rows.project(f"* REPLACE ({', '.join(texts)})") if texts else rows).create_view(view)
+                spellings = sql_spellings(pq.read_schema(first))
+                if spellings:
+                    rows = rows.project(f"* REPLACE ({', '.join(spellings)})")
+                rows.create_view(view)
             else:
                 self._db.register(view, source)
             return list(self._db.sql(f"FROM {view}").columns)
@@ -113,5 +114,5 @@ class BatchEngine:
             raise FraudsimError(f"{table}: {source} cannot be read ({reason}), give a Parquet file") from None
 
 
-def _called(source: Source) -> str:
+def _label(source: Source) -> str:
     return str(source) if isinstance(source, Path) else "the Arrow table"

@@ -1,4 +1,4 @@
-"""A history folder as the offline engines and priming read it: two tables and a fingerprint."""
+"""A history folder as offline engines and priming read it: two tables and a fingerprint."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from fraudsim.errors import FraudsimError
 
 
 def history_files(directory: Path) -> tuple[Path, Path]:
-    """Where a history folder's transactions and labels are.
+    """The files of a history folder's transactions and labels.
 
     Raises:
-        FraudsimError: a file is not there.
+        FraudsimError: a file is missing.
     """
     files = directory / "transactions.parquet", directory / "labels.parquet"
     for path in files:
@@ -27,7 +27,7 @@ def read_history_tables(directory: Path) -> tuple[pa.Table, pa.Table]:
     """Transactions and labels of a history folder.
 
     Raises:
-        FraudsimError: a file is not there.
+        FraudsimError: a file is missing.
     """
     transactions, labels = history_files(directory)
     return spelled(pq.read_table(transactions)), spelled(pq.read_table(labels))
@@ -38,10 +38,10 @@ class _Manifest(msgspec.Struct):
 
 
 def history_fingerprint(directory: Path) -> str:
-    """The fingerprint that a history folder's manifest gives.
+    """The fingerprint in a history folder's manifest.
 
     Raises:
-        FraudsimError: there is no manifest that can be read.
+        FraudsimError: the manifest cannot be read.
     """
     path = directory / "manifest.json"
     try:

@@ -1,7 +1,7 @@
-"""The catalogue's definitions by brute force over lists of events: slow, short, no kernel code shared.
+"""The oracle: the catalogue's definitions by brute force over lists of events. Slow, short, no kernel code.
 
-Also what no state can answer: a time beyond the horizon behind a key's newest event, and a window that
-reaches back to what a key over its bound had to drop. There the features are null.
+Features are null where no state could answer: at a time beyond the horizon behind a key's newest event, and
+for a window that reaches back to what a key over its bound had to drop.
 """
 
 import math
@@ -51,21 +51,21 @@ def _fraud_count(labels: Sequence[Label], low: int, high: int) -> int:
         if high - LABEL_MEMORY <= label.known_at < high:
             by_tx.setdefault(label.tx_id, []).append(label)
     frauds = 0
-    for known in by_tx.values():
-        known.sort(key=lambda item: (item.known_at, SOURCE_RANK[item.source], item.is_fraud))
-        first = next((item.known_at for item in known if item.is_fraud), None)
-        frauds += known[-1].is_fraud and first is not None and first >= low
+    for tx_labels in by_tx.values():
+        tx_labels.sort(key=lambda item: (item.known_at, SOURCE_RANK[item.source], item.is_fraud))
+        first = next((item.known_at for item in tx_labels if item.is_fraud), None)
+        frauds += tx_labels[-1].is_fraud and first is not None and first >= low
     return frauds
 
 
 def value_of(
     feature: Feature, tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label]
 ) -> float:
-    """One window feature of `tx`, from all transactions and labels of the entity's key; NaN where unknown."""
+    """One window feature of `tx`, from all transactions and labels of the entity's key; NaN if unknown."""
     low, high = _floor(tx.ts - feature.window_ms, feature.tail_ms), _floor(tx.ts, feature.head_ms)
-    before = [e for e in events if low <= e.ts < high]
-    amounts = [e.amount_cents for e in before]
-    n, amount = len(before), tx.amount_cents
+    earlier_events = [e for e in events if low <= e.ts < high]
+    amounts = [e.amount_cents for e in earlier_events]
+    n, amount = len(earlier_events), tx.amount_cents
 
     def counterpart(event: Transaction) -> str | None:
         return getattr(event, KEY_FIELD[feature.counterpart])
@@ -78,24 +78,24 @@ def value_of(
         case "mean":
             return (sum(amounts) + amount) / (n + 1)
         case "std":
-            every = [*amounts, amount]
-            return math.sqrt((n + 1) * sum(a * a for a in every) - sum(every) ** 2) / (n + 1)
+            amounts = [*amounts, amount]
+            return math.sqrt((n + 1) * sum(a * a for a in amounts) - sum(amounts) ** 2) / (n + 1)
         case "max":
             return max([*amounts, amount])
         case "distinct":
-            return min(DISTINCT_CAP, len({counterpart(e) for e in [*before, tx]} - {None}))
+            return min(DISTINCT_CAP, len({counterpart(e) for e in [*earlier_events, tx]} - {None}))
         case "same":
-            mine = counterpart(tx)
-            return math.nan if mine is None else sum(counterpart(e) == mine for e in before)
+            own = counterpart(tx)
+            return math.nan if own is None else sum(counterpart(e) == own for e in earlier_events)
         case "since_last":
-            return (tx.ts - max(e.ts for e in before)) / 1000 if before else math.nan
+            return (tx.ts - max(e.ts for e in earlier_events)) / 1000 if earlier_events else math.nan
         case "speed":
-            placed = [e for e in before if e.lat is not None and e.lon is not None]
-            if not placed or tx.lat is None or tx.lon is None:
+            located = [e for e in earlier_events if e.lat is not None and e.lon is not None]
+            if not located or tx.lat is None or tx.lon is None:
                 return math.nan
-            newest = max(e.ts for e in placed)
-            # Of several places at one instant the one last in the state's order counts.
-            previous = max((e for e in placed if e.ts == newest), key=ROW_OF[feature.entity])
+            newest = max(e.ts for e in located)
+            # Of several events at one instant, the last in the state's order counts.
+            previous = max((e for e in located if e.ts == newest), key=ROW_OF[feature.entity])
             return _kilometres(previous, tx) / ((tx.ts - newest) / 3_600_000)
         case "ratio_to_mean":
             return amount * n / sum(amounts) if sum(amounts) > 0 else math.nan
@@ -114,8 +114,8 @@ def oracle(
 ) -> list[float]:
     """The whole vector in catalogue order, float64.
 
-    `events` are, by entity, all transactions that the state of the transaction's own card, device, … knows
-    of, `labels` those of its merchant; whether `tx` itself is among them does not matter.
+    `events` are, by entity, all transactions known to the state of the card, device, … of `tx`; `labels` are
+    those of its merchant. `tx` itself may be among them or not.
     """
     request = iter(request_features(tx))
     return [
@@ -137,31 +137,33 @@ def _windowed(
 ) -> float:
     if getattr(tx, KEY_FIELD[feature.entity]) is None:
         return math.nan
-    of_key = events.get(feature.entity, ())
-    its_labels = labels if feature.entity in LABELLED else ()
-    forgot = _beyond(tx, of_key, its_labels, horizon_ms)
+    key_events = events.get(feature.entity, ())
+    key_labels = labels if feature.entity in LABELLED else ()
+    unknown = _beyond_horizon(tx, key_events, key_labels, horizon_ms)
     if feature.entity in EXACT:
-        forgot |= _rows_forgot(feature, tx, of_key, row_bound)
+        unknown |= _rows_dropped(feature, tx, key_events, row_bound)
     if feature.aggregate == "fraud_rate":
-        forgot |= _labels_forgot(feature, tx, labels, label_bound)
-    return math.nan if forgot else value_of(feature, tx, of_key, its_labels)
+        unknown |= _labels_dropped(feature, tx, labels, label_bound)
+    return math.nan if unknown else value_of(feature, tx, key_events, key_labels)
 
 
-def _beyond(tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label], horizon_ms: int) -> bool:
-    """Whether `tx` lies further behind the key's newest event than its state answers."""
+def _beyond_horizon(
+    tx: Transaction, events: Sequence[Transaction], labels: Sequence[Label], horizon_ms: int
+) -> bool:
+    """Whether `tx` lies further behind the key's newest event than its state can answer."""
     newest = max(chain((e.ts for e in events), (item.known_at for item in labels)), default=tx.ts)
     return tx.ts < newest - horizon_ms
 
 
-def _rows_forgot(feature: Feature, tx: Transaction, events: Sequence[Transaction], bound: int) -> bool:
-    """Whether a window reaches back to what a key with more than its bound of transactions dropped."""
+def _rows_dropped(feature: Feature, tx: Transaction, events: Sequence[Transaction], bound: int) -> bool:
+    """Whether a window reaches back to the transactions that a key over its bound dropped."""
     if len(events) <= bound:
         return False
     return tx.ts - feature.window_ms <= sorted(e.ts for e in events)[-bound - 1]
 
 
-def _labels_forgot(feature: Feature, tx: Transaction, labels: Sequence[Label], bound: int) -> bool:
-    """The same of the labels of a merchant that had more than its bound within their memory."""
+def _labels_dropped(feature: Feature, tx: Transaction, labels: Sequence[Label], bound: int) -> bool:
+    """Whether the memory of labels reaches back to those that a merchant over its bound dropped."""
     distinct = {(item.tx_id, item.known_at, item.source, item.is_fraud) for item in labels}
     if len(distinct) <= bound:
         return False

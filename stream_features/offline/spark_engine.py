@@ -1,10 +1,10 @@
-"""The batch engine for what outgrows one machine: the same SQL as DuckDB's, run by Spark over Parquet.
+"""The Spark engine, for data that outgrows one machine: the same SQL as DuckDB's, over Parquet.
 
 Needs the extra `spark` (`make setup-spark`) and a Java that Spark can run on (`spark_java`).
 """
 
 # ruff: noqa: S608
-# The SQL is made of the catalogue's own words; nothing of a transaction is ever written into it.
+# The SQL is made of the catalogue's own words; no data of a transaction is ever written into it.
 
 import os
 import sys
@@ -18,86 +18,89 @@ from fraudsim.errors import FraudsimError
 from stream_features.catalogue.features import FEATURES, Feature
 from stream_features.encode import id_hash
 from stream_features.offline.spark_java import spark_java
-from stream_features.offline.sql import Bounds, feature_sql
-from stream_features.offline.sql_dialects import SPARK
-from stream_features.offline.sql_tables import table_sql
-from stream_features.offline.sql_visibility import AsOf, Reading
+from stream_features.offline.sql.dialects import SPARK
+from stream_features.offline.sql.statement import StateBounds, feature_sql
+from stream_features.offline.sql.tables import table_sql
+from stream_features.offline.sql.visibility import AsOf, Visibility
 
 
 def local_session(config: Mapping[str, str] | None = None) -> SparkSession:
     """A session on this machine's cores, reachable from it alone.
 
     Raises:
-        FraudsimError: there is no Java that can run Spark.
+        FraudsimError: no Java here can run Spark.
     """
     spark_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master("local[*]").appName("fraudsim features")
-    fixed = {
+    defaults = {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        # Nobody else is there to take over from a machine that was busy or asleep.
+        # No other machine could take over when this one was busy or asleep.
         "spark.network.timeout": "3600s",
         "spark.executor.heartbeatInterval": "60s",
     }
-    for name, value in (fixed | dict(config or {})).items():
+    for name, value in (defaults | dict(config or {})).items():
         builder = builder.config(name, value)
     return builder.getOrCreate()
 
 
 class SparkEngine:
-    """Parquet files of transactions and labels, to be asked for features as often as needed.
+    """Parquet files of transactions and labels, for any number of feature queries.
 
-    Several sources of a kind are taken together: a history, and a log whose rows have their place in it
-    (`log_partition`, `log_offset`). What counts must have been decided before. A session of a cluster needs
-    this package on its workers, for the hash of an id. Closes as a context; the session stays.
+    Several sources of a kind are united: a history, and a log whose rows have their log position
+    (`log_partition`, `log_offset`). All events must be accepted ones. A session of a cluster needs this
+    package on its workers, for the hash of an id. Closes as a context; the session stays open.
 
     Raises:
-        FraudsimError: a file cannot be read, or a source lacks a column that every one must have.
+        FraudsimError: a file cannot be read, or a source lacks a required column.
     """
 
     def __init__(
         self, spark: SparkSession, transactions: Sequence[Path], labels: Sequence[Path] = ()
     ) -> None:
         self._spark = spark.newSession()  # views and settings of its own
-        # A sum that does not fit its type ends the job: never a wrong number.
+        # A sum that overflows its type ends the job instead of giving a wrong number.
         self._spark.conf.set("spark.sql.ansi.enabled", "true")
-        self._spark.udf.register("id_hash", _hash_of_present, "bigint")
-        self._kept: list[DataFrame] = []
-        self._make("transactions", transactions)
-        self._make("labels", labels)
+        self._spark.udf.register("id_hash", _nullable_id_hash, "bigint")
+        self._persisted: list[DataFrame] = []
+        self._create_table("transactions", transactions)
+        self._create_table("labels", labels)
 
     def __enter__(self) -> "SparkEngine":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for frame in self._kept:
+        for frame in self._persisted:
             frame.unpersist()
 
     def features(
         self,
-        asked: Path,
-        reading: Reading | None = None,
+        queries: Path,
+        visibility: Visibility | None = None,
         *,
         features: Sequence[Feature] = FEATURES,
-        bounds: Bounds | None = None,
+        bounds: StateBounds | None = None,
     ) -> DataFrame:
-        """`ask`, `tx_id`, `ts` and the features of the transactions asked for, each at its own ts; lazily.
+        """`query_id`, `tx_id`, `ts` and the features of the query transactions, each at its own ts; lazily.
 
-        They need not be among those of the engine. In the files' order, numbered by `ask`, ascending. Null
+        The queries need not be among the engine's transactions. `query_id` ascends in the files' order. Null
         where a feature is unknown.
 
         Raises:
-            FraudsimError: the file cannot be read, or lacks a column.
+            FraudsimError: the file cannot be read, or lacks a required column.
         """
-        self._make("asked", [asked], "monotonically_increasing_id() AS ask")
-        return self._spark.sql(feature_sql(reading or AsOf(), features, bounds, SPARK))
+        self._create_table("queries", [queries], "monotonically_increasing_id() AS query_id")
+        return self._spark.sql(feature_sql(visibility or AsOf(), features, bounds, SPARK))
 
-    def _make(self, table: str, sources: Sequence[Path], more: str = "") -> None:
-        """A view of all sources; kept, as it is read some twenty times and its numbers must not change."""
-        given = []
+    def _create_table(self, table: str, sources: Sequence[Path], extra_column: str = "") -> None:
+        """Create a view of all sources.
+
+        It is persisted, as it is read some twenty times and the numbers of its rows must not change.
+        """
+        described = []
         for number, source in enumerate(sources):
             try:
                 frame = self._spark.read.parquet(str(source))
@@ -107,12 +110,12 @@ class SparkEngine:
                     f"{table}: {source} cannot be read ({reason}), give a Parquet file"
                 ) from None
             frame.createOrReplaceTempView(f"{table}_{number}")
-            given.append((f"{table}_{number}", str(source), frame.columns))
-        sql = table_sql(table, given, SPARK)
-        made = self._spark.sql(f"SELECT *, {more} FROM ({sql})" if more else sql).persist()
-        made.createOrReplaceTempView(table)
-        self._kept.append(made)
+            described.append((f"{table}_{number}", str(source), frame.columns))
+        sql = table_sql(table, described, SPARK)
+        frame = self._spark.sql(f"SELECT *, {extra_column} FROM ({sql})" if extra_column else sql).persist()
+        frame.createOrReplaceTempView(table)
+        self._persisted.append(frame)
 
 
-def _hash_of_present(text: str | None) -> int | None:
+def _nullable_id_hash(text: str | None) -> int | None:
     return None if text is None else id_hash(text)

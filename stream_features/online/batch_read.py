@@ -1,4 +1,4 @@
-"""The features of a batch of transactions from states as Redis holds them: one compiled call an entity."""
+"""Features of many transactions from states as Redis holds them: one compiled call an entity."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -17,47 +17,50 @@ def features_of(
     transactions: Sequence[Transaction],
     keys_by_tx: Sequence[Sequence[Key]],
     blobs: Mapping[Key, bytes | None],
-    unfolded: UnfoldedRows,
+    unfolded_rows: UnfoldedRows,
     horizon_ms: int,
 ) -> tuple[Matrix, Flags]:
-    """Every feature of each transaction at its own ts, shape (n, SIZE), and which of them are whole.
+    """Every feature of each transaction at its own ts, shape (n, SIZE), and whether each vector is whole.
 
-    `unfolded` has the rows of a key that its blob lacks; None for a blob is a key never seen. A blob that
-    cannot be read, or cannot answer as far back as a ts, leaves its features null, and those not whole.
+    `unfolded_rows` gives the rows of a key that its blob lacks. A blob of None is a key never seen. A blob
+    that is unreadable, or cannot answer as far back as a ts, leaves its features null, the vector not whole.
     """
     out = np.full((len(transactions), SIZE), np.nan, np.float32)
     out[:, REQUEST_INDEXES] = [request_features(tx) for tx in transactions]
     whole = np.ones(len(transactions), np.bool_)
-    places_by_entity: dict[str, dict[Key, list[int]]] = {}
-    for place, keys in enumerate(keys_by_tx):
+    indices_by_entity: dict[str, dict[Key, list[int]]] = {}
+    for tx_index, keys in enumerate(keys_by_tx):
         for key in keys:
-            places_by_entity.setdefault(key[0], {}).setdefault(key, []).append(place)
-    for entity, places in places_by_entity.items():
-        row_of = ROW_OF[entity]
-        asked = [
-            (k, place, *row_of(transactions[place])) for k, its in enumerate(places.values()) for place in its
+            indices_by_entity.setdefault(key[0], {}).setdefault(key, []).append(tx_index)
+    for entity, indices_by_key in indices_by_entity.items():
+        to_row = ROW_OF[entity]
+        queries = [
+            (key_index, tx_index, *to_row(transactions[tx_index]))
+            for key_index, tx_indices in enumerate(indices_by_key.values())
+            for tx_index in tx_indices
         ]
         KERNELS[entity].read_many(
-            pack([_words(entity, blobs[key]) for key in places]),
-            _lacking(entity, places, unfolded),
-            np.array(asked, np.int64), horizon_ms, out, whole,
+            pack([_readable_words(entity, blobs[key]) for key in indices_by_key]),
+            _group_rows(entity, indices_by_key, unfolded_rows),
+            np.array(queries, np.int64), horizon_ms, out, whole,
         )  # fmt: skip
     return out, whole
 
 
-def _lacking(entity: str, keys: Iterable[Key], unfolded: UnfoldedRows) -> KeyedRows:
+def _group_rows(entity: str, keys: Iterable[Key], unfolded_rows: UnfoldedRows) -> Grouped:
     rows: list[tuple[int, ...]] = []
     counts: list[int] = []
     for key in keys:
-        its = unfolded(key)
-        rows += its
-        counts.append(len(its))
-    return KeyedRows(
+        rows_of_key = unfolded_rows(key)
+        rows += rows_of_key
+        counts.append(len(rows_of_key))
+    return Grouped(
         np.array(rows, np.int64).reshape(len(rows), KERNELS[entity].width), np.array(counts, np.int64)
     )
 
 
-def _words(entity: str, blob: bytes | None) -> bytes:
+def _readable_words(entity: str, blob: bytes | None) -> bytes:
+    """The blob, made of 8-byte words: `EMPTY` for none, `UNREADABLE` where its length does not fit."""
     if blob is None:
         return EMPTY[entity]
     return blob if len(blob) % 8 == 0 else UNREADABLE

@@ -1,4 +1,4 @@
-"""Reading the whole transaction log into the tail, and telling whoever decides of every record."""
+"""The reader of all of `transactions`: it fills the unfolded log and delivers each record."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ from stream_features.online.unfolded_log import UnfoldedLog
 MAX_POLL_RECORDS: Final = 2_000
 
 OnRecord = Callable[[Any, "Transaction | Rejected", int], None]
-"""Called with the Kafka record, the verdict, and the wall-clock time it was received, µs."""
+"""Called with the Kafka record, its transaction or rejection, and the wall-clock time of receipt, µs."""
 
 
 class LogReader:
-    """All partitions of `transactions`, without a group, judged in offset order."""
+    """Reads all partitions of `transactions`, without a group; accepts or rejects in offset order."""
 
     def __init__(
-        self, settings: Settings, clock_log: ClockLog, tail: UnfoldedLog, on_record: OnRecord
+        self, settings: Settings, clock_log: ClockLog, unfolded: UnfoldedLog, on_record: OnRecord
     ) -> None:
         self._settings = settings
-        self._judge = Acceptance(clock_log.clock, clock_log.refresh)
-        self._tail = tail
+        self._acceptance = Acceptance(clock_log.clock, clock_log.refresh)
+        self._unfolded = unfolded
         self._on_record = on_record
         self._tps = [TopicPartition(TRANSACTIONS, p) for p in range(settings.partitions)]
         self._seeks: dict[int, int] = {}
@@ -40,9 +40,9 @@ class LogReader:
         self._consumer: Any = None
 
     async def start(self, watermarks: list[int] | None) -> None:
-        """Begin with what lies beyond the watermarks (and, for uniqueness, 50,000 records before).
+        """Begin beyond the watermarks, by partition, and 50,000 records before that to find repeats.
 
-        None where nobody can say them: then as far back as the tail can hold.
+        Without watermarks, begin as far back as the unfolded log can hold.
         """
         read_past_unreadable_headers()
         self._consumer = AIOKafkaConsumer(
@@ -56,87 +56,87 @@ class LogReader:
         self._consumer.assign(self._tps)
         begins = await self._consumer.beginning_offsets(self._tps)
         ends = await self._consumer.end_offsets(self._tps)
-        held = self._settings.tail_max_records // len(self._tps)
+        capacity = self._settings.tail_max_records // len(self._tps)
         for partition, tp in enumerate(self._tps):
-            beyond = ends[tp] - held if watermarks is None else watermarks[partition] + 1
-            self._tail.begin(partition, max(beyond, begins[tp]))
+            first = ends[tp] - capacity if watermarks is None else watermarks[partition] + 1
+            self._unfolded.begin(partition, max(first, begins[tp]))
             self._fill_to[partition] = ends[tp]
-            self._go_to(partition, self._tail.starts[partition], begins[tp])
+            self._seek_to(partition, self._unfolded.starts[partition], begins[tp])
 
     async def stop(self) -> None:
         await self._consumer.stop()
 
     @property
     def filled(self) -> bool:
-        """Whether the tail holds what the log held at the start: before that, nothing is decided."""
-        return all(end + 1 >= to for end, to in zip(self._tail.ends, self._fill_to, strict=True))
+        """Whether all that the log held at the start has been read; nothing is decided before that."""
+        return all(end + 1 >= to for end, to in zip(self._unfolded.ends, self._fill_to, strict=True))
 
     @property
-    def read_to(self) -> Sequence[int]:
-        """Last offset read so far, by partition."""
-        return self._tail.ends
+    def read_offsets(self) -> Sequence[int]:
+        """Last offset read, by partition."""
+        return self._unfolded.ends
 
-    def told(self, partition: int, offset: int) -> bool:
-        """Whether all up to an offset has been told, and will not be told again."""
+    def has_delivered(self, partition: int, offset: int) -> bool:
+        """Whether every record up to an offset has been delivered and none will be delivered again."""
         return partition not in self._seeks and self.next[partition] > offset
 
-    def tell_from(self, partition: int, offset: int) -> None:
-        """See that every record of a partition from `offset` on is told of; some are told again."""
-        told = self.next[partition] > offset
-        if told or self._judge.remembered_from(TRANSACTIONS, partition) > max(0, offset - UNIQUE_WITHIN):
+    def redeliver_from(self, partition: int, offset: int) -> None:
+        """Make sure that every record from `offset` on is delivered; some are delivered twice."""
+        delivered = self.next[partition] > offset
+        if delivered or self._acceptance.whole_from(TRANSACTIONS, partition) > max(0, offset - UNIQUE_WITHIN):
             self._seeks[partition] = offset
 
     async def run(self) -> None:
         """Read for ever."""
         while True:
-            await self._seek()
+            await self._apply_seeks()
             polled = await self._consumer.getmany(timeout_ms=200)
             received_us = time.time_ns() // 1000
             positions = {tp: await self._consumer.position(tp) for tp in self._tps}
-            # Nothing is awaited from here on, so no new seek comes in between.
+            # No await from here on, so no new seek comes in between.
             for tp, position in positions.items():
                 if tp.partition in self._seeks:
                     continue  # its records come again
                 if tp in polled:
-                    self._take(tp.partition, polled[tp], received_us)
-                self._reach(tp.partition, position)
+                    self._deliver(tp.partition, polled[tp], received_us)
+                self._advance(tp.partition, position)
             ends = [self._consumer.highwater(tp) or 0 for tp in self._tps]
-            lag = sum(max(0, end - at) for end, at in zip(ends, self.next, strict=True))
+            lag = sum(max(0, end - offset) for end, offset in zip(ends, self.next, strict=True))
             metrics.CONSUMER_LAG.labels(self._settings.scorer_name, TRANSACTIONS).set(lag)
             metrics.HEARTBEAT.set_to_current_time()
 
-    async def _seek(self) -> None:
+    async def _apply_seeks(self) -> None:
         if not self._seeks:
             return
         begins = await self._consumer.beginning_offsets(self._tps)
         seeks, self._seeks = self._seeks, {}
         for partition, offset in seeks.items():
-            self._go_to(partition, offset, begins[self._tps[partition]])
+            self._seek_to(partition, offset, begins[self._tps[partition]])
 
-    def _go_to(self, partition: int, first: int, log_begin: int) -> None:
-        """See that verdicts are right from offset `first` on."""
-        at = self._judge.begin(TRANSACTIONS, partition, max(first, log_begin), log_begin)
-        self._consumer.seek(self._tps[partition], at)
-        self.next[partition] = at
+    def _seek_to(self, partition: int, first: int, log_begin: int) -> None:
+        """Seek so that repeats are recognised from offset `first` on."""
+        offset = self._acceptance.begin(TRANSACTIONS, partition, max(first, log_begin), log_begin)
+        self._consumer.seek(self._tps[partition], offset)
+        self.next[partition] = offset
 
-    def _take(self, partition: int, records: list[Any], received_us: int) -> None:
-        # Offsets may be left out: a transaction's markers are no records, and only `_go_to` moves the reader.
+    def _deliver(self, partition: int, records: list[Any], received_us: int) -> None:
+        # Offsets may have gaps, as transaction markers are no records. Only `_seek_to` moves the reader back.
         if records[0].offset < self.next[partition]:
             raise InvariantError(
                 f"partition {partition} goes on at offset {records[0].offset}, not {self.next[partition]}"
             )
-        judge, tail = self._judge, self._tail
+        acceptance, unfolded = self._acceptance, self._unfolded
         for record in records:
-            event = judge.transaction(
+            event = acceptance.transaction(
                 partition, record.offset, record.timestamp, record.headers, record.value
             )
             if isinstance(event, Transaction):
-                tail.add(partition, record.offset, event)
-            tail.passed(partition, record.offset)
+                unfolded.add(partition, record.offset, event)
+            unfolded.advance(partition, record.offset)
             self._on_record(record, event, received_us)
         self.next[partition] = records[-1].offset + 1
 
-    def _reach(self, partition: int, position: int) -> None:
-        """What was taken is all there is before the position, be the last offsets those of records or not."""
+    def _advance(self, partition: int, position: int) -> None:
+        """Pass the offsets without a record up to the consumer's position."""
         self.next[partition] = max(self.next[partition], position)
-        self._tail.passed(partition, self.next[partition] - 1)
+        self._unfolded.advance(partition, self.next[partition] - 1)

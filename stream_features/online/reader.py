@@ -1,4 +1,4 @@
-"""Features as of a transaction: Redis state, the unfolded tail, and the one at hand, each counted once."""
+"""The feature reader: Redis state, unfolded log and the transaction itself, each event counted once."""
 
 import asyncio
 import math
@@ -26,7 +26,7 @@ WAIT_STEP_S: Final = 0.001
 
 
 class NotPrimedError(Exception):
-    """A slot has no `applied` yet: state is being primed, or was lost."""
+    """A slot has no watermark: its state is being primed, or was lost."""
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
@@ -38,41 +38,41 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     read_us: int
     """When the state was read, wall clock."""
     stale: bool
-    """The tail did not reach back to the watermarks, or a state did not answer: unreadable, or `now` lay
-    beyond its horizon."""
+    """The unfolded log did not reach back to the watermarks, or a state did not answer: it was unreadable, or
+    `now` lay beyond its horizon."""
     uncertain: bool
-    """HTTP only: whether an accepted transaction is in the state already could not be told."""
+    """HTTP only: the state may already hold an in-flight transaction of the same key."""
 
 
 @dataclass(slots=True)
-class _Slot:
-    """One slot as Redis has it."""
+class _SlotSnapshot:
+    """One slot as Redis had it."""
 
     name: str
     offsets: list[int]
     """The watermarks, by source partition."""
     fresh_at_ms: float
     covered: bool = False
-    """Whether the tail reaches back to the watermarks."""
+    """Whether the unfolded log reaches back to the watermarks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StateSnapshot:
     """What Redis held of some keys at one moment."""
 
     read_us: int
-    slots: Collection[_Slot]
-    slot_of_key: dict[Key, _Slot]
+    slots: Collection[_SlotSnapshot]
+    slot_of_key: dict[Key, _SlotSnapshot]
     blobs: dict[Key, bytes | None]
 
 
 class FeatureReader:
-    """Reads many transactions' features in one round trip."""
+    """Reads the features of many transactions in one round trip."""
 
     def __init__(
         self,
         store: StateStore,
-        tail: UnfoldedLog,
+        unfolded: UnfoldedLog,
         segment: Segment,
         *,
         partitions: int,
@@ -80,160 +80,165 @@ class FeatureReader:
         pending_wait_ms: int,
     ) -> None:
         self._store = store
-        self.tail = tail
+        self.unfolded = unfolded
         self._segment = segment
         self._partitions = partitions
         self._slots = slots
-        self._pending_wait_s = pending_wait_ms / 1000
-        self.pending = InFlight(tail)
+        self._in_flight_wait_s = pending_wait_ms / 1000
+        self.in_flight = InFlight(unfolded)
         """HTTP: accepted here and not yet read back from the log."""
-        self._folded: list[int] | None = None
-        """The watermarks that `prune_tail` found last."""
-        self._applied_known: dict[int, tuple[bytes, Watermark]] = {}
-        """Decoded and checked last, by slot."""
+        self._last_watermarks: list[int] | None = None
+        """What the last `prune_unfolded` read."""
+        self._watermark_by_slot: dict[int, tuple[bytes, Watermark]] = {}
+        """The last watermark decoded and checked, with its bytes."""
 
     async def watermarks(self) -> list[int]:
-        """The smallest watermark of every transactions partition, over all slots.
+        """The smallest watermark of each partition of `transactions`, over all slots.
 
         Raises:
             NotPrimedError: a slot has no state.
-            FraudsimError: a slot's state is another log's.
+            FraudsimError: a slot's state belongs to another log.
         """
-        found = await self._store.read([watermark_key(s) for s in range(self._slots)])
-        every = [self._applied(slot, value).offsets for slot, value in enumerate(found)]
-        return [min(offsets[p] for offsets in every) for p in range(self._partitions)]
+        values = await self._store.read([watermark_key(s) for s in range(self._slots)])
+        offsets_by_slot = [self._checked_watermark(slot, value).offsets for slot, value in enumerate(values)]
+        return [min(offsets[p] for offsets in offsets_by_slot) for p in range(self._partitions)]
 
-    async def prune_tail(self) -> None:
-        """Let the tail go up to the watermarks that the call before this one found. Raises as they do."""
-        # A read under way holds the `applied` of its own MGET, which may be older than what is found now;
-        # pruned to now, the tail would lack the records between the two for it.
+    async def prune_unfolded(self) -> None:
+        """Prune the unfolded log to the watermarks that the previous call read. Raises as `watermarks`."""
+        # A read under way holds the watermark of its own MGET, which may be older than the one read now.
+        # Pruned to the newer one, the unfolded log would lack the records between the two.
         watermarks = await self.watermarks()
-        if self._folded is not None:
-            self.tail.prune(self._folded)
-        self._folded = watermarks
+        if self._last_watermarks is not None:
+            self.unfolded.prune(self._last_watermarks)
+        self._last_watermarks = watermarks
 
-    def _applied(self, slot: int, value: bytes | None) -> Watermark:
+    def _checked_watermark(self, slot: int, value: bytes | None) -> Watermark:
         if value is None:
             raise NotPrimedError(f"slot {slot} has no state")
-        known = self._applied_known.get(slot)
-        if known is not None and known[0] == value:
-            return known[1]
-        applied = decode_watermark(value)
-        check_watermark(applied, slot, self._segment, 2 * self._partitions, self._slots)
-        self._applied_known[slot] = value, applied
-        return applied
+        cached = self._watermark_by_slot.get(slot)
+        if cached is not None and cached[0] == value:
+            return cached[1]
+        watermark = decode_watermark(value)
+        check_watermark(watermark, slot, self._segment, 2 * self._partitions, self._slots)
+        self._watermark_by_slot[slot] = value, watermark
+        return watermark
 
-    def stored(
+    def fetch_state(
         self, transactions: Sequence[Transaction], linger_s: float = 0.0
-    ) -> Coroutine[Any, Any, Stored]:
-        """What Redis holds of the transactions' keys; it is asked at once, whoever waits for the answer when.
+    ) -> Coroutine[Any, Any, StateSnapshot]:
+        """Read from Redis the state of the transactions' keys.
 
-        With `linger_s` it is asked together with what else Redis is asked within that time. Whoever waits may
-        get what `watermarks` raises, and redis errors.
+        The request is sent at once, before the result is awaited. With `linger_s` it joins other requests
+        made within that time. Awaiting it raises what `watermarks` raises, and redis errors.
         """
         slot_by_key = {key: slot_of(*key, self._slots) for tx in transactions for key in keys_of(tx)}
-        numbers = sorted(set(slot_by_key.values()))
+        slots = sorted(set(slot_by_key.values()))
         reply = self._store.read(
             [
-                *(watermark_key(s) for s in numbers),
-                *(fresh_key(s) for s in numbers),
+                *(watermark_key(s) for s in slots),
+                *(fresh_key(s) for s in slots),
                 *(blob_key(slot, *key) for key, slot in slot_by_key.items()),
             ],
             linger_s,
         )
-        return self._stored(slot_by_key, numbers, reply)
+        return self._decode_state(slot_by_key, slots, reply)
 
-    async def _stored(
-        self, slot_by_key: dict[Key, int], numbers: list[int], reply: Awaitable[list[bytes | None]]
-    ) -> Stored:
-        found = await reply
-        n = len(numbers)
+    async def _decode_state(
+        self, slot_by_key: dict[Key, int], slots: list[int], reply: Awaitable[list[bytes | None]]
+    ) -> StateSnapshot:
+        values = await reply
+        n = len(slots)
         read_us = time.time_ns() // 1000
-        slots = {
-            number: _Slot(
-                str(number), list(self._applied(number, found[i]).offsets), float(found[n + i] or 0)
+        snapshots = {
+            slot: _SlotSnapshot(
+                str(slot), list(self._checked_watermark(slot, values[i]).offsets), float(values[n + i] or 0)
             )
-            for i, number in enumerate(numbers)
+            for i, slot in enumerate(slots)
         }
-        slot_of_key = {key: slots[number] for key, number in slot_by_key.items()}
-        return Stored(
-            read_us, slots.values(), slot_of_key, dict(zip(slot_by_key, found[2 * n :], strict=True))
+        slot_of_key = {key: snapshots[slot] for key, slot in slot_by_key.items()}
+        return StateSnapshot(
+            read_us, snapshots.values(), slot_of_key, dict(zip(slot_by_key, values[2 * n :], strict=True))
         )
 
     async def read(self, transactions: Sequence[Transaction], *, http: bool = False) -> list[Reading]:
-        """Features of each transaction at its own ts. Raises as `stored` does."""
-        return await self.of_stored(transactions, await self.stored(transactions), http=http)
+        """Features of each transaction at its own ts. Raises as `fetch_state` does."""
+        return await self.readings(transactions, await self.fetch_state(transactions), http=http)
 
-    async def of_stored(
+    async def readings(
         self,
         transactions: Sequence[Transaction],
-        stored: Stored,
+        state: StateSnapshot,
         *,
         http: bool = False,
         until_s: float = math.inf,
     ) -> list[Reading]:
-        """Features of each transaction from what is stored of these, and maybe of others.
+        """Features of each transaction from a snapshot that holds its keys, and perhaps others.
 
-        Nothing is waited for, but by HTTP what is pending, by `until_s` (monotonic) at the latest.
+        Waits for nothing, except over HTTP for in-flight transactions, until `until_s` (monotonic) at most.
         """
         keys_by_tx = [keys_of(tx) for tx in transactions]
-        slot_of_key, read_us = stored.slot_of_key, stored.read_us
-        doubtful = await self._settle_pending(transactions, stored, until_s) if http else frozenset()
-        for slot in stored.slots:
-            slot.covered = self.tail.covers(slot.offsets)
+        slot_of_key, read_us = state.slot_of_key, state.read_us
+        uncertain_keys = await self._await_in_flight(transactions, state, until_s) if http else frozenset()
+        for slot in state.slots:
+            slot.covered = self.unfolded.covers(slot.offsets)
 
-        def unfolded(key: Key) -> list[tuple[int, ...]]:
-            rows = self.tail.rows(*key, slot_of_key[key].offsets)
-            return rows + [ROW_OF[key[0]](tx) for tx in self.pending.of(key)] if http else rows
+        def unfolded_rows(key: Key) -> list[tuple[int, ...]]:
+            rows = self.unfolded.rows(*key, slot_of_key[key].offsets)
+            return rows + [ROW_OF[key[0]](tx) for tx in self.in_flight.of_key(key)] if http else rows
 
-        features, whole = features_of(
-            transactions, keys_by_tx, stored.blobs, unfolded, self._segment.horizon_ms
+        features, is_whole = features_of(
+            transactions, keys_by_tx, state.blobs, unfolded_rows, self._segment.horizon_ms
         )
-        reach = list(self.tail.starts), list(self.tail.ends)
-        readings = []
-        for tx, keys, its, its_whole in zip(transactions, keys_by_tx, features, whole.tolist(), strict=True):
+        unfolded_from, unfolded_to = list(self.unfolded.starts), list(self.unfolded.ends)
+        results = []
+        for tx, keys, vector, vector_is_whole in zip(
+            transactions, keys_by_tx, features, is_whole.tolist(), strict=True
+        ):
             slots = [slot_of_key[key] for key in keys]
-            readings.append(
+            results.append(
                 Reading(
-                    features=its,
+                    features=vector,
                     prefix=LogPrefix(
                         slots={slot.name: slot.offsets for slot in slots},
-                        tail_from=reach[0],
-                        tail_to=reach[1],
-                        pending=self.pending.beside(tx, keys) if http else [],
+                        tail_from=unfolded_from,
+                        tail_to=unfolded_to,
+                        pending=self.in_flight.ids_beside(tx, keys) if http else [],
                     ),
                     staleness_ms=max(0.0, read_us / 1000 - min([slot.fresh_at_ms for slot in slots])),
                     read_us=read_us,
-                    stale=not (its_whole and all(slot.covered for slot in slots)),
-                    uncertain=not doubtful.isdisjoint(keys),
+                    stale=not (vector_is_whole and all(slot.covered for slot in slots)),
+                    uncertain=not uncertain_keys.isdisjoint(keys),
                 )
             )
-        return readings
+        return results
 
-    async def _settle_pending(
-        self, transactions: Sequence[Transaction], stored: Stored, until_s: float
+    async def _await_in_flight(
+        self, transactions: Sequence[Transaction], state: StateSnapshot, until_s: float
     ) -> frozenset[Key]:
-        """Wait until no pending transaction can be in the state; the keys of which one still can."""
-        asking = {tx.tx_id for tx in transactions}  # not published yet
+        """Wait until the state can hold no in-flight transaction; return the keys for which it still can.
 
-        def doubtful() -> frozenset[Key]:
-            ends = self.tail.ends
-            ahead = {slot.name for slot in stored.slots if any(map(gt, slot.offsets, ends))}
+        That is possible where a slot's watermark is ahead of this process's own reading of the log.
+        """
+        own_ids = {tx.tx_id for tx in transactions}  # not published yet
+
+        def uncertain_keys() -> frozenset[Key]:
+            ends = self.unfolded.ends
+            slots_ahead = {slot.name for slot in state.slots if any(map(gt, slot.offsets, ends))}
             return frozenset(
                 key
-                for key, slot in stored.slot_of_key.items()
-                if slot.name in ahead
-                for tx in self.pending.of(key)
-                if tx.tx_id not in asking and beyond_tail(slot, tx)
+                for key, slot in state.slot_of_key.items()
+                if slot.name in slots_ahead
+                for tx in self.in_flight.of_key(key)
+                if tx.tx_id not in own_ids and is_ahead(slot, tx)
             )
 
-        def beyond_tail(slot: _Slot, tx: Transaction) -> bool:
+        def is_ahead(slot: _SlotSnapshot, tx: Transaction) -> bool:
             partition = partition_of(tx.card_id, self._partitions)
-            return slot.offsets[partition] > self.tail.ends[partition]
+            return slot.offsets[partition] > self.unfolded.ends[partition]
 
-        until_s = min(until_s, time.monotonic() + self._pending_wait_s)
-        while found := doubtful():
+        until_s = min(until_s, time.monotonic() + self._in_flight_wait_s)
+        while keys := uncertain_keys():
             if time.monotonic() > until_s:
                 break
             await asyncio.sleep(WAIT_STEP_S)
-        return found
+        return keys

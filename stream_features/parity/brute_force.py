@@ -1,4 +1,4 @@
-"""Served vectors again, by brute force over history and log: for a small sample."""
+"""Served vectors recomputed by the oracle over history and log: slow, so for a small sample."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -12,7 +12,7 @@ from fraudsim.log.events import Label, LogPrefix, Transaction
 from fraudsim.log.partitioning import slot_of
 from stream_features.catalogue.features import KEY_FIELD, LABELLED, LONGEST, TAIL_RESOLUTION
 from stream_features.offline.oracle import oracle
-from stream_features.parity.log import History, Key, LogEvents, Place
+from stream_features.parity.log_events import HistoryTables, Key, LogEvents, Position
 from stream_features.vector import keys_of
 
 REACH_MS: Final = LONGEST + max(TAIL_RESOLUTION.values())
@@ -20,20 +20,22 @@ REACH_MS: Final = LONGEST + max(TAIL_RESOLUTION.values())
 
 
 class BruteForce:
-    """The oracle for some transactions of the log."""
+    """The oracle for a sample of the log's transactions."""
 
-    def __init__(self, log: LogEvents, history: History, sample: Iterable[Transaction], slots: int) -> None:
+    def __init__(
+        self, log: LogEvents, history: HistoryTables, sample: Iterable[Transaction], slots: int
+    ) -> None:
         self._log, self._slots = log, slots
-        sampled = list(sample)
-        keys = {key for tx in sampled for key in keys_of(tx)}
-        since = min((tx.ts for tx in sampled), default=0) - REACH_MS
+        transactions = list(sample)
+        keys = {key for tx in transactions for key in keys_of(tx)}
+        since = min((tx.ts for tx in transactions), default=0) - REACH_MS
         self._history: dict[Key, list[Transaction]] = {}
         self._history_labels: dict[Key, list[Label]] = {}
         recent = history.transactions.filter(pc.greater_equal(history.transactions["ts"], since))
-        for tx in _structs_of(recent, Transaction, keys):
+        for tx in _structs_with_keys(recent, Transaction, keys):
             for key in keys_of(tx):
                 self._history.setdefault(key, []).append(tx)
-        for label in _structs_of(history.labels, Label, keys):
+        for label in _structs_with_keys(history.labels, Label, keys):
             if label.merchant_id is not None and label.known_at < log.clock.first.event_epoch_ms:
                 self._history_labels.setdefault(("merchant", label.merchant_id), []).append(label)
 
@@ -44,37 +46,39 @@ class BruteForce:
         labels = [label for key in keys if key[0] in LABELLED for label in self._labels(key, prefix)]
         return oracle(tx, events, labels, self._log.clock.horizon_ms)
 
-    def _folded(self, key: Key, prefix: LogPrefix) -> list[int]:
+    def _watermarks(self, key: Key, prefix: LogPrefix) -> list[int]:
         return prefix.slots[str(slot_of(*key, self._slots))]
 
     def _events(self, key: Key, prefix: LogPrefix) -> list[Transaction]:
-        """A key's transactions: those of the history, and those of the log that a prefix holds."""
-        folded = self._folded(key, prefix)
+        """A key's transactions: the history's, and the log's that the prefix holds."""
+        watermarks = self._watermarks(key, prefix)
 
-        def held(place: Place, tx: Transaction) -> bool:
-            partition, offset = place
-            in_tail = prefix.tail_from[partition] <= offset <= prefix.tail_to[partition]
-            return in_tail or offset <= folded[partition] or tx.tx_id in prefix.pending
+        def is_held(position: Position, tx: Transaction) -> bool:
+            partition, offset = position
+            unfolded = prefix.tail_from[partition] <= offset <= prefix.tail_to[partition]
+            return unfolded or offset <= watermarks[partition] or tx.tx_id in prefix.pending
 
-        found = self._log.by_key.get(key)
-        of_log = [(place, self._log.transactions[place]) for place in found.at] if found else []
-        return self._history.get(key, []) + [tx for place, tx in of_log if held(place, tx)]
+        events = self._log.by_key.get(key)
+        positions = events.positions if events else []
+        log_events = [(position, self._log.transactions[position]) for position in positions]
+        return self._history.get(key, []) + [tx for position, tx in log_events if is_held(position, tx)]
 
     def _labels(self, key: Key, prefix: LogPrefix) -> list[Label]:
-        """A merchant's labels, likewise."""
-        folded = self._folded(key, prefix)[self._log.partitions :]
-        found = self._log.labels_by_key.get(key)
-        held = [place for place in found.at if place[1] <= folded[place[0]]] if found else []
-        return self._history_labels.get(key, []) + [self._log.labels[place] for place in held]
+        """A merchant's labels: the history's, and the log's that the prefix holds."""
+        watermarks = self._watermarks(key, prefix)[self._log.partitions :]
+        events = self._log.labels_by_key.get(key)
+        positions = events.positions if events else []
+        held = [(partition, offset) for partition, offset in positions if offset <= watermarks[partition]]
+        return self._history_labels.get(key, []) + [self._log.labels[position] for position in held]
 
 
-def _structs_of(table: pa.Table, event: type[Any], keys: set[Key]) -> Iterable[Any]:
-    """The rows that have one of the keys."""
-    names = [f.name for f in msgspec.structs.fields(event) if f.name in table.column_names]
-    chosen = [
+def _structs_with_keys(table: pa.Table, event_type: type[Any], keys: set[Key]) -> Iterable[Any]:
+    """The rows that have one of the keys, as structs."""
+    names = [f.name for f in msgspec.structs.fields(event_type) if f.name in table.column_names]
+    conditions = [
         pc.is_in(table[field].cast(pa.string()), pa.array([k for e, k in keys if e == entity], pa.string()))
         for entity, field in KEY_FIELD.items()
         if field in table.column_names
     ]
-    for row in table.select(names).filter(reduce(pc.or_kleene, chosen)).to_pylist():
-        yield event(**{name: value for name, value in row.items() if value is not None})
+    for row in table.select(names).filter(reduce(pc.or_kleene, conditions)).to_pylist():
+        yield event_type(**{name: value for name, value in row.items() if value is not None})

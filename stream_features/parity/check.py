@@ -1,8 +1,8 @@
-"""Parity: every served vector again, from the history and exactly the log prefix that its decision names.
+"""The parity check: recomputes every served vector from the history and the log prefix its decision names.
 
-Shares no state and no I/O with worker, reader and tail: it reads the archived log, decides anew what
-counts, and folds what each decision names on top of the history. Samples are computed again by DuckDB,
-which shares no kernel either, and by brute force.
+It shares no state and no I/O with worker, reader and unfolded log: it reads the archived log, accepts or
+rejects its records anew, and folds what each decision names on top of the history. Samples are computed again
+by DuckDB, which shares no kernel either, and by brute force.
 """
 
 import json
@@ -25,14 +25,14 @@ from stream_features.offline.archived_log import first_decisions
 from stream_features.offline.bulk import Matrix
 from stream_features.offline.history_tables import read_history_tables
 from stream_features.parity.brute_force import BruteForce
-from stream_features.parity.log import History, LogEvents
+from stream_features.parity.log_events import HistoryTables, LogEvents
 from stream_features.parity.replay import Replay
 from stream_features.parity.sample import heat, weighted_sample, weights
-from stream_features.parity.staleness import staleness_effect, vectors_of_everything_before
+from stream_features.parity.staleness import fresh_vectors, staleness_effect
 from stream_features.store.prime import state_of_history
 
 EXAMPLES: Final = 3
-"""Of each feature, by each engine."""
+"""Examples kept of each feature, by each engine."""
 DERIVED: Final = ("mean", "std", "speed", "ratio_to_mean", "fraud_rate")
 """Aggregates that engines may round differently."""
 _EXACT: Final = np.array([feature.aggregate not in DERIVED for feature in FEATURES])
@@ -41,28 +41,28 @@ _decode_prefix = msgspec.json.Decoder(LogPrefix).decode
 
 
 @dataclass
-class Result:
-    """What a check found; `fraudsim features parity --json` writes it."""
+class ParityResult:
+    """The result of a check; `fraudsim features parity --json` writes it."""
 
     vectors: int = 0
     features: int = len(NAMES)
     mismatches: int = 0
-    """Feature values that differ, anywhere: one that three engines have otherwise counts three times."""
+    """Feature values that differ; one that differs from three engines counts three times."""
     uncertain: int = 0
-    """Decisions that could not be told exactly when they were made; not compared."""
+    """Decisions marked uncertain when they were made; not compared."""
     degraded: int = 0
-    """Decisions made without state; there is nothing to compare."""
+    """Decisions made without state; not compared."""
     missing_pending: int = 0
-    """Decisions that counted an HTTP transaction which never reached the log; not compared."""
+    """Decisions that counted an in-flight transaction which never reached the log; not compared."""
     by_brute_force: int = 0
     by_duckdb: int = 0
     by_feature: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """By feature: `tx_id`, `engine`, and the value `served` and `recomputed`."""
     staleness_effect: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By feature, as `parity_staleness.staleness_effect` has it; empty where it was not asked for."""
+    """By feature, as from `staleness.staleness_effect`; empty where it was not computed."""
 
-    def differ(self, engine: str, tx_id: str, name: str, served: float, expected: float) -> None:
+    def add_mismatch(self, engine: str, tx_id: str, name: str, served: float, expected: float) -> None:
         self.mismatches += 1
         self.by_feature[name] = self.by_feature.get(name, 0) + 1
         examples = self.examples.setdefault(name, [])
@@ -72,8 +72,8 @@ class Result:
             )
 
 
-class _Served(NamedTuple):
-    """What there is to compare, in the order in which it was decided."""
+class _ServedVectors(NamedTuple):
+    """The vectors to compare, in the order of their decisions."""
 
     decisions: list[tuple[Transaction, LogPrefix]]
     vectors: Matrix
@@ -91,25 +91,25 @@ def check_parity(
     seed: int = 1,
     staleness: bool = False,
     on_vector: Callable[[int], None] = lambda _: None,
-) -> Result:
+) -> ParityResult:
     """Recompute every served vector of an archived run.
 
     Args:
-        brute_force: how many are computed by brute force too, chosen at random.
-        sample: how many by DuckDB too; hot keys and stale decisions are more likely to be chosen.
-        seed: of both choices.
+        brute_force: how many are also computed by brute force, chosen at random.
+        sample: how many are also computed by DuckDB; hot and stale decisions are chosen more often.
+        seed: of both samples.
         staleness: whether to compare with the vectors over everything before `now`, too.
-        on_vector: told how many are done.
+        on_vector: called with the number of vectors replayed so far.
 
     Raises:
-        FraudsimError: the run was served with another catalogue, or its folder is not whole.
+        FraudsimError: the run was served with another catalogue, or its folder is incomplete.
     """
     log = LogEvents(run_dir, settings.partitions)
     first = log.clock.first
-    tables = History(*read_history_tables(history))
+    tables = HistoryTables(*read_history_tables(history))
     base = state_of_history(*tables, first.event_epoch_ms, first.horizon_ms)
-    result = Result()
-    served = _to_compare(first_decisions(run_dir), run_dir, log, result)
+    result = ParityResult()
+    served = _served_vectors(first_decisions(run_dir), run_dir, log, result)
     replay = Replay(log, base, settings.slots)
     replayed = np.empty_like(served.vectors)
     for i, (tx, prefix) in enumerate(served.decisions):
@@ -120,33 +120,37 @@ def check_parity(
 
     transactions = [tx for tx, _ in served.decisions]
     if brute_force:
-        chosen = weighted_sample(np.ones(len(transactions)), brute_force, seed)
-        brute = BruteForce(log, tables, [transactions[i] for i in chosen], settings.slots)
-        by_hand = [brute.vector(*served.decisions[i]) for i in chosen]
-        result.by_brute_force = len(chosen)
-        _compare(result, "brute force", served, chosen, np.array(by_hand).reshape(-1, len(NAMES)))
+        indices = weighted_sample(np.ones(len(transactions)), brute_force, seed)
+        brute = BruteForce(log, tables, [transactions[i] for i in indices], settings.slots)
+        vectors = [brute.vector(*served.decisions[i]) for i in indices]
+        result.by_brute_force = len(indices)
+        _compare(result, "brute force", served, indices, np.array(vectors).reshape(-1, len(NAMES)))
     if sample and transactions:
-        # DuckDB's module complains at the end of a process that froze its garbage, as the runner's does.
-        from stream_features.parity.by_duckdb import duckdb_vectors
+        # Imported late: DuckDB's module reports errors at the end of a process that froze its garbage, as the
+        # runner's does.
+        from stream_features.parity.duckdb_vectors import duckdb_vectors
 
-        likely = weights(heat(transactions), served.staleness_ms, served.stale)
-        chosen = weighted_sample(likely, sample, seed)
-        asked = [served.decisions[i] for i in chosen]
-        result.by_duckdb = len(chosen)
-        _compare(result, "duckdb", served, chosen, duckdb_vectors(log, tables, asked, settings.slots))
+        weight = weights(heat(transactions), served.staleness_ms, served.stale)
+        indices = weighted_sample(weight, sample, seed)
+        decisions = [served.decisions[i] for i in indices]
+        result.by_duckdb = len(indices)
+        _compare(result, "duckdb", served, indices, duckdb_vectors(log, tables, decisions, settings.slots))
     if staleness:
-        fresh = vectors_of_everything_before(transactions, log, base)
+        fresh = fresh_vectors(transactions, log, base)
         result.staleness_effect = staleness_effect(served.vectors, fresh)
     return result
 
 
-def _to_compare(decisions: pa.Table, run_dir: Path, log: LogEvents, result: Result) -> _Served:
-    """Served vectors with what they name; those that there is nothing to compare with are counted."""
-    other = pc.unique(decisions["feature_hash"].filter(pc.not_equal(decisions["feature_hash"], HASH)))
-    if len(other):
+def _served_vectors(
+    decisions: pa.Table, run_dir: Path, log: LogEvents, result: ParityResult
+) -> _ServedVectors:
+    """The comparable decisions; those that are left out are counted in `result`."""
+    hashes = decisions["feature_hash"]
+    other_hashes = pc.unique(hashes.filter(pc.not_equal(hashes, HASH)))
+    if len(other_hashes):
         raise FraudsimError(
-            f"{run_dir} was served with catalogue {other[0]}, this is {HASH}: check it with the version that "
-            "served it"
+            f"{run_dir} was served with catalogue {other_hashes[0]}, this is {HASH}: check it with the "
+            "version that served it"
         )
     decisions = decisions.sort_by("stamp_decided")
     result.degraded = _sum(decisions["degraded"])
@@ -154,19 +158,19 @@ def _to_compare(decisions: pa.Table, run_dir: Path, log: LogEvents, result: Resu
     result.uncertain = _sum(decisions["uncertain"])
     decisions = decisions.filter(pc.invert(decisions["uncertain"]))
     names = ("source_partition", "source_offset", "prefix")
-    kept, found = [], []
+    kept, with_prefix = [], []
     for i, (partition, offset, text) in enumerate(
         zip(*(decisions[n].to_pylist() for n in names), strict=True)
     ):
         prefix, tx = _decode_prefix(text), log.transactions.get((partition, offset))
-        if tx is None or any(item not in log.id_of for item in prefix.pending):
+        if tx is None or any(item not in log.position_of_id for item in prefix.pending):
             result.missing_pending += 1
             continue
         kept.append(i)
-        found.append((tx, prefix))
+        with_prefix.append((tx, prefix))
     decisions = decisions.take(pa.array(kept, pa.int64()))
-    return _Served(
-        found,
+    return _ServedVectors(
+        with_prefix,
         _matrix(decisions["features"]),
         decisions["staleness_ms"].to_numpy(),
         decisions["stale"].to_numpy(),
@@ -184,27 +188,31 @@ def _matrix(lists: pa.ChunkedArray) -> Matrix:
 
 
 def _compare(
-    result: Result, engine: str, served: _Served, chosen: npt.NDArray[np.int64], expected: Matrix
+    result: ParityResult,
+    engine: str,
+    served: _ServedVectors,
+    indices: npt.NDArray[np.int64],
+    recomputed: Matrix,
 ) -> None:
-    """Note where the chosen served vectors are not what an engine says, shape (len(chosen), features).
+    """Record where served vectors at `indices` differ from an engine's, shape (len(indices), features).
 
-    The replay must agree to the bit. Others compute in another order and in float64: what is derived may,
-    rounded to float32, come to the neighbouring number.
+    The replay must agree to the bit. Other engines compute in another order and in float64: rounded to
+    float32, a derived value may be the neighbouring number.
     """
-    got, wanted = served.vectors[chosen], expected.astype(np.float32)
-    differ = (got.view(np.int32) != wanted.view(np.int32)) & ~(np.isnan(got) & np.isnan(wanted))
+    actual, expected = served.vectors[indices], recomputed.astype(np.float32)
+    differ = (actual.view(np.int32) != expected.view(np.int32)) & ~(np.isnan(actual) & np.isnan(expected))
     if engine != "replay":
-        near = np.abs(got - wanted) <= np.spacing(np.maximum(np.abs(got), np.abs(wanted)))
+        near = np.abs(actual - expected) <= np.spacing(np.maximum(np.abs(actual), np.abs(expected)))
         differ &= _EXACT | ~near
-    for row, place in np.argwhere(differ):
-        tx, _ = served.decisions[chosen[row]]
-        result.differ(engine, tx.tx_id, NAMES[place], got[row, place], wanted[row, place])
+    for row, feature in np.argwhere(differ):
+        tx, _ = served.decisions[indices[row]]
+        result.add_mismatch(engine, tx.tx_id, NAMES[feature], actual[row, feature], expected[row, feature])
 
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def write_result(result: Result, path: Path) -> None:
+def write_result(result: ParityResult, path: Path) -> None:
     """The result as JSON."""
     path.write_text(json.dumps(asdict(result), indent=2) + "\n")

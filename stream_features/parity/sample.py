@@ -1,4 +1,4 @@
-"""Which decisions to look at more closely: by chance, but rather the hot and the stale ones."""
+"""Weighted sampling of decisions for the slower engines, with hot and stale ones more likely."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ Floats = npt.NDArray[np.float64]
 TOP: Final = 0.9
 """The upper tenth counts as hot, or as stale."""
 EXTRA: Final = 4.0
-"""By how much the weight of a decision grows for each."""
+"""Added to the weight of a decision for each of the two."""
 
 
 def heat(transactions: Sequence[Transaction]) -> Floats:
-    """How many of the transactions share the busiest key of each."""
-    keys = [keys_of(tx) for tx in transactions]
-    number = Counter(key for its in keys for key in its)
-    return np.array([max(number[key] for key in its) for its in keys], np.float64)
+    """For each transaction, how many of the transactions share its busiest key."""
+    keys_by_tx = [keys_of(tx) for tx in transactions]
+    count = Counter(key for keys in keys_by_tx for key in keys)
+    return np.array([max(count[key] for key in keys) for keys in keys_by_tx], np.float64)
 
 
 def weights(hot: Floats, staleness_ms: Floats, stale: npt.NDArray[np.bool_]) -> Floats:
@@ -33,12 +33,12 @@ def weights(hot: Floats, staleness_ms: Floats, stale: npt.NDArray[np.bool_]) -> 
 
 
 def _top(values: Floats) -> npt.NDArray[np.bool_]:
-    # Where most share the smallest value, it is nothing special.
+    # Where most share the smallest value, that value is not in the top.
     return (values >= np.quantile(values, TOP)) & (values > values.min())
 
 
 def weighted_sample(weight: Floats, size: int, seed: int) -> npt.NDArray[np.int64]:
-    """Places of `size` entries, all where there are fewer, ascending; each at most once.
+    """Indices of `size` entries, of all where there are fewer; ascending, each at most once.
 
     Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.
     """

@@ -19,10 +19,10 @@ from stream_features.encode import ROW_OF, label_row
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS
 from stream_features.offline.archived_log import (
+    accepted_labels,
+    accepted_transactions,
     archived_clock,
     archived_ends,
-    counting_labels,
-    counting_transactions,
 )
 from stream_features.offline.history_tables import history_fingerprint, read_history_tables
 from stream_features.store.prime import StateTable, check_history, replace_state, state_of_history

@@ -153,7 +153,7 @@ class Bench:
         return [decision(item.tx) for item in incoming]
 
     def read_log(self, offset, tx_id=""):
-        self.tail.passed(0, offset)
+        self.tail.advance(0, offset)
         self.pending.read_back(0, tx_id)
 
     async def ask(self, method, path, body=b"", headers=(), replies=None):
@@ -187,7 +187,7 @@ class Bench:
 
     @property
     def waiting(self):
-        return [tx.tx_id for tx in self.pending.of(("card", "c"))]
+        return [tx.tx_id for tx in self.pending.of_key(("card", "c"))]
 
 
 def refused_for_now(reply):

@@ -71,12 +71,12 @@ class LogReader:
         self.next = dict.fromkeys(sizes, 0)
         self.again = again
         self.asked = []
-        self.read_to = [-1] * (max(sizes) + 1)
+        self.read_offsets = [-1] * (max(sizes) + 1)
 
-    def told(self, partition, offset):
+    def has_delivered(self, partition, offset):
         return offset < self.next[partition]
 
-    def tell_from(self, partition, offset):
+    def redeliver_from(self, partition, offset):
         self.asked.append((partition, offset))
         self.next[partition] = min(self.next[partition], max(0, offset - self.again))
 
@@ -110,7 +110,7 @@ def decision(tx, partition=0, offset=0):
 
 def scorer_of(sizes, decided=-1):
     decider, producer = Decider(), Producer()
-    reader = SimpleNamespace(pending=InFlight(UnfoldedLog(max(sizes) + 1, 1_000)))
+    reader = SimpleNamespace(in_flight=InFlight(UnfoldedLog(max(sizes) + 1, 1_000)))
     gone_out = []
     scorer = StreamScorer(
         Settings(_env_file=None), decider, reader, producer, Log(), lambda tx, _: gone_out.append(tx.tx_id)

@@ -1,11 +1,11 @@
-"""The population stability index: what it says of drift, and what of none."""
+"""The population stability index, with drift and without."""
 
 import math
 
 import numpy as np
 import pytest
 
-from dashboards.drift import Bins, Drift, chi_squared_limit, psi
+from dashboards.drift import Bins, DriftMonitor, chi_squared_limit, psi
 
 
 def test_equal_shares_have_none():
@@ -14,8 +14,8 @@ def test_equal_shares_have_none():
 
 def test_a_known_case():
     """By hand, from shares that half a count does not move: 0.1 · ln 1.5 + (-0.1) · ln (2 / 3)."""
-    found = psi(np.array([200_000, 300_000, 500_000]), np.array([300_000, 200_000, 500_000]))
-    assert found.value == pytest.approx(0.2 * math.log(1.5), rel=1e-4)
+    index = psi(np.array([200_000, 300_000, 500_000]), np.array([300_000, 200_000, 500_000]))
+    assert index.value == pytest.approx(0.2 * math.log(1.5), rel=1e-4)
 
 
 @pytest.mark.parametrize(("degrees", "exact"), [(1, 10.828), (5, 20.515), (10, 29.588), (20, 45.315)])
@@ -26,13 +26,13 @@ def test_the_percentile_is_near_the_tables(degrees, exact):
 @pytest.mark.parametrize(("n", "m"), [(500, 500), (5_000, 500), (5_000, 5_000)])
 def test_without_drift_it_is_what_chance_comes_to_and_seldom_beyond_the_limit(n, m):
     rng = np.random.default_rng(1)
-    found, bins = [], 10
+    indices, bins = [], 10
     for _ in range(400):
         reference = Bins(rng.lognormal(size=n))
-        found.append(psi(reference.reference, reference.counts(rng.lognormal(size=m))))
+        indices.append(psi(reference.reference, reference.counts(rng.lognormal(size=m))))
     expected = (1 / n + 1 / m) * (bins - 1)
-    assert np.mean([one.value for one in found]) == pytest.approx(expected, rel=0.1)
-    assert sum(one.value > one.limit for one in found) <= 4, "0.4 of 400 are to be expected"
+    assert np.mean([index.value for index in indices]) == pytest.approx(expected, rel=0.1)
+    assert sum(index.value > index.limit for index in indices) <= 4, "0.4 of 400 are to be expected"
 
 
 def rows(rng, count, shift=0.0, unknown=0.1):
@@ -43,31 +43,31 @@ def rows(rng, count, shift=0.0, unknown=0.1):
 @pytest.mark.parametrize("change", [{"shift": 0.5}, {"unknown": 0.3}])
 def test_it_names_what_drifts_and_only_that(change):
     rng = np.random.default_rng(2)
-    drift = Drift(("constant", "value", "count"), 2_000)
+    drift = DriftMonitor(("constant", "value", "count"), 2_000)
     for row in rows(rng, 2_000):
         drift.add(row)
-    assert drift.figures() == {}
+    assert drift.indices() == {}
     for row in rows(rng, 1_000, **change):
         drift.add(row)
-    found = drift.figures()
-    assert [name for name, one in found.items() if one.value > one.limit] == ["value"]
-    assert found["constant"] == (0, 0)
+    indices = drift.indices()
+    assert [name for name, index in indices.items() if index.value > index.limit] == ["value"]
+    assert indices["constant"] == (0, 0)
 
 
 def test_the_window_is_of_the_last_rows():
     rng = np.random.default_rng(3)
-    drift = Drift(("constant", "value", "count"), 1_000)
+    drift = DriftMonitor(("constant", "value", "count"), 1_000)
     for shift in (0.0, 3.0, 0.0):
         for row in rows(rng, 1_000, shift):
             drift.add(row)
-    found = drift.figures()["value"]
-    assert found.value < found.limit, "what came and went is forgotten"
+    index = drift.indices()["value"]
+    assert index.value < index.limit, "what came and went is forgotten"
 
 
 def test_a_value_that_was_never_seen_and_one_never_known_are_drift_too():
-    drift = Drift(("code", "unknown"), 500)
+    drift = DriftMonitor(("code", "unknown"), 500)
     for _ in range(500):
         drift.add((4.0, None))
     for _ in range(500):
         drift.add((5.0, 1.0))
-    assert all(one.value > one.limit for one in drift.figures().values())
+    assert all(index.value > index.limit for index in drift.indices().values())

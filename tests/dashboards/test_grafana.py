@@ -10,10 +10,10 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana.files import FOLDER, rendered
+from dashboards.grafana.files import BOARDS_FOLDER, render_boards
 
 ROOT = Path(__file__).parent.parent.parent
-BOARDS = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
+BOARDS = {path.stem: json.loads(path.read_text()) for path in BOARDS_FOLDER.glob("*.json")}
 
 
 def panels(board):
@@ -21,12 +21,12 @@ def panels(board):
 
 
 def test_the_committed_dashboards_are_those_that_the_code_makes():
-    assert {path.name: path.read_text() for path in FOLDER.glob("*.json")} == rendered(), (
+    assert {path.name: path.read_text() for path in BOARDS_FOLDER.glob("*.json")} == render_boards(), (
         "run `make dashboards`"
     )
 
 
-def test_their_ids_stay():
+def test_board_ids_stay():
     assert BOARDS.keys() == {"fraudsim-line", "fraudsim-decisions", "fraudsim-model", "fraudsim-machine"}
     assert all(board["uid"] == uid for uid, board in BOARDS.items())
 
@@ -39,27 +39,29 @@ def test_grafana_s_types_read_it_and_give_it_back(uid):
 
 @pytest.mark.parametrize("uid", sorted(BOARDS))
 def test_panels_lie_side_by_side_each_with_a_title_and_a_query(uid):
-    taken = {}
+    title_by_cell = {}
     for panel in BOARDS[uid]["panels"]:
-        at = panel["gridPos"]
-        assert at["x"] + at["w"] <= 24, panel["title"]
+        pos = panel["gridPos"]
+        assert pos["x"] + pos["w"] <= 24, panel["title"]
         for cell in (
-            (x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])
+            (x, y) for x in range(pos["x"], pos["x"] + pos["w"]) for y in range(pos["y"], pos["y"] + pos["h"])
         ):
-            assert taken.setdefault(cell, panel["title"]) == panel["title"], cell
-    found = panels(BOARDS[uid])
-    assert all(panel["title"] and panel["targets"] for panel in found)
-    assert all(one["id"] < other["id"] for one, other in pairwise(BOARDS[uid]["panels"]))
+            assert title_by_cell.setdefault(cell, panel["title"]) == panel["title"], cell
+    board_panels = panels(BOARDS[uid])
+    assert all(panel["title"] and panel["targets"] for panel in board_panels)
+    assert all(panel["id"] < following["id"] for panel, following in pairwise(BOARDS[uid]["panels"]))
 
 
 def test_every_panel_asks_the_data_source_that_is_provisioned():
-    provisioned = yaml.safe_load((FOLDER.parent / "provisioning/datasources/prometheus.yml").read_text())
+    provisioned = yaml.safe_load(
+        (BOARDS_FOLDER.parent / "provisioning/datasources/prometheus.yml").read_text()
+    )
     (source,) = provisioned["datasources"]
-    wanted = {"type": source["type"], "uid": source["uid"]}
+    expected = {"type": source["type"], "uid": source["uid"]}
     for board in BOARDS.values():
         for panel in panels(board):
-            assert panel["datasource"] == wanted
-            assert all(target["datasource"] == wanted for target in panel["targets"])
+            assert panel["datasource"] == expected
+            assert all(target["datasource"] == expected for target in panel["targets"])
     config = yaml.safe_load((ROOT / "dashboards/prometheus/prometheus.yml").read_text())
     assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
     port = re.search(r"--web.listen-address=\S*:(\d+)|127.0.0.1:\$\{PROMETHEUS_PORT:-\d+\}:(\d+)", _compose())
@@ -67,9 +69,9 @@ def test_every_panel_asks_the_data_source_that_is_provisioned():
 
 
 def test_compose_mounts_what_the_provider_reads_and_the_version_that_the_types_are_of():
-    provider = yaml.safe_load((FOLDER.parent / "provisioning/dashboards/fraudsim.yml").read_text())
-    (one,) = provider["providers"]
-    assert f"./dashboards/grafana/boards:{one['options']['path']}:ro" in _compose()
+    provider = yaml.safe_load((BOARDS_FOLDER.parent / "provisioning/dashboards/fraudsim.yml").read_text())
+    (files,) = provider["providers"]
+    assert f"./dashboards/grafana/boards:{files['options']['path']}:ro" in _compose()
     assert "./dashboards/grafana/provisioning:/etc/grafana/provisioning:ro" in _compose()
     types = re.search(r"grafana-foundation-sdk==\d+!(\d+\.\d+)\.0", (ROOT / "pyproject.toml").read_text())
     assert f"GRAFANA_IMAGE=grafana/grafana:{types[1]}." in (ROOT / ".env.example").read_text()

@@ -190,12 +190,12 @@ def test_the_test_of_an_alert_fails_when_its_expression_is_broken(promtool, name
         (folder / "rules" / "all.yml").write_text(text)
         tests[expr] = shutil.copy(FOLDER / "tests" / f"{name}.yml", folder / "tests")
     done = run(promtool, "test", "rules", *tests.values())
-    said = done.stdout + done.stderr
-    assert said.count("FAILED") + said.count("SUCCESS") == len(tests), said
+    output = done.stdout + done.stderr
+    assert output.count("FAILED") + output.count("SUCCESS") == len(tests), output
     unnoticed = [
         expr
         for expr, test in tests.items()
-        if "SUCCESS" in said and not run(promtool, "test", "rules", test).returncode
+        if "SUCCESS" in output and not run(promtool, "test", "rules", test).returncode
     ]
     assert not unnoticed
-    assert said.count("alertname: ") >= len(tests), f"not a wrong expression but none: {said}"
+    assert output.count("alertname: ") >= len(tests), f"not a wrong expression but none: {output}"

@@ -68,7 +68,7 @@ def decider_of(model, store, served=None, places=None):
     tail = UnfoldedLog(1, 1_000)
     for n in range(5):
         tail.add(0, n, transaction(n))
-        tail.passed(0, n)
+        tail.advance(0, n)
     reader = FeatureReader(store, tail, make_segment(), partitions=1, slots=1, pending_wait_ms=20)
     lineup = model if isinstance(model, Lineup) else Lineup(model)
     return Decider(

@@ -18,24 +18,24 @@ def result_and_out(tmp_path_factory):
 
 
 def test_every_typology_is_measured_at_every_dial(result_and_out):
-    found = {(one.typology, one.camouflage) for one in result_and_out[0].found}
+    found = {(item.typology, item.camouflage) for item in result_and_out[0].found}
     often = {"card_testing", "leaked_card", "account_takeover", "friendly_fraud", "lost_card"}
     assert {name for name, _ in found} <= {scheme.name for scheme in TYPOLOGY_CLASSES}
     assert {(name, dial) for name in often for dial in DIALS} <= found
 
 
 def test_hiding_helps(result_and_out):
-    by = {(one.typology, one.camouflage): one for one in result_and_out[0].found}
+    by = {(item.typology, item.camouflage): item for item in result_and_out[0].found}
     assert by["card_testing", 0.0].average_precision > by["card_testing", 1.0].average_precision
-    plain = [one.auc for one in result_and_out[0].found if one.camouflage == 0.0]
-    hidden = [one.auc for one in result_and_out[0].found if one.camouflage == 1.0]
+    plain = [item.auc for item in result_and_out[0].found if item.camouflage == 0.0]
+    hidden = [item.auc for item in result_and_out[0].found if item.camouflage == 1.0]
     assert np.mean(plain) > np.mean(hidden)
 
 
 def test_friendly_fraud_is_near_irreducible(result_and_out):
-    for one in result_and_out[0].found:
-        if one.typology == "friendly_fraud":
-            assert one.average_precision < 0.1
+    for item in result_and_out[0].found:
+        if item.typology == "friendly_fraud":
+            assert item.average_precision < 0.1
 
 
 def test_the_files_hold_the_result(result_and_out):
@@ -44,7 +44,7 @@ def test_the_files_hold_the_result(result_and_out):
     assert len(document["found"]) == len(result.found)
     page = (out / "detectability.md").read_text()
     assert page == markdown(result)
-    assert page.count("\n| ") == 1 + len({one.typology for one in result.found})
+    assert page.count("\n| ") == 1 + len({item.typology for item in result.found})
 
 
 def test_a_typology_is_ranked_against_the_honest_only():

@@ -63,7 +63,7 @@ def test_within_a_batch_a_tx_id_is_decided_once():
 
 
 def test_what_has_no_room_is_refused_and_the_rest_decided(monkeypatch):
-    monkeypatch.setattr(pendings, "MAX_PENDING", 3)
+    monkeypatch.setattr(pendings, "MAX_IN_FLIGHT", 3)
 
     async def scene():
         bench = Bench()

@@ -13,7 +13,7 @@ from fraudsim.log.events import MAX_EVENT_BYTES, Transaction, encoder
 from scorer.http.claims import Claim
 from stream_features.catalogue.features import WINDOWED
 from stream_features.online import in_flight as pendings
-from stream_features.online.in_flight import MAX_PENDING_OF_KEY
+from stream_features.online.in_flight import MAX_IN_FLIGHT_OF_KEY
 from testing.rigs.http_rig import Bench, asked, decision, refused_for_now, segment
 
 
@@ -111,7 +111,7 @@ def test_a_reply_is_kept_in_company_unless_somebody_waits_for_that(durability):
 
 
 def test_past_the_cap_requests_are_refused_until_the_log_gives_something_back(monkeypatch):
-    monkeypatch.setattr(pendings, "MAX_PENDING", 3)
+    monkeypatch.setattr(pendings, "MAX_IN_FLIGHT", 3)
 
     async def scene():
         bench = Bench()
@@ -296,6 +296,6 @@ def test_a_failure_inside_is_told_without_what_it_was():
 
 
 def test_a_decision_with_the_most_that_can_be_pending_is_within_the_size_of_an_event():
-    ids = [f"{n:064}" for n in range(len(WINDOWED) * MAX_PENDING_OF_KEY)]
+    ids = [f"{n:064}" for n in range(len(WINDOWED) * MAX_IN_FLIGHT_OF_KEY)]
     tx = Transaction(tx_id="t", ts=0, card_id="c", merchant_id="m", amount_cents=1)
     assert len(encoder.encode(decision(tx, ids))) < 0.7 * MAX_EVENT_BYTES

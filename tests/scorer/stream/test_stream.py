@@ -151,14 +151,14 @@ def test_a_rejected_record_that_is_told_again_is_counted_once():
 def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
     scorer = scorer_of({0: 0})
     tail = UnfoldedLog(1, 100)
-    pending = scorer._reader.pending = InFlight(tail)
+    pending = scorer._reader.in_flight = InFlight(tail)
     tx = transaction(0)
     pending.accept(tx)
-    pending.placed(tx, 0, 7)
-    tail.passed(0, 6)
+    pending.acknowledge(tx, 0, 7)
+    tail.advance(0, 6)
     scorer.on_record(record(0, 6), Rejected("invalid", "value", ""), 0)
     assert len(pending) == 1
-    tail.passed(0, 7)
+    tail.advance(0, 7)
     scorer.on_record(record(0, 7), fate, 0)
     assert len(pending) == 0
 
@@ -169,8 +169,8 @@ def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
 def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
     async def scene():
         scorer = scorer_of({0: 0, 1: 0})
-        scorer._reader.pending.accept(transaction(3))
-        scorer.log_reader.read_to = [4, -1]
+        scorer._reader.in_flight.accept(transaction(3))
+        scorer.log_reader.read_offsets = [4, -1]
         scorer._decider.let.clear()
         deciding = asyncio.create_task(scorer.run())
         passing = asyncio.create_task(scorer.pass_on(60))
@@ -179,7 +179,7 @@ def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
             assert not passing.done()
             scorer.on_record(record(0, offset), transaction(offset), 0)
         await asyncio.sleep(2 * streams.LOOK_EVERY_S)
-        assert (len(scorer._reader.pending), passing.done()) == (0, False)
+        assert (len(scorer._reader.in_flight), passing.done()) == (0, False)
         scorer.on_record(record(0, 4), transaction(4), 0)
         scorer.log_reader.next[0] = 5
         await asyncio.sleep(2 * streams.LOOK_EVERY_S)
@@ -195,7 +195,7 @@ def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
 def test_a_stop_does_not_wait_for_ever_for_a_log_that_gives_nothing_back():
     async def scene():
         scorer = scorer_of({0: 0})
-        scorer._reader.pending.accept(transaction(0))
+        scorer._reader.in_flight.accept(transaction(0))
         await asyncio.wait_for(scorer.pass_on(0.1), 10)
 
     asyncio.run(scene())

@@ -28,7 +28,8 @@ from stream_features.catalogue.features import (
 from stream_features.catalogue.page import duration, render_markdown
 from stream_features.cli import app
 from stream_features.kernels.state import specification
-from stream_features.offline.bulk import bulk_features, codes, column
+from stream_features.offline.bulk import bulk_features
+from stream_features.offline.columns import codes, column
 
 PAGE = Path(__file__).parents[3] / "docs" / "features.md"
 WINDOWS = [f for f in FEATURES if f.entity != "request"]

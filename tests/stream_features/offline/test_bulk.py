@@ -31,26 +31,26 @@ def one_row(row):
 def online(transactions, labels, horizon=HORIZON):
     """Each transaction's vector from states into which all before it, and no more, has been folded."""
     states, waiting = {}, sorted(labels, key=lambda item: item.known_at, reverse=True)
-    found = {}
-    for now in sorted(transactions, key=lambda t: t.ts):
-        while waiting and waiting[-1].known_at < now.ts:
+    vectors = {}
+    for tx_now in sorted(transactions, key=lambda t: t.ts):
+        while waiting and waiting[-1].known_at < tx_now.ts:
             label = waiting.pop()
             key = ("merchant", label.merchant_id)
             old = states.get(key, state.empty("merchant"))
             rows = one_row(label_row(label))
             states[key] = state.fold("merchant", old, state.NO_ROWS["merchant"], rows, horizon)
-        keys = keys_of(now)
-        of_tx = {key[0]: states.get(key, state.empty(key[0])) for key in keys}
-        found[now.tx_id], whole = vector(now, of_tx, horizon)
-        assert whole
+        keys = keys_of(tx_now)
+        states_by_entity = {key[0]: states.get(key, state.empty(key[0])) for key in keys}
+        vectors[tx_now.tx_id], is_whole = vector(tx_now, states_by_entity, horizon)
+        assert is_whole
         for key in keys:
-            row = one_row(ROW_OF[key[0]](now))
-            states[key] = state.fold(key[0], of_tx[key[0]], row, state.NO_LABELS, horizon)
-    return np.stack([found[t.tx_id] for t in transactions]), states
+            row = one_row(ROW_OF[key[0]](tx_now))
+            states[key] = state.fold(key[0], states_by_entity[key[0]], row, state.NO_LABELS, horizon)
+    return np.stack([vectors[t.tx_id] for t in transactions]), states
 
 
-def assert_same_bits(got, wanted):
-    differ = (got.view(np.int32) != wanted.view(np.int32)) & ~(np.isnan(got) & np.isnan(wanted))
+def assert_same_bits(actual, expected):
+    differ = (actual.view(np.int32) != expected.view(np.int32)) & ~(np.isnan(actual) & np.isnan(expected))
     assert [NAMES[i] for i in np.flatnonzero(differ.any(axis=0))] == []
 
 
@@ -64,8 +64,8 @@ def history(tmp_path_factory):
 
 def test_a_world_s_features_are_the_same_online_and_in_bulk(history):
     transactions, labels, _ = history
-    wanted, _ = online(structs(transactions, Transaction), structs(labels, Label))
-    assert_same_bits(bulk_features(transactions, labels), wanted)
+    expected, _ = online(structs(transactions, Transaction), structs(labels, Label))
+    assert_same_bits(bulk_features(transactions, labels), expected)
 
 
 def test_the_order_of_the_table_does_not_matter(history):
@@ -90,11 +90,13 @@ def test_priming_folds_the_same_bytes_as_one_transaction_after_the_other(history
 )
 def test_entities_that_a_source_lacks_are_null_and_change_nothing_else(history, lacking):
     transactions, labels, _ = history
-    less = transactions.slice(0, 800).drop_columns(list(lacking))
-    its_labels = labels if "merchant_id" not in lacking else None
-    wanted, states = online(structs(less, Transaction), structs(its_labels, Label) if its_labels else [])
-    got = bulk_features(less, its_labels)
-    assert_same_bits(got, wanted)
+    reduced = transactions.slice(0, 800).drop_columns(list(lacking))
+    kept_labels = labels if "merchant_id" not in lacking else None
+    expected, states = online(
+        structs(reduced, Transaction), structs(kept_labels, Label) if kept_labels else []
+    )
+    actual = bulk_features(reduced, kept_labels)
+    assert_same_bits(actual, expected)
     gone = {entity for entity, field in KEY_FIELD.items() if field in lacking}
     assert not gone & {entity for entity, _ in states if states[entity, _][1] > 0}
 
@@ -108,16 +110,16 @@ def test_equal_instants_and_keys_over_their_bound_are_the_same_too():
         )
         for n in range(5_000)
     ]  # fmt: skip
-    far = tx("far", T0 + 20 * DAY)
+    far_tx = tx("far", T0 + 20 * DAY)
     table = pa.Table.from_pylist(
         [
             {
                 name: getattr(e, name)
                 for name in ("tx_id", "ts", "amount_cents", "lat", "lon", *KEY_FIELD.values())
             }
-            for e in [*events, far]
+            for e in [*events, far_tx]
         ]
     )
-    wanted, _ = online([*events, far], [])
-    assert np.isnan(wanted[-1, NAMES.index("card_count_30d")])
-    assert_same_bits(bulk_features(table), wanted)
+    expected, _ = online([*events, far_tx], [])
+    assert np.isnan(expected[-1, NAMES.index("card_count_30d")])
+    assert_same_bits(bulk_features(table), expected)

@@ -14,7 +14,7 @@ from stream_features.offline.compute import compute
 from testing.contracts.engines import assert_agree
 from testing.samples.log import T0
 from testing.samples.run import write_run
-from tests.stream_features.offline.spark_here import needs_spark
+from tests.stream_features.offline.spark_mark import needs_spark
 
 SPARK = pytest.param("spark", marks=needs_spark)
 
@@ -30,8 +30,8 @@ def features_in(folder):
 def test_another_engine_writes_the_same_features_of_a_history_as_the_kernel(engine, tmp_path):
     history = tmp_path / "history"
     write_history(history, World(WorldConfig(cards=30, seed=5, fraud_scale=10)), 12)
-    for each in ("kernel", engine):
-        number = compute(each, history, tmp_path / each, DAY)
+    for name in ("kernel", engine):
+        number = compute(name, history, tmp_path / name, DAY)
     ids, by_kernel = features_in(tmp_path / "kernel")
     assert len(ids) == number > 500
     other_ids, by_other = features_in(tmp_path / engine)
@@ -40,7 +40,7 @@ def test_another_engine_writes_the_same_features_of_a_history_as_the_kernel(engi
 
 
 @pytest.mark.parametrize("engine", ["kernel", "duckdb", SPARK])
-def test_of_a_run_the_log_is_asked_for_and_the_history_is_seen(engine, tmp_path):
+def test_a_run_s_log_is_queried_and_its_history_is_visible(engine, tmp_path):
     def tx(name, ts):
         return Transaction(tx_id=name, ts=ts, card_id="c", merchant_id="m", amount_cents=100)
 
@@ -51,10 +51,10 @@ def test_of_a_run_the_log_is_asked_for_and_the_history_is_seen(engine, tmp_path)
         )  # fmt: skip
 
     past, first, second = tx("past", T0 - 2 * HOUR), tx("first", T0), tx("second", T0 + 60_000)
-    # What a history says of labels to come is known by the log alone.
-    known, to_come = fraud("past", T0 - HOUR), fraud("past-too", T0 + 1)
+    # Labels that a history dates after the run's start are known only through the log.
+    known_label, to_come = fraud("past", T0 - HOUR), fraud("past-too", T0 + 1)
     placed = [((0, 0), first), ((0, 1), second), ((0, 2), first)]
-    run = write_run(tmp_path, placed, [], history=[past], history_labels=[known, to_come])
+    run = write_run(tmp_path, placed, [], history=[past], history_labels=[known_label, to_come])
     assert compute(engine, run, tmp_path / "out") == 2
     ids, values = features_in(tmp_path / "out")
     assert ids == ["first", "second"]

@@ -24,45 +24,47 @@ from testing.contracts.event_streams import (
 )
 
 
-def read(asked, blobs, rows=None):
-    keys = [keys_of(at_hand) for at_hand in asked]
-    return features_of(asked, keys, blobs, lambda key: (rows or {}).get(key, []), HORIZON)
+def read(queries, blobs, rows=None):
+    keys = [keys_of(at_hand) for at_hand in queries]
+    return features_of(queries, keys, blobs, lambda key: (rows or {}).get(key, []), HORIZON)
 
 
 @st.composite
 def batches(draw, events):
     """Some of the stream's own transactions, some later, some with keys of their own, some twice."""
-    found = draw(st.lists(st.sampled_from(events), max_size=4))
+    transactions = draw(st.lists(st.sampled_from(events), max_size=4))
     newest = events[-1].ts
     for n in range(draw(st.integers(1, 4))):
         ts = newest + draw(st.integers(-HORIZON - 5, 2 * DAY))
         card, merchant = draw(st.sampled_from(["c", "k", "new"])), draw(st.sampled_from(["m", "a", None]))
-        found.append(tx(f"at hand {n}", ts, 7, card, draw(st.sampled_from(["d", None])), merchant))
-    return found
+        transactions.append(tx(f"at hand {n}", ts, 7, card, draw(st.sampled_from(["d", None])), merchant))
+    return transactions
 
 
 @settings(deadline=None)
 @given(st.data())
 def test_a_batch_reads_what_each_transaction_would_by_itself(data):
     events, labels = data.draw(events_of()), data.draw(labels_of())
-    asked = data.draw(batches(events))
+    queries = data.draw(batches(events))
     cut = data.draw(st.integers(0, len(events)))
     blobs, rows, whole_states = {}, {}, {}
-    for key in {key for at_hand in asked for key in keys_of(at_hand)}:
+    for key in {key for at_hand in queries for key in keys_of(at_hand)}:
         entity, name = key
-        its = labels if entity in LABELLED else ()
+        key_labels = labels if entity in LABELLED else ()
         stored = of_key(entity, events[:cut], name)
         unfolded = of_key(entity, events[cut:], name)
         rows[key] = [ROW_OF[entity](event) for event in unfolded]
-        before = folded(entity, stored, its)
-        blobs[key] = state.to_bytes(before) if stored or len(its) else None
-        whole_states[key] = state.fold(entity, before, rows_of(entity, unfolded), label_rows([]), HORIZON)
-    got, whole = read(asked, blobs, rows)
-    for at_hand, features, its_whole in zip(asked, got, whole, strict=True):
+        stored_state = folded(entity, stored, key_labels)
+        blobs[key] = state.to_bytes(stored_state) if stored or len(key_labels) else None
+        whole_states[key] = state.fold(
+            entity, stored_state, rows_of(entity, unfolded), label_rows([]), HORIZON
+        )
+    vectors, whole_flags = read(queries, blobs, rows)
+    for at_hand, features, is_whole in zip(queries, vectors, whole_flags, strict=True):
         by_entity = {key[0]: whole_states[key] for key in keys_of(at_hand)}
-        wanted, wanted_whole = vector(at_hand, by_entity, HORIZON)
-        np.testing.assert_array_equal(features, wanted)
-        assert its_whole == wanted_whole
+        expected, expected_whole = vector(at_hand, by_entity, HORIZON)
+        np.testing.assert_array_equal(features, expected)
+        assert is_whole == expected_whole
 
 
 @pytest.mark.parametrize("broken", WINDOWED)
@@ -87,12 +89,12 @@ def test_a_blob_that_cannot_be_read_is_null_and_spoils_no_other(broken, spoil):
         if entity == broken:
             blobs[entity, key] = spoil(blobs[entity, key])
     rows = {key: [ROW_OF[key[0]](events[-1])] for key in keys_of(at_hand)}
-    got, whole = read([at_hand, beside], blobs, rows)
-    assert whole.tolist() == [False, True]
-    assert np.isnan(got[0, feature_indexes(broken)]).all()
+    vectors, whole_flags = read([at_hand, beside], blobs, rows)
+    assert whole_flags.tolist() == [False, True]
+    assert np.isnan(vectors[0, places(broken)]).all()
     for entity in set(WINDOWED) - {broken}:
-        assert got[0, NAMES.index(f"{entity}_count_1h")] == 5
-    assert got[1, NAMES.index(f"{broken}_count_1h")] == 1
+        assert vectors[0, NAMES.index(f"{entity}_count_1h")] == 5
+    assert vectors[1, NAMES.index(f"{broken}_count_1h")] == 1
 
 
 def test_a_huge_count_in_a_header_reads_nothing_beyond_the_blob():
@@ -100,6 +102,6 @@ def test_a_huge_count_in_a_header_reads_nothing_beyond_the_blob():
     blobs = {}
     for entity, key in keys_of(at_hand):
         blobs[entity, key] = np.array([KIND[entity], *[2**60] * 9], np.int64).tobytes()
-    got, whole = read([at_hand], blobs)
-    assert not whole[0]
-    assert np.isnan(got[0, [place for entity in WINDOWED for place in feature_indexes(entity)]]).all()
+    vectors, whole_flags = read([at_hand], blobs)
+    assert not whole_flags[0]
+    assert np.isnan(vectors[0, [index for entity in WINDOWED for index in places(entity)]]).all()

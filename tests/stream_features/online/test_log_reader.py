@@ -38,36 +38,36 @@ class Polls:
 
 
 def read(*polls, fill_to=0):
-    """The offsets told of, the reader and its tail."""
+    """The offsets delivered, the reader and its unfolded log."""
     clock = Clock()
-    clock.add(LoggedSegment(make_segment(), T0))
-    told = []
-    tail = UnfoldedLog(1, 1_000)
+    clock.add(PlacedSegment(make_segment(), T0))
+    delivered = []
+    unfolded = UnfoldedLog(1, 1_000)
     reader = LogReader(
         Settings(_env_file=None, partitions=1),
         SimpleNamespace(clock=clock, refresh=lambda: None),
-        tail,
-        lambda record, _event, _received_us: told.append(record.offset),
+        unfolded,
+        lambda record, _event, _received_us: delivered.append(record.offset),
     )
     reader._fill_to = [fill_to]
     reader._consumer = Polls(*polls)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(reader.run())
-    return told, reader, tail
+    return delivered, reader, unfolded
 
 
 def test_offsets_without_a_record_are_passed():
-    told, reader, tail = read(([0, 1], 3), ([3, 5], 6), ([7], 8))
-    assert told == [0, 1, 3, 5, 7]
-    assert (reader.next, tail.ends) == ([8], [7])
-    assert len(tail) == 5
+    delivered, reader, unfolded = read(([0, 1], 3), ([3, 5], 6), ([7], 8))
+    assert delivered == [0, 1, 3, 5, 7]
+    assert (reader.next, unfolded.ends) == ([8], [7])
+    assert len(unfolded) == 5
 
 
-def test_the_tail_is_filled_where_the_log_ends_with_a_marker():
+def test_the_unfolded_log_is_filled_where_the_log_ends_with_a_marker():
     assert not read(([0, 1], 2), fill_to=3)[1].filled
-    _, reader, tail = read(([0, 1], 2), ([], 3), fill_to=3)
+    _, reader, unfolded = read(([0, 1], 2), ([], 3), fill_to=3)
     assert reader.filled
-    assert (reader.next, tail.ends) == ([3], [2])
+    assert (reader.next, unfolded.ends) == ([3], [2])
 
 
 def test_a_log_that_goes_back_is_a_broken_invariant():

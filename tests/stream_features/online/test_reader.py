@@ -1,4 +1,4 @@
-"""The reader: pending transactions, and the tail's pruning while a read is under way."""
+"""The reader: in-flight transactions, and pruning of the unfolded log while a read is under way."""
 
 import asyncio
 import time
@@ -32,86 +32,86 @@ class Store:
         self.values[watermark_key(0)] = encode_watermark(applied)
 
     async def read(self, keys, linger_s=0.0):
-        found = [self.values.get(key) for key in keys]
+        values = [self.values.get(key) for key in keys]
         if self.on_its_way is not None:
             await self.on_its_way.wait()
-        return found
+        return values
 
 
 def transaction(n, card="c", merchant="m"):
     return Transaction(tx_id=f"t{n}", ts=n, card_id=card, merchant_id=merchant, amount_cents=100)
 
 
-def reader_of(store, tail, wait_ms=0):
-    return FeatureReader(store, tail, SEGMENT, partitions=1, slots=1, pending_wait_ms=wait_ms)
+def reader_of(store, unfolded, wait_ms=0):
+    return FeatureReader(store, unfolded, SEGMENT, partitions=1, slots=1, pending_wait_ms=wait_ms)
 
 
 def test_a_read_under_way_finds_the_records_that_were_folded_meanwhile():
-    """Its `applied` is from before the fold: the tail must still hold what lies beyond it."""
+    """Its watermark is from before the fold: the unfolded log must still hold what lies beyond it."""
 
     async def scene():
-        tail = UnfoldedLog(1, 1_000)
+        unfolded = UnfoldedLog(1, 1_000)
         for n in range(10):
-            tail.add(0, n, transaction(n))
-            tail.passed(0, n)
+            unfolded.add(0, n, transaction(n))
+            unfolded.advance(0, n)
         store = Store(3)
-        reader = reader_of(store, tail)
-        await reader.prune_tail()
+        reader = reader_of(store, unfolded)
+        await reader.prune_unfolded()
         arrival = store.on_its_way = asyncio.Event()
-        reading = asyncio.create_task(reader.read([transaction(10)]))
+        task = asyncio.create_task(reader.read([transaction(10)]))
         await asyncio.sleep(0)  # Redis has answered with watermark 3, the reader does not know yet
         store.on_its_way = None
         store.fold_to(9)
-        await reader.prune_tail()
+        await reader.prune_unfolded()
         arrival.set()
-        (found,) = await reading
-        assert found.prefix.slots == {"0": [3, -1]}
-        assert (found.prefix.tail_from, found.prefix.tail_to) == ([4], [9])
-        assert not found.stale
-        assert found.features[COUNT] == 7
-        await reader.prune_tail()
-        assert len(tail) == 0
+        (reading,) = await task
+        assert reading.prefix.slots == {"0": [3, -1]}
+        assert (reading.prefix.tail_from, reading.prefix.tail_to) == ([4], [9])
+        assert not reading.stale
+        assert reading.features[COUNT] == 7
+        await reader.prune_unfolded()
+        assert len(unfolded) == 0
         (after,) = await reader.read([transaction(10)])
         assert after.prefix.tail_from == [10]
 
     asyncio.run(scene())
 
 
-def test_only_what_is_pending_on_its_own_keys_goes_into_an_http_read():
+def test_only_what_is_in_flight_on_its_own_keys_goes_into_an_http_read():
     async def scene():
         reader = reader_of(Store(-1), UnfoldedLog(1, 1_000))
         for n, (card, merchant) in enumerate(
             (("c", "m"), ("c", "other"), ("other", "m"), ("other", "other"))
         ):
-            reader.pending.accept(transaction(n, card, merchant))
-        mine = transaction(9)
-        reader.pending.accept(mine)
-        (found,) = await reader.read([mine], http=True)
-        assert sorted(found.prefix.pending) == ["t0", "t1", "t2"]
-        assert found.features[COUNT] == 3  # with the one at hand
-        (by_stream,) = await reader.read([mine])
+            reader.in_flight.accept(transaction(n, card, merchant))
+        own_tx = transaction(9)
+        reader.in_flight.accept(own_tx)
+        (reading,) = await reader.read([own_tx], http=True)
+        assert sorted(reading.prefix.pending) == ["t0", "t1", "t2"]
+        assert reading.features[COUNT] == 3  # with the one at hand
+        (by_stream,) = await reader.read([own_tx])
         assert by_stream.prefix.pending == []
         assert by_stream.features[COUNT] == 1
 
     asyncio.run(scene())
 
 
-def test_a_state_that_was_asked_for_ahead_serves_whoever_of_those_is_read_then():
+def test_a_prefetched_state_serves_each_of_the_transactions_it_was_fetched_for():
     async def scene():
-        tail = UnfoldedLog(1, 1_000)
-        reader = reader_of(Store(3), tail)
-        mine, another = transaction(10), transaction(11, "other")
-        ahead = asyncio.create_task(reader.stored([another, mine]))
+        unfolded = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(3), unfolded)
+        own_tx, another = transaction(10), transaction(11, "other")
+        prefetch = asyncio.create_task(reader.fetch_state([another, own_tx]))
         await asyncio.sleep(0)
         for n in range(6):  # read and accepted after the state was asked for
-            tail.add(0, n, transaction(n))
-            tail.passed(0, n)
-        reader.pending.accept(transaction(7))
-        (found,) = await reader.of_stored([mine], await ahead, http=True)
-        (now,) = await reader.read([mine], http=True)
-        assert found.features[COUNT] == 2 + 1 + 1
-        assert found.features.tobytes() == now.features.tobytes()
-        assert found.prefix == now.prefix
+            unfolded.add(0, n, transaction(n))
+            unfolded.advance(0, n)
+        reader.in_flight.accept(transaction(7))
+        (reading,) = await reader.readings([own_tx], await prefetch, http=True)
+        (direct,) = await reader.read([own_tx], http=True)
+        assert reading.features[COUNT] == 2 + 1 + 1
+        assert reading.features.tobytes() == direct.features.tobytes()
+        assert reading.prefix == direct.prefix
 
     asyncio.run(scene())
 
@@ -119,26 +119,26 @@ def test_a_state_that_was_asked_for_ahead_serves_whoever_of_those_is_read_then()
 @pytest.mark.parametrize(("card", "doubtful"), [("c", True), ("other", False)])
 def test_http_waits_for_its_log_reader_only_over_its_own_keys(card, doubtful):
     async def scene():
-        tail = UnfoldedLog(1, 1_000)
-        reader = reader_of(Store(5), tail)  # the state is ahead of this process's own reading
-        reader.pending.accept(transaction(1, card, "elsewhere"))
-        (found,) = await reader.read([transaction(9)], http=True)
-        assert found.uncertain == doubtful
+        unfolded = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(5), unfolded)  # the state is ahead of this process's own reading
+        reader.in_flight.accept(transaction(1, card, "elsewhere"))
+        (reading,) = await reader.read([transaction(9)], http=True)
+        assert reading.uncertain == doubtful
 
     asyncio.run(scene())
 
 
 def test_a_read_ends_its_wait_when_the_log_was_read_so_far():
     async def scene():
-        tail = UnfoldedLog(1, 1_000)
-        reader = reader_of(Store(5), tail, wait_ms=5_000)
-        reader.pending.accept(transaction(1))
-        reading = asyncio.create_task(reader.read([transaction(9)], http=True))
+        unfolded = UnfoldedLog(1, 1_000)
+        reader = reader_of(Store(5), unfolded, wait_ms=5_000)
+        reader.in_flight.accept(transaction(1))
+        task = asyncio.create_task(reader.read([transaction(9)], http=True))
         await asyncio.sleep(0.01)
-        assert not reading.done()
-        tail.passed(0, 5)
-        (found,) = await reading
-        assert not found.uncertain
+        assert not task.done()
+        unfolded.advance(0, 5)
+        (reading,) = await task
+        assert not reading.uncertain
 
     asyncio.run(scene())
 
@@ -146,10 +146,10 @@ def test_a_read_ends_its_wait_when_the_log_was_read_so_far():
 def test_a_read_without_time_left_waits_for_nothing_and_says_that_it_is_uncertain():
     async def scene():
         reader = reader_of(Store(5), UnfoldedLog(1, 1_000), wait_ms=5_000)
-        reader.pending.accept(transaction(1))
-        stored = await reader.stored([transaction(9)])
-        reading = reader.of_stored([transaction(9)], stored, http=True, until_s=time.monotonic())
-        (found,) = await asyncio.wait_for(reading, 1.0)
-        assert found.uncertain
+        reader.in_flight.accept(transaction(1))
+        snapshot = await reader.fetch_state([transaction(9)])
+        task = reader.readings([transaction(9)], snapshot, http=True, until_s=time.monotonic())
+        (reading,) = await asyncio.wait_for(task, 1.0)
+        assert reading.uncertain
 
     asyncio.run(scene())

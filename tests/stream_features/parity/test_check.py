@@ -41,8 +41,8 @@ def prefix(card_to, merchant_to, tail_from, tail_to):
     return LogPrefix(slots=slots, tail_from=[tail_from], tail_to=[tail_to])
 
 
-def decision(at_hand, offset, its_prefix, features, *, stale, degraded=False):
-    return make_decision(at_hand, (0, offset), its_prefix, features, stale=stale, degraded=degraded)
+def decision(at_hand, offset, log_prefix, features, *, stale, degraded=False):
+    return make_decision(at_hand, (0, offset), log_prefix, features, stale=stale, degraded=degraded)
 
 
 @pytest.fixture
@@ -61,19 +61,19 @@ def check(folder):
 
 
 def test_a_vector_that_is_null_beyond_the_horizon_is_as_brute_force_has_it(run):
-    ahead, late = tx(0, 5), tx(1, 2)
-    served, whole = features_of(late, [ahead], [ahead])
-    assert not whole
+    early, late = tx(0, 5), tx(1, 2)
+    served, is_whole = features_of(late, [early], [early])
+    assert not is_whole
     assert np.isnan(served[WINDOWS:]).all()
-    result = check(run([ahead, late], [decision(late, 1, prefix(0, 0, 1, 0), served, stale=True)]))
+    result = check(run([early, late], [decision(late, 1, prefix(0, 0, 1, 0), served, stale=True)]))
     assert (result.vectors, result.by_brute_force, result.mismatches) == (1, 1, 0)
 
 
 def test_a_served_value_where_null_is_right_differs_from_both_recomputations(run):
-    ahead, late = tx(0, 5), tx(1, 2)
-    null, _ = features_of(late, [ahead], [ahead])
+    early, late = tx(0, 5), tx(1, 2)
+    null, _ = features_of(late, [early], [early])
     wrong = np.where(np.arange(len(NAMES)) < WINDOWS, null, 1).astype(np.float32)
-    result = check(run([ahead, late], [decision(late, 1, prefix(0, 0, 1, 0), wrong, stale=True)]))
+    result = check(run([early, late], [decision(late, 1, prefix(0, 0, 1, 0), wrong, stale=True)]))
     assert result.mismatches == 2 * (len(NAMES) - WINDOWS)
 
 
@@ -99,7 +99,7 @@ def test_card_and_merchant_are_each_compared_with_what_their_own_slot_had_folded
     served, _ = features_of(at_hand, [first, second], [first])
     assert served[NAMES.index("card_count_1h")] == 3
     assert served[NAMES.index("merchant_count_1h")] == 2
-    hole = prefix(1, 0, 2, 1)  # the tail does not reach back to the merchant's watermark
+    hole = prefix(1, 0, 2, 1)  # the unfolded log does not reach back to the merchant's watermark
     result = check(run([first, second, at_hand], [decision(at_hand, 2, hole, served, stale=True)]))
     assert (result.by_brute_force, result.mismatches) == (1, 0)
 
@@ -114,9 +114,10 @@ def test_all_entities_of_a_transaction_are_compared_each_as_of_its_own_slot(run)
     )  # fmt: skip
     keys = keys_of(at_hand)
     folded_to = {slot_of(*key, SETTINGS.slots): n % 2 for n, key in enumerate(keys)}
-    known = {key[0]: [first, second][: folded_to[slot_of(*key, SETTINGS.slots)] + 1] for key in keys}
-    served, _ = vector(at_hand, {entity: folded(entity, its) for entity, its in known.items()}, HORIZON)
-    assert {served[NAMES.index(f"{entity}_count_1h")] for entity in known} == {2, 3}
+    events = {key[0]: [first, second][: folded_to[slot_of(*key, SETTINGS.slots)] + 1] for key in keys}
+    states = {entity: folded(entity, entity_events) for entity, entity_events in events.items()}
+    served, _ = vector(at_hand, states, HORIZON)
+    assert {served[NAMES.index(f"{entity}_count_1h")] for entity in events} == {2, 3}
     hole = LogPrefix(
         slots={str(slot): [to, -1] for slot, to in folded_to.items()}, tail_from=[2], tail_to=[1]
     )

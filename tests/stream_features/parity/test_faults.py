@@ -30,12 +30,12 @@ ENGINES = {"replay", "duckdb", "brute force"}
 
 
 def transaction(n, ts, rng):
-    place = (48.0 + rng.random(), 16.0) if rng.random() < 0.7 else (None, None)
+    lat, lon = (48.0 + rng.random(), 16.0) if rng.random() < 0.7 else (None, None)
     return Transaction(
         tx_id=f"t{n}", ts=ts, card_id=rng.choice(["c1", "c1", "c2", "c3"]),
         amount_cents=rng.randrange(1, 9_999), merchant_id=rng.choice(["m1", "m1", "m2"]),
         device_id=rng.choice(["d1", "d2", None]), ip=rng.choice(["10.0.0.1", "10.0.0.2", None]),
-        mcc=5411, channel="pos", country="AT", lat=place[0], lon=place[1],
+        mcc=5411, channel="pos", country="AT", lat=lat, lon=lon,
     )  # fmt: skip
 
 
@@ -47,28 +47,28 @@ def label(tx, known_at, *, is_fraud=True):
 
 
 def traffic(n=60):
-    """A history, its labels, and a log of (place, event) in the order of arrival; some come late."""
+    """A history, its labels, and a log of (position, event) in the order of arrival; some come late."""
     rng = random.Random(7)
     history = [transaction(f"h{i}", T0 - rng.randrange(1, 35 * DAY), rng) for i in range(150)]
     old = [label(tx, tx.ts + 2 * DAY) for tx in history[:30] if tx.ts + 2 * DAY < T0]
     live = [transaction(i, T0 + 1_000 * (8 * i - 30 * (i % 9 == 8)) + 30_000, rng) for i in range(n)]
-    placed, ends = [], [0] * PARTITIONS
+    log, ends = [], [0] * PARTITIONS
     for tx in live:
         partition = rng.randrange(PARTITIONS)
-        placed.append(((partition, ends[partition]), tx))
+        log.append(((partition, ends[partition]), tx))
         ends[partition] += 1
     new = [((0, i), label(history[i], T0 + 60_000 + i, is_fraud=i % 2 == 0)) for i in range(20)]
-    return history, old, placed, new
+    return history, old, log, new
 
 
 @dataclass
 class Line:
-    """A worker that folds batches and a scorer that adds the tail, in one process. Faults are overridden."""
+    """A worker that folds batches and a scorer that adds the unfolded log. Faults override their methods."""
 
     states: dict = field(default_factory=dict)
     folded: list = field(default_factory=list)
-    """Places that the worker is past."""
-    known: int = 0
+    """Log positions that the worker is past."""
+    label_count: int = 0
 
     def fold(self, key, events, labels=()):
         """The worker: a key's events go into its state."""
@@ -82,62 +82,65 @@ class Line:
         )
 
     def fold_batch(self, batch, labels=()):
-        """The worker: a batch of (place, transaction), and labels."""
-        for place, tx in batch:
-            self.folded.append(place)
+        """The worker: a batch of (position, transaction), and labels."""
+        for position, tx in batch:
+            self.folded.append(position)
             for key in keys_of(tx):
                 self.fold(key, [tx])
         for item in labels:
             self.fold(("merchant", item.merchant_id), [], [item])
-        self.known += len(labels)
+        self.label_count += len(labels)
 
-    def features(self, at_hand, tail):
-        """The scorer: the tail and the transaction at hand on top of what is folded."""
-        its = {}
+    def features(self, at_hand, unfolded):
+        """The scorer: the unfolded log and the transaction at hand on top of what is folded."""
+        state_by_entity = {}
         for key in keys_of(at_hand):
             stored = self.states.get(key)
-            of_key = [tx for tx in tail if key in keys_of(tx)]
+            key_events = [tx for tx in unfolded if key in keys_of(tx)]
             stored = state.empty(key[0]) if stored is None else stored
-            its[key[0]] = state.fold(key[0], stored, rows_of(key[0], of_key), state.NO_LABELS, HORIZON)
-        return vector(at_hand, its, HORIZON)
+            state_by_entity[key[0]] = state.fold(
+                key[0], stored, rows_of(key[0], key_events), state.NO_LABELS, HORIZON
+            )
+        return vector(at_hand, state_by_entity, HORIZON)
 
-    def prefix(self, at_hand, tail, *, http=False):
-        """What `features` has seen; over HTTP the tail is what was accepted and not read back yet."""
-        pending = [
-            tx.tx_id for _, tx in tail if tx is not at_hand and set(keys_of(tx)) & set(keys_of(at_hand))
+    def prefix(self, at_hand, unfolded, *, http=False):
+        """What `features` has seen; over HTTP the unfolded log is what is in flight."""
+        pending_ids = [
+            tx.tx_id for _, tx in unfolded if tx is not at_hand and set(keys_of(tx)) & set(keys_of(at_hand))
         ]
-        tail_places = [] if http else [place for place, _ in tail]
+        positions = [] if http else [position for position, _ in unfolded]
         watermarks = [max((o for p, o in self.folded if p == q), default=-1) for q in range(PARTITIONS)]
-        ends = [max((o for p, o in tail_places if p == q), default=-1) for q in range(PARTITIONS)]
+        ends = [max((o for p, o in positions if p == q), default=-1) for q in range(PARTITIONS)]
         slots = {
-            str(slot_of(*key, SETTINGS.slots)): [*watermarks, self.known - 1, -1] for key in keys_of(at_hand)
+            str(slot_of(*key, SETTINGS.slots)): [*watermarks, self.label_count - 1, -1]
+            for key in keys_of(at_hand)
         }
         tail_from = [w + 1 for w in watermarks]
-        return LogPrefix(slots=slots, tail_from=tail_from, tail_to=ends, pending=pending if http else [])
+        return LogPrefix(slots=slots, tail_from=tail_from, tail_to=ends, pending=pending_ids if http else [])
 
 
-def serve(folder, line, *, lag=4, keep_tail=True, http=False):
-    """A run folder of what a line serves: the worker is `lag` transactions behind, the tail fills the gap."""
-    history, old, placed, new = traffic()
+def serve(folder, line, *, lag=4, keep_unfolded=True, http=False):
+    """A run folder of what a line serves, whose worker is `lag` transactions behind."""
+    history, old, log, new = traffic()
     for tx in history:
         for key in keys_of(tx):
             Line.fold(line, key, [tx])
     for item in old:
         Line.fold(line, ("merchant", item.merchant_id), [], [item])
     decisions = []
-    for i, (place, tx) in enumerate(placed):
+    for i, (position, tx) in enumerate(log):
         if i >= lag:
-            said = [item for _, item in new[line.known : line.known + (i % 3 == 0)]]
-            line.fold_batch(placed[i - lag : i - lag + 1], said)
-        tail = placed[max(0, i - lag + 1) : i + 1] if keep_tail else []
-        features, _ = line.features(tx, [other for _, other in tail])
-        prefix = line.prefix(tx, tail, http=http)
-        decisions.append(make_decision(tx, place, prefix, features, stale=not keep_tail))
-    return write_run(folder, placed, decisions, new, history=history, history_labels=old)
+            labels = [item for _, item in new[line.label_count : line.label_count + (i % 3 == 0)]]
+            line.fold_batch(log[i - lag : i - lag + 1], labels)
+        unfolded = log[max(0, i - lag + 1) : i + 1] if keep_unfolded else []
+        features, _ = line.features(tx, [other for _, other in unfolded])
+        prefix = line.prefix(tx, unfolded, http=http)
+        decisions.append(make_decision(tx, position, prefix, features, stale=not keep_unfolded))
+    return write_run(folder, log, decisions, new, history=history, history_labels=old)
 
 
-def check(folder, **more):
-    return parity.check_parity(folder, folder / "history", SETTINGS, 60, sample=60, **more)
+def check(folder, **options):
+    return parity.check_parity(folder, folder / "history", SETTINGS, 60, sample=60, **options)
 
 
 def entities(result):
@@ -152,7 +155,7 @@ def engines(result):
     return {example["engine"] for examples in result.examples.values() for example in examples}
 
 
-@pytest.mark.parametrize("how", [{}, {"keep_tail": False}, {"http": True}])
+@pytest.mark.parametrize("how", [{}, {"keep_unfolded": False}, {"http": True}])
 def test_a_line_without_fault_passes_by_all_engines(tmp_path, how):
     result = check(serve(tmp_path, Line(), **how))
     assert (result.vectors, result.by_duckdb, result.by_brute_force) == (60, 60, 60)
@@ -172,17 +175,17 @@ class SkippedOffset(Line):
     """The watermark passes a transaction that is never folded."""
 
     def fold_batch(self, batch, labels=()):
-        self.folded += [place for place, tx in batch if tx.tx_id == "t20"]
+        self.folded += [position for position, tx in batch if tx.tx_id == "t20"]
         super().fold_batch([item for item in batch if item[1].tx_id != "t20"], labels)
 
 
 class DoubledSelf(Line):
     """The transaction at hand is in the state already, under the time at which another process met it."""
 
-    def features(self, at_hand, tail):
+    def features(self, at_hand, unfolded):
         if at_hand.tx_id == "t20":
-            tail = [*tail, msgspec.structs.replace(at_hand, ts=at_hand.ts - 1_000)]
-        return super().features(at_hand, tail)
+            unfolded = [*unfolded, msgspec.structs.replace(at_hand, ts=at_hand.ts - 1_000)]
+        return super().features(at_hand, unfolded)
 
 
 def test_a_corrupted_fold_fails_parity_by_every_engine(tmp_path):
@@ -214,9 +217,9 @@ def test_a_doubled_self_fails_parity_by_every_engine(tmp_path):
     assert example["served"] == example["recomputed"] + 1
 
 
-def run_command(monkeypatch, folder, *more):
+def run_command(monkeypatch, folder, *options):
     monkeypatch.setenv("FRAUDSIM_PARTITIONS", str(PARTITIONS))
-    command = ["features", "parity", "--run", str(folder), "--json", str(folder / "parity.json"), *more]
+    command = ["features", "parity", "--run", str(folder), "--json", str(folder / "parity.json"), *options]
     done = CliRunner().invoke(build(), command)
     assert (folder / "parity.json").exists(), (done.output, done.exception)
     return done, json.loads((folder / "parity.json").read_text())
@@ -231,25 +234,25 @@ def test_the_command_fails_with_examples_by_feature(tmp_path, monkeypatch):
     assert set(written) >= {"uncertain", "degraded", "missing_pending", "examples", "staleness_effect"}
 
 
-def test_staleness_is_told_by_feature_and_is_no_mismatch(tmp_path, monkeypatch):
+def test_staleness_is_reported_by_feature_and_is_no_mismatch(tmp_path, monkeypatch):
     done, written = run_command(
-        monkeypatch, serve(tmp_path, Line(), lag=10, keep_tail=False), "--sample", "5"
+        monkeypatch, serve(tmp_path, Line(), lag=10, keep_unfolded=False), "--sample", "5"
     )
     assert (done.exit_code, written["mismatches"], written["by_duckdb"]) == (0, 0, 5)
     effect = written["staleness_effect"]
     assert list(effect) == list(NAMES)
     assert effect["amount"]["share"] == 0
     # The nine before it were not folded; nor was what came after it and is older.
-    placed = traffic()[2]
+    log = traffic()[2]
     missed = [
-        sum(other.card_id == tx.card_id and other.ts < tx.ts for _, other in placed[max(0, i - 9) : i])
-        + sum(other.card_id == tx.card_id and other.ts < tx.ts for _, other in placed[i + 1 :])
-        for i, (_, tx) in enumerate(placed)
+        sum(other.card_id == tx.card_id and other.ts < tx.ts for _, other in log[max(0, i - 9) : i])
+        + sum(other.card_id == tx.card_id and other.ts < tx.ts for _, other in log[i + 1 :])
+        for i, (_, tx) in enumerate(log)
     ]
-    its = effect["card_count_30d"]
-    assert its["share"] == np.mean(np.array(missed) > 0)
-    assert its["mean_difference"] == pytest.approx(np.mean([n for n in missed if n]))
-    assert its["largest_difference"] == max(missed)
+    of_count = effect["card_count_30d"]
+    assert of_count["share"] == np.mean(np.array(missed) > 0)
+    assert of_count["mean_difference"] == pytest.approx(np.mean([n for n in missed if n]))
+    assert of_count["largest_difference"] == max(missed)
     assert "staleness: " in done.output
     assert effect["merchant_fraud_30d"]["share"] > 0
 

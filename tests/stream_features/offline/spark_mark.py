@@ -1,4 +1,4 @@
-"""Whether Spark can run here."""
+"""The mark of tests that need Spark, with the reason where it cannot run here."""
 
 import importlib.util
 
@@ -8,8 +8,8 @@ from fraudsim.errors import FraudsimError
 from stream_features.offline.spark_java import spark_java
 
 
-def _why_not():
-    """Why it cannot; empty where it can."""
+def _obstacle():
+    """Why Spark cannot run here; empty where it can."""
     if importlib.util.find_spec("pyspark") is None:
         return "PySpark is not installed: make setup-spark"
     try:
@@ -19,5 +19,5 @@ def _why_not():
     return ""
 
 
-_WHY_NOT = _why_not()
-needs_spark = pytest.mark.skipif(bool(_WHY_NOT), reason=_WHY_NOT)
+_OBSTACLE = _obstacle()
+needs_spark = pytest.mark.skipif(bool(_OBSTACLE), reason=_OBSTACLE)

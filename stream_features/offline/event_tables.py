@@ -1,4 +1,4 @@
-"""Events as Arrow tables, as the batch engines read them; those of an archived log with their place in it."""
+"""Events as Arrow tables, as the SQL engines read them; those of an archived log with their log position."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -10,7 +10,7 @@ from fraudsim.log.events import Label, Transaction
 from stream_features.catalogue.features import KEY_FIELD
 
 _INT: Final = pa.int64()
-COLUMNS: Final[dict[type[msgspec.Struct], pa.Schema]] = {
+SCHEMAS: Final[dict[type[msgspec.Struct], pa.Schema]] = {
     Transaction: pa.schema(
         [
             ("tx_id", pa.string()),
@@ -37,14 +37,14 @@ COLUMNS: Final[dict[type[msgspec.Struct], pa.Schema]] = {
 }
 
 
-def event_table(event: type[msgspec.Struct], items: Iterable[Any]) -> pa.Table:
+def event_table(event_type: type[msgspec.Struct], events: Iterable[Any]) -> pa.Table:
     """One row an event."""
-    schema, every = COLUMNS[event], list(items)
-    return pa.table({name: [getattr(item, name) for item in every] for name in schema.names}, schema)
+    schema, rows = SCHEMAS[event_type], list(events)
+    return pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema)
 
 
-def placed_table(event: type[msgspec.Struct], items: dict[tuple[int, int], Any]) -> pa.Table:
-    """Events by (partition, offset); these as `log_partition` and `log_offset`."""
-    table = event_table(event, items.values())
-    table = table.append_column("log_partition", pa.array([at[0] for at in items], _INT))
-    return table.append_column("log_offset", pa.array([at[1] for at in items], _INT))
+def log_event_table(event_type: type[msgspec.Struct], events: dict[tuple[int, int], Any]) -> pa.Table:
+    """Events by (partition, offset); the table has these as `log_partition` and `log_offset`."""
+    table = event_table(event_type, events.values())
+    table = table.append_column("log_partition", pa.array([partition for partition, _ in events], _INT))
+    return table.append_column("log_offset", pa.array([offset for _, offset in events], _INT))

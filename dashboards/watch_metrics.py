@@ -1,0 +1,131 @@
+"""The metrics of `watch`: outcomes by the truth, calibration, drift, and delays of labels."""
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Final, get_args
+
+import msgspec
+import structlog
+
+from dashboards.drift import DriftMonitor
+from dashboards.outcomes import OUTCOME, AwaitedDecision, AwaitingTruth, DecisionTruth
+from fraudsim import metrics
+from fraudsim.archive.first_decisions import FirstDecisions
+from fraudsim.log.events import Label, LabelSource, decode_label, decode_truth
+from fraudsim.log.topics import DECISIONS, LABELS
+from producers.typologies import SCHEMES
+from stream_features.catalogue.features import NAMES
+
+SCORE: Final = "score"
+DRIFT_OF: Final = (
+    "amount", "channel", "mcc", "card_count_1h", "card_count_24h", "card_sum_24h", "card_since_last",
+    "card_ratio_30d", "device_cards_24h", "merchant_count_1h", "merchant_fraud_7d", "ip_cards_24h",
+)  # fmt: skip
+"""Features whose drift is shown, beside the score: some of each entity."""
+MAX_WAITING: Final = 200_000
+"""Decisions, of about half a kB each, that may wait for the truth at once."""
+MAX_TYPOLOGIES: Final = 50
+"""Further names are counted together as `other`."""
+
+_log = structlog.get_logger()
+_decode = msgspec.json.Decoder(AwaitedDecision).decode
+_DRIFT_INDICES: Final = [NAMES.index(name) for name in DRIFT_OF]
+_EDGES: Final = tuple(map(str, metrics.CALIBRATION_BUCKETS))
+
+
+class WatchMetrics:
+    """Counts records of decisions, truth and labels as metrics."""
+
+    def __init__(self, wait_s: float, reference: int) -> None:
+        """See `AwaitingTruth` for `wait_s`; `reference` is the size of the `DriftMonitor`."""
+        self._awaiting = AwaitingTruth(wait_s, MAX_WAITING)
+        self.first = FirstDecisions()
+        self._drift = DriftMonitor((SCORE, *DRIFT_OF), reference)
+        self._typologies: set[str] = set()
+        self.outcome_counts: Counter[str] = Counter()
+        """Decisions whose truth is known, by `fraud` and `honest`."""
+        # Every counter starts at 0 here: Prometheus does not see the first step of one that appears later.
+        for scheme in SCHEMES:
+            self._typology_label(scheme.name)
+        for outcome in set(OUTCOME.values()):
+            metrics.HONEST.labels(outcome)
+            metrics.HONEST_VALUE.labels(outcome)
+        for edge in _EDGES:
+            metrics.CALIBRATION_DECISIONS.labels(edge)
+            metrics.CALIBRATION_PROBABILITY.labels(edge)
+            metrics.CALIBRATION_FRAUDS.labels(edge)
+        for source in get_args(LabelSource):
+            for verdict in ("fraud", "honest"):
+                metrics.LABEL_DELAY.labels(source, verdict)
+
+    def add_record(self, topic: str, partition: int, value: bytes | None, now_s: float) -> None:
+        """Add a record, in the order of its partition, at a monotonic time."""
+        try:
+            if topic == DECISIONS:
+                self._add_decision(partition, _decode(value or b""), now_s)
+            elif topic == LABELS:
+                self._add_label(decode_label(value or b""))
+            else:
+                truth = decode_truth(value or b"")
+                if truth.is_fraud:
+                    self._count(self._awaiting.add_fraud(truth.tx_id, truth.typology))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            metrics.WATCH_UNREADABLE.labels(topic).inc()
+            _log.warning("unreadable record left out", topic=topic, partition=partition, error=str(error))
+
+    def count_honest(self, now_s: float) -> None:
+        """Count the decisions that have waited long enough; call it when all truth so far has been added."""
+        for truth in self._awaiting.pop_honest(now_s):
+            self._count(truth)
+
+    def export_drift(self) -> None:
+        """Set the drift gauges from the latest decisions."""
+        for name, psi in self._drift.indices().items():
+            metrics.DRIFT.labels(name).set(psi.value)
+            metrics.DRIFT_LIMIT.labels(name).set(psi.limit)
+
+    def _add_decision(self, partition: int, decision: AwaitedDecision, now_s: float) -> None:
+        # The truth says nothing about transactions of HTTP clients.
+        if not self.first.is_first(partition, decision.source_offset) or decision.via != "stream":
+            return
+        # Without state most features are unknown: that is no drift, and has a counter of its own.
+        if not decision.degraded and len(decision.features) == len(NAMES):
+            self._drift.add([decision.score, *(decision.features[i] for i in _DRIFT_INDICES)])
+        decision.features = []
+        self._count(self._awaiting.add_decision(decision, now_s))
+
+    def _add_label(self, label: Label) -> None:
+        verdict = "fraud" if label.is_fraud else "honest"
+        metrics.LABEL_DELAY.labels(label.source, verdict).observe((label.known_at - label.ts) / 1000)
+
+    def _count(self, truth: DecisionTruth | None) -> None:
+        if truth is None:
+            return
+        decision, typology = truth
+        outcome, is_fraud = OUTCOME[decision.action], typology is not None
+        self.outcome_counts["fraud" if is_fraud else "honest"] += 1
+        if typology is not None:
+            typology = self._typology_label(typology)
+            metrics.FRAUDS.labels(typology, outcome).inc()
+            metrics.FRAUD_VALUE.labels(typology, outcome).inc(decision.amount_cents)
+        else:
+            metrics.HONEST.labels(outcome).inc()
+            metrics.HONEST_VALUE.labels(outcome).inc(decision.amount_cents)
+        if decision.probability is not None:
+            edge = _EDGES[
+                min(bisect_left(metrics.CALIBRATION_BUCKETS, decision.probability), len(_EDGES) - 1)
+            ]
+            metrics.CALIBRATION_DECISIONS.labels(edge).inc()
+            metrics.CALIBRATION_PROBABILITY.labels(edge).inc(max(decision.probability, 0.0))
+            metrics.CALIBRATION_FRAUDS.labels(edge).inc(is_fraud)
+
+    def _typology_label(self, typology: str) -> str:
+        """The typology's label value; a new one gets a counter for every outcome."""
+        if typology not in self._typologies:
+            if len(self._typologies) >= MAX_TYPOLOGIES:
+                return "other"
+            self._typologies.add(typology)
+            for outcome in set(OUTCOME.values()):
+                metrics.FRAUDS.labels(typology, outcome)
+                metrics.FRAUD_VALUE.labels(typology, outcome)
+        return typology
