@@ -13,7 +13,7 @@ from fraudsim import metrics
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.log.events import Label, LabelSource, decode_label, decode_truth
 from fraudsim.log.topics import DECISIONS, LABELS
-from producers.typologies import SCHEMES
+from producers.typologies import TYPOLOGY_CLASSES
 from stream_features.catalogue.features import NAMES
 
 SCORE: Final = "score"
@@ -45,7 +45,7 @@ class WatchMetrics:
         self.outcome_counts: Counter[str] = Counter()
         """Decisions whose truth is known, by `fraud` and `honest`."""
         # Every counter starts at 0 here: Prometheus does not see the first step of one that appears later.
-        for scheme in SCHEMES:
+        for scheme in TYPOLOGY_CLASSES:
             self._typology_label(scheme.name)
         for outcome in set(OUTCOME.values()):
             metrics.HONEST.labels(outcome)

@@ -111,7 +111,7 @@ def study(
     return result
 
 
-def typology_of_rows(transactions: pa.Table, truth: pa.Table, dataset: Dataset) -> list[str | None]:
+def typology_of_rows(transactions: pa.Table, truth: pa.Table, dataset: TrainingDataset) -> list[str | None]:
     """The typology of each test row, None if it is honest."""
     frauds = truth.filter(truth["is_fraud"])
     typology = frauds["typology"].cast(pa.string()).fill_null("unnamed").to_pylist()

@@ -106,7 +106,7 @@ def bulk_features(
         )
         bulk_tiled(
             rows, order, starts, key_labels, label_starts, spec, LEVELS, KIND[entity], HORIZON_MS, lag_ms,
-            DISTINCT_CAP, LABEL_REACH, LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
+            DISTINCT_CAP, LABEL_REACH, MAX_LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
         )  # fmt: skip
     return out
 

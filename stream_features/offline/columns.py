@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stream_features.catalogue.features import COUNTERPARTS, EXACT, KEY_FIELD
-from stream_features.encode import NO_PLACE, SOURCE_RANK, id_hash
+from stream_features.encode import NO_LOCATION, SOURCE_RANK, id_hash
 
 Ints = npt.NDArray[np.int64]
 
@@ -51,7 +51,7 @@ def packed_locations(table: pa.Table) -> Ints:
     packed = (np.rint((np.where(present, lat, 0) + 90.0) * 1e5).astype(np.int64) << 26) | np.rint(
         (np.where(present, lon, 0) + 180.0) * 1e5
     ).astype(np.int64)
-    return np.where(present, packed, NO_PLACE)
+    return np.where(present, packed, NO_LOCATION)
 
 
 def entity_rows(table: pa.Table, entity: str) -> Ints:

@@ -47,14 +47,14 @@ def features_of(
     return out, whole
 
 
-def _group_rows(entity: str, keys: Iterable[Key], unfolded_rows: UnfoldedRows) -> Grouped:
+def _group_rows(entity: str, keys: Iterable[Key], unfolded_rows: UnfoldedRows) -> KeyedRows:
     rows: list[tuple[int, ...]] = []
     counts: list[int] = []
     for key in keys:
         rows_of_key = unfolded_rows(key)
         rows += rows_of_key
         counts.append(len(rows_of_key))
-    return Grouped(
+    return KeyedRows(
         np.array(rows, np.int64).reshape(len(rows), KERNELS[entity].width), np.array(counts, np.int64)
     )
 

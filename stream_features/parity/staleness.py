@@ -12,15 +12,15 @@ from stream_features.kernels import state as states
 from stream_features.kernels.state import KERNELS, NO_LABELS, NO_ROWS, State
 from stream_features.offline.bulk import Matrix
 from stream_features.parity.log_events import Key, LogEvents
-from stream_features.store.prime import Table
+from stream_features.store.prime import StateTable
 from stream_features.vector import SIZE, request_features
 
 
-def fresh_vectors(transactions: Sequence[Transaction], log: LogEvents, base: Table) -> Matrix:
+def fresh_vectors(transactions: Sequence[Transaction], log: LogEvents, base: StateTable) -> Matrix:
     """Each transaction's vector from all events of an earlier time, in its prefix or not: (n, SIZE)."""
     out = np.full((len(transactions), SIZE), np.nan, np.float32)
     if transactions:
-        out[:, places("request")] = [request_features(tx) for tx in transactions]
+        out[:, feature_indexes("request")] = [request_features(tx) for tx in transactions]
     for entity in WINDOWED:
         indices_by_key: dict[str, list[int]] = defaultdict(list)
         for i, tx in enumerate(transactions):

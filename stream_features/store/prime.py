@@ -16,7 +16,7 @@ from fraudsim.settings import Settings
 from stream_features.catalogue.features import HASH, KEY_FIELD, LABELLED, WINDOWED
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS, State
-from stream_features.offline.bulk import codes, column, entity_rows, label_rows
+from stream_features.offline.columns import codes, column, entity_rows, label_rows
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark, encode_watermark
 

@@ -92,9 +92,9 @@ def fold_archive(table: StateTable, run_dir: Path) -> int:
     """Fold a whole archived log into the states of `table`, in place. Returns the number of valid records."""
     clock = archived_clock(run_dir)
     builder = _StateBuilder(table, clock.horizon_ms)
-    for _, tx in counting_transactions(run_dir, clock):
+    for _, tx in accepted_transactions(run_dir, clock):
         builder.add_transaction(tx)
-    for _, label in counting_labels(run_dir, clock):
+    for _, label in accepted_labels(run_dir, clock):
         builder.add_label(label)
     builder.fold()
     return builder.records

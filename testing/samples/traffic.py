@@ -5,6 +5,7 @@ from bisect import bisect_left
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from stream_features.parity.log import LogEvents
 
 from fraudsim.archive.log_files import log_folder, write_file
 from fraudsim.archive.records import Record, to_table
@@ -15,7 +16,6 @@ from producers.history.reader import read_history
 from producers.history.writer import write_history
 from producers.world.config import WorldConfig
 from producers.world.world import World
-from stream_features.parity.log import LogEvents
 from stream_features.parity.replay import Replay
 from stream_features.store.prime import state_of_history
 from testing.samples.log import make_segment

@@ -27,9 +27,9 @@ from stream_features.catalogue.features import (
     KEY_FIELD,
     LABEL_MEMORY,
     LABELLED,
-    LABELS,
+    MAX_LABELS,
+    MAX_ROWS,
     PLACE_STEPS,
-    ROWS,
     Feature,
 )
 from stream_features.offline.sql.dialects import DUCKDB, Dialect
@@ -42,8 +42,8 @@ class StateBounds:
     """How much a state keeps at most. Beyond that `distinct` is capped and windows are null."""
 
     distinct: int = DISTINCT_CAP
-    rows: int = ROWS
-    labels: int = LABELS
+    rows: int = MAX_ROWS
+    labels: int = MAX_LABELS
 
 
 def feature_sql(

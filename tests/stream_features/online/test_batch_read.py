@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_features.catalogue.features import DAY, LABELLED, NAMES, WINDOWED, feature_indexes
+from stream_features.catalogue.features import DAY, LABELLED, NAMES, WINDOWED
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state
 from stream_features.kernels.state import KIND
@@ -91,7 +91,7 @@ def test_a_blob_that_cannot_be_read_is_null_and_spoils_no_other(broken, spoil):
     rows = {key: [ROW_OF[key[0]](events[-1])] for key in keys_of(at_hand)}
     vectors, whole_flags = read([at_hand, beside], blobs, rows)
     assert whole_flags.tolist() == [False, True]
-    assert np.isnan(vectors[0, places(broken)]).all()
+    assert np.isnan(vectors[0, feature_indexes(broken)]).all()
     for entity in set(WINDOWED) - {broken}:
         assert vectors[0, NAMES.index(f"{entity}_count_1h")] == 5
     assert vectors[1, NAMES.index(f"{broken}_count_1h")] == 1
@@ -104,4 +104,4 @@ def test_a_huge_count_in_a_header_reads_nothing_beyond_the_blob():
         blobs[entity, key] = np.array([KIND[entity], *[2**60] * 9], np.int64).tobytes()
     vectors, whole_flags = read([at_hand], blobs)
     assert not whole_flags[0]
-    assert np.isnan(vectors[0, [index for entity in WINDOWED for index in places(entity)]]).all()
+    assert np.isnan(vectors[0, [index for entity in WINDOWED for index in feature_indexes(entity)]]).all()

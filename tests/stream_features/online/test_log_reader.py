@@ -40,7 +40,7 @@ class Polls:
 def read(*polls, fill_to=0):
     """The offsets delivered, the reader and its unfolded log."""
     clock = Clock()
-    clock.add(PlacedSegment(make_segment(), T0))
+    clock.add(LoggedSegment(make_segment(), T0))
     delivered = []
     unfolded = UnfoldedLog(1, 1_000)
     reader = LogReader(

@@ -42,14 +42,14 @@ class NoDeadLetters:
         pass
 
 
-def gatherer(store):
+def new_batch_folder(store):
     clock_log = SimpleNamespace(clock=Clock([LoggedSegment(SEGMENT, 0)]), refresh=lambda: None)
-    made = BatchFolder(SETTINGS, store, clock_log, set_up_logs(SETTINGS, "test"))
-    made.letters = NoLetters()
-    applied = Watermark(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))
-    made.folder.own(0, encode_watermark(applied))
-    made.begin([0, 0])
-    return made
+    batch_folder = BatchFolder(SETTINGS, store, clock_log, set_up_logs(SETTINGS, "test"))
+    batch_folder.dead_letters = NoDeadLetters()
+    watermark = Watermark(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))
+    batch_folder.slot_states.own(0, encode_watermark(watermark))
+    batch_folder.begin([0, 0])
+    return batch_folder
 
 
 def record(offset):
