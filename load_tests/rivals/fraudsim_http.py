@@ -19,10 +19,10 @@ from fraudsim.logs import set_up_logs
 from load_tests.rivals.common import Given, given, settings_of
 from scorer.decide import Decider
 from scorer.http.api import HttpApi
-from scorer.http.claims import Idempotency
 from scorer.http.protocol import BoundedProtocol
-from scorer.http.repeats import Repeats
 from scorer.http.scoring import HttpScoring
+from scorer.idempotency.idempotency import Idempotency
+from scorer.idempotency.redis_claims import RedisClaims
 from scorer.models.served import ServedModel
 from scorer.models.shadows import Shadows
 from scorer.policy.file import SHIPPED
@@ -62,13 +62,13 @@ async def serve(given: Given) -> None:
     served = ServedModel(Path(given.model_dir), log)
     policy = ServedPolicy(SHIPPED, log)
     state, claims, limits = map(Dependency, ("state", "claims", "limits"))
-    places = RedisQuota(Redis.from_url(settings.redis_url), given.segment.log_id)
-    decider = Decider(reader, served, policy, places, state=state, limits=limits, patience_s=1.0)
+    quota = RedisQuota(Redis.from_url(settings.redis_url), given.segment.log_id)
+    decider = Decider(reader, served, policy, quota, state=state, limits=limits, state_wait_s=1.0)
     clock_log: Any = SimpleNamespace(clock=Clock([PlacedSegment(given.segment, 0)]))
     shadows = Shadows(served, policy)
-    repeats = Repeats(Idempotency(link), claims)
+    idempotency = Idempotency(RedisClaims(link), claims)
     scoring = HttpScoring(
-        settings, decider, reader.pending, clock_log, NoLog(tail), repeats, log, shadows.offer
+        settings, decider, reader.pending, clock_log, NoLog(tail), idempotency, log, shadows.offer
     )
     api = HttpApi(settings, scoring, clock_log, served, shadows, state, lambda: True, log)
     server = uvicorn.Server(

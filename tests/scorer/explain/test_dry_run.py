@@ -16,7 +16,7 @@ from model.artefact.calibration import Calibration
 from model.artefact.files import read_manifest
 from model.artefact.manifest import REQUEST_NAMES, feature_hash, sealed, to_json
 from model.artefact.thresholds import Thresholds
-from scorer.explain.archived_decisions import Manifests, read_decided, read_manifests
+from scorer.explain.archived_decisions import Manifests, read_decisions, read_manifests
 from scorer.explain.dry_run import decide_again, known_frauds, transitions
 from scorer.policy.costs import expected_costs
 from scorer.policy.file import SHIPPED, load_policy
@@ -24,7 +24,7 @@ from scorer.policy.store import put
 from stream_features.catalogue.features import DAY, HASH, NAMES
 from stream_features.catalogue.reason_text import sentences
 from stream_features.vector import SIZE, as_list
-from testing.rigs.http_rig import MANIFEST
+from testing.samples.manifest import MANIFEST
 
 T0 = 1_700_000_000_000
 COUNT = NAMES.index("card_count_1m")
@@ -68,8 +68,8 @@ def run(tmp_path_factory):
     for n in range(200):
         tx, features, score = made(n)
         probability = model.to_probability.probability(score)
-        opinion = policy.consider(tx, features, score, probability, "champion", model.thresholds, None)
-        choice = policy.conclude(tx, opinion)
+        assessment = policy.assess(tx, features, score, probability, "champion", model.thresholds, None)
+        choice = policy.choose(tx, assessment)
         decision = Decision(
             tx_id=tx.tx_id, ts=tx.ts, card_id="c", amount_cents=tx.amount_cents, score=score,
             action=choice.action, reasons=["amount"], rule_hits=choice.rule_hits, model_version=model.version,
@@ -110,7 +110,7 @@ def fraudsim(*words):
 
 
 def again(run, policy):
-    decided = list(read_decided(run))
+    decided = list(read_decisions(run))
     return decided, decide_again(load_policy(policy), decided, Manifests(manifest()))
 
 
@@ -182,7 +182,7 @@ def test_of_a_transaction_decided_twice_the_first_decision_is_explained(run):
 
 
 def test_an_explored_decline_says_with_what_chance(run):
-    decided = list(read_decided(run))
+    decided = list(read_decisions(run))
     explored = [each.tx.tx_id for each in decided if each.row["held_back"] == ["exploration"]]
     declined = [each.tx.tx_id for each in decided if each.action == "decline" and each.row["weight"] != 1]
     assert "gave the action a chance of 0.98" in fraudsim("explain", declined[0], "--run", run)
@@ -218,14 +218,14 @@ def test_each_decision_is_judged_by_the_manifest_of_its_model_where_the_registry
     (other / "model" / "manifest.json").rename(other / "models" / version / "manifest.json")
     uncalibrated = sealed(msgspec.structs.replace(manifest(), calibration=Calibration()))
     (other / "model" / "manifest.json").write_bytes(to_json(uncalibrated))
-    found, decided = read_manifests(other), list(read_decided(other))
+    found, decided = read_manifests(other), list(read_decisions(other))
     assert {found.of(each).version for each in decided} == {version} != {uncalibrated.version}
     assert fraudsim("explain", "t5", "--run", other) == fraudsim("explain", "t5", "--run", run)
     assert "decided by" not in fraudsim("policy", "dry-run", SHIPPED, "--run", other)
 
 
 def decision_of(run, n):
-    row = next(iter(read_decided(run, f"t{n}"))).row
+    row = next(iter(read_decisions(run, f"t{n}"))).row
     stamps = Stamps(**{name: row[f"stamp_{name}"] for name in Stamps.__struct_fields__})
     fields = {name: row[name] for name in Decision.__struct_fields__ if name not in ("stamps", "prefix")}
     return Decision(**fields, stamps=stamps, prefix=LogPrefix(slots={}, tail_from=[], tail_to=[]))

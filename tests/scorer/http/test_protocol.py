@@ -8,11 +8,11 @@ import pytest
 
 from fraudsim.log.events import encoder
 from scorer.http.protocol import BoundedProtocol, OneSend
-from testing.rigs.http_rig import Bench, asked
-from testing.rigs.served_rig import started
+from testing.rigs.http_rig import HttpRig, score_body
+from testing.rigs.served_rig import start_server
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
-BODY = encoder.encode(asked("a"))
+BODY = encoder.encode(score_body("a"))
 REQUEST = b"POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(BODY)
 
 
@@ -84,7 +84,7 @@ class Hasty(BoundedProtocol):
 @contextlib.asynccontextmanager
 async def served():
     """(reader, writer) of a connection to the API."""
-    server, serving, port = await started(Bench(), Hasty)
+    server, serving, port = await start_server(HttpRig(), Hasty)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer

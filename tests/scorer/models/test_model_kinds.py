@@ -20,7 +20,7 @@ from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
 from stream_features.catalogue.features import NAMES
 from stream_features.catalogue.reason_text import sentences
 from stream_features.vector import SIZE
-from testing.rigs.http_rig import MANIFEST
+from testing.samples.manifest import MANIFEST
 from tests.scorer.test_decide import Store, decide, decider_of, transaction
 
 NO_SAMPLE = Sample(rows=[], scores=[])
@@ -130,8 +130,8 @@ def test_the_kind_is_kept_when_another_artefact_is_served(tmp_path, monkeypatch)
     async def scene():
         served = ServedModel(tmp_path, log, "cascade")
         (tmp_path / "manifest.json").write_text("{}")
-        served.look_again()
-        await served.settled()
+        served.refresh()
+        await served.await_loaded()
         assert loaded == [(tmp_path, "cascade")] * 2
         assert served.model.manifest.version == "2"
 

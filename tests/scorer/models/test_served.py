@@ -9,7 +9,7 @@ import pytest
 
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
-from model.registry import aliases as roles
+from model.registry import aliases
 from model.registry.versions import change, folder_of, put
 from scorer.models import served as served_model
 from scorer.models.served import ServedModel
@@ -59,13 +59,13 @@ def active():
 
 
 async def taken_up(served):
-    served.look_again()
-    await served.settled()
+    served.refresh()
+    await served.await_loaded()
 
 
-def cards_of(lineup):
-    return {version: {c for c in range(2_000) if lineup.decides_for(f"c{c}").version == version}
-            for version in (model.version for model, _ in lineup.roles())}  # fmt: skip
+def cards_of(roles):
+    return {version: {c for c in range(2_000) if roles.model_for(f"c{c}").version == version}
+            for version in (model.version for model, _ in roles.by_model())}  # fmt: skip
 
 
 def test_roles_are_taken_up_and_given_up_as_the_aliases_say(registry, versions):
@@ -74,22 +74,22 @@ def test_roles_are_taken_up_and_given_up_as_the_aliases_say(registry, versions):
         served, before = ServedModel(registry, Log()), counted("served")
         await taken_up(served)
         assert (counted("served"), served.previous) == (before, None)
-        change(registry, lambda now: roles.challenged(now, second, 0.2, "salt"))
-        change(registry, lambda now: roles.shadowed(now, third))
+        change(registry, lambda now: aliases.challenged(now, second, 0.2, "salt"))
+        change(registry, lambda now: aliases.shadowed(now, third))
         await taken_up(served)
-        lineup = served.lineup
-        assert [(m.version, r) for m, r in lineup.roles()] == [
+        roles = served.roles
+        assert [(m.version, r) for m, r in roles.by_model()] == [
             (first, "champion"), (second, "challenger"), (third, "shadow")
         ]  # fmt: skip
         assert active() == {(first, "champion"), (second, "challenger"), (third, "shadow")}
-        theirs = cards_of(lineup)[second]
+        theirs = cards_of(roles)[second]
         assert 300 < len(theirs) < 500
-        assert theirs == {c for c in range(2_000) if roles.part_of(f"c{c}", "salt") < 2_000}
-        change(registry, lambda now: roles.promoted(now, fourth))
-        change(registry, lambda now: roles.stopped(now, third))
+        assert theirs == {c for c in range(2_000) if aliases.part_of(f"c{c}", "salt") < 2_000}
+        change(registry, lambda now: aliases.promoted(now, fourth))
+        change(registry, lambda now: aliases.stopped(now, third))
         await taken_up(served)
         assert (served.model.version, served.previous.version) == (fourth, first)
-        assert cards_of(served.lineup)[second] == theirs
+        assert cards_of(served.roles)[second] == theirs
         assert set(served._loaded) == {first, second, fourth}
 
     asyncio.run(scene())
@@ -98,12 +98,12 @@ def test_roles_are_taken_up_and_given_up_as_the_aliases_say(registry, versions):
 def test_a_rollback_needs_no_loading(registry, versions, monkeypatch):
     async def scene():
         served = ServedModel(registry, Log())
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change(registry, lambda now: aliases.promoted(now, versions[1]))
         await taken_up(served)
         monkeypatch.setattr(served_model, "load_model", lambda *_: pytest.fail("it loads"))
         for expected in (versions[0], versions[1]):
-            change(registry, roles.rolled_back)
-            served.look_again()
+            change(registry, aliases.rolled_back)
+            served.refresh()
             assert served.model.version == expected
 
     asyncio.run(scene())
@@ -120,22 +120,22 @@ def test_while_a_model_is_loaded_the_others_serve_and_a_rollback_does_not_wait(
 
     async def scene():
         served = ServedModel(registry, Log())
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change(registry, lambda now: aliases.promoted(now, versions[1]))
         await taken_up(served)
         monkeypatch.setattr(served_model, "load_model", slowly)
-        change(registry, lambda now: roles.promoted(now, versions[2]))
-        served.look_again()
+        change(registry, lambda now: aliases.promoted(now, versions[2]))
+        served.refresh()
         turns = 0
         while served._loading is not None and turns < 5:
             assert served.model.version == versions[1]
             turns += 1
             await asyncio.sleep(0.01)
         assert turns == 5
-        change(registry, roles.rolled_back)
-        served.look_again()
+        change(registry, aliases.rolled_back)
+        served.refresh()
         assert served._loading is not None
         assert served.model.version == versions[1]
-        change(registry, roles.rolled_back)
+        change(registry, aliases.rolled_back)
         await taken_up(served)
         assert served.model.version == versions[2]
 
@@ -151,12 +151,15 @@ def test_a_version_that_fails_its_checks_is_refused_once_and_tried_again_when_it
         good = manifest.read_bytes()
         document = json.loads(good)
         manifest.write_text(json.dumps(document | {"catalogue_hash": "0123456789abcdef"}))
-        change(registry, lambda now: roles.challenged(now, versions[2], 0.5))
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change(registry, lambda now: aliases.challenged(now, versions[2], 0.5))
+        change(registry, lambda now: aliases.promoted(now, versions[1]))
         for _ in range(3):
             await taken_up(served)
         assert (served.model.version, counted("refused")) == (versions[0], before + 1)
-        assert [arm.model.version for arm in served.lineup.challengers] == [versions[2]]  # no fault of its
+        challengers = [challenger.model.version for challenger in served.roles.challengers]
+        assert challengers == [versions[2]]
+            versions[2]
+        ]  # no fault of its
         ((_, reason),) = [said for said in served._log.said if said[0] == "model_refused"]
         assert "catalogue_hash='0123456789abcdef', this program has" in reason
         manifest.write_bytes(good)
@@ -171,7 +174,7 @@ def test_what_a_folder_s_name_does_not_promise_is_refused(registry, versions, ma
         served = ServedModel(registry, Log())
         shutil.rmtree(folder_of(registry, versions[1]))
         shutil.copytree(made[2], folder_of(registry, versions[1]))
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change(registry, lambda now: aliases.promoted(now, versions[1]))
         await taken_up(served)
         assert served.model.version == versions[0]
         assert f"it holds version {versions[2]}" in served._log.said[-1][1]
@@ -193,7 +196,7 @@ def test_an_alias_file_that_cannot_be_read_changes_nothing_and_is_said_once(regi
             assert served.model.version == versions[0]
         assert counted("refused") == before + 2
         (registry / "aliases.json").write_bytes(good)
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change(registry, lambda now: aliases.promoted(now, versions[1]))
         await taken_up(served)
         assert served.model.version == versions[1]
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from fraudsim.log.events import Transaction
 from model.artefact.thresholds import Thresholds
 from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
-from scorer.policy.quota import LocalQuota, RedisQuota, hold_places
+from scorer.policy.quota import LocalQuota, RedisQuota, reserve_quota
 from stream_features.catalogue.features import DAY
 from stream_features.vector import SIZE
 
@@ -25,19 +25,19 @@ POLICY = Policy(
 STEP_UP, REVIEW, DECLINE = 0.15, 0.25, 0.9
 
 
-def opinion(n, score, day=0):
+def assessment(n, score, day=0):
     tx = Transaction(tx_id=f"t{n}", ts=day * DAY, card_id="c", amount_cents=10_000)
-    return tx, POLICY.consider(tx, np.zeros(SIZE, np.float32), score, score, "champion", None, None)
+    return tx, POLICY.assess(tx, np.zeros(SIZE, np.float32), score, score, "champion", None, None)
 
 
-async def decide(places, scored):
+async def decide(quota, scored):
     """Actions of (n, score, day) in turn, one batch each."""
     actions = []
     for n, score, day in scored:
-        tx, formed = opinion(n, score, day)
-        places.decided(day, 1)
-        await hold_places(POLICY, [(tx, formed)], lambda *which: places.take(LIMITS, *which))
-        choice = POLICY.conclude(tx, formed)
+        tx, formed = assessment(n, score, day)
+        quota.count_decided(day, 1)
+        await reserve_quota(POLICY, [(tx, formed)], lambda *which: quota.reserve(LIMITS, *which))
+        choice = POLICY.choose(tx, formed)
         actions.append((choice.action, *choice.held_back))
     return actions
 
@@ -74,9 +74,9 @@ def test_where_places_cannot_be_told_there_is_none():
     async def nobody(limit, day, tx_ids):
         return None
 
-    tx, formed = opinion(1, DECLINE)
-    asyncio.run(hold_places(POLICY, [(tx, formed)], nobody))
-    choice = POLICY.conclude(tx, formed)
+    tx, formed = assessment(1, DECLINE)
+    asyncio.run(reserve_quota(POLICY, [(tx, formed)], nobody))
+    choice = POLICY.choose(tx, formed)
     assert (choice.action, choice.held_back) == ("step_up", ["limits_away", "limits_away"])
 
 
@@ -92,8 +92,8 @@ def test_redis_gives_the_places_that_memory_does_and_two_scorers_share_them(stac
         await connections[0].flushdb()
         alone = await decide(RedisQuota(connections[0], "log-a"), scored)
         two = [RedisQuota(connection, "log-b") for connection in connections]
-        given = [await two[n % 2].take(LIMITS, "review", 0, [f"t{n}"]) for n in range(5)]
-        again = [await two[n % 2].take(LIMITS, "review", 0, [f"t{4 - n}"]) for n in range(5)]
+        given = [await two[n % 2].reserve(LIMITS, "review", 0, [f"t{n}"]) for n in range(5)]
+        again = [await two[n % 2].reserve(LIMITS, "review", 0, [f"t{4 - n}"]) for n in range(5)]
         expiring = [await connections[0].ttl(key) > 0 for key in await connections[0].keys("limits:*")]
         for connection in connections:
             await connection.flushdb()

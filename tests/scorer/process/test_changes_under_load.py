@@ -23,7 +23,7 @@ from model.registry.versions import change, folder_of, put
 from scorer.policy import store as policy_store
 from scorer.policy.file import SHIPPED, load_policy
 from stream_features.vector import as_vector
-from testing.rigs.live_scorer import ask, decisions_in_log, live_scorer, said_by
+from testing.rigs.live_scorer import ask, decisions_in_log, live_scorer, log_entries
 from testing.rigs.open_loop import OpenLoop
 from testing.samples.small_models import make_models
 
@@ -103,10 +103,10 @@ def check_decision(decision, models, policies):
         scorer, of, variant = model.fallback, model.manifest.fallback, "fallback"
     assert decision.score == float(scorer.predict(row[np.newaxis])[0])
     assert decision.probability == of.to_probability.probability(decision.score)
-    opinion = policy.consider(
+    assessment = policy.assess(
         tx, row, decision.score, decision.probability, variant, of.thresholds, lambda *_: pytest.fail("rule")
     )
-    choice = policy.conclude(tx, opinion)
+    choice = policy.choose(tx, assessment)
     assert (decision.action, decision.rule_hits) == (choice.action, choice.rule_hits)
     assert (decision.held_back, decision.weight) == (choice.held_back, choice.weight)
 
@@ -175,7 +175,7 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
         damaged.write_bytes(good[:-1])
         change(registry, lambda now: roles.promoted(now, news[2]))
         assert poll_until(
-            lambda: said_by(tmp_path, "model_refused") and said_by(tmp_path, "policy_refused"), 20
+            lambda: log_entries(tmp_path, "model_refused") and log_entries(tmp_path, "policy_refused"), 20
         )
         time.sleep(0.3)
         last = [reply for _, _, reply, _ in http.replies[-20:]]
@@ -226,7 +226,7 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
     assert 0 < looked["agreed"] < looked["compared"] <= by_champion
     assert looked["compared"] == looked["agreed"] + sum(looked["differed"].values())
     for event, fault in (("model_refused", "model.ubj"), ("policy_refused", "policy.json")):
-        ((reason),) = [entry["reason"] for entry in said_by(tmp_path, event)]
+        ((reason),) = [entry["reason"] for entry in log_entries(tmp_path, event)]
         assert fault in reason
         assert "\n" not in reason
 

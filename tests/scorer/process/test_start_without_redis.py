@@ -13,7 +13,7 @@ from fraudsim.log.events import encoder
 from fraudsim.polling import poll_until
 from runner.stack.ports import free_port
 from stream_features.catalogue.features import NAMES
-from testing.rigs.live_scorer import ask, decisions_in_log, live_scorer, said_by
+from testing.rigs.live_scorer import ask, decisions_in_log, live_scorer, log_entries
 from testing.samples.small_models import make_models
 
 pytestmark = pytest.mark.stack
@@ -53,7 +53,7 @@ class Door(threading.Thread):
 def test_decisions_are_degraded_until_redis_answers_and_exact_from_then_on(tmp_path):
     (model,) = make_models(tmp_path, 1)
     door, numbers = Door(), itertools.count(1)
-    with live_scorer(tmp_path, sees_redis_at=door.before, model_dir=model, deadline_ms=1000) as line:
+    with live_scorer(tmp_path, scorer_redis_url=door.before, model_dir=model, deadline_ms=1000) as line:
 
         def score():
             """How many were sent up to now, and the decision on the last."""
@@ -65,7 +65,7 @@ def test_decisions_are_degraded_until_redis_answers_and_exact_from_then_on(tmp_p
 
         assert {score()[1]["variant"] for _ in range(5)} == {"fallback"}
         assert ask(line, "/readyz")["status"] == "degraded"
-        assert len(said_by(tmp_path, "starting_without_state")) == 1
+        assert len(log_entries(tmp_path, "starting_without_state")) == 1
         door.start()
         assert poll_until(lambda: not score()[1]["degraded"], 30)
         sent, last = score()

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from scorer.http import claims as idempotency
-from scorer.http.claims import Claim, Earlier, Idempotency
+from scorer.idempotency.claims import REPLY_TTL_S, Claim, PriorClaim
+from scorer.idempotency.redis_claims import RedisClaims
 from stream_features.store.connection import RedisLink
 
 pytestmark = pytest.mark.stack
@@ -18,7 +18,7 @@ async def kept(url):
     redis = Redis.from_url(url)
     await redis.delete(*[f"tx:{n}" for n in ("a", "b")])
     link = RedisLink.impatient(url)
-    yield Idempotency(link), redis
+    yield RedisClaims(link), redis
     await link.close()
     await redis.aclose()
 
@@ -28,14 +28,14 @@ def test_a_tx_id_is_claimed_once_and_its_decision_is_kept(stack):
         async with kept(stack.redis_url) as (claims, _):
             first, second, other = Claim.of("a", b"body"), Claim.of("a", b"body"), Claim.of("a", b"another")
             assert await claims.claim(first) is None
-            assert await claims.claim(second) == Earlier(True, None)
-            assert await claims.claim(other) == Earlier(False, None)
-            assert await claims.stored("a") is None
-            await claims.settle(first, b"decision")
-            assert await claims.claim(second) == Earlier(True, b"decision")
-            assert await claims.claim(other) == Earlier(False, b"decision")
-            assert await claims.stored("a") == b"decision"
-            assert await claims.stored("b") is None
+            assert await claims.claim(second) == PriorClaim(True, None)
+            assert await claims.claim(other) == PriorClaim(False, None)
+            assert await claims.stored_reply("a") is None
+            await claims.store(first, b"decision")
+            assert await claims.claim(second) == PriorClaim(True, b"decision")
+            assert await claims.claim(other) == PriorClaim(False, b"decision")
+            assert await claims.stored_reply("a") == b"decision"
+            assert await claims.stored_reply("b") is None
 
     asyncio.run(scene())
 
@@ -47,14 +47,14 @@ def test_giving_up_frees_ones_own_claim_and_no_other(stack):
             assert await claims.claim(slow) is None
             await redis.delete("tx:a")  # it ran out
             assert await claims.claim(successor) is None
-            await claims.give_up(slow)
-            assert await claims.claim(Claim.of("a", b"body")) == Earlier(True, None)
-            await claims.settle(successor, b"decision")
-            await claims.give_up(slow)
-            assert await claims.stored("a") == b"decision"
+            await claims.release(slow)
+            assert await claims.claim(Claim.of("a", b"body")) == PriorClaim(True, None)
+            await claims.store(successor, b"decision")
+            await claims.release(slow)
+            assert await claims.stored_reply("a") == b"decision"
             ours = Claim.of("b", b"body")
             assert await claims.claim(ours) is None
-            await claims.give_up(ours)
+            await claims.release(ours)
             assert await claims.claim(successor) is not None
             assert await claims.claim(Claim.of("b", b"body")) is None
 
@@ -88,14 +88,18 @@ def test_many_are_claimed_and_kept_at_once_as_each_would_be_alone(stack):
             await redis.delete(*[f"tx:many-{n}" for n in range(100)])
             earlier = Claim.of("many-7", b"body")
             assert await claims.claim(earlier) is None
-            await claims.settle(earlier, b"decision")
+            await claims.store(earlier, b"decision")
             many = [Claim.of(f"many-{n}", b"body") for n in range(100)]
             found = await claims.claim_all(many)
-            assert found[7] == Earlier(True, b"decision")
+            assert found[7] == PriorClaim(True, b"decision")
             assert found.count(None) == 99
-            await claims.settle_all([(claim, b"made") for claim in many if claim is not many[7]])
-            assert [await claims.stored(f"many-{n}") for n in (6, 7, 8)] == [b"made", b"decision", b"made"]
-            assert 500 < await redis.ttl("tx:many-6") <= idempotency.REPEAT_S
+            await claims.store_all([(claim, b"made") for claim in many if claim is not many[7]])
+            assert [await claims.stored_reply(f"many-{n}") for n in (6, 7, 8)] == [
+                b"made",
+                b"decision",
+                b"made",
+            ]
+            assert 500 < await redis.ttl("tx:many-6") <= REPLY_TTL_S
 
     asyncio.run(scene())
 
@@ -104,17 +108,17 @@ def test_a_decision_brought_late_is_kept_unless_another_s_stands_there(stack):
     async def scene():
         async with kept(stack.redis_url) as (claims, redis):
             late, other = Claim.of("a", b"body"), Claim.of("a", b"body")
-            await claims.keep(late, b"late")  # its SET NX never came
-            assert await claims.stored("a") == b"late"
+            await claims.store_late(late, b"late")  # its SET NX never came
+            assert await claims.stored_reply("a") == b"late"
             await redis.delete("tx:a")
             assert await claims.claim(late) is None  # it came after all, before the decision
-            await claims.keep(late, b"late")
-            assert await claims.stored("a") == b"late"
-            assert 500 < await redis.ttl("tx:a") <= idempotency.REPEAT_S
+            await claims.store_late(late, b"late")
+            assert await claims.stored_reply("a") == b"late"
+            assert 500 < await redis.ttl("tx:a") <= REPLY_TTL_S
             await redis.delete("tx:a")
             assert await claims.claim(other) is None
-            await claims.keep(late, b"late")
-            assert await claims.claim(late) == Earlier(True, None)
+            await claims.store_late(late, b"late")
+            assert await claims.claim(late) == PriorClaim(True, None)
             await claims.ping()
 
     asyncio.run(scene())
