@@ -158,8 +158,6 @@ def test_a_version_that_fails_its_checks_is_refused_once_and_tried_again_when_it
         assert (served.model.version, counted("refused")) == (versions[0], before + 1)
         challengers = [challenger.model.version for challenger in served.roles.challengers]
         assert challengers == [versions[2]]
-            versions[2]
-        ]  # no fault of its
         ((_, reason),) = [said for said in served._log.said if said[0] == "model_refused"]
         assert "catalogue_hash='0123456789abcdef', this program has" in reason
         manifest.write_bytes(good)
