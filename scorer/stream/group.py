@@ -11,8 +11,8 @@ from fraudsim.settings import Settings
 GROUP: Final = "scorers"
 
 
-async def join_group(settings: Settings, listener: ConsumerRebalanceListener) -> Any:
-    """A started consumer that only holds the membership: the records come through the log reader."""
+def group_member(settings: Settings, listener: ConsumerRebalanceListener) -> Any:
+    """A consumer that only holds the membership, not yet started: the records come through the log reader."""
     member = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap,
         group_id=GROUP,
@@ -25,5 +25,4 @@ async def join_group(settings: Settings, listener: ConsumerRebalanceListener) ->
         auto_offset_reset="latest",
     )
     member.subscribe([TRANSACTIONS], listener=listener)
-    await member.start()
     return member

@@ -19,7 +19,7 @@ from fraudsim.settings import Settings
 from scorer.decide import Decider, Incoming
 from scorer.observe import observe
 from scorer.stream.batch import DecisionBatch, QueuedTransaction
-from scorer.stream.group import join_group
+from scorer.stream.group import group_member
 from scorer.stream.resumption import last_decided
 from stream_features.online.log_reader import LogReader
 from stream_features.online.reader import FeatureReader
@@ -98,7 +98,9 @@ class StreamScorer(ConsumerRebalanceListener):
     # Group membership: which partitions are decided here
 
     async def start(self) -> None:
-        self._member = await join_group(self._settings, self)
+        # Set before it starts: the first assignment may arrive before `start` returns.
+        self._member = group_member(self._settings, self)
+        await self._member.start()
 
     async def await_http_decisions(self, timeout_s: float) -> None:
         """Wait until the decisions that HTTP made for own partitions are in `decisions`, or `timeout_s`."""
