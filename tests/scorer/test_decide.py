@@ -1,4 +1,4 @@
-"""One code path: HTTP and the stream decide alike, and alike without state."""
+"""The decision: HTTP and the stream decide alike, with state and without."""
 
 import asyncio
 import gc
@@ -48,7 +48,7 @@ def model():
 
 
 class Store:
-    """Redis with one slot of which nothing is folded; it answers after a while, or as it is told."""
+    """Redis with one slot of which nothing is folded; answers after `after_s`."""
 
     def __init__(self, after_s=0.0, log_id="log"):
         self.after_s = after_s
@@ -93,7 +93,7 @@ def without_the_way(decision):
     return msgspec.structs.replace(decision, via="stream", stamps=None, staleness_ms=0.0)
 
 
-def test_a_state_asked_for_ahead_is_not_asked_for_again(model):
+def test_prefetched_state_is_not_read_again(model):
     async def scene():
         store = Store()
         decider = decider_of(model, store)
@@ -108,7 +108,7 @@ def test_a_state_asked_for_ahead_is_not_asked_for_again(model):
 
 
 @pytest.mark.parametrize("heard", [True, False])
-def test_a_state_that_was_asked_for_ahead_in_vain_degrades_whoever_waits_for_it_and_nobody_else(model, heard):
+def test_a_failed_prefetch_degrades_the_decisions_that_wait_for_it_and_no_others(model, heard):
     async def scene():
         store, strays = Store(), []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: strays.append(context))
@@ -187,7 +187,7 @@ def test_http_does_not_wait_beyond_its_share_and_comes_back_by_itself(model):
 
 
 def limited(name, reviews):
-    """Everything wants a review, and some get it."""
+    """A policy that prefers a review for everything, `reviews` a day."""
     by = ByThresholds(Thresholds(0.0, 0.0, 1.0))
     acting = {"champion": by, "fallback": by}
     return Policy(name, acting, Limits(reviews_per_day=reviews), Exploration(), ())

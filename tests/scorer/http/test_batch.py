@@ -1,4 +1,4 @@
-"""`POST /v1/score/batch`: each transaction decided or refused on its own, by the rules of single ones."""
+"""`POST /v1/score/batch`: each transaction is decided or refused on its own, as a single one would be."""
 
 import asyncio
 import json
@@ -125,10 +125,8 @@ def test_in_acked_mode_what_the_log_refused_is_to_be_tried_again():
         assert [result["status"] for result in results] == [503, 503]
         assert (rig.in_flight_ids, rig.redis_claims.values) == ([], {})
         rig.producer.away = False
-        assert [r["status"] for r in await rig.score_batch([score_body("t0"), score_body("t1")])] == [
-            200,
-            200,
-        ]
+        results = await rig.score_batch([score_body("t0"), score_body("t1")])
+        assert [result["status"] for result in results] == [200, 200]
 
     run(scene)
 
@@ -160,7 +158,7 @@ def test_without_redis_a_batch_is_decided_all_the_same():
 )
 def test_a_body_that_is_no_batch_is_refused_as_a_whole(body, status, field):
     async def scene():
-        found, _, problem = await HttpRig().ask("POST", "/v1/score/batch", body)
-        assert (found, problem["field"], problem["status"]) == (status, field, status)
+        response_status, _, problem = await HttpRig().ask("POST", "/v1/score/batch", body)
+        assert (response_status, problem["field"], problem["status"]) == (status, field, status)
 
     run(scene)

@@ -1,4 +1,4 @@
-"""Below the API: a reply leaves in one send, and a request has to come whole in time."""
+"""The HTTP protocol: a reply leaves in one send, and a request must be complete in time."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ def test_a_head_that_stands_alone_leaves_when_the_loop_comes_round():
     assert on_wire(scene) == [HEAD, b"body"]
 
 
-def test_who_is_to_go_on_is_told_at_once():
+def test_a_100_continue_is_sent_at_once():
     async def scene(transport, wire):
         transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         assert len(wire.sends) == 1
@@ -109,13 +109,13 @@ async def hung_up_on(reader):
 
 
 @pytest.mark.parametrize("part", [REQUEST[:30], REQUEST, REQUEST + BODY[:10]])
-def test_what_does_not_come_whole_in_time_is_told_so_and_hung_up_on(part):
+def test_a_request_that_is_not_complete_in_time_gets_408_and_is_closed(part):
     async def scene():
         async with served() as (reader, writer):
             writer.write(part)
-            status, found = await reply_of(reader)
-            assert (status, found["status"], found["field"]) == (408, 408, "request")
-            assert found["type"].endswith("request-timeout")
+            status, body = await reply_of(reader)
+            assert (status, body["status"], body["field"]) == (408, 408, "request")
+            assert body["type"].endswith("request-timeout")
             assert await hung_up_on(reader) == b""
 
     asyncio.run(scene())

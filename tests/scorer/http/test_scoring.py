@@ -1,4 +1,4 @@
-"""`POST /v1/score` over fakes: what stays pending, what it is published under, what is refused."""
+"""`POST /v1/score` over fakes: what stays in flight, which segment a record names, what is refused."""
 
 import asyncio
 import json
@@ -128,7 +128,7 @@ def test_past_the_cap_requests_are_refused_until_the_log_gives_something_back(mo
     asyncio.run(scene())
 
 
-def test_a_record_names_the_segment_that_its_request_was_judged_by():
+def test_a_record_names_the_segment_that_accepted_its_request():
     async def scene():
         rig = HttpRig()
         rig.on_decide = lambda: rig.clock.add(PlacedSegment(segment(2), int(time.time() * 1000)))
@@ -142,7 +142,7 @@ def test_a_record_names_the_segment_that_its_request_was_judged_by():
     asyncio.run(scene())
 
 
-def test_without_redis_a_tx_id_is_settled_by_this_process_s_own_memory():
+def test_without_redis_repeats_are_recognised_by_this_process_s_own_memory():
     async def scene():
         rig = HttpRig()
         rig.redis_claims.error = RedisConnectionError("Error 111 connecting to 127.0.0.1:6379")
@@ -199,7 +199,7 @@ def test_requests_that_come_together_are_decided_together_and_each_gets_its_own_
     asyncio.run(scene())
 
 
-def test_who_waits_for_another_process_holds_up_nobody_that_came_together_with_it():
+def test_a_request_that_waits_for_another_process_delays_no_other_of_its_micro_batch():
     async def scene():
         rig = HttpRig()
         claim = Claim.of("t0", encoder.encode(score_body("t0")))
@@ -210,16 +210,16 @@ def test_who_waits_for_another_process_holds_up_nobody_that_came_together_with_i
         assert rig.batch_sizes == [2]
         assert not waiting.done()
         tx = Transaction(tx_id="t0", ts=0, card_id="c", merchant_id="m", amount_cents=1)
-        theirs = encoder.encode(decision(tx))
-        rig.redis_claims.values["t0"] = (claim, theirs)
+        stored_decision = encoder.encode(decision(tx))
+        rig.redis_claims.values["t0"] = (claim, stored_decision)
         status, _, reply = await waiting
-        assert (status, reply) == (200, json.loads(theirs))
+        assert (status, reply) == (200, json.loads(stored_decision))
         assert rig.batch_sizes == [2]
 
     asyncio.run(scene())
 
 
-def test_the_state_is_asked_for_together_with_the_claim():
+def test_the_state_is_read_together_with_the_claim():
     async def scene():
         rig = HttpRig()
         order = []
@@ -243,7 +243,7 @@ def test_the_state_is_asked_for_together_with_the_claim():
     asyncio.run(scene())
 
 
-def test_past_the_places_and_the_queue_requests_are_shed():
+def test_requests_beyond_the_permits_and_the_queue_are_shed():
     async def scene():
         rig = HttpRig(http_max_concurrent=2, http_queue_ms=20)
         slow, decide = asyncio.Event(), rig.decide
@@ -277,7 +277,7 @@ def test_readyz_says_why_decisions_are_made_without_state():
     asyncio.run(scene())
 
 
-def test_a_failure_inside_is_told_without_what_it_was():
+def test_an_internal_error_is_reported_without_its_message():
     async def scene():
         rig = HttpRig()
 

@@ -1,4 +1,4 @@
-"""Which of an artefact's models decides, and what its decisions say of it."""
+"""The kinds of model in an artefact: which one decides, and the variant that its decisions name."""
 
 import asyncio
 import time
@@ -103,12 +103,12 @@ def test_without_state_the_fallback_decides_and_explains_whatever_serves(trees, 
 
 def test_a_decision_is_explained_only_where_it_is_not_approved(trees, monkeypatch):
     model = model_of(trees, "full")
-    asked = []
+    explained_rows = []
     explain = model.reasons
-    monkeypatch.setattr(model, "reasons", lambda row: asked.append(row) or explain(row))
+    monkeypatch.setattr(model, "reasons", lambda row: explained_rows.append(row) or explain(row))
     approved, declined = decided(model, 300), decided(model, 50_000)
     assert (approved.action, approved.reasons) == ("approve", [])
-    assert len(asked) == 1
+    assert len(explained_rows) == 1
     assert declined.reasons[0] == "amount"
     assert set(declined.reasons) <= set(NAMES)
     assert len(declined.reasons) <= 4

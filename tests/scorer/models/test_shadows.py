@@ -1,4 +1,4 @@
-"""Shadow models: what they are shown and when, what they count, and that they hold nobody up."""
+"""Shadow models: what they compare and when, what they count, and that they delay no decision."""
 
 import asyncio
 from types import SimpleNamespace
@@ -54,12 +54,12 @@ def decided(roles, amounts, policy=POLICY, after_s=0.0):
     return [(item.tx, decision) for item, decision in zip(incoming, decisions, strict=True)]
 
 
-def compared(looking, pairs):
+def compared(shadow_queue, pairs):
     for tx, decision in pairs:
-        looking.offer(tx, decision)
-    while looking._waiting:
-        looking.compare_next()
-    return looking.tallies["shadow"]
+        shadow_queue.offer(tx, decision)
+    while shadow_queue._waiting:
+        shadow_queue.compare_next()
+    return shadow_queue.tallies["shadow"]
 
 
 def test_what_champion_and_shadow_want_is_counted_by_pair_and_their_scores_by_difference(models):
@@ -105,31 +105,31 @@ def test_only_what_the_champion_decided_with_state_is_compared(models):
     champion, shadow = models
     other = Model(champion.ubj, champion.ubj, msgspec.structs.replace(champion.manifest, version="other"))
     roles = Roles(champion, (ChallengerShare(other, 0, 9_999),), shadows=(shadow,))
-    looking = shadows_of(roles)
-    assert compared(looking, decided(roles, [50_000])).compared == 0
-    assert compared(looking, decided(Roles(champion), [50_000], after_s=60.0)).compared == 0
-    assert compared(looking, decided(Roles(champion), [50_000])).compared == 1
+    shadow_queue = shadows_of(roles)
+    assert compared(shadow_queue, decided(roles, [50_000])).compared == 0
+    assert compared(shadow_queue, decided(Roles(champion), [50_000], after_s=60.0)).compared == 0
+    assert compared(shadow_queue, decided(Roles(champion), [50_000])).compared == 1
 
 
 def test_what_an_exchanged_champion_decided_is_not_held_against_the_next(models):
     champion, shadow = models
     other = Model(champion.ubj, champion.ubj, msgspec.structs.replace(champion.manifest, version="other"))
-    looking = shadows_of(Roles(champion, shadows=(shadow,)))
+    shadow_queue = shadows_of(Roles(champion, shadows=(shadow,)))
     for tx, decision in decided(Roles(champion), [50_000]):
-        looking.offer(tx, decision)
-    looking._models.roles = Roles(other, shadows=(shadow,))
-    looking.compare_next()
-    assert (looking._waiting, looking.tallies["shadow"].compared) == (shadows.deque(), 0)
+        shadow_queue.offer(tx, decision)
+    shadow_queue._models.roles = Roles(other, shadows=(shadow,))
+    shadow_queue.compare_next()
+    assert (shadow_queue._waiting, shadow_queue.tallies["shadow"].compared) == (shadows.deque(), 0)
 
 
 def test_past_its_bound_what_waits_is_dropped_and_counted(models):
     champion, shadow = models
     roles = Roles(champion, shadows=(shadow,))
-    looking, before = shadows_of(roles), metrics.SHADOW_DROPPED._value.get()
+    shadow_queue, before = shadows_of(roles), metrics.SHADOW_DROPPED._value.get()
     ((tx, decision),) = decided(roles, [50_000])
     for _ in range(MAX_WAITING + 7):
-        looking.offer(tx, decision)
-    assert (len(looking._waiting), looking.dropped) == (MAX_WAITING, 7)
+        shadow_queue.offer(tx, decision)
+    assert (len(shadow_queue._waiting), shadow_queue.dropped) == (MAX_WAITING, 7)
     assert metrics.SHADOW_DROPPED._value.get() == before + 7
     nobody = shadows_of(Roles(champion))
     nobody.offer(tx, decision)
@@ -139,17 +139,17 @@ def test_past_its_bound_what_waits_is_dropped_and_counted(models):
 def test_the_loop_is_left_to_others_between_slices(models):
     champion, shadow = models
     roles = Roles(champion, shadows=(shadow,))
-    looking = shadows_of(roles)
+    shadow_queue = shadows_of(roles)
     ((tx, decision),) = decided(roles, [50_000])
 
     async def scene():
-        at_once, seen, before = [], 0, looking.tallies["shadow"].compared
-        running = asyncio.create_task(looking.run())
+        at_once, seen, before = [], 0, shadow_queue.tallies["shadow"].compared
+        running = asyncio.create_task(shadow_queue.run())
         for _ in range(5 * shadows.SLICE):
-            looking.offer(tx, decision)
+            shadow_queue.offer(tx, decision)
         while seen < 5 * shadows.SLICE:
             await asyncio.sleep(0)
-            now = looking.tallies["shadow"].compared - before
+            now = shadow_queue.tallies["shadow"].compared - before
             at_once.append(now - seen)
             seen = now
         await cancel(running)
@@ -193,10 +193,10 @@ def test_a_reply_is_written_before_a_shadow_is_asked(durability):
             await offered.wait()
             sent.order.append("shadow")
 
-        looking = asyncio.create_task(look())
+        shadow_queue = asyncio.create_task(look())
         rig.scoring._on_decided = lambda *_: offered.set()
         await rig.ask("POST", "/v1/score", encoder.encode(score_body("t0")), messages=sent)
-        await looking
+        await shadow_queue
         assert sent.order == ["http.response.start", "http.response.body", "shadow"]
         await rig.scoring.drain()
 

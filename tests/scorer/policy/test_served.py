@@ -1,4 +1,4 @@
-"""A policy watched, exchanged, refused and rolled back, without a scorer."""
+"""A watched policy: exchanged, refused and rolled back, without a scorer."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What hits is zen's to say: the guard before it skips no hit, and what zen lets pass is refused."""
+"""Rules by zen: the guard skips no hit, and what zen would silently ignore is refused."""
 
 import copy
 import json

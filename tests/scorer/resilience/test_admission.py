@@ -1,4 +1,4 @@
-"""The admission: bounded places, a bounded queue in order, nobody waits for long, no place is lost."""
+"""Admission: bounded permits, a bounded queue in order, a bounded wait, and no permit is lost."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ import time
 from scorer.resilience.admission import QUEUE_PER_PERMIT, Admission
 
 
-def test_those_who_wait_come_in_order_and_those_who_wait_too_long_do_not():
+def test_the_queue_is_in_order_and_those_that_wait_too_long_are_shed():
     async def scene():
         admission = Admission(2, 0.05)
         assert await admission.acquire()
@@ -35,7 +35,7 @@ def test_the_queue_is_bounded():
     asyncio.run(scene())
 
 
-def test_while_the_event_loop_is_late_only_a_door_that_is_busy_turns_away():
+def test_while_the_event_loop_is_late_requests_are_shed_only_where_many_permits_are_in_use():
     async def scene():
         admission = Admission(8, 0.02)
         watching = asyncio.ensure_future(admission.watch())
@@ -52,7 +52,7 @@ def test_while_the_event_loop_is_late_only_a_door_that_is_busy_turns_away():
     asyncio.run(scene())
 
 
-def test_no_place_is_lost_or_made_whatever_is_cancelled():
+def test_no_permit_is_lost_or_made_whatever_is_cancelled():
     async def scene():
         rng = random.Random(1)
         admission, inside, most = Admission(3, 0.003), 0, 0

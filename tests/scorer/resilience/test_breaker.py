@@ -1,4 +1,4 @@
-"""The circuit breaker, against what it promises, over any sequence of events."""
+"""The circuit breaker against its specification, over any sequence of events."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Redis in one of its roles: time limits, the breaker around it, and what counts as its fault."""
+"""A dependency: time limits, its breaker, and what counts as a failure."""
 
 import asyncio
 import contextlib

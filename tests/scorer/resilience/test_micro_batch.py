@@ -1,4 +1,4 @@
-"""Questions that are answered together: who is with whom, in what order, and who fails."""
+"""Micro-batches: which items share a batch, their order, and which of them fail."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from scorer.resilience.micro_batch import MicroBatcher
 
 
 class Answers:
-    """Answers 10 times the question, once it is let; notes what came together."""
+    """Returns 10 times each item, once it may; keeps the batches."""
 
     def __init__(self):
         self.groups = []
@@ -49,7 +49,7 @@ def test_who_comes_alone_is_asked_at_once():
     asyncio.run(scene())
 
 
-def test_what_comes_while_others_are_answered_goes_on_together_afterwards():
+def test_items_that_arrive_during_a_batch_form_the_next_one():
     async def scene():
         answers = Answers()
         batcher = MicroBatcher(answers, 8)

@@ -1,4 +1,4 @@
-"""The stream scorer's bookkeeping: bounded memory, order, completeness, changes of assignment, stopping."""
+"""The stream scorer: bounded memory, order, completeness, changes of assignment, stopping."""
 
 import asyncio
 from types import SimpleNamespace
@@ -51,7 +51,7 @@ def test_a_backlog_is_bounded_and_decided_whole_and_in_order(monkeypatch):
     asyncio.run(scene())
 
 
-def test_a_lost_partition_takes_what_was_left_out_with_it(monkeypatch):
+def test_a_revoked_partition_forgets_its_skipped_records(monkeypatch):
     monkeypatch.setattr(streams, "MAX_BACKLOG", 4)
 
     async def scene():
@@ -71,7 +71,7 @@ def test_a_lost_partition_takes_what_was_left_out_with_it(monkeypatch):
     asyncio.run(scene())
 
 
-def test_the_next_state_is_asked_for_before_decisions_are_sent_and_given_up_where_that_takes_long(
+def test_the_next_state_is_prefetched_before_decisions_are_sent_and_dropped_once_it_is_old(
     monkeypatch,
 ):
     monkeypatch.setattr(streams, "MAX_BATCH", 4)
@@ -102,7 +102,7 @@ def test_the_next_state_is_asked_for_before_decisions_are_sent_and_given_up_wher
     asyncio.run(scene())
 
 
-def test_what_was_taken_up_ahead_is_not_sent_after_a_revocation(monkeypatch):
+def test_a_batch_taken_ahead_is_not_published_after_a_revocation(monkeypatch):
     monkeypatch.setattr(streams, "MAX_BATCH", 4)
 
     async def scene():
@@ -130,7 +130,7 @@ def test_what_was_taken_up_ahead_is_not_sent_after_a_revocation(monkeypatch):
     asyncio.run(scene())
 
 
-def test_a_rejected_record_that_is_told_again_is_counted_once():
+def test_a_rejected_record_that_is_delivered_again_is_counted_once():
     def counted():
         return metrics.TRANSACTIONS.labels("decided", "duplicate")._value.get()
 
@@ -205,7 +205,7 @@ def test_a_stop_does_not_wait_for_ever_for_a_log_that_gives_nothing_back():
 
 
 def test_a_batch_taken_up_before_a_revocation_is_not_published_after_it():
-    """Else its second half, published once the partition is back, would pass over its first."""
+    """Else its second half, published after the partition is reassigned, would skip its first half."""
 
     async def scene():
         scorer = scorer_of({0: 0})
@@ -341,7 +341,7 @@ class Member:
 
 
 def test_the_group_is_left_only_when_all_decisions_are_acknowledged(monkeypatch):
-    """Also those that were waited for when the deciding was cut off."""
+    """Also those awaited when the loop was cancelled."""
     monkeypatch.setattr(streams, "MAX_UNACKED", 2)
 
     async def scene():
