@@ -91,7 +91,7 @@ def _operation(op: Operation) -> dict[str, Any]:
         "operationId": op.name,
         "summary": op.summary,
         "responses": {
-            "200": _content("It is so.", "application/json", op.reply),
+            "200": _content("Success.", "application/json", op.reply),
             **{
                 str(STATUS[kind]): _problem(kind)
                 for kind in (*kinds, *(("unauthorized",) if op.token else ()))

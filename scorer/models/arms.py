@@ -12,7 +12,7 @@ from scorer.policy.policy import Variant
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """What scores a transaction, and how its score is read."""
+    """A forest with the calibration and the thresholds of its score."""
 
     model: Model
     forest: Forest | Cascade
