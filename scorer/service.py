@@ -75,10 +75,10 @@ class Service:
         self._link = RedisLink.impatient(settings.redis_url)
         self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
         self._quota = RedisQuota(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
-        self._tail = UnfoldedLog(settings.partitions, settings.tail_max_records)
+        self._unfolded_log = UnfoldedLog(settings.partitions, settings.tail_max_records)
         self._reader = FeatureReader(
             StateStore(self._link),
-            self._tail,
+            self._unfolded_log,
             clock_log.clock.first,
             partitions=settings.partitions,
             slots=settings.slots,
@@ -107,7 +107,7 @@ class Service:
             state=self._state, limits=self._limits, state_wait_s=state_wait_s,
         )  # fmt: skip
         stream = StreamScorer(self._settings, decider, self._reader, producer, self._log, self._shadows.offer)
-        log_reader = LogReader(self._settings, self._clock_log, self._tail, stream.on_record)
+        log_reader = LogReader(self._settings, self._clock_log, self._unfolded_log, stream.on_record)
         stream.log_reader = log_reader
         stream.speed = self._clock_log.clock.current.speed
         scoring = HttpScoring(

@@ -14,9 +14,9 @@ _PUBLISHED: Final = metrics.TRANSACTIONS.labels("http", "ok")
 class HttpPublisher:
     """Sends transactions with their decisions, and reports their offsets to the in-flight set."""
 
-    def __init__(self, producer: Any, pending: InFlight, log: Any) -> None:
+    def __init__(self, producer: Any, in_flight: InFlight, log: Any) -> None:
         self._producer = producer
-        self._pending = pending
+        self._in_flight = in_flight
         self._log = log
 
     async def publish(self, tx: Transaction, segment: Segment, received_us: int, decision: bytes) -> None:
@@ -39,9 +39,9 @@ class HttpPublisher:
             )
         except BaseException as error:
             # If the log has it nevertheless, it is read back as any other record.
-            self._pending.drop(tx)
+            self._in_flight.drop(tx)
             metrics.TRANSACTIONS.labels("http", "not_published").inc()
             self._log.error("http_not_published", tx_id=tx.tx_id, error=str(error))
             raise
-        self._pending.placed(tx, metadata.partition, metadata.offset)
+        self._in_flight.placed(tx, metadata.partition, metadata.offset)
         _PUBLISHED.inc()

@@ -49,7 +49,7 @@ class HttpScoring:
         self,
         settings: Settings,
         decider: Decider,
-        pending: InFlight,
+        in_flight: InFlight,
         clock_log: ClockLog,
         producer: Any,
         idempotency: Idempotency,
@@ -60,11 +60,11 @@ class HttpScoring:
         self._acked = settings.http_durability == "acked"
         self._deadline_s = settings.deadline_ms / 1000
         self._decider = decider
-        self._pending = pending
+        self._in_flight = in_flight
         self._clock_log = clock_log
         self._on_decided = on_decided
         self.idempotency = idempotency
-        self._publisher = HttpPublisher(producer, pending, log)
+        self._publisher = HttpPublisher(producer, in_flight, log)
         self._single_requests = MicroBatcher(self._score_singles, SLICE)
         self._background_tasks: set[asyncio.Task[None]] = set()
 
@@ -145,7 +145,7 @@ class HttpScoring:
         admitted = []
         for request in requests:
             try:
-                self._pending.check_room(request.tx)  # refused before it costs anything
+                self._in_flight.check_room(request.tx)  # refused before it costs anything
                 admitted.append(request)
             except InFlightFullError as error:
                 results[request.index] = in_flight_full(error)
@@ -193,7 +193,7 @@ class HttpScoring:
         accepted: list[ValidRequest] = []
         for request in requests:
             try:
-                self._pending.accept(request.tx)
+                self._in_flight.accept(request.tx)
                 accepted.append(request)
             except InFlightFullError as error:
                 results[request.index] = in_flight_full(error)
@@ -214,7 +214,7 @@ class HttpScoring:
                 del unpublished[request.index]
         finally:
             for request in unpublished.values():
-                self._pending.drop(request.tx)
+                self._in_flight.drop(request.tx)
                 await self.idempotency.release(request.claim)
         claimed_in_redis, claimed_locally = self.idempotency.store_locally(
             [(request.claim, body) for request, _, body in replies]

@@ -9,7 +9,7 @@ FEATURES_SHARE: Final = 0.7
 """Share of the budget that has passed when the claim, and then the feature read, must have their answers.
 The rest is for the trees, which take microseconds, and for storing the decision for repeats."""
 TRANSACTIONS_PER_BUDGET: Final = 100
-"""A batch has one budget for each so many transactions."""
+"""A batch has one budget per this many transactions."""
 STREAM_BUDGETS: Final = 4
 """The stream waits this many budgets for the state: it holds no client's connection open."""
 

@@ -114,7 +114,7 @@ class HttpRig:
 
     def __init__(self, durability: str = "async", **settings_fields: Any) -> None:
         self.unfolded_log = UnfoldedLog(1, 1_000)
-        self.pending = InFlight(self.unfolded_log)
+        self.in_flight = InFlight(self.unfolded_log)
         self.clock = Clock([PlacedSegment(segment(1), 0)])
         self.producer, self.redis_claims = FakeLogProducer(), FakeRedisClaims()
         self.decider = _fake(decide=self.decide, prefetch=lambda *_: None)
@@ -130,7 +130,7 @@ class HttpRig:
         redis_claims: Any = self.redis_claims
         self.claims, self.state = Dependency("claims"), Dependency("state")
         self.scoring = HttpScoring(
-            settings, self.decider, self.pending, clock_log, self.producer,
+            settings, self.decider, self.in_flight, clock_log, self.producer,
             Idempotency(redis_claims, self.claims), log, self._on_decided,
         )  # fmt: skip
         champion = _fake(manifest=MANIFEST, kind="full", metrics=METRICS)
@@ -159,7 +159,7 @@ class HttpRig:
     def read_log(self, offset: int, tx_id: str = "") -> None:
         """As when the log reader has read the record at `offset`."""
         self.unfolded_log.passed(0, offset)
-        self.pending.read_back(0, tx_id)
+        self.in_flight.read_back(0, tx_id)
 
     async def ask(
         self,
@@ -201,7 +201,7 @@ class HttpRig:
     @property
     def in_flight_ids(self) -> list[str]:
         """tx_ids of card `c` that are not yet read back from the log."""
-        return [tx.tx_id for tx in self.pending.of(("card", "c"))]
+        return [tx.tx_id for tx in self.in_flight.of(("card", "c"))]
 
 
 def try_later_detail(reply: Reply) -> str:

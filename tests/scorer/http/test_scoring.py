@@ -120,7 +120,7 @@ def test_past_the_cap_requests_are_refused_until_the_log_gives_something_back(mo
         reason = try_later_detail(replies[-1])
         assert reason == "3 transactions wait to be read back from the log: the log cannot keep up"
         assert len(rig.redis_claims.values) == 3  # the others' claims are free
-        assert len(rig.pending) == 3
+        assert len(rig.in_flight) == 3
         await rig.scoring.drain()
         rig.read_log(0)
         assert (await rig.score("t10", "c10", "m10"))[0] == 200
@@ -290,7 +290,7 @@ def test_an_internal_error_is_reported_without_its_message():
             await rig.ask("POST", "/v1/score", encoder.encode(score_body("t0")), messages=replies)
         assert replies[0]["status"] == 500
         assert b"secret" not in replies[1]["body"]
-        assert (len(rig.pending), rig.redis_claims.values) == (0, {})
+        assert (len(rig.in_flight), rig.redis_claims.values) == (0, {})
 
     asyncio.run(scene())
 
