@@ -74,7 +74,7 @@ def run(tmp_path_factory):
             tx_id=tx.tx_id, ts=tx.ts, card_id="c", amount_cents=tx.amount_cents, score=score,
             action=choice.action, reasons=["amount"], rule_hits=choice.rule_hits, model_version=model.version,
             policy_version=policy.version, variant="champion",
-            stamps=Stamps(intended=n, received=n, state_read=n, features=n, scored=n, decisions=n),
+            stamps=Stamps(intended=n, received=n, state_read=n, features=n, scored=n, decided=n),
             source_partition=0, source_offset=n, prefix=LogPrefix(slots={}, tail_from=[], tail_to=[]),
             staleness_ms=0.0, features=as_list(features), feature_hash=HASH, probability=probability,
             held_back=choice.held_back, weight=choice.weight,
