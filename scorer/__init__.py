@@ -1,1 +1,4 @@
-"""The online decision: one code path for the stream and for HTTP."""
+"""The online decision: one code path for the stream and for HTTP.
+
+Imports `fraudsim`, `stream_features` and `model`.
+"""

@@ -1,4 +1,4 @@
-"""`fraudsim scorer`: one scorer process; `fraudsim policy …` and `fraudsim explain`: by what it decides."""
+"""Commands: `fraudsim scorer` runs one scorer process; `fraudsim policy …` and `fraudsim explain`."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""One code path for stream and HTTP: features, score, policy, reasons, decision."""
+"""The decision, one code path for stream and HTTP: features, score, policy, reasons."""
 
 import asyncio
 import time
@@ -12,26 +12,22 @@ import numpy as np
 
 from fraudsim import metrics
 from fraudsim.log.events import Decision, LogPrefix, Stamps, Transaction
-from model.artefact.calibration import Calibration
-from model.artefact.cascade import Cascade
-from model.artefact.model import Model
-from model.artefact.thresholds import Thresholds
-from model.forest.forest import Forest
+from scorer.models.arms import Arm
 from scorer.models.served import ServedModel
-from scorer.policy.policy import Choice, Limit, Opinion, Policy, Variant
-from scorer.policy.quota import Places, hold_places
+from scorer.policy.policy import Assessment, Choice, Limit, Policy, Variant
+from scorer.policy.quota import DailyQuota, reserve_quota
 from scorer.policy.served import ServedPolicy
 from scorer.resilience.dependency import AwayError, Dependency
 from stream_features.catalogue.features import DAY
 from stream_features.online.reader import FeatureReader, Reading, StateSnapshot
 from stream_features.vector import as_list, vector
 
-Ahead = asyncio.Future[StateSnapshot]
-"""The reading of a state that was begun before it is certain to be needed."""
+PrefetchedState = asyncio.Future[Stored]
+"""A read of state that began before it was certain that the state is needed."""
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A transaction to be decided, where it stands in the log, and when it was received (wall clock, µs)."""
+    """A transaction to decide, its position in the log, and when it was received (wall clock, µs)."""
 
     tx: Transaction
     received_us: int
@@ -45,69 +41,71 @@ def now_us() -> int:
 
 
 class Decider:
-    """Decides batches of transactions; every one is decided from its own reading, or degraded without."""
+    """Decides batches of transactions, each on its own reading of the state, or degraded without one."""
 
     def __init__(
         self,
         reader: FeatureReader,
         model: ServedModel,
         policy: ServedPolicy,
-        places: Places,
+        quota: DailyQuota,
         *,
         state: Dependency,
         limits: Dependency,
-        patience_s: float,
+        state_wait_s: float,
     ) -> None:
-        """`state` and `limits` guard what `reader` and `places` ask of Redis.
+        """`state` guards the Redis calls of `reader`, `limits` those of `quota`.
 
-        `patience_s` is how long the stream waits for the state of a batch.
+        `state_wait_s` is how long the stream waits for the state of a batch.
         """
         self._reader = reader
         self._model = model
         self._policy = policy
-        self._places = places
+        self._quota = quota
         self._state = state
         self._limits = limits
-        self._patience_s = patience_s
+        self._state_wait_s = state_wait_s
 
-    def prefetch(self, transactions: Sequence[Transaction], linger_s: float = 0.0) -> Ahead | None:
-        """Begin to read the state of what may have to be decided; None while it is away.
+    def prefetch(self, transactions: Sequence[Transaction], linger_s: float = 0.0) -> PrefetchedState | None:
+        """Begin to read the state of transactions that may have to be decided; None while Redis is away.
 
-        With `linger_s` it is asked together with what else Redis is asked within that time.
+        The read waits up to `linger_s` to share one send with other Redis commands.
         """
         if self._state.away is not None:
             return None
-        ahead = asyncio.ensure_future(self._reader.fetch_state(transactions, linger_s))
-        ahead.add_done_callback(_heed)
-        return ahead
+        prefetched_state = asyncio.ensure_future(self._reader.stored(transactions, linger_s))
+        prefetched_state.add_done_callback(_retrieve_exception)
+        return prefetched_state
 
     async def decide(
         self,
         incoming: Sequence[Incoming],
         via: Literal["stream", "http"] = "stream",
         until_s: float | None = None,
-        ahead: Ahead | None = None,
+        prefetched_state: PrefetchedState | None = None,
     ) -> list[Decision]:
         """One decision each, in order; degraded where the state cannot be read by `until_s` (monotonic).
 
-        `ahead` is the reading of the state of these, and maybe of others, where it has begun.
+        `prefetched_state` covers these transactions, and maybe others; without it the state is read here.
 
         Raises:
             FraudsimError: the state is another log's.
         """
-        until_s = time.monotonic() + self._patience_s if until_s is None else until_s
+        until_s = time.monotonic() + self._state_wait_s if until_s is None else until_s
         transactions = [item.tx for item in incoming]
         try:
-            stored = await self._state.ask(
-                lambda: self._reader.fetch_state(transactions) if ahead is None else ahead, until_s
+            stored = await self._state.call(
+                lambda: self._reader.stored(transactions) if prefetched_state is None else prefetched_state,
+                until_s,
             )
         except AwayError as away:
             metrics.DEGRADED.labels(via, away.reason).inc(len(incoming))
-            return await self._by_model(incoming, [*map(_no_reading, transactions)], via, "fallback", until_s)
-        readings = await self._reader.readings(transactions, stored, http=via == "http", until_s=until_s)
-        return await self._by_model(incoming, readings, via, "champion", until_s)
+            readings = [*map(_reading_without_state, transactions)]
+            return await self._decide_by_roles(incoming, readings, via, "fallback", until_s)
+        readings = await self._reader.of_stored(transactions, stored, http=via == "http", until_s=until_s)
+        return await self._decide_by_roles(incoming, readings, via, "champion", until_s)
 
-    async def _by_model(
+    async def _decide_by_roles(
         self,
         incoming: Sequence[Incoming],
         readings: Sequence[Reading],
@@ -115,65 +113,66 @@ class Decider:
         variant: Variant,
         until_s: float,
     ) -> list[Decision]:
-        """One lineup of models and one policy for all of them, whatever is exchanged meanwhile."""
-        lineup, policy = self._model.lineup, self._policy.policy
-        of_each: dict[int, _Judge] = {}
+        """Score and decide under one set of roles and one policy, even if they are exchanged meanwhile."""
+        roles, policy = self._model.roles, self._policy.policy
+        arm_by_index: dict[int, Arm] = {}
         scores = [0.0] * len(incoming)
         features_us = now_us()
         rows = np.array([reading.features for reading in readings])
-        for model, places in lineup.split([item.tx.card_id for item in incoming]).items():
-            judge = _Judge.of(model, variant, challenging=model is not lineup.champion)
-            theirs = rows if len(places) == len(rows) else rows[places]
-            for place, score in zip(places, judge.forest.predict(theirs).tolist(), strict=True):
-                scores[place], of_each[place] = score, judge
+        for model, indices in roles.split([item.tx.card_id for item in incoming]).items():
+            arm = Arm.of(model, variant, challenging=model is not roles.champion)
+            arm_rows = rows if len(indices) == len(rows) else rows[indices]
+            for index, score in zip(indices, arm.forest.predict(arm_rows).tolist(), strict=True):
+                scores[index], arm_by_index[index] = score, arm
         scored_us = now_us()
-        judges = [of_each[place] for place in range(len(incoming))]
-        probabilities = [
-            judge.calibration.probability(score) for judge, score in zip(judges, scores, strict=True)
-        ]
-        opinions = [
-            policy.consider(
-                item.tx, reading.features, score, probability, variant, judge.thresholds,
+        arms = [arm_by_index[index] for index in range(len(incoming))]
+        probabilities = [arm.calibration.probability(score) for arm, score in zip(arms, scores, strict=True)]
+        assessments = [
+            policy.assess(
+                item.tx, reading.features, score, probability, variant, arm.thresholds,
                 self._policy.rule_failed,
             )
-            for item, reading, judge, score, probability in zip(
-                incoming, readings, judges, scores, probabilities, strict=True
+            for item, reading, arm, score, probability in zip(
+                incoming, readings, arms, scores, probabilities, strict=True
             )
         ]  # fmt: skip
         if policy.limited:
-            await self._hold_places(policy, [item.tx for item in incoming], opinions, until_s)
+            await self._reserve_quota(policy, [item.tx for item in incoming], assessments, until_s)
         stage = _Stage(policy.version, via, features_us, scored_us)
         return [
-            _decision(item, reading, judge, score, probability, policy.conclude(item.tx, opinion), stage)
-            for item, reading, judge, score, probability, opinion in zip(
-                incoming, readings, judges, scores, probabilities, opinions, strict=True
+            _decision(item, reading, arm, score, probability, policy.choose(item.tx, assessment), stage)
+            for item, reading, arm, score, probability, assessment in zip(
+                incoming, readings, arms, scores, probabilities, assessments, strict=True
             )
         ]
 
-    async def _hold_places(
-        self, policy: Policy, transactions: Sequence[Transaction], opinions: Sequence[Opinion], until_s: float
+    async def _reserve_quota(
+        self,
+        policy: Policy,
+        transactions: Sequence[Transaction],
+        assessments: Sequence[Assessment],
+        until_s: float,
     ) -> None:
-        async def take(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool] | None:
+        async def reserve(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool] | None:
             try:
-                return await self._limits.ask(
-                    lambda: self._places.take(policy.limits, limit, day, tx_ids), until_s
+                return await self._limits.call(
+                    lambda: self._quota.reserve(policy.limits, limit, day, tx_ids), until_s
                 )
             except AwayError:
                 return None
 
         for day, count in Counter(tx.ts // DAY for tx in transactions).items():
-            self._places.decided(day, count)
-        await hold_places(policy, [*zip(transactions, opinions, strict=True)], take)
+            self._quota.count_decided(day, count)
+        await reserve_quota(policy, [*zip(transactions, assessments, strict=True)], reserve)
 
 
-def _heed(ahead: Ahead) -> None:
-    """Nobody may wait for it in the end, so nobody may ask what went wrong."""
-    if not ahead.cancelled():
-        ahead.exception()
+def _retrieve_exception(prefetched_state: PrefetchedState) -> None:
+    """If no decision awaits the state, asyncio would log that its exception was never retrieved."""
+    if not prefetched_state.cancelled():
+        prefetched_state.exception()
 
 
-def _no_reading(tx: Transaction) -> Reading:
-    """What is known of a transaction without any state."""
+def _reading_without_state(tx: Transaction) -> Reading:
     return Reading(
         features=vector(tx, {}, 0)[0],
         prefix=LogPrefix(slots={}, tail_from=[], tail_to=[]),
@@ -182,30 +181,6 @@ def _no_reading(tx: Transaction) -> Reading:
         stale=False,
         uncertain=False,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """One model as it judges what it was given."""
-
-    model: Model
-    forest: Forest | Cascade
-    thresholds: Thresholds
-    calibration: Calibration
-    variant: str
-    """What a decision says has made it; the model's version says which."""
-
-    @classmethod
-    def of(cls, model: Model, variant: Variant, *, challenging: bool) -> "_Judge":
-        """A model where the state can be read (`champion`), or its fallback."""
-        manifest = model.manifest
-        if variant == "fallback":
-            fallback = manifest.fallback
-            return cls(model, model.fallback, fallback.thresholds, fallback.to_probability, "fallback")
-        said = model.variant
-        if challenging:
-            said = "challenger" if model.kind == "full" else f"challenger_{model.kind}"
-        return cls(model, model.serving, model.thresholds, manifest.to_probability, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,14 +196,14 @@ class _Stage:
 def _decision(
     item: Incoming,
     reading: Reading,
-    judge: _Judge,
+    arm: Arm,
     score: float,
     probability: float,
     choice: Choice,
     stage: _Stage,
 ) -> Decision:
-    tx, manifest = item.tx, judge.model.manifest
-    reasons = [] if choice.action == "approve" else judge.forest.reasons(reading.features)
+    tx, manifest = item.tx, arm.model.manifest
+    reasons = [] if choice.action == "approve" else arm.forest.reasons(reading.features)
     return Decision(
         tx_id=tx.tx_id,
         ts=tx.ts,
@@ -241,7 +216,7 @@ def _decision(
         rule_hits=choice.rule_hits,
         model_version=manifest.version,
         policy_version=stage.policy_version,
-        variant=judge.variant,
+        variant=arm.variant,
         stamps=Stamps(
             intended=tx.sent_at or item.received_us,
             received=item.received_us,
@@ -258,7 +233,7 @@ def _decision(
         feature_hash=manifest.catalogue_hash,
         via=stage.via,
         stale=reading.stale,
-        degraded=judge.variant == "fallback",
+        degraded=arm.variant == "fallback",
         uncertain=reading.uncertain,
         probability=probability,
         held_back=choice.held_back,

@@ -1,4 +1,4 @@
-"""What Prometheus learns of each decision, in one place."""
+"""The Prometheus metrics of a decision."""
 
 from functools import cache
 from typing import Any
@@ -16,34 +16,34 @@ _FLAGS = [(flag, metrics.DECISION_FLAGS.labels(flag)) for flag in ("stale", "deg
 
 
 @cache  # a lookup by labels costs as much as the observation
-def _of(action: str, via: str) -> tuple[Any, Any, Any]:
+def _children(action: str, via: str) -> tuple[Any, Any, Any]:
     return metrics.DECISIONS.labels(action, via), metrics.LATENCY.labels(via), metrics.SCORE.labels(via)
 
 
 @cache
-def _of_model(version: str, variant: str) -> Any:
+def _arm_counter(version: str, variant: str) -> Any:
     return metrics.ARM_DECISIONS.labels(version, variant)
 
 
 for _action in ACTIONS:
     for _via in ("stream", "http"):
-        _of(_action, _via)
+        _children(_action, _via)
 
 
 def observe(decision: Decision, speed: float) -> None:
-    """Count a decision that this process made."""
-    decisions, latency, score = _of(decision.action, decision.via)
+    """Count a decision that this process made; `speed` is the clock's, event time per wall time."""
+    decisions, latency, score = _children(decision.action, decision.via)
     decisions.inc()
-    _of_model(decision.model_version, decision.variant).inc()
+    _arm_counter(decision.model_version, decision.variant).inc()
     score.observe(decision.score)
     stamps = decision.stamps
     latency.observe((stamps.decided - stamps.intended) / 1e6)
-    before = stamps.intended
+    previous_us = stamps.intended
     for stage, histogram in _STAGES:
-        at = getattr(stamps, stage)
-        histogram.observe((at - before) / 1e6)
-        before = at
-    if not decision.degraded:  # else it read no state that could be stale
+        stage_us = getattr(stamps, stage)
+        histogram.observe((stage_us - previous_us) / 1e6)
+        previous_us = stage_us
+    if not decision.degraded:  # a degraded decision read no state that could be stale
         metrics.STALENESS.observe(decision.staleness_ms / 1e3)
         metrics.STALENESS_EVENT_TIME.observe(decision.staleness_ms / 1e3 * speed)
     metrics.EVENT_TIME.set(decision.ts / 1e3)

@@ -19,7 +19,7 @@ At = Annotated[
 
 
 @policy.callback()
-def of_the_scorer() -> None:
+def policy_commands() -> None:
     """The policy: rules, costs, limits. Check it, try it, exchange it."""
 
 
@@ -28,15 +28,15 @@ def check(new: New) -> None:
     """Say whether a policy can be served: its fields, its rules, the examples beside them."""
     from scorer.policy.file import load_policy
 
-    found = load_policy(new)
-    typer.echo(f"{found.version}: it can be served")
-    for rules in found.rules:
-        how = (
+    checked = load_policy(new)
+    typer.echo(f"{checked.version}: it can be served")
+    for rules in checked.rules:
+        evaluation = (
             "asked of every transaction, tens of µs each"
-            if rules.always_asked
+            if rules.always_evaluated
             else "asked where it could hit"
         )
-        typer.echo(f"  {rules.name}: {', '.join(sorted(rules.rule_names)) or 'rules'}; {how}")
+        typer.echo(f"  {rules.name}: {', '.join(sorted(rules.rule_names)) or 'rules'}; {evaluation}")
 
 
 @policy.command("dry-run")
@@ -45,32 +45,35 @@ def dry_run(new: New, run: Run = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from scorer.explain.archived_decisions import read_decided, read_manifests
+    from scorer.explain.archived_decisions import read_decisions, read_manifests
     from scorer.explain.dry_run import decide_again, known_frauds, transitions
     from scorer.policy.file import load_policy
 
     run_dir = _run(run)
-    found, manifests = load_policy(new), read_manifests(run_dir)
-    decided = list(read_decided(run_dir))
-    if not decided:
+    tried, manifests = load_policy(new), read_manifests(run_dir)
+    decisions = list(read_decisions(run_dir))
+    if not decisions:
         raise FraudsimError(f"--run {run_dir} holds no decisions")
-    choices = decide_again(found, decided, manifests)
-    frauds = known_frauds(run_dir, (each.tx for each in decided))
-    versions = ", ".join(sorted({each.row["policy_version"] for each in decided}))
-    others = {each.row["model_version"] for each in decided if not manifests.has(each)}
-    if others:
+    choices = decide_again(tried, decisions, manifests)
+    frauds = known_frauds(run_dir, (decision.tx for decision in decisions))
+    versions = ", ".join(sorted({decision.row["policy_version"] for decision in decisions}))
+    missing = {decision.row["model_version"] for decision in decisions if not manifests.has(decision)}
+    if missing:
         typer.echo(
-            f"decided by {', '.join(sorted(others))}; calibration is that of the run's "
-            f"{manifests.own.version}"
+            f"decided by {', '.join(sorted(missing))}; calibration is that of the run's "
+            f"{manifests.initial.version}"
         )
-    changed = sum(each.action != choice.action for each, choice in zip(decided, choices, strict=True))
-    table = Table(title=f"{versions} → {found.version}: {changed:,} of {len(decided):,} would change")
+    changed = sum(
+        decision.action != choice.action for decision, choice in zip(decisions, choices, strict=True)
+    )
+    table = Table(title=f"{versions} → {tried.version}: {changed:,} of {len(decisions):,} would change")
     for title in ("was", "would be", "transactions", "value", "known frauds", "their value"):
         table.add_column(title, justify="left" if title in ("was", "would be") else "right")
-    for (old, now), of in transitions(decided, choices, frauds).items():
+    for (old, now), transition in transitions(decisions, choices, frauds).items():
         table.add_row(
-            old, now, f"{of.count:,}", f"{of.cents / 100:,.2f}", f"{of.known_frauds:,}",
-            f"{of.fraud_cents / 100:,.2f}", style=None if old == now else "bold",
+            old, now, f"{transition.count:,}", f"{transition.cents / 100:,.2f}",
+            f"{transition.known_frauds:,}", f"{transition.fraud_cents / 100:,.2f}",
+            style=None if old == now else "bold",
         )  # fmt: skip
     console = Console(width=max(100, Console().width))
     console.print(table)
@@ -105,36 +108,37 @@ def explain_one(
 ) -> None:
     """Explain a decision of a run: features, score, reasons, rules, expected costs, thresholds, versions.
 
-    A run under way will do: its archive is some seconds behind.
+    The run may still be running: its archive is some seconds behind.
     """
-    from scorer.explain.archived_decisions import read_decided, read_manifests
+    from scorer.explain.archived_decisions import read_decisions, read_manifests
     from scorer.explain.explanation import explain
     from scorer.policy.file import SHIPPED, load_policy
     from scorer.policy.store import previous_of
 
     run_dir = _run(run)
-    decided = next(iter(read_decided(run_dir, tx_id)), None)
-    if decided is None:
+    decision = next(iter(read_decisions(run_dir, tx_id)), None)
+    if decision is None:
         raise FraudsimError(f"--run {run_dir} has no decision on tx_id={tx_id!r}")
-    manifest = read_manifests(run_dir).of(decided)
-    used = run_dir / "policy"
-    places = [named] if named else [p for p in (used, previous_of(used), SHIPPED) if p.is_dir()]
-    version = decided.row["policy_version"]
-    found = {each.version: each for each in map(load_policy, places)}
-    if named and version not in found:
-        raise FraudsimError(f"--policy {named} is {', '.join(found)}, but {version} decided")
-    for line in explain(decided, manifest, found.get(version)):
+    manifest = read_manifests(run_dir).of(decision)
+    run_policy = run_dir / "policy"
+    candidates = (run_policy, previous_of(run_policy), SHIPPED)
+    folders = [named] if named else [folder for folder in candidates if folder.is_dir()]
+    version = decision.row["policy_version"]
+    policies = {loaded.version: loaded for loaded in map(load_policy, folders)}
+    if named and version not in policies:
+        raise FraudsimError(f"--policy {named} is {', '.join(policies)}, but {version} decided")
+    for line in explain(decision, manifest, policies.get(version)):
         typer.echo(line)
 
 
-def _run(given: Path | None) -> Path:
+def _run(run: Path | None) -> Path:
     from fraudsim.settings import load_settings
 
-    return given or load_settings().runs_dir / "latest"
+    return run or load_settings().runs_dir / "latest"
 
 
-def _at(given: Path | None) -> Path:
+def _at(folder: Path | None) -> Path:
     from fraudsim.settings import load_settings
     from scorer.policy.file import SHIPPED
 
-    return given or load_settings().policy or SHIPPED
+    return folder or load_settings().policy or SHIPPED

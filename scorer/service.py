@@ -24,10 +24,10 @@ from fraudsim.logs import set_up_logs
 from fraudsim.settings import Settings
 from scorer.decide import Decider, Incoming, now_us
 from scorer.http.api import HttpApi
-from scorer.http.claims import Idempotency
 from scorer.http.protocol import BoundedProtocol
-from scorer.http.repeats import Repeats
 from scorer.http.scoring import HttpScoring
+from scorer.idempotency.idempotency import Idempotency
+from scorer.idempotency.redis_claims import RedisClaims
 from scorer.models.served import ServedModel
 from scorer.models.shadows import Shadows
 from scorer.policy.file import SHIPPED
@@ -47,18 +47,18 @@ from stream_features.vector import SIZE
 PRUNE_EVERY_S: Final = 0.25
 WARM_UP_S: Final = 30.0
 STATE_WITHIN_S: Final = 2.0
-"""Longest wait for a Redis that does not answer at the start."""
+"""Longest wait at the start for a Redis that does not answer."""
 MAX_CONNECTIONS: Final = 2_000
-"""Past this uvicorn itself answers 503."""
+"""Above this uvicorn itself answers 503."""
 BATCH_BYTES: Final = 1 << 18
-"""Of one partition's records in one request. A decision has some 1.6 kB, and the client takes no other while
+"""Producer batch size per partition. A decision has some 1.6 kB, and the client accepts no more records while
 a full batch waits to be sent."""
-PASS_ON_S: Final = 2.0
-"""Longest that a stop waits for the stream to have what HTTP decided; else the next start sees to it."""
+HTTP_DRAIN_S: Final = 2.0
+"""Longest that a stop waits until HTTP's decisions are in `decisions`; the next start resumes the rest."""
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to this process."""
+    """A server that installs no signal handlers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -66,7 +66,7 @@ class _Server(uvicorn.Server):
 
 
 class Service:
-    """Wires the parts and runs them until a signal or a failure."""
+    """Wires the components of a scorer process and runs them until a signal or a failure."""
 
     def __init__(self, settings: Settings, clock_log: ClockLog, log: Any) -> None:
         self._settings = settings
@@ -74,11 +74,11 @@ class Service:
         self._log = log
         self._link = RedisClient.with_short_timeouts(settings.redis_url)
         self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
-        self._places = RedisQuota(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
-        self._tail = UnfoldedLog(settings.partitions, settings.tail_max_records)
+        self._quota = RedisQuota(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
+        self._unfolded_log = UnfoldedLog(settings.partitions, settings.tail_max_records)
         self._reader = FeatureReader(
             StateStore(self._link),
-            self._tail,
+            self._unfolded_log,
             clock_log.clock.first,
             partitions=settings.partitions,
             slots=settings.slots,
@@ -101,40 +101,26 @@ class Service:
             max_batch_size=BATCH_BYTES,
         )
         await producer.start()
-        patience_s = STREAM_BUDGETS * self._settings.deadline_ms / 1000
+        state_wait_s = STREAM_BUDGETS * self._settings.deadline_ms / 1000
         decider = Decider(
-            self._reader, self._served, self._policy, self._places,
-            state=self._state, limits=self._limits, patience_s=patience_s,
+            self._reader, self._served, self._policy, self._quota,
+            state=self._state, limits=self._limits, state_wait_s=state_wait_s,
         )  # fmt: skip
         stream = StreamScorer(self._settings, decider, self._reader, producer, self._log, self._shadows.offer)
-        log_reader = LogReader(self._settings, self._clock_log, self._tail, stream.on_record)
+        log_reader = LogReader(self._settings, self._clock_log, self._unfolded_log, stream.on_record)
         stream.log_reader = log_reader
         stream.speed = self._clock_log.clock.current.speed
         scoring = HttpScoring(
-            self._settings, decider, self._reader.in_flight, self._clock_log, producer,
-            Repeats(Idempotency(self._link), self._claims), self._log, self._shadows.offer,
+            self._settings, decider, self._reader.pending, self._clock_log, producer,
+            Idempotency(RedisClaims(self._link), self._claims), self._log, self._shadows.offer,
         )  # fmt: skip
         api = HttpApi(
             self._settings, scoring, self._clock_log, self._served, self._shadows, self._state,
             lambda: log_reader.filled, self._log,
         )  # fmt: skip
-        server = _Server(
-            uvicorn.Config(
-                api.app,
-                host=self._settings.http_host,
-                port=self._settings.http_port,
-                http=BoundedProtocol,
-                ws="none",
-                limit_concurrency=MAX_CONNECTIONS,
-                log_level="warning",
-                access_log=False,
-                proxy_headers=False,  # nobody asks for the client's address
-                timeout_graceful_shutdown=10,
-                lifespan="off",
-            )
-        )
-        self._served.look_again()
-        await self._served.settled()
+        server = self._http_server(api)
+        self._served.refresh()
+        await self._served.await_loaded()
         await log_reader.start(watermarks)
         await stream.start()
         await self._warm_up(decider, producer)
@@ -152,32 +138,49 @@ class Service:
             )
         ]
         stopping = asyncio.create_task(self._stopping.wait())
-        everything: list[asyncio.Task[Any]] = [*tasks, stopping]
-        done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
-        failed = [task for task in done if task is not stopping]
+        all_tasks: list[asyncio.Task[Any]] = [*tasks, stopping]
+        done, _ = await asyncio.wait(all_tasks, return_when=asyncio.FIRST_COMPLETED)
+        ended = [task for task in done if task is not stopping]
         server.should_exit = True
         await asyncio.wait([tasks[-1]], timeout=15)
         await scoring.drain()
-        if not failed:
-            await stream.pass_on(PASS_ON_S)
+        if not ended:
+            await stream.await_http_decisions(HTTP_DRAIN_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await stream.stop()
         await log_reader.stop()
         await producer.stop()
-        await self._places.close()
+        await self._quota.close()
         await self._link.close()
-        for task in failed:
+        for task in ended:
             if not task.cancelled() and task.exception() is not None:
                 raise task.exception()  # type: ignore[misc]
             raise RuntimeError(f"{task.get_name()} ended by itself")
 
+    def _http_server(self, api: HttpApi) -> uvicorn.Server:
+        return _Server(
+            uvicorn.Config(
+                api.app,
+                host=self._settings.http_host,
+                port=self._settings.http_port,
+                http=BoundedProtocol,
+                ws="none",
+                limit_concurrency=MAX_CONNECTIONS,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,  # the client's address is not used
+                timeout_graceful_shutdown=10,
+                lifespan="off",
+            )
+        )
+
     async def _warm_up(self, decider: Decider, producer: AIOKafkaProducer) -> None:
-        """Decide what nobody asked for, so that the first who asks waits for nothing lazy."""
+        """Make decisions that are not published, so that the first request waits for no lazy set-up."""
         for topic in (DECISIONS, TRANSACTIONS):
             await producer.partitions_for(topic)
-        nobody = Transaction(
+        sample = Transaction(
             tx_id="warm-up",
             ts=self._clock_log.clock.first.event_epoch_ms,
             card_id="warm-up",
@@ -185,45 +188,45 @@ class Service:
             amount_cents=0,
         )
         for size in (1, 2, 16):
-            await decider.decide([Incoming(nobody, now_us())] * size, until_s=time.monotonic() + WARM_UP_S)
+            await decider.decide([Incoming(sample, now_us())] * size, until_s=time.monotonic() + WARM_UP_S)
         warm_up_kernel()
         self._served.model.serving.reasons(np.zeros(SIZE, np.float32))
         self._served.model.fallback.predict(np.zeros((1, SIZE), np.float32))
 
     async def _primed(self) -> list[int] | None:
-        """The watermarks, once the state is there; None where Redis does not answer."""
-        give_up_s = time.monotonic() + STATE_WITHIN_S
+        """The watermarks, once the state is primed; None where Redis does not answer."""
+        deadline_s = time.monotonic() + STATE_WITHIN_S
         while True:
             try:
                 return await self._reader.watermarks()
             except NotPrimedError as error:
                 self._log.info("waiting_for_state", reason=str(error), next_step="fraudsim features prime")
             except (RedisError, OSError) as error:
-                if time.monotonic() >= give_up_s:
+                if time.monotonic() >= deadline_s:
                     self._log.warning("starting_without_state", reason=str(error))
                     return None
             await asyncio.sleep(0.5)
 
     async def _upkeep(self, stream: StreamScorer, scoring: HttpScoring) -> None:
-        """Let go of the folded tail, see whether Redis is back, follow the clock, the policy, the models."""
+        """Prune the unfolded log, probe Redis, refresh the clock, the policy and the models, for ever."""
         while True:
             await asyncio.sleep(PRUNE_EVERY_S)
             away = self._state.away
             for dependency, work in (
-                (self._state, self._reader.prune_unfolded),
-                (self._claims, scoring.repeats.ping),
-                (self._limits, self._places.ping),
+                (self._state, self._reader.prune_tail),
+                (self._claims, scoring.idempotency.ping),
+                (self._limits, self._quota.ping),
             ):
                 with contextlib.suppress(AwayError):
                     await dependency.probe(work)
             if self._state.away != away:
                 self._log.warning("state_away", reason=self._state.away or "it is back")
             if self._clock_log.clock.current.speed == 0:
-                # Not set going yet: known before the first record names it, it keeps that one from waiting.
+                # The clock has not started; learning its segment early spares the first record the wait.
                 await asyncio.to_thread(self._clock_log.refresh)
             stream.speed = self._clock_log.clock.current.speed
-            self._policy.look_again()
-            self._served.look_again()
+            self._policy.refresh()
+            self._served.refresh()
 
 
 def run_scorer(settings: Settings) -> None:

@@ -19,10 +19,10 @@ from fraudsim.logs import set_up_logs
 from load_tests.rivals.common import Given, given, settings_of
 from scorer.decide import Decider
 from scorer.http.api import HttpApi
-from scorer.http.claims import Idempotency
 from scorer.http.protocol import BoundedProtocol
-from scorer.http.repeats import Repeats
 from scorer.http.scoring import HttpScoring
+from scorer.idempotency.idempotency import Idempotency
+from scorer.idempotency.redis_claims import RedisClaims
 from scorer.models.served import ServedModel
 from scorer.models.shadows import Shadows
 from scorer.policy.file import SHIPPED
@@ -66,7 +66,7 @@ async def serve(given: Given) -> None:
     decider = Decider(reader, served, policy, places, state=state, limits=limits, patience_s=1.0)
     clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(given.segment, 0)]))
     shadows = Shadows(served, policy)
-    repeats = Repeats(Idempotency(link), claims)
+    idempotency = Idempotency(RedisClaims(link), claims)
     scoring = HttpScoring(
         settings, decider, reader.in_flight, clock_log, NoLog(tail), repeats, log, shadows.offer
     )

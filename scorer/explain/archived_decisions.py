@@ -1,4 +1,4 @@
-"""Decisions of an archived run, each with the transaction it was made on."""
+"""Decisions of an archived run, each with its transaction."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ _FIELDS = [name for name in Transaction.__struct_fields__ if name != "schema_ver
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """One decision, as far as a policy had a part in it."""
+class ArchivedDecision:
+    """One decision with what a policy needs to decide again."""
 
     tx: Transaction
     features: Vector
@@ -39,7 +39,7 @@ class Decided:
     """The whole decision, by column of the archive."""
 
     def thresholds(self, manifest: Manifest) -> Thresholds:
-        """Those that were trained for what was asked of a model."""
+        """The trained thresholds of the part of the model that scored."""
         if self.variant == "fallback":
             return manifest.fallback.thresholds
         if (
@@ -50,38 +50,38 @@ class Decided:
         return manifest.thresholds
 
     def probability(self, manifest: Manifest) -> float:
-        """As it was recorded; computed again for runs that lack it."""
+        """The recorded probability; calibrated again from the score for runs that lack it."""
         recorded: float | None = self.row["probability"]
-        of = manifest if self.variant == "champion" else manifest.fallback
-        return of.to_probability.probability(self.score) if recorded is None else recorded
+        scored_by = manifest if self.variant == "champion" else manifest.fallback
+        return scored_by.to_probability.probability(self.score) if recorded is None else recorded
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """Of the models of a run."""
+    """Manifests of the models of a run."""
 
-    own: Manifest
-    """Of the model that it began with."""
-    others: Mapping[str, Manifest] = field(default_factory=dict)
-    """Of its registry, by version."""
+    initial: Manifest
+    """Of the model that the run began with."""
+    by_version: Mapping[str, Manifest] = field(default_factory=dict)
+    """Of the run's registry."""
 
-    def of(self, decided: Decided) -> Manifest:
-        """Of the model that decided; the run's own where that one is not at hand."""
-        return self.others.get(decided.row["model_version"], self.own)
+    def of(self, decision: ArchivedDecision) -> Manifest:
+        """Of the model that decided; of the run's initial model where that one is missing."""
+        return self.by_version.get(decision.row["model_version"], self.initial)
 
-    def has(self, decided: Decided) -> bool:
-        """Whether the model that decided is at hand."""
-        return self.of(decided).version == decided.row["model_version"]
+    def has(self, decision: ArchivedDecision) -> bool:
+        """Whether the manifest of the model that decided is present."""
+        return self.of(decision).version == decision.row["model_version"]
 
 
 def read_manifests(run_dir: Path) -> Manifests:
     """Raises FraudsimError where there is no model, or one is damaged."""
-    kept = {each.version: each for each in load_manifests(run_dir / "models")}
-    return Manifests(read_manifest(run_dir / "model"), kept)
+    by_version = {manifest.version: manifest for manifest in manifests(run_dir / "models")}
+    return Manifests(read_manifest(run_dir / "model"), by_version)
 
 
-def read_decided(run_dir: Path, tx_id: str | None = None) -> Iterator[Decided]:
-    """The standing decisions of a run in the order they were made, or that on one transaction.
+def read_decisions(run_dir: Path, tx_id: str | None = None) -> Iterator[ArchivedDecision]:
+    """The valid decisions of a run in the order they were made, or only those on `tx_id`.
 
     Raises:
         FraudsimError: there is no archive, or its features are not this catalogue's.
@@ -92,7 +92,7 @@ def read_decided(run_dir: Path, tx_id: str | None = None) -> Iterator[Decided]:
     transactions = read_log(run_dir, TRANSACTIONS, ["partition", "offset", "error", *_FIELDS])
     if tx_id is not None:
         decisions, transactions = _only(decisions, tx_id), _only(transactions, tx_id)
-    by_place = {
+    by_location = {
         (row.pop("partition"), row.pop("offset")): row
         for row in transactions.to_pylist()
         if row.pop("error") is None
@@ -102,9 +102,9 @@ def read_decided(run_dir: Path, tx_id: str | None = None) -> Iterator[Decided]:
             raise FraudsimError(
                 f"--run {run_dir}: its catalogue is {row['feature_hash']}, this program's {HASH}"
             )
-        tx = by_place.get((row["source_partition"], row["source_offset"]))
+        tx = by_location.get((row["source_partition"], row["source_offset"]))
         if tx is not None:
-            yield Decided(
+            yield ArchivedDecision(
                 Transaction(**tx),
                 as_vector(row["features"]),
                 row["score"],

@@ -1,4 +1,4 @@
-"""What another policy would have decided on an archived run: on equal transactions, features and scores."""
+"""A dry run: another policy's choices on an archived run, with the same transactions, features and scores."""
 
 import asyncio
 from collections import defaultdict
@@ -13,16 +13,16 @@ from fraudsim.archive.log_files import read_log
 from fraudsim.log.events import ACTIONS, Action, Transaction
 from fraudsim.log.topics import LABELS
 from model.training.label_knowledge import EVENTUALLY, LabelKnowledge
-from scorer.explain.archived_decisions import Decided, Manifests
+from scorer.explain.archived_decisions import ArchivedDecision, Manifests
 from scorer.policy.policy import Choice, Limit, Policy
-from scorer.policy.quota import LocalQuota, hold_places
+from scorer.policy.quota import LocalQuota, reserve_quota
 from scorer.policy.rules import RuleError
 from stream_features.catalogue.features import DAY
 
 
 @dataclass(slots=True)
 class Transition:
-    """Transactions that went from one action to another."""
+    """Transactions that changed from one action to another."""
 
     count: int = 0
     cents: int = 0
@@ -30,26 +30,28 @@ class Transition:
     fraud_cents: int = 0
 
 
-def decide_again(policy: Policy, decided: Sequence[Decided], manifests: Manifests) -> list[Choice]:
-    """The policy's choice on each, in the order they were made, with limits that begin empty."""
-    return asyncio.run(_decide_again(policy, decided, manifests))
+def decide_again(policy: Policy, decisions: Sequence[ArchivedDecision], manifests: Manifests) -> list[Choice]:
+    """The policy's choice on each decision, in the order they were made, with unused daily quotas."""
+    return asyncio.run(_decide_again(policy, decisions, manifests))
 
 
-async def _decide_again(policy: Policy, decided: Sequence[Decided], manifests: Manifests) -> list[Choice]:
-    places, choices = LocalQuota(), []
+async def _decide_again(
+    policy: Policy, decisions: Sequence[ArchivedDecision], manifests: Manifests
+) -> list[Choice]:
+    quota, choices = LocalQuota(), []
 
-    async def take(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
-        return await places.take(policy.limits, limit, day, tx_ids)
+    async def reserve(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
+        return await quota.reserve(policy.limits, limit, day, tx_ids)
 
-    for each in decided:
-        manifest = manifests.of(each)
-        opinion = policy.consider(
-            each.tx, each.features, each.score, each.probability(manifest), each.variant,
-            each.thresholds(manifest), _raise,
+    for decision in decisions:
+        manifest = manifests.of(decision)
+        assessment = policy.assess(
+            decision.tx, decision.features, decision.score, decision.probability(manifest), decision.variant,
+            decision.thresholds(manifest), _raise,
         )  # fmt: skip
-        places.decided(each.tx.ts // DAY, 1)
-        await hold_places(policy, [(each.tx, opinion)], take)
-        choices.append(policy.conclude(each.tx, opinion))
+        quota.count_decided(decision.tx.ts // DAY, 1)
+        await reserve_quota(policy, [(decision.tx, assessment)], reserve)
+        choices.append(policy.choose(decision.tx, assessment))
     return choices
 
 
@@ -58,7 +60,7 @@ def _raise(file: str, error: RuleError) -> None:
 
 
 def known_frauds(run_dir: Path, transactions: Iterable[Transaction]) -> set[str]:
-    """tx_ids of which the run's last label says fraud. What was declined has none: nobody reports it."""
+    """tx_ids whose last label of the run says fraud. Declined ones have no label: nobody reports them."""
     labels = read_log(run_dir, LABELS, ["tx_id", "source", "known_at", "is_fraud", "error"])
     labels = labels.filter(pc.is_null(labels["error"]))
     ids = [tx.tx_id for tx in transactions]
@@ -67,15 +69,16 @@ def known_frauds(run_dir: Path, transactions: Iterable[Transaction]) -> set[str]
 
 
 def transitions(
-    decided: Sequence[Decided], choices: Sequence[Choice], frauds: set[str]
+    decisions: Sequence[ArchivedDecision], choices: Sequence[Choice], frauds: set[str]
 ) -> dict[tuple[Action, Action], Transition]:
     """By (action before, action now), from mild to strict."""
-    found: defaultdict[tuple[Action, Action], Transition] = defaultdict(Transition)
-    for each, choice in zip(decided, choices, strict=True):
-        of = found[each.action, choice.action]
-        of.count += 1
-        of.cents += each.tx.amount_cents
-        if each.tx.tx_id in frauds:
-            of.known_frauds += 1
-            of.fraud_cents += each.tx.amount_cents
-    return {pair: found[pair] for pair in sorted(found, key=lambda p: [ACTIONS.index(a) for a in p])}
+    by_actions: defaultdict[tuple[Action, Action], Transition] = defaultdict(Transition)
+    for decision, choice in zip(decisions, choices, strict=True):
+        transition = by_actions[decision.action, choice.action]
+        transition.count += 1
+        transition.cents += decision.tx.amount_cents
+        if decision.tx.tx_id in frauds:
+            transition.known_frauds += 1
+            transition.fraud_cents += decision.tx.amount_cents
+    ordered = sorted(by_actions, key=lambda pair: [ACTIONS.index(action) for action in pair])
+    return {pair: by_actions[pair] for pair in ordered}

@@ -1,4 +1,4 @@
-"""The HTTP API: its routes, and what a body must be before its transactions are looked at."""
+"""The routes of the HTTP API, and the limits on a request body before it is decoded."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -31,9 +31,10 @@ from scorer.http.schemas import (
     ShadowReply,
     decode_batch,
 )
-from scorer.http.scoring import HttpScoring, Outcome, Received
+from scorer.http.score_request import Received, ScoreResult
+from scorer.http.scoring import HttpScoring
 from scorer.models.served import ServedModel
-from scorer.models.shadows import Shadows, Tally
+from scorer.models.shadows import Shadows, ShadowTally
 from scorer.resilience.admission import Admission
 from scorer.resilience.budget import Budget
 from scorer.resilience.dependency import AwayError, Dependency
@@ -44,19 +45,18 @@ WITHOUT_STATE: Final = {
     "not_primed": "the feature state is not primed (fraudsim features prime): decisions are made without it",
 }
 
-
-_GOOD_REPLIES: Final = metrics.HTTP_REPLIES.labels("200")  # a lookup by labels costs as much as counting
+_OK_REPLIES: Final = metrics.HTTP_REPLIES.labels("200")  # a lookup by labels costs as much as counting
 
 
 def reply(content: Any) -> Response:
     """200 with JSON."""
-    _GOOD_REPLIES.inc()
+    _OK_REPLIES.inc()
     body = content if isinstance(content, bytes) else encoder.encode(content)
     return Response(body, 200, None, "application/json")
 
 
 def try_later(reason: str) -> Response:
-    """A refusal that is nobody's fault who asks."""
+    """503: the service cannot answer now; the request is not at fault."""
     return problem_response(problem("try-later", reason, "service"))
 
 
@@ -88,10 +88,10 @@ class HttpApi:
             routes=[
                 Route("/v1/score", self._score, methods=["POST"]),
                 Route("/v1/score/batch", self._score_batch, methods=["POST"]),
-                Route("/v1/decisions/{tx_id}", self._stored, methods=["GET"]),
+                Route("/v1/decisions/{tx_id}", self._decision, methods=["GET"]),
                 Route("/v1/clock", self._clock, methods=["GET"]),
                 Route("/v1/model", self._model, methods=["GET"]),
-                Route("/v1/openapi.json", self._described, methods=["GET"]),
+                Route("/v1/openapi.json", self._openapi_document, methods=["GET"]),
                 Route("/healthz", self._health, methods=["GET"]),
                 Route("/readyz", self._readiness, methods=["GET"]),
             ],
@@ -101,7 +101,7 @@ class HttpApi:
         quick = Shortcut(app, "/v1/score", self._score, self._failed)
         self.app: ASGIApp = HttpGate(quick, settings.http_token.get_secret_value())
 
-    # Deciding
+    # Scoring
 
     async def _score(self, request: Request) -> Response:
         body = await self._body(request, self._settings.http_max_body_bytes)
@@ -110,8 +110,8 @@ class HttpApi:
 
         async def answer(received_us: int, started_s: float) -> Response:
             budget = Budget.of(started_s, self._settings.deadline_ms)
-            outcome = await self._scoring.score(Received(body, received_us), budget)
-            return problem_response(outcome) if isinstance(outcome, Problem) else reply(outcome)
+            result = await self._scoring.score(Received(body, received_us), budget)
+            return problem_response(result) if isinstance(result, Problem) else reply(result)
 
         return await self._admitted(answer)
 
@@ -130,25 +130,25 @@ class HttpApi:
                 )
             received = [Received(bytes(item), received_us) for item in batch.transactions]
             budget = Budget.of(started_s, self._settings.deadline_ms, len(received))
-            outcomes = await self._scoring.answer(received, budget)
-            return reply({"results": list(map(_item, outcomes))})
+            results = await self._scoring.score_batch(received, budget)
+            return reply({"results": list(map(_batch_item, results))})
 
         return await self._admitted(answer)
 
     async def _admitted(self, answer: Callable[[int, float], Awaitable[Response]]) -> Response:
-        """Answer once there is a place; the time spent waiting for it counts."""
+        """Answer once admitted; the wait counts against the budget."""
         received_us, started_s = now_us(), time.monotonic()
         if not self._ready():
             return try_later("state is not ready yet")
-        if not await self.admission.enter():
+        if not await self.admission.acquire():
             return try_later("too many requests at once")
         try:
             return await answer(received_us, started_s)
         finally:
-            self.admission.leave()
+            self.admission.release()
 
     async def _body(self, request: Request, limit: int) -> bytes | Problem:
-        """The whole body."""
+        """The whole body, or a problem if it is over `limit` bytes or incomplete."""
         for name, value in request.scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > limit:
                 return _too_large(limit)
@@ -156,7 +156,7 @@ class HttpApi:
         size = 0
         while True:
             message = await request.receive()
-            if message["type"] == "http.disconnect":  # by the protocol, if it took too long
+            if message["type"] == "http.disconnect":  # the protocol closed it after REQUEST_S
                 return problem("request-timeout", "the connection ended before the request did", "request")
             part = message.get("body", b"")
             size += len(part)
@@ -166,20 +166,20 @@ class HttpApi:
             if not message.get("more_body"):
                 return b"".join(parts)
 
-    # What else can be asked
+    # Other routes
 
-    async def _stored(self, request: Request) -> Response:
+    async def _decision(self, request: Request) -> Response:
         tx_id = request.path_params["tx_id"]
         budget = Budget.of(time.monotonic(), self._settings.deadline_ms)
         try:
-            found = await self._scoring.repeats.stored(tx_id, budget.over_s)
+            decision = await self._scoring.idempotency.stored_reply(tx_id, budget.deadline_s)
         except AwayError:
             return try_later("the kept decisions cannot be reached")
-        if found is None:
+        if decision is None:
             return problem_response(
                 problem("not-found", "there is no decision of the last 10 minutes for this tx_id", "tx_id")
             )
-        return reply(found)
+        return reply(decision)
 
     async def _clock(self, request: Request) -> Response:
         clock = self._clock_log.clock
@@ -187,8 +187,8 @@ class HttpApi:
         return reply(ClockReply(now_ms=now_ms, log_id=clock.log_id, segment=clock.current))
 
     async def _model(self, request: Request) -> Response:
-        lineup, previous = self._served.lineup, self._served.previous
-        model = lineup.champion
+        roles, previous = self._served.roles, self._served.previous
+        model = roles.champion
         manifest = model.manifest
         return reply(
             ModelReply(
@@ -200,14 +200,15 @@ class HttpApi:
                 fallback_metrics=manifest.fallback.metrics,
                 previous=None if previous is None else previous.version,
                 challengers=[
-                    ChallengerReply(version=arm.model.version, share=arm.share) for arm in lineup.challengers
+                    ChallengerReply(version=challenger.model.version, share=challenger.share)
+                    for challenger in roles.challengers
                 ],
                 shadows=[*map(_shadow, self._shadows.tallies.items())],
                 shadows_dropped=self._shadows.dropped,
             )
         )
 
-    async def _described(self, request: Request) -> Response:
+    async def _openapi_document(self, request: Request) -> Response:
         return reply(self._openapi)
 
     async def _health(self, request: Request) -> Response:
@@ -220,13 +221,13 @@ class HttpApi:
             return reply(ReadyReply(status="degraded", reason=WITHOUT_STATE[self._state.away]))
         return reply(ReadyReply(status="ready"))
 
-    # What no route answers
+    # Errors
 
     async def _not_routed(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
-            found = problem("method-not-allowed", f"{request.method} is not among those allowed", "method")
-            return problem_response(found, **(error.headers or {}))
+            refusal = problem("method-not-allowed", f"{request.method} is not among those allowed", "method")
+            return problem_response(refusal, **(error.headers or {}))
         return problem_response(problem("not-found", "there is no such path", "url"))
 
     async def _failed(self, request: Request, error: Exception) -> Response:
@@ -238,8 +239,8 @@ def _too_large(limit: int) -> Problem:
     return problem("too-large", f"the body is over the limit of {limit} bytes", "body")
 
 
-def _shadow(of: tuple[str, Tally]) -> ShadowReply:
-    version, tally = of
+def _shadow(entry: tuple[str, ShadowTally]) -> ShadowReply:
+    version, tally = entry
     return ShadowReply(
         version=version,
         compared=tally.compared,
@@ -253,7 +254,7 @@ def _shadow(of: tuple[str, Tally]) -> ShadowReply:
     )
 
 
-def _item(outcome: Outcome) -> RawBatchItem:
-    if isinstance(outcome, Problem):
-        return RawBatchItem(status=outcome.status, problem=outcome)
-    return RawBatchItem(status=200, decision=msgspec.Raw(outcome))
+def _batch_item(result: ScoreResult) -> RawBatchItem:
+    if isinstance(result, Problem):
+        return RawBatchItem(status=result.status, problem=result)
+    return RawBatchItem(status=200, decision=msgspec.Raw(result))

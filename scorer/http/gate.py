@@ -1,4 +1,4 @@
-"""What every request passes first: limits on its URL and headers, and the token where one is set."""
+"""Checks before routing: limits on the URL and headers, and the bearer token where one is set."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -13,26 +13,26 @@ from scorer.http.problems import Problem, problem, problem_response
 MAX_URL_BYTES: Final = 2_048
 MAX_HEADERS_BYTES: Final = 16_384
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-"""Who watches over the process needs no token."""
+"""Health probes need no token."""
 
 
 class HttpGate:
-    """Lets through what may go on to the app."""
+    """ASGI middleware that refuses requests failing these checks."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
-        refused = self._refused(scope) if scope["type"] == "http" else None
-        if refused is None:
+        """The ASGI entry point."""
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        if refusal is None:
             await self._app(scope, receive, send)
             return
-        more = {"www-authenticate": "Bearer"} if refused.status == 401 else {}
-        await problem_response(refused, **more)(scope, receive, send)
+        extra_headers = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
+        await problem_response(refusal, **extra_headers)(scope, receive, send)
 
-    def _refused(self, scope: Scope) -> Problem | None:
+    def _refusal(self, scope: Scope) -> Problem | None:
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             return problem("uri-too-long", f"the URL is over the limit of {MAX_URL_BYTES} bytes", "url")
         headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -47,14 +47,14 @@ class HttpGate:
         return None
 
     def _authorised(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        given = [value for name, value in headers if name == b"authorization"]
-        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
-        # In constant time; the scheme is no secret.
+        values = [value for name, value in headers if name == b"authorization"]
+        scheme, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
+        # The token in constant time; the scheme is no secret.
         return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
 
 
 class Shortcut:
-    """Hands POST of one path straight to its endpoint: the router and its middleware take as long as it."""
+    """Calls one POST endpoint directly: the router and its middleware cost as much time as the endpoint."""
 
     def __init__(
         self,
@@ -63,14 +63,14 @@ class Shortcut:
         endpoint: Callable[[Request], Awaitable[Response]],
         failed: Callable[[Request, Exception], Awaitable[Response]],
     ) -> None:
-        """All else is for `app`; `failed` answers where `endpoint` raised."""
+        """All other requests go to `app`; `failed` answers where `endpoint` raised."""
         self._app = app
         self._path = path
         self._endpoint = endpoint
         self._failed = failed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """The ASGI entry point."""
         if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
@@ -79,5 +79,5 @@ class Shortcut:
             response = await self._endpoint(request)
         except Exception as error:
             await (await self._failed(request, error))(scope, receive, send)
-            raise  # on its way to the server's log
+            raise  # for the server's log
         await response(scope, receive, send)

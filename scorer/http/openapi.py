@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the HTTP API, made from the structs that requests and replies consist of."""
+"""The OpenAPI 3.1 document of the HTTP API, generated from the structs of requests and replies."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +21,7 @@ from scorer.http.schemas import (
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path: what goes in, what comes out, and the problems it may answer with."""
+    """One method of one path: its body, its reply and its problems."""
 
     method: str
     path: str
@@ -62,7 +62,8 @@ OPERATIONS: Final = (
 
 def openapi() -> dict[str, Any]:
     """The document."""
-    structs = {one for op in OPERATIONS for one in (op.reply, op.body) if one is not None} | {Problem}
+    structs = {struct for op in OPERATIONS for struct in (op.reply, op.body) if struct is not None}
+    structs.add(Problem)
     _, components = msgspec.json.schema_components(
         sorted(structs, key=lambda struct: struct.__name__), ref_template="#/components/schemas/{name}"
     )
@@ -86,11 +87,11 @@ def openapi() -> dict[str, Any]:
 
 def _operation(op: Operation) -> dict[str, Any]:
     kinds: tuple[Kind, ...] = (*op.problems, *_EVERY)
-    found: dict[str, Any] = {
+    operation: dict[str, Any] = {
         "operationId": op.name,
         "summary": op.summary,
         "responses": {
-            "200": _content("It is so.", "application/json", op.reply),
+            "200": _content("Success.", "application/json", op.reply),
             **{
                 str(STATUS[kind]): _problem(kind)
                 for kind in (*kinds, *(("unauthorized",) if op.token else ()))
@@ -98,22 +99,22 @@ def _operation(op: Operation) -> dict[str, Any]:
         },
     }
     if op.token:
-        found["security"] = [{}, {"token": []}]  # the first where no token is set
+        operation["security"] = [{}, {"token": []}]  # {} where no token is set
     if op.body is not None:
-        found["requestBody"] = {"required": True, **_content("", "application/json", op.body)}
-        del found["requestBody"]["description"]
+        operation["requestBody"] = {"required": True, **_content("", "application/json", op.body)}
+        del operation["requestBody"]["description"]
     if "{tx_id}" in op.path:
         schema = {"type": "string", "minLength": 1, "maxLength": 64}
-        found["parameters"] = [{"name": "tx_id", "in": "path", "required": True, "schema": schema}]
-    return found
+        operation["parameters"] = [{"name": "tx_id", "in": "path", "required": True, "schema": schema}]
+    return operation
 
 
 def _problem(kind: Kind) -> dict[str, Any]:
-    found = _content(f"{TITLE[kind]}.", MEDIA_TYPE, Problem)
+    response = _content(f"{TITLE[kind]}.", MEDIA_TYPE, Problem)
     headers = {"unauthorized": "WWW-Authenticate", "try-later": "Retry-After", "method-not-allowed": "Allow"}
     if kind in headers:
-        found["headers"] = {headers[kind]: {"schema": {"type": "string"}}}
-    return found
+        response["headers"] = {headers[kind]: {"schema": {"type": "string"}}}
+    return response
 
 
 def _content(description: str, media_type: str, struct: type[msgspec.Struct] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), all kinds of them in one place."""
+"""Errors as problem documents (RFC 9457): kinds, statuses, titles."""
 
 from typing import Final, Literal
 
@@ -41,12 +41,12 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A problem document (RFC 9457)."""
 
     type: str
-    """Names the kind; it leads nowhere."""
+    """A URN that names the kind of problem; it cannot be fetched."""
     title: str
     status: int
     detail: str
     field: str = ""
-    """What of the request is at fault, such as `amount_cents`; `value` where it is the whole body."""
+    """The part of the request at fault, such as `amount_cents`; `value` where it is the whole body."""
 
 
 def problem(kind: Kind, detail: str, field: str = "") -> Problem:
@@ -59,9 +59,9 @@ def problem(kind: Kind, detail: str, field: str = "") -> Problem:
     )
 
 
-def problem_response(found: Problem, **headers: str) -> Response:
+def problem_response(document: Problem, **headers: str) -> Response:
     """The problem as a reply."""
-    metrics.HTTP_REPLIES.labels(str(found.status)).inc()
-    if found.status == STATUS["try-later"]:
+    metrics.HTTP_REPLIES.labels(str(document.status)).inc()
+    if document.status == STATUS["try-later"]:
         headers = {**RETRY_AFTER, **headers}
-    return Response(msgspec.json.encode(found), found.status, headers or None, MEDIA_TYPE)
+    return Response(msgspec.json.encode(document), document.status, headers or None, MEDIA_TYPE)

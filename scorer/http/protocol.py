@@ -1,4 +1,4 @@
-"""uvicorn's protocol with limits that it lacks, and a reply in one send instead of two."""
+"""uvicorn's protocol with limits that it lacks, and with one send per reply instead of two."""
 
 import asyncio
 from typing import Any, Final
@@ -9,16 +9,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from scorer.http.problems import MEDIA_TYPE, problem
 
 MAX_HEAD_BYTES: Final = 65_536
-"""Past this the connection is closed: nothing of such a request is kept."""
+"""Above this the connection is closed."""
 REQUEST_S: Final = 10.0
-"""Longest wait for a whole request once it has begun."""
+"""Longest wait for the rest of a request after its first part."""
 _CONTINUE: Final = b"HTTP/1.1 100 "
 
 
 class OneSend(asyncio.Transport):
-    """Holds a reply's head back until its body is written too, or the event loop comes round.
+    """Holds a reply's head back until its body is written, or until the next turn of the event loop.
 
-    A send to whoever sleeps costs more than all else that is done for a small reply.
+    Waking a sleeping receiver with a send costs more than all other work on a small reply.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -28,7 +28,7 @@ class OneSend(asyncio.Transport):
         self._head = b""
 
     def write(self, data: Any) -> None:
-        """Send it now, but for a head that stands alone."""
+        """Send at once, except for a head without its body."""
         if self._head:
             self._transport.write(self._head + data)
             self._head = b""
@@ -44,87 +44,87 @@ class OneSend(asyncio.Transport):
             self._head = b""
 
     def close(self) -> None:
-        """Hang up once all that was written is sent."""
+        """Close once all written data is sent."""
         self._flush()
         self._transport.close()
 
     def abort(self) -> None:
-        """Hang up at once."""
+        """Close at once; unsent data is lost."""
         self._transport.abort()
 
     def is_closing(self) -> bool:
-        """Whether it is being hung up, or has been."""
+        """Whether the transport is closing or closed."""
         return self._transport.is_closing()
 
     def pause_reading(self) -> None:
-        """Take no more for now."""
+        """Stop calling `data_received`."""
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on after a pause."""
+        """Undo `pause_reading`."""
         self._transport.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As the transport below has it."""
+        """Extra information of the wrapped transport."""
         return self._transport.get_extra_info(name, default)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """By itself uvicorn's would keep a head of any length, and wait for ever for the end of a request."""
+    """Bounds the head and the duration of a request; uvicorn's own protocol bounds neither."""
 
     request_s = REQUEST_S
     _in_head = False
     _head_bytes = 0
     _unfinished = False
-    _late: asyncio.TimerHandle | None = None
-    """Set only where a request did not come in one piece."""
+    _timeout: asyncio.TimerHandle | None = None
+    """Set only where a request did not arrive in one piece."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody has connected."""
+        """Wrap the transport of a new connection."""
         super().connection_made(OneSend(transport))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """They have gone, or were hung up on."""
-        self._in_time()
+        """Cancel the timeout of a request under way."""
+        self._cancel_timeout()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Hang up on a head that goes on for too long; see that the rest comes in time."""
-        before = self._in_head
+        """Refuse a head that is too long; start the timeout of an incomplete request."""
+        was_in_head = self._in_head
         super().data_received(data)
-        if before and self._in_head:
+        if was_in_head and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The head of the request is too large.")
-        if self._unfinished and self._late is None and not self.transport.is_closing():
-            self._late = self.loop.call_later(self.request_s, self._too_late)
+        if self._unfinished and self._timeout is None and not self.transport.is_closing():
+            self._timeout = self.loop.call_later(self.request_s, self._time_out)
 
     def on_message_begin(self) -> None:
-        """A request starts."""
+        """Begin a request."""
         super().on_message_begin()
         self._in_head, self._head_bytes, self._unfinished = True, 0, True
 
     def on_headers_complete(self) -> Any:
-        """Its head is whole."""
+        """Note that the head is complete."""
         self._in_head = False
         return super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Its body is whole."""
+        """Note that the body is complete."""
         self._unfinished = False
-        self._in_time()
+        self._cancel_timeout()
         super().on_message_complete()
 
-    def _in_time(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
+    def _cancel_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
 
-    def _too_late(self) -> None:
-        """Say so, if no reply was given yet and none to an earlier request is due, and hang up."""
+    def _time_out(self) -> None:
+        """Close; first reply 408, unless this request or an earlier one already has or awaits a reply."""
         cycle = self.cycle
-        free = cycle is None or cycle.response_complete if self._in_head else not cycle.response_started
-        if free and not self.pipeline and not self.transport.is_closing():
+        may_reply = cycle is None or cycle.response_complete if self._in_head else not cycle.response_started
+        if may_reply and not self.pipeline and not self.transport.is_closing():
             reason = f"the request did not come whole within {self.request_s:g} s"
             body = msgspec.json.encode(problem("request-timeout", reason, "request"))
             head = (

@@ -1,4 +1,4 @@
-"""What goes in and out over HTTP, as structs: they decode it and describe it in the OpenAPI document."""
+"""Request and reply bodies as structs; they decode and encode, and they define the OpenAPI document."""
 
 from typing import Annotated, Final, Literal
 
@@ -26,13 +26,13 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RawBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch whose transactions are still to be read, so that one that cannot be spoils no other."""
+    """A batch whose transactions are decoded one by one, so that a malformed one affects no other."""
 
     transactions: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
 class BatchItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The reply to one transaction of a batch: a decision or a problem, and the status it had alone."""
+    """The result of one transaction of a batch: a decision or a problem, and its status as one request."""
 
     status: int
     decision: Decision | None = None
@@ -46,7 +46,7 @@ class BatchReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RawBatchItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A `BatchItem` whose decision is JSON already."""
+    """A `BatchItem` whose decision is already encoded as JSON."""
 
     status: int
     decision: msgspec.Raw | None = None
@@ -70,20 +70,20 @@ class ChallengerReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShadowReply(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that scores again what the champion decided; counted by this process since it started."""
+    """A model that scores the champion's decisions again; counted by this process since it started."""
 
     version: str
     compared: int
     agreed: int
-    """Decisions in which both want the same action, before limits and exploration."""
+    """Decisions for which both prefer the same action, before limits and exploration."""
     mean_difference: float
-    """Of the shadow's score less the champion's."""
+    """Mean of the shadow's score less the champion's."""
     differed: dict[str, int]
-    """The others, by the champion's action and the shadow's: `approve>review`."""
+    """Decisions not agreed, by the champion's action and the shadow's: `approve>review`."""
 
 
 class ModelReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The model that decides, and what it came to on its test period; those beside it."""
+    """The champion with its metrics on its test period, its challengers and its shadows."""
 
     version: str
     kind: ModelKind
@@ -91,25 +91,25 @@ class ModelReply(msgspec.Struct, frozen=True, kw_only=True):
     features: list[str]
     metrics: Metrics
     fallback_features: list[str]
-    """What the fallback looks at, which decides where the state cannot be read."""
+    """Inputs of the fallback, which decides where the state cannot be read."""
     fallback_metrics: Metrics
     previous: str | None
     """The champion before, if it is loaded: a rollback would be served at once."""
     challengers: list[ChallengerReply]
     shadows: list[ShadowReply]
     shadows_dropped: int
-    """Decisions that no shadow scored, as too many waited."""
+    """Decisions that no shadow scored, because the queue was full."""
 
 
 class HealthReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The process runs."""
+    """The process is alive."""
 
     status: Literal["alive"] = "alive"
     version: str
 
 
 class ReadyReply(msgspec.Struct, frozen=True, kw_only=True):
-    """It decides; degraded where it does so without state."""
+    """The process decides; `degraded` where it decides without state."""
 
     status: Literal["ready", "degraded"]
     reason: str = ""

@@ -1,4 +1,4 @@
-"""The models of one moment: who decides for which card, who only looks on. Pure, and never changed."""
+"""The roles of the served models at one moment: champion, challengers, shadows. Pure and immutable."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,8 @@ from model.registry.aliases import BUCKETS, bucket_of
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A challenger, for the cards whose part is in `first ≤ part < end`."""
+class ChallengerShare:
+    """A challenger and its cards: those whose part is in `first ≤ part < end`."""
 
     model: Model
     first: int
@@ -18,39 +18,39 @@ class Arm:
 
     @property
     def share(self) -> float:
-        """Of the cards."""
-        return (self.end - self.first) / BUCKETS
+        """Share of all cards."""
+        return (self.end - self.first) / CARDS
 
 
 @dataclass(frozen=True)
-class Lineup:
-    """What a batch is decided by, from beginning to end."""
+class Roles:
+    """The models that decide one batch; a change of roles makes a new object, so a batch sees one state."""
 
     champion: Model
-    challengers: tuple[Arm, ...] = ()
+    challengers: tuple[ChallengerShare, ...] = ()
     salt: str = ""
     shadows: tuple[Model, ...] = ()
 
-    def decides_for(self, card_id: str) -> Model:
-        """The challenger whose card it is, else the champion."""
+    def model_for(self, card_id: str) -> Model:
+        """The challenger that the card is assigned to, else the champion."""
         if self.challengers:
-            part = bucket_of(card_id, self.salt)
-            for arm in self.challengers:
-                if arm.first <= part < arm.end:
-                    return arm.model
+            part = part_of(card_id, self.salt)
+            for challenger in self.challengers:
+                if challenger.first <= part < challenger.end:
+                    return challenger.model
         return self.champion
 
-    def split(self, cards: Sequence[str]) -> dict[Model, list[int]]:
-        """Places in `cards` by the model that decides there."""
+    def split(self, card_ids: Sequence[str]) -> dict[Model, list[int]]:
+        """Indices into `card_ids` by the model that decides them."""
         if not self.challengers:
-            return {self.champion: [*range(len(cards))]}
-        places: defaultdict[Model, list[int]] = defaultdict(list)
-        for place, card_id in enumerate(cards):
-            places[self.decides_for(card_id)].append(place)
-        return places
+            return {self.champion: [*range(len(card_ids))]}
+        indices: defaultdict[Model, list[int]] = defaultdict(list)
+        for index, card_id in enumerate(card_ids):
+            indices[self.model_for(card_id)].append(index)
+        return indices
 
-    def roles(self) -> Iterator[tuple[Model, str]]:
-        """Each model, and what it does."""
+    def by_model(self) -> Iterator[tuple[Model, str]]:
+        """Each model with the name of its role."""
         yield self.champion, "champion"
-        yield from ((arm.model, "challenger") for arm in self.challengers)
+        yield from ((challenger.model, "challenger") for challenger in self.challengers)
         yield from ((model, "shadow") for model in self.shadows)

@@ -1,7 +1,7 @@
-"""Shadow models: score again what the champion decided, after it has gone out, and count where they differ.
+"""Shadow models: score again what the champion decided, after the decision went out, and count differences.
 
-What waits is bounded, and so is the share of the event loop that they take: under load they see fewer
-decisions, and nobody waits longer for one.
+The queue is bounded, and so is the share of the event loop that shadows take: under load they see fewer
+decisions, and no decision is delayed.
 """
 
 import asyncio
@@ -23,24 +23,22 @@ from scorer.policy.served import ServedPolicy
 from stream_features.kernels.state import Vector
 from stream_features.vector import as_vector
 
-MOST: Final = 2_000
-"""Decisions that wait at most; what comes beyond is dropped and counted."""
+MAX_WAITING: Final = 2_000
+"""Decisions that wait at most; those beyond are dropped and counted."""
 SLICE: Final = 16
-"""Decisions scored in one go, within which nothing else is done: some 0.3 ms for each shadow."""
+"""Decisions scored without yielding the event loop: some 0.3 ms for each shadow."""
 REST: Final = 4
-"""Times as long as a slice took, the loop is left to others: shadows take a fifth of it at most."""
-
-
+"""Multiple of a slice's duration for which the loop is left to others: shadows take at most a fifth of it."""
 HEAD_START_S: Final = 0.01
-"""For a decision to go out on the wire, and for others to come that are scored with it."""
+"""Time for a decision to go out on the wire, and for others to arrive that are scored with it."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """One shadow beside the champion, since this process serves it."""
+class ShadowTally:
+    """One shadow beside the champion, counted since this process serves it."""
 
     pairs: Counter[tuple[Action, Action]] = field(default_factory=Counter)
-    """Decisions by what the champion wanted and what the shadow wanted, before limits and exploration."""
+    """Decisions by (champion's action, shadow's action), before limits and exploration."""
     difference: float = 0.0
     """Sum of the shadow's scores less the champion's."""
 
@@ -54,28 +52,28 @@ class Tally:
 
 
 class Shadows:
-    """Takes what was decided, and compares it in its own time."""
+    """Queues decisions and compares them in the background."""
 
     def __init__(self, models: ServedModel, policy: ServedPolicy) -> None:
         self._models = models
         self._policy = policy
         self._waiting: deque[tuple[Transaction, Decision]] = deque()
         self._arrived = asyncio.Event()
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str, ShadowTally] = {}
         self.dropped = 0
 
     @property
-    def tallies(self) -> dict[str, Tally]:
-        """By version, of the shadows that there are now."""
-        versions = [model.version for model in self._models.lineup.shadows]
-        return {version: self._tallies.get(version, Tally()) for version in versions}
+    def tallies(self) -> dict[str, ShadowTally]:
+        """By version, of the present shadows."""
+        versions = [model.version for model in self._models.roles.shadows]
+        return {version: self._tallies.get(version, ShadowTally()) for version in versions}
 
     def offer(self, tx: Transaction, decision: Decision) -> None:
-        """Have a decision compared that has gone out; never waits. A challenger's or degraded one is not."""
-        lineup = self._models.lineup
-        if not lineup.shadows or decision.degraded or decision.model_version != lineup.champion.version:
+        """Queue a decision that went out; never waits. Challengers' and degraded decisions are ignored."""
+        roles = self._models.roles
+        if not roles.shadows or decision.degraded or decision.model_version != roles.champion.version:
             return
-        if len(self._waiting) >= MOST:
+        if len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             metrics.SHADOW_DROPPED.inc()
             return
@@ -90,50 +88,55 @@ class Shadows:
             self._arrived.clear()
             while self._waiting:
                 started = time.perf_counter()
-                self.compare_some()
+                self.compare_next()
                 await asyncio.sleep(REST * (time.perf_counter() - started))
 
-    def compare_some(self) -> None:
-        """Compare the next slice of what waits."""
-        policy, shadows = self._policy.policy, self._models.lineup.shadows
-        some = [self._waiting.popleft() for _ in range(min(SLICE, len(self._waiting)))]
-        champion = self._models.lineup.champion
-        some = [each for each in some if each[1].model_version == champion.version]  # else it was exchanged
-        if not some:
+    def compare_next(self) -> None:
+        """Compare the next slice of the queue."""
+        policy, shadows = self._policy.policy, self._models.roles.shadows
+        queued = [self._waiting.popleft() for _ in range(min(SLICE, len(self._waiting)))]
+        champion = self._models.roles.champion
+        # Without decisions of a champion that has been exchanged since.
+        pairs = [pair for pair in queued if pair[1].model_version == champion.version]
+        if not pairs:
             return
-        rows = np.stack([as_vector(decision.features) for _, decision in some])
-        wanted = [
-            self._wanted(policy, champion, tx, row, decision.score)
-            for (tx, decision), row in zip(some, rows, strict=True)
+        rows = np.stack([as_vector(decision.features) for _, decision in pairs])
+        champion_actions = [
+            self._preferred_action(policy, champion, tx, row, decision.score)
+            for (tx, decision), row in zip(pairs, rows, strict=True)
         ]
         for shadow in shadows:
-            self._compare(shadow, policy, some, rows, wanted)
+            self._compare(shadow, policy, pairs, rows, champion_actions)
 
     def _compare(
         self,
         shadow: Model,
         policy: Policy,
-        some: Sequence[tuple[Transaction, Decision]],
+        pairs: Sequence[tuple[Transaction, Decision]],
         rows: Matrix,
-        wanted: Sequence[Action],
+        champion_actions: Sequence[Action],
     ) -> None:
-        tally = self._tallies.setdefault(shadow.version, Tally())
+        tally = self._tallies.setdefault(shadow.version, ShadowTally())
         difference = metrics.SHADOW_DIFFERENCE.labels(shadow.version)
         scores = shadow.serving.predict(rows).tolist()
-        for (tx, decision), row, score, by_champion in zip(some, rows, scores, wanted, strict=True):
-            by_shadow = self._wanted(policy, shadow, tx, row, score)
-            tally.pairs[by_champion, by_shadow] += 1
+        for (tx, decision), row, score, champion_action in zip(
+            pairs, rows, scores, champion_actions, strict=True
+        ):
+            shadow_action = self._preferred_action(policy, shadow, tx, row, score)
+            tally.pairs[champion_action, shadow_action] += 1
             tally.difference += score - decision.score
             difference.observe(score - decision.score)
-            metrics.SHADOW_DECISIONS.labels(shadow.version, by_champion, by_shadow).inc()
+            metrics.SHADOW_DECISIONS.labels(shadow.version, champion_action, shadow_action).inc()
 
-    def _wanted(self, policy: Policy, model: Model, tx: Transaction, row: Vector, score: float) -> Action:
-        """The action that a score comes to before any limit of the day and before exploration.
+    def _preferred_action(
+        self, policy: Policy, model: Model, tx: Transaction, row: Vector, score: float
+    ) -> Action:
+        """The action of a score, before daily limits and exploration.
 
-        Asked anew for the champion too, so that both are judged by one policy and nobody's luck.
+        Computed again for the champion too, so that both are compared under one policy and without chance.
         """
         probability = model.manifest.to_probability.probability(score)
-        opinion = policy.consider(
+        assessment = policy.assess(
             tx, row, score, probability, "champion", model.thresholds, self._policy.rule_failed
         )
-        return ACTIONS[opinion.wanted]
+        return ACTIONS[assessment.preferred]

@@ -1,6 +1,6 @@
 """The policy as a folder: `policy.json`, and `rules/NAME.json` with `rules/NAME.examples.json` beside each.
 
-Read as a whole, checked as a whole: a folder with anything wrong in it gives no policy.
+A folder is read and checked as a whole: any error in it means there is no policy.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS
 from model.artefact.thresholds import Costs, Thresholds
 from scorer.policy.policy import ActBy, ByExpectedCost, ByThresholds, Exploration, Limits, Policy, Variant
-from scorer.policy.rule_checks import like
+from scorer.policy.rule_checks import suggestion
 from scorer.policy.rule_examples import Example, try_examples
 from scorer.policy.rules import RuleFile
 
@@ -28,32 +28,32 @@ _EXAMPLES: Final = ".examples.json"
 Cents = Annotated[int, Meta(ge=0, le=MAX_AMOUNT_CENTS)]
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """No field is guessed at: a misspelt one is an error."""
+class _StrictStruct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Unknown fields are errors, so that a misspelt one is noticed."""
 
 
-class CutOffs(_Strict, frozen=True):
-    """Scores from which on an action is due."""
+class CutOffs(_StrictStruct, frozen=True):
+    """Lowest score of each action."""
 
     step_up: float
     review: float
     decline: float
 
 
-class ExpectedCost(_Strict, frozen=True, tag="expected_cost"):
-    """Act by expected cost; what `costs` leaves out is as `model.artefact.thresholds.Costs` has it."""
+class ExpectedCost(_StrictStruct, frozen=True, tag="expected_cost"):
+    """Act by expected cost; `costs` overrides defaults of `model.artefact.thresholds.Costs`."""
 
     costs: dict[str, float]
 
 
-class FixedThresholds(_Strict, frozen=True, tag="thresholds"):
-    """Act by cut-offs of the score; null is those that were chosen when the model was trained."""
+class FixedThresholds(_StrictStruct, frozen=True, tag="thresholds"):
+    """Act by cut-offs of the score; null means those chosen in training."""
 
     champion: CutOffs | None = None
     fallback: CutOffs | None = None
 
 
-class LimitsWords(_Strict, frozen=True):
+class LimitsSpec(_StrictStruct, frozen=True):
     """See `scorer.policy.policy.Limits`."""
 
     reviews_per_day: Annotated[int, Meta(ge=0)] | None
@@ -61,7 +61,7 @@ class LimitsWords(_Strict, frozen=True):
     declined_share_of_day: Annotated[float, Meta(ge=0, le=1)] | None
 
 
-class ExplorationWords(_Strict, frozen=True):
+class ExplorationSpec(_StrictStruct, frozen=True):
     """See `scorer.policy.policy.Exploration`; at most half of the declines."""
 
     share: Annotated[float, Meta(ge=0, le=0.5)]
@@ -69,18 +69,18 @@ class ExplorationWords(_Strict, frozen=True):
     up_to_cents: Cents
 
 
-class PolicyWords(_Strict, frozen=True):
+class PolicySpec(_StrictStruct, frozen=True):
     """`policy.json`."""
 
     format_version: int
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.]{1,40}$")]
     act_by: ExpectedCost | FixedThresholds
-    limits: LimitsWords
-    exploration: ExplorationWords
+    limits: LimitsSpec
+    exploration: ExplorationSpec
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
-    """Every file of a policy by its name within the folder.
+    """The files of a policy by their path within the folder.
 
     Raises:
         FraudsimError: a file cannot be read.
@@ -93,12 +93,12 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 
 
 def load_policy(folder: Path) -> Policy:
-    """The policy of a folder. Raises as `read_folder` and `parse_policy` do."""
+    """The policy of a folder. Raises what `read_folder` and `parse_policy` raise."""
     return parse_policy(read_folder(folder), str(folder))
 
 
 def parse_policy(files: Mapping[str, bytes], where: str) -> Policy:
-    """The policy that these files are; every rule has passed its examples.
+    """Build a policy from its files; every rule must pass its examples.
 
     Args:
         where: the folder, for messages.
@@ -106,44 +106,53 @@ def parse_policy(files: Mapping[str, bytes], where: str) -> Policy:
     Raises:
         FraudsimError: one line that names the file, the field or rule, and what is wrong.
     """
-    at = f"{where}/{POLICY_FILE}"
-    words = _read(at, files[POLICY_FILE], PolicyWords)
-    if words.format_version != FORMAT_VERSION:
+    policy_path = f"{where}/{POLICY_FILE}"
+    spec = _read(policy_path, files[POLICY_FILE], PolicySpec)
+    if spec.format_version != FORMAT_VERSION:
         raise FraudsimError(
-            f"policy {at}: format_version={words.format_version}, this program has {FORMAT_VERSION}"
+            f"policy {policy_path}: format_version={spec.format_version}, this program has {FORMAT_VERSION}"
         )
-    decisions: dict[str, Any] = {}
-    rules: list[RuleFile] = []
-    taken: dict[str, str] = {}
-    for name, raw in files.items():
-        if name == POLICY_FILE or name.endswith(_EXAMPLES):
-            continue
-        beside = name.removesuffix(".json") + _EXAMPLES
-        if beside not in files:
-            raise FraudsimError(f"policy {where}/{name}: it has no examples; write them into {beside}")
-        decisions[name] = _read(f"{where}/{name}", raw, dict[str, Any])
-        one = RuleFile(name, f"{where}/{name}", decisions[name])
-        try_examples(one, f"{where}/{beside}", _read(f"{where}/{beside}", files[beside], list[Example]))
-        for rule in one.rule_names:
-            if rule in taken:
-                raise FraudsimError(
-                    f"policy {where}/{name}: rule {rule!r} is in {taken[rule]} too; rename one"
-                )
-            taken[rule] = name
-        rules.append(one)
-    stray = sorted(
-        n for n in files if n.endswith(_EXAMPLES) and f"{n.removesuffix(_EXAMPLES)}.json" not in files
-    )
-    if stray:
-        raise FraudsimError(f"policy {where}/{stray[0]}: there is no rule file that these are examples of")
-    limits, exploration = words.limits, words.exploration
+    rules, decisions = _parse_rules(files, where)
+    limits, exploration = spec.limits, spec.exploration
     return Policy(
-        version=_version(words, decisions),
-        act_by=_act_by(at, words.act_by),
+        version=_version(spec, decisions),
+        act_by=_act_by(policy_path, spec.act_by),
         limits=Limits(limits.reviews_per_day, limits.decline_from_cents, limits.declined_share_of_day),
         exploration=Exploration(exploration.share, exploration.salt, exploration.up_to_cents),
         rules=tuple(rules),
     )
+
+
+def _parse_rules(files: Mapping[str, bytes], where: str) -> tuple[list[RuleFile], dict[str, Any]]:
+    """The rule files, compiled and tried on their examples, and their decisions as JSON by file name."""
+    decisions: dict[str, Any] = {}
+    rules: list[RuleFile] = []
+    file_by_rule: dict[str, str] = {}
+    for name, raw in files.items():
+        if name == POLICY_FILE or name.endswith(_EXAMPLES):
+            continue
+        examples = name.removesuffix(".json") + _EXAMPLES
+        if examples not in files:
+            raise FraudsimError(f"policy {where}/{name}: it has no examples; write them into {examples}")
+        decisions[name] = _read(f"{where}/{name}", raw, dict[str, Any])
+        rule_file = RuleFile(name, f"{where}/{name}", decisions[name])
+        examples_path = f"{where}/{examples}"
+        try_examples(rule_file, examples_path, _read(examples_path, files[examples], list[Example]))
+        for rule in rule_file.rule_names:
+            if rule in file_by_rule:
+                raise FraudsimError(
+                    f"policy {where}/{name}: rule {rule!r} is in {file_by_rule[rule]} too; rename one"
+                )
+            file_by_rule[rule] = name
+        rules.append(rule_file)
+    stray = sorted(
+        name
+        for name in files
+        if name.endswith(_EXAMPLES) and f"{name.removesuffix(_EXAMPLES)}.json" not in files
+    )
+    if stray:
+        raise FraudsimError(f"policy {where}/{stray[0]}: there is no rule file that these are examples of")
+    return rules, decisions
 
 
 def _read(where: str, raw: bytes, kind: Any) -> Any:
@@ -153,28 +162,28 @@ def _read(where: str, raw: bytes, kind: Any) -> Any:
         raise FraudsimError(f"policy {where}: {error}") from None
 
 
-def _version(words: PolicyWords, decisions: Mapping[str, Any]) -> str:
-    """Name and 8 hex digits of all that decides; not of examples, white space or the order of fields."""
-    content = json.dumps([msgspec.to_builtins(words), decisions], sort_keys=True)
-    return f"{words.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+def _version(spec: PolicySpec, decisions: Mapping[str, Any]) -> str:
+    """Name and 8 hex digits of a hash over all that decides, without examples, white space or field order."""
+    content = json.dumps([msgspec.to_builtins(spec), decisions], sort_keys=True)
+    return f"{spec.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
-def _act_by(where: str, words: ExpectedCost | FixedThresholds) -> dict[Variant, ActBy]:
+def _act_by(where: str, spec: ExpectedCost | FixedThresholds) -> dict[Variant, ActBy]:
     try:
-        if isinstance(words, ExpectedCost):
-            known = list(vars(Costs()))
-            for name in words.costs:
-                if name not in known:
-                    raise FraudsimError(f"costs: {name} is not known{like(name, known)}")
-            by_cost = ByExpectedCost(Costs(**words.costs))
+        if isinstance(spec, ExpectedCost):
+            cost_names = list(vars(Costs()))
+            for name in spec.costs:
+                if name not in cost_names:
+                    raise FraudsimError(f"costs: {name} is not known{suggestion(name, cost_names)}")
+            by_cost = ByExpectedCost(Costs(**spec.costs))
             return {"champion": by_cost, "fallback": by_cost}
         return {
-            "champion": ByThresholds(_thresholds(words.champion)),
-            "fallback": ByThresholds(_thresholds(words.fallback)),
+            "champion": ByThresholds(_thresholds(spec.champion)),
+            "fallback": ByThresholds(_thresholds(spec.fallback)),
         }
     except FraudsimError as error:
         raise FraudsimError(f"policy {where}: act_by.{error}") from None
 
 
-def _thresholds(words: CutOffs | None) -> Thresholds | None:
-    return None if words is None else Thresholds(words.step_up, words.review, words.decline)
+def _thresholds(cuts: CutOffs | None) -> Thresholds | None:
+    return None if cuts is None else Thresholds(cuts.step_up, cuts.review, cuts.decline)

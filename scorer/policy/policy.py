@@ -1,8 +1,8 @@
-"""From a score to an action: rules, expected cost, limits, exploration. Pure.
+"""From a score to an action: rules, expected cost, daily limits, exploration. Pure.
 
-An opinion is formed of every transaction: which rules hit, how the actions rank, which of them are barred.
-What it wants may need a place in a limit of the day; where there is none left that action is barred too, and
-the opinion wants the next. Then it is concluded: a small share of declines is let through, the rest stands.
+Each transaction is assessed: which rules hit, how the actions rank, which of them are excluded. The preferred
+action may need a unit of a daily quota; where the quota is used up, that action is excluded too, and the next
+best is preferred. Then the action is chosen: a small share of declines is let through for exploration.
 """
 
 import hashlib
@@ -14,43 +14,44 @@ import msgspec
 
 from fraudsim.log.events import ACTIONS, Action, Transaction
 from model.artefact.thresholds import Costs, Thresholds
-from scorer.policy.costs import Four, expected_costs
-from scorer.policy.rules import Hit, RuleError, RuleFile, Seen
+from scorer.policy.costs import PerAction, expected_costs
+from scorer.policy.rules import Hit, RuleError, RuleFile, RuleInput
 from stream_features.kernels.state import Vector
 
 APPROVE, STEP_UP, REVIEW, DECLINE = range(len(ACTIONS))
-_PLACE: Final = {action: place for place, action in enumerate(ACTIONS)}
+_INDEX: Final = {action: index for index, action in enumerate(ACTIONS)}
 
 Variant = Literal["champion", "fallback"]
 Limit = Literal["review", "decline"]
-"""An action of which there may be only so many a day."""
+"""An action with a daily limit."""
 
 
 @dataclass(frozen=True)
 class ByExpectedCost:
-    """The action of least expected cost for this amount and probability."""
+    """Ranks actions by expected cost at this amount and probability."""
 
     costs: Costs
 
-    def rank(self, score: float, probability: float, amount_cents: int, trained: Thresholds) -> Four:
-        """A number for each action, the less the better: cents."""
+    def rank(self, score: float, probability: float, amount_cents: int, trained: Thresholds) -> PerAction:
+        """A number for each action, lowest best: cents."""
         return expected_costs(amount_cents, probability, self.costs)
 
 
 @dataclass(frozen=True)
 class ByThresholds:
-    """Cut-offs of the score, the same for every amount; those of the trained model unless given."""
+    """Ranks actions by cut-offs of the score, the same for every amount."""
 
-    given: Thresholds | None = None
+    fixed: Thresholds | None = None
+    """None: those of the trained model."""
 
-    def rank(self, score: float, probability: float, amount_cents: int, trained: Thresholds) -> Four:
-        """A number for each action: 0 for the one that is due, then come milder ones, then stricter."""
-        return _NEXT_BEST[_PLACE[action_for(score, self.given or trained)]]
+    def rank(self, score: float, probability: float, amount_cents: int, trained: Thresholds) -> PerAction:
+        """A number for each action, lowest best: 0 for the score's action, then milder, then stricter."""
+        return _NEXT_BEST[_INDEX[action_for(score, self.fixed or trained)]]
 
 
 ActBy = ByExpectedCost | ByThresholds
 
-_NEXT_BEST: Final[Sequence[Four]] = [
+_NEXT_BEST: Final[Sequence[PerAction]] = [
     (0.0, 5.0, 6.0, 7.0),
     (1.0, 0.0, 6.0, 7.0),
     (2.0, 1.0, 0.0, 7.0),
@@ -71,10 +72,10 @@ def action_for(score: float, thresholds: Thresholds) -> Action:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the business allows, whatever it costs; None is no limit. Days are of event time, UTC."""
+    """Limits that hold whatever they cost; None is no limit. Days are of event time, UTC."""
 
     reviews_per_day: int | None = None
-    """What the analysts can look at."""
+    """Capacity of the analysts."""
     decline_from_cents: int = 0
     """Nothing below this amount is declined."""
     declined_share_of_day: float | None = None
@@ -83,57 +84,57 @@ class Limits:
 
 @dataclass(frozen=True)
 class Exploration:
-    """A share of the declines is let through, so that labels come of what the score alone would hide."""
+    """Lets a share of the declines through, for labels on transactions that declining would hide."""
 
     share: float = 0.0
     salt: str = ""
     up_to_cents: int = 0
-    """What is worth more is not let through."""
+    """Larger amounts are not let through."""
 
-    def takes(self, tx: Transaction) -> bool:
-        """By the hash of its tx_id: the same on every reading of the log."""
+    def includes(self, tx: Transaction) -> bool:
+        """By the hash of the tx_id: the same on every reading of the log."""
         digest = hashlib.blake2b(f"{self.salt}:{tx.tx_id}".encode(), digest_size=8).digest()
         return int.from_bytes(digest) < self.share * 2**64
 
 
-class Opinion(msgspec.Struct):
-    """What is thought of one transaction so far."""
+class Assessment(msgspec.Struct):
+    """How the actions stand for one transaction, before one is chosen."""
 
     hits: list[Hit]
-    least: int
-    """Place of the mildest action that the rules allow."""
-    rank: Four
-    barred: set[int] = set()
+    mildest: int
+    """Index of the mildest action that the rules allow."""
+    rank: PerAction
+    excluded: set[int] = set()
     held_back: list[str] = []
-    """Why it is not what was wanted first."""
+    """Why the action first preferred is not taken."""
     explored: bool | None = None
-    """Whether exploration let it through; None where it had no part."""
+    """Whether exploration let it through; None where it did not apply."""
 
     @property
-    def wanted(self) -> int:
-        """The best action that is allowed; the strictest below the rules' own where all those are barred."""
-        if not self.barred and self.least == APPROVE:
+    def preferred(self) -> int:
+        """The best allowed action. Where rules and exclusions leave none, the strictest one milder."""
+        if not self.excluded and self.mildest == APPROVE:
             return self.rank.index(min(self.rank))
-        allowed = [a for a in range(self.least, len(ACTIONS)) if a not in self.barred]
+        allowed = [action for action in range(self.mildest, len(ACTIONS)) if action not in self.excluded]
         if allowed:
             return min(allowed, key=self.rank.__getitem__)
-        return max(a for a in range(self.least) if a not in self.barred)
+        return max(action for action in range(self.mildest) if action not in self.excluded)
 
-    def bar(self, action: int, reason: str) -> None:
-        """It is not to be had; what was wanted anyway goes on unmarked."""
-        if self.wanted == action:
+    def exclude(self, action: int, reason: str) -> None:
+        """Rule an action out; the reason is recorded only if the action was preferred."""
+        if self.preferred == action:
             self.held_back.append(reason)
-        self.barred.add(action)
+        self.excluded.add(action)
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What is done, and why."""
+    """The action taken, and why."""
 
     action: Action
     rule_hits: list[str]
     held_back: list[str]
     weight: float
-    """1 over the probability that exploration left it so; 1 where chance had no part."""
+    """1 over the probability with which exploration left this action; 1 where chance had no part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,7 @@ class Policy:
     exploration: Exploration
     rules: Sequence[RuleFile]
 
-    def consider(
+    def assess(
         self,
         tx: Transaction,
         features: Vector,
@@ -154,56 +155,57 @@ class Policy:
         probability: float,
         variant: Variant,
         trained: Thresholds,
-        failed: Callable[[str, RuleError], None],
-    ) -> Opinion:
-        """An opinion that has not asked for a place yet.
+        on_rule_error: Callable[[str, RuleError], None],
+    ) -> Assessment:
+        """Evaluate rules and rank the actions; quotas are not yet reserved.
 
-        `failed` is told of a rule file that could not be evaluated; it then hits nothing.
+        Args:
+            on_rule_error: called with the name of a rule file that could not be evaluated; it hits nothing.
         """
-        seen = Seen(tx, features, score, probability)
+        rule_input = RuleInput(tx, features, score, probability)
         hits: list[Hit] = []
         for rules in self.rules:
-            if rules.perhaps(seen):
+            if rules.may_hit(rule_input):
                 try:
-                    hits += rules.hits(seen)
+                    hits += rules.hits(rule_input)
                 except RuleError as error:
-                    failed(rules.name, error)
+                    on_rule_error(rules.name, error)
         rank = self.act_by[variant].rank(score, probability, tx.amount_cents, trained)
-        least = max([_PLACE[hit.action] for hit in hits]) if hits else APPROVE
-        opinion = Opinion(hits, least, rank)
+        mildest = max([_INDEX[hit.action] for hit in hits]) if hits else APPROVE
+        assessment = Assessment(hits, mildest, rank)
         if tx.amount_cents < self.limits.decline_from_cents:
-            opinion.bar(DECLINE, "decline_from_cents")
-        return opinion
+            assessment.exclude(DECLINE, "decline_from_cents")
+        return assessment
 
     @property
     def limited(self) -> bool:
-        """Whether any action needs a place in a limit of the day."""
+        """Whether any action has a daily limit."""
         return self.limits.reviews_per_day is not None or self.limits.declined_share_of_day is not None
 
-    def asks_for(self, tx: Transaction, opinion: Opinion) -> Limit | None:
-        """The limit of the day in which an opinion needs a place."""
-        wanted = opinion.wanted
-        if wanted == REVIEW and self.limits.reviews_per_day is not None:
+    def required_limit(self, tx: Transaction, assessment: Assessment) -> Limit | None:
+        """The daily limit that the preferred action counts against."""
+        preferred = assessment.preferred
+        if preferred == REVIEW and self.limits.reviews_per_day is not None:
             return "review"
-        if wanted == DECLINE and self.limits.declined_share_of_day is not None:
-            return None if self._explored(tx, opinion) else "decline"
+        if preferred == DECLINE and self.limits.declined_share_of_day is not None:
+            return None if self._explored(tx, assessment) else "decline"
         return None
 
-    def conclude(self, tx: Transaction, opinion: Opinion) -> Choice:
-        """The action; whatever it needed a place for has one."""
-        action, weight = opinion.wanted, 1.0
-        if action == DECLINE and self._explored(tx, opinion):
-            opinion.held_back.append("exploration")
+    def choose(self, tx: Transaction, assessment: Assessment) -> Choice:
+        """The action; where it has a daily limit, its quota must have been reserved."""
+        action, weight = assessment.preferred, 1.0
+        if action == DECLINE and self._explored(tx, assessment):
+            assessment.held_back.append("exploration")
             action = APPROVE
-        if opinion.explored is not None:
+        if assessment.explored is not None:
             share = self.exploration.share
-            weight = 1 / (share if opinion.explored else 1 - share)
-        return Choice(ACTIONS[action], [hit.name for hit in opinion.hits], opinion.held_back, weight)
+            weight = 1 / (share if assessment.explored else 1 - share)
+        return Choice(ACTIONS[action], [hit.name for hit in assessment.hits], assessment.held_back, weight)
 
-    def _explored(self, tx: Transaction, opinion: Opinion) -> bool:
-        """Whether exploration lets this decline through; what a rule says is an order, no guess."""
+    def _explored(self, tx: Transaction, assessment: Assessment) -> bool:
+        """Whether exploration lets this decline through. Declines by a rule are never let through."""
         exploration = self.exploration
         small = tx.amount_cents <= exploration.up_to_cents
-        if exploration.share > 0 and small and not opinion.hits:
-            opinion.explored = exploration.takes(tx)
-        return bool(opinion.explored)
+        if exploration.share > 0 and small and not assessment.hits:
+            assessment.explored = exploration.includes(tx)
+        return bool(assessment.explored)

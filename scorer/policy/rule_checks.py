@@ -1,7 +1,7 @@
-"""What a decision file must be to serve as a rule, before zen compiles it. Pure.
+"""Checks of a decision file before zen compiles it into a rule. Pure.
 
-zen takes a cell that it cannot read for one that never hits, and a name that nobody knows for null; both are
-refused here, by node and cell.
+zen treats a cell that it cannot read as one that never hits, and an unknown name as null. Both are refused
+here, with the node and the cell.
 """
 
 import difflib
@@ -19,17 +19,17 @@ from stream_features.catalogue.features import NAMES
 TX_FIELDS: Final = tuple(
     name for name in Transaction.__struct_fields__ if name not in ("schema_version", "sent_at")
 )
-"""What a rule may look at; `sent_at` is wall clock, and no decision may depend on that."""
+"""Fields that a rule may read; `sent_at` is wall clock, on which no decision may depend."""
 NODES: Final = ("inputNode", "outputNode", "decisionTableNode", "expressionNode", "switchNode")
-"""The kinds of nodes a rule may have: a function could do anything, another decision could be anything."""
+"""Node types that a rule may have. Functions and nested decisions are refused: they could do anything."""
 
 _MENTION = re.compile(r"(?<![\w.])(tx|feature)\b(?:\.([A-Za-z_]\w*))?")
-_UNSTEADY = re.compile(r"\brand\s*\(|['\"]now['\"]|\b(?:d|date)\s*\(\s*\)")
+_NONDETERMINISTIC = re.compile(r"\brand\s*\(|['\"]now['\"]|\b(?:d|date)\s*\(\s*\)")
 _LITERAL = re.compile(r"""^\s*['"]([^'"]+)['"]\s*$""")
 
 
 def check_decision(where: str, decision: Any) -> tuple[list[str], set[str]]:
-    """The columns that a decision looks at (`feature.card_count_1m`), and the rules its tables name.
+    """The columns that a decision reads (`feature.card_count_1m`), and the rules its tables name.
 
     Raises:
         FraudsimError: a node, an expression or a name that a rule may not have; `where` names the file.
@@ -39,7 +39,9 @@ def check_decision(where: str, decision: Any) -> tuple[list[str], set[str]]:
             (node["type"], node.get("name", node["id"]), node.get("content")) for node in decision["nodes"]
         ]
         expressions = [
-            (label, *each) for kind, label, content in nodes for each in _expressions(kind, content)
+            (label, *expression)
+            for kind, label, content in nodes
+            for expression in _expressions(kind, content)
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise FraudsimError(f"policy {where}: it is no JSON Decision Model: {error!r}") from None
@@ -49,20 +51,20 @@ def check_decision(where: str, decision: Any) -> tuple[list[str], set[str]]:
                 f"policy {where}: node {label!r} is a {kind}; a rule has only {', '.join(NODES)}"
             )
     columns: dict[str, None] = {}
-    for label, place, text, unary in expressions:
-        at = f"policy {where}: node {label!r}, {place}, {text!r}"
-        if _UNSTEADY.search(text):
-            raise FraudsimError(f"{at} depends on chance or on the time it runs; use tx.ts")
+    for label, part, text, unary in expressions:
+        location = f"policy {where}: node {label!r}, {part}, {text!r}"
+        if _NONDETERMINISTIC.search(text):
+            raise FraudsimError(f"{location} depends on chance or on the time it runs; use tx.ts")
         try:
             (zen.compile_unary_expression if unary else zen.compile_expression)(text)
         except RuntimeError as error:
-            raise FraudsimError(f"{at} cannot be read: {first_line(error)}") from None
-        columns |= dict.fromkeys(_mentioned(at, text))
-    return [*columns], {name for _, _, content in nodes for name in _named(content)}
+            raise FraudsimError(f"{location} cannot be read: {first_line(error)}") from None
+        columns |= dict.fromkeys(_columns_in(location, text))
+    return [*columns], {name for _, _, content in nodes for name in _rule_names(content)}
 
 
 def _expressions(kind: str, content: Any) -> Iterator[tuple[str, str, bool]]:
-    """(place, text, whether it is a test of its column's value) of everything that zen will read."""
+    """(part of the node, text, whether it is a unary test of its column's value) of all that zen reads."""
     if kind == "decisionTableNode":
         tests = {column["id"]: column.get("field") or "" for column in content["inputs"]}
         for field in filter(None, tests.values()):
@@ -74,28 +76,28 @@ def _expressions(kind: str, content: Any) -> Iterator[tuple[str, str, bool]]:
                 if text.strip():
                     yield f"row {number}, column {field}", text, bool(id_ in tests and field)
     elif kind == "expressionNode":
-        for each in content["expressions"]:
-            yield f"expression {each['key']}", each["value"], False
+        for expression in content["expressions"]:
+            yield f"expression {expression['key']}", expression["value"], False
     elif kind == "switchNode":
-        for number, each in enumerate(content["statements"]):
-            if each["condition"].strip():
-                yield f"statement {number}", each["condition"], False
+        for number, statement in enumerate(content["statements"]):
+            if statement["condition"].strip():
+                yield f"statement {number}", statement["condition"], False
 
 
-def _mentioned(at: str, text: str) -> Iterator[str]:
+def _columns_in(location: str, text: str) -> Iterator[str]:
     for kind, name in _MENTION.findall(text):
-        known = TX_FIELDS if kind == "tx" else NAMES
+        names = TX_FIELDS if kind == "tx" else NAMES
         if not name:
-            raise FraudsimError(f"{at}: write {kind}.NAME, so that it can be seen what is looked at")
-        if name not in known:
-            raise FraudsimError(f"{at}: {kind}.{name} is not known{like(name, known)}")
+            raise FraudsimError(f"{location}: write {kind}.NAME, so that the fields it reads are known")
+        if name not in names:
+            raise FraudsimError(f"{location}: {kind}.{name} is not known{suggestion(name, names)}")
         yield f"{kind}.{name}"
     for name in ("score", "probability"):
         if re.search(rf"(?<![\w.'\"]){name}\b", text):
             yield name
 
 
-def _named(content: Any) -> Iterator[str]:
+def _rule_names(content: Any) -> Iterator[str]:
     """The names that a table's rows give to their hits."""
     if isinstance(content, Mapping) and "rules" in content:
         ids = [column["id"] for column in content["outputs"] if column["field"] == "name"]
@@ -106,17 +108,17 @@ def _named(content: Any) -> Iterator[str]:
                     yield literal[1]
 
 
-def like(name: str, known: Sequence[str]) -> str:
-    """`; did you mean …?`, if one is near."""
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+def suggestion(name: str, names: Sequence[str]) -> str:
+    """`; did you mean …?`, if a similar name exists."""
+    matches = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {matches[0]}?" if matches else ""
 
 
 def first_line(error: Exception) -> str:
-    """zen's message without its stack; where it is JSON, what that says."""
+    """zen's message without its stack trace; of a JSON message, its source."""
     text = str(error).split("Stack backtrace")[0]
     try:
-        said = json.loads(text)
-        return f"{said['source']}"
+        message = json.loads(text)
+        return f"{message['source']}"
     except (ValueError, KeyError, TypeError):
         return " ".join(text.split())

@@ -1,8 +1,8 @@
-"""What must hold before a decision table can hit, cheap enough to ask of every transaction. Pure.
+"""Necessary conditions for a decision table to hit, cheap enough to test on every transaction. Pure.
 
-An evaluation by zen takes tens of microseconds, and hardly any transaction is hit by a rule. A row of a table
-hits only where all its cells do; so where a cell compares a number, or lists texts, its row needs no
-evaluation unless that comparison holds. The guard says "perhaps" or "no"; what hits is zen's to say.
+An evaluation by zen takes tens of microseconds, and few transactions are hit by a rule. A row of a table hits
+only where all its cells do. So where a cell compares a number or lists texts, its row needs no evaluation
+unless that comparison holds. The guard answers "may hit" or "cannot hit"; zen decides which rules hit.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 SLACK: Final = 1e-9
-"""Relative; zen computes with decimals, so near a bound the guard says "perhaps"."""
+"""Relative; zen computes with decimals, so near a bound the guard answers "may hit"."""
 
 Value = float | int | str | bool | None
 Condition = Callable[[Any], bool]
@@ -21,7 +21,7 @@ _PLAIN = re.compile(r"^(?:(?:tx|feature)\.\w+|score|probability)$")
 
 
 def condition_of(cell: str) -> Condition | None:
-    """What must hold of a column's value for this cell to hit; None where that is not seen at once."""
+    """What a column's value must satisfy for this cell to hit; None for a cell of any other form."""
     number = _NUMBER.match(cell)
     if number:
         bound = float(number[2].replace("_", ""))
@@ -30,13 +30,13 @@ def condition_of(cell: str) -> Condition | None:
             return lambda value: isinstance(value, int | float) and value >= bound - slack
         return lambda value: isinstance(value, int | float) and value <= bound + slack
     if _TEXTS.match(cell):
-        wanted = frozenset(re.findall("'([^']*)'", cell))
-        return lambda value: value in wanted
+        texts = frozenset(re.findall("'([^']*)'", cell))
+        return lambda value: value in texts
     return None
 
 
 Row = Sequence[tuple[str, Condition]]
-"""Columns (as `tx.channel`) and what must hold of each."""
+"""Columns (such as `tx.channel`), each with its condition."""
 
 
 def guard_of(decision: Mapping[str, Any]) -> list[Row] | None:
@@ -54,8 +54,8 @@ def guard_of(decision: Mapping[str, Any]) -> list[Row] | None:
     }
     rows: list[Row] = []
     for rule in content["rules"]:
-        found = [(field, condition_of(rule.get(id_) or "")) for id_, field in columns.items()]
-        row = [(field, condition) for field, condition in found if condition is not None]
+        conditions = [(field, condition_of(rule.get(id_) or "")) for id_, field in columns.items()]
+        row = [(field, condition) for field, condition in conditions if condition is not None]
         if not row:
             return None
         rows.append(row)

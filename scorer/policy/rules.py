@@ -1,7 +1,7 @@
-"""Rules as zen-engine decision files: compiled when read, asked only where they could hit. Pure.
+"""Rules as zen-engine decision files: compiled when read, evaluated only where they could hit. Pure.
 
-A rule file is a JSON Decision Model. It is given `tx` (the transaction's own fields), `feature` (the
-catalogue's, null where unknown), `score` and `probability`, and results in a list of {name, action}, or has
+A rule file is a JSON Decision Model. Its input is `tx` (the transaction's own fields), `feature` (those of
+the catalogue, null where unknown), `score` and `probability`. Its result is a list of {name, action}, or has
 one in `hits`.
 """
 
@@ -20,11 +20,11 @@ from scorer.policy.rule_guard import Value, guard_of
 from stream_features.catalogue.features import NAMES
 from stream_features.kernels.state import Vector
 
-_PLACE: Final = {name: place for place, name in enumerate(NAMES)}
+_FEATURE_INDEX: Final = {name: index for index, name in enumerate(NAMES)}
 
 
 class Hit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule that applies, and the least action it asks for."""
+    """A rule that applies, and the mildest action it allows."""
 
     name: str
     action: Action
@@ -34,8 +34,8 @@ class RuleError(Exception):
     """zen could not evaluate a rule, or its result is no list of hits."""
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """What rules may look at of one transaction; features in catalogue order, shape (SIZE,)."""
+class RuleInput(msgspec.Struct, frozen=True):
+    """What rules can read of one transaction; features in catalogue order, shape (SIZE,)."""
 
     tx: Transaction
     features: Vector
@@ -47,10 +47,10 @@ class RuleFile:
     """One decision file, compiled."""
 
     def __init__(self, name: str, where: str, decision: Mapping[str, Any]) -> None:
-        """`where` is the file, for messages.
+        """`where` names the file in messages.
 
         Raises:
-            FraudsimError: it is no decision that may be a rule.
+            FraudsimError: the decision may not be a rule.
         """
         self.name = name
         self.columns, self.rule_names = check_decision(where, decision)
@@ -58,39 +58,39 @@ class RuleFile:
         try:
             self._engine = zen.ZenEngine({"loader": {"type": "static", "content": {name: dict(decision)}}})
             self._engine.get_decision(name).validate()
-        except Exception as error:  # zen raises whatever it has, bare exceptions among it
+        except Exception as error:  # zen raises many types, bare exceptions among them
             raise FraudsimError(f"policy {where}: {first_line(error)}") from None
         self._guard = [
             [(_getter(column), holds) for column, holds in row] for row in guard_of(decision) or []
         ]
 
     @property
-    def always_asked(self) -> bool:
-        """Whether nothing cheap tells which transactions it cannot hit."""
+    def always_evaluated(self) -> bool:
+        """Whether there is no guard that tells cheaply which transactions the rules cannot hit."""
         return not self._guard
 
-    def perhaps(self, seen: Seen) -> bool:
-        """False only where it cannot hit."""
+    def may_hit(self, rule_input: RuleInput) -> bool:
+        """False only where the rules cannot hit."""
         if not self._guard:
             return True
         for row in self._guard:
             for get, holds in row:
-                if not holds(get(seen)):
+                if not holds(get(rule_input)):
                     break
             else:
                 return True
         return False
 
-    def hits(self, seen: Seen) -> list[Hit]:
-        """What zen says. Raises RuleError."""
-        return self.evaluate(self.values(seen))
+    def hits(self, rule_input: RuleInput) -> list[Hit]:
+        """The hits of one transaction. Raises RuleError."""
+        return self.evaluate(self.values(rule_input))
 
-    def values(self, seen: Seen) -> dict[str, Value]:
-        """What it looks at, by column."""
-        return {column: get(seen) for column, get in self._getters.items()}
+    def values(self, rule_input: RuleInput) -> dict[str, Value]:
+        """The values that the rules read, by column."""
+        return {column: get(rule_input) for column, get in self._getters.items()}
 
     def evaluate(self, values: Mapping[str, Value]) -> list[Hit]:
-        """What zen says to these values of its columns; what is left out is null. Raises RuleError."""
+        """The hits for these values by column; a missing column is null. Raises RuleError."""
         context: dict[str, Any] = {"tx": {}, "feature": {}}
         for column in self.columns:
             kind, _, name = column.partition(".")
@@ -99,7 +99,7 @@ class RuleFile:
             else:
                 context[kind] = values.get(column)
         try:
-            # By way of the engine's own loader: a decision object takes ten times as long (gorules/zen #441).
+            # Through the engine's own loader: a decision object takes ten times as long (gorules/zen #441).
             result: Any = self._engine.evaluate(self.name, context)["result"]
         except Exception as error:
             raise RuleError(first_line(error)) from None
@@ -111,10 +111,10 @@ class RuleFile:
             raise RuleError(f"its result is no list of {{name, action}}: {error}") from None
 
 
-def _getter(column: str) -> Callable[[Seen], Value]:
+def _getter(column: str) -> Callable[[RuleInput], Value]:
     kind, _, name = column.partition(".")
     if kind == "feature":
-        place = _PLACE[name]
-        return lambda seen: None if math.isnan(value := float(seen.features[place])) else value
-    get: Callable[[Seen], Value] = attrgetter(column)
+        index = _FEATURE_INDEX[name]
+        return lambda rule_input: None if math.isnan(value := float(rule_input.features[index])) else value
+    get: Callable[[RuleInput], Value] = attrgetter(column)
     return get

@@ -1,4 +1,4 @@
-"""A policy's folder exchanged as a whole, the one before it kept beside it for a rollback."""
+"""Exchange of a policy's folder as a whole; the previous folder is kept beside it for a rollback."""
 
 import os
 import shutil
@@ -16,48 +16,48 @@ def previous_of(folder: Path) -> Path:
 
 
 def put(new: Path, folder: Path) -> Policy:
-    """Check `new` and copy it into the place of `folder`, whose content becomes the previous one.
+    """Check `new` and copy it to `folder`, whose content becomes the previous policy.
 
     Raises:
-        FraudsimError: `new` is no policy, or the place cannot be written.
+        FraudsimError: `new` is no policy, or the folder cannot be written.
     """
-    folder = _own(folder)
+    folder = _replaceable(folder)
     policy = load_policy(new)
-    fresh = _beside(folder)
+    staging = _staging_folder(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(new, fresh / folder.name)
+        shutil.copytree(new, staging / folder.name)
         if folder.exists():
             shutil.rmtree(previous_of(folder), ignore_errors=True)
             os.rename(folder, previous_of(folder))
-        os.rename(fresh / folder.name, folder)
+        os.rename(staging / folder.name, folder)
     except OSError as error:
         raise FraudsimError(f"policy {error.filename or folder}: {error.strerror or error}") from None
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
     return policy
 
 
 def rollback(folder: Path) -> Policy:
-    """Exchange a folder with its previous one; again is back again.
+    """Swap a folder with its previous one; a second rollback undoes the first.
 
     Raises:
         FraudsimError: there is no previous one, or it is no policy.
     """
-    folder = _own(folder)
+    folder = _replaceable(folder)
     previous = previous_of(folder)
     if not previous.is_dir():
         raise FraudsimError(f"policy {folder}: there is no {previous.name} beside it to go back to")
     policy = load_policy(previous)
-    away = _beside(folder)
-    os.rename(folder, away / folder.name)
+    staging = _staging_folder(folder)
+    os.rename(folder, staging / folder.name)
     os.rename(previous, folder)
-    os.rename(away / folder.name, previous)
-    away.rmdir()
+    os.rename(staging / folder.name, previous)
+    staging.rmdir()
     return policy
 
 
-def _own(folder: Path) -> Path:
+def _replaceable(folder: Path) -> Path:
     folder = folder.absolute()
     if folder == SHIPPED:
         raise FraudsimError(
@@ -67,6 +67,7 @@ def _own(folder: Path) -> Path:
     return folder
 
 
-def _beside(folder: Path) -> Path:
+def _staging_folder(folder: Path) -> Path:
+    """A new folder beside it, so that a rename stays on one file system."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -1,4 +1,4 @@
-"""Who is let in: a bounded number at once, a bounded queue behind them, and nobody waits there for long."""
+"""Admission control: a bounded number of requests at once, behind them a queue bounded in length and time."""
 
 import asyncio
 import time
@@ -7,46 +7,46 @@ from typing import Final
 
 from fraudsim import metrics
 
-QUEUE_PER_PLACE: Final = 4
+QUEUE_PER_PERMIT: Final = 4
 BUSY_SHARE: Final = 4
-"""With less than one in so many places taken, a late event loop is not this door's doing."""
+"""With less than one in this many permits in use, the requests are not what makes the event loop late."""
 TICK_S: Final = 0.01
 
 
 class Admission:
-    """A door with so many places; whoever finds no place within `longest_s` is turned away."""
+    """A fixed number of permits; a request that gets none within `max_wait_s` is shed."""
 
-    def __init__(self, places: int, longest_s: float) -> None:
-        self._places = places
-        self._free = places
-        self._late_s = 0.0
-        """By how much the event loop is late: so long has a request waited before anybody saw it."""
-        self._most_waiting = QUEUE_PER_PLACE * places
-        self._longest_s = longest_s
+    def __init__(self, permits: int, max_wait_s: float) -> None:
+        self._permits = permits
+        self._free = permits
+        self._loop_lag_s = 0.0
+        """How late the event loop is: a request has already waited this long before it is read."""
+        self._max_waiting = QUEUE_PER_PERMIT * permits
+        self._max_wait_s = max_wait_s
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def watch(self) -> None:
-        """See for ever how late the event loop is."""
+        """Measure the lag of the event loop, for ever."""
         while True:
             before_s = time.monotonic()
             await asyncio.sleep(TICK_S)
-            self._late_s = time.monotonic() - before_s - TICK_S
+            self._loop_lag_s = time.monotonic() - before_s - TICK_S
 
-    async def enter(self) -> bool:
-        """Whether there is a place; then `leave` must follow."""
-        if self._late_s > self._longest_s and self._places - self._free >= self._places / BUSY_SHARE:
+    async def acquire(self) -> bool:
+        """Wait for a permit; if True, `release` must follow."""
+        if self._loop_lag_s > self._max_wait_s and self._permits - self._free >= self._permits / BUSY_SHARE:
             metrics.SHED.labels("loop_late").inc()
             return False
         if self._free and not self._waiting:
             self._free -= 1
             return True
-        if len(self._waiting) >= self._most_waiting:
+        if len(self._waiting) >= self._max_waiting:
             metrics.SHED.labels("queue_full").inc()
             return False
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            await asyncio.wait((turn,), timeout=self._longest_s)
+            await asyncio.wait((turn,), timeout=self._max_wait_s)
         except asyncio.CancelledError:
             self._withdraw(turn)
             raise
@@ -56,8 +56,8 @@ class Admission:
         metrics.SHED.labels("queue_age").inc()
         return False
 
-    def leave(self) -> None:
-        """Give the place to whoever has waited longest."""
+    def release(self) -> None:
+        """Hand the permit to the request that has waited longest."""
         if self._waiting:
             self._waiting.popleft().set_result(None)
         else:
@@ -65,6 +65,6 @@ class Admission:
 
     def _withdraw(self, turn: asyncio.Future[None]) -> None:
         if turn.done():
-            self.leave()
+            self.release()
         else:
             self._waiting.remove(turn)

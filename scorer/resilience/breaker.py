@@ -1,10 +1,10 @@
-"""A circuit breaker: what is gone is not waited for by everybody. Pure; time is an argument, in seconds."""
+"""A circuit breaker: while a service is away, only probes wait for it. Pure; takes the time in seconds."""
 
 from typing import Final, Literal
 
 FAILURES: Final = 2
 FAILING_S: Final = 0.2
-"""It opens after so many failures without a success between them, over at least this long."""
+"""The breaker opens after FAILURES failures in a row that span at least this time."""
 PROBE_EVERY_S: Final = 0.25
 
 State = Literal["closed", "half_open", "open"]
@@ -12,9 +12,9 @@ STATES: Final[tuple[State, ...]] = ("closed", "half_open", "open")
 
 
 class Breaker:
-    """Closed: all may pass. Open: nobody, but one probe every so often, and its success closes it.
+    """Closed: every call passes. Open: only one probe per `probe_every_s` passes; its success closes it.
 
-    While a probe is under way it is half open. A probe that never reports is followed by the next one.
+    The breaker is half open while a probe is under way. A probe that never reports is followed by the next.
     """
 
     def __init__(
@@ -27,42 +27,42 @@ class Breaker:
         self._failures = failures
         self._failing_s = failing_s
         self._probe_every_s = probe_every_s
-        self._row = 0
-        self._row_since = 0.0
-        self._probe_at = 0.0
+        self._failure_count = 0
+        self._first_failure_s = 0.0
+        self._next_probe_s = 0.0
 
     @property
     def closed(self) -> bool:
         return self.state == "closed"
 
     def take_probe(self, now_s: float) -> bool:
-        """Whether the caller is the one to probe now; always where it is closed."""
+        """Whether the caller may probe now; always True where the breaker is closed."""
         if self.closed:
             return True
-        if now_s < self._probe_at:
+        if now_s < self._next_probe_s:
             return False
         self.state = "half_open"
-        self._probe_at = now_s + self._probe_every_s
+        self._next_probe_s = now_s + self._probe_every_s
         return True
 
-    def succeeded(self) -> None:
-        """Something got its answer."""
+    def record_success(self) -> None:
+        """Close the breaker."""
         self.state = "closed"
-        self._row = 0
+        self._failure_count = 0
 
-    def failed(self, now_s: float) -> None:
-        """Something got no answer, or not in time."""
+    def record_failure(self, now_s: float) -> None:
+        """Count a call without an answer, or with a late one."""
         if not self.closed:
             self.state = "open"
             return
-        if self._row == 0:
-            self._row_since = now_s
-        self._row += 1
-        if self._row >= self._failures and now_s - self._row_since >= self._failing_s:
+        if self._failure_count == 0:
+            self._first_failure_s = now_s
+        self._failure_count += 1
+        if self._failure_count >= self._failures and now_s - self._first_failure_s >= self._failing_s:
             self.trip(now_s)
 
     def trip(self, now_s: float) -> None:
         """Open at once."""
         self.state = "open"
-        self._row = 0
-        self._probe_at = now_s + self._probe_every_s
+        self._failure_count = 0
+        self._next_probe_s = now_s + self._probe_every_s

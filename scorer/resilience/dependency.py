@@ -1,4 +1,4 @@
-"""What a decision leans on outside this process: asked within a limit, and not at all while it is gone."""
+"""A service outside this process that decisions depend on: called with a time limit, behind a breaker."""
 
 import asyncio
 import time
@@ -12,22 +12,23 @@ from fraudsim import metrics
 from scorer.resilience.breaker import STATES, Breaker
 from stream_features.online.reader import NotPrimedError
 
-PROBE_S: Final = 0.2
+PROBE_TIMEOUT_S: Final = 0.2
 """Longest wait for a probe's answer."""
-FAIR_S: Final = 0.01
-"""Who had less time than this to wait cannot say that it was slow."""
-HELD_UP_S: Final = 0.01
-MOMENT_S: Final = 0.01
-"""Where this process itself was held up past the limit, an answer is granted this much longer, unblamed."""
+MIN_FAIR_WAIT_S: Final = 0.01
+"""A call that could wait less than this is no evidence that the service is slow."""
+LOOP_LAG_S: Final = 0.01
+GRACE_S: Final = 0.01
+"""Where this event loop was late by LOOP_LAG_S, an answer gets this much longer, and its absence is not
+counted as a failure."""
 
-MOST_LEFT: Final = 64
+MAX_ABANDONED: Final = 64
 
 T = TypeVar("T")
 Reason = Literal["slow", "gone", "not_primed", "no_time"]
 
 
 class AwayError(Exception):
-    """There is no answer, or not in time."""
+    """The service did not answer, or not in time."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -39,80 +40,81 @@ class Dependency:
 
     def __init__(self, name: str, now_s: Callable[[], float] = time.monotonic) -> None:
         self.breaker = Breaker()
-        self.why: Reason = "gone"
+        self.trip_reason: Reason = "gone"
         """Why the breaker opened last."""
         self._now_s = now_s
-        self._left: set[asyncio.Future[Any]] = set()
-        """Work that took too long and goes on."""
+        self._abandoned: set[asyncio.Future[Any]] = set()
+        """Calls that exceeded their limit and still run."""
         self._gauge = metrics.BREAKER.labels(name)
         self._gauge.set(0)
 
     @property
     def away(self) -> Reason | None:
-        """Why it is not asked at present; None where it is."""
-        return None if self.breaker.closed else self.why
+        """Why the service is not called at present; None where it is."""
+        return None if self.breaker.closed else self.trip_reason
 
-    async def ask(self, work: Callable[[], Awaitable[T]], until_s: float) -> T:
-        """The result of `work`, or by `until_s` (of `now_s`) an error.
+    async def call(self, work: Callable[[], Awaitable[T]], until_s: float) -> T:
+        """The result of `work`, by `until_s` on the clock `now_s`.
 
         Raises:
-            AwayError: it failed, took too long (it goes on, unheeded), or the breaker is open.
+            AwayError: it failed, took too long (it keeps running, its result is dropped), or the breaker is
+                open.
         """
         if self.away is not None:
             raise AwayError(self.away)
-        if until_s <= self._now_s() or len(self._left) >= MOST_LEFT:
-            raise AwayError("no_time")  # spent elsewhere, such as in the queue; or too many wait already
-        return await self._try(work, until_s)
+        if until_s <= self._now_s() or len(self._abandoned) >= MAX_ABANDONED:
+            raise AwayError("no_time")  # the time went elsewhere, as in the queue; or too many calls hang
+        return await self._call(work, until_s)
 
-    async def probe(self, work: Callable[[], Awaitable[T]], wait_s: float = PROBE_S) -> None:
-        """Try `work`, also where the breaker is open, if the time for a probe has come.
+    async def probe(self, work: Callable[[], Awaitable[T]], wait_s: float = PROBE_TIMEOUT_S) -> None:
+        """Call `work` if a probe is due, also where the breaker is open.
 
         Raises:
-            AwayError: as `ask`.
+            AwayError: as `call`.
         """
         now_s = self._now_s()
         if self.breaker.take_probe(now_s):
             self._gauge.set(STATES.index(self.breaker.state))
-            await self._try(work, now_s + wait_s)
+            await self._call(work, now_s + wait_s)
 
-    async def _try(self, work: Callable[[], Awaitable[T]], until_s: float) -> T:
+    async def _call(self, work: Callable[[], Awaitable[T]], until_s: float) -> T:
         task = asyncio.ensure_future(work())
-        waiting_s = until_s - self._now_s()
+        wait_s = until_s - self._now_s()
         try:
             if not task.done():
-                await asyncio.wait((task,), timeout=max(0.0, waiting_s))
-            held_up = self._now_s() - until_s > HELD_UP_S
-            if not task.done() and held_up:
-                await asyncio.wait((task,), timeout=MOMENT_S)
+                await asyncio.wait((task,), timeout=max(0.0, wait_s))
+            loop_was_late = self._now_s() - until_s > LOOP_LAG_S
+            if not task.done() and loop_was_late:
+                await asyncio.wait((task,), timeout=GRACE_S)
             if not task.done():
-                fair = waiting_s >= FAIR_S and not held_up
-                raise self._failed("slow") if fair else AwayError("no_time")
+                fair = wait_s >= MIN_FAIR_WAIT_S and not loop_was_late
+                raise self._failure("slow") if fair else AwayError("no_time")
             result = task.result()
         except NotPrimedError:
-            self.why = "not_primed"
+            self.trip_reason = "not_primed"
             self.breaker.trip(self._now_s())
             self._gauge.set(STATES.index(self.breaker.state))
             raise AwayError("not_primed") from None
         except (RedisError, OSError) as error:
             slow = isinstance(error, TimeoutError | RedisTimeoutError)
-            raise self._failed("slow" if slow else "gone") from error
+            raise self._failure("slow" if slow else "gone") from error
         finally:
             if not task.done():
-                # Not cancelled: that would close its connection, and under load the new ones cost the most.
-                self._left.add(task)
+                # Not cancelled: that would close its connection, and under load reconnecting costs most.
+                self._abandoned.add(task)
                 task.add_done_callback(self._forget)
-        self.breaker.succeeded()
+        self.breaker.record_success()
         self._gauge.set(0)
         return result
 
-    def _failed(self, reason: Reason) -> AwayError:
-        self.breaker.failed(self._now_s())
-        self.why = reason
+    def _failure(self, reason: Reason) -> AwayError:
+        self.breaker.record_failure(self._now_s())
+        self.trip_reason = reason
         self._gauge.set(STATES.index(self.breaker.state))
         return AwayError(reason)
 
     def _forget(self, task: "asyncio.Future[Any]") -> None:
-        """Whatever it came to, nobody waits for it any more."""
-        self._left.discard(task)
+        """Retrieve the exception, else asyncio logs that it never was."""
+        self._abandoned.discard(task)
         if not task.cancelled():
             task.exception()

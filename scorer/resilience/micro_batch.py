@@ -1,7 +1,7 @@
-"""What comes while others are answered is answered together, next.
+"""Micro-batches: items that arrive while a batch is being processed form the next batch.
 
-A call has a price of its own, whatever it is asked: the busier the process, the more share it. Who comes
-alone waits for nobody.
+Each call of `process` has a fixed cost whatever its size, so the busier the process, the larger the batches
+over which the cost is spread. An item that arrives alone is processed at once.
 """
 
 import asyncio
@@ -9,50 +9,52 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class MicroBatcher(Generic[Q, A]):
-    """Puts questions that many ask singly to `answer`, some at once."""
+class MicroBatcher(Generic[Item, Result]):
+    """Collects items submitted one by one and passes them to `process` in batches, one batch at a time."""
 
-    def __init__(self, answer: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], most: int) -> None:
-        """`answer` has at most so many questions, and as many answers, in order."""
-        self._answer = answer
-        self._most = most
-        self._waiting: deque[tuple[Q, asyncio.Future[A]]] = deque()
-        self._answering: asyncio.Task[None] | None = None
+    def __init__(
+        self, process: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], max_batch: int
+    ) -> None:
+        """`process` gets at most `max_batch` items and returns as many results, in order."""
+        self._process = process
+        self._max_batch = max_batch
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
 
-    async def ask(self, question: Q) -> A:
-        """Its answer. Raises as `answer` does, where that raises for this question alone."""
-        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, answer))
-        if self._answering is None:
-            self._answering = asyncio.create_task(self._answer_all())  # begins when all that has come is read
-        return await answer
+    async def submit(self, item: Item) -> Result:
+        """The result for one item. Raises what `process` raises for a batch of this item alone."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._process_all())  # runs after all pending input is read
+        return await future
 
-    async def _answer_all(self) -> None:
+    async def _process_all(self) -> None:
         try:
             while self._waiting:
-                await self._settle(
-                    [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                await self._process_batch(
+                    [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
                 )
-                await asyncio.sleep(0)  # these go out before the next are begun
+                await asyncio.sleep(0)  # lets these results go out before the next batch
         finally:
-            self._answering = None
+            self._worker = None
 
-    async def _settle(self, asked: Sequence[tuple[Q, "asyncio.Future[A]"]]) -> None:
+    async def _process_batch(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         try:
-            answers = await self._answer([question for question, _ in asked])
+            results = await self._process([item for item, _ in batch])
         except Exception as error:
-            if len(asked) == 1:
-                ((_, future),) = asked
+            if len(batch) == 1:
+                ((_, future),) = batch
                 if not future.done():
                     future.set_exception(error)
                 return
-            for one in asked:  # who failed fails alone
-                await self._settle([one])
+            for entry in batch:  # one by one, so that the error reaches only the item that causes it
+                await self._process_batch([entry])
             return
-        for (_, future), answer in zip(asked, answers, strict=True):
-            if not future.done():  # else whoever asked has gone
-                future.set_result(answer)
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():  # cancelled, where the caller has gone
+                future.set_result(result)

@@ -1,32 +1,38 @@
-"""The HTTP API over fakes, for the tests beside it."""
+"""The HTTP API over fakes: an in-memory log and claims, and a decider that approves everything."""
 
 import asyncio
 import json
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 from aiokafka.errors import KafkaTimeoutError
 
-from fraudsim.log.clock import Clock, LoggedSegment
-from fraudsim.log.events import Decision, LogPrefix, Stamps, decode_transaction, encoder
+from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.events import Decision, LogPrefix, Segment, Stamps, Transaction, decode_transaction, encoder
 from fraudsim.settings import Settings
-from model.artefact.manifest import Fallback, Manifest, Metrics, Sample, Versions
-from model.artefact.thresholds import Costs, Thresholds
+from scorer.decide import Incoming, PrefetchedState
 from scorer.http.api import HttpApi
-from scorer.http.claims import Earlier, same_body
-from scorer.http.repeats import Repeats
 from scorer.http.scoring import HttpScoring
-from scorer.models.roles import Lineup
+from scorer.idempotency.claims import Claim, PriorClaim, same_body
+from scorer.idempotency.idempotency import Idempotency
+from scorer.models.roles import Roles
 from scorer.resilience.dependency import Dependency
 from stream_features.online.in_flight import InFlight
 from stream_features.online.unfolded_log import UnfoldedLog
 from testing.samples.log import make_segment
+from testing.samples.manifest import MANIFEST, METRICS
+
+Reply = tuple[int, dict[str, str], Any]
+"""(status, headers, JSON)."""
 
 
-def segment(number):
+def segment(number: int) -> Segment:
     return make_segment(number=number, event_epoch_ms=0)
 
 
-def decision(tx, pending=()):
+def decision(tx: Transaction, pending: Iterable[str] = ()) -> Decision:
+    """An approval of a transaction whose log prefix has these tx_ids in flight."""
     return Decision(
         tx_id=tx.tx_id, ts=tx.ts, card_id=tx.card_id, amount_cents=1, score=0.1, action="approve", reasons=[],
         rule_hits=[], model_version="1", policy_version="1", variant="champion",
@@ -37,133 +43,139 @@ def decision(tx, pending=()):
     )  # fmt: skip
 
 
-def asked(tx_id, card="c", merchant="m", amount=1):
+def score_body(tx_id: str, card: str = "c", merchant: str = "m", amount: int = 1) -> dict[str, Any]:
+    """The body of a scoring request."""
     return {"tx_id": tx_id, "card_id": card, "merchant_id": merchant, "amount_cents": amount}
 
 
-METRICS = Metrics(
-    average_precision=None, auc=None, card_precision_100=None, card_precision_100_ceiling=None, brier=0.0,
-    mean_score=0.0, alert_budget=0.0, recall=None, recall_by_source={}, recall_by_group={}, cost_share=None,
-    train_rows=0, test_rows=0, train_fraud_rate=0.0, test_fraud_rate=0.0, unknown_fraud_share=0.0,
-    compromised_cards=0,
-)  # fmt: skip
-MANIFEST = Manifest(
-    version="v", features=[], catalogue_hash="", feature_hash="", data_fingerprint="", train_from_ms=0,
-    train_until_ms=0, test_from_ms=0, label_gap_days=0, metrics=METRICS, thresholds=Thresholds(0.1, 0.2, 0.3),
-    costs=Costs(), sample=Sample(rows=[], scores=[]),
-    fallback=Fallback(
-        features=[], thresholds=Thresholds(0.1, 0.2, 0.3), metrics=METRICS, sample=Sample(rows=[], scores=[]),
-        model_sha256="",
-    ),
-    versions=Versions(python="", xgboost="", numpy="", numba="", fraudsim=""), model_sha256="",
-)  # fmt: skip
+def _fake(**attributes: Any) -> Any:
+    """Stands for any class."""
+    return SimpleNamespace(**attributes)
 
 
-class Kept:
-    """Idempotency in memory."""
+class FakeRedisClaims:
+    """`RedisClaims` in memory; every call raises `error` where it is set."""
 
-    def __init__(self):
-        self.values = {}
-        self.error = None
+    def __init__(self) -> None:
+        self.values: dict[str, tuple[Claim, bytes | None]] = {}
+        self.error: Exception | None = None
 
-    def _answer(self):
+    def _raise_error(self) -> None:
         if self.error:
             raise self.error
 
-    async def claim_all(self, claims):
-        self._answer()
+    async def claim_all(self, claims: Sequence[Claim]) -> list[PriorClaim | None]:
+        self._raise_error()
         await asyncio.sleep(0)
-        found = []
+        priors: list[PriorClaim | None] = []
         for claim in claims:
-            earlier = self.values.setdefault(claim.tx_id, (claim, None))
-            found.append(None if earlier[0] is claim else Earlier(same_body(earlier[0], claim), earlier[1]))
-        return found
+            holder, body = self.values.setdefault(claim.tx_id, (claim, None))
+            priors.append(None if holder is claim else PriorClaim(same_body(holder, claim), body))
+        return priors
 
-    async def settle_all(self, settled, linger_s=0.0):
-        self._answer()
-        self.values |= {claim.tx_id: (claim, body) for claim, body in settled}
+    async def store_all(self, replies: Sequence[tuple[Claim, bytes]], linger_s: float = 0.0) -> None:
+        self._raise_error()
+        self.values |= {claim.tx_id: (claim, body) for claim, body in replies}
 
-    async def keep(self, claim, body):
-        await self.settle_all([(claim, body)])
+    async def store_late(self, claim: Claim, body: bytes) -> None:
+        await self.store_all([(claim, body)])
 
-    async def give_up(self, claim):
-        self._answer()
+    async def release(self, claim: Claim) -> None:
+        self._raise_error()
         del self.values[claim.tx_id]
 
-    async def stored(self, tx_id):
-        self._answer()
-        return self.values.get(tx_id, (None, None))[1]
-
-    async def close(self):
-        pass
+    async def stored_reply(self, tx_id: str) -> bytes | None:
+        self._raise_error()
+        return self.values[tx_id][1] if tx_id in self.values else None
 
 
-class Producer:
-    """A log of one partition; `away` refuses, `let` holds the acknowledgements back."""
+class FakeLogProducer:
+    """A log of one partition; refuses while `away`, acknowledges once `may_acknowledge` is set."""
 
-    def __init__(self):
-        self.records = []
-        self.taken = 0
+    def __init__(self) -> None:
+        self.records: list[tuple[Transaction, Any]] = []
+        self.record_count = 0
         self.away = False
-        self.let = None
+        self.may_acknowledge: asyncio.Event | None = None
 
-    async def send_and_wait(self, topic, value, key, headers):
+    async def send_and_wait(self, topic: str, value: bytes, key: bytes, headers: Any) -> SimpleNamespace:
         if self.away:
             raise KafkaTimeoutError()
         self.records.append((decode_transaction(value), headers))
-        self.taken += 1
-        offset = self.taken - 1
-        if self.let is not None:
-            await self.let.wait()
+        self.record_count += 1
+        offset = self.record_count - 1
+        if self.may_acknowledge is not None:
+            await self.may_acknowledge.wait()
         return SimpleNamespace(partition=0, offset=offset)
 
 
-class Bench:
-    """An API over fakes."""
+class HttpRig:
+    """An `HttpApi` over fakes, called without a network."""
 
-    def __init__(self, durability="async", **more):
-        self.tail = UnfoldedLog(1, 1_000)
-        self.pending = InFlight(self.tail)
-        self.clock = Clock([LoggedSegment(segment(1), 0)])
-        self.producer, self.kept = Producer(), Kept()
-        self.decider = SimpleNamespace(decide=self.decide, prefetch=lambda *_: None)
-        self.meanwhile = None
-        silent = SimpleNamespace(warning=lambda *_, **__: None, error=lambda *_, **__: None)
-        settings = Settings(_env_file=None, http_durability=durability, deadline_ms=2_000, **more)
-        clock_log = SimpleNamespace(clock=self.clock)
+    def __init__(self, durability: str = "async", **settings_fields: Any) -> None:
+        self.unfolded_log = UnfoldedLog(1, 1_000)
+        self.in_flight = InFlight(self.unfolded_log)
+        self.clock = Clock([PlacedSegment(segment(1), 0)])
+        self.producer, self.redis_claims = FakeLogProducer(), FakeRedisClaims()
+        self.decider = _fake(decide=self.decide, prefetch=lambda *_: None)
+        self.on_decide: Callable[[], object] | None = None
+        """Called before each batch is decided."""
+        self.batch_sizes: list[int] = []
+        self.notified_ids: list[str] = []
+        """tx_ids that `on_decided` was called with."""
+        log = SimpleNamespace(warning=lambda *_, **__: None, error=lambda *_, **__: None)
+        fields: dict[str, Any] = {"http_durability": durability, "deadline_ms": 2_000, **settings_fields}
+        settings = Settings(_env_file=None, **fields)
+        clock_log = _fake(clock=self.clock)
+        redis_claims: Any = self.redis_claims
         self.claims, self.state = Dependency("claims"), Dependency("state")
-        self.gone_out = []
         self.scoring = HttpScoring(
-            settings, self.decider, self.pending, clock_log, self.producer, Repeats(self.kept, self.claims),
-            silent, lambda tx, decision: self.gone_out.append(tx.tx_id),
+            settings, self.decider, self.in_flight, clock_log, self.producer,
+            Idempotency(redis_claims, self.claims), log, self._on_decided,
         )  # fmt: skip
-        self.decided = 0
-        self.batches = []
-        champion = SimpleNamespace(manifest=MANIFEST, kind="full", metrics=METRICS)
-        self.served = SimpleNamespace(lineup=Lineup(champion), previous=None)
-        self.shadows = SimpleNamespace(tallies={}, dropped=0)
+        champion = _fake(manifest=MANIFEST, kind="full", metrics=METRICS)
+        self.served = _fake(roles=Roles(champion), previous=None)
+        self.shadows = _fake(tallies={}, dropped=0)
         self.api = HttpApi(
-            settings, self.scoring, clock_log, self.served, self.shadows, self.state, lambda: True, silent
+            settings, self.scoring, clock_log, self.served, self.shadows, self.state, lambda: True, log
         )
 
-    async def decide(self, incoming, via, until_s, ahead=None):
-        if self.meanwhile is not None:
-            self.meanwhile()
-        self.batches.append(len(incoming))
+    def _on_decided(self, tx: Transaction, decision: Decision) -> None:
+        self.notified_ids.append(tx.tx_id)
+
+    async def decide(
+        self,
+        incoming: Sequence[Incoming],
+        via: str,
+        until_s: float,
+        prefetched_state: PrefetchedState | None = None,
+    ) -> list[Decision]:
+        """Stands for `Decider.decide`."""
+        if self.on_decide is not None:
+            self.on_decide()
+        self.batch_sizes.append(len(incoming))
         return [decision(item.tx) for item in incoming]
 
-    def read_log(self, offset, tx_id=""):
-        self.tail.advance(0, offset)
-        self.pending.read_back(0, tx_id)
+    def read_log(self, offset: int, tx_id: str = "") -> None:
+        """As when the log reader has read the record at `offset`."""
+        self.unfolded_log.passed(0, offset)
+        self.in_flight.read_back(0, tx_id)
 
-    async def ask(self, method, path, body=b"", headers=(), replies=None):
-        """(status, headers, JSON)."""
-        sent = [] if replies is None else replies
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        messages: list[Any] | None = None,
+    ) -> Reply:
+        """The reply to one request; the ASGI messages sent are added to `messages`."""
+        sent = [] if messages is None else messages
 
-        async def receive():
+        async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        async def send(message):
+        async def send(message: Any) -> None:
             sent.append(message)
 
         scope = {
@@ -172,27 +184,31 @@ class Bench:
             "headers": list(headers), "client": ("test", 1), "server": ("test", 80),
         }  # fmt: skip
         await self.api.app(scope, receive, send)
-        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return sent[0]["status"], headers, json.loads(sent[1]["body"])
+        reply_headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return sent[0]["status"], reply_headers, json.loads(sent[1]["body"])
 
-    async def score(self, tx_id, card="c", merchant="m", amount=1):
-        return await self.ask("POST", "/v1/score", encoder.encode(asked(tx_id, card, merchant, amount)))
+    async def score(self, tx_id: str, card: str = "c", merchant: str = "m", amount: int = 1) -> Reply:
+        return await self.ask("POST", "/v1/score", encoder.encode(score_body(tx_id, card, merchant, amount)))
 
-    async def score_batch(self, transactions):
+    async def score_batch(self, transactions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The results of a batch."""
         body = encoder.encode({"transactions": transactions})
         status, _, reply = await self.ask("POST", "/v1/score/batch", body)
         assert status == 200, reply
-        return reply["results"]
+        results: list[dict[str, Any]] = reply["results"]
+        return results
 
     @property
-    def waiting(self):
-        return [tx.tx_id for tx in self.pending.of_key(("card", "c"))]
+    def in_flight_ids(self) -> list[str]:
+        """tx_ids of card `c` that are not yet read back from the log."""
+        return [tx.tx_id for tx in self.in_flight.of(("card", "c"))]
 
 
-def refused_for_now(reply):
+def try_later_detail(reply: Reply) -> str:
+    """The detail of a reply that must be a well-formed try-later problem."""
     status, headers, body = reply
     assert (status, headers["retry-after"], body["field"]) == (503, "1", "service")
     assert (headers["content-type"], body["status"]) == ("application/problem+json", 503)
-    assert "\n" not in body["detail"]
-    return body["detail"]
+    detail: str = body["detail"]
+    assert "\n" not in detail
+    return detail

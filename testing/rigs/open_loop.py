@@ -1,60 +1,65 @@
-"""Requests at a steady rate whatever the replies do, over connections that are kept."""
+"""An open-loop HTTP client: sends at a steady rate whatever the replies do, over kept connections."""
 
 import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 CONNECTIONS = 64
 
 
 class OpenLoop(threading.Thread):
-    """POSTs what `body` makes of 0, 1, 2… at a rate until told to end, and keeps every reply."""
+    """POSTs `body(0)`, `body(1)`, … at a rate until `end` is called, and keeps every reply."""
 
-    def __init__(self, port, path, rate, body):
+    def __init__(self, port: int, path: str, rate: float, body: Callable[[int], bytes]) -> None:
         super().__init__(daemon=True)
         self.port, self.path, self.rate, self.body = port, path, rate, body
         self.sent = 0
-        self.replies = []
+        self.replies: list[tuple[int, int, Any, float]] = []
         """(number, status, JSON, seconds since it was due)."""
-        self.failures = []
+        self.failures: list[tuple[int, str]] = []
+        """(number, error)."""
         self.over = threading.Event()
 
-    def run(self):
+    def run(self) -> None:
         asyncio.run(self._run())
 
-    def end(self):
-        """Send no more, and wait for the replies under way."""
+    def end(self) -> None:
+        """Stop sending, and wait for the outstanding replies."""
         self.over.set()
         self.join(60)
         assert not self.is_alive()
 
-    async def _run(self):
-        due = asyncio.Queue()
-        clients = [asyncio.create_task(self._answer(due)) for _ in range(CONNECTIONS)]
+    async def _run(self) -> None:
+        due: asyncio.Queue[tuple[int, float] | None] = asyncio.Queue()
+        clients = [asyncio.create_task(self._send_due(due)) for _ in range(CONNECTIONS)]
         started = time.monotonic()
         while not self.over.is_set():
-            at = started + self.sent / self.rate
-            await asyncio.sleep(max(0.0, at - time.monotonic()))
-            due.put_nowait((self.sent, at))
+            due_s = started + self.sent / self.rate
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            due.put_nowait((self.sent, due_s))
             self.sent += 1
         for _ in clients:
             due.put_nowait(None)
         await asyncio.gather(*clients)
 
-    async def _answer(self, due):
+    async def _send_due(self, due: asyncio.Queue[tuple[int, float] | None]) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        while (one := await due.get()) is not None:
-            number, at = one
+        while (entry := await due.get()) is not None:
+            number, due_s = entry
             try:
-                status, reply = await self._ask(reader, writer, self.body(number))
-                self.replies.append((number, status, reply, time.monotonic() - at))
+                status, reply = await self._post(reader, writer, self.body(number))
+                self.replies.append((number, status, reply, time.monotonic() - due_s))
             except Exception as error:
                 self.failures.append((number, repr(error)))
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.close()
 
-    async def _ask(self, reader, writer, body):
+    async def _post(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes
+    ) -> tuple[int, Any]:
         writer.write(
             f"POST {self.path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
         )

@@ -1,54 +1,68 @@
-"""The HTTP API as uvicorn serves it, in a process of its own, over fakes that keep nothing for long.
+"""The HTTP rig served by uvicorn, in a process of its own; its fakes forget early, so it can run for long.
 
-python served_rig.py [setting=value …]     prints its port
+python -m testing.rigs.served_rig [setting=value …]     prints its port
 """
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 
+from fraudsim.log.events import Decision
+from scorer.decide import Incoming, PrefetchedState
 from scorer.http.protocol import BoundedProtocol
-from testing.rigs.http_rig import Bench
+from testing.rigs.http_rig import HttpRig
 
-REMEMBERED = 1_000
+MAX_STORED_REPLIES = 1_000
 
 
-class Forgetful(Bench):
-    """The log gives back at once; few replies are remembered."""
+class ForgetfulRig(HttpRig):
+    """Reads every record back from the log soon, and stores few replies."""
 
-    async def decide(self, incoming, via, until_s, ahead=None):
-        decisions = await super().decide(incoming, via, until_s, ahead)
-        self.batches.clear()
-        self.gone_out.clear()
-        while len(self.kept.values) > REMEMBERED:
-            del self.kept.values[next(iter(self.kept.values))]
+    async def decide(
+        self,
+        incoming: Sequence[Incoming],
+        via: str,
+        until_s: float,
+        prefetched_state: PrefetchedState | None = None,
+    ) -> list[Decision]:
+        decisions = await super().decide(incoming, via, until_s, prefetched_state)
+        self.batch_sizes.clear()
+        self.notified_ids.clear()
+        while len(self.redis_claims.values) > MAX_STORED_REPLIES:
+            del self.redis_claims.values[next(iter(self.redis_claims.values))]
         return decisions
 
-    async def give_back(self):
+    async def read_back(self) -> None:
+        """Read the log for ever."""
         while True:
             await asyncio.sleep(0.005)
-            if self.producer.taken:
-                self.read_log(self.producer.taken - 1)
+            if self.producer.record_count:
+                self.read_log(self.producer.record_count - 1)
                 self.producer.records.clear()
 
 
-async def started(bench, protocol=BoundedProtocol):
+async def start_server(
+    rig: HttpRig, protocol: type[asyncio.Protocol] = BoundedProtocol
+) -> tuple[uvicorn.Server, asyncio.Task[None], int]:
     """(server, the task that serves, port)."""
     server = uvicorn.Server(
-        uvicorn.Config(bench.api.app, port=0, http=protocol, ws="none", lifespan="off", log_level="critical")
+        uvicorn.Config(rig.api.app, port=0, http=protocol, ws="none", lifespan="off", log_level="critical")
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    return server, serving, server.servers[0].sockets[0].getsockname()[1]
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    return server, serving, port
 
 
-async def serve(bench):
-    _, serving, port = await started(bench)
+async def serve(rig: ForgetfulRig) -> None:
+    """Serve for ever."""
+    _, serving, port = await start_server(rig)
     print(port, flush=True)
-    await asyncio.gather(serving, bench.give_back())
+    await asyncio.gather(serving, rig.read_back())
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Forgetful(**dict(word.split("=", 1) for word in sys.argv[1:]))))
+    asyncio.run(serve(ForgetfulRig(**dict(word.split("=", 1) for word in sys.argv[1:]))))

@@ -1,86 +1,100 @@
-"""A stream scorer over fakes: a log told in full, a decider and a producer that can be held up."""
+"""A stream scorer over fakes: a log reader, a decider and a producer that can be held up."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 from fraudsim.log.events import Decision, LogPrefix, Stamps, Transaction, decode_decision
 from fraudsim.settings import Settings
+from scorer.decide import Incoming
 from scorer.stream.loop import StreamScorer
 from stream_features.online.in_flight import InFlight
 from stream_features.online.unfolded_log import UnfoldedLog
 
 
-class Log:
-    def __init__(self):
-        self.events = []
+class FakeLog:
+    """Keeps the event words of a structured log."""
 
-    def info(self, event, **fields):
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def info(self, event: str, **fields: Any) -> None:
         self.events.append(event)
 
     warning = info
 
 
-class Producer:
-    """Keeps what it was given; acknowledges when it is let."""
+class FakeDecisionProducer:
+    """Keeps (partition, source offset) of what was sent; acknowledges only while `acknowledge` is true."""
 
-    def __init__(self):
-        self.sent = []
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, int]] = []
         self.acknowledge = True
-        self.acks = []
+        self.acks: list[asyncio.Future[None]] = []
 
-    async def send(self, topic, value, key, partition):
+    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future[None]:
         self.sent.append((partition, decode_decision(value).source_offset))
-        ack = asyncio.get_running_loop().create_future()
+        ack: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.acknowledge:
             ack.set_result(None)
         self.acks.append(ack)
         return ack
 
 
-class Decider:
-    def __init__(self):
-        self.let = asyncio.Event()
-        self.let.set()
-        self.held_most = 0
-        self.scorer = None
-        self.on_decide = None
-        self.asked_ahead = []
-        self.given = []
+class FakeDecider:
+    """Approves everything, once `may_decide` is set."""
 
-    def prefetch(self, transactions):
-        self.asked_ahead.append(len(transactions))
+    def __init__(self) -> None:
+        self.may_decide = asyncio.Event()
+        self.may_decide.set()
+        self.max_backlog = 0
+        """Longest backlog of a partition seen when deciding."""
+        self.scorer: StreamScorer
+        self.on_decide: Callable[[], Awaitable[None]] | None = None
+        self.prefetch_sizes: list[int] = []
+        self.prefetched_states: list[Any] = []
+
+    def prefetch(self, transactions: Sequence[Transaction]) -> str:
+        self.prefetch_sizes.append(len(transactions))
         return f"state of {len(transactions)}"
 
-    async def decide(self, incoming, via="stream", until_s=None, ahead=None):
-        self.given.append(ahead)
-        self.held_most = max(self.held_most, *map(len, self.scorer._todo.values()))
+    async def decide(
+        self,
+        incoming: Sequence[Incoming],
+        via: str = "stream",
+        until_s: float | None = None,
+        prefetched_state: Any = None,
+    ) -> list[Decision]:
+        self.prefetched_states.append(prefetched_state)
+        self.max_backlog = max(self.max_backlog, *map(len, self.scorer._backlog.values()))
         if self.on_decide is not None:
             await self.on_decide()
-        await self.let.wait()
+        await self.may_decide.wait()
         return [decision(item.tx, item.partition, item.offset) for item in incoming]
 
 
-class LogReader:
-    """A log that is told in full, from wherever it was asked for, some of it again."""
+class FakeLogReader:
+    """Delivers all records of a log from the offsets it is told to, the last few before them again."""
 
     filled = True
 
-    def __init__(self, scorer, sizes, again=3):
+    def __init__(self, scorer: StreamScorer, sizes: Mapping[int, int], repeated: int = 3) -> None:
         self.scorer = scorer
         self.sizes = sizes
         self.next = dict.fromkeys(sizes, 0)
-        self.again = again
-        self.asked = []
-        self.read_offsets = [-1] * (max(sizes) + 1)
+        self.repeated = repeated
+        self.rewinds: list[tuple[int, int]] = []
+        self.read_to = [-1] * (max(sizes) + 1)
 
-    def has_delivered(self, partition, offset):
+    def told(self, partition: int, offset: int) -> bool:
         return offset < self.next[partition]
 
-    def redeliver_from(self, partition, offset):
-        self.asked.append((partition, offset))
-        self.next[partition] = min(self.next[partition], max(0, offset - self.again))
+    def tell_from(self, partition: int, offset: int) -> None:
+        self.rewinds.append((partition, offset))
+        self.next[partition] = min(self.next[partition], max(0, offset - self.repeated))
 
-    async def run(self, batch=50):
+    async def run(self, batch: int = 50) -> None:
         while True:
             for partition, size in self.sizes.items():
                 start = self.next[partition]
@@ -90,15 +104,17 @@ class LogReader:
             await asyncio.sleep(0)
 
 
-def transaction(n):
+def transaction(n: int) -> Transaction:
     return Transaction(tx_id=f"t{n}", ts=n, card_id="c", amount_cents=1)
 
 
-def record(partition, offset, value=None):
+def record(partition: int, offset: int, value: bytes | None = None) -> SimpleNamespace:
+    """A record as a consumer delivers it, without headers."""
     return SimpleNamespace(partition=partition, offset=offset, headers=(), value=value)
 
 
-def decision(tx, partition=0, offset=0):
+def decision(tx: Transaction, partition: int = 0, offset: int = 0) -> Decision:
+    """An approval of a transaction at a position in the log."""
     return Decision(
         tx_id=tx.tx_id, ts=tx.ts, card_id=tx.card_id, amount_cents=1, score=0.1, action="approve", reasons=[],
         rule_hits=[], model_version="1", policy_version="1", variant="champion",
@@ -108,37 +124,46 @@ def decision(tx, partition=0, offset=0):
     )  # fmt: skip
 
 
-def scorer_of(sizes, decided=-1):
-    decider, producer = Decider(), Producer()
-    reader = SimpleNamespace(in_flight=InFlight(UnfoldedLog(max(sizes) + 1, 1_000)))
-    gone_out = []
-    scorer = StreamScorer(
-        Settings(_env_file=None), decider, reader, producer, Log(), lambda tx, _: gone_out.append(tx.tx_id)
-    )
-    scorer.gone_out = gone_out
+def scorer_of(sizes: Mapping[int, int], decided_to: int = -1) -> Any:
+    """A stream scorer of partitions with so many records each, which has decided up to `decided_to`.
+
+    Its `notified_ids` are the tx_ids that `on_decided` was called with.
+    """
+    decider, producer, notified_ids = FakeDecider(), FakeDecisionProducer(), list[str]()
+    reader: Any = SimpleNamespace(pending=InFlight(UnfoldedLog(max(sizes) + 1, 1_000)))
+    fake_decider: Any = decider
+    scorer: Any = StreamScorer(
+        Settings(_env_file=None), fake_decider, reader, producer, FakeLog(),
+        lambda tx, _: notified_ids.append(tx.tx_id),
+    )  # fmt: skip
+    scorer.notified_ids = notified_ids
     decider.scorer = scorer
-    scorer.log_reader = LogReader(scorer, sizes)
-    assign(scorer, sizes, decided)
+    scorer.log_reader = FakeLogReader(scorer, sizes)
+    assign(scorer, list(sizes), decided_to)
     return scorer
 
 
-def assign(scorer, partitions, decided):
+def assign(scorer: StreamScorer, partitions: Sequence[int], decided_to: int) -> None:
+    """Assign partitions to the scorer, which resumes after `decided_to`."""
     for partition in partitions:
         scorer._assigned.add(partition)
-        scorer._own(partition, decided)
+        scorer._start_partition(partition, decided_to)
 
 
-async def until(condition):
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds, 10 s at most."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
-async def cancel(*tasks):
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait for their end."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def offsets(scorer, partition):
-    return [offset for p, offset in scorer._producer.sent if p == partition]
+def offsets(scorer: Any, partition: int) -> list[int]:
+    """Source offsets of the decisions sent to a partition, in order."""
+    return [offset for sent_to, offset in scorer._producer.sent if sent_to == partition]

@@ -1,7 +1,8 @@
-"""Another version of a model, for those who need two."""
+"""A second version of a model, for tests that need two."""
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import msgspec
 
@@ -9,8 +10,8 @@ from model.artefact.files import MANIFEST_FILE, read_manifest
 from model.artefact.manifest import seal, to_json
 
 
-def another_version(model, folder):
-    """A copy of a model's folder with another threshold."""
+def another_version(model: Path, folder: Path) -> Path:
+    """Copy a model's folder to `folder`, with another threshold; returns `folder`."""
     shutil.copytree(model, folder)
     manifest = read_manifest(folder)
     lower = dataclasses.replace(manifest.thresholds, step_up=manifest.thresholds.step_up * 0.99)

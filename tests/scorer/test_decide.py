@@ -1,4 +1,4 @@
-"""One code path: HTTP and the stream decide alike, and alike without state."""
+"""The decision: HTTP and the stream decide alike, with state and without."""
 
 import asyncio
 import gc
@@ -21,7 +21,7 @@ from model.forest.fit import fit_trees
 from model.registry.aliases import bucket_of
 from model.training.train import request_only
 from scorer.decide import Decider, Incoming
-from scorer.models.roles import Arm, Lineup
+from scorer.models.roles import ChallengerShare, Roles
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
 from scorer.policy.quota import LocalQuota
@@ -32,8 +32,8 @@ from stream_features.online.unfolded_log import UnfoldedLog
 from stream_features.store.keys import watermark_key
 from stream_features.store.watermark import Watermark, encode_watermark
 from stream_features.vector import SIZE
-from testing.rigs.http_rig import MANIFEST
 from testing.samples.log import T0, make_segment
+from testing.samples.manifest import MANIFEST
 
 PATIENCE_S = 0.2
 POLICY = load_policy(SHIPPED)
@@ -48,7 +48,7 @@ def model():
 
 
 class Store:
-    """Redis with one slot of which nothing is folded; it answers after a while, or as it is told."""
+    """Redis with one slot of which nothing is folded; answers after `after_s`."""
 
     def __init__(self, after_s=0.0, log_id="log"):
         self.after_s = after_s
@@ -64,17 +64,17 @@ class Store:
         return [self.values.get(key) for key in keys]
 
 
-def decider_of(model, store, served=None, places=None):
+def decider_of(model, store, served=None, quota=None):
     tail = UnfoldedLog(1, 1_000)
     for n in range(5):
         tail.add(0, n, transaction(n))
         tail.advance(0, n)
     reader = FeatureReader(store, tail, make_segment(), partitions=1, slots=1, pending_wait_ms=20)
-    lineup = model if isinstance(model, Lineup) else Lineup(model)
+    roles = model if isinstance(model, Roles) else Roles(model)
     return Decider(
-        reader, SimpleNamespace(lineup=lineup),
-        served or SimpleNamespace(policy=POLICY, rule_failed=None), places or LocalQuota(),
-        state=Dependency("test"), limits=Dependency("test"), patience_s=PATIENCE_S,
+        reader, SimpleNamespace(roles=roles),
+        served or SimpleNamespace(policy=POLICY, rule_failed=None), quota or LocalQuota(),
+        state=Dependency("test"), limits=Dependency("test"), state_wait_s=PATIENCE_S,
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def without_the_way(decision):
     return msgspec.structs.replace(decision, via="stream", stamps=None, staleness_ms=0.0)
 
 
-def test_a_state_asked_for_ahead_is_not_asked_for_again(model):
+def test_prefetched_state_is_not_read_again(model):
     async def scene():
         store = Store()
         decider = decider_of(model, store)
@@ -108,7 +108,7 @@ def test_a_state_asked_for_ahead_is_not_asked_for_again(model):
 
 
 @pytest.mark.parametrize("heard", [True, False])
-def test_a_state_that_was_asked_for_ahead_in_vain_degrades_whoever_waits_for_it_and_nobody_else(model, heard):
+def test_a_failed_prefetch_degrades_the_decisions_that_wait_for_it_and_no_others(model, heard):
     async def scene():
         store, strays = Store(), []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: strays.append(context))
@@ -187,7 +187,7 @@ def test_http_does_not_wait_beyond_its_share_and_comes_back_by_itself(model):
 
 
 def limited(name, reviews):
-    """Everything wants a review, and some get it."""
+    """A policy that prefers a review for everything, `reviews` a day."""
     by = ByThresholds(Thresholds(0.0, 0.0, 1.0))
     acting = {"champion": by, "fallback": by}
     return Policy(name, acting, Limits(reviews_per_day=reviews), Exploration(), ())
@@ -197,9 +197,9 @@ def test_a_batch_is_decided_by_one_policy_and_its_limits_whatever_is_exchanged_m
     served = SimpleNamespace(policy=limited("old", 2), rule_failed=None)
 
     class Exchanging(LocalQuota):
-        async def take(self, *which):
+        async def reserve(self, *which):
             served.policy = limited("new", 5)
-            return await super().take(*which)
+            return await super().reserve(*which)
 
     decider = decider_of(model, Store(), served, Exchanging())
     batch = [Incoming(transaction(n), 1, 0, n) for n in range(9, 13)]
@@ -214,7 +214,7 @@ def test_a_batch_is_decided_by_one_policy_and_its_limits_whatever_is_exchanged_m
 
 def test_without_redis_nothing_limited_is_had_and_the_decision_says_so(model):
     class Gone(LocalQuota):
-        async def take(self, *which):
+        async def reserve(self, *which):
             raise RedisConnectionError
 
     decider = decider_of(model, Store(), SimpleNamespace(policy=limited("p", 9), rule_failed=None), Gone())
@@ -244,12 +244,12 @@ def test_a_challenger_decides_for_its_cards_with_or_without_state(model, via, af
         MANIFEST, version="other", calibration=Calibration(1.0, 0.5), thresholds=Thresholds(0.7, 0.8, 0.9)
     )
     other = Model(model.fallback.ubj, model.ubj, manifest)
-    lineup = Lineup(model, (Arm(other, 3_000, 7_000),), "salt")
+    roles = Roles(model, (ChallengerShare(other, 3_000, 7_000),), "salt")
     batch = [
         Incoming(msgspec.structs.replace(transaction(n), card_id=f"c{n}"), 1, 0, n) for n in range(9, 59)
     ]
     until_s = time.monotonic() + 0.2
-    decisions = asyncio.run(decider_of(lineup, Store(after_s)).decide(batch, via, until_s))
+    decisions = asyncio.run(decider_of(roles, Store(after_s)).decide(batch, via, until_s))
     assert {d.card_id for d in decisions if d.model_version == "other"} == {
         item.tx.card_id for item in batch if 3_000 <= bucket_of(item.tx.card_id, "salt") < 7_000
     }
@@ -268,7 +268,7 @@ def test_a_challenger_is_cut_by_its_own_thresholds(model):
     manifest = msgspec.structs.replace(MANIFEST, version="other", thresholds=Thresholds(1.0, 1.0, 1.0))
     acting = {"champion": ByThresholds(), "fallback": ByThresholds()}
     by_trained = SimpleNamespace(policy=Policy("p", acting, Limits(), Exploration(), ()), rule_failed=None)
-    lenient = Lineup(model, (Arm(Model(model.ubj, model.fallback.ubj, manifest), 0, 9_999),))
+    lenient = Roles(model, (ChallengerShare(Model(model.ubj, model.fallback.ubj, manifest), 0, 9_999),))
     assert decide(decider_of(model, Store(), by_trained), "http").action != "approve"
     assert decide(decider_of(lenient, Store(), by_trained), "http").action == "approve"
 

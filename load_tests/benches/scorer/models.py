@@ -18,9 +18,9 @@ from fraudsim.garbage_collection import freeze_gc
 from model.artefact.files import load_model
 from model.registry.aliases import bucket_of
 from scorer.decide import Incoming
-from scorer.models.roles import Arm, Lineup
+from scorer.models.roles import ChallengerShare, Roles
 from scorer.models.served import ServedModel
-from scorer.models.shadows import MOST, SLICE, Shadows
+from scorer.models.shadows import MAX_WAITING, SLICE, Shadows
 from scorer.policy.file import SHIPPED, load_policy
 
 AT_REST_S = 2.0
@@ -44,7 +44,7 @@ async def waits(work):
 
 async def load(served, turns):
     for _ in range(turns):
-        await asyncio.to_thread(served._load_patiently, "it")
+        await asyncio.to_thread(served._load_yielding, "it")
 
 
 def said(name, late):
@@ -78,11 +78,11 @@ def main(folder, turns):
         Incoming(msgspec.structs.replace(transaction(9, 100 + n), card_id=f"c{n % 99}"), 1, 0, n)
         for n in range(SLICE)
     ]
-    for name, lineup in (
-        ("alone", Lineup(champion)),
-        ("with a challenger", Lineup(champion, (Arm(other, 0, 5_000),))),
+    for name, roles in (
+        ("alone", Roles(champion)),
+        ("with a challenger", Roles(champion, (ChallengerShare(other, 0, 5_000),))),
     ):
-        decider = decider_of(lineup, Store())
+        decider = decider_of(roles, Store())
 
         async def decide(decider=decider):
             for _ in range(200):
@@ -93,15 +93,15 @@ def main(folder, turns):
         asyncio.run(decide())
         each = (time.perf_counter() - started) / 200 / SLICE
         print(f"deciding {SLICE} at once, {name}: {each * 1e6:.1f} µs each")
-    decided = asyncio.run(decider_of(Lineup(champion), Store()).decide(batch))
-    looking = Shadows(SimpleNamespace(lineup=Lineup(champion, shadows=(other,))), policy)
+    decided = asyncio.run(decider_of(Roles(champion), Store()).decide(batch))
+    looking = Shadows(SimpleNamespace(roles=Roles(champion, shadows=(other,))), policy)
     slices = []
     for _ in range(3):
-        for n in range(MOST):
+        for n in range(MAX_WAITING):
             looking.offer(batch[n % SLICE].tx, decided[n % SLICE])
         while looking._waiting:
             started = time.perf_counter()
-            looking.compare_some()
+            looking.compare_next()
             slices.append(time.perf_counter() - started)
     p50, p99 = 1e3 * np.percentile(slices, (50, 99))
     print(f"one shadow: {1e3 * p50 / SLICE:.0f} µs a decision, a slice p50 {p50:.2f}, p99 {p99:.2f} ms")

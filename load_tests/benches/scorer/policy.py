@@ -11,10 +11,10 @@ from pathlib import Path
 from model.artefact.calibration import Calibration
 from model.artefact.files import read_manifest
 from model.artefact.thresholds import Thresholds
-from scorer.explain.archived_decisions import read_decided
+from scorer.explain.archived_decisions import read_decisions
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.policy import action_for
-from scorer.policy.rules import Seen
+from scorer.policy.rules import RuleInput
 from stream_features.catalogue.features import NAMES
 
 ACTIONS = ("approve", "step_up", "review", "decline")
@@ -36,10 +36,10 @@ def before(each, manifest, thresholds: Thresholds):
 
 def now(each, policy, manifest, calibrated):
     probability = calibrated(each.score)
-    opinion = policy.consider(
+    assessment = policy.assess(
         each.tx, each.features, each.score, probability, "champion", manifest.thresholds, None
     )
-    return policy.conclude(each.tx, opinion)
+    return policy.choose(each.tx, assessment)
 
 
 def timed(decide, decided):
@@ -51,9 +51,9 @@ def timed(decide, decided):
 
 def main(run, turns):
     manifest, policy = read_manifest(run / "model"), load_policy(SHIPPED)
-    decided = list(read_decided(run))
-    seen = [Seen(each.tx, each.features, each.score, each.probability(manifest)) for each in decided]
-    asked = [each for each in seen if any(rules.perhaps(each) for rules in policy.rules)]
+    decided = list(read_decisions(run))
+    seen = [RuleInput(each.tx, each.features, each.score, each.probability(manifest)) for each in decided]
+    asked = [each for each in seen if any(rules.may_hit(each) for rules in policy.rules)]
     calibrated = Calibration(1.1, 0.1).probability
     ways = {
         "before": lambda each: before(each, manifest, manifest.thresholds),

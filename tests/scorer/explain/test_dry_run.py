@@ -1,4 +1,4 @@
-"""An archived run decided again: by the same policy as before, by another as it must; one explained."""
+"""Dry runs of an archived run under the same policy and under others, and the explanation of a decision."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from model.artefact.calibration import Calibration
 from model.artefact.files import read_manifest
 from model.artefact.manifest import REQUEST_NAMES, feature_hash, seal, to_json
 from model.artefact.thresholds import Thresholds
-from scorer.explain.archived_decisions import Manifests, read_decided, read_manifests
+from scorer.explain.archived_decisions import Manifests, read_decisions, read_manifests
 from scorer.explain.dry_run import decide_again, known_frauds, transitions
 from scorer.policy.costs import expected_costs
 from scorer.policy.file import SHIPPED, load_policy
@@ -25,7 +25,7 @@ from scorer.policy.store import put
 from stream_features.catalogue.features import DAY, HASH, NAMES
 from stream_features.catalogue.reason_text import sentences
 from stream_features.vector import SIZE, as_list
-from testing.rigs.http_rig import MANIFEST
+from testing.samples.manifest import MANIFEST
 
 T0 = 1_700_000_000_000
 COUNT = NAMES.index("card_count_1m")
@@ -48,7 +48,7 @@ def manifest():
     )
 
 
-def made(n):
+def sampled(n):
     """Transaction, features and score of one; scores rise from 0 to nearly 1, amounts go up and down."""
     amount = 100 + 7_919 * n % 40_000
     tx = Transaction(tx_id=f"t{n}", ts=T0 + n * DAY // 50, card_id="c", amount_cents=amount, channel="pos")
@@ -67,10 +67,10 @@ def run(tmp_path_factory):
     folder, policy, model = tmp_path_factory.mktemp("run"), load_policy(SHIPPED), manifest()
     transactions, decisions, labels = [], [], []
     for n in range(200):
-        tx, features, score = made(n)
+        tx, features, score = sampled(n)
         probability = model.to_probability.probability(score)
-        opinion = policy.consider(tx, features, score, probability, "champion", model.thresholds, None)
-        choice = policy.conclude(tx, opinion)
+        assessment = policy.assess(tx, features, score, probability, "champion", model.thresholds, None)
+        choice = policy.choose(tx, assessment)
         decision = Decision(
             tx_id=tx.tx_id, ts=tx.ts, card_id="c", amount_cents=tx.amount_cents, score=score,
             action=choice.action, reasons=["amount"], rule_hits=choice.rule_hits, model_version=model.version,
@@ -92,7 +92,7 @@ def run(tmp_path_factory):
     (folder / "model" / "manifest.json").write_bytes(to_json(model))
     write_file(folder, TRANSACTIONS, 0, to_table(TRANSACTIONS, transactions))
     write_file(folder, DECISIONS, 0, to_table(DECISIONS, decisions))
-    write_file(folder, LABELS, 0, to_table(LABELS, [record(n, each) for n, each in enumerate(labels)]))
+    write_file(folder, LABELS, 0, to_table(LABELS, [record(n, label) for n, label in enumerate(labels)]))
     put(SHIPPED, folder / "policy")
     return folder
 
@@ -111,71 +111,73 @@ def fraudsim(*words):
 
 
 def again(run, policy):
-    decided = list(read_decided(run))
-    return decided, decide_again(load_policy(policy), decided, Manifests(manifest()))
+    decisions = list(read_decisions(run))
+    return decisions, decide_again(load_policy(policy), decisions, Manifests(manifest()))
 
 
 def test_the_policy_that_decided_decides_the_same_again(run):
-    decided, choices = again(run, SHIPPED)
-    assert [each.tx.tx_id for each in decided] == [f"t{n}" for n in range(200)]
-    assert [each.action for each in decided] == [choice.action for choice in choices]
-    assert [each.row["weight"] for each in decided] == [choice.weight for choice in choices]
+    decisions, choices = again(run, SHIPPED)
+    assert [decision.tx.tx_id for decision in decisions] == [f"t{n}" for n in range(200)]
+    assert [decision.action for decision in decisions] == [choice.action for choice in choices]
+    assert [decision.row["weight"] for decision in decisions] == [choice.weight for choice in choices]
     assert {choice.action for choice in choices} == {"approve", "step_up", "review", "decline"}
 
 
 def test_another_policy_changes_what_it_must_and_limits_hold_by_day(run, tmp_path):
     limits = {"reviews_per_day": 2, "decline_from_cents": 20_000, "declined_share_of_day": None}
-    decided, choices = again(run, changed(tmp_path, limits=limits))
+    decisions, choices = again(run, changed(tmp_path, limits=limits))
     by_day = {}
-    for each, choice in zip(decided, choices, strict=True):
-        by_day.setdefault(each.tx.ts // DAY, []).append(choice.action)
-        if each.action in ("approve", "step_up") and not each.row["held_back"]:
-            assert (choice.action, choice.held_back) == (each.action, [])
+    for decision, choice in zip(decisions, choices, strict=True):
+        by_day.setdefault(decision.tx.ts // DAY, []).append(choice.action)
+        if decision.action in ("approve", "step_up") and not decision.row["held_back"]:
+            assert (choice.action, choice.held_back) == (decision.action, [])
         if choice.action == "decline":
-            assert each.tx.amount_cents >= 20_000
+            assert decision.tx.amount_cents >= 20_000
     assert {actions.count("review") for actions in by_day.values()} <= {0, 1, 2}
-    frauds = known_frauds(run, (each.tx for each in decided))
+    frauds = known_frauds(run, (decision.tx for decision in decisions))
     assert frauds == {f"t{n}" for n in range(102, 200, 3)}
-    table = transitions(decided, choices, frauds)
-    assert sum(of.count for of in table.values()) == 200
-    assert sum(of.known_frauds for of in table.values()) == len(frauds)
-    assert sum(of.cents for of in table.values()) == sum(each.tx.amount_cents for each in decided)
-    assert sum(of.fraud_cents for of in table.values()) == sum(
-        each.tx.amount_cents for each in decided if each.tx.tx_id in frauds
+    table = transitions(decisions, choices, frauds)
+    assert sum(transition.count for transition in table.values()) == 200
+    assert sum(transition.known_frauds for transition in table.values()) == len(frauds)
+    assert sum(transition.cents for transition in table.values()) == sum(
+        decision.tx.amount_cents for decision in decisions
+    )
+    assert sum(transition.fraud_cents for transition in table.values()) == sum(
+        decision.tx.amount_cents for decision in decisions if decision.tx.tx_id in frauds
     )
     pair = table["decline", "review"]
     assert pair.count == sum(
-        (each.action, choice.action) == ("decline", "review")
-        for each, choice in zip(decided, choices, strict=True)
+        (decision.action, choice.action) == ("decline", "review")
+        for decision, choice in zip(decisions, choices, strict=True)
     )
 
 
 def test_the_commands_tell_it(run, tmp_path):
     new = changed(tmp_path, name="strict", act_by={"type": "thresholds", "champion": None, "fallback": None})
     assert "strict-" in fraudsim("policy", "check", new)
-    told = fraudsim("policy", "dry-run", new, "--run", run)
-    decided, choices = again(run, new)
-    moved = sum(each.action != choice.action for each, choice in zip(decided, choices, strict=True))
-    assert f"{moved} of 200 would change" in told
+    output = fraudsim("policy", "dry-run", new, "--run", run)
+    decisions, choices = again(run, new)
+    moved = sum(decision.action != choice.action for decision, choice in zip(decisions, choices, strict=True))
+    assert f"{moved} of 200 would change" in output
     assert moved > 10
 
 
 def test_an_explanation_tells_features_rules_costs_and_versions(run):
-    tx, features, score = made(BURST)
-    told = fraudsim("explain", f"t{BURST}", "--run", run)
+    tx, features, score = sampled(BURST)
+    output = fraudsim("explain", f"t{BURST}", "--run", run)
     probability = manifest().to_probability.probability(score)
-    assert f"score       {score:.6f}, calibrated probability of fraud {probability:.6f}" in told
-    assert "action      review" in told
-    assert "burst_of_one_card asks for review at least: feature.card_count_1m=30.0" in told
+    assert f"score       {score:.6f}, calibrated probability of fraud {probability:.6f}" in output
+    assert "action      review" in output
+    assert "burst_of_one_card asks for review at least: feature.card_count_1m=30.0" in output
     costs = load_policy(SHIPPED).act_by["champion"].costs
     for action, cents in zip(ACTIONS, expected_costs(tx.amount_cents, probability, costs), strict=True):
-        assert f"  {action:10} {cents / 100:12,.2f}\n" in told
-    assert f"policy      {load_policy(SHIPPED).version}\n" in told
-    assert f"model       {manifest().version} (champion)\n" in told
-    (said,) = sentences(["amount"], as_list(features))
-    assert f"reasons     {said}\n" in told
-    assert f"  {'card_count_1m':24} 30\n" in told
-    assert told.count("\n") > SIZE
+        assert f"  {action:10} {cents / 100:12,.2f}\n" in output
+    assert f"policy      {load_policy(SHIPPED).version}\n" in output
+    assert f"model       {manifest().version} (champion)\n" in output
+    (sentence,) = sentences(["amount"], as_list(features))
+    assert f"reasons     {sentence}\n" in output
+    assert f"  {'card_count_1m':24} 30\n" in output
+    assert output.count("\n") > SIZE
 
 
 def test_of_a_transaction_decided_twice_the_first_decision_is_explained(run):
@@ -183,9 +185,13 @@ def test_of_a_transaction_decided_twice_the_first_decision_is_explained(run):
 
 
 def test_an_explored_decline_says_with_what_chance(run):
-    decided = list(read_decided(run))
-    explored = [each.tx.tx_id for each in decided if each.row["held_back"] == ["exploration"]]
-    declined = [each.tx.tx_id for each in decided if each.action == "decline" and each.row["weight"] != 1]
+    decisions = list(read_decisions(run))
+    explored = [decision.tx.tx_id for decision in decisions if decision.row["held_back"] == ["exploration"]]
+    declined = [
+        decision.tx.tx_id
+        for decision in decisions
+        if decision.action == "decline" and decision.row["weight"] != 1
+    ]
     assert "gave the action a chance of 0.98" in fraudsim("explain", declined[0], "--run", run)
     for tx_id in explored:
         assert "gave the action a chance of 0.02" in fraudsim("explain", tx_id, "--run", run)
@@ -205,28 +211,30 @@ def test_without_the_policy_that_decided_costs_are_not_made_up(run, tmp_path):
     (other / "model" / "manifest.json").write_bytes(
         to_json(seal(msgspec.structs.replace(manifest(), thresholds=Thresholds(0.5, 0.6, 0.7))))
     )
-    told = fraudsim("explain", "t5", "--run", other)
-    assert f"the run's folder holds {read_manifest(other / 'model').version}" in told
+    output = fraudsim("explain", "t5", "--run", other)
+    assert f"the run's folder holds {read_manifest(other / 'model').version}" in output
     assert f"decided by {manifest().version}; " in fraudsim("policy", "dry-run", SHIPPED, "--run", other)
-    assert "the policy of that version is not in the run's folder: name it by --policy" in told
-    assert "expected cost" not in told
+    assert "the policy of that version is not in the run's folder: name it by --policy" in output
+    assert "expected cost" not in output
 
 
-def test_each_decision_is_judged_by_the_manifest_of_its_model_where_the_registry_has_it(run, tmp_path):
+def test_each_decision_is_explained_by_the_manifest_of_its_model_where_the_registry_has_it(run, tmp_path):
     other, version = tmp_path / "other", manifest().version
     shutil.copytree(run, other)
     (other / "models" / version).mkdir(parents=True)
     (other / "model" / "manifest.json").rename(other / "models" / version / "manifest.json")
     uncalibrated = seal(msgspec.structs.replace(manifest(), calibration=Calibration()))
     (other / "model" / "manifest.json").write_bytes(to_json(uncalibrated))
-    found, decided = read_manifests(other), list(read_decided(other))
-    assert {found.of(each).version for each in decided} == {version} != {uncalibrated.version}
+    run_manifests, decisions = read_manifests(other), list(read_decisions(other))
+    assert (
+        {run_manifests.of(decision).version for decision in decisions} == {version} != {uncalibrated.version}
+    )
     assert fraudsim("explain", "t5", "--run", other) == fraudsim("explain", "t5", "--run", run)
     assert "decided by" not in fraudsim("policy", "dry-run", SHIPPED, "--run", other)
 
 
 def decision_of(run, n):
-    row = next(iter(read_decided(run, f"t{n}"))).row
+    row = next(iter(read_decisions(run, f"t{n}"))).row
     stamps = Stamps(**{name: row[f"stamp_{name}"] for name in Stamps.__struct_fields__})
     fields = {name: row[name] for name in Decision.__struct_fields__ if name not in ("stamps", "prefix")}
     return Decision(**fields, stamps=stamps, prefix=LogPrefix(slots={}, tail_from=[], tail_to=[]))

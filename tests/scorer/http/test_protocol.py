@@ -1,4 +1,4 @@
-"""Below the API: a reply leaves in one send, and a request has to come whole in time."""
+"""The HTTP protocol: a reply leaves in one send, and a request must be complete in time."""
 
 import asyncio
 import contextlib
@@ -8,11 +8,11 @@ import pytest
 
 from fraudsim.log.events import encoder
 from scorer.http.protocol import BoundedProtocol, OneSend
-from testing.rigs.http_rig import Bench, asked
-from testing.rigs.served_rig import started
+from testing.rigs.http_rig import HttpRig, score_body
+from testing.rigs.served_rig import start_server
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
-BODY = encoder.encode(asked("a"))
+BODY = encoder.encode(score_body("a"))
 REQUEST = b"POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(BODY)
 
 
@@ -60,7 +60,7 @@ def test_a_head_that_stands_alone_leaves_when_the_loop_comes_round():
     assert on_wire(scene) == [HEAD, b"body"]
 
 
-def test_who_is_to_go_on_is_told_at_once():
+def test_a_100_continue_is_sent_at_once():
     async def scene(transport, wire):
         transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         assert len(wire.sends) == 1
@@ -84,7 +84,7 @@ class Hasty(BoundedProtocol):
 @contextlib.asynccontextmanager
 async def served():
     """(reader, writer) of a connection to the API."""
-    server, serving, port = await started(Bench(), Hasty)
+    server, serving, port = await start_server(HttpRig(), Hasty)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer
@@ -109,13 +109,13 @@ async def hung_up_on(reader):
 
 
 @pytest.mark.parametrize("part", [REQUEST[:30], REQUEST, REQUEST + BODY[:10]])
-def test_what_does_not_come_whole_in_time_is_told_so_and_hung_up_on(part):
+def test_a_request_that_is_not_complete_in_time_gets_408_and_is_closed(part):
     async def scene():
         async with served() as (reader, writer):
             writer.write(part)
-            status, found = await reply_of(reader)
-            assert (status, found["status"], found["field"]) == (408, 408, "request")
-            assert found["type"].endswith("request-timeout")
+            status, body = await reply_of(reader)
+            assert (status, body["status"], body["field"]) == (408, 408, "request")
+            assert body["type"].endswith("request-timeout")
             assert await hung_up_on(reader) == b""
 
     asyncio.run(scene())

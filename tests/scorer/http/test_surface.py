@@ -1,4 +1,4 @@
-"""What the HTTP API answers to anything at all: problem documents, limits, the token, its own description."""
+"""The surface of the HTTP API: problem documents, limits, the token, the OpenAPI document."""
 
 import contextlib
 import json
@@ -51,11 +51,11 @@ def guarded():
 def problem(reply, status, field=None):
     assert reply.status_code == status, reply.text
     assert reply.headers["content-type"] == "application/problem+json"
-    found = reply.json()
-    assert found.keys() - {"field"} == {"type", "title", "status", "detail"}
-    assert found["status"] == status
-    assert found.get("field") == field
-    return found
+    document = reply.json()
+    assert document.keys() - {"field"} == {"type", "title", "status", "detail"}
+    assert document["status"] == status
+    assert document.get("field") == field
+    return document
 
 
 NUMBER = count()
@@ -170,7 +170,7 @@ def test_what_is_no_http_at_all_does_no_harm(url):
 # The token
 
 
-def test_without_the_token_nothing_but_the_health_is_told(guarded):
+def test_without_the_token_only_the_health_is_served(guarded):
     for op in OPERATIONS:
         reply = requests.request(op.method, guarded + op.path)
         if op.token:
@@ -210,15 +210,15 @@ def test_the_token_is_not_shown_by_whatever_shows_settings():
 
 
 def test_the_description_names_every_status_and_no_schema_that_is_not_there(url):
-    found = requests.get(f"{url}/v1/openapi.json").json()
-    assert found["openapi"].startswith("3.1")
+    document = requests.get(f"{url}/v1/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
     for op in OPERATIONS:
-        responses = found["paths"][op.path][op.method]["responses"]
+        responses = document["paths"][op.path][op.method]["responses"]
         assert {"200", "405", "414", "415", "431", "500"} <= responses.keys()
         assert ("401" in responses) == op.token
-    text = json.dumps(found)
+    text = json.dumps(document)
     for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
-        assert name in found["components"]["schemas"]
+        assert name in document["components"]["schemas"]
 
 
 # What the description allows may still be refused: a `ts` out of time, or 1.0 for an integer.
@@ -230,11 +230,11 @@ def fuzz(url, seconds, at_least=100):
     """Ask what the description allows and what it does not allow, for a time, and so often at least."""
     schema = schemathesis.openapi.from_url(f"{url}/v1/openapi.json")
     operations = [operation.ok() for operation in schema.get_all_operations()]
-    made = 0
+    cases_run = 0
     until = time.monotonic() + seconds
 
     def more():
-        return made < at_least or time.monotonic() < until
+        return cases_run < at_least or time.monotonic() < until
 
     while more():
         for operation in operations:
@@ -249,8 +249,8 @@ def fuzz(url, seconds, at_least=100):
                     phases=[hypothesis.Phase.generate],
                 )
                 def ask(case):
-                    nonlocal made
-                    made += 1
+                    nonlocal cases_run
+                    cases_run += 1
                     unchecked = IN_A_BATCH if case.path.endswith("batch") else UNCHECKED
                     reply = case.call_and_validate(base_url=url, excluded_checks=unchecked)
                     assert reply.status_code < 500

@@ -1,4 +1,4 @@
-"""Which of an artefact's models decides, and what its decisions say of it."""
+"""The kinds of model in an artefact: which one decides, and the variant that its decisions name."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
 from stream_features.catalogue.features import NAMES
 from stream_features.catalogue.reason_text import sentences
 from stream_features.vector import SIZE
-from testing.rigs.http_rig import MANIFEST
+from testing.samples.manifest import MANIFEST
 from tests.scorer.test_decide import Store, decide, decider_of, transaction
 
 NO_SAMPLE = Sample(rows=[], scores=[])
@@ -103,12 +103,12 @@ def test_without_state_the_fallback_decides_and_explains_whatever_serves(trees, 
 
 def test_a_decision_is_explained_only_where_it_is_not_approved(trees, monkeypatch):
     model = model_of(trees, "full")
-    asked = []
+    explained_rows = []
     explain = model.reasons
-    monkeypatch.setattr(model, "reasons", lambda row: asked.append(row) or explain(row))
+    monkeypatch.setattr(model, "reasons", lambda row: explained_rows.append(row) or explain(row))
     approved, declined = decided(model, 300), decided(model, 50_000)
     assert (approved.action, approved.reasons) == ("approve", [])
-    assert len(asked) == 1
+    assert len(explained_rows) == 1
     assert declined.reasons[0] == "amount"
     assert set(declined.reasons) <= set(NAMES)
     assert len(declined.reasons) <= 4
@@ -130,8 +130,8 @@ def test_the_kind_is_kept_when_another_artefact_is_served(tmp_path, monkeypatch)
     async def scene():
         served = ServedModel(tmp_path, log, "cascade")
         (tmp_path / "manifest.json").write_text("{}")
-        served.look_again()
-        await served.settled()
+        served.refresh()
+        await served.await_loaded()
         assert loaded == [(tmp_path, "cascade")] * 2
         assert served.model.manifest.version == "2"
 

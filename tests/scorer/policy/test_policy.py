@@ -1,4 +1,4 @@
-"""The pure policy: least expected cost, rules raise, limits bar, exploration lets a known share through."""
+"""The policy: least expected cost, rules, limits, exploration by a known share."""
 
 from types import SimpleNamespace
 
@@ -36,13 +36,13 @@ def features(**known):
     return found
 
 
-def opinion(of, score, n=0, amount=10_000, **known):
+def assessment(broken_policy, score, n=0, amount=10_000, **known):
     tx = transaction(n, amount)
-    return tx, of.consider(tx, features(**known), score, score, "champion", TRAINED, None)
+    return tx, broken_policy.assess(tx, features(**known), score, score, "champion", TRAINED, None)
 
 
-def choice(of, score, n=0, amount=10_000, **known):
-    return of.conclude(*opinion(of, score, n, amount, **known))
+def choice(broken_policy, score, n=0, amount=10_000, **known):
+    return broken_policy.choose(*assessment(broken_policy, score, n, amount, **known))
 
 
 def test_expected_costs_are_those_of_training_weighted_by_the_probability():
@@ -93,21 +93,21 @@ def test_below_the_amount_nothing_is_declined_and_only_what_would_have_been_says
     assert choice(limited, 0.15, amount=4_999).held_back == []
 
 
-def test_without_a_place_the_next_best_is_wanted_and_a_rule_s_review_becomes_a_step_up_at_least():
+def test_without_quota_the_next_best_is_preferred_and_a_rule_s_review_becomes_a_step_up_at_least():
     limited = policy(limits=Limits(reviews_per_day=0))
-    tx, wanted = opinion(limited, 0.25)
-    assert limited.asks_for(tx, wanted) == "review"
-    wanted.bar(2, "reviews_per_day")
-    assert limited.conclude(tx, wanted).action == "step_up"  # by thresholds the milder one
+    tx, undecided = assessment(limited, 0.25)
+    assert limited.required_limit(tx, undecided) == "review"
+    undecided.exclude(2, "reviews_per_day")
+    assert limited.choose(tx, undecided).action == "step_up"  # by thresholds the milder one
     by_cost = policy(ByExpectedCost(COSTS), Limits(reviews_per_day=0))
-    tx, wanted = opinion(by_cost, 0.4, amount=50_000)
-    wanted.bar(2, "reviews_per_day")
+    tx, undecided = assessment(by_cost, 0.4, amount=50_000)
+    undecided.exclude(2, "reviews_per_day")
     left = expected_costs(50_000, 0.4, COSTS)
-    assert by_cost.conclude(tx, wanted).action == ACTIONS[min((0, 1, 3), key=left.__getitem__)]
-    tx, ordered = opinion(limited, 0.0, card_count_1m=15)
-    ordered.bar(2, "reviews_per_day")
-    ordered.bar(3, "declined_share_of_day")
-    found = limited.conclude(tx, ordered)
+    assert by_cost.choose(tx, undecided).action == ACTIONS[min((0, 1, 3), key=left.__getitem__)]
+    tx, ordered = assessment(limited, 0.0, card_count_1m=15)
+    ordered.exclude(2, "reviews_per_day")
+    ordered.exclude(3, "declined_share_of_day")
+    found = limited.choose(tx, ordered)
     assert (found.action, found.held_back) == ("step_up", ["reviews_per_day", "declined_share_of_day"])
 
 
@@ -137,30 +137,30 @@ def test_exploration_leaves_alone_what_is_no_decline_of_the_score_or_too_large()
 def test_where_a_rule_hits_nothing_is_explored():
     for action in ("decline", "step_up"):
         order = SimpleNamespace(
-            name="x", perhaps=lambda _: True, hits=lambda _, a=action: [Hit("watched", a)]
+            name="x", may_hit=lambda _: True, hits=lambda _, a=action: [Hit("watched", a)]
         )
         exploring = policy(exploration=Exploration(0.5, "s", 20_000), rules=[order])
         for found in [choice(exploring, 0.9, n) for n in range(50)]:
             assert (found.action, found.rule_hits, found.weight) == ("decline", ["watched"], 1.0)
 
 
-def test_a_rule_file_that_cannot_be_evaluated_hits_nothing_and_is_told_of():
+def test_a_rule_file_that_cannot_be_evaluated_hits_nothing_and_is_reported():
     def failing(seen):
         raise RuleError("no")
 
-    broken = SimpleNamespace(name="broken", perhaps=lambda _: True, hits=failing)
-    told, of = [], policy(rules=[broken, *RULES])
+    broken = SimpleNamespace(name="broken", may_hit=lambda _: True, hits=failing)
+    rule_errors, broken_policy = [], policy(rules=[broken, *RULES])
     tx = transaction()
-    formed = of.consider(
-        tx, features(card_count_1m=15), 0.0, 0.0, "champion", TRAINED, lambda *what: told.append(what)
+    formed = broken_policy.assess(
+        tx, features(card_count_1m=15), 0.0, 0.0, "champion", TRAINED, lambda *what: rule_errors.append(what)
     )
-    assert of.conclude(tx, formed).rule_hits == ["burst_of_one_card"]
-    assert [(file, str(error)) for file, error in told] == [("broken", "no")]
+    assert broken_policy.choose(tx, formed).rule_hits == ["burst_of_one_card"]
+    assert [(file, str(error)) for file, error in rule_errors] == [("broken", "no")]
 
 
-def test_an_explored_decline_takes_no_place():
+def test_an_explored_decline_uses_no_quota():
     exploring = policy(limits=Limits(declined_share_of_day=0.1), exploration=Exploration(0.5, "s", 20_000))
-    asked = [exploring.asks_for(*opinion(exploring, 0.9, n)) for n in range(200)]
+    limits = [exploring.required_limit(*assessment(exploring, 0.9, n)) for n in range(200)]
     explored = [choice(exploring, 0.9, n).action == "approve" for n in range(200)]
-    assert asked == [None if through else "decline" for through in explored]
-    assert len(set(asked)) == 2
+    assert limits == [None if through else "decline" for through in explored]
+    assert len(set(limits)) == 2

@@ -1,4 +1,4 @@
-"""Places of a day: never more than allowed, the same for who asks again, alike in memory and in Redis."""
+"""Daily quotas: never exceeded, kept by a tx_id that asks again, equal in memory and in Redis."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from fraudsim.log.events import Transaction
 from model.artefact.thresholds import Thresholds
 from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
-from scorer.policy.quota import LocalQuota, RedisQuota, hold_places
+from scorer.policy.quota import LocalQuota, RedisQuota, reserve_quota
 from stream_features.catalogue.features import DAY
 from stream_features.vector import SIZE
 
@@ -25,19 +25,19 @@ POLICY = Policy(
 STEP_UP, REVIEW, DECLINE = 0.15, 0.25, 0.9
 
 
-def opinion(n, score, day=0):
+def assessment(n, score, day=0):
     tx = Transaction(tx_id=f"t{n}", ts=day * DAY, card_id="c", amount_cents=10_000)
-    return tx, POLICY.consider(tx, np.zeros(SIZE, np.float32), score, score, "champion", None, None)
+    return tx, POLICY.assess(tx, np.zeros(SIZE, np.float32), score, score, "champion", None, None)
 
 
-async def decide(places, scored):
+async def decide(quota, scored):
     """Actions of (n, score, day) in turn, one batch each."""
     actions = []
     for n, score, day in scored:
-        tx, formed = opinion(n, score, day)
-        places.decided(day, 1)
-        await hold_places(POLICY, [(tx, formed)], lambda *which: places.take(LIMITS, *which))
-        choice = POLICY.conclude(tx, formed)
+        tx, assessed = assessment(n, score, day)
+        quota.count_decided(day, 1)
+        await reserve_quota(POLICY, [(tx, assessed)], lambda *which: quota.reserve(LIMITS, *which))
+        choice = POLICY.choose(tx, assessed)
         actions.append((choice.action, *choice.held_back))
     return actions
 
@@ -45,14 +45,14 @@ async def decide(places, scored):
 def test_reviews_end_with_the_capacity_of_their_day():
     scored = [(n, REVIEW, 0) for n in range(5)] + [(9, REVIEW, 1)]
     refused = ("step_up", "reviews_per_day")
-    found = asyncio.run(decide(LocalQuota(), scored))
-    assert found == [("review",)] * 3 + [refused] * 2 + [("review",)]
+    actions = asyncio.run(decide(LocalQuota(), scored))
+    assert actions == [("review",)] * 3 + [refused] * 2 + [("review",)]
 
 
-def test_who_asks_again_keeps_the_place():
+def test_a_tx_id_keeps_its_reservation():
     scored = [(n, REVIEW, 0) for n in (0, 1, 2, 3, 0, 1)]
-    found = [action for action, *_ in asyncio.run(decide(LocalQuota(), scored))]
-    assert found == ["review", "review", "review", "step_up", "review", "review"]
+    actions = [action for action, *_ in asyncio.run(decide(LocalQuota(), scored))]
+    assert actions == ["review", "review", "review", "step_up", "review", "review"]
 
 
 def test_declines_never_exceed_their_share_of_the_day_so_far():
@@ -70,18 +70,18 @@ def test_declines_never_exceed_their_share_of_the_day_so_far():
     assert ("step_up", "declined_share_of_day", "reviews_per_day") in actions
 
 
-def test_where_places_cannot_be_told_there_is_none():
+def test_where_the_quota_is_unknown_it_counts_as_used_up():
     async def nobody(limit, day, tx_ids):
         return None
 
-    tx, formed = opinion(1, DECLINE)
-    asyncio.run(hold_places(POLICY, [(tx, formed)], nobody))
-    choice = POLICY.conclude(tx, formed)
+    tx, assessed = assessment(1, DECLINE)
+    asyncio.run(reserve_quota(POLICY, [(tx, assessed)], nobody))
+    choice = POLICY.choose(tx, assessed)
     assert (choice.action, choice.held_back) == ("step_up", ["limits_away", "limits_away"])
 
 
 @pytest.mark.stack
-def test_redis_gives_the_places_that_memory_does_and_two_scorers_share_them(stack):
+def test_redis_reserves_as_memory_does_and_two_scorers_share_the_quota(stack):
     rng = random.Random(5)
     scored = [
         (rng.randrange(80), rng.choice([STEP_UP, REVIEW, DECLINE, DECLINE]), n // 100) for n in range(200)
@@ -91,18 +91,18 @@ def test_redis_gives_the_places_that_memory_does_and_two_scorers_share_them(stac
         connections = [Redis.from_url(stack.redis_url.removesuffix("/0") + "/6") for _ in range(2)]
         await connections[0].flushdb()
         alone = await decide(RedisQuota(connections[0], "log-a"), scored)
-        two = [RedisQuota(connection, "log-b") for connection in connections]
-        given = [await two[n % 2].take(LIMITS, "review", 0, [f"t{n}"]) for n in range(5)]
-        again = [await two[n % 2].take(LIMITS, "review", 0, [f"t{4 - n}"]) for n in range(5)]
+        quotas = [RedisQuota(connection, "log-b") for connection in connections]
+        reserved = [await quotas[n % 2].reserve(LIMITS, "review", 0, [f"t{n}"]) for n in range(5)]
+        reserved_again = [await quotas[n % 2].reserve(LIMITS, "review", 0, [f"t{4 - n}"]) for n in range(5)]
         expiring = [await connections[0].ttl(key) > 0 for key in await connections[0].keys("limits:*")]
         for connection in connections:
             await connection.flushdb()
             await connection.aclose()
-        return alone, given, again, expiring
+        return alone, reserved, reserved_again, expiring
 
-    alone, given, again, expiring = asyncio.run(scene())
+    alone, reserved, reserved_again, expiring = asyncio.run(scene())
     assert alone == asyncio.run(decide(LocalQuota(), scored))
-    assert given == [[True], [True], [True], [False], [False]]
-    assert again == given[::-1]
+    assert reserved == [[True], [True], [True], [False], [False]]
+    assert reserved_again == reserved[::-1]
     assert all(expiring)
     assert len(expiring) >= 4

@@ -1,4 +1,4 @@
-"""A policy watched, exchanged, refused and rolled back, without a scorer."""
+"""A watched policy: exchanged, refused and rolled back, without a scorer."""
 
 import json
 import shutil
@@ -53,11 +53,11 @@ def active():
 
 def test_a_change_is_served_from_the_next_look_on_and_an_unchanged_folder_is_left_alone(folder, served):
     shipped, before = served.policy, counted("served")
-    served.look_again()
+    served.refresh()
     assert served.policy is shipped
     put(another(folder), folder)
     assert served.policy is shipped
-    served.look_again()
+    served.refresh()
     assert served.policy.version.startswith("b-")
     assert served.policy.exploration.share == 0.1
     assert (counted("served"), active()) == (before + 1, [served.policy.version])
@@ -69,27 +69,27 @@ def test_a_bad_change_is_refused_once_and_the_served_one_stays(folder, served):
     good = (folder / "policy.json").read_bytes()
     (folder / "policy.json").write_bytes(good.replace(b"0.02", b'"lots"'))
     for _ in range(3):
-        served.look_again()
+        served.refresh()
     assert served.policy is shipped
     assert (counted("refused"), active()) == (before + 1, [shipped.version])
     ((event, reason),) = served._log.said
     assert event == "policy_refused"
     assert f"{folder}/policy.json: Expected `float`, got `str` - at `$.exploration.share`" in reason
     (folder / "policy.json").write_bytes(good)
-    served.look_again()
+    served.refresh()
     assert served.policy.version == shipped.version
 
 
 def test_a_folder_that_is_away_for_a_moment_is_no_change_and_for_longer_is_said_once(folder, served):
     away = folder.with_name("away")
     folder.rename(away)
-    served.look_again()
+    served.refresh()
     away.rename(folder)
-    served.look_again()
+    served.refresh()
     assert served._log.said == []
     folder.rename(away)
     for _ in range(4):
-        served.look_again()
+        served.refresh()
     assert [event for event, _ in served._log.said] == ["policy_refused"]
 
 
@@ -98,11 +98,11 @@ def test_what_is_read_in_the_middle_of_a_change_waits_for_the_next_look(folder, 
     halves = [{"policy.json": b"half"}, {"policy.json": b"more"}]
     with monkeypatch.context() as patched:
         patched.setattr("scorer.policy.served.read_folder", lambda _: halves.pop(0))
-        served.look_again()
+        served.refresh()
     assert halves == []
     assert served._log.said == []
     put(new, folder)
-    served.look_again()
+    served.refresh()
     assert served.policy.version.startswith("b-")
 
 

@@ -1,4 +1,4 @@
-"""What hits is zen's to say: the guard before it skips no hit, and what zen lets pass is refused."""
+"""Rules by zen: the guard skips no hit, and what zen would silently ignore is refused."""
 
 import copy
 import json
@@ -12,7 +12,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Transaction
 from scorer.policy.file import SHIPPED, load_policy, parse_policy, read_folder
 from scorer.policy.rule_guard import condition_of
-from scorer.policy.rules import RuleError, RuleFile, Seen
+from scorer.policy.rules import RuleError, RuleFile, RuleInput
 from stream_features.catalogue.features import NAMES
 from stream_features.vector import SIZE
 
@@ -43,7 +43,7 @@ def expression(text):
 def seen(count=1.0, speed=0.0, channel="pos", score=0.5):
     vector = np.full(SIZE, np.nan, np.float32)
     vector[COUNT], vector[SPEED] = count, speed
-    return Seen(
+    return RuleInput(
         Transaction(tx_id="t", ts=0, card_id="c", amount_cents=1, channel=channel), vector, score, score
     )
 
@@ -70,23 +70,23 @@ def test_the_guard_never_skips_what_zen_would_hit(rows, transactions):
         assert "cannot be read" in str(error)  # noqa: PT017
         return
     for each in transactions:
-        if not rules.perhaps(seen(*each)):
+        if not rules.may_hit(seen(*each)):
             assert rules.hits(seen(*each)) == []
 
 
 def test_the_shipped_rules_are_not_asked_of_an_ordinary_transaction():
     (rules,) = load_policy(SHIPPED).rules
-    assert not rules.always_asked
-    assert not rules.perhaps(seen())
-    assert not rules.perhaps(seen(speed=9_000, channel="ecommerce"))
-    assert rules.perhaps(seen(count=15))
+    assert not rules.always_evaluated
+    assert not rules.may_hit(seen())
+    assert not rules.may_hit(seen(speed=9_000, channel="ecommerce"))
+    assert rules.may_hit(seen(count=15))
     assert [hit.name for hit in rules.hits(seen(speed=1_501))] == ["impossible_travel"]
 
 
 def test_what_the_guard_cannot_read_is_asked_of_everything():
     assert condition_of("> 1 and < 15") is None
-    assert RuleFile("r", "r", table(("> 1 and < 15", "", ""))).always_asked
-    assert RuleFile("r", "r", expression("feature.card_speed > 5 ? [] : []")).always_asked
+    assert RuleFile("r", "r", table(("> 1 and < 15", "", ""))).always_evaluated
+    assert RuleFile("r", "r", expression("feature.card_speed > 5 ? [] : []")).always_evaluated
 
 
 def test_a_rule_may_be_an_expression_over_features_and_score():

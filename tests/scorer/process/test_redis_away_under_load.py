@@ -79,20 +79,20 @@ def test_redis_away_under_load_costs_detection_and_no_request(tmp_path):
         http.end()
         deadline_ms = line.deadline_ms
         served = ask(line, "/v1/model")
-        found = decisions_in_log(line, sum(status == 200 for _, status, _, _ in http.replies))
+        decisions = decisions_in_log(line, sum(status == 200 for _, status, _, _ in http.replies))
 
     assert http.failures == []
     statuses = Counter(status for _, status, _, _ in http.replies)
     assert set(statuses) <= {200, 503}
     assert statuses[503] <= SHEDDING * http.sent
     by_number = {n: reply for n, status, reply, _ in http.replies if status == 200}
-    assert sorted(decision.tx_id for decision in found) == sorted(
+    assert sorted(decision.tx_id for decision in decisions) == sorted(
         reply["tx_id"] for reply in by_number.values()
     )
 
     def degraded(first, end):
-        its = [by_number[n]["degraded"] for n in range(first, end) if n in by_number]
-        return sum(its) / len(its)
+        flags = [by_number[n]["degraded"] for n in range(first, end) if n in by_number]
+        return sum(flags) / len(flags)
 
     shares = {
         "before": degraded(0, stopped),
@@ -104,13 +104,17 @@ def test_redis_away_under_load_costs_detection_and_no_request(tmp_path):
     assert shares["paused"] > 0.8
     assert shares["killed"] > 0.1
     assert max(shares["before"], shares["between"], shares["after"]) < 0.05
-    took_ms = sorted((r["stamps"]["decided"] - r["stamps"]["received"]) / 1e3 for r in by_number.values())
-    p99_ms = took_ms[int(0.99 * len(took_ms))]
-    of_full, of_fallback = (served[name]["average_precision"] for name in ("metrics", "fallback_metrics"))
+    latencies_ms = sorted(
+        (r["stamps"]["decided"] - r["stamps"]["received"]) / 1e3 for r in by_number.values()
+    )
+    p99_ms = latencies_ms[int(0.99 * len(latencies_ms))]
+    full_precision, fallback_precision = (
+        served[name]["average_precision"] for name in ("metrics", "fallback_metrics")
+    )
     print(
         f"\n{RATE}/s: {http.sent:,} requests, {statuses[503]} turned away, degraded "
         + ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
-        + f"; p50 {took_ms[len(took_ms) // 2]:.1f}, p99 {p99_ms:.1f} ms of {deadline_ms}; "
-        f"average precision {of_full:.3f} with state, {of_fallback:.3f} without"
+        + f"; p50 {latencies_ms[len(latencies_ms) // 2]:.1f}, p99 {p99_ms:.1f} ms of {deadline_ms}; "
+        f"average precision {full_precision:.3f} with state, {fallback_precision:.3f} without"
     )
     assert p99_ms < deadline_ms

@@ -1,4 +1,4 @@
-"""The circuit breaker, against what it promises, over any sequence of events."""
+"""The circuit breaker against its specification, over any sequence of events."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,11 +17,11 @@ def test_it_opens_for_lasting_failure_only_and_a_success_always_closes_it(events
         now += pause
         was_closed = breaker.closed
         if event == "succeeded":
-            breaker.succeeded()
+            breaker.record_success()
             row = 0
             assert breaker.closed
         elif event == "failed":
-            breaker.failed(now)
+            breaker.record_failure(now)
             since = now if row == 0 else since
             row += 1
             if was_closed:
@@ -58,5 +58,5 @@ def test_while_it_is_open_there_is_one_probe_a_quarter_of_a_second(start, ticks)
 def test_a_pause_shorter_than_a_fifth_of_a_second_opens_nothing_however_many_notice():
     breaker = Breaker()
     for n in range(100):
-        breaker.failed(5.0 + n / 1000)
+        breaker.record_failure(5.0 + n / 1000)
     assert breaker.closed

@@ -1,4 +1,4 @@
-"""Redis in one of its roles: time limits, the breaker around it, and what counts as its fault."""
+"""A dependency: time limits, its breaker, and what counts as a failure."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from fraudsim import metrics
-from scorer.resilience.dependency import MOST_LEFT, AwayError, Dependency
+from scorer.resilience.dependency import MAX_ABANDONED, AwayError, Dependency
 from stream_features.online.reader import NotPrimedError
 
 
@@ -31,7 +31,7 @@ async def never():
 def reason_of(dependency, work, seconds=1.0):
     async def scene():
         with pytest.raises(AwayError) as error:
-            await dependency.ask(work, time.monotonic() + seconds)
+            await dependency.call(work, time.monotonic() + seconds)
         return error.value.reason
 
     return asyncio.run(scene())
@@ -55,9 +55,9 @@ def test_what_is_not_its_fault_goes_through_and_opens_nothing():
     async def scene():
         dependency = Dependency("test")
         with pytest.raises(ZeroDivisionError):
-            await dependency.ask(fails(ZeroDivisionError()), time.monotonic() + 1)
+            await dependency.call(fails(ZeroDivisionError()), time.monotonic() + 1)
         assert dependency.away is None
-        assert await dependency.ask(answers, time.monotonic() + 1) == 7
+        assert await dependency.call(answers, time.monotonic() + 1) == 7
 
     asyncio.run(scene())
 
@@ -69,7 +69,7 @@ def test_an_answer_that_came_while_this_process_was_held_up_counts():
         async def work():
             return await arrived
 
-        asking = asyncio.ensure_future(Dependency("test").ask(work, time.monotonic() + 0.02))
+        asking = asyncio.ensure_future(Dependency("test").call(work, time.monotonic() + 0.02))
         await asyncio.sleep(0)
         arrived.set_result(7)
         time.sleep(0.05)  # noqa: ASYNC251 — the answer is there, the loop was not
@@ -91,13 +91,13 @@ def test_once_open_nobody_waits_and_a_probe_finds_it_back():
         dependency = Dependency("test", lambda: now[0])
         while dependency.away is None:
             with pytest.raises(AwayError):
-                await dependency.ask(work, now[0] + 1)
+                await dependency.call(work, now[0] + 1)
             now[0] += 0.05
         assert now[0] < 0.5
         before = len(asked)
         for _ in range(100):
             with pytest.raises(AwayError):
-                await dependency.ask(work, now[0] + 1)
+                await dependency.call(work, now[0] + 1)
         assert len(asked) == before
         gauge = metrics.BREAKER.labels("test")._value
         assert gauge.get() == 2
@@ -108,7 +108,7 @@ def test_once_open_nobody_waits_and_a_probe_finds_it_back():
         assert 5 <= now[0] < 5.5
         assert len(asked) - before < 5 / 0.25 + 2
         assert gauge.get() == 0
-        await dependency.ask(work, now[0] + 1)
+        await dependency.call(work, now[0] + 1)
 
     asyncio.run(scene())
 
@@ -117,7 +117,7 @@ def test_a_state_that_is_not_primed_is_not_asked_again_before_a_probe_finds_it_p
     async def scene():
         dependency = Dependency("test")
         with pytest.raises(AwayError):
-            await dependency.ask(fails(NotPrimedError("slot 0")), time.monotonic() + 1)
+            await dependency.call(fails(NotPrimedError("slot 0")), time.monotonic() + 1)
         assert dependency.away == "not_primed"
         await asyncio.sleep(0.26)
         await dependency.probe(answers)
@@ -130,7 +130,7 @@ def test_a_process_that_was_held_up_itself_does_not_blame_redis():
     async def scene():
         dependency = Dependency("test")
         for _ in range(5):
-            asking = asyncio.ensure_future(dependency.ask(never, time.monotonic() + 0.02))
+            asking = asyncio.ensure_future(dependency.call(never, time.monotonic() + 0.02))
             await asyncio.sleep(0)
             time.sleep(0.06)  # noqa: ASYNC251
             with pytest.raises(AwayError, match="no_time"):
@@ -160,14 +160,14 @@ def test_what_took_too_long_goes_on_in_bounded_number():
 
         async def ask():
             with pytest.raises(AwayError):
-                await dependency.ask(work, time.monotonic() + 0.005)
+                await dependency.call(work, time.monotonic() + 0.005)
 
         for _ in range(3):
-            await asyncio.gather(*(ask() for _ in range(MOST_LEFT)))
-        assert len(started) == MOST_LEFT
+            await asyncio.gather(*(ask() for _ in range(MAX_ABANDONED)))
+        assert len(started) == MAX_ABANDONED
         answered.set()
         await asyncio.sleep(0.01)
-        assert len(ended) == MOST_LEFT
-        assert await dependency.ask(answers, time.monotonic() + 1) == 7
+        assert len(ended) == MAX_ABANDONED
+        assert await dependency.call(answers, time.monotonic() + 1) == 7
 
     asyncio.run(scene())

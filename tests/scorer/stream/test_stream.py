@@ -1,4 +1,4 @@
-"""The stream scorer's bookkeeping: bounded memory, order, completeness, changes of assignment, stopping."""
+"""The stream scorer: bounded memory, order, completeness, changes of assignment, stopping."""
 
 import asyncio
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from scorer.stream import resumption
 from stream_features.online.in_flight import InFlight
 from stream_features.online.unfolded_log import UnfoldedLog
 from testing.rigs.stream_rig import (
-    Log,
+    FakeLog,
     assign,
     cancel,
     decision,
@@ -30,29 +30,29 @@ from testing.rigs.stream_rig import (
 
 
 def test_a_backlog_is_bounded_and_decided_whole_and_in_order(monkeypatch):
-    monkeypatch.setattr(streams, "MAX_TODO", 40)
+    monkeypatch.setattr(streams, "MAX_BACKLOG", 40)
     monkeypatch.setattr(streams, "MAX_BATCH", 16)
 
     async def scene():
         scorer = scorer_of({0: 500, 1: 30})
-        scorer._decider.let.clear()
+        scorer._decider.may_decide.clear()
         reading, deciding = asyncio.create_task(scorer.log_reader.run()), asyncio.create_task(scorer.run())
         await until(lambda: scorer.log_reader.next == {0: 500, 1: 30})
-        assert scorer.log_reader.asked == []  # not before there is room
-        scorer._decider.let.set()
+        assert scorer.log_reader.rewinds == []  # not before there is room
+        scorer._decider.may_decide.set()
         await until(lambda: len(scorer._producer.sent) == 530)
         await cancel(reading, deciding)
         assert offsets(scorer, 0) == list(range(500))
         assert offsets(scorer, 1) == list(range(30))
-        assert scorer._decider.held_most <= 40
-        assert scorer.log_reader.asked
-        assert {partition for partition, _ in scorer.log_reader.asked} == {0}
+        assert scorer._decider.max_backlog <= 40
+        assert scorer.log_reader.rewinds
+        assert {partition for partition, _ in scorer.log_reader.rewinds} == {0}
 
     asyncio.run(scene())
 
 
-def test_a_lost_partition_takes_what_was_left_out_with_it(monkeypatch):
-    monkeypatch.setattr(streams, "MAX_TODO", 4)
+def test_a_revoked_partition_forgets_its_skipped_records(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_BACKLOG", 4)
 
     async def scene():
         scorer = scorer_of({0: 0})
@@ -66,12 +66,12 @@ def test_a_lost_partition_takes_what_was_left_out_with_it(monkeypatch):
         await until(lambda: len(scorer._producer.sent) == 3)
         await cancel(deciding)
         assert offsets(scorer, 0) == [6, 7, 8]
-        assert scorer.log_reader.asked == []
+        assert scorer.log_reader.rewinds == []
 
     asyncio.run(scene())
 
 
-def test_the_next_state_is_asked_for_before_decisions_are_sent_and_given_up_where_that_takes_long(
+def test_the_next_state_is_prefetched_before_decisions_are_sent_and_dropped_once_it_is_old(
     monkeypatch,
 ):
     monkeypatch.setattr(streams, "MAX_BATCH", 4)
@@ -83,9 +83,9 @@ def test_the_next_state_is_asked_for_before_decisions_are_sent_and_given_up_wher
         send, asked_when_sent = scorer._producer.send, []
 
         async def slow_send(*args, **fields):
-            asked_when_sent.append(list(scorer._decider.asked_ahead))
+            asked_when_sent.append(list(scorer._decider.prefetch_sizes))
             if len(asked_when_sent) == 6:  # of the second batch: the third's state grows old
-                now_s[0] += streams.AHEAD_S
+                now_s[0] += streams.PREFETCH_VALID_S
             return await send(*args, **fields)
 
         scorer._producer.send = slow_send
@@ -97,12 +97,12 @@ def test_the_next_state_is_asked_for_before_decisions_are_sent_and_given_up_wher
         assert offsets(scorer, 0) == list(range(11))
         assert asked_when_sent[:4] == [[4, 4]] * 4
         assert asked_when_sent[4:] == [[4, 4, 3]] * 7
-        assert scorer._decider.given == ["state of 4", "state of 4", None]
+        assert scorer._decider.prefetched_states == ["state of 4", "state of 4", None]
 
     asyncio.run(scene())
 
 
-def test_what_was_taken_up_ahead_is_not_sent_after_a_revocation(monkeypatch):
+def test_a_batch_taken_ahead_is_not_published_after_a_revocation(monkeypatch):
     monkeypatch.setattr(streams, "MAX_BATCH", 4)
 
     async def scene():
@@ -130,7 +130,7 @@ def test_what_was_taken_up_ahead_is_not_sent_after_a_revocation(monkeypatch):
     asyncio.run(scene())
 
 
-def test_a_rejected_record_that_is_told_again_is_counted_once():
+def test_a_rejected_record_that_is_delivered_again_is_counted_once():
     def counted():
         return metrics.TRANSACTIONS.labels("decided", "duplicate")._value.get()
 
@@ -169,22 +169,22 @@ def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
 def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
     async def scene():
         scorer = scorer_of({0: 0, 1: 0})
-        scorer._reader.in_flight.accept(transaction(3))
-        scorer.log_reader.read_offsets = [4, -1]
-        scorer._decider.let.clear()
+        scorer._reader.pending.accept(transaction(3))
+        scorer.log_reader.read_to = [4, -1]
+        scorer._decider.may_decide.clear()
         deciding = asyncio.create_task(scorer.run())
-        passing = asyncio.create_task(scorer.pass_on(60))
+        passing = asyncio.create_task(scorer.await_http_decisions(60))
         for offset in range(4):
-            await asyncio.sleep(2 * streams.LOOK_EVERY_S)
+            await asyncio.sleep(2 * streams.POLL_S)
             assert not passing.done()
             scorer.on_record(record(0, offset), transaction(offset), 0)
-        await asyncio.sleep(2 * streams.LOOK_EVERY_S)
-        assert (len(scorer._reader.in_flight), passing.done()) == (0, False)
+        await asyncio.sleep(2 * streams.POLL_S)
+        assert (len(scorer._reader.pending), passing.done()) == (0, False)
         scorer.on_record(record(0, 4), transaction(4), 0)
         scorer.log_reader.next[0] = 5
-        await asyncio.sleep(2 * streams.LOOK_EVERY_S)
+        await asyncio.sleep(2 * streams.POLL_S)
         assert not passing.done()
-        scorer._decider.let.set()
+        scorer._decider.may_decide.set()
         await passing
         assert offsets(scorer, 0) == [0, 1, 2, 3, 4]
         await cancel(deciding)
@@ -195,8 +195,8 @@ def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
 def test_a_stop_does_not_wait_for_ever_for_a_log_that_gives_nothing_back():
     async def scene():
         scorer = scorer_of({0: 0})
-        scorer._reader.in_flight.accept(transaction(0))
-        await asyncio.wait_for(scorer.pass_on(0.1), 10)
+        scorer._reader.pending.accept(transaction(0))
+        await asyncio.wait_for(scorer.await_http_decisions(0.1), 10)
 
     asyncio.run(scene())
 
@@ -205,7 +205,7 @@ def test_a_stop_does_not_wait_for_ever_for_a_log_that_gives_nothing_back():
 
 
 def test_a_batch_taken_up_before_a_revocation_is_not_published_after_it():
-    """Else its second half, published once the partition is back, would pass over its first."""
+    """Else its second half, published after the partition is reassigned, would skip its first half."""
 
     async def scene():
         scorer = scorer_of({0: 0})
@@ -252,12 +252,12 @@ def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile(m
             return {0: 30}
 
         monkeypatch.setattr(streams, "last_decided", last_decided)
-        while scorer._changed.is_set():
-            scorer._changed.clear()
+        while scorer._assignment_changed.is_set():
+            scorer._assignment_changed.clear()
             await scorer._resume()
-        assert scorer._decided == {0: 30}
+        assert scorer._decided_to == {0: 30}
         assert looked == [[0], [0]]
-        assert scorer.log_reader.asked == [(0, 31)]
+        assert scorer.log_reader.rewinds == [(0, 31)]
 
     asyncio.run(scene())
 
@@ -278,7 +278,7 @@ def test_where_to_go_on_is_looked_up_once_ones_own_decisions_are_in_the_log(monk
         await asyncio.sleep(0.001)
         ack.set_result(None)
         await resuming
-        assert scorer._decided == {0: 7}
+        assert scorer._decided_to == {0: 7}
 
     asyncio.run(scene())
 
@@ -322,7 +322,7 @@ def test_what_is_no_decision_is_counted_and_passed_over_on_resuming(monkeypatch)
     monkeypatch.setattr(resumption, "AIOKafkaConsumer", lambda **_: Decisions(values))
     unreadable = metrics.TRANSACTIONS.labels("resumed", "unreadable")
     before = unreadable._value.get()
-    log = Log()
+    log = FakeLog()
     assert asyncio.run(resumption.last_decided("", [0], log)) == {0: 2}
     assert unreadable._value.get() == before + 7
     assert log.events == ["decision_unreadable"] * 7
@@ -341,7 +341,7 @@ class Member:
 
 
 def test_the_group_is_left_only_when_all_decisions_are_acknowledged(monkeypatch):
-    """Also those that were waited for when the deciding was cut off."""
+    """Also those awaited when the loop was cancelled."""
     monkeypatch.setattr(streams, "MAX_UNACKED", 2)
 
     async def scene():

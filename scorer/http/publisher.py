@@ -1,4 +1,4 @@
-"""What was accepted and decided by HTTP on its way into the log."""
+"""Publishes the transactions that HTTP decided to the log."""
 
 from typing import Any, Final
 
@@ -11,19 +11,19 @@ from stream_features.online.in_flight import InFlight
 _PUBLISHED: Final = metrics.TRANSACTIONS.labels("http", "ok")
 
 
-class Publishing:
-    """Writes transactions with their decisions, and says where they stand to who counts what is pending."""
+class HttpPublisher:
+    """Sends transactions with their decisions, and reports their offsets to the in-flight set."""
 
-    def __init__(self, producer: Any, pending: InFlight, log: Any) -> None:
+    def __init__(self, producer: Any, in_flight: InFlight, log: Any) -> None:
         self._producer = producer
-        self._pending = pending
+        self._in_flight = in_flight
         self._log = log
 
     async def publish(self, tx: Transaction, segment: Segment, received_us: int, decision: bytes) -> None:
-        """One record: the transaction, with its decision as JSON in a header, so the log has both or neither.
+        """Send one record: the transaction, its decision as JSON in a header, so the log has both or neither.
 
-        It names the segment it was accepted by: what the clock says by now may be another, by which the
-        judge of the log could come to another verdict.
+        The record names the segment that accepted it: the clock may be in another by now, under which the
+        log's acceptance could differ.
 
         Raises:
             KafkaError: the log cannot be reached.
@@ -34,14 +34,14 @@ class Publishing:
             (h.DECISION, decision),
         ]
         try:
-            place = await self._producer.send_and_wait(
+            metadata = await self._producer.send_and_wait(
                 TRANSACTIONS, value=encoder.encode(tx), key=tx.card_id.encode(), headers=headers
             )
         except BaseException as error:
-            # If the log has it all the same, it comes by the tail, as any other's record does.
-            self._pending.drop(tx)
+            # If the log has it nevertheless, it is read back as any other record.
+            self._in_flight.drop(tx)
             metrics.TRANSACTIONS.labels("http", "not_published").inc()
             self._log.error("http_not_published", tx_id=tx.tx_id, error=str(error))
             raise
-        self._pending.acknowledge(tx, place.partition, place.offset)
+        self._in_flight.placed(tx, metadata.partition, metadata.offset)
         _PUBLISHED.inc()

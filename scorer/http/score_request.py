@@ -1,0 +1,70 @@
+"""A transaction of a scoring request: as received, once it is valid, and the problems it may end with."""
+
+import msgspec
+
+from fraudsim import metrics
+from fraudsim.log.acceptance import Rejected, read_event
+from fraudsim.log.clock import event_time_ms
+from fraudsim.log.events import Segment, Transaction
+from scorer.http.problems import Problem, problem
+from scorer.http.schemas import decode_request
+from scorer.idempotency.claims import Claim, PriorClaim
+from stream_features.online.in_flight import InFlightFullError
+
+ScoreResult = bytes | Problem
+"""The decision as JSON, or why there is none."""
+
+
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """A transaction as received."""
+
+    body: bytes
+    received_us: int
+    """Wall clock."""
+
+
+class ValidRequest(msgspec.Struct, frozen=True, gc=False):
+    """One valid transaction of a request."""
+
+    index: int
+    """Of the transaction in its request."""
+    tx: Transaction
+    received_us: int
+    segment: Segment
+    """The clock's segment by which it was found valid."""
+    claim: Claim
+
+
+def read_transaction(received: Received, segment: Segment) -> Transaction | Problem:
+    """The transaction, if it is valid on arrival under the log's acceptance rules."""
+    event = read_event(received.body, decode_request)
+    if isinstance(event, Rejected):
+        return problem("not-json" if event.field == "value" else "not-valid", event.reason, event.field)
+    # In whole ms, as the log's acceptance computes it.
+    now_ms = event_time_ms(segment, received.received_us // 1000)
+    tx = event if event.ts else msgspec.structs.replace(event, ts=now_ms)
+    if tx.ts - now_ms > segment.future_ms:
+        reason = f"ts={tx.ts} is {tx.ts - now_ms} ms ahead of now, more than {segment.future_ms}"
+        return problem("not-valid", reason, "ts")
+    if now_ms - tx.ts > segment.past_ms:
+        reason = f"ts={tx.ts} is {now_ms - tx.ts} ms behind now, more than {segment.past_ms}"
+        return problem("not-valid", reason, "ts")
+    return tx
+
+
+def repeat_result(request: ValidRequest, prior: PriorClaim) -> ScoreResult:
+    """The result of a request whose tx_id was claimed before; the prior claim has a decision or conflicts."""
+    if not prior.same_body:
+        return conflict(request.tx.tx_id)
+    assert prior.decision is not None
+    return prior.decision
+
+
+def conflict(tx_id: str) -> Problem:
+    return problem("conflict", f"tx_id {tx_id} was sent before with another body", "tx_id")
+
+
+def in_flight_full(error: InFlightFullError) -> Problem:
+    """The problem of too many transactions not yet read back from the log; counts it as shed."""
+    metrics.SHED.labels("pending").inc()
+    return problem("try-later", f"{error}: the log cannot keep up", "service")
