@@ -22,7 +22,7 @@ from stream_features.catalogue.features import DAY
 from stream_features.online.reader import FeatureReader, Reading, StateSnapshot
 from stream_features.vector import as_list, vector
 
-PrefetchedState = asyncio.Future[Stored]
+PrefetchedState = asyncio.Future[StateSnapshot]
 """A read of state that began before it was certain that the state is needed."""
 
 
@@ -73,7 +73,7 @@ class Decider:
         """
         if self._state.away is not None:
             return None
-        prefetched_state = asyncio.ensure_future(self._reader.stored(transactions, linger_s))
+        prefetched_state = asyncio.ensure_future(self._reader.fetch_state(transactions, linger_s))
         prefetched_state.add_done_callback(_retrieve_exception)
         return prefetched_state
 
@@ -95,14 +95,14 @@ class Decider:
         transactions = [item.tx for item in incoming]
         try:
             stored = await self._state.call(
-                lambda: self._reader.stored(transactions) if prefetched_state is None else prefetched_state,
+                lambda: self._reader.fetch_state(transactions) if prefetched_state is None else prefetched_state,
                 until_s,
             )
         except AwayError as away:
             metrics.DEGRADED.labels(via, away.reason).inc(len(incoming))
             readings = [*map(_reading_without_state, transactions)]
             return await self._decide_by_roles(incoming, readings, via, "fallback", until_s)
-        readings = await self._reader.of_stored(transactions, stored, http=via == "http", until_s=until_s)
+        readings = await self._reader.readings(transactions, stored, http=via == "http", until_s=until_s)
         return await self._decide_by_roles(incoming, readings, via, "champion", until_s)
 
     async def _decide_by_roles(

@@ -111,7 +111,7 @@ class Service:
         stream.log_reader = log_reader
         stream.speed = self._clock_log.clock.current.speed
         scoring = HttpScoring(
-            self._settings, decider, self._reader.pending, self._clock_log, producer,
+            self._settings, decider, self._reader.in_flight, self._clock_log, producer,
             Idempotency(RedisClaims(self._link), self._claims), self._log, self._shadows.offer,
         )  # fmt: skip
         api = HttpApi(
@@ -213,7 +213,7 @@ class Service:
             await asyncio.sleep(PRUNE_EVERY_S)
             away = self._state.away
             for dependency, work in (
-                (self._state, self._reader.prune_tail),
+                (self._state, self._reader.prune_unfolded),
                 (self._claims, scoring.idempotency.ping),
                 (self._limits, self._quota.ping),
             ):

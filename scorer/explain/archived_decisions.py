@@ -76,7 +76,7 @@ class Manifests:
 
 def read_manifests(run_dir: Path) -> Manifests:
     """Raises FraudsimError where there is no model, or one is damaged."""
-    by_version = {manifest.version: manifest for manifest in manifests(run_dir / "models")}
+    by_version = {manifest.version: manifest for manifest in load_manifests(run_dir / "models")}
     return Manifests(read_manifest(run_dir / "model"), by_version)
 
 

@@ -43,5 +43,5 @@ class HttpPublisher:
             metrics.TRANSACTIONS.labels("http", "not_published").inc()
             self._log.error("http_not_published", tx_id=tx.tx_id, error=str(error))
             raise
-        self._in_flight.placed(tx, metadata.partition, metadata.offset)
+        self._in_flight.acknowledge(tx, metadata.partition, metadata.offset)
         _PUBLISHED.inc()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
 from scorer.idempotency.claims import DIGEST_BYTES, REPLY_TTL_S, TOKEN_BYTES, Claim, PriorClaim
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 CLAIM_MS: Final = 5_000
 """The claim of a scorer that died expires after this time."""
@@ -23,7 +23,7 @@ STORE_LATE_SCRIPT: Final = (
 class RedisClaims:
     """Claims and replies by tx_id. Every method raises RedisError where Redis cannot be reached."""
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: RedisClient) -> None:
         self._link = link
 
     async def claim(self, claim: Claim) -> PriorClaim | None:
@@ -34,7 +34,7 @@ class RedisClaims:
     def claim_all(self, claims: Sequence[Claim]) -> Awaitable[list[PriorClaim | None]]:
         """Claim several distinct tx_ids, as `claim` does one; sends when called, not when awaited."""
         sets = [("SET", claim.key, claim.value, "NX", "PX", CLAIM_MS) for claim in claims]
-        return self._prior_claims(claims, self._link.ask_all(sets))
+        return self._prior_claims(claims, self._link.execute_many(sets))
 
     async def _prior_claims(
         self, claims: Sequence[Claim], replies: Awaitable[list[Any]]
@@ -47,7 +47,7 @@ class RedisClaims:
     async def _prior_claim(self, claim: Claim) -> PriorClaim | None:
         """The claim that made SET NX fail; None where that was this claim itself."""
         # Redis before 7 has no SET with NX and GET together.
-        value: Any = await self._link.ask("GET", claim.key)
+        value: Any = await self._link.execute("GET", claim.key)
         if value is None:  # it has just expired
             return await self.claim(claim)
         if value == claim.value:
@@ -56,7 +56,7 @@ class RedisClaims:
 
     async def store_all(self, replies: Sequence[tuple[Claim, bytes]], linger_s: float = 0.0) -> None:
         """Store decisions for repeats; waits up to `linger_s` to share one send with other commands."""
-        await self._link.ask_all(
+        await self._link.execute_many(
             [("SET", claim.key, claim.value + decision, "EX", REPLY_TTL_S) for claim, decision in replies],
             linger_s,
         )
@@ -67,20 +67,20 @@ class RedisClaims:
 
     async def store_late(self, claim: Claim, decision: bytes) -> None:
         """Store a decision whose claim may not have reached Redis; another request's claim is kept."""
-        await self._link.ask("EVAL", STORE_LATE_SCRIPT, 1, claim.key, claim.value, decision, REPLY_TTL_S)
+        await self._link.execute("EVAL", STORE_LATE_SCRIPT, 1, claim.key, claim.value, decision, REPLY_TTL_S)
 
     async def release(self, claim: Claim) -> None:
         """Free a claim without a decision. One that expired and belongs to another request is kept."""
-        await self._link.ask("EVAL", RELEASE_SCRIPT, 1, claim.key, claim.value)
+        await self._link.execute("EVAL", RELEASE_SCRIPT, 1, claim.key, claim.value)
 
     async def stored_reply(self, tx_id: str) -> bytes | None:
         """The decision stored for a tx_id."""
-        value: Any = await self._link.ask("GET", f"tx:{tx_id}")
+        value: Any = await self._link.execute("GET", f"tx:{tx_id}")
         return _decision(value) if value is not None else None
 
     async def ping(self) -> None:
         """Raises RedisError where Redis does not answer."""
-        await self._link.ask("PING")
+        await self._link.execute("PING")
 
 
 def _decision(value: bytes) -> bytes | None:

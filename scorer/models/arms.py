@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from model.artefact.calibration import Calibration
 from model.artefact.cascade import Cascade
-from model.artefact.files import Model
+from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.forest import Forest
 from scorer.policy.policy import Variant

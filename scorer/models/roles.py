@@ -19,7 +19,7 @@ class ChallengerShare:
     @property
     def share(self) -> float:
         """Share of all cards."""
-        return (self.end - self.first) / CARDS
+        return (self.end - self.first) / BUCKETS
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Roles:
     def model_for(self, card_id: str) -> Model:
         """The challenger that the card is assigned to, else the champion."""
         if self.challengers:
-            part = part_of(card_id, self.salt)
+            part = bucket_of(card_id, self.salt)
             for challenger in self.challengers:
                 if challenger.first <= part < challenger.end:
                     return challenger.model

@@ -107,10 +107,10 @@ class StreamScorer(ConsumerRebalanceListener):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await _until(
-                    lambda: not len(self._reader.pending) and self._assigned == self._queued_to.keys()
+                    lambda: not len(self._reader.in_flight) and self._assigned == self._queued_to.keys()
                 )
-                read_to = list(self.log_reader.read_to)  # records up to here may still be delivered again
-                await _until(lambda: all(self.log_reader.told(p, read_to[p]) for p in self._queued_to))
+                read_offsets = list(self.log_reader.read_offsets)  # records up to here may still be delivered again
+                await _until(lambda: all(self.log_reader.has_delivered(p, read_offsets[p]) for p in self._queued_to))
                 queued_to = dict(self._queued_to)
                 await _until(
                     lambda: all(self._decided_to.get(p, last) >= last for p, last in queued_to.items())
@@ -155,7 +155,7 @@ class StreamScorer(ConsumerRebalanceListener):
             return  # another scorer may have decided since; the next assignment looks again
         for partition, last_offset in last_offsets.items():
             self._start_partition(partition, last_offset)
-            self.log_reader.tell_from(partition, last_offset + 1)
+            self.log_reader.redeliver_from(partition, last_offset + 1)
             self._log.info("partition_resumed", partition=partition, after_offset=last_offset)
 
     def _start_partition(self, partition: int, last_offset: int) -> None:
@@ -209,7 +209,7 @@ class StreamScorer(ConsumerRebalanceListener):
         for partition, offset in list(self._skipped_from.items()):
             if not self._backlog[partition]:
                 del self._skipped_from[partition]
-                self.log_reader.tell_from(partition, offset)
+                self.log_reader.redeliver_from(partition, offset)
 
     async def _decisions(self, batch: DecisionBatch) -> list[Decision]:
         """A decision for each transaction: HTTP's where there is one, else made here."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaTimeoutError
 
-from fraudsim.log.clock import Clock, PlacedSegment
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Decision, LogPrefix, Segment, Stamps, Transaction, decode_transaction, encoder
 from fraudsim.settings import Settings
 from scorer.decide import Incoming, PrefetchedState
@@ -115,7 +115,7 @@ class HttpRig:
     def __init__(self, durability: str = "async", **settings_fields: Any) -> None:
         self.unfolded_log = UnfoldedLog(1, 1_000)
         self.in_flight = InFlight(self.unfolded_log)
-        self.clock = Clock([PlacedSegment(segment(1), 0)])
+        self.clock = Clock([LoggedSegment(segment(1), 0)])
         self.producer, self.redis_claims = FakeLogProducer(), FakeRedisClaims()
         self.decider = _fake(decide=self.decide, prefetch=lambda *_: None)
         self.on_decide: Callable[[], object] | None = None
@@ -158,7 +158,7 @@ class HttpRig:
 
     def read_log(self, offset: int, tx_id: str = "") -> None:
         """As when the log reader has read the record at `offset`."""
-        self.unfolded_log.passed(0, offset)
+        self.unfolded_log.advance(0, offset)
         self.in_flight.read_back(0, tx_id)
 
     async def ask(
@@ -201,7 +201,7 @@ class HttpRig:
     @property
     def in_flight_ids(self) -> list[str]:
         """tx_ids of card `c` that are not yet read back from the log."""
-        return [tx.tx_id for tx in self.in_flight.of(("card", "c"))]
+        return [tx.tx_id for tx in self.in_flight.of_key(("card", "c"))]
 
 
 def try_later_detail(reply: Reply) -> str:

@@ -85,12 +85,12 @@ class FakeLogReader:
         self.next = dict.fromkeys(sizes, 0)
         self.repeated = repeated
         self.rewinds: list[tuple[int, int]] = []
-        self.read_to = [-1] * (max(sizes) + 1)
+        self.read_offsets = [-1] * (max(sizes) + 1)
 
-    def told(self, partition: int, offset: int) -> bool:
+    def has_delivered(self, partition: int, offset: int) -> bool:
         return offset < self.next[partition]
 
-    def tell_from(self, partition: int, offset: int) -> None:
+    def redeliver_from(self, partition: int, offset: int) -> None:
         self.rewinds.append((partition, offset))
         self.next[partition] = min(self.next[partition], max(0, offset - self.repeated))
 
@@ -130,7 +130,7 @@ def scorer_of(sizes: Mapping[int, int], decided_to: int = -1) -> Any:
     Its `notified_ids` are the tx_ids that `on_decided` was called with.
     """
     decider, producer, notified_ids = FakeDecider(), FakeDecisionProducer(), list[str]()
-    reader: Any = SimpleNamespace(pending=InFlight(UnfoldedLog(max(sizes) + 1, 1_000)))
+    reader: Any = SimpleNamespace(in_flight=InFlight(UnfoldedLog(max(sizes) + 1, 1_000)))
     fake_decider: Any = decider
     scorer: Any = StreamScorer(
         Settings(_env_file=None), fake_decider, reader, producer, FakeLog(),

@@ -13,7 +13,7 @@ from fraudsim.log.events import MAX_EVENT_BYTES, Transaction, encoder
 from scorer.idempotency.claims import Claim
 from stream_features.catalogue.features import WINDOWED
 from stream_features.online import in_flight as pendings
-from stream_features.online.in_flight import MAX_PENDING_OF_KEY
+from stream_features.online.in_flight import MAX_IN_FLIGHT_OF_KEY
 from testing.rigs.http_rig import HttpRig, decision, score_body, segment, try_later_detail
 
 
@@ -131,7 +131,7 @@ def test_past_the_cap_requests_are_refused_until_the_log_gives_something_back(mo
 def test_a_record_names_the_segment_that_accepted_its_request():
     async def scene():
         rig = HttpRig()
-        rig.on_decide = lambda: rig.clock.add(PlacedSegment(segment(2), int(time.time() * 1000)))
+        rig.on_decide = lambda: rig.clock.add(LoggedSegment(segment(2), int(time.time() * 1000)))
         await rig.score("t0")
         await rig.scoring.drain()
         rig.on_decide = None

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from scorer.idempotency.claims import REPLY_TTL_S, Claim, PriorClaim
 from scorer.idempotency.redis_claims import RedisClaims
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 pytestmark = pytest.mark.stack
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.stack
 async def claim_store(url):
     redis = Redis.from_url(url)
     await redis.delete(*[f"tx:{n}" for n in ("a", "b")])
-    link = RedisLink.impatient(url)
+    link = RedisClient.with_short_timeouts(url)
     yield RedisClaims(link), redis
     await link.close()
     await redis.aclose()

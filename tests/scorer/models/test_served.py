@@ -35,7 +35,7 @@ def model_dirs(tmp_path_factory):
 def filled_registry(model_dirs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("filled") / "models"
     for each in model_dirs:
-        put(each, folder)
+        add_version(each, folder)
     return folder
 
 
@@ -74,8 +74,8 @@ def test_roles_are_taken_up_and_given_up_as_the_aliases_say(registry, versions):
         served, before = ServedModel(registry, Log()), counted("served")
         await refreshed(served)
         assert (counted("served"), served.previous) == (before, None)
-        change(registry, lambda now: roles.challenged(now, second, 0.2, "salt"))
-        change(registry, lambda now: roles.shadowed(now, third))
+        change_aliases(registry, lambda now: roles.add_challenger(now, second, 0.2, "salt"))
+        change_aliases(registry, lambda now: roles.add_shadow(now, third))
         await refreshed(served)
         now_served = served.roles
         assert [(m.version, r) for m, r in now_served.by_model()] == [
@@ -84,9 +84,9 @@ def test_roles_are_taken_up_and_given_up_as_the_aliases_say(registry, versions):
         assert active() == {(first, "champion"), (second, "challenger"), (third, "shadow")}
         challenger_cards = cards_of(now_served)[second]
         assert 300 < len(challenger_cards) < 500
-        assert challenger_cards == {c for c in range(2_000) if roles.part_of(f"c{c}", "salt") < 2_000}
-        change(registry, lambda now: roles.promoted(now, fourth))
-        change(registry, lambda now: roles.stopped(now, third))
+        assert challenger_cards == {c for c in range(2_000) if roles.bucket_of(f"c{c}", "salt") < 2_000}
+        change_aliases(registry, lambda now: roles.promote(now, fourth))
+        change_aliases(registry, lambda now: roles.remove(now, third))
         await refreshed(served)
         assert (served.model.version, served.previous.version) == (fourth, first)
         assert cards_of(served.roles)[second] == challenger_cards
@@ -98,11 +98,11 @@ def test_roles_are_taken_up_and_given_up_as_the_aliases_say(registry, versions):
 def test_a_rollback_needs_no_loading(registry, versions, monkeypatch):
     async def scene():
         served = ServedModel(registry, Log())
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change_aliases(registry, lambda now: roles.promote(now, versions[1]))
         await refreshed(served)
         monkeypatch.setattr(served_model, "load_model", lambda *_: pytest.fail("it loads"))
         for expected in (versions[0], versions[1]):
-            change(registry, roles.rolled_back)
+            change_aliases(registry, roles.roll_back)
             served.refresh()
             assert served.model.version == expected
 
@@ -120,10 +120,10 @@ def test_while_a_model_is_loaded_the_others_serve_and_a_rollback_does_not_wait(
 
     async def scene():
         served = ServedModel(registry, Log())
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change_aliases(registry, lambda now: roles.promote(now, versions[1]))
         await refreshed(served)
         monkeypatch.setattr(served_model, "load_model", slowly)
-        change(registry, lambda now: roles.promoted(now, versions[2]))
+        change_aliases(registry, lambda now: roles.promote(now, versions[2]))
         served.refresh()
         turns = 0
         while served._loading is not None and turns < 5:
@@ -131,11 +131,11 @@ def test_while_a_model_is_loaded_the_others_serve_and_a_rollback_does_not_wait(
             turns += 1
             await asyncio.sleep(0.01)
         assert turns == 5
-        change(registry, roles.rolled_back)
+        change_aliases(registry, roles.roll_back)
         served.refresh()
         assert served._loading is not None
         assert served.model.version == versions[1]
-        change(registry, roles.rolled_back)
+        change_aliases(registry, roles.roll_back)
         await refreshed(served)
         assert served.model.version == versions[2]
 
@@ -172,7 +172,7 @@ def test_what_a_folder_s_name_does_not_promise_is_refused(registry, versions, mo
         served = ServedModel(registry, Log())
         shutil.rmtree(folder_of(registry, versions[1]))
         shutil.copytree(model_dirs[2], folder_of(registry, versions[1]))
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change_aliases(registry, lambda now: roles.promote(now, versions[1]))
         await refreshed(served)
         assert served.model.version == versions[0]
         assert f"it holds version {versions[2]}" in served._log.entries[-1][1]
@@ -194,7 +194,7 @@ def test_an_alias_file_that_cannot_be_read_changes_nothing_and_is_said_once(regi
             assert served.model.version == versions[0]
         assert counted("refused") == before + 2
         (registry / "aliases.json").write_bytes(good)
-        change(registry, lambda now: roles.promoted(now, versions[1]))
+        change_aliases(registry, lambda now: roles.promote(now, versions[1]))
         await refreshed(served)
         assert served.model.version == versions[1]
 

@@ -123,7 +123,7 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
 ):
     *folders, challenger_folder, shadow_folder = make_models(tmp_path, MODELS + 2, trees)
     registry, policy = tmp_path / "models", tmp_path / "policy"
-    versions = [put(folder, registry)[0].version for folder in (*folders, challenger_folder, shadow_folder)]
+    versions = [add_version(folder, registry)[0].version for folder in (*folders, challenger_folder, shadow_folder)]
     *news, challenger, shadow = versions
     change_aliases(registry, lambda now: roles.add_challenger(now, challenger, SHARE, SALT))
     change_aliases(registry, lambda now: roles.add_shadow(now, shadow))
@@ -181,7 +181,7 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
         last = [reply for _, _, reply, _ in http.replies[-20:]]
         assert {reply["model_version"] for reply in last} <= {champion, challenger}
         assert {reply["policy_version"] for reply in last} == {policy_versions[-1]}
-        change(registry, roles.rolled_back)
+        change_aliases(registry, roles.roll_back)
         damaged.write_bytes(good)
         (policy / "policy.json").write_bytes((policy_folders[-1] / "policy.json").read_bytes())
         change_aliases(registry, lambda now: roles.promote(now, news[1]))
@@ -207,7 +207,7 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
     models = {version: load_model(folder_of(registry, version)) for version in versions}
     for decision in decisions:
         check_decision(decision, models, policies)
-        is_challenger_card = roles.part_of(decision.card_id, SALT) < SHARE * roles.CARDS
+        is_challenger_card = roles.bucket_of(decision.card_id, SALT) < SHARE * roles.BUCKETS
         assert (decision.model_version == challenger) == is_challenger_card
         assert decision.variant == (
             "fallback" if decision.degraded else "challenger" if is_challenger_card else "champion"

@@ -169,8 +169,8 @@ def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
 def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
     async def scene():
         scorer = scorer_of({0: 0, 1: 0})
-        scorer._reader.pending.accept(transaction(3))
-        scorer.log_reader.read_to = [4, -1]
+        scorer._reader.in_flight.accept(transaction(3))
+        scorer.log_reader.read_offsets = [4, -1]
         scorer._decider.may_decide.clear()
         deciding = asyncio.create_task(scorer.run())
         passing = asyncio.create_task(scorer.await_http_decisions(60))
@@ -179,7 +179,7 @@ def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
             assert not passing.done()
             scorer.on_record(record(0, offset), transaction(offset), 0)
         await asyncio.sleep(2 * streams.POLL_S)
-        assert (len(scorer._reader.pending), passing.done()) == (0, False)
+        assert (len(scorer._reader.in_flight), passing.done()) == (0, False)
         scorer.on_record(record(0, 4), transaction(4), 0)
         scorer.log_reader.next[0] = 5
         await asyncio.sleep(2 * streams.POLL_S)
@@ -195,7 +195,7 @@ def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
 def test_a_stop_does_not_wait_for_ever_for_a_log_that_gives_nothing_back():
     async def scene():
         scorer = scorer_of({0: 0})
-        scorer._reader.pending.accept(transaction(0))
+        scorer._reader.in_flight.accept(transaction(0))
         await asyncio.wait_for(scorer.await_http_decisions(0.1), 10)
 
     asyncio.run(scene())
