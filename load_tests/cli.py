@@ -30,7 +30,7 @@ def world(
     ] = 1,
 ) -> None:
     """Measure the world's generator beside the Fraud Detection Handbook's algorithm."""
-    from load_tests.benches.other.world import bench_world
+    from load_tests.benches.producers.world import bench_world
 
     report = bench_world(cards, days, turns, workers)
     _write(json, report)
@@ -55,7 +55,7 @@ def scorer(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 5,
 ) -> None:
     """Measure the compiled trees beside XGBoost, ONNX Runtime and Treelite, for 1, 16 and 512 rows."""
-    from load_tests.benches.other.trees import bench_trees
+    from load_tests.benches.scorer.trees import bench_trees
 
     report = bench_trees(model, turns)
     _write(json, report)
@@ -89,7 +89,7 @@ def sender(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 1,
 ) -> None:
     """Measure the live sender on kafka-python and on librdkafka, on a Kafka of its own."""
-    from load_tests.benches.other.sender import bench_on_own_stack
+    from load_tests.benches.producers.sender import bench_on_own_stack
 
     report = bench_on_own_stack(rate or [1000, 5000], tick or [5, 10, 15], seconds, turns)
     _write(json, report)
@@ -109,7 +109,7 @@ def reader(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
 ) -> None:
     """Measure reading a transaction's features beside Redis sorted sets, open loop, on a Redis of its own."""
-    from load_tests.benches.state.reader import bench_reader
+    from load_tests.benches.features.reader import bench_reader
 
     report = bench_reader(rate or [200, 1000], seconds, turns)
     _write(json, report)
@@ -126,7 +126,7 @@ def kernel(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
 ) -> None:
     """Measure folding and reading one key, from 10 to 100,000 events, and a scan for each feature beside."""
-    from load_tests.benches.state.kernel import TYPICAL, bench_kernel, value_of
+    from load_tests.benches.kernel.one_key import TYPICAL, bench_kernel, value_of
 
     report = bench_kernel(turns=turns)
     _write(json, report)
@@ -227,8 +227,8 @@ def growth(
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
 ) -> None:
     """Measure a key against its history, heat and longest window, beside recomputing from its events."""
-    from load_tests.benches.state.growth import PER_DAY, bench_growth, series
-    from load_tests.benches.state.growth_plot import growth_svg
+    from load_tests.benches.kernel.growth import PER_DAY, bench_growth, series
+    from load_tests.benches.kernel.growth_plot import growth_svg
 
     report = bench_growth(turns=turns)
     _write(json, report)

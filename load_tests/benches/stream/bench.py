@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from fraudsim.errors import FraudsimError
-from load_tests.benches.stream.arena import DAYS, DEADLINE_MS, SEED, WINDOW, Arena, Measured
 from load_tests.benches.stream.checks import CHECKED, TOLERANCE
 from load_tests.benches.stream.contestants import CONTESTANTS, OURS
+from load_tests.benches.stream.scoring_rig import DAYS, DEADLINE_MS, SEED, WINDOW, Arena, Measured
 from load_tests.rig.cores import pinned, two_cores
 from load_tests.rig.machine import machine
 from runner.supervise.supervisor import Supervisor

@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from fraudsim.errors import InvariantError
 from fraudsim.log.events import Decision, Transaction, decode_decision
-from load_tests.rivals.common import open_booster
+from load_tests.rivals.scoring_setup import open_booster
 from model.artefact.files import Model
 
 CHECKED: Final = 200

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fraudsim.log.topics import DECISIONS
-from load_tests.rivals.common import SCORES
+from load_tests.rivals.scoring_setup import SCORES
 
 
 @dataclass(frozen=True)

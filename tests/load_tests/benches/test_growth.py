@@ -5,9 +5,9 @@ import json
 import numpy as np
 from typer.testing import CliRunner
 
-from load_tests.benches.state import growth as bench_growth
-from load_tests.benches.state import kernel as bench_kernel
-from load_tests.benches.state.growth import HEAT, NOW, PER_DAY, recompute, rows_over, series
+from load_tests.benches.kernel import growth as bench_growth
+from load_tests.benches.kernel import one_key as bench_kernel
+from load_tests.benches.kernel.growth import HEAT, NOW, PER_DAY, recompute, rows_over, series
 from load_tests.cli import app
 from stream_features.catalogue.features import DAY, HOUR, LONGEST
 
@@ -45,7 +45,7 @@ def test_a_report_and_its_plot_have_every_line(tmp_path, monkeypatch):
 
 def test_a_plot_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_growth, "bench_growth", lambda turns: {"results": [], "ratios": {}})
-    monkeypatch.setattr("load_tests.benches.state.growth_plot.growth_svg", lambda report: "")
+    monkeypatch.setattr("load_tests.benches.kernel.growth_plot.growth_svg", lambda report: "")
     to = ["--json", str(tmp_path / "g.json"), "--svg", str(tmp_path / "no" / "g.svg")]
     done = CliRunner().invoke(app, ["bench", "growth", *to])
     assert "No such file or directory" in str(done.exception)

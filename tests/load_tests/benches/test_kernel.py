@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from load_tests.benches.state import kernel as bench_kernel
-from load_tests.benches.state.kernel import SPANS, TYPICAL, actions, make_case
+from load_tests.benches.kernel import one_key as bench_kernel
+from load_tests.benches.kernel.one_key import SPANS, TYPICAL, actions, make_case
 from load_tests.cli import app
 from stream_features.catalogue.features import HASH
 from stream_features.kernels import state

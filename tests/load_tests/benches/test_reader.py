@@ -3,8 +3,8 @@
 import pytest
 
 from fraudsim.log.events import Transaction
-from load_tests.benches.state import reader as bench_reader
-from load_tests.benches.state import sorted_sets
+from load_tests.benches.features import reader as bench_reader
+from load_tests.benches.features import sorted_sets
 
 
 def test_the_aggregates_of_a_sorted_set_include_the_transaction_at_hand():

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from load_tests.benches.other.sender import bench_sender
+from load_tests.benches.producers.sender import bench_sender
 from producers.sender.schedule import TICKS_MS
 from producers.sources.even_source import EvenSource
 

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError, InvariantError
-from load_tests.benches.other import trees as bench_trees
-from load_tests.benches.other.trees import ROWS, check_equal, contestants_of, rows_like
+from load_tests.benches.scorer import trees as bench_trees
+from load_tests.benches.scorer.trees import ROWS, check_equal, contestants_of, rows_like
 from load_tests.cli import app
 from model.artefact.files import Model, load_model
 from model.forest import forest

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from load_tests.benches.other.handbook_algorithm import (
+from load_tests.benches.producers.handbook_algorithm import (
     CUSTOMER_DAYS,
     DAY_S,
     LARGE_AMOUNT,

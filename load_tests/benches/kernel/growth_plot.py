@@ -5,7 +5,7 @@ from itertools import chain
 from math import ceil, floor, log10
 from typing import Any, Final
 
-from load_tests.benches.state.growth import series
+from load_tests.benches.kernel.growth import series
 from producers.page.svg import PALETTE, QUIET, Plot, Tick, log_ticks
 from stream_features.catalogue.features import DAY, HOUR, MINUTE
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from load_tests.benches.other.handbook_algorithm import simulate
+from load_tests.benches.producers.handbook_algorithm import simulate
 from load_tests.rig.machine import machine
 from producers.history.writer import write_history
 from producers.world.world import WORLD_VERSION, World, WorldConfig

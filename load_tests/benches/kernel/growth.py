@@ -9,7 +9,16 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from load_tests.benches.state.kernel import CALLS, HORIZON_MS, NOW, SEED, Case, Words, fold_often, read_often
+from load_tests.benches.kernel.one_key import (
+    CALLS,
+    HORIZON_MS,
+    NOW,
+    SEED,
+    Case,
+    Words,
+    fold_often,
+    read_often,
+)
 from load_tests.rig.machine import machine
 from stream_features.catalogue.features import DAY, DISTINCT_CAP, FEATURES, HASH, LONGEST
 from stream_features.kernels import state as states

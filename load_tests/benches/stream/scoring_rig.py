@@ -26,7 +26,7 @@ from load_tests.benches.stream.checks import answers_since, check_each_answered_
 from load_tests.benches.stream.contestants import OURS, Contestant
 from load_tests.rig.cores import Cores, cpu_s, family, machine_cpu_s, pinned
 from load_tests.rig.primed_world import prime_world
-from load_tests.rivals.common import SCORES, VARIABLE, Given
+from load_tests.rivals.scoring_setup import SCORES, VARIABLE, Given
 from producers.sources.world_source import WorldSource
 from producers.world.world import World, WorldConfig
 from runner.stack.ports import free_port
