@@ -1,4 +1,4 @@
-"""`fraudsim bench`: figures measured beside a rival in one run."""
+"""`fraudsim bench`: benchmarks that run beside a rival and write JSON."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ Json = Annotated[Path, typer.Option("--json", help="file to write the report int
 
 
 @bench.callback()
-def of_peers() -> None:
+def benchmarks() -> None:
     """Benchmarks against peers; each writes JSON."""
 
 
@@ -34,15 +34,15 @@ def world(
 
     report = bench_world(cards, days, turns, workers)
     _write(json, report)
-    ours, rival, *more = report["results"]
-    said = (
+    ours, rival, *with_workers = report["results"]
+    line = (
         f"world: {ours['value']:,} tx/s to Parquet on one core, the Handbook's algorithm "
         f"{rival['value']:,}: {report['ratios']['handbook']:.1f} times as fast"
     )
-    for each in more:
+    for result in with_workers:
         ratio = report["ratios"]["one_worker"]
-        said += f"; {workers} workers {each['value']:,}, {ratio:.2f} times one"
-    typer.echo(f"{said} ({json})")
+        line += f"; {workers} workers {result['value']:,}, {ratio:.2f} times one"
+    typer.echo(f"{line} ({json})")
 
 
 @bench.command()
@@ -50,7 +50,7 @@ def scorer(
     json: Json,
     model: Annotated[
         Path | None,
-        typer.Option("--model", help="folder of a model  [default: one trained on a small made world]"),
+        typer.Option("--model", help="folder of a model  [default: one trained on a small synthetic world]"),
     ] = None,
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 5,
 ) -> None:
@@ -59,16 +59,16 @@ def scorer(
 
     report = bench_trees(model, turns)
     _write(json, report)
-    value = {(each["name"], each["rows"]): each["value"] for each in report["results"]}
-    said = ", ".join(
+    value = {(result["name"], result["rows"]): result["value"] for result in report["results"]}
+    comparison = ", ".join(
         f"{n} row{'s' * (n > 1)} in {value['fraudsim', n]:g} µs against {value['inplace_predict', n]:g}"
         for name, n in value
         if name == "fraudsim"
     )
-    took = {each["name"]: each["value"] for each in report["reasons"]["results"]}
+    explain_us = {result["name"]: result["value"] for result in report["reasons"]["results"]}
     typer.echo(
-        f"scorer: the compiled walk scores {said} by inplace_predict, equal to the bit; "
-        f"1 row explained in {took['fraudsim']:g} µs against {took['pred_contribs']:g} ({json})"
+        f"scorer: the compiled walk scores {comparison} by inplace_predict, equal to the bit; "
+        f"1 row explained in {explain_us['fraudsim']:g} µs against {explain_us['pred_contribs']:g} ({json})"
     )
     for name in report["configuration"]["left_out"]:
         typer.echo(
@@ -125,7 +125,7 @@ def kernel(
     json: Json,
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
 ) -> None:
-    """Measure folding and reading one key, from 10 to 100,000 events, and a scan for each feature beside."""
+    """Measure folding and reading one key of 10 to 100,000 events, beside one scan per feature."""
     from load_tests.benches.kernel.one_key import TYPICAL, bench_kernel, value_of
 
     report = bench_kernel(turns=turns)
@@ -145,17 +145,17 @@ def soak(
     rate: Annotated[int, typer.Option("--rate", min=1, help="transactions per second")] = 3000,
     minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="of traffic")] = 20.0,
 ) -> None:
-    """Keep a worker under an even load, and see whether its memory or its lag grows."""
+    """Keep a worker under an even load, and measure whether its memory or its lag grows."""
     from load_tests.benches.worker.soak import bench_soak
 
     report = bench_soak(rate, minutes * 60)
     _write(json, report)
     worker = report["results"][0]
-    stale, memory = worker["staleness_ms"], worker["memory_mib"]
+    staleness, memory = worker["staleness_ms"], worker["memory_mib"]
     typer.echo(
         f"soak: {worker['folded']:,} transactions folded, {worker['cpu_us_per_transaction']:g} µs each; "
         f"memory {memory['a quarter in']:g} MiB a quarter in, {memory['end']:g} at the end; staleness p99 "
-        f"{stale['p99']:g}, max {stale['max']:g} ms; {worker['states_equal']} states equal ({json})"
+        f"{staleness['p99']:g}, max {staleness['max']:g} ms; {worker['states_equal']} states equal ({json})"
     )
 
 
@@ -166,16 +166,17 @@ def catch_up(
     rate: Annotated[int, typer.Option("--rate", min=1, help="live transactions per second")] = 1000,
     longest_s: Annotated[float, typer.Option("--longest", min=1, help="seconds it may take")] = 900.0,
 ) -> None:
-    """Give a worker a slot that is far behind, and see how fresh the other slots stay."""
+    """Assign a slot that is far behind to a worker, and measure how fresh the other slots stay."""
     from load_tests.benches.worker.catch_up import bench_catch_up
 
     report = bench_catch_up(behind, rate, longest_s)
     _write(json, report)
-    stale, caught = report["results"]
+    staleness, catching_up = report["results"]
     typer.echo(
-        f"catch-up: {behind:,} records in {caught['seconds']:g} s beside {rate:,} tx/s; the other slots' "
-        f"staleness p50 {stale['p50']:g}, p99 {stale['value']:g}, max {stale['max']:g} ms from the kill on; "
-        f"{caught['states_equal']} states equal ({json})"
+        f"catch-up: {behind:,} records in {catching_up['seconds']:g} s beside {rate:,} tx/s; "
+        f"the other slots' staleness p50 {staleness['p50']:g}, p99 {staleness['value']:g}, "
+        f"max {staleness['max']:g} ms from the kill on; "
+        f"{catching_up['states_equal']} states equal ({json})"
     )
 
 
@@ -226,7 +227,7 @@ def growth(
     svg: Annotated[Path | None, typer.Option("--svg", help="file to draw the plot into")] = None,
     turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
 ) -> None:
-    """Measure a key against its history, heat and longest window, beside recomputing from its events."""
+    """Measure a key by history, heat and longest window, beside a recomputation from its events."""
     from load_tests.benches.kernel.growth import PER_DAY, bench_growth, series
     from load_tests.benches.kernel.growth_plot import growth_svg
 

@@ -35,8 +35,10 @@ async def score(values: Any) -> None:
     async for value in values:
         tx = decode_transaction(value)
         (reading,) = await reader.read([tx])
-        value = float(booster.inplace_predict(reading.features.reshape(1, -1))[0])
-        await scores.send(key=tx.card_id.encode(), value=encoder.encode({"tx_id": tx.tx_id, "score": value}))
+        prediction = float(booster.inplace_predict(reading.features.reshape(1, -1))[0])
+        await scores.send(
+            key=tx.card_id.encode(), value=encoder.encode({"tx_id": tx.tx_id, "score": prediction})
+        )
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ PROTOCOL: Final = (
     "the first record handed to its code to the last one processed; those of the worker, seen from outside, "
     "from the assignment of its slots to the last watermark in Redis. CPU is the contestant's user and "
     "system time. A slow contestant gets only the first events (`events`). `does` states what each computes; "
-    "features are those that it computes or keeps the state of. After each turn sampled cards are "
-    "compared with brute force, and a difference ends the bench. Contestants take turns; medians. Ratios are "
-    "of transactions/s; `cpu_ratios` of CPU, which tells more where other programs share the machine."
+    "features are those that it computes or keeps the state of. After each turn sampled cards are compared "
+    "with brute force, and a difference ends the bench. Contestants take turns; medians. Ratios are of "
+    "transactions/s; `cpu_ratios` of CPU, which tells more where other programs share the machine."
 )
 EVENTS: Final = 150_000
 CARDS_OF_WORLD: Final = 10_000

@@ -121,20 +121,22 @@ def check_state(name: str, traffic: Traffic, cards: ByCard, redis: Redis, slots:
                 events[key].append(tx)
     for tx in probes:
         states_read = {}
-        for entity, key in keys_of(tx):
+        for entity, value in keys_of(tx):
             if entity in entities:
-                blob: Any = redis.get(blob_key(slot_of(entity, key, slots), entity, key))
-                _require(name, blob is not None, f"there is no state of {entity} {key}")
+                blob: Any = redis.get(blob_key(slot_of(entity, value, slots), entity, value))
+                _require(name, blob is not None, f"there is no state of {entity} {value}")
                 states_read[entity] = states.from_bytes(entity, blob)
         features, _ = vector(tx, states_read, horizon_ms)
         merchant_labels = [label for label in traffic.labels if label.merchant_id == tx.merchant_id]
         by_entity = {entity: events[entity, key] for entity, key in keys_of(tx)}
         expected = oracle(tx, by_entity, merchant_labels, horizon_ms)
-        for feature, value, right in zip(FEATURES, features.tolist(), expected, strict=True):
+        for feature, served, correct in zip(FEATURES, features.tolist(), expected, strict=True):
             if feature.entity not in ("request", *entities):
                 continue
-            equal = math.isclose(value, right, rel_tol=TOLERANCE) or (math.isnan(value) and math.isnan(right))
-            _require(name, equal, f"{feature.name} of card {tx.card_id} is {value}, not {right}")
+            equal = math.isclose(served, correct, rel_tol=TOLERANCE) or (
+                math.isnan(served) and math.isnan(correct)
+            )
+            _require(name, equal, f"{feature.name} of card {tx.card_id} is {served}, not {correct}")
 
 
 def _require(name: str, condition: bool, failure: str) -> None:

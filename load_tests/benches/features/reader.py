@@ -41,11 +41,11 @@ PROTOCOL: Final = (
     "Redis holds the world's transactions twice: as the feature state, and as a sorted set per card, device, "
     "merchant and address. Transactions of random cards, a millisecond after the last one, are read at an "
     "even rate, open loop: latency counts from the intended time to the finished values, so a contestant "
-    "that cannot hold the rate falls ever further behind (`reached`, reads/s). Ours is the scorer's "
-    "reader: one MGET of states and watermarks, then every feature. The rival asks for each window "
-    "of each entity by ZRANGEBYSCORE, in one pipeline, and computes count, sum, max and distinct cards and "
-    "merchants of it; redis-py's asyncio client with hiredis for both. Each is a process pinned to one core, "
-    "Redis to another. The card's counts of both must be equal. In turns; medians."
+    "that cannot hold the rate falls ever further behind (`reached`, reads/s). Ours is the scorer's reader: "
+    "one MGET of states and watermarks, then every feature. The rival asks for each window of each entity by "
+    "ZRANGEBYSCORE, in one pipeline, and computes count, sum, max and distinct cards and merchants of it; "
+    "redis-py's asyncio client with hiredis for both. Each is a process pinned to one core, Redis to "
+    "another. The card's counts of both must be equal. In turns; medians."
 )
 CONTESTANTS: Final = ("fraudsim", "redis sorted sets")
 PARTITIONS: Final = 4

@@ -17,7 +17,7 @@ from load_tests.benches.http.contestants import ROOT, HttpContestant
 from load_tests.benches.http.requests import BenchWorld, score_in
 from load_tests.rig.cores import Cores, pinned
 from load_tests.rig.open_loop import Load, LoadGenerator
-from load_tests.rivals.setup import VARIABLE, RivalSetup, open_reader
+from load_tests.rivals.scoring_setup import VARIABLE, RivalSetup, open_reader
 from model.forest.forest import Matrix
 from runner.supervise.supervisor import Part, Supervisor
 from stream_features.store.connection import RedisLink

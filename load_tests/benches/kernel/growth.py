@@ -1,4 +1,4 @@
-"""`fraudsim bench growth`: what a key costs as its history, its heat and its longest window grow."""
+"""`fraudsim bench growth`: the cost of a key as its history, its heat and its longest window grow."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ from load_tests.benches.kernel.one_key import (
     HORIZON_MS,
     NOW,
     SEED,
-    Case,
+    KeyState,
     Words,
     fold_often,
     read_often,
@@ -26,34 +26,33 @@ from stream_features.kernels.state import KERNELS, NO_LABELS
 
 PROTOCOL: Final = (
     "One key, its events at random times, a thousand counterparts. Heat: 10 to 100,000 events in 30 days. "
-    "History: so many days of events at a steady rate (merchant 1,000 a day, card 10). Window: 100,000 "
-    "events in 30 days, and only the features of windows up to the one named. Read: all features of the "
-    "entity; fold: one newer event into the state. The rival keeps the key's events of the longest window, "
-    "sorted by time, drops older ones, and recomputes count, sum, sum of squares, maximum and up to 64 "
-    "distinct counterparts in one pass over the longest window, the shorter ones on the way. Both compiled, "
-    "both called a thousand times in the process: no Redis, no network for either. The rival's fold is an "
-    "append and is not measured. Processor time. Cases take turns; medians."
+    "History: some days of events at a steady rate (merchant 1,000 a day, card 10). Window: 100,000 events "
+    "in 30 days, and only the features of windows up to the stated one. Read: all features of the entity; "
+    "fold: one newer event into the state. The rival keeps the key's events of the longest window, sorted by "
+    "time, drops older ones, and recomputes count, sum, sum of squares, maximum and up to 64 distinct "
+    "counterparts in one pass over the longest window, the shorter ones on the way. Both compiled, both "
+    "called a thousand times in the process: no Redis, no network for either. The rival's fold is an append "
+    "and is not measured. Processor time. Cases take turns; medians."
 )
 HEAT: Final = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 DAYS: Final = (1, 3, 10, 30, 90, 365)
 PER_DAY: Final = {"card": 10, "merchant": 1_000}
-HOTTEST: Final = 100_000
 WIDTH_BYTES: Final = {"card": 40, "merchant": 24}
-"""Of one event as the rival keeps it: time, amount, counterparts, and a card's place."""
+"""Of one event as the rival keeps it: time, amount, counterparts, and a card's location."""
 
 
 @dataclass(frozen=True)
-class Growth:
-    """One key: what the state and the event list hold of it."""
+class SweepPoint:
+    """One key of a sweep: its state, and the event list that the rival keeps."""
 
     sweep: str
     entity: str
-    at: int
+    position: int
     """Events, days, or the longest window in ms."""
     window_ms: int
-    case: Case
+    key: KeyState
     rows: Words
-    """What the rival keeps, by time, shape (n, width)."""
+    """Events that the rival keeps, by time, shape (n, width)."""
 
 
 def rows_over(entity: str, events: int, span_ms: int) -> Words:
@@ -67,22 +66,24 @@ def rows_over(entity: str, events: int, span_ms: int) -> Words:
     return rows
 
 
-def _grown(sweep: str, entity: str, at: int, rows: Words, window_ms: int = LONGEST) -> Growth:
+def _point(sweep: str, entity: str, position: int, rows: Words, window_ms: int = LONGEST) -> SweepPoint:
     state = states.fold(entity, states.empty(entity), rows, NO_LABELS, HORIZON_MS)
     kept = rows[rows[:, 0] >= NOW - LONGEST]
-    return Growth(sweep, entity, at, window_ms, Case(entity, len(rows), sweep, state, NOW), kept)
+    return SweepPoint(
+        sweep, entity, position, window_ms, KeyState(entity, len(rows), sweep, state, NOW), kept
+    )
 
 
-def growths(heat: tuple[int, ...] = HEAT, days: tuple[int, ...] = DAYS) -> Iterator[Growth]:
-    """Every key that is measured."""
+def sweep_points(heat: tuple[int, ...] = HEAT, days: tuple[int, ...] = DAYS) -> Iterator[SweepPoint]:
+    """Every measured key."""
     for entity, per_day in PER_DAY.items():
         for events in heat:
-            yield _grown("heat", entity, events, rows_over(entity, events, LONGEST))
+            yield _point("heat", entity, events, rows_over(entity, events, LONGEST))
         for n in days:
-            yield _grown("history", entity, n, rows_over(entity, n * per_day, n * DAY))
+            yield _point("history", entity, n, rows_over(entity, n * per_day, n * DAY))
         hottest = rows_over(entity, max(heat), LONGEST)
         for window_ms in windows_of(entity):
-            yield _grown("window", entity, window_ms, hottest, window_ms)
+            yield _point("window", entity, window_ms, hottest, window_ms)
 
 
 def windows_of(entity: str) -> list[int]:
@@ -92,21 +93,26 @@ def windows_of(entity: str) -> list[int]:
 
 @njit(cache=True)
 def recompute(rows: Words, now: int, windows: Words, cap: int, out: Any) -> int:
-    """Aggregates of each window, `windows` ascending, from the events themselves: shape (windows, 5)."""
+    """Recompute each window from the events: count, sum, sum of squares, maximum, distinct counterparts.
+
+    Args:
+        windows: lengths in ms, ascending.
+        out: filled, shape (windows, 5).
+    """
     seen: set[int] = set()
     n, total, squares, largest = 0, 0, 0, 0
-    at = np.searchsorted(rows[:, 0], now) - 1
+    index = np.searchsorted(rows[:, 0], now) - 1
     for w in range(windows.shape[0]):
         start = now - windows[w]
-        while at >= 0 and rows[at, 0] >= start:
-            amount = rows[at, 1]
+        while index >= 0 and rows[index, 0] >= start:
+            amount = rows[index, 1]
             n += 1
             total += amount
             squares += amount * amount
             largest = max(largest, amount)
             if len(seen) < cap:
-                seen.add(rows[at, 2])
-            at -= 1
+                seen.add(rows[index, 2])
+            index -= 1
         out[w, 0], out[w, 1], out[w, 2], out[w, 3], out[w, 4] = n, total, squares, largest, len(seen)
     return n
 
@@ -119,49 +125,53 @@ def _recompute_often(rows: Words, now: int, windows: Words, cap: int, calls: int
     return counted
 
 
-def actions(growth: Growth) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What is measured of a key, each `CALLS` times over."""
-    case = growth.case
-    within = states.specification(growth.entity)
-    within = within[within[:, 1] <= growth.window_ms]
-    out = np.empty(int(within[:, -1].max()) + 1, np.float32)
-    windows = np.array([w for w in windows_of(growth.entity) if w <= growth.window_ms], np.int64)
-    found = np.empty((len(windows), 5), np.int64)
-    newer = np.full((1, KERNELS[growth.entity].width), 7, np.int64)
+def actions(point: SweepPoint) -> Iterator[tuple[str, Callable[[], object]]]:
+    """The measured actions on a key by name; each does its work `CALLS` times."""
+    key = point.key
+    spec = states.specification(point.entity)
+    spec = spec[spec[:, 1] <= point.window_ms]
+    out = np.empty(int(spec[:, -1].max()) + 1, np.float32)
+    windows = np.array([w for w in windows_of(point.entity) if w <= point.window_ms], np.int64)
+    recomputed = np.empty((len(windows), 5), np.int64)
+    newer = np.full((1, KERNELS[point.entity].width), 7, np.int64)
     newer[0, 0] = NOW + 1_000
-    yield "read", lambda: read_often(case, within, out)
-    yield "fold", lambda: fold_often(case, newer)
+    yield "read", lambda: read_often(key, spec, out)
+    yield "fold", lambda: fold_often(key, newer)
     yield (
         "recompute",
-        lambda: _recompute_often(growth.rows, NOW, windows, DISTINCT_CAP, CALLS, found),
+        lambda: _recompute_often(point.rows, NOW, windows, DISTINCT_CAP, CALLS, recomputed),
     )
 
 
 def bench_growth(
     heat: tuple[int, ...] = HEAT, days: tuple[int, ...] = DAYS, turns: int = 5
 ) -> dict[str, Any]:
-    """The whole report, ready for JSON."""
-    todo = [(g, name, action) for g in growths(heat, days) for name, action in actions(g)]
-    for _, _, action in todo:
-        action()  # compile, or load what is compiled
-    measured: list[list[float]] = [[] for _ in todo]
+    """The report, ready for JSON."""
+    measurements = [
+        (point, name, action) for point in sweep_points(heat, days) for name, action in actions(point)
+    ]
+    for _, _, action in measurements:
+        action()  # compile, or load the compiled code
+    times_ns: list[list[float]] = [[] for _ in measurements]
     for _ in range(turns):
-        for found, (_, _, action) in zip(measured, todo, strict=True):
+        for turn_times, (_, _, action) in zip(times_ns, measurements, strict=True):
             started = time.process_time()
             action()
-            found.append((time.process_time() - started) / CALLS * 1e9)
+            turn_times.append((time.process_time() - started) / CALLS * 1e9)
     results = [
         {
-            "name": f"{g.entity} {name}",
-            "value": round(statistics.median(found)),
+            "name": f"{point.entity} {name}",
+            "value": round(statistics.median(turn_times)),
             "unit": "ns",
-            "sweep": g.sweep,
-            "entity": g.entity,
-            "at": g.at,
-            "bytes": g.rows.shape[0] * WIDTH_BYTES[g.entity] if name == "recompute" else g.case.state.nbytes,
-            "turns": [round(each) for each in found],
+            "sweep": point.sweep,
+            "entity": point.entity,
+            "at": point.position,
+            "bytes": point.rows.shape[0] * WIDTH_BYTES[point.entity]
+            if name == "recompute"
+            else point.key.state.nbytes,
+            "turns": [round(ns) for ns in turn_times],
         }
-        for found, (g, name, _) in zip(measured, todo, strict=True)
+        for turn_times, (point, name, _) in zip(times_ns, measurements, strict=True)
     ]
     return {
         "machine": machine(("numba", "numpy")),
@@ -175,10 +185,17 @@ def bench_growth(
     }  # fmt: skip
 
 
+def _bytes(point: SweepPoint, name: str) -> int:
+    """Bytes of the rival's event list, or of the state."""
+    if name == "recompute":
+        return point.rows.shape[0] * WIDTH_BYTES[point.entity]
+    return point.key.state.nbytes
+
+
 def series(results: list[dict[str, Any]], sweep: str, entity: str, name: str) -> list[dict[str, Any]]:
     """The results of one line of the plot, ascending."""
-    chosen = [r for r in results if r["sweep"] == sweep and r["name"] == f"{entity} {name}"]
-    return sorted(chosen, key=lambda r: r["at"])
+    line = [r for r in results if r["sweep"] == sweep and r["name"] == f"{entity} {name}"]
+    return sorted(line, key=lambda r: r["at"])
 
 
 def _at_hottest(results: list[dict[str, Any]], entity: str) -> float:

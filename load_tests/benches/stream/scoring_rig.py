@@ -23,10 +23,11 @@ from fraudsim.log.topics import TRANSACTIONS, create_topics
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
 from load_tests.benches.stream.checks import answers_since, check_each_answered_once, check_ours
-from load_tests.benches.stream.contestants import OURS, Contestant
-from load_tests.rig.cores import Cores, cpu_s, family, machine_cpu_s, pinned
+from load_tests.benches.stream.contestants import OURS, StreamContestant
+from load_tests.rig.cores import Cores, pinned
 from load_tests.rig.primed_world import prime_world
-from load_tests.rivals.scoring_setup import SCORES, VARIABLE, Given
+from load_tests.rig.process_tree import cpu_s, machine_cpu_s, process_tree
+from load_tests.rivals.scoring_setup import SCORES, VARIABLE, RivalSetup
 from producers.sources.world_source import WorldSource
 from producers.world.world import World, WorldConfig
 from runner.stack.ports import free_port
@@ -37,30 +38,32 @@ from stream_features.catalogue.features import DAY
 DAYS: Final = 40
 SEED: Final = 7
 HORIZON_MS: Final = 5 * DAY
-"""How far the worker may be ahead of who scores, in event time: some 20,000 transactions of this world."""
+"""How far the worker may be ahead of the scorer, in event time: some 20,000 transactions of this world."""
 DEADLINE_MS: Final = 1_000
 WINDOW: Final = 2_000
-"""Transactions under way: sent, and not answered yet."""
-LOOK_S: Final = 0.01
+"""Most transactions in flight: sent and not answered."""
+POLL_S: Final = 0.01
 QUIET_S: Final = 1.0
+"""A rival without new answers for this long has read all."""
 READY_S: Final = 120.0
 LONGEST_S: Final = 300.0
 WORKER: Final = "worker"
 
 
 @dataclass
-class Measured:
-    """What the turns of a contestant gave."""
+class ScoringFigures:
+    """Figures of a contestant, one for each turn."""
 
     per_second: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     """Cores that the rest of the machine used meanwhile."""
-    of_ours: dict[str, float] = field(default_factory=dict)
+    decision_figures: dict[str, float] = field(default_factory=dict)
+    """What `check_ours` returns, of the last turn."""
 
 
-class Arena:
-    """The stack with a primed state and a worker, and the world's next transactions."""
+class ScoringRig:
+    """Runs contestants one after another on the world's next transactions, and checks their answers."""
 
     def __init__(self, folder: Path, supervisor: Supervisor, cores: Cores, cards: int) -> None:
         self._folder = folder
@@ -76,12 +79,12 @@ class Arena:
         admin.create_topics([NewTopic(SCORES, self._settings.partitions, 1)])
         admin.close()
         world = World(WorldConfig(cards=cards, seed=SEED))
-        self._made = prime_world(folder, world, DAYS, self._settings, HORIZON_MS)
-        (folder / "model.ubj").write_bytes(self._made.model.ubj)
-        ClockLog(self._settings.kafka_bootstrap, Clock()).append(self._made.segment)
+        self._primed = prime_world(folder, world, DAYS, self._settings, HORIZON_MS)
+        (folder / "model.ubj").write_bytes(self._primed.model.ubj)
+        ClockLog(self._settings.kafka_bootstrap, Clock()).append(self._primed.segment)
         items = WorldSource(world, DAYS, labels=False).items()
-        self._next = (item.event for item in items if isinstance(item.event, Transaction))
-        self._ends = KafkaConsumer(bootstrap_servers=addresses.kafka_bootstrap)
+        self._transactions = (item.event for item in items if isinstance(item.event, Transaction))
+        self._offsets_consumer = KafkaConsumer(bootstrap_servers=addresses.kafka_bootstrap)
         from confluent_kafka import Producer
 
         self._producer = Producer(
@@ -90,46 +93,54 @@ class Arena:
         self._start(WORKER, ("-m", "fraudsim", WORKER), {})
 
     def close(self) -> None:
-        """Let go of Kafka."""
-        self._ends.close()
+        """Close the connection to Kafka."""
+        self._offsets_consumer.close()
 
-    def run(self, contestant: Contestant, count: int, measured: Measured) -> None:
-        """One turn."""
+    def run(self, contestant: StreamContestant, count: int, figures: ScoringFigures) -> None:
+        """One turn of `count` transactions, appended to `figures`.
+
+        Raises:
+            FraudsimError: the contestant, or the worker, ended or does not answer.
+            InvariantError: a check of the answers failed.
+        """
         port = free_port()
-        given = Given(
+        setup = RivalSetup(
             port=port, metrics_port=0, redis_url=self._settings.redis_url,
-            model_dir=str(self._made.model_dir), xgboost_model=str(self._folder / "model.ubj"),
-            segment=self._made.segment, kafka_bootstrap=self._settings.kafka_bootstrap,
+            model_dir=str(self._primed.model_dir), xgboost_model=str(self._folder / "model.ubj"),
+            segment=self._primed.segment, kafka_bootstrap=self._settings.kafka_bootstrap,
             partitions=self._settings.partitions,
         )  # fmt: skip
-        (self._folder / "given.json").write_bytes(encoder.encode(given))
+        (self._folder / "given.json").write_bytes(encoder.encode(setup))
         env = {
             VARIABLE: str(self._folder / "given.json"),
             variable("http_port"): str(port),
-            variable("model_dir"): given.model_dir,
+            variable("model_dir"): setup.model_dir,
             variable("deadline_ms"): str(DEADLINE_MS),
             "OMP_NUM_THREADS": "1",
         }
         with pinned(self._cores.server):
             pid = self._start(contestant.name, contestant.argv, env)
-        self._wait_until_it_answers(contestant)
-        answered = self._answered(contestant.topic)
-        first = self._in(contestant.topic)
-        asked = list(itertools.islice(self._next, count))
-        processes = family(pid)
-        mine = [*processes, *family(os.getpid())]
-        used_s, mine_s, all_s = cpu_s(processes), cpu_s(mine), machine_cpu_s()
-        began_s = time.perf_counter()
-        self._pump(contestant, asked, answered)
-        took_s = time.perf_counter() - began_s
-        measured.per_second.append(count / took_s)
-        measured.cpu_us.append((cpu_s(processes) - used_s) / count * 1e6)
-        measured.others.append(max(0.0, machine_cpu_s() - all_s - (cpu_s(mine) - mine_s)) / took_s)
+        self._await_answers(contestant)
+        answered_before = self._answered(contestant.topic)
+        first_offsets = self._end_offsets(contestant.topic)
+        transactions = list(itertools.islice(self._transactions, count))
+        processes = process_tree(pid)
+        bench_processes = [*processes, *process_tree(os.getpid())]
+        cpu_before_s, bench_before_s, machine_before_s = (
+            cpu_s(processes), cpu_s(bench_processes), machine_cpu_s()
+        )  # fmt: skip
+        started_s = time.perf_counter()
+        self._send_windowed(contestant, transactions, answered_before)
+        took_s = time.perf_counter() - started_s
+        figures.per_second.append(count / took_s)
+        figures.cpu_us.append((cpu_s(processes) - cpu_before_s) / count * 1e6)
+        others_s = machine_cpu_s() - machine_before_s - (cpu_s(bench_processes) - bench_before_s)
+        figures.others.append(max(0.0, others_s) / took_s)
         self._supervisor.stop(contestant.name)
-        answers = answers_since(self._settings.kafka_bootstrap, first)
-        check_each_answered_once(contestant.name, asked, answers)
+        answers = answers_since(self._settings.kafka_bootstrap, first_offsets)
+        check_each_answered_once(contestant.name, transactions, answers)
         if contestant is OURS:
-            measured.of_ours = check_ours(answers, self._made.model)
+            figures.decision_figures = check_ours(answers, self._primed.model)
 
     def _start(self, name: str, argv: Sequence[str], env: dict[str, str]) -> int:
         env = {
@@ -141,52 +152,54 @@ class Arena:
         }
         return self._supervisor.start(Part(name, [sys.executable, *argv], env, restart=False))
 
-    def _wait_until_it_answers(self, contestant: Contestant) -> None:
-        """Until a transaction that is sent now is answered, and nothing is left to be answered."""
+    def _await_answers(self, contestant: StreamContestant) -> None:
+        """Wait until a transaction that is sent now is answered, and no other is unanswered."""
         before, tries = self._answered(contestant.topic), 0
 
         def answers() -> bool:
             nonlocal tries
             tries += 1
             if tries % 50 == 1:
-                self._send(next(self._next))
+                self._send(next(self._transactions))
                 self._producer.flush()
-            self._see(contestant.name)
+            self._check_running(contestant.name)
             return self._answered(contestant.topic) > before
 
-        if not poll_until(answers, READY_S, every_s=LOOK_S):
-            raise FraudsimError(f"bench stream: no answer: {self._last(contestant.name)}")
-        last, since_s = -1, 0.0
+        if not poll_until(answers, READY_S, every_s=POLL_S):
+            raise FraudsimError(f"bench stream: no answer: {self._last_output(contestant.name)}")
+        last_count, changed_s = -1, 0.0
 
-        def none_left() -> bool:
-            nonlocal last, since_s
-            found = self._answered(contestant.topic)
-            if contestant is OURS:  # goes on where it was; a rival begins with what comes next
-                return found == self._sent
-            if found != last:
-                last, since_s = found, time.monotonic()
-            return time.monotonic() - since_s > QUIET_S
+        def none_unanswered() -> bool:
+            nonlocal last_count, changed_s
+            answered = self._answered(contestant.topic)
+            if contestant is OURS:  # resumes where it stopped; a rival starts at the log's end
+                return answered == self._sent
+            if answered != last_count:
+                last_count, changed_s = answered, time.monotonic()
+            return time.monotonic() - changed_s > QUIET_S
 
-        if not poll_until(none_left, LONGEST_S, every_s=LOOK_S):
-            raise FraudsimError(f"bench stream: {contestant.name} does not come to the log's end")
+        if not poll_until(none_unanswered, LONGEST_S, every_s=POLL_S):
+            raise FraudsimError(f"bench stream: {contestant.name} does not reach the log's end")
 
-    def _pump(self, contestant: Contestant, transactions: Sequence[Transaction], answered: int) -> None:
-        """Send them all, a window of them under way, and wait for the last answer."""
+    def _send_windowed(
+        self, contestant: StreamContestant, transactions: Sequence[Transaction], answered_before: int
+    ) -> None:
+        """Send all, with at most `WINDOW` in flight, and wait for the last answer."""
         sent = 0
 
         def all_answered() -> bool:
             nonlocal sent
-            done = self._answered(contestant.topic) - answered
-            for tx in transactions[sent : done + WINDOW]:
+            answered = self._answered(contestant.topic) - answered_before
+            for tx in transactions[sent : answered + WINDOW]:
                 self._send(tx)
                 sent += 1
             self._producer.poll(0)
-            self._see(contestant.name)
-            return done >= len(transactions)
+            self._check_running(contestant.name)
+            return answered >= len(transactions)
 
-        if not poll_until(all_answered, LONGEST_S, every_s=LOOK_S):
+        if not poll_until(all_answered, LONGEST_S, every_s=POLL_S):
             raise FraudsimError(
-                f"bench stream: not all of {sent:,} are answered: {self._last(contestant.name)}"
+                f"bench stream: not all of {sent:,} are answered: {self._last_output(contestant.name)}"
             )
 
     def _send(self, tx: Transaction) -> None:
@@ -200,18 +213,18 @@ class Arena:
             headers=[(h.SEGMENT, h.encode_int(0))],
         )
 
-    def _in(self, topic: str) -> dict[TopicPartition, int]:
+    def _end_offsets(self, topic: str) -> dict[TopicPartition, int]:
         tps = [TopicPartition(topic, p) for p in range(self._settings.partitions)]
-        found: dict[TopicPartition, int] = self._ends.end_offsets(tps)
-        return found
+        offsets: dict[TopicPartition, int] = self._offsets_consumer.end_offsets(tps)
+        return offsets
 
     def _answered(self, topic: str) -> int:
-        return sum(self._in(topic).values())
+        return sum(self._end_offsets(topic).values())
 
-    def _see(self, name: str) -> None:
-        for each in (name, WORKER):
-            if self._supervisor.pid(each) is None:
-                raise FraudsimError(f"bench stream: {each} has ended: {self._last(each)}")
+    def _check_running(self, name: str) -> None:
+        for part in (name, WORKER):
+            if self._supervisor.pid(part) is None:
+                raise FraudsimError(f"bench stream: {part} has ended: {self._last_output(part)}")
 
-    def _last(self, name: str) -> str:
+    def _last_output(self, name: str) -> str:
         return " | ".join(self._supervisor.last_output(name, 3))

@@ -1,4 +1,4 @@
-"""The long benchmarks of folding, made short: they run to their end, and their checks are real."""
+"""The long benchmarks of folding, made short: they run to their end, and their checks notice errors."""
 
 import pytest
 
@@ -21,9 +21,9 @@ def test_a_soak_folds_all_that_it_sends():
 
 def test_a_slot_that_was_put_back_is_caught_up_and_a_wrong_state_is_noticed(monkeypatch):
     report = bench_catch_up(behind=3000, rate=200, longest_s=60)
-    stale, caught = report["results"]
-    assert 0 < stale["p50"] <= stale["value"] <= stale["max"]
-    assert caught["states_equal"] == 200
+    staleness, catching_up = report["results"]
+    assert 0 < staleness["p50"] <= staleness["value"] <= staleness["max"]
+    assert catching_up["states_equal"] == 200
 
     check = FoldLine.check_state
 
