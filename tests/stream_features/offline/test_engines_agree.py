@@ -30,22 +30,22 @@ from stream_features.offline import bulk, oracle
 from stream_features.offline.duckdb_engine import BLOCK, BatchEngine
 from stream_features.offline.sql import Bounds
 from stream_features.offline.sql_visibility import AsOf, WithinPrefix
-from testing.contracts.engines import assert_agree, before, recomputed
+from testing.contracts.engines import assert_agree, events_before, reference_features
 from testing.contracts.event_streams import T0, tx
-from testing.contracts.random_logs import HORIZON, Stream, label_table, streams, transaction_table
+from testing.contracts.random_logs import HORIZON, EventLog, event_logs, label_table, transaction_table
 
 BOUNDS = [Bounds(), Bounds(), Bounds(distinct=2, rows=3, labels=2), Bounds(distinct=1, rows=1, labels=1)]
 
 
 def check_all_engines(found, bounds, seed):
     """Both readings of some streams by all engines."""
-    transactions, labels, asked, as_of, within = recomputed(found, bounds, seed)
+    transactions, labels, asked, as_of, within = reference_features(found, bounds, seed)
     with BatchEngine([transactions], [labels], threads=1) as engine:
         assert_agree(engine.features(transactions, bounds=bounds), as_of)
         assert_agree(engine.features(asked, WithinPrefix(HORIZON), bounds=bounds), within)
 
 
-several = st.integers(1, 8).flatmap(lambda n: st.tuples(*(streams(str(i)) for i in range(n))))
+several = st.integers(1, 8).flatmap(lambda n: st.tuples(*(event_logs(str(i)) for i in range(n))))
 logs = given(several, st.sampled_from(BOUNDS), st.integers(0, 2**32))
 with_time = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -97,13 +97,15 @@ def test_a_feature_that_the_catalogue_has_not_is_one_line_more():
         )
         for e in rng.sample(events, 50)
     ]  # fmt: skip
-    stream = Stream([(None, e) for e in events], [(None, item) for item in labels])
+    stream = EventLog([(None, e) for e in events], [(None, item) for item in labels])
     table = transaction_table([stream])
     with BatchEngine([table], [label_table([stream])], threads=1) as engine:
         got = engine.features(table, features=SMALL)
     for row, at_hand in zip(got, events, strict=True):
         for value, feature in zip(row, SMALL, strict=True):
-            known = before(stream, at_hand, feature.entity, getattr(at_hand, KEY_FIELD[feature.entity]))
+            known = events_before(
+                stream, at_hand, feature.entity, getattr(at_hand, KEY_FIELD[feature.entity])
+            )
             wanted = oracle.value_of(feature, at_hand, *known)
             assert value == pytest.approx(wanted, rel=1e-9, nan_ok=True), (feature.name, at_hand.tx_id)
 
@@ -131,7 +133,7 @@ def test_a_source_that_cannot_be_read_is_named_with_what_to_do(tmp_path):
     ):
         BatchEngine([tmp_path / "none.parquet"])
     with pytest.raises(FraudsimError, match="labels: the Arrow table has no column known_at"):
-        BatchEngine([], [label_table([Stream()]).drop_columns("known_at")])
+        BatchEngine([], [label_table([EventLog()]).drop_columns("known_at")])
 
 
 def test_the_batch_engines_share_the_catalogue_with_the_kernels_and_no_code():

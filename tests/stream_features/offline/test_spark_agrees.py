@@ -9,8 +9,8 @@ from stream_features.catalogue.features import NAMES
 from stream_features.offline.duckdb_engine import BatchEngine
 from stream_features.offline.sql import Bounds
 from stream_features.offline.sql_visibility import AsOf, WithinPrefix
-from testing.contracts.engines import assert_agree, recomputed
-from testing.contracts.random_logs import HORIZON, streams
+from testing.contracts.engines import assert_agree, reference_features
+from testing.contracts.random_logs import HORIZON, event_logs
 from tests.stream_features.offline.spark_here import needs_spark
 
 STREAMS = 150
@@ -38,7 +38,7 @@ def some(name):
     found = []
 
     @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=8, database=None)
-    @given(streams(name))
+    @given(event_logs(name))
     def generate(stream):
         found.append(stream)
 
@@ -59,7 +59,7 @@ def test_spark_agrees_with_all_engines_on_many_logs_at_once(bounds, spark, tmp_p
     from stream_features.offline.spark_engine import SparkEngine
 
     found = generated(STREAMS)
-    transactions, labels, asked, as_of, within = recomputed(found, bounds, len(found))
+    transactions, labels, asked, as_of, within = reference_features(found, bounds, len(found))
     for name, table in (("transactions", transactions), ("labels", labels), ("asked", asked)):
         pq.write_table(table, tmp_path / f"{name}.parquet")
     with BatchEngine([transactions], [labels]) as duckdb:

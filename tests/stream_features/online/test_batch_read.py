@@ -15,10 +15,10 @@ from testing.contracts.event_streams import (
     HORIZON,
     T0,
     events_of,
-    folded,
+    events_of_key,
+    folded_state,
     label_rows,
     labels_of,
-    of_key,
     rows_of,
     tx,
 )
@@ -51,10 +51,10 @@ def test_a_batch_reads_what_each_transaction_would_by_itself(data):
     for key in {key for at_hand in asked for key in keys_of(at_hand)}:
         entity, name = key
         its = labels if entity in LABELLED else ()
-        stored = of_key(entity, events[:cut], name)
-        unfolded = of_key(entity, events[cut:], name)
+        stored = events_of_key(entity, events[:cut], name)
+        unfolded = events_of_key(entity, events[cut:], name)
         rows[key] = [ROW_OF[entity](event) for event in unfolded]
-        before = folded(entity, stored, its)
+        before = folded_state(entity, stored, its)
         blobs[key] = state.to_bytes(before) if stored or len(its) else None
         whole_states[key] = state.fold(entity, before, rows_of(entity, unfolded), label_rows([]), HORIZON)
     got, whole = read(asked, blobs, rows)
@@ -83,7 +83,7 @@ def test_a_blob_that_cannot_be_read_is_null_and_spoils_no_other(broken, spoil):
     at_hand, beside = tx("a", T0 + 9_000), tx("b", T0 + 9_000, card="k", device="e", merchant="a", ip="::1")
     blobs = dict.fromkeys([*keys_of(at_hand), *keys_of(beside)])
     for entity, key in keys_of(at_hand):
-        blobs[entity, key] = state.to_bytes(folded(entity, events))
+        blobs[entity, key] = state.to_bytes(folded_state(entity, events))
         if entity == broken:
             blobs[entity, key] = spoil(blobs[entity, key])
     rows = {key: [ROW_OF[key[0]](events[-1])] for key in keys_of(at_hand)}
