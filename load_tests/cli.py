@@ -24,9 +24,9 @@ def world(
     json: Json,
     cards: Annotated[int, typer.Option("--cards", min=1, help="cards, and customers of the rival")] = 5000,
     days: Annotated[int, typer.Option("--days", min=1, help="days of transactions")] = 30,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="also with so many processes, if more than 1")
+        int, typer.Option("--workers", min=1, help="measure also with this many processes, if more than 1")
     ] = 1,
 ) -> None:
     """Measure the world's generator beside the Fraud Detection Handbook's algorithm."""
@@ -52,7 +52,7 @@ def scorer(
         Path | None,
         typer.Option("--model", help="folder of a model  [default: one trained on a small synthetic world]"),
     ] = None,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 5,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 5,
 ) -> None:
     """Measure the compiled trees beside XGBoost, ONNX Runtime and Treelite, for 1, 16 and 512 rows."""
     from load_tests.benches.scorer.trees import bench_trees
@@ -85,8 +85,8 @@ def sender(
         list[int] | None,
         typer.Option(min=1, max=100, help="ms, for kafka-python at the first rate  [default: 5, 10 and 15]"),
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="of traffic a turn")] = 6.0,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 1,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="seconds of traffic a turn")] = 6.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 1,
 ) -> None:
     """Measure the live sender on kafka-python and on librdkafka, on a Kafka of its own."""
     from load_tests.benches.producers.sender import bench_on_own_stack
@@ -105,8 +105,8 @@ def sender(
 def reader(
     json: Json,
     rate: Annotated[list[int] | None, typer.Option(min=1, help="reads/s  [default: 200 and 1000]")] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="a turn")] = 5.0,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="seconds a turn")] = 5.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
 ) -> None:
     """Measure reading a transaction's features beside Redis sorted sets, open loop, on a Redis of its own."""
     from load_tests.benches.features.reader import bench_reader
@@ -123,7 +123,7 @@ def reader(
 @bench.command()
 def kernel(
     json: Json,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each case")] = 5,
 ) -> None:
     """Measure folding and reading one key of 10 to 100,000 events, beside one scan per feature."""
     from load_tests.benches.kernel.one_key import TYPICAL, bench_kernel, value_of
@@ -143,7 +143,7 @@ def kernel(
 def soak(
     json: Json,
     rate: Annotated[int, typer.Option("--rate", min=1, help="transactions per second")] = 3000,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="of traffic")] = 20.0,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="minutes of traffic")] = 20.0,
 ) -> None:
     """Keep a worker under an even load, and measure whether its memory or its lag grows."""
     from load_tests.benches.worker.soak import bench_soak
@@ -164,7 +164,7 @@ def catch_up(
     json: Json,
     behind: Annotated[int, typer.Option("--behind", min=1000, help="records the slot is behind")] = 1_000_000,
     rate: Annotated[int, typer.Option("--rate", min=1, help="live transactions per second")] = 1000,
-    longest_s: Annotated[float, typer.Option("--longest", min=1, help="seconds it may take")] = 900.0,
+    longest_s: Annotated[float, typer.Option("--longest", min=1, help="limit in seconds")] = 900.0,
 ) -> None:
     """Assign a slot that is far behind to a worker, and measure how fresh the other slots stay."""
     from load_tests.benches.worker.catch_up import bench_catch_up
@@ -184,8 +184,8 @@ def catch_up(
 def stream(
     json: Json,
     events: Annotated[int, typer.Option("--events", min=100, help="transactions a turn")] = 20_000,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
-    only: Annotated[list[str] | None, typer.Option(help="only this contestant; may be given again")] = None,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="only this contestant; repeatable")] = None,
 ) -> None:
     """Measure the scorer from Kafka to Kafka beside a plain aiokafka loop and a Faust agent with XGBoost."""
     from load_tests.benches.stream.bench import bench_stream
@@ -205,8 +205,8 @@ def stream(
 def features(
     json: Json,
     events: Annotated[int, typer.Option("--events", min=1_000, help="transactions in the log")] = 150_000,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
-    only: Annotated[list[str] | None, typer.Option(help="only this contestant; may be given again")] = None,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="only this contestant; repeatable")] = None,
 ) -> None:
     """Measure the feature worker beside Faust, quix-streams, bytewax and Redis sorted sets, on one log."""
     from load_tests.benches.features.bench import bench_features
@@ -225,7 +225,7 @@ def features(
 def growth(
     json: Json,
     svg: Annotated[Path | None, typer.Option("--svg", help="file to draw the plot into")] = None,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each case")] = 5,
 ) -> None:
     """Measure a key by history, heat and longest window, beside a recomputation from its events."""
     from load_tests.benches.kernel.growth import PER_DAY, bench_growth, series
@@ -259,10 +259,10 @@ def _write_text(path: Path, text: str) -> None:
 def http(
     json: Json,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="server to measure, may be given again  [default: all]")
+        list[str] | None, typer.Option("--only", help="server to measure; repeatable  [default: all]")
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="of each stretch of load")] = 2.0,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="length of each period of load")] = 2.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
 ) -> None:
     """Measure the scorer's HTTP path beside Starlette, FastAPI, MLServer and BentoML with the same model."""
     from load_tests.benches.http.bench import bench_http

@@ -1,4 +1,12 @@
-"""Reference features of random logs, by kernels and brute force, for other engines to agree with."""
+"""Reference features of random logs, by kernels and brute force, for other engines to agree with.
+
+A test of an engine of your own, where `my_engine` returns float64 of shape (n, features):
+
+    @given(st.lists(event_logs("x"), min_size=1, max_size=1), st.integers(0, 2**32))
+    def test_my_engine_agrees(logs, seed):
+        reference = reference_features(logs, Bounds(), seed)
+        assert_agree(my_engine(reference.transactions, reference.labels), reference.as_of)
+"""
 
 import random
 from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ from fraudsim.log.events import Label, Transaction, encoder
 from fraudsim.log.partitioning import partition_of
 from stream_features.catalogue.features import DAY, HOUR, KEY_FIELD, LABEL_MEMORY, LONGEST, MINUTE
 from stream_features.vector import keys_of
-from testing.samples.log import T0, make_segment
+from testing.samples.log import T0, LogPosition, make_segment
 
 PARTITIONS: Final = 2
 START: Final = T0 // DAY * DAY
@@ -33,16 +33,13 @@ KNOWN_AFTER: Final = [0, 1, MINUTE, DAY, 90 * DAY, LABEL_MEMORY, LABEL_MEMORY + 
 """A label's `known_at` less its transaction's ts, ms."""
 LOCATIONS: Final = [(None, None), (48.2, 16.4), (48.20001, 16.4), (-33.9, 151.2), (48.123455, -179.999995)]
 
-LogPosition = tuple[int, int] | None
-"""(partition, offset) in the log; None for an event of the history before it."""
-
 
 @dataclass
 class EventLog:
-    """The accepted events of one log and of the history before it."""
+    """The accepted events of one log and of the history before it, which has no positions."""
 
-    transactions: list[tuple[LogPosition, Transaction]] = field(default_factory=list)
-    labels: list[tuple[LogPosition, Label]] = field(default_factory=list)
+    transactions: list[tuple[LogPosition | None, Transaction]] = field(default_factory=list)
+    labels: list[tuple[LogPosition | None, Label]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Prefix:
     tail_to: list[int]
     pending: list[str]
 
-    def holds(self, entity: str, position: LogPosition, tx: Transaction) -> bool:
+    def holds(self, entity: str, position: LogPosition | None, tx: Transaction) -> bool:
         """Whether an entity's features include a transaction."""
         if position is None or tx.tx_id in self.pending:
             return True
@@ -63,7 +60,7 @@ class Prefix:
         unfolded = self.tail_from[partition] <= offset <= self.tail_to[partition]
         return unfolded or offset <= self.folded[entity][partition]
 
-    def holds_label(self, entity: str, position: LogPosition) -> bool:
+    def holds_label(self, entity: str, position: LogPosition | None) -> bool:
         """Whether an entity's features include a label."""
         return position is None or position[1] <= self.labels_folded[entity][position[0]]
 
@@ -152,7 +149,7 @@ def prefixes(log: EventLog, rng: random.Random) -> list[Prefix]:
     return result
 
 
-def _last_offsets(positions: Iterable[LogPosition]) -> list[int]:
+def _last_offsets(positions: Iterable[LogPosition | None]) -> list[int]:
     """The last offset of each partition, -1 where it is empty."""
     ends = [-1] * PARTITIONS
     for position in positions:
@@ -161,7 +158,7 @@ def _last_offsets(positions: Iterable[LogPosition]) -> list[int]:
     return ends
 
 
-def _table(rows: Sequence[tuple[LogPosition, Any]], names: Sequence[str]) -> pa.Table:
+def _table(rows: Sequence[tuple[LogPosition | None, Any]], names: Sequence[str]) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [getattr(event, name) for _, event in rows] for name in names}
     columns["log_partition"] = [position and position[0] for position, _ in rows]
     columns["log_offset"] = [position and position[1] for position, _ in rows]

@@ -5,6 +5,9 @@ from typing import Any, Final
 
 from fraudsim.log.events import Segment, Transaction, encoder
 
+LogPosition = tuple[int, int]
+"""(partition, offset)."""
+
 T0: Final = 1_700_000_000_000
 """Event time and broker time of these samples, in milliseconds."""
 

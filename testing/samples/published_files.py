@@ -70,7 +70,8 @@ def tabformer_row(i: int) -> str:
     time = moment(i)
     return (
         f"{i % 3},{i % 2},{time.year},{time.month},{time.day},{time:%H:%M},${134.09 + i:.2f},"
-        f"Swipe Transaction,{3527213246127876953 + i % 5},La Verne,CA,91750.0,5300,,{'Yes' if fraud(i) else 'No'}"
+        f"Swipe Transaction,{3527213246127876953 + i % 5},La Verne,CA,"
+        f"91750.0,5300,,{'Yes' if fraud(i) else 'No'}"
     )
 
 

@@ -16,14 +16,11 @@ from producers.history.tables import TRANSACTIONS as TRANSACTION_SCHEMA
 from stream_features.catalogue.features import HASH
 from stream_features.kernels.state import Vector
 from stream_features.vector import as_list
-from testing.samples.log import T0, make_segment
+from testing.samples.log import T0, LogPosition, make_segment
 
 WALL: Final = 1_800_000_000_000
 """Wall-clock time of the clock's first segment, whose event time is `T0`; its speed is 1."""
 SEGMENT: Final = make_segment(wall_epoch_ms=WALL)
-
-LogPosition = tuple[int, int]
-"""(partition, offset)."""
 
 
 def make_decision(

@@ -21,8 +21,8 @@ from producers.world.world import World, WorldConfig
 from stream_features.parity.log import LogEvents
 from stream_features.parity.replay import Replay
 from stream_features.store.prime import state_of_history
-from testing.samples.log import make_segment
-from testing.samples.run import WALL, LogPosition, make_decision
+from testing.samples.log import LogPosition, make_segment
+from testing.samples.run import WALL, make_decision
 
 SPEED: Final = 2_720.0
 """Event seconds a second, as `demo` derives it for 500 transactions a second of 5,000 cards."""

@@ -83,9 +83,9 @@ def start_server(
     """
     own_folder = folder / f"{contestant.name}-{contestant.table}"
     own_folder.mkdir()
-    (own_folder / "given.json").write_bytes(encoder.encode(setup))
+    (own_folder / "setup.json").write_bytes(encoder.encode(setup))
     env = {
-        **os.environ, VARIABLE: str(own_folder / "given.json"), "PYTHONPATH": str(ROOT),
+        **os.environ, VARIABLE: str(own_folder / "setup.json"), "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1", "BENTOML_HOME": str(own_folder), "BENTOML_DO_NOT_TRACK": "True",
     }  # fmt: skip
     argv = [str(contestant.python), *contestant.command(own_folder, setup)]

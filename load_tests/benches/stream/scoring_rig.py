@@ -110,9 +110,9 @@ class ScoringRig:
             segment=self._primed.segment, kafka_bootstrap=self._settings.kafka_bootstrap,
             partitions=self._settings.partitions,
         )  # fmt: skip
-        (self._folder / "given.json").write_bytes(encoder.encode(setup))
+        (self._folder / "setup.json").write_bytes(encoder.encode(setup))
         env = {
-            VARIABLE: str(self._folder / "given.json"),
+            VARIABLE: str(self._folder / "setup.json"),
             variable("http_port"): str(port),
             variable("model_dir"): setup.model_dir,
             variable("deadline_ms"): str(DEADLINE_MS),

@@ -1,4 +1,4 @@
-"""The features' benchmark runs its contestants on one log, and refuses results that differ from brute force."""
+"""The features' benchmark: contestants run on one log, and results that differ from brute force end it."""
 
 import json
 
