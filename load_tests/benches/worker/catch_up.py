@@ -10,7 +10,13 @@ import numpy as np
 
 from fraudsim.errors import InvariantError
 from fraudsim.polling import poll_until
-from load_tests.benches.worker.line import MOST_SPEED, WORKER, FoldLine, fold_line, sending
+from load_tests.benches.worker.worker_rig import (
+    MOST_SPEED,
+    WORKER,
+    WorkerRig,
+    sender_process,
+    start_worker_rig,
+)
 from load_tests.rig.machine import machine
 from producers.sources.even_source import EvenSource
 from stream_features.store.state_store import fresh_key, watermark_key
@@ -40,36 +46,34 @@ def bench_catch_up(behind: int, rate: int, longest_s: float) -> dict[str, Any]:
     Raises:
         InvariantError: the slot did not catch up within `longest_s`, or a state is wrong.
     """
-    with tempfile.TemporaryDirectory() as folder, fold_line(Path(folder)) as line:
-        slots = range(line.settings.slots)
-        empty_watermarks = {slot: line.redis.get(watermark_key(slot)) for slot in slots}
-        line.start_worker()
-        with sending(line.settings, EvenSource(rate, behind), MOST_SPEED) as sender:
+    with tempfile.TemporaryDirectory() as folder, start_worker_rig(Path(folder)) as rig:
+        slots = range(rig.settings.slots)
+        empty_watermarks = {slot: rig.redis.get(watermark_key(slot)) for slot in slots}
+        rig.start_worker()
+        with sender_process(rig.settings, EvenSource(rate, behind), MOST_SPEED) as sender:
             sender.join()
-        line.wait_until_folded(behind, 600)
-        line.start_worker(NEIGHBOUR)
-        _await(lambda: len(line.slots_of(NEIGHBOUR)) == len(slots) // 2, 60, "two workers share the slots")
-        others = line.slots_of(WORKER)
-        slot, *orphaned = line.slots_of(NEIGHBOUR)
-        with sending(line.settings, EvenSource(rate, behind + ENDLESS), 1.0):
-            _await(lambda: line.log_size() > behind + LIVE_FOR_S * rate, 60, "there is live traffic")
-            _await(lambda: line.staleness_ms(slots) < LIVE_MS, 60, "all slots are live")
-            with line.watched() as watch:
-                line.kill_worker(NEIGHBOUR)
-                line.redis.delete(*line.redis.keys(f"{{s{slot}}}:*"))
-                line.redis.mset({watermark_key(slot): empty_watermarks[slot], fresh_key(slot): b"0"})
-                _await(
-                    lambda: len(line.slots_of(WORKER)) == len(slots), 60, "the living worker has all slots"
-                )
+        rig.wait_until_folded(behind, 600)
+        rig.start_worker(NEIGHBOUR)
+        _await(lambda: len(rig.slots_of(NEIGHBOUR)) == len(slots) // 2, 60, "two workers share the slots")
+        others = rig.slots_of(WORKER)
+        slot, *orphaned = rig.slots_of(NEIGHBOUR)
+        with sender_process(rig.settings, EvenSource(rate, behind + ENDLESS), 1.0):
+            _await(lambda: rig.log_size() > behind + LIVE_FOR_S * rate, 60, "there is live traffic")
+            _await(lambda: rig.staleness_ms(slots) < LIVE_MS, 60, "all slots are live")
+            with rig.watched() as watch:
+                rig.kill_worker(NEIGHBOUR)
+                rig.redis.delete(*rig.redis.keys(f"{{s{slot}}}:*"))
+                rig.redis.mset({watermark_key(slot): empty_watermarks[slot], fresh_key(slot): b"0"})
+                _await(lambda: len(rig.slots_of(WORKER)) == len(slots), 60, "the living worker has all slots")
                 assigned_s = time.monotonic()
-                _await(lambda: line.staleness_ms(orphaned) < LIVE_MS, 120, "the orphaned slots are live")
+                _await(lambda: rig.staleness_ms(orphaned) < LIVE_MS, 120, "the orphaned slots are live")
                 live_s = time.monotonic()
-                _await(lambda: _lag(line, others, slot) < rate, longest_s, "the slot has caught up")
+                _await(lambda: _lag(rig, others, slot) < rate, longest_s, "the slot has caught up")
                 took_s = time.monotonic() - assigned_s
-        sent = line.log_size()
-        line.wait_until_folded(sent, 60)
-        checked = line.check_state(EvenSource(rate, sent), KEYS_CHECKED)
-    stale = watch.staleness(others)
+        sent = rig.log_size()
+        rig.wait_until_folded(sent, 60)
+        states_equal = rig.check_state(EvenSource(rate, sent), KEYS_CHECKED)
+    staleness_ms = watch.staleness(others)
     return {
         "machine": machine(("faust-streaming", "aiokafka", "confluent-kafka")),
         "protocol": PROTOCOL,
@@ -77,10 +81,10 @@ def bench_catch_up(behind: int, rate: int, longest_s: float) -> dict[str, Any]:
         "results": [
             {
                 "name": "staleness of the other slots",
-                "value": round(float(np.percentile(stale, 99)), 1),
+                "value": round(float(np.percentile(staleness_ms, 99)), 1),
                 "unit": "ms, p99",
-                "p50": round(float(np.percentile(stale, 50)), 1),
-                "max": round(float(stale.max()), 1),
+                "p50": round(float(np.percentile(staleness_ms, 50)), 1),
+                "max": round(float(staleness_ms.max()), 1),
                 "orphaned_live_s": round(live_s - assigned_s, 1),
             },
             {
@@ -88,7 +92,7 @@ def bench_catch_up(behind: int, rate: int, longest_s: float) -> dict[str, Any]:
                 "value": round(behind / took_s),
                 "unit": "records/s",
                 "seconds": round(took_s, 1),
-                "states_equal": checked,
+                "states_equal": states_equal,
                 "memory_mib": round(max(watch.memory_mib), 1),
             },
         ],
@@ -96,9 +100,9 @@ def bench_catch_up(behind: int, rate: int, longest_s: float) -> dict[str, Any]:
     }
 
 
-def _lag(line: FoldLine, others: Sequence[int], slot: int) -> int:
+def _lag(rig: WorkerRig, others: Sequence[int], slot: int) -> int:
     """Number of transactions that the slot is behind the others."""
-    return line.folded(others) - line.folded([slot])
+    return rig.folded(others) - rig.folded([slot])
 
 
 def _await(condition: Callable[[], bool], timeout_s: float, description: str) -> None:

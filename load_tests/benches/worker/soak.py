@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from load_tests.benches.worker.line import fold_line, sending
+from load_tests.benches.worker.worker_rig import sender_process, start_worker_rig
 from load_tests.rig.machine import machine
 from producers.sources.even_source import EvenSource
 
@@ -29,20 +29,20 @@ def bench_soak(rate: int, seconds: float) -> dict[str, Any]:
     """The report, ready for JSON, measured on a stack of its own."""
     speed = round(4 * REMEMBERED_S / seconds)
     source = EvenSource(rate, round(rate * seconds), speed)
-    with tempfile.TemporaryDirectory() as folder, fold_line(Path(folder), speed) as line:
-        line.start_worker()
+    with tempfile.TemporaryDirectory() as folder, start_worker_rig(Path(folder), speed) as rig:
+        rig.start_worker()
         started = time.monotonic()
-        with line.watched() as watch:
-            cpu_s = line.worker_cpu_s()
-            with sending(line.settings, source, speed) as sender:
+        with rig.watched() as watch:
+            cpu_s = rig.worker_cpu_s()
+            with sender_process(rig.settings, source, speed) as sender:
                 sender.join()
             took_s = time.monotonic() - started
-            line.wait_until_folded(source.count, 60)
-            cpu_s = line.worker_cpu_s() - cpu_s
-        redis_mib = line.redis.info("memory")["used_memory"] / 2**20
-        checked = line.check_state(source, KEYS_CHECKED)
+            rig.wait_until_folded(source.count, 60)
+            cpu_s = rig.worker_cpu_s() - cpu_s
+        redis_mib = rig.redis.info("memory")["used_memory"] / 2**20
+        states_equal = rig.check_state(source, KEYS_CHECKED)
     quarter = started + (time.monotonic() - started) / 4
-    stale = watch.staleness(range(line.settings.slots), quarter)
+    staleness_ms = watch.staleness(range(rig.settings.slots), quarter)
     growth = watch.growth_mib_per_hour(quarter)
     return {
         "machine": machine(("faust-streaming", "aiokafka", "confluent-kafka")),
@@ -59,12 +59,12 @@ def bench_soak(rate: int, seconds: float) -> dict[str, Any]:
                     "most": round(max(watch.memory_mib), 1),
                 },
                 "staleness_ms": {
-                    **{f"p{p:g}": round(float(np.percentile(stale, p)), 1) for p in (50, 99, 99.9)},
-                    "max": round(float(stale.max()), 1),
+                    **{f"p{p:g}": round(float(np.percentile(staleness_ms, p)), 1) for p in (50, 99, 99.9)},
+                    "max": round(float(staleness_ms.max()), 1),
                 },
                 "cpu_us_per_transaction": round(cpu_s / source.count * 1e6, 1),
                 "folded": source.count,
-                "states_equal": checked,
+                "states_equal": states_equal,
                 "redis_mib": round(redis_mib, 1),
             },
             {

@@ -71,7 +71,7 @@ class WorkerWatch:
         return float(np.polyfit(times_s / 3600, memory_mib, 1)[0])
 
 
-class FoldLine:
+class WorkerRig:
     """Kafka, Redis with an empty state, and the workers that are started."""
 
     def __init__(self, supervisor: Supervisor, settings: Settings) -> None:
@@ -212,7 +212,7 @@ class FoldLine:
 
 
 @contextmanager
-def fold_line(folder: Path, speed: float = MOST_SPEED) -> Iterator[FoldLine]:
+def start_worker_rig(folder: Path, speed: float = MOST_SPEED) -> Iterator[WorkerRig]:
     """Start servers with an empty state; stop everything at the end of the block.
 
     Args:
@@ -229,11 +229,11 @@ def fold_line(folder: Path, speed: float = MOST_SPEED) -> Iterator[FoldLine]:
         )
         create_topics(settings)
         prime(settings, start_log(settings, START_MS, speed, "", "").clock.first, {}, "")
-        yield FoldLine(supervisor, settings)
+        yield WorkerRig(supervisor, settings)
 
 
 @contextmanager
-def sending(settings: Settings, source: EvenSource, speed: float) -> Iterator[BaseProcess]:
+def sender_process(settings: Settings, source: EvenSource, speed: float) -> Iterator[BaseProcess]:
     """A process that sends the part of a source that is not in the log yet, for the length of the block.
 
     Raises:
