@@ -1,1 +1,4 @@
-"""Load against a running line."""
+"""Benchmarks beside rivals (`benches`, `rivals`), their shared rig (`rig`), and a Locust file.
+
+Imports every room below it, `runner` and `testing`.
+"""

@@ -1,4 +1,4 @@
-"""`fraudsim bench`: figures measured beside a rival in one run."""
+"""`fraudsim bench`: benchmarks that run beside a rival and write JSON."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ Json = Annotated[Path, typer.Option("--json", help="file to write the report int
 
 
 @bench.callback()
-def of_peers() -> None:
+def benchmarks() -> None:
     """Benchmarks against peers; each writes JSON."""
 
 
@@ -24,25 +24,25 @@ def world(
     json: Json,
     cards: Annotated[int, typer.Option("--cards", min=1, help="cards, and customers of the rival")] = 5000,
     days: Annotated[int, typer.Option("--days", min=1, help="days of transactions")] = 30,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="also with so many processes, if more than 1")
+        int, typer.Option("--workers", min=1, help="measure also with this many processes, if more than 1")
     ] = 1,
 ) -> None:
     """Measure the world's generator beside the Fraud Detection Handbook's algorithm."""
-    from load_tests.benches.other.world import bench_world
+    from load_tests.benches.producers.world import bench_world
 
     report = bench_world(cards, days, turns, workers)
     _write(json, report)
-    ours, rival, *more = report["results"]
-    said = (
+    ours, rival, *with_workers = report["results"]
+    line = (
         f"world: {ours['value']:,} tx/s to Parquet on one core, the Handbook's algorithm "
         f"{rival['value']:,}: {report['ratios']['handbook']:.1f} times as fast"
     )
-    for each in more:
+    for result in with_workers:
         ratio = report["ratios"]["one_worker"]
-        said += f"; {workers} workers {each['value']:,}, {ratio:.2f} times one"
-    typer.echo(f"{said} ({json})")
+        line += f"; {workers} workers {result['value']:,}, {ratio:.2f} times one"
+    typer.echo(f"{line} ({json})")
 
 
 @bench.command()
@@ -50,25 +50,25 @@ def scorer(
     json: Json,
     model: Annotated[
         Path | None,
-        typer.Option("--model", help="folder of a model  [default: one trained on a small made world]"),
+        typer.Option("--model", help="folder of a model  [default: one trained on a small synthetic world]"),
     ] = None,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 5,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 5,
 ) -> None:
     """Measure the compiled trees beside XGBoost, ONNX Runtime and Treelite, for 1, 16 and 512 rows."""
-    from load_tests.benches.other.trees import bench_trees
+    from load_tests.benches.scorer.trees import bench_trees
 
     report = bench_trees(model, turns)
     _write(json, report)
-    value = {(each["name"], each["rows"]): each["value"] for each in report["results"]}
-    said = ", ".join(
+    value = {(result["name"], result["rows"]): result["value"] for result in report["results"]}
+    comparison = ", ".join(
         f"{n} row{'s' * (n > 1)} in {value['fraudsim', n]:g} µs against {value['inplace_predict', n]:g}"
         for name, n in value
         if name == "fraudsim"
     )
-    took = {each["name"]: each["value"] for each in report["reasons"]["results"]}
+    explain_us = {result["name"]: result["value"] for result in report["reasons"]["results"]}
     typer.echo(
-        f"scorer: the compiled walk scores {said} by inplace_predict, equal to the bit; "
-        f"1 row explained in {took['fraudsim']:g} µs against {took['pred_contribs']:g} ({json})"
+        f"scorer: the compiled walk scores {comparison} by inplace_predict, equal to the bit; "
+        f"1 row explained in {explain_us['fraudsim']:g} µs against {explain_us['pred_contribs']:g} ({json})"
     )
     for name in report["configuration"]["left_out"]:
         typer.echo(
@@ -85,11 +85,11 @@ def sender(
         list[int] | None,
         typer.Option(min=1, max=100, help="ms, for kafka-python at the first rate  [default: 5, 10 and 15]"),
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="of traffic a turn")] = 6.0,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 1,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="seconds of traffic a turn")] = 6.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 1,
 ) -> None:
     """Measure the live sender on kafka-python and on librdkafka, on a Kafka of its own."""
-    from load_tests.benches.other.sender import bench_on_own_stack
+    from load_tests.benches.producers.sender import bench_on_own_stack
 
     report = bench_on_own_stack(rate or [1000, 5000], tick or [5, 10, 15], seconds, turns)
     _write(json, report)
@@ -105,11 +105,11 @@ def sender(
 def reader(
     json: Json,
     rate: Annotated[list[int] | None, typer.Option(min=1, help="reads/s  [default: 200 and 1000]")] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="a turn")] = 5.0,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="seconds a turn")] = 5.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
 ) -> None:
     """Measure reading a transaction's features beside Redis sorted sets, open loop, on a Redis of its own."""
-    from load_tests.benches.state.reader import bench_reader
+    from load_tests.benches.features.reader import bench_reader
 
     report = bench_reader(rate or [200, 1000], seconds, turns)
     _write(json, report)
@@ -123,10 +123,10 @@ def reader(
 @bench.command()
 def kernel(
     json: Json,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each case")] = 5,
 ) -> None:
-    """Measure folding and reading one key, from 10 to 100,000 events, and a scan for each feature beside."""
-    from load_tests.benches.state.kernel import TYPICAL, bench_kernel, value_of
+    """Measure folding and reading one key of 10 to 100,000 events, beside one scan per feature."""
+    from load_tests.benches.kernel.one_key import TYPICAL, bench_kernel, value_of
 
     report = bench_kernel(turns=turns)
     _write(json, report)
@@ -143,19 +143,19 @@ def kernel(
 def soak(
     json: Json,
     rate: Annotated[int, typer.Option("--rate", min=1, help="transactions per second")] = 3000,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="of traffic")] = 20.0,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="minutes of traffic")] = 20.0,
 ) -> None:
-    """Keep a worker under an even load, and see whether its memory or its lag grows."""
+    """Keep a worker under an even load, and measure whether its memory or its lag grows."""
     from load_tests.benches.worker.soak import bench_soak
 
     report = bench_soak(rate, minutes * 60)
     _write(json, report)
     worker = report["results"][0]
-    stale, memory = worker["staleness_ms"], worker["memory_mib"]
+    staleness, memory = worker["staleness_ms"], worker["memory_mib"]
     typer.echo(
         f"soak: {worker['folded']:,} transactions folded, {worker['cpu_us_per_transaction']:g} µs each; "
         f"memory {memory['a quarter in']:g} MiB a quarter in, {memory['end']:g} at the end; staleness p99 "
-        f"{stale['p99']:g}, max {stale['max']:g} ms; {worker['states_equal']} states equal ({json})"
+        f"{staleness['p99']:g}, max {staleness['max']:g} ms; {worker['states_equal']} states equal ({json})"
     )
 
 
@@ -164,18 +164,19 @@ def catch_up(
     json: Json,
     behind: Annotated[int, typer.Option("--behind", min=1000, help="records the slot is behind")] = 1_000_000,
     rate: Annotated[int, typer.Option("--rate", min=1, help="live transactions per second")] = 1000,
-    longest_s: Annotated[float, typer.Option("--longest", min=1, help="seconds it may take")] = 900.0,
+    longest_s: Annotated[float, typer.Option("--longest", min=1, help="limit in seconds")] = 900.0,
 ) -> None:
-    """Give a worker a slot that is far behind, and see how fresh the other slots stay."""
+    """Assign a slot that is far behind to a worker, and measure how fresh the other slots stay."""
     from load_tests.benches.worker.catch_up import bench_catch_up
 
     report = bench_catch_up(behind, rate, longest_s)
     _write(json, report)
-    stale, caught = report["results"]
+    staleness, catching_up = report["results"]
     typer.echo(
-        f"catch-up: {behind:,} records in {caught['seconds']:g} s beside {rate:,} tx/s; the other slots' "
-        f"staleness p50 {stale['p50']:g}, p99 {stale['value']:g}, max {stale['max']:g} ms from the kill on; "
-        f"{caught['states_equal']} states equal ({json})"
+        f"catch-up: {behind:,} records in {catching_up['seconds']:g} s beside {rate:,} tx/s; "
+        f"the other slots' staleness p50 {staleness['p50']:g}, p99 {staleness['value']:g}, "
+        f"max {staleness['max']:g} ms from the kill on; "
+        f"{catching_up['states_equal']} states equal ({json})"
     )
 
 
@@ -183,8 +184,8 @@ def catch_up(
 def stream(
     json: Json,
     events: Annotated[int, typer.Option("--events", min=100, help="transactions a turn")] = 20_000,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
-    only: Annotated[list[str] | None, typer.Option(help="only this contestant; may be given again")] = None,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="only this contestant; repeatable")] = None,
 ) -> None:
     """Measure the scorer from Kafka to Kafka beside a plain aiokafka loop and a Faust agent with XGBoost."""
     from load_tests.benches.stream.bench import bench_stream
@@ -204,8 +205,8 @@ def stream(
 def features(
     json: Json,
     events: Annotated[int, typer.Option("--events", min=1_000, help="transactions in the log")] = 150_000,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
-    only: Annotated[list[str] | None, typer.Option(help="only this contestant; may be given again")] = None,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="only this contestant; repeatable")] = None,
 ) -> None:
     """Measure the feature worker beside Faust, quix-streams, bytewax and Redis sorted sets, on one log."""
     from load_tests.benches.features.bench import bench_features
@@ -224,11 +225,11 @@ def features(
 def growth(
     json: Json,
     svg: Annotated[Path | None, typer.Option("--svg", help="file to draw the plot into")] = None,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each case is run")] = 5,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each case")] = 5,
 ) -> None:
-    """Measure a key against its history, heat and longest window, beside recomputing from its events."""
-    from load_tests.benches.state.growth import PER_DAY, bench_growth, series
-    from load_tests.benches.state.growth_plot import growth_svg
+    """Measure a key by history, heat and longest window, beside a recomputation from its events."""
+    from load_tests.benches.kernel.growth import PER_DAY, bench_growth, series
+    from load_tests.benches.kernel.growth_plot import growth_svg
 
     report = bench_growth(turns=turns)
     _write(json, report)
@@ -258,10 +259,10 @@ def _write_text(path: Path, text: str) -> None:
 def http(
     json: Json,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="server to measure, may be given again  [default: all]")
+        list[str] | None, typer.Option("--only", help="server to measure; repeatable  [default: all]")
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="of each stretch of load")] = 2.0,
-    turns: Annotated[int, typer.Option("--turns", min=1, help="times that each is run")] = 3,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.2, help="length of each period of load")] = 2.0,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
 ) -> None:
     """Measure the scorer's HTTP path beside Starlette, FastAPI, MLServer and BentoML with the same model."""
     from load_tests.benches.http.bench import bench_http

@@ -2,10 +2,10 @@
 
     locust -f load_tests/locustfile.py --headless -u 20 -t 60s --host http://127.0.0.1:8000
 
-Locust waits for each reply before a user sends again, so a stall of the server also stalls the load and
-hides itself from Locust's own percentiles. Each user here keeps a schedule of intended send times
+A Locust user waits for each reply before it sends again, so a stall of the server also stalls the load and
+does not show in Locust's percentiles. Each user here keeps a schedule of intended send times
 (`FRAUDSIM_LOAD_RATE` requests a second over all users, default 100) that a stall does not move; the row
-"from intended send" counts from there.
+"from intended send" counts from those times.
 """
 
 import os
@@ -22,7 +22,7 @@ MERCHANTS = 1_000
 
 
 def transaction(rng: random.Random) -> dict[str, Any]:
-    """A plausible body; without `ts` the scorer stamps it with the run's clock."""
+    """A plausible body; without `ts`, so the scorer stamps it with the run's clock."""
     return {
         "tx_id": f"load-{uuid.uuid4().hex[:24]}",
         "card_id": f"load-card-{rng.randrange(CARDS)}",
@@ -36,7 +36,7 @@ def transaction(rng: random.Random) -> dict[str, Any]:
 
 
 class Cardholder(FastHttpUser):
-    """One of many who pay; together they keep the rate."""
+    """One user; all users together send at `RATE`."""
 
     def on_start(self) -> None:
         self.rng = random.Random()

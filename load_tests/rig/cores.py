@@ -1,8 +1,8 @@
-"""One core for the server that is measured, another for all that drives it."""
+"""Pinning to cores: one core for the program that is measured, another for what drives it."""
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -16,8 +16,8 @@ class Cores:
     driver: frozenset[int]
 
     @property
-    def said(self) -> str:
-        """For people."""
+    def description(self) -> str:
+        """The clause of a protocol that says how processes were pinned."""
         if not self.server:
             return "not pinned: this system cannot, or has one core"
         return f"server on core {min(self.server)}, load generator and Redis on core {min(self.driver)}"
@@ -25,15 +25,22 @@ class Cores:
 
 def two_cores() -> Cores:
     """The first two cores that this process may use."""
-    may = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(may) < 2:
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(allowed) < 2:
         return Cores(frozenset(), frozenset())
-    return Cores(frozenset(may[:1]), frozenset(may[1:2]))
+    return Cores(frozenset(allowed[:1]), frozenset(allowed[1:2]))
+
+
+def usable_cores() -> list[int]:
+    """The cores that this process may use, ascending; [0] where the system cannot pin."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [0]
+    return sorted(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager
 def pinned(cores: frozenset[int]) -> Iterator[None]:
-    """This thread, and every process that it starts meanwhile, on these cores; any where there are none."""
+    """Pin this thread, and every process that it starts in the block; an empty set pins nothing."""
     if not cores:
         yield
         return
@@ -45,26 +52,11 @@ def pinned(cores: frozenset[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def family(pid: int) -> list[psutil.Process]:
-    """A process and all it started that still runs; empty once it has ended."""
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def cpu_s(processes: Sequence[psutil.Process]) -> float:
-    """CPU time that processes have used so far, in seconds; one that has ended counts for nothing."""
-    total = 0.0
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            used = process.cpu_times()
-            total += used.user + used.system
-    return total
-
-
-def machine_cpu_s() -> float:
-    """CPU time that the whole machine has used so far, in seconds over all cores."""
-    used = psutil.cpu_times()
-    return float(used.user + used.system + used.nice + getattr(used, "irq", 0) + getattr(used, "softirq", 0))
+def pin(pid: int, core: int) -> None:
+    """Pin a running process, with its present and future threads, to a core, where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for thread in psutil.Process(pid).threads():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread.id, {core})

@@ -1,4 +1,4 @@
-"""What the figures of a benchmark were measured on."""
+"""The machine and the versions that a benchmark's report names."""
 
 import os
 import platform
@@ -10,8 +10,8 @@ import psutil
 from fraudsim import __version__
 
 
-def machine(packages: tuple[str, ...], **more: object) -> dict[str, Any]:
-    """Processor, cores, memory; versions of fraudsim, Python, the `packages`, and those that `more` gives."""
+def machine(packages: tuple[str, ...], **versions: object) -> dict[str, Any]:
+    """Processor, cores, memory; versions of fraudsim, Python and `packages`, and further `versions`."""
     return {
         "cpu": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -20,6 +20,6 @@ def machine(packages: tuple[str, ...], **more: object) -> dict[str, Any]:
             "fraudsim": __version__,
             "python": platform.python_version(),
             **{name: version(name) for name in packages},
-            **more,
+            **versions,
         },
     }

@@ -1,4 +1,4 @@
-"""HTTP load over kept connections: at intended send times that a slow server does not move, or closed.
+"""HTTP load over kept-alive connections: open loop, at fixed intended send times, or closed loop.
 
 One thread, no event loop: a wait for sockets ends to the microsecond, where asyncio's timers are in whole
 milliseconds, and half a millisecond is what some of the servers take.
@@ -21,25 +21,25 @@ LONGEST_US: Final = 60_000_000
 DIGITS: Final = 3
 """Significant digits of the histogram."""
 PATIENCE_S: Final = 2.0
-"""How long after the last intended send time answers are still waited for."""
+"""Wait for answers after the last intended send time."""
 
 MakeRequest = Callable[[int], bytes]
-"""The whole request, head and body, of a number."""
+"""From a request's number to the whole request, head and body."""
 
 
 @dataclass
 class Load:
-    """What came of one stretch of load."""
+    """Answers and latencies of one period of load."""
 
-    asked: int
+    requests: int
     """Requests that were due."""
     seconds: float
     """From the first intended send time to the last answer."""
     answered: int = 0
     refused: dict[int, int] = field(default_factory=dict)
-    """Answers that do not count, by status: 0 is a connection that broke, 200 one that was spoiled."""
+    """Answers that do not count, by status: 0 is a broken connection, 200 a body that contains `spoiled`."""
     latency_us: HdrHistogram = field(default_factory=lambda: HdrHistogram(1, LONGEST_US, DIGITS))
-    """Of the answers with 200, from the intended send time (closed: the send) to the last byte."""
+    """Of the answers that count, from the intended send time (closed loop: the send) to the last byte."""
 
     @property
     def per_second(self) -> float:
@@ -47,15 +47,15 @@ class Load:
 
     @property
     def complete(self) -> bool:
-        """Whether every request was answered with 200."""
-        return self.answered == self.asked
+        """Whether every request got an answer that counts."""
+        return self.answered == self.requests
 
     def percentile_ms(self, percent: float) -> float:
         return float(self.latency_us.get_value_at_percentile(percent)) / 1000
 
 
 class _Connection:
-    """One kept connection with at most one request under way."""
+    """One kept-alive connection with at most one request in flight."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address, timeout=5)
@@ -63,7 +63,7 @@ class _Connection:
         self.intended_s = 0.0
         self.body = b""
         self.status = 0
-        """Of the answer, once it is whole."""
+        """Status of the answer once it is complete, else 0."""
         self._parser = HttpResponseParser(self)
 
     def send(self, request: bytes, intended_s: float) -> None:
@@ -71,14 +71,18 @@ class _Connection:
         self.socket.sendall(request)  # far less than a socket's buffer
 
     def receive(self) -> bool:
-        """Take what has come; whether the answer is whole. Raises OSError where the server hung up."""
+        """Read the bytes that have arrived; whether the answer is complete.
+
+        Raises:
+            OSError: the server closed the connection.
+        """
         data = self.socket.recv(1 << 16)
         if not data:
-            raise ConnectionResetError("the server hung up")
+            raise ConnectionResetError("the server closed the connection")
         self._parser.feed_data(data)
         return self.status > 0
 
-    # httptools calls these
+    # Callbacks of httptools
 
     def on_body(self, part: bytes) -> None:
         self.body += part
@@ -91,10 +95,13 @@ class LoadGenerator:
     """Connections to one server."""
 
     def __init__(self, host: str, port: int, connections: int, spoiled: bytes = b"") -> None:
-        """An answer that contains `spoiled`, where that is given, does not count, whatever its status.
+        """Connect.
+
+        Args:
+            spoiled: an answer whose body contains these bytes does not count; empty: every 200 counts.
 
         Raises:
-            FraudsimError: nobody listens there.
+            FraudsimError: the port refuses connections.
         """
         try:
             self._idle = deque(_Connection((host, port)) for _ in range(connections))
@@ -118,10 +125,10 @@ class LoadGenerator:
         return connection.status, connection.body
 
     def open(self, make: MakeRequest, first: int, rate: float, seconds: float) -> Load:
-        """Requests `first`, `first` + 1, … at `rate` a second; one without a connection waits for it."""
-        self._renew_hung_up()
+        """Send requests `first`, `first` + 1, … at `rate` a second; one without a free connection waits."""
+        self._renew_closed()
         count = max(1, round(rate * seconds))
-        load = Load(asked=count, seconds=0.0)
+        load = Load(requests=count, seconds=0.0)
         started_s = time.perf_counter() + 0.01
         give_up_s = started_s + seconds + PATIENCE_S
         sent = 0
@@ -140,9 +147,9 @@ class LoadGenerator:
         return load
 
     def closed(self, make: MakeRequest, first: int, connections: int, seconds: float) -> Load:
-        """As many requests as are answered, with so many always under way."""
-        self._renew_hung_up()
-        load = Load(asked=0, seconds=0.0)
+        """Keep `connections` requests in flight for `seconds`."""
+        self._renew_closed()
+        load = Load(requests=0, seconds=0.0)
         started_s = time.perf_counter()
         ends_s = started_s + seconds
         sent = 0
@@ -154,7 +161,7 @@ class LoadGenerator:
             if not self._busy or now_s > ends_s + PATIENCE_S:
                 break
             self._receive(0.1, load)
-        load.asked, load.seconds = sent, time.perf_counter() - started_s
+        load.requests, load.seconds = sent, time.perf_counter() - started_s
         self._renew_busy()
         return load
 
@@ -165,19 +172,19 @@ class LoadGenerator:
 
     def _receive(self, wait_s: float, load: Load) -> None:
         ready, _, _ = select.select(self._busy, (), (), wait_s)
-        for number in ready:
-            connection = self._busy[number]
+        for descriptor in ready:
+            connection = self._busy[descriptor]
             try:
-                whole = connection.receive()
+                complete = connection.receive()
             except OSError:
-                del self._busy[number]
+                del self._busy[descriptor]
                 load.refused[0] = load.refused.get(0, 0) + 1
                 connection.socket.close()
                 self._idle.append(_Connection(self._address))
                 continue
-            if not whole:
+            if not complete:
                 continue
-            del self._busy[number]
+            del self._busy[descriptor]
             self._idle.append(connection)
             if connection.status == 200 and not (self._spoiled and self._spoiled in connection.body):
                 load.answered += 1
@@ -187,16 +194,16 @@ class LoadGenerator:
             else:
                 load.refused[connection.status] = load.refused.get(connection.status, 0) + 1
 
-    def _renew_hung_up(self) -> None:
-        """Connect anew where the server hung up on an idle connection, as uvicorn does after five seconds."""
-        over, _, _ = select.select([connection.socket for connection in self._idle], (), (), 0)
-        for place, connection in enumerate(self._idle):
-            if connection.socket in over:
+    def _renew_closed(self) -> None:
+        """Replace idle connections that the server closed, as uvicorn does after five seconds."""
+        readable, _, _ = select.select([connection.socket for connection in self._idle], (), (), 0)
+        for index, connection in enumerate(self._idle):
+            if connection.socket in readable:
                 connection.socket.close()
-                self._idle[place] = _Connection(self._address)
+                self._idle[index] = _Connection(self._address)
 
     def _renew_busy(self) -> None:
-        """Give up what nobody waits for any more."""
+        """Replace connections whose answer is no longer awaited."""
         for connection in self._busy.values():
             connection.socket.close()
             self._idle.append(_Connection(self._address))

@@ -1,6 +1,7 @@
-"""What a process and all that it started have used."""
+"""CPU time and memory of a process and its descendants."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +10,8 @@ import psutil
 PEAK: Final = "VmHWM:"
 
 
-def tree(pid: int) -> list[psutil.Process]:
-    """The process and its descendants, as far as they still live."""
+def process_tree(pid: int) -> list[psutil.Process]:
+    """A process and its descendants that still run; empty once the process has ended."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -18,21 +19,30 @@ def tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def cpu_s(pid: int) -> float:
-    """User and system time of the tree, s."""
-    used = 0.0
-    for process in tree(pid):
+def cpu_s(processes: Sequence[psutil.Process]) -> float:
+    """User and system time of processes so far, in seconds; one that has ended counts as 0."""
+    total = 0.0
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-            used += times.user + times.system
-    return used
+            total += times.user + times.system
+    return total
+
+
+def machine_cpu_s() -> float:
+    """CPU time of the whole machine so far, in seconds over all cores."""
+    times = psutil.cpu_times()
+    interrupts = getattr(times, "irq", 0) + getattr(times, "softirq", 0)
+    return float(times.user + times.system + times.nice + interrupts)
 
 
 def peak_mb(pid: int) -> float:
-    """The largest resident memory of each process so far, added up, MB (2**20); where the system does not
-    keep it, what is resident now."""
+    """Sum over the tree of each process's largest resident memory so far, MB (2**20).
+
+    Where the system does not keep that peak, the present resident memory stands in.
+    """
     size = 0.0
-    for process in tree(pid):
+    for process in process_tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess, OSError):
             size += _peak_bytes(process)
     return size / 2**20

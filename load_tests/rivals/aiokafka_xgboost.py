@@ -1,4 +1,4 @@
-"""A plain aiokafka loop: whole polls, our feature read, XGBoost's inplace_predict, a score out for each."""
+"""A plain aiokafka loop: per poll, our feature read, XGBoost's inplace_predict, one score per record."""
 
 from pathlib import Path
 
@@ -8,27 +8,27 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from fraudsim.log.events import decode_transaction, encoder
 from fraudsim.log.topics import TRANSACTIONS
-from load_tests.rivals.common import SCORES, Given, given, open_reader
+from load_tests.rivals.scoring_setup import SCORES, RivalSetup, open_reader, read_setup
 from model.forest.forest import booster_of
 from stream_features.store.connection import RedisClient
 
 MAX_BATCH = 256
 
 
-async def run(given: Given) -> None:
-    """Until the process is ended."""
-    booster = booster_of(Path(given.xgboost_model).read_bytes())
-    reader = open_reader(RedisClient.with_long_timeouts(given.redis_url), given.segment)
+async def run(setup: RivalSetup) -> None:
+    """Score until the process is stopped."""
+    booster = booster_of(Path(setup.xgboost_model).read_bytes())
+    reader = open_reader(RedisLink.patient(setup.redis_url), setup.segment)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=given.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
+        bootstrap_servers=setup.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
     )
-    producer = AIOKafkaProducer(bootstrap_servers=given.kafka_bootstrap, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(bootstrap_servers=setup.kafka_bootstrap, acks="all", enable_idempotence=True)
     await consumer.start()
     await producer.start()
-    consumer.assign([TopicPartition(TRANSACTIONS, partition) for partition in range(given.partitions)])
+    consumer.assign([TopicPartition(TRANSACTIONS, partition) for partition in range(setup.partitions)])
     while True:
         polled = await consumer.getmany(timeout_ms=200, max_records=MAX_BATCH)
-        records = [record for of_partition in polled.values() for record in of_partition]
+        records = [record for partition_records in polled.values() for record in partition_records]
         if not records:
             continue
         transactions = [decode_transaction(record.value) for record in records]
@@ -40,4 +40,4 @@ async def run(given: Given) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(run(given()))
+    uvloop.run(run(read_setup()))

@@ -1,4 +1,4 @@
-"""BentoML: one service, one worker for one core, its API methods async as its documentation has it."""
+"""BentoML: one service, one worker for one core, async API methods as in its documentation."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from fraudsim.log.events import Transaction
-from load_tests.rivals.common import given, open_reader
+from load_tests.rivals.scoring_setup import open_reader, read_setup
 from model.forest.forest import booster_of
 from stream_features.store.connection import RedisClient
 
-GIVEN = given()
+SETUP = read_setup()
 
 
 @bentoml.service(workers=1, traffic={"timeout": 10}, logging={"access": {"enabled": False}})
@@ -20,8 +20,8 @@ class Fraud:
     """Scores transactions, and feature vectors."""
 
     def __init__(self) -> None:
-        self._reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
-        self._booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
+        self._reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
+        self._booster = booster_of(Path(SETUP.xgboost_model).read_bytes())
 
     def _score(self, matrix: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:
         return {"score": float(self._booster.inplace_predict(matrix)[0])}

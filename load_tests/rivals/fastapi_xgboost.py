@@ -1,4 +1,4 @@
-"""FastAPI with pydantic bodies and XGBClassifier, on uvicorn with its recommended uvloop and httptools."""
+"""FastAPI with pydantic bodies and XGBClassifier, on uvicorn with the recommended uvloop and httptools."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from pydantic import BaseModel
 from xgboost import XGBClassifier
 
 from fraudsim.log.events import Transaction
-from load_tests.rivals.common import given, open_reader
-from stream_features.store.connection import RedisClient
+from load_tests.rivals.scoring_setup import open_reader, read_setup
+from stream_features.store.connection import RedisLink
 
-GIVEN = given()
-reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
+SETUP = read_setup()
+reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
 classifier = XGBClassifier(n_jobs=1)
-classifier.load_model(GIVEN.xgboost_model)
+classifier.load_model(SETUP.xgboost_model)
 app = FastAPI()
 
 
@@ -38,7 +38,7 @@ class Payment(BaseModel):
     sent_at: int = 0
 
 
-class Features(BaseModel):
+class FeatureVector(BaseModel):
     """A feature vector."""
 
     features: list[float | None]
@@ -62,10 +62,10 @@ async def score(payment: Payment) -> Score:
 
 
 @app.post("/score_vector")
-async def score_vector(body: Features) -> Score:
+async def score_vector(body: FeatureVector) -> Score:
     """A feature vector in, a score out."""
     return _score(np.array([body.features], dtype=np.float32))
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=GIVEN.port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    uvicorn.run(app, port=SETUP.port, loop="uvloop", http="httptools", access_log=False, log_level="warning")

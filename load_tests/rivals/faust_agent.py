@@ -1,4 +1,4 @@
-"""A stock Faust agent that counts transactions by card in a dict, as Faust's documentation begins."""
+"""A stock Faust agent that counts transactions by card in a dict, as Faust's tutorial does."""
 
 import os
 import tempfile
@@ -8,10 +8,10 @@ import faust
 
 from load_tests.rivals.stopwatch import Stopwatch, arguments
 
-given, watch = arguments(), Stopwatch()
+options, watch = arguments(), Stopwatch()
 app = faust.App(
     f"bench-{os.getpid()}",
-    broker=f"kafka://{given['kafka']}",
+    broker=f"kafka://{options['kafka']}",
     value_serializer="json",
     web_enabled=False,
     topic_allow_declare=False,
@@ -30,13 +30,13 @@ async def count(transactions: Any) -> None:
     async for tx in transactions:
         watch.start()
         card = tx["card_id"]
-        counts[card] = number = counts.get(card, 0) + 1
-        if card in given["cards"]:
-            seen.append((tx["tx_id"], {"count": number}))
+        counts[card] = card_count = counts.get(card, 0) + 1
+        if card in options["cards"]:
+            seen.append((tx["tx_id"], {"count": card_count}))
         events += 1
-        if events == given["events"]:
+        if events == options["events"]:
             watch.stop()
-            watch.report(given["out"], events, {"values": seen})
+            watch.report(options["out"], events, {"values": seen})
             os._exit(0)
 
 

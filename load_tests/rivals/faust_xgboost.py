@@ -1,4 +1,4 @@
-"""A stock Faust agent: each transaction's features read, XGBoost's inplace_predict, a score out."""
+"""A stock Faust agent: reads each transaction's features, calls inplace_predict, writes a score."""
 
 import os
 import tempfile
@@ -9,15 +9,15 @@ import faust
 
 from fraudsim.log.events import decode_transaction, encoder
 from fraudsim.log.topics import TRANSACTIONS
-from load_tests.rivals.common import SCORES, given, open_reader
+from load_tests.rivals.scoring_setup import SCORES, open_reader, read_setup
 from model.forest.forest import booster_of
 from stream_features.store.connection import RedisClient
 
-GIVEN = given()
-booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
+SETUP = read_setup()
+booster = booster_of(Path(SETUP.xgboost_model).read_bytes())
 app = faust.App(
     f"bench-{os.getpid()}",
-    broker=f"kafka://{GIVEN.kafka_bootstrap}",
+    broker=f"kafka://{SETUP.kafka_bootstrap}",
     value_serializer="raw",
     web_enabled=False,
     topic_allow_declare=False,
@@ -31,12 +31,14 @@ scores = app.topic(SCORES, value_serializer="raw")
 
 @app.agent(transactions)
 async def score(values: Any) -> None:
-    reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
+    reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
     async for value in values:
         tx = decode_transaction(value)
         (reading,) = await reader.read([tx])
-        its = float(booster.inplace_predict(reading.features.reshape(1, -1))[0])
-        await scores.send(key=tx.card_id.encode(), value=encoder.encode({"tx_id": tx.tx_id, "score": its}))
+        prediction = float(booster.inplace_predict(reading.features.reshape(1, -1))[0])
+        await scores.send(
+            key=tx.card_id.encode(), value=encoder.encode({"tx_id": tx.tx_id, "score": prediction})
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Our scorer's HTTP side as `scorer.service` wires it, but for the log: that acknowledges at once.
+"""Our scorer's HTTP side as `scorer.service` wires it, with a log that acknowledges at once.
 
-Everything else of a decision is done: its claim and its reply are kept in Redis for repeats, the policy
-weighs it, the whole record is made and encoded for the log.
+The rest of a decision is done: its claim and its reply are kept in Redis for repeats, the policy is
+evaluated, the record is encoded for the log.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from fraudsim import metrics
 from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.logs import set_up_logs
-from load_tests.rivals.common import Given, given, settings_of
+from load_tests.rivals.scoring_setup import RivalSetup, read_setup, settings_of
 from scorer.decide import Decider
 from scorer.http.api import HttpApi
 from scorer.http.protocol import BoundedProtocol
@@ -35,45 +35,45 @@ from stream_features.store.connection import RedisClient
 from stream_features.store.state_store import StateStore
 
 
-class NoLog:
-    """A producer whose record is in the log, and read back, as soon as it is sent."""
+class InstantLog:
+    """A producer whose records count as written and read back as soon as they are sent."""
 
-    def __init__(self, tail: UnfoldedLog) -> None:
-        self._tail = tail
+    def __init__(self, unfolded_log: UnfoldedLog) -> None:
+        self._unfolded_log = unfolded_log
         self._offset = -1
 
     async def send_and_wait(self, topic: str, **record: Any) -> Any:
         self._offset += 1
-        self._tail.advance(0, self._offset)
+        self._unfolded_log.passed(0, self._offset)
         return SimpleNamespace(partition=0, offset=self._offset)
 
 
-async def serve(given: Given) -> None:
-    """Until the process is ended."""
-    settings = settings_of(given)
+async def serve(setup: RivalSetup) -> None:
+    """Serve until the process is stopped."""
+    settings = settings_of(setup)
     log = set_up_logs(settings, "bench")
     metrics.serve_metrics(settings)
-    tail = UnfoldedLog(settings.partitions, settings.tail_max_records)
-    link = RedisClient.with_short_timeouts(settings.redis_url)
+    unfolded_log = UnfoldedLog(settings.partitions, settings.tail_max_records)
+    link = RedisLink.impatient(settings.redis_url)
     reader = FeatureReader(
-        StateStore(link), tail, given.segment,
+        StateStore(link), unfolded_log, setup.segment,
         partitions=settings.partitions, slots=settings.slots, pending_wait_ms=settings.pending_wait_ms,
     )  # fmt: skip
-    served = ServedModel(Path(given.model_dir), log)
+    served = ServedModel(Path(setup.model_dir), log)
     policy = ServedPolicy(SHIPPED, log)
     state, claims, limits = map(Dependency, ("state", "claims", "limits"))
-    places = RedisQuota(Redis.from_url(settings.redis_url), given.segment.log_id)
-    decider = Decider(reader, served, policy, places, state=state, limits=limits, patience_s=1.0)
-    clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(given.segment, 0)]))
+    quota = RedisQuota(Redis.from_url(settings.redis_url), setup.segment.log_id)
+    decider = Decider(reader, served, policy, quota, state=state, limits=limits, patience_s=1.0)
+    clock_log: Any = SimpleNamespace(clock=Clock([PlacedSegment(setup.segment, 0)]))
     shadows = Shadows(served, policy)
     idempotency = Idempotency(RedisClaims(link), claims)
     scoring = HttpScoring(
-        settings, decider, reader.in_flight, clock_log, NoLog(tail), repeats, log, shadows.offer
+        settings, decider, reader.pending, clock_log, InstantLog(unfolded_log), repeats, log, shadows.offer
     )
     api = HttpApi(settings, scoring, clock_log, served, shadows, state, lambda: True, log)
     server = uvicorn.Server(
         uvicorn.Config(
-            api.app, port=given.port, http=BoundedProtocol, ws="none", log_level="warning", access_log=False,
+            api.app, port=setup.port, http=BoundedProtocol, ws="none", log_level="warning", access_log=False,
             lifespan="off", proxy_headers=False,
         )
     )  # fmt: skip
@@ -84,4 +84,4 @@ async def serve(given: Given) -> None:
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(serve(given()))
+    uvloop.run(serve(read_setup()))

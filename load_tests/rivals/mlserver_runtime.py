@@ -1,4 +1,4 @@
-"""MLServer with a custom runtime, as its own for XGBoost reads no features: JSON in a BYTES tensor."""
+"""MLServer with a custom runtime that reads features; the transaction is JSON in a BYTES tensor."""
 
 from pathlib import Path
 
@@ -7,19 +7,19 @@ from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 from fraudsim.log.events import decode_transaction
-from load_tests.rivals.common import given, open_reader
+from load_tests.rivals.scoring_setup import open_reader, read_setup
 from model.forest.forest import booster_of
 from stream_features.store.connection import RedisClient
 
-GIVEN = given()
+SETUP = read_setup()
 
 
 class FraudModel(MLModel):
     """Reads a transaction's features and scores them."""
 
     async def load(self) -> bool:
-        self._reader = open_reader(RedisClient.with_long_timeouts(GIVEN.redis_url), GIVEN.segment)
-        self._booster = booster_of(Path(GIVEN.xgboost_model).read_bytes())
+        self._reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
+        self._booster = booster_of(Path(SETUP.xgboost_model).read_bytes())
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:

@@ -14,17 +14,17 @@ from fraudsim.log.events import encoder
 from model.forest.forest import Matrix
 
 
-class Features(msgspec.Struct, frozen=True):
+class VectorBody(msgspec.Struct, frozen=True):
     """One row of the model's input."""
 
     features: list[float]
 
 
-decode = msgspec.json.Decoder(Features).decode
+decode = msgspec.json.Decoder(VectorBody).decode
 
 
 def serve_vectors(score: Callable[[Matrix], float], port: int) -> None:
-    """Until the process is ended; `score` is given float32 (1, SIZE)."""
+    """Serve until the process is stopped; `score` takes float32 (1, SIZE)."""
 
     async def score_vector(request: Request) -> Response:
         row = np.array([decode(await request.body()).features], np.float32)
@@ -34,5 +34,5 @@ def serve_vectors(score: Callable[[Matrix], float], port: int) -> None:
 
 
 def serve_app(app: Starlette, port: int) -> None:
-    """As uvicorn recommends: one process for one core, uvloop and httptools."""
+    """Serve as uvicorn recommends: one process for one core, uvloop and httptools."""
     uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")

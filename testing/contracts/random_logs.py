@@ -1,7 +1,9 @@
-"""Random logs with late, equal, duplicate and future events, as the judge leaves them."""
+"""Random logs with late, equal, duplicate and future events, as acceptance leaves them."""
 
 import random
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import pyarrow as pa
 from hypothesis import assume
@@ -13,32 +15,36 @@ from fraudsim.log.events import Label, Transaction, encoder
 from fraudsim.log.partitioning import partition_of
 from stream_features.catalogue.features import DAY, HOUR, KEY_FIELD, LABEL_MEMORY, LONGEST, MINUTE
 from stream_features.vector import keys_of
-from testing.samples.log import T0, make_segment
+from testing.samples.log import T0, LogPosition, make_segment
 
-PARTITIONS = 2
-START = T0 // DAY * DAY
-"""A whole day: as much lies on tiles' edges as beside them."""
-SEGMENT = make_segment(event_epoch_ms=START, wall_epoch_ms=START)
-HORIZON = SEGMENT.horizon_ms
-GAPS = [0, 0, 0, 1, 999, 1_000, 59_999, MINUTE, 5 * MINUTE, HOUR, DAY, DAY + 1, 7 * DAY, LONGEST, LONGEST + 1]
-"""Between one arrival and the next, ms."""
-LATE = [0, 0, 0, 0, 1, 1_000, MINUTE, HORIZON, HORIZON + 1, SEGMENT.past_ms, SEGMENT.past_ms + 1]
-FUTURE = [-1, -1_000, -SEGMENT.future_ms, -SEGMENT.future_ms - 1]
-KNOWN_AFTER = [0, 1, MINUTE, DAY, 90 * DAY, LABEL_MEMORY, LABEL_MEMORY + 1]
-PLACES = [(None, None), (48.2, 16.4), (48.20001, 16.4), (-33.9, 151.2), (48.123455, -179.999995)]
+PARTITIONS: Final = 2
+START: Final = T0 // DAY * DAY
+"""A whole day, so that times fall on the edges of tiles as often as beside them."""
+SEGMENT: Final = make_segment(event_epoch_ms=START, wall_epoch_ms=START)
+HORIZON: Final = SEGMENT.horizon_ms
+GAPS: Final = [
+    0, 0, 0, 1, 999, 1_000, 59_999, MINUTE, 5 * MINUTE, HOUR, DAY, DAY + 1, 7 * DAY, LONGEST, LONGEST + 1,
+]  # fmt: skip
+"""Between two arrivals, ms."""
+LATE: Final = [0, 0, 0, 0, 1, 1_000, MINUTE, HORIZON, HORIZON + 1, SEGMENT.past_ms, SEGMENT.past_ms + 1]
+"""Arrival less event time, ms."""
+FUTURE: Final = [-1, -1_000, -SEGMENT.future_ms, -SEGMENT.future_ms - 1]
+KNOWN_AFTER: Final = [0, 1, MINUTE, DAY, 90 * DAY, LABEL_MEMORY, LABEL_MEMORY + 1]
+"""A label's `known_at` less its transaction's ts, ms."""
+LOCATIONS: Final = [(None, None), (48.2, 16.4), (48.20001, 16.4), (-33.9, 151.2), (48.123455, -179.999995)]
 
 
 @dataclass
-class Stream:
-    """What counts of one log and the history before it. Places are (partition, offset), None of history."""
+class EventLog:
+    """The accepted events of one log and of the history before it, which has no positions."""
 
-    transactions: list[tuple[tuple[int, int] | None, Transaction]] = field(default_factory=list)
-    labels: list[tuple[tuple[int, int] | None, Label]] = field(default_factory=list)
+    transactions: list[tuple[LogPosition | None, Transaction]] = field(default_factory=list)
+    labels: list[tuple[LogPosition | None, Label]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """What a decision saw, by entity: the last offsets folded, of transactions and of labels."""
+    """The part of a log that a decision saw: by entity the last folded offsets, and the unfolded log."""
 
     folded: dict[str, list[int]]
     labels_folded: dict[str, list[int]]
@@ -46,24 +52,26 @@ class Prefix:
     tail_to: list[int]
     pending: list[str]
 
-    def holds(self, entity, place, tx):
-        if place is None or tx.tx_id in self.pending:
+    def holds(self, entity: str, position: LogPosition | None, tx: Transaction) -> bool:
+        """Whether an entity's features include a transaction."""
+        if position is None or tx.tx_id in self.pending:
             return True
-        partition, offset = place
-        in_tail = self.tail_from[partition] <= offset <= self.tail_to[partition]
-        return in_tail or offset <= self.folded[entity][partition]
+        partition, offset = position
+        unfolded = self.tail_from[partition] <= offset <= self.tail_to[partition]
+        return unfolded or offset <= self.folded[entity][partition]
 
-    def holds_label(self, entity, place):
-        return place is None or place[1] <= self.labels_folded[entity][place[0]]
+    def holds_label(self, entity: str, position: LogPosition | None) -> bool:
+        """Whether an entity's features include a label."""
+        return position is None or position[1] <= self.labels_folded[entity][position[0]]
 
 
 @st.composite
-def streams(draw, name):
-    """One stream, whose keys and ids no other `name` has."""
+def event_logs(draw: st.DrawFn, name: str) -> EventLog:
+    """One log, whose keys and ids no other `name` has."""
     clock = Clock()
-    clock.add(LoggedSegment(SEGMENT, START))
-    judge = Acceptance(clock)
-    found = Stream()
+    clock.add(PlacedSegment(SEGMENT, START))
+    acceptance = Acceptance(clock)
+    log = EventLog()
     arrived, offsets, label_offsets = START - 40 * DAY, [0] * PARTITIONS, [0] * PARTITIONS
     step = st.tuples(
         st.sampled_from(GAPS),
@@ -73,18 +81,16 @@ def streams(draw, name):
         st.sampled_from(["d", "d", "e", None]),
         st.sampled_from(["m", "m", "m", "n", None]),
         st.sampled_from(["1", "1", "2", None]),
-        st.sampled_from(PLACES),
+        st.sampled_from(LOCATIONS),
         st.sampled_from(["new", "new", "new", "new", "again", "label"]),
     )
-    for number, (gap, late, amount, card, device, merchant, ip, where, kind) in enumerate(
+    headers = (("segment", b"0"),)
+    for number, (gap, late, amount, card, device, merchant, ip, location, kind) in enumerate(
         draw(st.lists(step, min_size=6, max_size=18))
     ):
         arrived += gap
         ts = arrived - late
-        earlier = [tx for _, tx in found.transactions]
-        its_card = f"{card}{name}"
-        partition = partition_of(its_card, PARTITIONS)
-        headers = (("segment", b"0"),)
+        earlier = [tx for _, tx in log.transactions]
         if kind == "label" and earlier:
             tx = earlier[draw(st.integers(0, len(earlier) - 1))]
             label = Label(
@@ -94,45 +100,44 @@ def streams(draw, name):
                 known_at=ts + draw(st.sampled_from(KNOWN_AFTER)) * (arrived < START),
             )  # fmt: skip
             if arrived < START:
-                found.labels.append((None, label))
+                log.labels.append((None, label))
                 continue
             partition = partition_of(tx.card_id, PARTITIONS)
-            place = partition, label_offsets[partition]
+            position = partition, label_offsets[partition]
             label_offsets[partition] += 1
-            if not isinstance(judge.label(*place, arrived, headers, encoder.encode(label)), Rejected):
-                found.labels.append((place, label))
+            if not isinstance(acceptance.label(*position, arrived, headers, encoder.encode(label)), Rejected):
+                log.labels.append((position, label))
             continue
         tx_id = earlier[-1].tx_id if kind == "again" and earlier else f"t{number}.{name}"
         tx = Transaction(
-            tx_id=tx_id, ts=ts, amount_cents=amount, card_id=its_card,
+            tx_id=tx_id, ts=ts, amount_cents=amount, card_id=f"{card}{name}",
             device_id=device and f"{device}{name}", merchant_id=merchant and f"{merchant}{name}",
-            ip=ip and f"{ip}.{name}.0.1", lat=where[0], lon=where[1], mcc=amount % 3 or None,
+            ip=ip and f"{ip}.{name}.0.1", lat=location[0], lon=location[1], mcc=amount % 3 or None,
             channel="atm" if late else None, country="AT" if gap else None,
         )  # fmt: skip
         if arrived < START:
             if tx_id not in {other.tx_id for other in earlier}:
-                found.transactions.append((None, tx))
+                log.transactions.append((None, tx))
             continue
-        place = partition, offsets[partition]
+        partition = partition_of(tx.card_id, PARTITIONS)
+        position = partition, offsets[partition]
         offsets[partition] += 1
-        if not isinstance(judge.transaction(*place, arrived, headers, encoder.encode(tx)), Rejected):
-            found.transactions.append((place, tx))
-    assume(found.transactions)
-    return found
+        if not isinstance(acceptance.transaction(*position, arrived, headers, encoder.encode(tx)), Rejected):
+            log.transactions.append((position, tx))
+    assume(log.transactions)
+    return log
 
 
-def prefixes(stream, rng: random.Random):
-    """For each of a stream's transactions the prefix of a decision on it: plausible, stale, or with holes."""
-    placed = [place for place, _ in stream.transactions if place]
-    ends = [max((o for p, o in placed if p == partition), default=-1) for partition in range(PARTITIONS)]
-    label_places = [place for place, _ in stream.labels if place]
-    label_ends = [max((o for p, o in label_places if p == q), default=-1) for q in range(PARTITIONS)]
-    found = []
-    for _, at_hand in stream.transactions:
+def prefixes(log: EventLog, rng: random.Random) -> list[Prefix]:
+    """For each transaction the prefix of a decision on it: plausible, stale, or with gaps."""
+    ends = _last_offsets(position for position, _ in log.transactions)
+    label_ends = _last_offsets(position for position, _ in log.labels)
+    result = []
+    for _, at_hand in log.transactions:
         keys = set(keys_of(at_hand))
-        related = [tx.tx_id for place, tx in stream.transactions if place and keys & set(keys_of(tx))]
+        related = [tx.tx_id for position, tx in log.transactions if position and keys & set(keys_of(tx))]
         tail_from = [rng.randint(0, end + 1) for end in ends]
-        found.append(
+        result.append(
             Prefix(
                 {entity: [rng.randint(-1, end) for end in ends] for entity in KEY_FIELD},
                 {entity: [rng.randint(-1, end) for end in label_ends] for entity in KEY_FIELD},
@@ -141,46 +146,55 @@ def prefixes(stream, rng: random.Random):
                 rng.sample(related, min(len(related), rng.choice([0, 0, 0, 1, 2]))),
             )
         )
-    return found
+    return result
 
 
-def _table(rows, event, names):
-    columns = {name: [getattr(row, name) for _, row in rows] for name in names}
-    columns["log_partition"] = [place and place[0] for place, _ in rows]
-    columns["log_offset"] = [place and place[1] for place, _ in rows]
+def _last_offsets(positions: Iterable[LogPosition | None]) -> list[int]:
+    """The last offset of each partition, -1 where it is empty."""
+    ends = [-1] * PARTITIONS
+    for position in positions:
+        if position is not None:
+            ends[position[0]] = max(ends[position[0]], position[1])
+    return ends
+
+
+def _table(rows: Sequence[tuple[LogPosition | None, Any]], names: Sequence[str]) -> pa.Table:
+    columns: dict[str, list[Any]] = {name: [getattr(event, name) for _, event in rows] for name in names}
+    columns["log_partition"] = [position and position[0] for position, _ in rows]
+    columns["log_offset"] = [position and position[1] for position, _ in rows]
     types = {"lat": pa.float64(), "lon": pa.float64(), "is_fraud": pa.bool_()}
-    numbers = ("ts", "amount_cents", "mcc", "known_at", "log_partition", "log_offset")
+    integers = ("ts", "amount_cents", "mcc", "known_at", "log_partition", "log_offset")
     return pa.table(
         {
-            name: pa.array(values, types.get(name, pa.int64() if name in numbers else pa.string()))
+            name: pa.array(values, types.get(name, pa.int64() if name in integers else pa.string()))
             for name, values in columns.items()
         }
     )
 
 
-def transaction_table(found):
-    """All streams' transactions, one stream after the other."""
+def transaction_table(logs: Iterable[EventLog]) -> pa.Table:
+    """All transactions, one log after the other."""
     names = ("tx_id", "ts", "amount_cents", *KEY_FIELD.values(), "lat", "lon", "mcc", "channel", "country")
-    return _table([row for stream in found for row in stream.transactions], Transaction, names)
+    return _table([row for log in logs for row in log.transactions], names)
 
 
-def label_table(found):
-    """All streams' labels."""
+def label_table(logs: Iterable[EventLog]) -> pa.Table:
+    """All labels, one log after the other."""
     names = ("tx_id", "known_at", "is_fraud", "source", "card_id", "merchant_id")
-    return _table([row for stream in found for row in stream.labels], Label, names)
+    return _table([row for log in logs for row in log.labels], names)
 
 
-def with_prefixes(table, found):
+def with_prefixes(table: pa.Table, row_prefixes: Sequence[Prefix]) -> pa.Table:
     """A table of transactions with the prefix of each, as `WithinPrefix` reads it."""
     lists = pa.list_(pa.int64())
     columns = {
-        "tail_from": ([p.tail_from for p in found], lists),
-        "tail_to": ([p.tail_to for p in found], lists),
-        "pending": ([p.pending for p in found], pa.list_(pa.string())),
+        "tail_from": ([prefix.tail_from for prefix in row_prefixes], lists),
+        "tail_to": ([prefix.tail_to for prefix in row_prefixes], lists),
+        "pending": ([prefix.pending for prefix in row_prefixes], pa.list_(pa.string())),
     }
     for entity in KEY_FIELD:
-        columns[f"{entity}_folded"] = ([p.folded[entity] for p in found], lists)
-        columns[f"{entity}_labels_folded"] = ([p.labels_folded[entity] for p in found], lists)
+        columns[f"{entity}_folded"] = ([prefix.folded[entity] for prefix in row_prefixes], lists)
+        columns[f"{entity}_labels_folded"] = ([p.labels_folded[entity] for p in row_prefixes], lists)
     for name, (values, kind) in columns.items():
         table = table.append_column(name, pa.array(values, kind))
     return table.drop_columns(["log_partition", "log_offset"])

@@ -1,0 +1,4 @@
+"""Programs under test control: workers, scorers and whole lines as processes, and the HTTP API over fakes.
+
+Imports `testing.samples` and `testing.contracts`.
+"""

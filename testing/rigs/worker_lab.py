@@ -1,4 +1,4 @@
-"""Workers as real processes on a stack of their own, whose calls of Redis a test can hold, cut or let by."""
+"""Workers as processes on a stack of their own, whose calls to Redis a test can hold, cut or pass on."""
 
 import os
 import random
@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -34,13 +34,16 @@ from stream_features.store.prime import prime
 from stream_features.store.watermark import Watermark, decode_watermark
 from stream_features.vector import keys_of, vector
 
-WAIT_S = 60.0
-CUT = 40
-"""Bytes of the first script call that pass before a cut."""
+WAIT_S: Final = 60.0
+CUT: Final = 40
+"""Bytes of a script call that are passed on before it is cut."""
+
+StopPoint = Literal["before", "half", "after"]
+"""Where a gate stops: before a script call, in its middle, or after it."""
 
 
-class Gate:
-    """A port before Redis. Once armed, it stops at the next script call that comes by."""
+class RedisGate:
+    """A proxy before Redis. Once armed, it stops at the next script call."""
 
     def __init__(self, redis_url: str) -> None:
         host, port = redis_url.removeprefix("redis://").split("/")[0].split(":")
@@ -49,15 +52,16 @@ class Gate:
         self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
         self.reached = threading.Event()
         self._open = threading.Event()
-        self._stop_at = ""
+        self._stop_at: StopPoint | None = None
         self._touching = b""
         self._dropped = False
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def arm(self, stop_at: str, slot: int | None = None) -> None:
-        """Stop `before` the call is passed on, with `half` of it passed on, or `after` all of it is.
+    def arm(self, stop_at: StopPoint, slot: int | None = None) -> None:
+        """Stop at the next script call, or with `slot` at the next one that touches this slot.
 
-        Where a slot is named, calls that do not touch it pass.
+        Args:
+            stop_at: `before` the call is passed on, with `half` of it passed on, or `after` all of it.
         """
         self.reached.clear()
         self._open.clear()
@@ -65,12 +69,12 @@ class Gate:
         self._stop_at = stop_at
 
     def open(self) -> None:
-        """Let what is held pass."""
-        self._stop_at = ""
+        """Pass on what is held."""
+        self._stop_at = None
         self._open.set()
 
     def drop(self) -> None:
-        """What is held never arrives: its connection ends."""
+        """Discard what is held, and close its connection."""
         self._dropped = True
         self.open()
 
@@ -86,10 +90,10 @@ class Gate:
     def _pass_on(self, client: socket.socket, redis: socket.socket, answering: threading.Event) -> None:
         try:
             while data := client.recv(1 << 20):
-                at = data.find(b"EVALSHA")
-                if at >= 0 and self._stop_at and self._touching in data[at:]:
-                    stop_at, self._stop_at = self._stop_at, ""
-                    passed = {"before": 0, "half": at + CUT, "after": len(data)}[stop_at]
+                start = data.find(b"EVALSHA")
+                if start >= 0 and self._stop_at and self._touching in data[start:]:
+                    stop_at, self._stop_at = self._stop_at, None
+                    passed = {"before": 0, "half": start + CUT, "after": len(data)}[stop_at]
                     answering.clear()
                     redis.sendall(data[:passed])
                     self.reached.set()
@@ -117,11 +121,11 @@ class Gate:
 
 
 @dataclass
-class Worker:
-    """One worker process and the gate it reaches Redis through."""
+class WorkerProcess:
+    """One worker process, and the gate between it and Redis."""
 
     process: subprocess.Popen[bytes]
-    gate: Gate
+    gate: RedisGate
     output: Path
 
     def kill(self) -> None:
@@ -132,21 +136,21 @@ class Worker:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def said(self, words: str) -> bool:
-        return words in self.output.read_text()
+    def has_logged(self, text: str) -> bool:
+        return text in self.output.read_text()
 
-    def words_of(self, event: str) -> str:
-        """The first line of its log with an event."""
+    def first_log_line(self, event: str) -> str:
+        """The first line of its log with an event, or an empty one."""
         return next((line for line in self.output.read_text().splitlines() if event in line), "")
 
 
 @dataclass
-class Lab:
-    """A log, its state, and the workers that fold it."""
+class WorkerLab:
+    """A log, its state in Redis, and the workers that fold it."""
 
     addresses: StackAddresses
     folder: Path
-    workers: list[Worker] = field(default_factory=list)
+    workers: list[WorkerProcess] = field(default_factory=list)
     _number: int = 0
 
     def __post_init__(self) -> None:
@@ -167,18 +171,18 @@ class Lab:
         self._sent: list[Transaction] = []
         self._labels: dict[tuple[str, str, int], Label] = {}
 
-    def running(self) -> Worker:
-        """A worker that runs, alone: one that stands from before, or a new one."""
+    def single_worker(self) -> WorkerProcess:
+        """The only running worker: an earlier one, or a new one. Others are killed."""
         self.workers = [worker for worker in self.workers if worker.process.poll() is None]
         for worker in self.workers[1:]:
             worker.kill()
         del self.workers[1:]
         return self.workers[0] if self.workers else self.start()
 
-    def start(self, stop_at: str = "", slot: int | None = None) -> Worker:
-        """Start one more, under a name of its own; its gate stops at a call as `Gate.arm` has it."""
-        gate = Gate(self.addresses.redis_url)
-        if stop_at:
+    def start(self, stop_at: StopPoint | None = None, slot: int | None = None) -> WorkerProcess:
+        """Start one more worker under a name of its own, with its gate armed if `stop_at` is given."""
+        gate = RedisGate(self.addresses.redis_url)
+        if stop_at is not None:
             gate.arm(stop_at, slot)
         self._number += 1
         name = f"worker-{self._number}"
@@ -199,11 +203,11 @@ class Lab:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.workers.append(Worker(process, gate, output))
+        self.workers.append(WorkerProcess(process, gate, output))
         return self.workers[-1]
 
     def stop_workers(self) -> None:
-        """End all that still run."""
+        """Kill the workers that still run."""
         for worker in self.workers:
             worker.gate.open()
             if worker.process.poll() is None:
@@ -213,36 +217,36 @@ class Lab:
 
     def send(self, count: int) -> None:
         """Append transactions to the log, every tenth with a label of an earlier one."""
-        draw = self._random
+        rng = self._random
         for _ in range(count):
             number, now_ms = len(self._sent), self.clock.now_ms(int(time.time() * 1000))
             tx = Transaction(
                 tx_id=f"t{number}",
-                ts=now_ms - draw.randrange(2_000),
-                card_id=f"c{draw.randrange(60)}",
-                merchant_id=f"m{draw.randrange(8)}",
-                device_id=f"d{draw.randrange(60)}",
-                ip=f"10.0.0.{draw.randrange(20)}",
-                amount_cents=draw.randrange(1, 90_000),
+                ts=now_ms - rng.randrange(2_000),
+                card_id=f"c{rng.randrange(60)}",
+                merchant_id=f"m{rng.randrange(8)}",
+                device_id=f"d{rng.randrange(60)}",
+                ip=f"10.0.0.{rng.randrange(20)}",
+                amount_cents=rng.randrange(1, 90_000),
             )
             self.append(tx)
             if number % 10 == 9:
-                of = draw.choice(self._sent)
+                labelled = rng.choice(self._sent)
                 label = Label(
-                    tx_id=of.tx_id,
-                    card_id=of.card_id,
-                    merchant_id=of.merchant_id,
-                    ts=of.ts,
-                    amount_cents=of.amount_cents,
-                    is_fraud=draw.random() < 0.7,
-                    source=draw.choice(("analyst", "customer", "chargeback")),
+                    tx_id=labelled.tx_id,
+                    card_id=labelled.card_id,
+                    merchant_id=labelled.merchant_id,
+                    ts=labelled.ts,
+                    amount_cents=labelled.amount_cents,
+                    is_fraud=rng.random() < 0.7,
+                    source=rng.choice(("analyst", "customer", "chargeback")),
                     known_at=now_ms,
                 )
                 self.append(label)
         self.flush()
 
     def flush(self) -> None:
-        """Wait until all that was appended is in the log."""
+        """Wait until the log has acknowledged everything appended."""
         self._producer.flush()
 
     def append(self, event: Transaction | Label) -> None:
@@ -250,65 +254,69 @@ class Lab:
         if isinstance(event, Transaction):
             self._sent.append(event)
         else:
-            # Of two that say when, by whom and of what alike, the first counts, whatever they say.
+            # Labels are unique by transaction, source and time; the first counts.
             self._labels.setdefault((event.tx_id, event.source, event.known_at), event)
         topic = TRANSACTIONS if isinstance(event, Transaction) else LABELS
         segment = [(h.SEGMENT, h.encode_int(self.clock.current.number))]
         self._producer.send(topic, key=event.card_id.encode(), value=encoder.encode(event), headers=segment)
 
     def dead_letters(self) -> int:
-        """How many records the workers have set aside."""
+        """Number of records that the workers have written to the dead letters."""
         return sum(self._ends(DEAD_LETTERS))
 
     def features_of(self, at_hand: Transaction) -> Vector:
-        """What a scorer without a tail would read from Redis, shape (features,)."""
+        """The vector from the states in Redis alone, without unfolded log, shape (features,)."""
         names = {e: blob_key(slot_of(e, key, self.settings.slots), e, key) for e, key in keys_of(at_hand)}
         blobs = {entity: self.redis.get(name) for entity, name in names.items()}
-        known = {entity: states.from_bytes(entity, blob) for entity, blob in blobs.items()}
-        return vector(at_hand, known, self.clock.horizon_ms)[0]
+        key_states = {entity: states.from_bytes(entity, blob) for entity, blob in blobs.items()}
+        return vector(at_hand, key_states, self.clock.horizon_ms)[0]
 
     def ends(self) -> list[int]:
-        """Last offset in the log, by source."""
+        """The last offset of the log, by source."""
         return [end - 1 for topic in (TRANSACTIONS, LABELS) for end in self._ends(topic)]
 
     def _ends(self, topic: str) -> list[int]:
-        """The offset after the last, by partition."""
+        """The offset after the last one, by partition."""
         consumer = KafkaConsumer(bootstrap_servers=[self.addresses.kafka_bootstrap])
         try:
             tps = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-            found = consumer.end_offsets(tps)
-            return [found[tp] for tp in tps]
+            offsets = consumer.end_offsets(tps)
+            return [offsets[tp] for tp in tps]
         finally:
             consumer.close()
 
-    def applied(self) -> list[Watermark | None]:
-        """What each slot has folded."""
+    def watermarks(self) -> list[Watermark | None]:
+        """Each slot's watermark, None where it has none."""
         stored = self.redis.mget([watermark_key(s) for s in range(self.settings.slots)])
         return [value and decode_watermark(value) for value in stored]
 
-    def catch_up(self) -> None:
+    def await_folded(self) -> None:
         """Wait until every slot has folded the whole log."""
         ends = tuple(self.ends())
 
-        def done() -> bool:
-            return all(slot is not None and slot.offsets == ends for slot in self.applied())
+        def all_folded() -> bool:
+            return all(watermark is not None and watermark.offsets == ends for watermark in self.watermarks())
 
-        assert poll_until(done, WAIT_S), (ends, self.applied(), [w.output.read_text() for w in self.workers])
+        assert poll_until(all_folded, WAIT_S), (
+            ends,
+            self.watermarks(),
+            [w.output.read_text() for w in self.workers],
+        )
 
-    def check(self) -> None:
-        """Catch up; the state is then, key by key and in canonical form, that of all that was sent."""
-        self.catch_up()
+    def check_state(self) -> None:
+        """Wait until all is folded; assert each key's state, in canonical form, against the events sent."""
+        self.await_folded()
         expected = {
             blob_key(slot_of(*key, self.settings.slots), *key): (key[0], blob)
-            for key, blob in self._state_of_what_was_sent().items()
+            for key, blob in self._expected_states().items()
         }
         names = [key.decode() for entity in WINDOWED for key in self.redis.keys(f"*:{entity}:*")]
         assert sorted(names) == sorted(expected)
         for name, blob in zip(names, self.redis.mget(names), strict=True):
-            entity, wanted = expected[name]
-            assert states.canonical(entity, blob, self.clock.horizon_ms) == wanted, name
+            entity, canonical_bytes = expected[name]
+            assert states.canonical(entity, blob, self.clock.horizon_ms) == canonical_bytes, name
 
-    def _state_of_what_was_sent(self) -> dict[tuple[str, str], bytes]:
+    def _expected_states(self) -> dict[tuple[str, str], bytes]:
         rows: dict[tuple[str, str], list[Any]] = defaultdict(list)
         labels: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for tx in self._sent:
@@ -318,9 +326,9 @@ class Lab:
             labels["merchant", str(label.merchant_id)].append(label_row(label))
         result = {}
         for key in rows:
-            of_label = np.array(labels[key], np.int64) if key in labels else states.NO_LABELS
+            key_labels = np.array(labels[key], np.int64) if key in labels else states.NO_LABELS
             whole = states.fold(
-                key[0], states.empty(key[0]), np.array(rows[key], np.int64), of_label, self.clock.horizon_ms
+                key[0], states.empty(key[0]), np.array(rows[key], np.int64), key_labels, self.clock.horizon_ms
             )
             result[key] = states.to_bytes(whole)
         return result

@@ -1,16 +1,19 @@
-"""Segments and records as the log would hold them, made by hand."""
+"""A clock segment and records as they are in the log, made by hand."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 from fraudsim.log.events import Segment, Transaction, encoder
 
-T0 = 1_700_000_000_000
-"""Event time and broker time of what is made here, in milliseconds."""
+LogPosition = tuple[int, int]
+"""(partition, offset)."""
+
+T0: Final = 1_700_000_000_000
+"""Event time and broker time of these samples, in milliseconds."""
 
 
 def make_segment(**changes: Any) -> Segment:
-    """The first segment of a log at the wall's speed, with bounds on event time that tests seldom meet."""
+    """The first segment of a log at speed 1, with limits on event time that tests seldom reach."""
     fields: dict[str, Any] = {
         "log_id": "log",
         "number": 0,
@@ -25,7 +28,7 @@ def make_segment(**changes: Any) -> Segment:
 
 
 def make_record(offset: int) -> SimpleNamespace:
-    """A transaction of segment 0 as a consumer hands it over."""
+    """A transaction of segment 0 as a consumer delivers it."""
     tx = Transaction(tx_id=f"t{offset}", ts=T0, card_id="c", amount_cents=1)
     headers = (("segment", b"0"),)
     return SimpleNamespace(

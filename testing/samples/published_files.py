@@ -1,4 +1,4 @@
-"""Small files in exactly the published layouts: headers verbatim, values as the publishers write them."""
+"""Small files in the published layouts: headers verbatim, values in the publishers' formats."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,16 +15,18 @@ HANDBOOK_START = datetime(2018, 4, 1)
 
 @dataclass(frozen=True)
 class Published:
-    """A CSV layout: its file's name, its header, and its row number i, counted from 0."""
+    """A published CSV layout: file name, header, and row number i, counted from 0."""
 
     layout: str
     file: str
     header: str
     row: Callable[[int], str]
     time: tuple[str, str]
-    """A column of time, and a value that is none."""
+    """A column of time, and an invalid value for it."""
     amount: str
+    """The column of the amount."""
     fraud: str
+    """The column of the label."""
 
     def lines(self) -> list[str]:
         return [self.header, *(self.row(i) for i in range(ROWS))]
@@ -39,7 +41,7 @@ class Published:
         return f"${amount}" if self.layout == "tabformer" else amount
 
     def replaced(self, line: int, column: str, value: str) -> list[str]:
-        """All lines, with one value of one (1-based) line replaced; for rows without quoted commas."""
+        """All lines, with one value of one (1-based) line replaced; rows must have no quoted commas."""
         lines = self.lines()
         cells = lines[line - 1].split(",")
         cells[self.header.split(",").index(column)] = value
@@ -48,7 +50,7 @@ class Published:
 
 
 def moment(i: int) -> datetime:
-    """Of row i: six days, a minute apart within each."""
+    """The time of row i: six days, rows a minute apart within each."""
     return datetime(2019, 1, 1, 0, 0, 18) + timedelta(days=i // PER_DAY, minutes=i % PER_DAY)
 
 
@@ -65,10 +67,11 @@ def sparkov_row(i: int) -> str:
 
 
 def tabformer_row(i: int) -> str:
-    at = moment(i)
+    time = moment(i)
     return (
-        f"{i % 3},{i % 2},{at.year},{at.month},{at.day},{at:%H:%M},${134.09 + i:.2f},Swipe Transaction,"
-        f"{3527213246127876953 + i % 5},La Verne,CA,91750.0,5300,,{'Yes' if fraud(i) else 'No'}"
+        f"{i % 3},{i % 2},{time.year},{time.month},{time.day},{time:%H:%M},${134.09 + i:.2f},"
+        f"Swipe Transaction,{3527213246127876953 + i % 5},La Verne,CA,"
+        f"91750.0,5300,,{'Yes' if fraud(i) else 'No'}"
     )
 
 
@@ -82,10 +85,10 @@ def paysim_row(i: int) -> str:
 
 
 def cardsim_row(i: int) -> str:
-    at = moment(i)
-    seconds = (at - datetime(at.year, at.month, at.day)).seconds
+    time = moment(i)
+    seconds = (time - datetime(time.year, time.month, time.day)).seconds
     return (
-        f"S42P500D180,{i // PER_DAY},{at:%Y-%m-%d},{seconds},{at.hour},{at},{i % 7},{i % 5},{i % 2},"
+        f"S42P500D180,{i // PER_DAY},{time:%Y-%m-%d},{seconds},{time.hour},{time},{i % 7},{i % 5},{i % 2},"
         f"{i % 3 % 2},12.041595,{23.458723651299998 + i!r},{fraud(i):d}"
     )
 
@@ -110,18 +113,18 @@ IDENTITY_ROW = (
 
 def ieee_row(i: int) -> str:
     seconds = 86_400 * (1 + i // PER_DAY) + i % PER_DAY
-    known = (
+    values = (
         f"{2987000 + i},{fraud(i):d},{seconds},{68.5 + i},W,{13926 + i % 7},,150.0,discover,142.0,credit,"
         "315.0,87.0,19.0,,,"
     )
-    return known + "," * (IEEE_HEADER.count(",") - known.count(","))
+    return values + "," * (IEEE_HEADER.count(",") - values.count(","))
 
 
 ULB_HEADER = ",".join(f'"{name}"' for name in ("Time", *(f"V{i}" for i in range(1, 29)), "Amount", "Class"))
 
 
 def ulb_row(i: int, rows: int) -> str:
-    """Of two days, as R wrote them: 100000 seconds are 1e+05; a fraud has an odd V14."""
+    """A row of two days, in R's format: 100000 seconds are 1e+05; a fraud has an unusual V14."""
     seconds = i * 2 * 86_400 // rows
     is_fraud = i % 20 == 0
     components = [f"{((i * (7 + k)) % 1000) / 250 - 2:.14g}" for k in range(28)]
@@ -131,7 +134,7 @@ def ulb_row(i: int, rows: int) -> str:
 
 
 def write_ulb(path: Path, lines: list[str] | None = None) -> Path:
-    """ULB's creditcard.csv: names and class quoted, nothing else; lines as `ulb_lines` gives them."""
+    """Write ULB's creditcard.csv, by default the lines of `ulb_lines`: only names and class are quoted."""
     path.write_text("\n".join(ulb_lines() if lines is None else lines) + "\n", encoding="utf-8")
     return path
 
@@ -194,11 +197,11 @@ PUBLISHED = (
 
 
 def published(layout: str) -> Published:
-    return next(one for one in PUBLISHED if one.layout == layout)
+    return next(file for file in PUBLISHED if file.layout == layout)
 
 
 def handbook(days: int = ROWS // PER_DAY) -> dict[str, list[Any]]:
-    """The Handbook's layout, exactly the published columns, in order of time."""
+    """Columns of the Handbook's published layout, in order of time."""
     count = days * PER_DAY
     times = [HANDBOOK_START + timedelta(days=i // PER_DAY, minutes=i % PER_DAY) for i in range(count)]
     return {

@@ -1,25 +1,39 @@
 """A run folder as the archiver leaves it, written by hand: no Kafka, no Redis."""
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraudsim.archive.log_files import log_folder, write_file
-from fraudsim.archive.records import Record, to_table
-from fraudsim.log.events import Decision, Stamps, encoder
+from fraudsim.archive.archive import Record, log_folder, to_table, write_file
+from fraudsim.log.events import Decision, Label, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 from producers.history.tables import LABELS as LABEL_SCHEMA
 from producers.history.tables import TRANSACTIONS as TRANSACTION_SCHEMA
 from stream_features.catalogue.features import HASH
+from stream_features.kernels.state import Vector
 from stream_features.vector import as_list
-from testing.samples.log import T0, make_segment
+from testing.samples.log import T0, LogPosition, make_segment
 
-WALL = 1_800_000_000_000
-"""Wall-clock time of the clock's first segment; event time is T0 then, and goes at its speed."""
-SEGMENT = make_segment(wall_epoch_ms=WALL)
+WALL: Final = 1_800_000_000_000
+"""Wall-clock time of the clock's first segment, whose event time is `T0`; its speed is 1."""
+SEGMENT: Final = make_segment(wall_epoch_ms=WALL)
 
 
-def make_decision(at_hand, place, prefix, features, *, stale=False, degraded=False, staleness_ms=0.0):
-    """What a scorer would have written for the transaction at a (partition, offset)."""
+def make_decision(
+    at_hand: Transaction,
+    position: LogPosition,
+    prefix: LogPrefix,
+    features: Vector,
+    *,
+    stale: bool = False,
+    degraded: bool = False,
+    staleness_ms: float = 0.0,
+) -> Decision:
+    """The decision that a scorer writes for the transaction at a position of the log."""
     return Decision(
         tx_id=at_hand.tx_id,
         ts=at_hand.ts,
@@ -33,8 +47,8 @@ def make_decision(at_hand, place, prefix, features, *, stale=False, degraded=Fal
         policy_version="p",
         variant="champion",
         stamps=Stamps(intended=1, received=2, state_read=3, features=4, scored=5, decided=at_hand.ts),
-        source_partition=place[0],
-        source_offset=place[1],
+        source_partition=position[0],
+        source_offset=position[1],
         prefix=prefix,
         staleness_ms=staleness_ms,
         features=as_list(features),
@@ -44,26 +58,35 @@ def make_decision(at_hand, place, prefix, features, *, stale=False, degraded=Fal
     )
 
 
-def write_run(folder, transactions, decisions, labels=(), *, history=(), history_labels=()):
-    """Write history, clock and log; `transactions`, `labels` are ((partition, offset), event) pairs.
+def write_run(
+    folder: Path,
+    transactions: Sequence[tuple[LogPosition, Transaction]],
+    decisions: Iterable[Decision],
+    labels: Sequence[tuple[LogPosition, Label]] = (),
+    *,
+    history: Sequence[Transaction] = (),
+    history_labels: Sequence[Label] = (),
+) -> Path:
+    """Write history, clock and log into a folder, and return it.
 
-    Each reached the broker as late as the clock allows: at the event time of the newest of all.
+    All records have the broker time of the newest transaction's event time: the latest that the clock allows.
     """
-    where = folder / "history"
-    where.mkdir()
-    for name, events, schema in (
+    history_folder = folder / "history"
+    history_folder.mkdir()
+    tables: Iterable[tuple[str, Sequence[Transaction | Label], pa.Schema]] = (
         ("transactions", history, TRANSACTION_SCHEMA),
         ("labels", history_labels, LABEL_SCHEMA),
-    ):
-        rows = [{column: getattr(event, column) for column in schema.names} for event in events]
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), where / f"{name}.parquet")
+    )
+    for name, history_events, schema in tables:
+        rows = [{column: getattr(event, column) for column in schema.names} for event in history_events]
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), history_folder / f"{name}.parquet")
     log_folder(folder).mkdir()
-    arrived = WALL + max((tx.ts for _, tx in transactions), default=T0) - T0
-    topics = (
+    arrival_ms = WALL + max((tx.ts for _, tx in transactions), default=T0) - T0
+    topics: Iterable[tuple[str, Sequence[tuple[LogPosition, msgspec.Struct]], int]] = (
         (CLOCK, [((0, 0), SEGMENT)], WALL),
-        (TRANSACTIONS, transactions, arrived),
-        (LABELS, labels, arrived),
-        (DECISIONS, [((0, offset), item) for offset, item in enumerate(decisions)], arrived),
+        (TRANSACTIONS, transactions, arrival_ms),
+        (LABELS, labels, arrival_ms),
+        (DECISIONS, [((0, offset), decision) for offset, decision in enumerate(decisions)], arrival_ms),
     )
     for topic, events, broker_ts_ms in topics:
         records = [

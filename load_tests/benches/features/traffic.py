@@ -1,4 +1,4 @@
-"""The log that `bench features` reads: transactions and labels of the world, put into Kafka at once."""
+"""The log of `bench features`: the world's transactions and labels, written to Kafka in one go."""
 
 import asyncio
 import time
@@ -22,33 +22,33 @@ from producers.world.world import World
 from stream_features.catalogue.features import DAY
 
 SEED: Final = 7
-AT_ONCE: Final = 2_000
-"""Records on their way to the broker."""
+IN_FLIGHT: Final = 2_000
+"""Most records that await an acknowledgement."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the log holds, in order of event time."""
+    """The events of the log, in order of event time."""
 
     transactions: tuple[Transaction, ...]
     labels: tuple[Label, ...]
 
     def cards(self) -> list[str]:
         """Every card that appears, the one with the most transactions first."""
-        number = Counter(tx.card_id for tx in self.transactions)
-        return sorted(number, key=lambda card: (-number[card], card))
+        counts = Counter(tx.card_id for tx in self.transactions)
+        return sorted(counts, key=lambda card: (-counts[card], card))
 
     def by_card(self, cards: Iterable[str]) -> dict[str, list[Transaction]]:
-        """Every transaction of these cards, in the order of the log: a card's stand in one partition."""
-        found: dict[str, list[Transaction]] = {card: [] for card in cards}
+        """Every transaction of these cards, in the order of the log: those of a card are in one partition."""
+        transactions: dict[str, list[Transaction]] = {card: [] for card in cards}
         for tx in self.transactions:
-            if tx.card_id in found:
-                found[tx.card_id].append(tx)
-        return found
+            if tx.card_id in transactions:
+                transactions[tx.card_id].append(tx)
+        return transactions
 
 
 def make_traffic(events: int, cards: int) -> Traffic:
-    """The first so many transactions of a world, from its first day on, and the labels known by then."""
+    """The first `events` transactions of a world of `cards`, and the labels known by the last of them."""
     transactions: list[Transaction] = []
     labels: list[Label] = []
     for item in WorldSource(World(WorldConfig(cards=cards, seed=SEED)), 0).items():
@@ -62,10 +62,10 @@ def make_traffic(events: int, cards: int) -> Traffic:
 
 
 def fill(settings: Settings, traffic: Traffic) -> Segment:
-    """Create the topics and write every record once. Returns the log's only segment of the clock.
+    """Create the topics and write every record once. Returns the log's only clock segment.
 
-    The clock stands at the end of the traffic, which all counts; the horizon is that of a clock at the speed
-    of life, as a worker has it that catches up after a stop.
+    The clock stands at the end of the traffic, and its limits accept all of it. The horizon is that of a
+    clock at speed 1, as for a worker that catches up after a stop.
     """
     create_topics(settings)
     first, last = traffic.transactions[0].ts, traffic.transactions[-1].ts
@@ -88,17 +88,17 @@ async def _write(settings: Settings, traffic: Traffic) -> None:
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap, acks="all", enable_idempotence=True, linger_ms=5
     )
-    marks = [(h.SEGMENT, h.encode_int(0))]
+    headers = [(h.SEGMENT, h.encode_int(0))]
     await producer.start()
     try:
         for topic, events in ((TRANSACTIONS, traffic.transactions), (LABELS, traffic.labels)):
-            sent = []
+            pending = []
             for event in events:
                 value, key = encoder.encode(event), event.card_id.encode()
-                sent.append(await producer.send(topic, value, key, headers=marks))
-                if len(sent) == AT_ONCE:
-                    await asyncio.gather(*sent)
-                    sent.clear()
-            await asyncio.gather(*sent)
+                pending.append(await producer.send(topic, value, key, headers=headers))
+                if len(pending) == IN_FLIGHT:
+                    await asyncio.gather(*pending)
+                    pending.clear()
+            await asyncio.gather(*pending)
     finally:
         await producer.stop()

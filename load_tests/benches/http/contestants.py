@@ -1,4 +1,4 @@
-"""The servers that `fraudsim bench http` measures: how each is started, and asked."""
+"""The servers of `fraudsim bench http`: how each is started, and what its requests look like."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -16,54 +16,54 @@ from load_tests.benches.http.requests import (
     as_tensor,
     as_transaction,
 )
-from load_tests.rivals.common import Given
+from load_tests.rivals.scoring_setup import RivalSetup
 from runner.stack.ports import free_port
 
 FEATURES: Final = "features"
+"""The table of servers that read features from Redis."""
 MODEL: Final = "model"
-
-
+"""The table of servers that get a feature vector."""
 ROOT: Final = Path(fraudsim.__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """One server: how it is started and asked."""
+class HttpContestant:
+    """One server of one table."""
 
     name: str
     table: str
     path: str
     body: Callable[[Any], bytes]
-    """Of a transaction, or of a feature vector."""
-    command: Callable[[Path, Given], list[str]]
-    """Its arguments after the interpreter's path; given a folder for its own files."""
+    """From a transaction, or a feature vector, to a request's body."""
+    command: Callable[[Path, RivalSetup], list[str]]
+    """From a folder for its files, and its setup, to the arguments after the interpreter's path."""
     venv: str = ""
-    """The environment that it is installed in; ours where empty."""
+    """Name of the virtual environment it is installed in; empty: ours."""
 
     @property
     def python(self) -> Path:
         return ROOT / f".venv-{self.venv}" / "bin" / "python" if self.venv else Path(sys.executable)
 
 
-def _module(name: str, *argv: str) -> Callable[[Path, Given], list[str]]:
-    return lambda folder, given: ["-m", f"load_tests.rivals.{name}", *argv]
+def _module(name: str, *argv: str) -> Callable[[Path, RivalSetup], list[str]]:
+    return lambda folder, setup: ["-m", f"load_tests.rivals.{name}", *argv]
 
 
-def _bentoml(folder: Path, given: Given) -> list[str]:
+def _bentoml(folder: Path, setup: RivalSetup) -> list[str]:
     service = "load_tests.rivals.bentoml_service:Fraud"
-    return ["-m", "bentoml", "serve", service, "--host", "127.0.0.1", "--port", str(given.port)]
+    return ["-m", "bentoml", "serve", service, "--host", "127.0.0.1", "--port", str(setup.port)]
 
 
-def _mlserver(implementation: str) -> Callable[[Path, Given], list[str]]:
-    def command(folder: Path, given: Given) -> list[str]:
+def _mlserver(implementation: str) -> Callable[[Path, RivalSetup], list[str]]:
+    def command(folder: Path, setup: RivalSetup) -> list[str]:
         settings = {
-            "host": "127.0.0.1", "http_port": given.port, "grpc_port": free_port(),
-            "metrics_port": given.metrics_port, "parallel_workers": 0, "debug": False,
+            "host": "127.0.0.1", "http_port": setup.port, "grpc_port": free_port(),
+            "metrics_port": setup.metrics_port, "parallel_workers": 0, "debug": False,
         }  # fmt: skip
         model = {
             "name": "fraud",
             "implementation": implementation,
-            "parameters": {"uri": given.xgboost_model},
+            "parameters": {"uri": setup.xgboost_model},
         }
         (folder / "settings.json").write_bytes(msgspec.json.encode(settings))
         (folder / "model-settings.json").write_bytes(msgspec.json.encode(model))
@@ -73,33 +73,33 @@ def _mlserver(implementation: str) -> Callable[[Path, Given], list[str]]:
 
 
 CONTESTANTS: Final = (
-    Contestant("fraudsim", FEATURES, "/v1/score", as_transaction, _module("fraudsim_http")),
-    Contestant("starlette+xgboost", FEATURES, "/score", as_transaction, _module("starlette_xgboost")),
-    Contestant("fastapi", FEATURES, "/score", as_transaction, _module("fastapi_xgboost"), "bench-http"),
-    Contestant(
+    HttpContestant("fraudsim", FEATURES, "/v1/score", as_transaction, _module("fraudsim_http")),
+    HttpContestant("starlette+xgboost", FEATURES, "/score", as_transaction, _module("starlette_xgboost")),
+    HttpContestant("fastapi", FEATURES, "/score", as_transaction, _module("fastapi_xgboost"), "bench-http"),
+    HttpContestant(
         "mlserver", FEATURES, "/v2/models/fraud/infer", as_tensor,
         _mlserver("load_tests.rivals.mlserver_runtime.FraudModel"), "bench-mlserver",
     ),
-    Contestant("bentoml", FEATURES, "/score", as_named, _bentoml, "bench-http"),
-    Contestant("fraudsim", MODEL, "/score_vector", as_features, _module("fraudsim_trees")),
-    Contestant(
+    HttpContestant("bentoml", FEATURES, "/score", as_named, _bentoml, "bench-http"),
+    HttpContestant("fraudsim", MODEL, "/score_vector", as_features, _module("fraudsim_trees")),
+    HttpContestant(
         "starlette+xgboost", MODEL, "/score_vector", as_features, _module("starlette_xgboost", "--vectors")
     ),
-    Contestant("fastapi", MODEL, "/score_vector", as_features, _module("fastapi_xgboost"), "bench-http"),
-    Contestant(
+    HttpContestant("fastapi", MODEL, "/score_vector", as_features, _module("fastapi_xgboost"), "bench-http"),
+    HttpContestant(
         "mlserver", MODEL, "/v2/models/fraud/infer", as_feature_tensor,
         _mlserver("mlserver_xgboost.XGBoostModel"), "bench-mlserver",
     ),
-    Contestant("bentoml", MODEL, "/score_vector", as_features, _bentoml, "bench-http"),
+    HttpContestant("bentoml", MODEL, "/score_vector", as_features, _bentoml, "bench-http"),
 )  # fmt: skip
-NAMES: Final = tuple(dict.fromkeys(each.name for each in CONTESTANTS))
+NAMES: Final = tuple(dict.fromkeys(contestant.name for contestant in CONTESTANTS))
 
 
-def present(contestants: Sequence[Contestant]) -> tuple[list[Contestant], list[str]]:
-    """Those that are installed, and a line about each that is not."""
-    found = [each for each in contestants if each.python.exists()]
-    missing = {each.name: each.venv for each in contestants if not each.python.exists()}
-    return found, [
+def present(contestants: Sequence[HttpContestant]) -> tuple[list[HttpContestant], list[str]]:
+    """The installed contestants, and a line about each server that is not installed."""
+    installed = [contestant for contestant in contestants if contestant.python.exists()]
+    missing = {c.name: c.venv for c in contestants if not c.python.exists()}
+    return installed, [
         f"{name} is left out: .venv-{venv} is not there; `make setup-bench-http` installs it"
         for name, venv in missing.items()
     ]

@@ -1,75 +1,107 @@
-"""What the policy costs a transaction: the one before this, and ours, in turns in one process.
+"""CPU cost of the policy per transaction, beside two rules in Python and cut-offs of the score.
 
-python policy_bench.py RUN [turns]     µs per transaction of an archived run, from score to action
+    python -m load_tests.benches.scorer.policy RUN [turns]
+
+Prints µs per transaction of an archived run, from score to action; both ways take turns in one process.
 """
 
 import statistics
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
+from fraudsim.log.events import ACTIONS, Action, Transaction
 from model.artefact.calibration import Calibration
 from model.artefact.files import read_manifest
+from model.artefact.manifest import Manifest
 from model.artefact.thresholds import Thresholds
-from scorer.explain.archived_decisions import read_decisions
+from scorer.explain.archived_decisions import Decided, read_decided
 from scorer.policy.file import SHIPPED, load_policy
-from scorer.policy.policy import action_for
-from scorer.policy.rules import RuleInput
+from scorer.policy.policy import Choice, Policy, action_for
+from scorer.policy.rules import RuleError, Seen
 from stream_features.catalogue.features import NAMES
+from stream_features.kernels.state import Vector
 
-ACTIONS = ("approve", "step_up", "review", "decline")
-COUNT, SPEED = NAMES.index("card_count_1m"), NAMES.index("card_speed")
-RULES = (
-    ("burst_of_one_card", "review", lambda tx, v: float(v[COUNT]) >= 15),
-    ("impossible_travel", "step_up", lambda tx, v: tx.channel in ("pos", "atm") and float(v[SPEED]) > 1_500),
+COUNT: Final = NAMES.index("card_count_1m")
+SPEED: Final = NAMES.index("card_speed")
+
+
+class PythonRule(NamedTuple):
+    """A rule as a Python function."""
+
+    name: str
+    action: Action
+    condition: Callable[[Transaction, Vector], bool]
+
+
+RULES: Final = (
+    PythonRule("burst_of_one_card", "review", lambda tx, v: float(v[COUNT]) >= 15),
+    PythonRule(
+        "impossible_travel",
+        "step_up",
+        lambda tx, v: tx.channel in ("pos", "atm") and float(v[SPEED]) > 1_500,
+    ),
 )
 
 
-def before(each, manifest, thresholds: Thresholds):
-    """As it was: two rules in Python, cut-offs of the score."""
-    hits = [rule for rule in RULES if rule[2](each.tx, each.features)]
-    action = action_for(each.score, thresholds)
+def by_python_rules(decided: Decided, thresholds: Thresholds) -> tuple[Action, list[str]]:
+    """Two rules in Python, then cut-offs of the score."""
+    hits = [rule for rule in RULES if rule.condition(decided.tx, decided.features)]
+    action = action_for(decided.score, thresholds)
     for rule in hits:
-        action = max(action, rule[1], key=ACTIONS.index)
-    return action, [rule[0] for rule in hits]
+        action = max(action, rule.action, key=ACTIONS.index)
+    return action, [rule.name for rule in hits]
 
 
-def now(each, policy, manifest, calibrated):
-    probability = calibrated(each.score)
-    assessment = policy.assess(
-        each.tx, each.features, each.score, probability, "champion", manifest.thresholds, None
-    )
-    return policy.choose(each.tx, assessment)
+def _rule_failed(name: str, error: RuleError) -> None:
+    raise error
 
 
-def timed(decide, decided):
+def by_policy(
+    decided: Decided, policy: Policy, manifest: Manifest, calibrate: Callable[[float], float]
+) -> Choice:
+    """The policy as the scorer applies it."""
+    opinion = policy.consider(
+        decided.tx, decided.features, decided.score, calibrate(decided.score), "champion",
+        manifest.thresholds, _rule_failed,
+    )  # fmt: skip
+    return policy.conclude(decided.tx, opinion)
+
+
+def mean_us(action: Callable[[Any], object], items: Sequence[Any]) -> float:
+    """Mean time of `action` on an item, µs."""
     started = time.perf_counter()
-    for each in decided:
-        decide(each)
-    return (time.perf_counter() - started) / len(decided) * 1e6
+    for item in items:
+        action(item)
+    return (time.perf_counter() - started) / len(items) * 1e6
 
 
-def main(run, turns):
+def main(run: Path, turns: int) -> None:
+    """Print the figures of a run."""
     manifest, policy = read_manifest(run / "model"), load_policy(SHIPPED)
-    decided = list(read_decisions(run))
-    seen = [RuleInput(each.tx, each.features, each.score, each.probability(manifest)) for each in decided]
-    asked = [each for each in seen if any(rules.may_hit(each) for rules in policy.rules)]
-    calibrated = Calibration(1.1, 0.1).probability
-    ways = {
-        "before": lambda each: before(each, manifest, manifest.thresholds),
-        "now": lambda each: now(each, policy, manifest, calibrated),
+    decided = list(read_decided(run))
+    rule_inputs = [Seen(d.tx, d.features, d.score, d.probability(manifest)) for d in decided]
+    evaluated = [item for item in rule_inputs if any(rules.perhaps(item) for rules in policy.rules)]
+    calibrate = Calibration(1.1, 0.1).probability
+    ways: dict[str, Callable[[Decided], object]] = {
+        "before": lambda item: by_python_rules(item, manifest.thresholds),
+        "now": lambda item: by_policy(item, policy, manifest, calibrate),
     }
-    times = {name: [] for name in ways}
+    times_us: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(turns):
         for name, way in ways.items():
-            times[name].append(timed(way, decided))
-    each_us = timed(policy.rules[0].hits, asked) if asked else 0.0
-    print(f"{len(decided):,} transactions; zen is asked of {len(asked):,} ({len(asked) / len(decided):.1%})")
-    for name, found in times.items():
-        print(f"{name:7} median {statistics.median(found):6.2f} µs, least {min(found):6.2f}")
-    pairs = [n - b for b, n in zip(times["before"], times["now"], strict=True)]
+            times_us[name].append(mean_us(way, decided))
+    evaluation_us = mean_us(policy.rules[0].hits, evaluated) if evaluated else 0.0
+    share = len(evaluated) / len(decided)
+    print(f"{len(decided):,} transactions; zen evaluates {len(evaluated):,} ({share:.1%})")
+    for name, turn_times in times_us.items():
+        print(f"{name:7} median {statistics.median(turn_times):6.2f} µs, least {min(turn_times):6.2f}")
+    differences = [now - before for before, now in zip(times_us["before"], times_us["now"], strict=True)]
     print(
-        f"in pairs: {statistics.median(pairs):+.2f} µs a transaction; one evaluation by zen {each_us:.1f} µs"
+        f"in pairs: {statistics.median(differences):+.2f} µs a transaction; "
+        f"one evaluation by zen {evaluation_us:.1f} µs"
     )
 
 

@@ -1,4 +1,4 @@
-"""What must hold of the answers before a figure of `fraudsim bench stream` counts."""
+"""Checks of the answers of `fraudsim bench stream`, made before a figure counts."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,16 @@ from kafka import KafkaConsumer, TopicPartition
 
 from fraudsim.errors import InvariantError
 from fraudsim.log.events import Decision, Transaction, decode_decision
-from load_tests.rivals.common import open_booster
-from model.artefact.model import Model
+from load_tests.rivals.scoring_setup import open_booster
+from model.artefact.files import Model
 
 CHECKED: Final = 200
+"""Decisions whose scores are compared with the model."""
 TOLERANCE: Final = 1e-6
 
 
 def answers_since(kafka_bootstrap: str, first: Mapping[TopicPartition, int]) -> list[bytes]:
-    """The values of partitions from these offsets to their ends."""
+    """Values of the records from these offsets to the ends of their partitions."""
     consumer = KafkaConsumer(bootstrap_servers=kafka_bootstrap)
     try:
         ends = consumer.end_offsets(list(first))
@@ -34,17 +35,17 @@ def answers_since(kafka_bootstrap: str, first: Mapping[TopicPartition, int]) -> 
         consumer.close()
 
 
-def check_each_answered_once(name: str, asked: Sequence[Transaction], answers: Sequence[bytes]) -> None:
-    """Raise InvariantError unless it is so."""
-    if sorted(tx.tx_id for tx in asked) != sorted(msgspec.json.decode(answer)["tx_id"] for answer in answers):
+def check_each_answered_once(name: str, sent: Sequence[Transaction], answers: Sequence[bytes]) -> None:
+    """Raise InvariantError unless every transaction has exactly one answer."""
+    if sorted(tx.tx_id for tx in sent) != sorted(msgspec.json.decode(answer)["tx_id"] for answer in answers):
         raise InvariantError(f"bench stream: {name} did not answer each transaction once")
 
 
 def check_ours(answers: Sequence[bytes], model: Model) -> dict[str, float]:
-    """What our decisions were made from.
+    """Check our decisions; shares of stale and explained ones, and their staleness.
 
     Raises:
-        InvariantError: one was made without state, or its score is not the model's.
+        InvariantError: a decision is degraded, or its score differs from the model's.
     """
     decisions = [decode_decision(answer) for answer in answers]
     degraded = sum(decision.degraded for decision in decisions)

@@ -1,28 +1,28 @@
-"""Who scores in `fraudsim bench stream`: how each is started, and where its answers are."""
+"""The contestants of `fraudsim bench stream`: how each is started, and the topic of its answers."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from fraudsim.log.topics import DECISIONS
-from load_tests.rivals.common import SCORES
+from load_tests.rivals.scoring_setup import SCORES
 
 
 @dataclass(frozen=True)
-class Contestant:
+class StreamContestant:
     """One process from Kafka to Kafka."""
 
     name: str
     argv: tuple[str, ...]
-    """After the interpreter's path."""
+    """Arguments after the interpreter's path."""
     topic: str
-    """Of its answers."""
+    """The topic of its answers."""
     share: float
-    """Of the transactions of a turn."""
+    """Share of a turn's transactions that it gets."""
 
 
-OURS: Final = Contestant("fraudsim", ("-m", "fraudsim", "scorer"), DECISIONS, 1.0)
+OURS: Final = StreamContestant("fraudsim", ("-m", "fraudsim", "scorer"), DECISIONS, 1.0)
 CONTESTANTS: Final = (
     OURS,
-    Contestant("aiokafka+xgboost", ("-m", "load_tests.rivals.aiokafka_xgboost"), SCORES, 1.0),
-    Contestant("faust+xgboost", ("-m", "load_tests.rivals.faust_xgboost"), SCORES, 0.1),
+    StreamContestant("aiokafka+xgboost", ("-m", "load_tests.rivals.aiokafka_xgboost"), SCORES, 1.0),
+    StreamContestant("faust+xgboost", ("-m", "load_tests.rivals.faust_xgboost"), SCORES, 0.1),
 )

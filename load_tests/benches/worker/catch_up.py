@@ -1,4 +1,4 @@
-"""`fraudsim bench catch-up`: one slot far behind the others, given to a worker that has live traffic."""
+"""`fraudsim bench catch-up`: a slot far behind the others, assigned to a worker under live traffic."""
 
 import tempfile
 import time
@@ -10,19 +10,25 @@ import numpy as np
 
 from fraudsim.errors import InvariantError
 from fraudsim.polling import poll_until
-from load_tests.benches.worker.line import MOST_SPEED, WORKER, FoldLine, fold_line, sending
+from load_tests.benches.worker.worker_rig import (
+    MOST_SPEED,
+    WORKER,
+    WorkerRig,
+    sender_process,
+    start_worker_rig,
+)
 from load_tests.rig.machine import machine
 from producers.sources.even_source import EvenSource
 from stream_features.store.keys import fresh_key, watermark_key
 
 PROTOCOL: Final = (
     "Two workers share the slots of a log that is filled and folded, and live traffic begins, open loop, at "
-    "an even rate. Then one is killed, and one of its slots put back to what it was before its first record; "
-    "when the group's session is over, the other worker is given all its slots. Every 50 ms, from the kill "
-    "until the slot is less than a second's traffic behind: the age of each slot's state. The other slots "
-    "are those that the living worker had before; the orphaned ones, which nobody folds until it is given "
-    "them with the slot, are stated apart. In the end every slot has folded all, and the states of 200 keys "
-    "equal a recomputation."
+    "an even rate. Then one is killed, and one of its slots put back to its state before the first record; "
+    "when the group's session times out, the other worker is assigned all its slots. Every 50 ms, from the "
+    "kill until the slot is less than a second's traffic behind: the age of each slot's state. The other "
+    "slots are those that the living worker had before; the orphaned ones, which no worker folds until they "
+    "are reassigned with the slot, are stated separately. In the end every slot has folded all, and the "
+    "states of 200 keys equal a recomputation."
 )
 NEIGHBOUR: Final = "neighbour"
 """The worker that is killed."""
@@ -30,46 +36,44 @@ KEYS_CHECKED: Final = 200
 LIVE_MS: Final = 1_000
 LIVE_FOR_S: Final = 10
 """Seconds of live traffic before the kill."""
-MORE: Final = 10**9
-"""More than will be sent: the sender is stopped."""
+ENDLESS: Final = 10**9
+"""Transactions of a source that outlasts the measurement; the sender is stopped."""
 
 
 def bench_catch_up(behind: int, rate: int, longest_s: float) -> dict[str, Any]:
-    """The whole report, ready for JSON, on a stack that is started for it.
+    """The report, ready for JSON, measured on a stack of its own.
 
     Raises:
-        InvariantError: the slot was not caught up within `longest_s`, or something was folded wrongly.
+        InvariantError: the slot did not catch up within `longest_s`, or a state is wrong.
     """
-    with tempfile.TemporaryDirectory() as folder, fold_line(Path(folder)) as line:
-        every = range(line.settings.slots)
-        nothing = {slot: line.redis.get(watermark_key(slot)) for slot in every}
-        line.start_worker()
-        with sending(line.settings, EvenSource(rate, behind), MOST_SPEED) as sender:
+    with tempfile.TemporaryDirectory() as folder, start_worker_rig(Path(folder)) as rig:
+        slots = range(rig.settings.slots)
+        empty_watermarks = {slot: rig.redis.get(watermark_key(slot)) for slot in slots}
+        rig.start_worker()
+        with sender_process(rig.settings, EvenSource(rate, behind), MOST_SPEED) as sender:
             sender.join()
-        line.wait_until_folded(behind, 600)
-        line.start_worker(NEIGHBOUR)
-        _until(lambda: len(line.slots_of(NEIGHBOUR)) == len(every) // 2, 60, "two workers share the slots")
-        others = line.slots_of(WORKER)
-        slot, *orphaned = line.slots_of(NEIGHBOUR)
-        with sending(line.settings, EvenSource(rate, behind + MORE), 1.0):
-            _until(lambda: line.in_log() > behind + LIVE_FOR_S * rate, 60, "there is live traffic")
-            _until(lambda: line.staleness_ms(every) < LIVE_MS, 60, "all slots are live")
-            with line.watched() as watch:
-                line.kill_worker(NEIGHBOUR)
-                line.redis.delete(*line.redis.keys(f"{{s{slot}}}:*"))
-                line.redis.mset({watermark_key(slot): nothing[slot], fresh_key(slot): b"0"})
-                _until(
-                    lambda: len(line.slots_of(WORKER)) == len(every), 60, "the living worker has all slots"
-                )
-                given_s = time.monotonic()
-                _until(lambda: line.staleness_ms(orphaned) < LIVE_MS, 120, "the orphaned slots are live")
+        rig.wait_until_folded(behind, 600)
+        rig.start_worker(NEIGHBOUR)
+        _await(lambda: len(rig.slots_of(NEIGHBOUR)) == len(slots) // 2, 60, "two workers share the slots")
+        others = rig.slots_of(WORKER)
+        slot, *orphaned = rig.slots_of(NEIGHBOUR)
+        with sender_process(rig.settings, EvenSource(rate, behind + ENDLESS), 1.0):
+            _await(lambda: rig.log_size() > behind + LIVE_FOR_S * rate, 60, "there is live traffic")
+            _await(lambda: rig.staleness_ms(slots) < LIVE_MS, 60, "all slots are live")
+            with rig.watched() as watch:
+                rig.kill_worker(NEIGHBOUR)
+                rig.redis.delete(*rig.redis.keys(f"{{s{slot}}}:*"))
+                rig.redis.mset({watermark_key(slot): empty_watermarks[slot], fresh_key(slot): b"0"})
+                _await(lambda: len(rig.slots_of(WORKER)) == len(slots), 60, "the living worker has all slots")
+                assigned_s = time.monotonic()
+                _await(lambda: rig.staleness_ms(orphaned) < LIVE_MS, 120, "the orphaned slots are live")
                 live_s = time.monotonic()
-                _until(lambda: _lag(line, others, slot) < rate, longest_s, "the slot has caught up")
-                took_s = time.monotonic() - given_s
-        sent = line.in_log()
-        line.wait_until_folded(sent, 60)
-        checked = line.check_state(EvenSource(rate, sent), KEYS_CHECKED)
-    stale = watch.staleness(others)
+                _await(lambda: _lag(rig, others, slot) < rate, longest_s, "the slot has caught up")
+                took_s = time.monotonic() - assigned_s
+        sent = rig.log_size()
+        rig.wait_until_folded(sent, 60)
+        states_equal = rig.check_state(EvenSource(rate, sent), KEYS_CHECKED)
+    staleness_ms = watch.staleness(others)
     return {
         "machine": machine(("faust-streaming", "aiokafka", "confluent-kafka")),
         "protocol": PROTOCOL,
@@ -77,18 +81,18 @@ def bench_catch_up(behind: int, rate: int, longest_s: float) -> dict[str, Any]:
         "results": [
             {
                 "name": "staleness of the other slots",
-                "value": round(float(np.percentile(stale, 99)), 1),
+                "value": round(float(np.percentile(staleness_ms, 99)), 1),
                 "unit": "ms, p99",
-                "p50": round(float(np.percentile(stale, 50)), 1),
-                "max": round(float(stale.max()), 1),
-                "orphaned_live_s": round(live_s - given_s, 1),
+                "p50": round(float(np.percentile(staleness_ms, 50)), 1),
+                "max": round(float(staleness_ms.max()), 1),
+                "orphaned_live_s": round(live_s - assigned_s, 1),
             },
             {
                 "name": "catching up",
                 "value": round(behind / took_s),
                 "unit": "records/s",
                 "seconds": round(took_s, 1),
-                "states_equal": checked,
+                "states_equal": states_equal,
                 "memory_mib": round(max(watch.memory_mib), 1),
             },
         ],
@@ -96,11 +100,11 @@ def bench_catch_up(behind: int, rate: int, longest_s: float) -> dict[str, Any]:
     }
 
 
-def _lag(line: FoldLine, others: Sequence[int], slot: int) -> int:
-    """By how many transactions the slot is behind the others."""
-    return line.folded(others) - line.folded([slot])
+def _lag(rig: WorkerRig, others: Sequence[int], slot: int) -> int:
+    """Number of transactions that the slot is behind the others."""
+    return rig.folded(others) - rig.folded([slot])
 
 
-def _until(condition: Callable[[], bool], longest_s: float, what: str) -> None:
-    if not poll_until(condition, longest_s, every_s=0.1):
-        raise InvariantError(f"not within {longest_s:g} s: {what}")
+def _await(condition: Callable[[], bool], timeout_s: float, description: str) -> None:
+    if not poll_until(condition, timeout_s, every_s=0.1):
+        raise InvariantError(f"not within {timeout_s:g} s: {description}")

@@ -1,4 +1,4 @@
-"""The features' benchmark runs its contestants on one log, and lets nobody pass who did not do the work."""
+"""The features' benchmark: contestants run on one log, and results that differ from brute force end it."""
 
 import json
 
@@ -9,7 +9,7 @@ from fraudsim.errors import FraudsimError, InvariantError
 from fraudsim.log.events import Transaction
 from load_tests.benches.features import bench as bench_features
 from load_tests.benches.features import checks as feature_checks
-from load_tests.benches.features.contestants import CONTESTANTS, EXTRA
+from load_tests.benches.features.contestants import CONTESTANTS, EXTRA, python_of
 from load_tests.benches.features.traffic import make_traffic
 from load_tests.cli import app
 
@@ -22,7 +22,7 @@ CARDS = {
 
 
 def installed(name):
-    return next(bench_features.python_of(each) for each in CONTESTANTS if each.name == name).exists()
+    return next(python_of(contestant) for contestant in CONTESTANTS if contestant.name == name).exists()
 
 
 def test_the_traffic_is_the_first_of_the_world_by_time():
@@ -31,8 +31,10 @@ def test_the_traffic_is_the_first_of_the_world_by_time():
     times = [tx.ts for tx in traffic.transactions]
     assert times == sorted(times)
     busiest, *_ = traffic.cards()
-    its = traffic.by_card([busiest])[busiest]
-    assert len(its) == max(sum(tx.card_id == card for tx in traffic.transactions) for card in traffic.cards())
+    transactions = traffic.by_card([busiest])[busiest]
+    assert len(transactions) == max(
+        sum(tx.card_id == card for tx in traffic.transactions) for card in traffic.cards()
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_the_traffic_is_the_first_of_the_world_by_time():
         ),
     ],
 )
-def test_who_did_something_else_is_no_rival(check, right, wrong):
+def test_a_rival_with_other_results_is_refused(check, right, wrong):
     check("rival", right, CARDS)
     with pytest.raises(InvariantError, match="bench features: rival: "):
         check("rival", wrong, CARDS)
@@ -78,15 +80,16 @@ def test_windows_are_compared_with_brute_force():
             feature_checks.check_windows("rival", seen(wrong), CARDS, 3_000)
 
 
-def test_a_name_that_nobody_has_is_refused():
+def test_an_unknown_name_is_refused():
     with pytest.raises(FraudsimError, match="--only 'flink' is none of 'fraudsim', "):
         bench_features.bench_features(only=["flink"])
 
 
 def test_a_rival_that_is_not_installed_is_named_with_the_command(monkeypatch, tmp_path):
-    python_of = bench_features.python_of
     monkeypatch.setattr(
-        bench_features, "python_of", lambda each: tmp_path / "none" if each.extra else python_of(each)
+        bench_features,
+        "python_of",
+        lambda contestant: tmp_path / "none" if contestant.extra else python_of(contestant),
     )
     with pytest.raises(FraudsimError, match=f"bytewax not installed: run `make setup-{EXTRA}`"):
         bench_features.bench_features(only=["bytewax"])
@@ -95,10 +98,10 @@ def test_a_rival_that_is_not_installed_is_named_with_the_command(monkeypatch, tm
 def run(tmp_path, events, *only):
     out = tmp_path / "features.json"
     options = [word for name in only for word in ("--only", name)]
-    done = CliRunner().invoke(
+    outcome = CliRunner().invoke(
         app, ["bench", "features", "--json", str(out), "--events", str(events), "--turns", "1", *options]
     )
-    assert done.exit_code == 0, (done.output, done.exception)
+    assert outcome.exit_code == 0, (outcome.output, outcome.exception)
     report = json.loads(out.read_bytes())
     assert {"machine", "protocol", "configuration", "results", "ratios"} <= report.keys()
     for result in report["results"]:
@@ -115,16 +118,16 @@ def run(tmp_path, events, *only):
 def test_ours_and_sorted_sets_fold_the_same_log(tmp_path):
     report = run(tmp_path, 2_000, "fraudsim", "aiokafka discard", "redis sorted sets")
     assert report["ratios"].keys() == {"aiokafka discard", "redis sorted sets"}
-    ours, discard, sets = report["results"]
-    assert (ours["events"], discard["events"], sets["events"]) == (2_000, 2_000, 200)
+    ours, discard, sorted_sets = report["results"]
+    assert (ours["events"], discard["events"], sorted_sets["events"]) == (2_000, 2_000, 200)
     assert ours["redis_bytes_per_card"] > 0
-    assert sets["redis_bytes_per_card"] > 0
+    assert sorted_sets["redis_bytes_per_card"] > 0
     assert "redis_bytes_per_card" not in discard
 
 
 @pytest.mark.long
 @pytest.mark.stack
-@pytest.mark.parametrize("name", [each.name for each in CONTESTANTS])
+@pytest.mark.parametrize("name", [contestant.name for contestant in CONTESTANTS])
 def test_each_contestant_does_what_it_says(tmp_path, name):
     if not installed(name):
         pytest.skip(f"{name} is not installed: make setup-{EXTRA}")

@@ -1,21 +1,19 @@
-"""The reader's benchmark reads the same counts of either, and says what a read took."""
+"""The reader's benchmark: both contestants read the same counts, and the report has their latencies."""
 
 import pytest
 
 from fraudsim.log.events import Transaction
-from load_tests.benches.state import reader as bench_reader
-from load_tests.benches.state import sorted_sets
+from load_tests.benches.features import reader as bench_reader
+from load_tests.benches.features import sorted_sets
 
 
 def test_the_aggregates_of_a_sorted_set_include_the_transaction_at_hand():
-    def made(n, **more):
-        return Transaction(
-            tx_id=f"t{n}", ts=n, card_id="c", amount_cents=100 * n, merchant_id=f"m{n}", **more
-        )
+    def transaction(n):
+        return Transaction(tx_id=f"t{n}", ts=n, card_id="c", amount_cents=100 * n, merchant_id=f"m{n}")
 
-    members = [sorted_sets.member_of(made(n)).encode() for n in (1, 2)]
-    assert sorted_sets.aggregates(members, made(3)) == (3, 600, 300, 1, 3)
-    assert sorted_sets.aggregates([], made(3)) == (1, 300, 300, 1, 1)
+    members = [sorted_sets.member_of(transaction(n)).encode() for n in (1, 2)]
+    assert sorted_sets.aggregates(members, transaction(3)) == (3, 600, 300, 1, 3)
+    assert sorted_sets.aggregates([], transaction(3)) == (1, 300, 300, 1, 1)
 
 
 @pytest.mark.stack
@@ -28,5 +26,5 @@ def test_both_are_read_at_the_rate_and_agree():
         assert 0 < result["p50_ms"] <= result["p99_ms"] <= result["p999_ms"]
         assert result["cpu_us"] > 0
     assert report["ratios"].keys() == {
-        f"redis sorted sets, 50 reads/s, {what}" for what in ("p50_ms", "p99_ms", "cpu_us")
+        f"redis sorted sets, 50 reads/s, {figure}" for figure in ("p50_ms", "p99_ms", "cpu_us")
     }

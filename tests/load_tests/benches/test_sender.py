@@ -1,15 +1,15 @@
-"""The sender's benchmark runs both clients through the live sender, and its report has the common shape."""
+"""The sender's benchmark: both clients go through the live sender, and the report has the common shape."""
 
 from typing import Any
 
 import pytest
 
-from load_tests.benches.other.sender import bench_sender
+from load_tests.benches.producers.sender import bench_sender
 from producers.sender.schedule import TICKS_MS
 from producers.sources.even_source import EvenSource
 
 
-def test_the_made_source_goes_at_its_rate() -> None:
+def test_the_even_source_goes_at_its_rate() -> None:
     items = list(EvenSource(200, 100).items())
     assert len(items) == 100
     assert items[-1].due_ms - items[0].due_ms == 495
@@ -21,8 +21,8 @@ def test_the_report_compares_both_clients_on_the_same_traffic(stack: Any) -> Non
     assert {"machine", "protocol", "configuration", "results", "ratios"} == report.keys()
     assert {"kafka-python", "confluent-kafka"} <= report["machine"]["versions"].keys()
     assert report["ratios"].keys() == {"kafka-python at 200 tx/s"}
-    told = [(r["sender"], r["tick_ms"]) for r in report["results"]]
-    assert told == list(TICKS_MS.items())
+    variants = [(r["sender"], r["tick_ms"]) for r in report["results"]]
+    assert variants == list(TICKS_MS.items())
     for result in report["results"]:
         assert result["unit"] == "CPU s per 1,000 records"
         assert result["value"] == result["cpu_s_per_1000_records"] > 0

@@ -1,4 +1,4 @@
-"""The stream scorer's benchmark, made short: everybody answers everything, and a wrong score is noticed."""
+"""The stream scorer's benchmark, made short: every contestant answers all, and a wrong score is noticed."""
 
 import pytest
 
@@ -11,12 +11,12 @@ pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 
 def test_all_answer_each_transaction_once_and_a_score_that_is_not_the_model_s_is_noticed(monkeypatch):
-    said = []
-    report = bench_stream(1_000, 1, say=said.append, cards=600)
+    lines = []
+    report = bench_stream(1_000, 1, say=lines.append, cards=600)
     ours, *rivals = report["results"]
-    assert len(said) == 1 + len(rivals) == 3
-    assert all(each["value"] > 0 < each["cpu_us"] for each in (ours, *rivals))
-    assert set(report["ratios"]) == {each["name"] for each in rivals}
+    assert len(lines) == 1 + len(rivals) == 3
+    assert all(result["value"] > 0 < result["cpu_us"] for result in (ours, *rivals))
+    assert set(report["ratios"]) == {result["name"] for result in rivals}
 
     def spoiled(decisions, model):
         decisions[0].features[0] = 1e9
@@ -28,6 +28,6 @@ def test_all_answer_each_transaction_once_and_a_score_that_is_not_the_model_s_is
         bench_stream(300, 1, ["fraudsim"], cards=600)
 
 
-def test_who_is_not_known_is_named():
+def test_an_unknown_contestant_is_named():
     with pytest.raises(FraudsimError, match=r"--only flink: there are fraudsim, aiokafka\+xgboost"):
         bench_stream(300, 1, ["flink"])

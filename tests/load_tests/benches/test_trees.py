@@ -1,4 +1,4 @@
-"""The report has the shape that all benchmarks have, and nothing is timed that scores otherwise."""
+"""The scorer's benchmark: the shape of its report, and no timing of contestants that score differently."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError, InvariantError
-from load_tests.benches.other import trees as bench_trees
-from load_tests.benches.other.trees import ROWS, check_equal, contestants_of, rows_like
+from load_tests.benches.scorer import trees as bench_trees
+from load_tests.benches.scorer.trees import ROWS, check_equal, contestants_of, rows_like
 from load_tests.cli import app
 from model.artefact.files import load_model
 from model.artefact.model import Model
@@ -18,12 +18,12 @@ from model.forest.trees import UnsupportedTreesError
 from stream_features.vector import SIZE
 
 NAMES = ["fraudsim", "inplace_predict", "dmatrix"]
-"""And those that are in an environment of their own."""
+"""The contestants that are always installed."""
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model that is made where none is named."""
+    """The model that is trained where none is given."""
     directory = tmp_path_factory.mktemp("bench") / "model"
     bench_trees.train(directory)
     return directory
@@ -35,9 +35,9 @@ def model(directory: Path) -> Model:
 
 
 def bench(*argv: str) -> str:
-    done = CliRunner().invoke(app, ["bench", "scorer", *argv], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
+    outcome = CliRunner().invoke(app, ["bench", "scorer", *argv], catch_exceptions=False)
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
 
 
 def test_the_report_has_machine_protocol_results_and_ratios(
@@ -45,34 +45,36 @@ def test_the_report_has_machine_protocol_results_and_ratios(
 ) -> None:
     monkeypatch.setattr(bench_trees, "SPAN_S", 0.01)
     out = tmp_path / "trees.json"
-    said = bench("--json", str(out), "--model", str(directory), "--turns", "2")
+    output = bench("--json", str(out), "--model", str(directory), "--turns", "2")
     missing = json.loads(out.read_text())["configuration"]["left_out"]
-    assert [line.split()[0] for line in said.splitlines()[1:]] == missing
+    assert [line.split()[0] for line in output.splitlines()[1:]] == missing
     report = json.loads(out.read_text())
     assert {"cpu", "cores", "memory_gib", "versions"} <= report["machine"].keys()
     assert {"xgboost", "numba"} <= report["machine"]["versions"].keys()
     assert "equal to the bit" in report["protocol"]
     assert report["configuration"]["model"] == load_model(directory).version
-    installed = [name for name in bench_trees.OTHERS if name not in missing]
-    assert [(each["name"], each["rows"]) for each in report["results"]] == [
+    installed = [name for name in bench_trees.OPTIONAL_RIVALS if name not in missing]
+    assert [(result["name"], result["rows"]) for result in report["results"]] == [
         (name, rows) for rows in ROWS for name in (*NAMES, *installed)
     ]
     value = {}
-    for each in report["results"]:
-        assert each["unit"] == "µs/call"
-        assert len(each["turns"]) == 2
-        assert each["value"] == pytest.approx(sum(each["turns"]) / 2, abs=0.02)
-        value[each["name"], each["rows"]] = each["value"]
+    for result in report["results"]:
+        assert result["unit"] == "µs/call"
+        assert len(result["turns"]) == 2
+        assert result["value"] == pytest.approx(sum(result["turns"]) / 2, abs=0.02)
+        value[result["name"], result["rows"]] = result["value"]
     assert report["ratios"].keys() == {*NAMES[1:], *installed}
     for rival, ratios in report["ratios"].items():
-        wanted = {str(n): value[rival, n] / value["fraudsim", n] for n in ROWS}
-        assert ratios == pytest.approx(wanted, rel=0.05)
+        expected = {str(n): value[rival, n] / value["fraudsim", n] for n in ROWS}
+        assert ratios == pytest.approx(expected, rel=0.05)
     reasons = report["reasons"]
-    took = {each["name"]: each["value"] for each in reasons["results"]}
-    assert list(took) == ["fraudsim", "pred_contribs", "approx_contribs"]
-    wanted = {name: took[name] / took["fraudsim"] for name in ("pred_contribs", "approx_contribs")}
-    assert reasons["ratios"] == pytest.approx(wanted, rel=0.05)
-    assert f"explained in {took['fraudsim']:g} µs" in said
+    explain_us = {result["name"]: result["value"] for result in reasons["results"]}
+    assert list(explain_us) == ["fraudsim", "pred_contribs", "approx_contribs"]
+    expected = {
+        name: explain_us[name] / explain_us["fraudsim"] for name in ("pred_contribs", "approx_contribs")
+    }
+    assert reasons["ratios"] == pytest.approx(expected, rel=0.05)
+    assert f"explained in {explain_us['fraudsim']:g} µs" in output
 
 
 def test_a_contribution_that_is_not_xgboosts_ends_it(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +113,8 @@ def test_a_score_that_differs_in_one_bit_ends_it(model: Model, name: str) -> Non
     check_equal(contestants, rows)
     right = contestants[name]
 
-    def wrong(some: bench_trees.Matrix) -> bench_trees.Matrix:
-        scores = np.array(right(some))
+    def wrong(matrix: bench_trees.Matrix) -> bench_trees.Matrix:
+        scores = np.array(right(matrix))
         scores[-1] = np.nextafter(scores[-1], np.float32(2))
         return scores
 

@@ -1,11 +1,11 @@
-"""The long benchmarks of folding, made short: they run to their end, and their checks are real."""
+"""The long benchmarks of folding, made short: they run to their end, and their checks notice errors."""
 
 import pytest
 
 from fraudsim.errors import InvariantError
 from load_tests.benches.worker.catch_up import bench_catch_up
-from load_tests.benches.worker.line import FoldLine
 from load_tests.benches.worker.soak import bench_soak
+from load_tests.benches.worker.worker_rig import WorkerRig
 
 pytest.importorskip("confluent_kafka", reason="needs the extra load")
 pytestmark = [pytest.mark.stack, pytest.mark.long]
@@ -21,17 +21,17 @@ def test_a_soak_folds_all_that_it_sends():
 
 def test_a_slot_that_was_put_back_is_caught_up_and_a_wrong_state_is_noticed(monkeypatch):
     report = bench_catch_up(behind=3000, rate=200, longest_s=60)
-    stale, caught = report["results"]
-    assert 0 < stale["p50"] <= stale["value"] <= stale["max"]
-    assert caught["states_equal"] == 200
+    staleness, catching_up = report["results"]
+    assert 0 < staleness["p50"] <= staleness["value"] <= staleness["max"]
+    assert catching_up["states_equal"] == 200
 
-    check = FoldLine.check_state
+    check = WorkerRig.check_state
 
-    def spoiled(line, source, keys):
-        key = next(key for key in line.redis.scan_iter("*:card:*"))
-        line.redis.setrange(key, line.redis.strlen(key) - 32, b"\1")  # an amount
-        return check(line, source, 10**6)
+    def spoiled(rig, source, keys):
+        key = next(key for key in rig.redis.scan_iter("*:card:*"))
+        rig.redis.setrange(key, rig.redis.strlen(key) - 32, b"\1")  # an amount
+        return check(rig, source, 10**6)
 
-    monkeypatch.setattr(FoldLine, "check_state", spoiled)
+    monkeypatch.setattr(WorkerRig, "check_state", spoiled)
     with pytest.raises(InvariantError, match="the state of card card-"):
         bench_soak(rate=200, seconds=1)

@@ -1,4 +1,4 @@
-"""The rival is the published algorithm, and the report has the shape that all benchmarks have."""
+"""The world's benchmark: the rival is the published algorithm, and the report has the common shape."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from load_tests.benches.other.handbook_algorithm import (
+from load_tests.benches.producers.handbook_algorithm import (
     CUSTOMER_DAYS,
     DAY_S,
     LARGE_AMOUNT,
@@ -45,9 +45,9 @@ def test_profiles_are_as_published() -> None:
 
 def test_customers_pay_within_the_radius(table: SimulatedTable) -> None:
     profiles, terminals = customer_profiles(CUSTOMERS, 0), terminal_profiles(2 * CUSTOMERS, 1)
-    at = np.array([(customer.x, customer.y) for customer in profiles])
-    away = np.hypot(*(at[table.customer] - terminals[table.terminal]).T)
-    assert away.max() < RADIUS
+    homes = np.array([(customer.x, customer.y) for customer in profiles])
+    distances = np.hypot(*(homes[table.customer] - terminals[table.terminal]).T)
+    assert distances.max() < RADIUS
     alone = Customer(0, -100.0, -100.0, 50.0, 25.0, 4.0)
     assert terminals_within_radius(alone, terminals) == []
     assert transactions_of(alone, [], DAYS) == []
@@ -119,20 +119,20 @@ def test_stolen_details_multiply_amounts_by_five() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "names"),
+    ("options", "names"),
     [
         ([], ["fraudsim", "handbook"]),
         (["--workers", "2"], ["fraudsim", "handbook", "fraudsim, 2 workers"]),
     ],
 )
 def test_the_report_has_machine_protocol_results_and_ratios(
-    tmp_path: Path, more: list[str], names: list[str]
+    tmp_path: Path, options: list[str], names: list[str]
 ) -> None:
     out = tmp_path / "world.json"
     sizes = ["--cards", "60", "--days", "4", "--turns", "1"]
-    done = CliRunner().invoke(app, ["bench", "world", "--json", str(out), *sizes, *more])
-    assert done.exit_code == 0, done.output
-    assert len(done.output.splitlines()) == 1
+    outcome = CliRunner().invoke(app, ["bench", "world", "--json", str(out), *sizes, *options])
+    assert outcome.exit_code == 0, outcome.output
+    assert len(outcome.output.splitlines()) == 1
     report = json.loads(out.read_text())
     assert {"cpu", "cores", "memory_gib", "versions"} <= report["machine"].keys()
     assert "Handbook" in report["protocol"]
@@ -143,9 +143,8 @@ def test_the_report_has_machine_protocol_results_and_ratios(
         assert result["seconds"] > 0
         assert result["value"] > 0
         assert len(result["turns"]) == 1
-    ours, rival, *rest = (result["value"] for result in report["results"])
-    wanted = dict(
-        zip(("handbook", "one_worker"), (ours / rival, *(each / ours for each in rest)), strict=False)
-    )
-    assert report["ratios"] == pytest.approx(wanted, rel=0.05, abs=0.01)
+    ours, rival, *with_workers = (result["value"] for result in report["results"])
+    ratios = (ours / rival, *(rate / ours for rate in with_workers))
+    expected = dict(zip(("handbook", "one_worker"), ratios, strict=False))
+    assert report["ratios"] == pytest.approx(expected, rel=0.05, abs=0.01)
     assert len({result["rows"] for result in report["results"] if "fraudsim" in result["name"]}) == 1

@@ -37,16 +37,16 @@ from testing.contracts.event_streams import (
     HORIZON,
     T0,
     assert_close,
-    at_hands,
     events_of,
-    expected,
-    folded,
+    events_of_key,
+    folded_state,
     label_rows,
     labels_of,
-    of_key,
+    oracle_vector,
     rows_of,
-    served,
+    served_vector,
     states_of,
+    transactions_at_hand,
     tx,
     with_bounds,
 )
@@ -124,7 +124,7 @@ def instant(day, clock):
 def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(
     data, events, labels, back, cuts, rng
 ):
-    at_hand = data.draw(at_hands(events, labels, back))
+    at_hand = data.draw(transactions_at_hand(events, labels, back))
     shuffled, mixed_labels = list(events), list(labels)
     rng.shuffle(shuffled)
     rng.shuffle(mixed_labels)
@@ -139,20 +139,20 @@ def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(
     st.integers(1, 3), st.integers(1, 6), st.integers(1, 4),
 )  # fmt: skip
 def test_bounds_make_null_or_cap_and_never_wrong(data, events, labels, back, cuts, cap, rows, kept_labels):
-    at_hand = data.draw(at_hands(events, labels, back))
+    at_hand = data.draw(transactions_at_hand(events, labels, back))
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, cap, rows, kept_labels)
-        got, _ = served(at_hand, events, labels, cuts)
-        wanted = expected(at_hand, events, labels, row_bound=rows, label_bound=kept_labels)
+        got, _ = served_vector(at_hand, events, labels, cuts)
+        wanted = oracle_vector(at_hand, events, labels, row_bound=rows, label_bound=kept_labels)
     assert_close(got, wanted)
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.data(), events_of(), labels_of(), st.integers(1, 3 * HORIZON))
 def test_brute_force_is_null_beyond_the_horizon_where_the_kernel_is(data, events, labels, back):
-    at_hand = data.draw(at_hands(events, [], back))
-    got, _ = served(at_hand, events, labels)
-    assert_close(got, expected(at_hand, events, labels))
+    at_hand = data.draw(transactions_at_hand(events, [], back))
+    got, _ = served_vector(at_hand, events, labels)
+    assert_close(got, oracle_vector(at_hand, events, labels))
 
 
 @st.composite
@@ -176,12 +176,12 @@ def test_the_distinct_cards_of_a_crowd_are_exact_at_any_time_within_the_horizon(
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, cap)
         rng.shuffle(events)
-        got, _ = served(at_hand, events, (), cuts)
-        assert_close(got, expected(at_hand, events))
+        got, _ = served_vector(at_hand, events, (), cuts)
+        assert_close(got, oracle_vector(at_hand, events))
         for entity in ("merchant", "ip"):
             assert (
-                folded(entity, events).tobytes()
-                == folded(entity, sorted(events, key=lambda e: e.ts), (), cuts).tobytes()
+                folded_state(entity, events).tobytes()
+                == folded_state(entity, sorted(events, key=lambda e: e.ts), (), cuts).tobytes()
             )
 
 
@@ -197,7 +197,7 @@ def test_the_bytes_depend_on_the_set_of_events_alone(events, labels, bound, cap,
             mixed, mixed_labels = list(key_events), list(key_labels)
             rng.shuffle(mixed)
             rng.shuffle(mixed_labels)
-            again = state.to_bytes(folded(entity, mixed, mixed_labels, cuts=3))
+            again = state.to_bytes(folded_state(entity, mixed, mixed_labels, cuts=3))
             assert once == again
             assert state.canonical(entity, once, HORIZON) == once
 
@@ -215,14 +215,14 @@ def test_a_window_starts_exactly_at_its_tail_s_edge_and_ends_before_its_head_s(f
         keys[feature.counterpart] = "another"
     at_hand_too = feature.aggregate != "same"
     for ts, counted in ((low - 1, 0), (low, 1), (high - 1, 1), (high, 0)):
-        got, _ = served(tx("now", now), [tx(1, ts, **keys)])
+        got, _ = served_vector(tx("now", now), [tx(1, ts, **keys)])
         assert value(feature.name, got) == counted + at_hand_too, ts - low
 
 
 def test_the_transaction_at_hand_is_never_counted_twice_and_equal_timestamps_do_not_see_each_other():
     at_hand, twin = tx(1, T0, 700), tx(2, T0, 900)
-    before, _ = served(at_hand, [])
-    after, _ = served(at_hand, [at_hand, twin])
+    before, _ = served_vector(at_hand, [])
+    after, _ = served_vector(at_hand, [at_hand, twin])
     np.testing.assert_array_equal(before, after)
 
 
@@ -257,17 +257,17 @@ def test_a_key_over_its_bound_gives_null_for_windows_that_reach_past_the_floor_a
     full = folded(entity, events, cuts=7)
     assert full.size == kernel_exact.HEADER + kernel_exact.WIDTH * MAX_ROWS
     at_hand = tx("x", T0 + n * 1000)
-    got, _ = served(at_hand, events, cuts=7)
+    got, _ = served_vector(at_hand, events, cuts=7)
     assert value(f"{entity}_count_5m", got) == 301
     assert np.isnan(value(f"{entity}_count_24h", got))
-    assert_close(got, expected(at_hand, events))
+    assert_close(got, oracle_vector(at_hand, events))
 
 
 def test_a_floor_that_no_window_reaches_any_more_is_forgotten(monkeypatch):
     with_bounds(monkeypatch, rows=1)
     events = [tx(1, T0), tx(2, T0 + 1), tx(3, T0 + LONGEST + HORIZON + 1)]
-    assert folded("card", events, cuts=3).tobytes() == folded("card", events).tobytes()
-    assert folded("card", events[:2])[3] == T0
+    assert folded_state("card", events, cuts=3).tobytes() == folded_state("card", events).tobytes()
+    assert folded_state("card", events[:2])[3] == T0
 
 
 @pytest.mark.parametrize("extra", [0, 1, 3])
@@ -283,7 +283,7 @@ def test_a_merchant_with_more_labels_than_its_bound_has_no_fraud_rate(extra):
     got, complete = served(at_hand, [], labels, cuts=3)
     assert complete
     assert np.isnan(value("merchant_fraud_30d", got)) == (extra > 0)
-    assert_close(got, expected(at_hand, [], labels))
+    assert_close(got, oracle_vector(at_hand, [], labels))
 
 
 @pytest.mark.parametrize("entity", ["merchant", "ip"])
@@ -300,7 +300,7 @@ def test_a_hot_key_is_bounded_and_exact(entity):
         at_hand = tx("x", newest - back, 50)
         got, _ = vector(at_hand, {entity: hot}, HORIZON)
         assert back < -1 or value(f"{entity}_cards_24h", got) == DISTINCT_CAP
-        assert_close(got, expected(at_hand, events), {f.name for f in FEATURES if f.entity == entity})
+        assert_close(got, oracle_vector(at_hand, events), {f.name for f in FEATURES if f.entity == entity})
 
 
 def test_many_counterparts_are_counted_up_to_the_cap():
@@ -308,7 +308,7 @@ def test_many_counterparts_are_counted_up_to_the_cap():
         events = [tx(i, T0 + i, card=f"c{i}", merchant=f"m{i}") for i in range(n)]
         own = [tx(f"o{i}", T0 + i, merchant=f"m{i}", device=f"d{i}") for i in range(n)]
         at_hand = tx("x", T0 + MINUTE)
-        got, _ = served(at_hand, [*events, *own])
+        got, _ = served_vector(at_hand, [*events, *own])
         assert value("card_merchants_1h", got) == min(DISTINCT_CAP, n + 1)
         assert value("card_devices_24h", got) == min(DISTINCT_CAP, n + 1)
         assert value("device_cards_1h", got) == value("ip_cards_1h", got) == min(DISTINCT_CAP, n + 1)
@@ -333,7 +333,7 @@ def test_an_unreadable_blob_is_refused_and_not_taken_for_an_empty_one(entity, bl
 
 @pytest.mark.parametrize("entity", WINDOWED)
 def test_a_blob_is_read_as_its_own_entity_and_as_no_other(entity):
-    blob = state.to_bytes(folded(entity, [tx(1, T0)]))
+    blob = state.to_bytes(folded_state(entity, [tx(1, T0)]))
     assert state.to_bytes(state.from_bytes(entity, blob)) == blob
     for other in set(WINDOWED) - {entity}:
         with pytest.raises(state.UnreadableStateError):

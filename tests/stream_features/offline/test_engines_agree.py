@@ -33,7 +33,7 @@ from stream_features.offline.sql.statement import StateBounds
 from stream_features.offline.sql.visibility import AsOf, WithinPrefix
 from testing.contracts.engines import assert_agree, before, recomputed
 from testing.contracts.event_streams import T0, tx
-from testing.contracts.random_logs import HORIZON, Stream, label_table, streams, transaction_table
+from testing.contracts.random_logs import HORIZON, EventLog, event_logs, label_table, transaction_table
 
 BOUNDS = [
     StateBounds(),
@@ -51,7 +51,7 @@ def check_all_engines(generated_streams, bounds, seed):
         assert_agree(engine.features(queries, WithinPrefix(HORIZON), bounds=bounds), within)
 
 
-several = st.integers(1, 8).flatmap(lambda n: st.tuples(*(streams(str(i)) for i in range(n))))
+several = st.integers(1, 8).flatmap(lambda n: st.tuples(*(event_logs(str(i)) for i in range(n))))
 logs = given(several, st.sampled_from(BOUNDS), st.integers(0, 2**32))
 with_time = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -105,7 +105,7 @@ def test_a_feature_that_the_catalogue_lacks_is_one_line_more():
         )
         for e in rng.sample(events, 50)
     ]  # fmt: skip
-    stream = Stream([(None, e) for e in events], [(None, item) for item in labels])
+    stream = EventLog([(None, e) for e in events], [(None, item) for item in labels])
     table = transaction_table([stream])
     with DuckDBEngine([table], [label_table([stream])], threads=1) as engine:
         actual = engine.features(table, features=SMALL)

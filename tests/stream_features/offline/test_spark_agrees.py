@@ -38,7 +38,7 @@ def some(name):
     generated_streams = []
 
     @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=8, database=None)
-    @given(streams(name))
+    @given(event_logs(name))
     def generate(stream):
         generated_streams.append(stream)
 

@@ -15,10 +15,10 @@ from testing.contracts.event_streams import (
     HORIZON,
     T0,
     events_of,
-    folded,
+    events_of_key,
+    folded_state,
     label_rows,
     labels_of,
-    of_key,
     rows_of,
     tx,
 )
@@ -85,7 +85,7 @@ def test_a_blob_that_cannot_be_read_is_null_and_spoils_no_other(broken, spoil):
     at_hand, beside = tx("a", T0 + 9_000), tx("b", T0 + 9_000, card="k", device="e", merchant="a", ip="::1")
     blobs = dict.fromkeys([*keys_of(at_hand), *keys_of(beside)])
     for entity, key in keys_of(at_hand):
-        blobs[entity, key] = state.to_bytes(folded(entity, events))
+        blobs[entity, key] = state.to_bytes(folded_state(entity, events))
         if entity == broken:
             blobs[entity, key] = spoil(blobs[entity, key])
     rows = {key: [ROW_OF[key[0]](events[-1])] for key in keys_of(at_hand)}

@@ -25,7 +25,7 @@ from stream_features.offline.oracle import oracle
 from stream_features.store.keys import watermark_key
 from stream_features.store.rebuild import rebuild
 from stream_features.store.watermark import encode_watermark
-from testing.rigs.worker_lab import WAIT_S, Lab
+from testing.rigs.worker_lab import WAIT_S, WorkerLab
 
 pytestmark = pytest.mark.stack
 
@@ -34,28 +34,28 @@ pytestmark = pytest.mark.stack
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workers")
     with start_stack(folder / "stack", Settings(_env_file=None)) as addresses:
-        lab = Lab(addresses, folder)
+        lab = WorkerLab(addresses, folder)
         yield lab
         lab.stop_workers()
 
 
 @pytest.mark.parametrize("when", ["before", "half", "after"])
 def test_a_worker_killed_at_its_write_leaves_it_done_or_undone(lab, when):
-    worker = lab.running()
+    worker = lab.single_worker()
     lab.send(200)
-    lab.catch_up()
+    lab.await_folded()
     worker.gate.arm(when)
     lab.send(400)
     assert worker.gate.reached.wait(WAIT_S)
     worker.kill()
     lab.send(100)
-    lab.running()
-    lab.check()
+    lab.single_worker()
+    lab.check_state()
 
 
 def test_a_late_label_one_of_another_source_and_a_reversal_each_change_merchant_risk(lab):
     """As brute force has it, by the real worker; none is a dead letter."""
-    lab.running()
+    lab.single_worker()
     rates = [NAMES.index(f"merchant_fraud_{window}") for window in ("7d", "30d")]
     now_ms = int(time.time() * 1000)
     events = [
@@ -78,7 +78,7 @@ def test_a_late_label_one_of_another_source_and_a_reversal_each_change_merchant_
             )  # fmt: skip
             lab.append(labels[-1])
         lab.flush()
-        lab.catch_up()
+        lab.await_folded()
         at_hand = Transaction(
             tx_id="next", ts=known_at + 1_000, card_id="shopper0", merchant_id="shop", amount_cents=100
         )
@@ -91,69 +91,69 @@ def test_a_late_label_one_of_another_source_and_a_reversal_each_change_merchant_
 
 
 def test_a_redis_that_refuses_to_write_is_asked_again(lab):
-    worker = lab.running()
+    worker = lab.single_worker()
     lab.send(200)
-    lab.catch_up()
+    lab.await_folded()
     lab.redis.config_set("maxmemory", 1)
     try:
         lab.send(300)
-        assert poll_until(lambda: worker.said("redis_away"), WAIT_S)
+        assert poll_until(lambda: worker.has_logged("redis_away"), WAIT_S)
         with pytest.raises(RedisError):
             lab.redis.set("refused", 1)
     finally:
         lab.redis.config_set("maxmemory", 0)
-    lab.check()
+    lab.check_state()
     assert worker.process.poll() is None
 
 
 def test_a_redis_that_lost_its_last_seconds_is_brought_up_to_date(lab):
-    lab.running()
+    lab.single_worker()
     lab.send(300)
-    lab.catch_up()
+    lab.await_folded()
     before = {key: lab.redis.get(key) for key in lab.redis.keys("{s*")}
     lab.send(300)
-    lab.catch_up()
+    lab.await_folded()
     pipe = lab.redis.pipeline(transaction=True)
     pipe.flushall()
     pipe.mset(before)
     pipe.execute()
     lab.send(100)
-    lab.check()
+    lab.check_state()
 
 
 def test_slots_that_move_while_the_log_grows_are_folded_once(lab):
-    first = lab.running()
+    first = lab.single_worker()
     lab.send(300)
     second = lab.start()
     for _ in range(20):
         lab.send(50)
-    assert poll_until(lambda: second.said("place_taken"), WAIT_S)
-    lab.check()
+    assert poll_until(lambda: second.has_logged("place_taken"), WAIT_S)
+    lab.check_state()
     lab.send(300)
     second.signal(signal.SIGTERM)
     lab.send(300)
     assert second.process.wait(WAIT_S) == 0
     lab.send(100)
-    lab.check()
+    lab.check_state()
     assert first.process.poll() is None
 
 
 def test_a_zombie_s_late_write_is_refused(lab):
-    zombie = lab.running()
+    zombie = lab.single_worker()
     lab.send(200)
-    lab.catch_up()
+    lab.await_folded()
     zombie.gate.arm("before")
     lab.send(300)
     assert zombie.gate.reached.wait(WAIT_S)
     zombie.signal(signal.SIGSTOP)
     lab.start()
     lab.send(200)
-    lab.catch_up()
+    lab.await_folded()
     zombie.gate.open()
     zombie.signal(signal.SIGCONT)
-    assert poll_until(lambda: zombie.said("fenced"), WAIT_S)
+    assert poll_until(lambda: zombie.has_logged("fenced"), WAIT_S)
     lab.send(200)
-    lab.check()
+    lab.check_state()
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ def test_a_zombie_s_late_write_is_refused(lab):
     [pytest.param("before", marks=pytest.mark.long), "half", pytest.param("after", marks=pytest.mark.long)],
 )
 def test_a_slot_far_behind_is_caught_up_while_the_others_go_on(lab, when):
-    lab.running()
+    lab.single_worker()
     lab.send(100)
-    lab.catch_up()
+    lab.await_folded()
     old = {key: lab.redis.get(key) for key in lab.redis.keys("{s3}:*")}
     lab.send(1_500)
-    lab.catch_up()
+    lab.await_folded()
     lab.stop_workers()
     lab.redis.delete(*lab.redis.keys("{s3}:*"))
     lab.redis.mset(old)
@@ -177,10 +177,10 @@ def test_a_slot_far_behind_is_caught_up_while_the_others_go_on(lab, when):
     second = lab.start()
     for _ in range(20):
         lab.send(20)
-    lab.check()
-    assert '"slots": [0, 1, 2, 4, 5, 6, 7]' in first.words_of("place_taken")
-    assert '"slots": [3]' in first.words_of("catching_up")
-    assert second.said("caught_up") or when == "after"  # by then the first may have written all of it
+    lab.check_state()
+    assert '"slots": [0, 1, 2, 4, 5, 6, 7]' in first.first_log_line("place_taken")
+    assert '"slots": [3]' in first.first_log_line("catching_up")
+    assert second.has_logged("caught_up") or when == "after"  # by then the first may have written all of it
 
 
 @pytest.fixture(scope="module")
@@ -197,24 +197,24 @@ def archive(lab):
 
 
 def test_a_watermark_ahead_of_the_log_ends_the_worker_and_a_rebuild_mends_it(lab, archive):
-    lab.running().kill()
+    lab.single_worker().kill()
     lab.send(300)
-    slot = lab.applied()[3]
+    slot = lab.watermarks()[3]
     ahead = msgspec.structs.replace(slot, offsets=tuple(offset + 10_000 for offset in slot.offsets))
     lab.redis.set(watermark_key(3), encode_watermark(ahead))
-    worker = lab.running()
+    worker = lab.single_worker()
     assert worker.process.wait(WAIT_S) == 2
-    assert worker.said("slot 3 has folded offset ")
-    assert worker.said("run `fraudsim features rebuild --run FOLDER`")
+    assert worker.has_logged("slot 3 has folded offset ")
+    assert worker.has_logged("run `fraudsim features rebuild --run FOLDER`")
     done = rebuild(lab.settings, archive(), slots=[3])
     assert (done.slots, done.ends) == (1, lab.ends())
     lab.send(100)
-    lab.running()
-    lab.check()
+    lab.single_worker()
+    lab.check_state()
 
 
 def test_state_lost_with_the_start_of_the_log_is_rebuilt_from_the_archive(lab, archive):
-    lab.running().kill()
+    lab.single_worker().kill()
     run_dir = archive()
     lab.send(200)
     admin = KafkaAdminClient(bootstrap_servers=[lab.settings.kafka_bootstrap])
@@ -223,16 +223,16 @@ def test_state_lost_with_the_start_of_the_log_is_rebuilt_from_the_archive(lab, a
     keep_from = {TopicPartition(*tp): end + 1 for tp, end in zip(partitions, ends, strict=True)}
     lab.send(100)
     admin.delete_records(keep_from)
-    slot = lab.applied()[0]
+    slot = lab.watermarks()[0]
     behind = msgspec.structs.replace(slot, offsets=tuple(offset - 5 for offset in slot.offsets))
     lab.redis.set(watermark_key(0), encode_watermark(behind))
-    worker = lab.running()
+    worker = lab.single_worker()
     assert worker.process.wait(WAIT_S) == 2
-    assert worker.said("the log starts at ")
+    assert worker.has_logged("the log starts at ")
     lab.redis.flushall()
     rebuild(lab.settings, run_dir)
-    lab.running()
-    lab.check()
+    lab.single_worker()
+    lab.check_state()
     admin.delete_records({tp: offset + 1 for tp, offset in keep_from.items()})
     admin.close()
     with pytest.raises(FraudsimError, match=r"the archive of transactions partition 0 ends at offset \d+, "):

@@ -1,4 +1,4 @@
-"""What whoever scores in a benchmark is given, and the feature read that all of them share."""
+"""The setup that a scoring program gets in a benchmark, and the feature reader that all of them share."""
 
 import os
 from pathlib import Path
@@ -17,44 +17,44 @@ from stream_features.store.connection import RedisClient
 from stream_features.store.state_store import StateStore
 
 VARIABLE: Final = "FRAUDSIM_BENCH_GIVEN"
-"""Environment variable with the path of a `Given` as JSON."""
+"""Environment variable with the path of a `RivalSetup` as JSON."""
 SCORES: Final = "scores"
-"""Topic that the rivals of the stream scorer write to."""
+"""Topic to which the rivals of the stream scorer write."""
 
 
-class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a server finds its model and the state, and where it listens."""
+class RivalSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a program finds model, state and log, and where it listens."""
 
     port: int
     metrics_port: int
     redis_url: str
     model_dir: str
     xgboost_model: str
-    """The same trees as a file of XGBoost's own."""
+    """The same trees as a file in XGBoost's format."""
     segment: Segment
     kafka_bootstrap: str = ""
-    """Of the stream's rivals."""
+    """For the stream's rivals."""
     partitions: int = 4
 
 
-def given() -> Given:
-    """From the environment."""
-    return msgspec.json.decode(Path(os.environ[VARIABLE]).read_bytes(), type=Given)
+def read_setup() -> RivalSetup:
+    """Read the file that the environment variable names."""
+    return msgspec.json.decode(Path(os.environ[VARIABLE]).read_bytes(), type=RivalSetup)
 
 
-def settings_of(given: Given) -> Settings:
-    """Defaults but for where things are."""
+def settings_of(setup: RivalSetup) -> Settings:
+    """Default settings with the addresses and paths of the setup."""
     return Settings(
         _env_file=None,
-        redis_url=given.redis_url,
-        model_dir=Path(given.model_dir),
-        metrics_port=given.metrics_port,
-        http_port=given.port,
+        redis_url=setup.redis_url,
+        model_dir=Path(setup.model_dir),
+        metrics_port=setup.metrics_port,
+        http_port=setup.port,
     )
 
 
-def open_reader(link: RedisClient, segment: Segment) -> FeatureReader:
-    """Reads a transaction's features: one MGET of its keys, then the compiled kernels."""
+def open_reader(link: RedisLink, segment: Segment) -> FeatureReader:
+    """A reader of features: one MGET of a transaction's keys, then the compiled kernels."""
     warm_up_kernel()
     settings = Settings(_env_file=None)
     return FeatureReader(

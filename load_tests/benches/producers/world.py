@@ -1,4 +1,4 @@
-"""`fraudsim bench world`: transactions a second to Parquet, ours and the Handbook's algorithm, in turns."""
+"""`fraudsim bench world`: transactions a second to Parquet, our generator and the Handbook's algorithm."""
 
 import multiprocessing
 import os
@@ -15,51 +15,51 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from load_tests.benches.other.handbook_algorithm import simulate
+from load_tests.benches.producers.handbook_algorithm import simulate
 from load_tests.rig.machine import machine
 from producers.history.writer import write_history
 from producers.world.config import WorldConfig
 from producers.world.world import WORLD_VERSION, World
 
 PROTOCOL: Final = (
-    "Each turn is a fresh process on one core (where the system can pin) that makes as many cards and days, "
-    "profiles included, and writes them to Parquet (zstd); start and imports are not counted. Ours adds "
-    "its fraud typologies, late labels, what is fraud apart, and a fingerprint. The rival is the Fraud "
-    "Detection Handbook's published algorithm written anew with lists and numpy in place of pandas, "
-    "with twice as many terminals as customers, radius 5. With several workers, ours is also run as "
-    "`world generate --workers` does, on any core; the start of its workers counts. Turns alternate; medians."
+    "Each turn is a fresh process on one core (where the system can pin) that generates the cards and days, "
+    "profiles included, and writes them to Parquet (zstd); start and imports are not counted. Ours adds its "
+    "fraud typologies, late labels, the truth in a separate file, and a fingerprint. The rival is the Fraud "
+    "Detection Handbook's published algorithm, reimplemented with lists and numpy in place of pandas, with "
+    "twice as many terminals as customers, radius 5. With several workers, ours is also run as `world "
+    "generate --workers` does, on any core; the start of its workers counts. Turns alternate; medians."
 )
 SEED: Final = 7
 
 Run = Callable[[int, int], tuple[int, float]]
-"""From cards and days to rows and seconds."""
+"""From cards and days to rows and seconds; one contestant's turn."""
 
 
 def bench_world(cards: int, days: int, turns: int, workers: int = 1) -> dict[str, Any]:
-    """The whole report, ready for JSON; with several workers, theirs is the last result."""
+    """The report, ready for JSON; with several workers, theirs is the last result."""
     contestants: dict[str, tuple[Run, Callable[[], None] | None]] = {
         "fraudsim": (run_world, _pin),
         "handbook": (run_handbook, _pin),
     }
     if workers > 1:
         contestants[f"fraudsim, {workers} workers"] = (partial(run_world, workers=workers), None)
-    measured: dict[str, list[tuple[int, float]]] = {name: [] for name in contestants}
+    figures: dict[str, list[tuple[int, float]]] = {name: [] for name in contestants}
     context = multiprocessing.get_context("spawn")
     for _ in range(turns):
         for name, (run, prepare) in contestants.items():
-            # Not a `multiprocessing.Pool`, whose processes may have none of their own.
+            # A process of a `multiprocessing.Pool` cannot start workers.
             with ProcessPoolExecutor(1, context, initializer=prepare) as pool:
-                measured[name].append(pool.submit(run, cards, days).result())
+                figures[name].append(pool.submit(run, cards, days).result())
     results: list[dict[str, Any]] = []
-    for name, each in measured.items():
-        rates = [rows / seconds for rows, seconds in each]
+    for name, turn_figures in figures.items():
+        rates = [rows / seconds for rows, seconds in turn_figures]
         results.append(
             {
                 "name": name,
                 "value": round(statistics.median(rates)),
                 "unit": "tx/s",
-                "rows": each[0][0],
-                "seconds": round(statistics.median(seconds for _, seconds in each), 4),
+                "rows": turn_figures[0][0],
+                "seconds": round(statistics.median(seconds for _, seconds in turn_figures), 4),
                 "turns": [round(rate) for rate in rates],
             }
         )
@@ -88,20 +88,20 @@ def run_handbook(customers: int, days: int) -> tuple[int, float]:
     """Rows and seconds of the Handbook's algorithm."""
     with tempfile.TemporaryDirectory() as directory:
         started = time.perf_counter()
-        made = simulate(customers, days, SEED)
+        simulated = simulate(customers, days, SEED)
         table = pa.table(
             {
-                "TRANSACTION_ID": np.arange(len(made)),
-                "TX_DATETIME": (made.time_s * 1000).astype("datetime64[ms]"),
-                "CUSTOMER_ID": made.customer,
-                "TERMINAL_ID": made.terminal,
-                "TX_AMOUNT": made.amount,
-                "TX_FRAUD": made.scenario > 0,
-                "TX_FRAUD_SCENARIO": made.scenario,
+                "TRANSACTION_ID": np.arange(len(simulated)),
+                "TX_DATETIME": (simulated.time_s * 1000).astype("datetime64[ms]"),
+                "CUSTOMER_ID": simulated.customer,
+                "TERMINAL_ID": simulated.terminal,
+                "TX_AMOUNT": simulated.amount,
+                "TX_FRAUD": simulated.scenario > 0,
+                "TX_FRAUD_SCENARIO": simulated.scenario,
             }
         )
         pq.write_table(table, Path(directory) / "handbook.parquet", compression="zstd")
-        return len(made), time.perf_counter() - started
+        return len(simulated), time.perf_counter() - started
 
 
 def _pin() -> None:

@@ -1,4 +1,4 @@
-"""Features the usual way: a Redis sorted set per key, and one ZRANGEBYSCORE for each of its windows."""
+"""Features from Redis sorted sets: one set per key, one ZRANGEBYSCORE for each of its windows."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -10,20 +10,20 @@ WINDOWS: Final = {
     entity: sorted({feature.window_ms for feature in FEATURES if feature.entity == entity})
     for entity in WINDOWED
 }
-"""Every window of the catalogue, by entity."""
+"""The catalogue's windows by entity, ms, ascending."""
 
 
 def key_of(field: str, value: str) -> str:
-    """The sorted set of what a transaction names in a field."""
+    """Redis key of the sorted set of a field's value."""
     return f"zset:{field}:{value}"
 
 
 def member_of(tx: Transaction) -> str:
-    """What every window of an entity can be computed from; the score is the time."""
+    """A member, from which every window of an entity can be computed; its score is the time."""
     return f"{tx.tx_id}:{tx.amount_cents}:{tx.card_id}:{tx.merchant_id}:{tx.device_id}:{tx.lat}:{tx.lon}"
 
 
-def put(pipe: Any, transactions: Iterable[Transaction]) -> None:
+def add_transactions(pipe: Any, transactions: Iterable[Transaction]) -> None:
     """Add transactions to the sorted sets of all their entities."""
     for tx in transactions:
         for field in KEY_FIELD.values():
@@ -32,17 +32,21 @@ def put(pipe: Any, transactions: Iterable[Transaction]) -> None:
                 pipe.zadd(key_of(field, value), {member_of(tx): tx.ts})
 
 
-def windows_of(pipe: Any, tx: Transaction) -> list[tuple[str, int]]:
-    """Ask for every window of a transaction's entities, before its ts. Returns which, in order."""
-    asked: list[tuple[str, int]] = []
+def query_windows(pipe: Any, tx: Transaction) -> list[tuple[str, int]]:
+    """Queue the query of every window of a transaction's entities, up to its ts, exclusive.
+
+    Returns:
+        (entity, window in ms) of each query, in order.
+    """
+    queries: list[tuple[str, int]] = []
     for entity, field in KEY_FIELD.items():
         value = getattr(tx, field)
         if value is None:
             continue
         for window_ms in WINDOWS[entity]:
             pipe.zrangebyscore(key_of(field, value), tx.ts - window_ms, f"({tx.ts}")
-            asked.append((entity, window_ms))
-    return asked
+            queries.append((entity, window_ms))
+    return queries
 
 
 def aggregates(members: list[bytes], tx: Transaction) -> tuple[int, int, int, int, int]:

@@ -1,4 +1,4 @@
-"""`fraudsim bench kernel`: what folding and reading one key costs, against its history and its heat."""
+"""`fraudsim bench kernel`: the cost of folding and reading one key, by its number and span of events."""
 
 import statistics
 import time
@@ -31,8 +31,8 @@ from stream_features.kernels.state import KERNELS, LABEL_REACH, LEVELS, NO_LABEL
 from stream_features.kernels.tiled import fold_tiled, read_tiled
 
 PROTOCOL: Final = (
-    "One key's state holds as many events as named, at random times within the span that ends at its newest; "
-    "a thousand counterparts. Read: all features of the entity as of the newest event. Append: a state with "
+    "One key's state holds the stated number of events, at random times within the span up to its newest; a "
+    "thousand counterparts. Read: all features of the entity as of the newest event. Append: a state with "
     "one row newer by a second. Late: with one row a minute behind the newest. Each is called a thousand "
     "times from compiled code, as the offline engine does; `call` is a read from Python, as the scorer does. "
     "The rival reads the same features by a scan of the state for each. Cases take turns; medians."
@@ -41,7 +41,7 @@ EVENTS: Final = (10, 100, 1_000, 10_000, 100_000)
 SPANS: Final = {"30 d": LONGEST, "1 d": DAY, "1 h": HOUR}
 ENTITIES: Final = ("card", "merchant")
 TYPICAL: Final = (("card", 80), ("device", 80), ("merchant", 80), ("ip", 80))
-"""Entities and events, spread over 30 days."""
+"""Entities and numbers of events, spread over 30 days."""
 HORIZON_MS: Final = 2 * MINUTE
 CALLS: Final = 1_000
 SEED: Final = 7
@@ -51,8 +51,8 @@ Words = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Case:
-    """One key's state, and what is folded into it or read from it."""
+class KeyState:
+    """One key's state, and the events it was folded from."""
 
     entity: str
     events: int
@@ -61,8 +61,8 @@ class Case:
     newest: int
 
 
-def make_case(entity: str, events: int, span: str, horizon_ms: int = HORIZON_MS) -> Case:
-    """A key with so many events within the span before `NOW`, its newest."""
+def make_key(entity: str, events: int, span: str, horizon_ms: int = HORIZON_MS) -> KeyState:
+    """A key with `events` events within the span that ends at `NOW`, its newest event."""
     rng = np.random.default_rng([SEED, events, SPANS[span]])
     rows = np.empty((events, KERNELS[entity].width), np.int64)
     rows[:, 0] = NOW - np.sort(rng.integers(0, SPANS[span], events))[::-1]
@@ -71,7 +71,7 @@ def make_case(entity: str, events: int, span: str, horizon_ms: int = HORIZON_MS)
     rows[:, 2:4] = rng.integers(1, 1_000, rows[:, 2:4].shape)
     if entity in EXACT:
         rows[:, 4] = rng.integers(0, 1 << 50, events)
-    return Case(
+    return KeyState(
         entity, events, span, states.fold(entity, states.empty(entity), rows, NO_LABELS, horizon_ms), NOW
     )
 
@@ -112,76 +112,76 @@ def _fold_tiled_often(
     return size
 
 
-def read_often(case: Case, spec: Words, out: npt.NDArray[np.float32]) -> None:
-    """All features of `spec`, `CALLS` times."""
-    if case.entity in EXACT:
-        _read_exact_often(case.state, spec, case.newest, HORIZON_MS, DISTINCT_CAP, CALLS, out)
+def read_often(key: KeyState, spec: Words, out: npt.NDArray[np.float32]) -> None:
+    """Read all features of `spec`, `CALLS` times."""
+    if key.entity in EXACT:
+        _read_exact_often(key.state, spec, key.newest, HORIZON_MS, DISTINCT_CAP, CALLS, out)
     else:
         _read_tiled_often(
-            case.state, spec, case.newest, HORIZON_MS, DISTINCT_CAP, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT,
+            key.state, spec, key.newest, HORIZON_MS, DISTINCT_CAP, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT,
             CALLS, out,
         )  # fmt: skip
 
 
-def fold_often(case: Case, row: Words) -> None:
-    """A new state with one row more, `CALLS` times."""
-    if case.entity in EXACT:
-        _fold_exact_often(case.state, row, HORIZON_MS + LONGEST, MAX_ROWS, CALLS)
+def fold_often(key: KeyState, row: Words) -> None:
+    """Fold one row into the state, `CALLS` times."""
+    if key.entity in EXACT:
+        _fold_exact_often(key.state, row, HORIZON_MS + LONGEST, ROWS, CALLS)
     else:
         _fold_tiled_often(
-            case.state, row, NO_LABELS, LEVELS, HORIZON_MS, DISTINCT_CAP, LABEL_REACH, MAX_LABELS, CALLS
+            key.state, row, NO_LABELS, LEVELS, HORIZON_MS, DISTINCT_CAP, LABEL_REACH, LABELS, CALLS
         )
 
 
-def actions(case: Case) -> Iterator[tuple[str, Callable[[], None]]]:
-    """What is measured of a case, each `CALLS` times over."""
-    kernel, spec = KERNELS[case.entity], states.specification(case.entity)
+def actions(key: KeyState) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The measured actions on a key by name; each does its work `CALLS` times."""
+    kernel, spec = KERNELS[key.entity], states.specification(key.entity)
     out = np.empty(int(spec[:, -1].max()) + 1, np.float32)
     row = np.full((1, kernel.width), 7, np.int64)
     appended, late = row.copy(), row.copy()
-    appended[0, 0], late[0, 0] = case.newest + 1_000, case.newest - MINUTE
-    at_hand = (case.newest, *row[0, 1:].tolist())
+    appended[0, 0], late[0, 0] = key.newest + 1_000, key.newest - MINUTE
+    at_hand = (key.newest, *row[0, 1:].tolist())
 
     def read_one_by_one() -> None:
-        for f in range(len(spec)):
-            read_often(case, spec[f : f + 1], out)
+        for feature in range(len(spec)):
+            read_often(key, spec[feature : feature + 1], out)
 
     def call() -> None:
         for _ in range(CALLS):
-            kernel.read(case.state, at_hand, HORIZON_MS, out)
+            kernel.read(key.state, at_hand, HORIZON_MS, out)
 
-    yield "read", lambda: read_often(case, spec, out)
+    yield "read", lambda: read_often(key, spec, out)
     yield "scan per feature", read_one_by_one
     yield "call", call
-    yield "append", lambda: fold_often(case, appended)
-    yield "late", lambda: fold_often(case, late)
+    yield "append", lambda: fold_often(key, appended)
+    yield "late", lambda: fold_often(key, late)
 
 
 def bench_kernel(events: tuple[int, ...] = EVENTS, turns: int = 5) -> dict[str, Any]:
-    """The whole report, ready for JSON."""
-    cases = [make_case(entity, n, "30 d") for entity, n in TYPICAL]
-    cases += [make_case(entity, n, span) for entity in ENTITIES for span in SPANS for n in events]
-    todo = [(case, name, action) for case in cases for name, action in actions(case)]
-    for _, _, action in todo:
-        action()  # compile, or load what is compiled
-    measured: list[list[float]] = [[] for _ in todo]
+    """The report, ready for JSON."""
+    keys = [make_key(entity, n, "30 d") for entity, n in TYPICAL]
+    keys += [make_key(entity, n, span) for entity in ENTITIES for span in SPANS for n in events]
+    measurements = [(key, name, action) for key in keys for name, action in actions(key)]
+    for _, _, action in measurements:
+        action()  # compile, or load the compiled code
+    times_us: list[list[float]] = [[] for _ in measurements]
     for _ in range(turns):
-        for found, (_, _, action) in zip(measured, todo, strict=True):
+        for turn_times, (_, _, action) in zip(times_us, measurements, strict=True):
             started = time.perf_counter()
             action()
-            found.append((time.perf_counter() - started) / CALLS * 1e6)
+            turn_times.append((time.perf_counter() - started) / CALLS * 1e6)
     results = [
         {
-            "name": f"{case.entity} {name}",
-            "value": round(statistics.median(found), 3),
+            "name": f"{key.entity} {name}",
+            "value": round(statistics.median(turn_times), 3),
             "unit": "µs",
-            "entity": case.entity,
-            "events": case.events,
-            "span": case.span,
-            "state_bytes": case.state.nbytes,
-            "turns": [round(each, 3) for each in found],
+            "entity": key.entity,
+            "events": key.events,
+            "span": key.span,
+            "state_bytes": key.state.nbytes,
+            "turns": [round(us, 3) for us in turn_times],
         }
-        for found, (case, name, _) in zip(measured, todo, strict=True)
+        for turn_times, (key, name, _) in zip(times_us, measurements, strict=True)
     ]
     return {
         "machine": machine(("numba", "numpy")),
@@ -198,5 +198,5 @@ def bench_kernel(events: tuple[int, ...] = EVENTS, turns: int = 5) -> dict[str, 
 
 
 def value_of(results: list[dict[str, Any]], entity: str, name: str) -> float:
-    """The figure of an entity's typical key."""
-    return float(next(found["value"] for found in results if found["name"] == f"{entity} {name}"))
+    """The figure `name` of an entity's typical key."""
+    return float(next(result["value"] for result in results if result["name"] == f"{entity} {name}"))

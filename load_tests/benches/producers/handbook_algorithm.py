@@ -1,10 +1,10 @@
-"""The simulator of the Fraud Detection Handbook, written anew from its description, as a rival for the world.
+"""The Fraud Detection Handbook's simulator, reimplemented from its description, as a rival of the world.
 
 Le Borgne, Siblini, Lebichot and Bontempi, "Reproducible Machine Learning for Credit Card Fraud Detection",
 2022, chapter 3, "Transaction data simulator". The structure is the published one: a profile per customer
 and terminal, terminals within a radius, a loop over customers, days and transactions with scalar draws,
 then three fraud scenarios over the whole table. The published code keeps its tables in pandas and calls the
-loop by `groupby.apply`; this one keeps lists and numpy arrays instead, which is less work, not more.
+loop by `groupby.apply`; this one keeps lists and numpy arrays, which is less work.
 """
 
 import random
@@ -18,7 +18,7 @@ DAY_S: Final = 86_400
 SIDE: Final = 100.0
 """Customers and terminals lie in a square of this side."""
 RADIUS: Final = 5.0
-"""A customer pays at terminals nearer than this."""
+"""A customer pays only at terminals nearer than this."""
 LARGE_AMOUNT: Final = 220.0
 TERMINAL_DAYS: Final = 28
 CUSTOMER_DAYS: Final = 14
@@ -74,7 +74,7 @@ def simulate(customers: int, days: int, seed: int = 0) -> SimulatedTable:
 
 
 def customer_profiles(count: int, seed: int) -> list[Customer]:
-    """Where customers live, how much and how often they pay."""
+    """Each customer's location, amounts and rate."""
     rng = np.random.RandomState(seed)
     profiles = []
     for customer_id in range(count):
@@ -85,19 +85,19 @@ def customer_profiles(count: int, seed: int) -> list[Customer]:
 
 
 def terminal_profiles(count: int, seed: int) -> NDArray[np.float64]:
-    """(terminals, 2): where they stand."""
+    """Locations, shape (terminals, 2)."""
     return np.random.RandomState(seed).uniform(0, SIDE, size=(count, 2))
 
 
 def terminals_within_radius(customer: Customer, terminals: NDArray[np.float64]) -> list[int]:
-    """Where a customer pays."""
+    """Indices of the terminals where a customer pays."""
     squared = np.square(terminals - np.array([customer.x, customer.y]))
     near: list[int] = np.flatnonzero(np.sqrt(squared.sum(axis=1)) < RADIUS).tolist()
     return near
 
 
 def transactions_of(customer: Customer, available: list[int], days: int) -> list[tuple[int, int, int, float]]:
-    """(time in seconds, customer, terminal, amount) of all days of a customer."""
+    """(time in seconds, customer, terminal, amount) of all days of a customer, by day."""
     rng = np.random.RandomState(customer.customer_id)
     chooser = random.Random(customer.customer_id)
     rows = []
@@ -116,7 +116,7 @@ def transactions_of(customer: Customer, available: list[int], days: int) -> list
 
 
 def add_frauds(table: SimulatedTable, customers: int, terminals: int) -> None:
-    """Mark the three scenarios in place; a later scenario has the last word."""
+    """Mark the three scenarios in place; a later scenario overrides an earlier one."""
     table.scenario[table.amount > LARGE_AMOUNT] = 1
     day_of = table.time_s // DAY_S
     last = int(day_of[-1]) if len(table) else 0

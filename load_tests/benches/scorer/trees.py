@@ -1,4 +1,4 @@
-"""`fraudsim bench scorer`: scoring rows and explaining one, by our compiled code and its rivals in turns."""
+"""`fraudsim bench scorer`: scoring rows and explaining one, by our compiled trees and their rivals."""
 
 import statistics
 import tempfile
@@ -14,42 +14,39 @@ import numpy.typing as npt
 from fraudsim.errors import FraudsimError, InvariantError
 from fraudsim.settings import Settings
 from load_tests.rig.machine import machine
-from model.artefact.files import load_model
-from model.artefact.model import Model
+from load_tests.rig.primed_world import LABEL_GAP_DAYS, SMALL_WORLD, SMALL_WORLD_DAYS
+from model.artefact.files import Model, load_model
 from model.forest.forest import booster_of
 from model.training.train import train_model
 from producers.history.writer import write_history
-from producers.world.config import WorldConfig
 from producers.world.world import World
 from stream_features.vector import SIZE, as_vector
 
 PROTOCOL: Final = (
     "The same trees and the same float32 rows, all in one thread of one process: our walk, as the scorer "
-    "calls it, against XGBoost's inplace_predict and its predict of a DMatrix, the making of which counts; "
+    "calls it, against XGBoost's inplace_predict and its predict of a DMatrix, whose construction counts; "
     "and, where they are installed, ONNX Runtime and Treelite's GTIL, one thread each. A row takes each "
-    "feature from one of the model's sample rows; one value in ten is missing. Before anything is timed, "
-    "all scores must be equal to the bit, those of ONNX Runtime and Treelite, which sum in an order of their "
+    "feature from one of the model's sample rows; one value in ten is missing. Before anything is timed, all "
+    "scores must be equal to the bit, those of ONNX Runtime and Treelite, which sum in an order of their "
     "own, to 1e-6. Contestants alternate within each turn, which calls each for a twentieth of a second at "
     "least; medians of the turns' means."
 )
 REASONS_PROTOCOL: Final = (
-    "Contributions of every feature to the margin of one row, of some in turn: our compiled TreeSHAP, as "
-    "the scorer calls it, against XGBoost's pred_contribs, exact and approximate, the making of the DMatrix "
-    "included. Before anything is timed, ours must be XGBoost's exact ones, which are float32, to 1e-5 of "
-    "their sum."
+    "Contributions of every feature to the margin of one row, for several rows in turn: our compiled "
+    "TreeSHAP, as the scorer calls it, against XGBoost's pred_contribs, exact and approximate, the "
+    "construction of the DMatrix included. Before anything is timed, ours must be XGBoost's exact ones, "
+    "which are float32, to 1e-5 of their sum."
 )
 ROWS: Final = (1, 16, 512)
 EXPLAINED: Final = 32
-"""Rows that are explained."""
+"""Number of rows that are explained."""
 TOLERANCE: Final = 1e-6
 SHAP_TOLERANCE: Final = 1e-5
 SEED: Final = 7
 MISSING: Final = 0.1
-CARDS: Final = 600
-DAYS: Final = 40
-FRAUD_SCALE: Final = 6.0
-"""Of the small made world that a model is trained on where none is given."""
+"""Share of missing values."""
 SPAN_S: Final = 0.05
+"""Least time of a measurement."""
 
 Matrix = npt.NDArray[np.float32]
 Score = Callable[[Matrix], Matrix]
@@ -57,23 +54,26 @@ Explain = Callable[[Matrix], npt.NDArray[Any]]
 
 
 def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
-    """The whole report, ready for JSON; of the model in a folder, or of one trained for the purpose.
+    """The report, ready for JSON.
+
+    Args:
+        directory: folder of a model; None trains one on a small world.
 
     Raises:
-        FraudsimError: the model cannot be loaded, or XGBoost itself scores it.
+        FraudsimError: the model cannot be loaded, or its trees are not compiled.
         InvariantError: a score differs in any bit.
     """
-    model = _loaded(directory)
+    model = _load_or_train(directory)
     if model.not_compiled is not None:
         raise FraudsimError(f"bench: model {model.version}: XGBoost itself scores it: {model.not_compiled}")
     contestants = contestants_of(model)
     rows = rows_like(model, max(ROWS))
     check_equal(contestants, rows)
-    measured: dict[tuple[str, int], list[float]] = {(name, n): [] for n in ROWS for name in contestants}
+    times_us: dict[tuple[str, int], list[float]] = {(name, n): [] for n in ROWS for name in contestants}
     for _ in range(turns):
-        for (name, n), each in measured.items():
-            each.append(_microseconds(contestants[name], rows[:n]))
-    median = {key: statistics.median(each) for key, each in measured.items()}
+        for (name, n), turn_times in times_us.items():
+            turn_times.append(_call_us(contestants[name], rows[:n]))
+    median = {key: statistics.median(turn_times) for key, turn_times in times_us.items()}
     return {
         "machine": machine(("xgboost", "numba", "numpy")),
         "protocol": PROTOCOL,
@@ -83,7 +83,7 @@ def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
             "features": SIZE,
             "turns": turns,
             "seed": SEED,
-            "left_out": left_out(),
+            "left_out": not_installed(),
         },
         "results": [
             {
@@ -91,9 +91,9 @@ def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
                 "rows": n,
                 "value": round(median[name, n], 2),
                 "unit": "µs/call",
-                "turns": [round(each, 2) for each in measured[name, n]],
+                "turns": [round(us, 2) for us in times_us[name, n]],
             }
-            for name, n in measured
+            for name, n in times_us
         ],
         "ratios": {
             rival: {str(n): round(median[rival, n] / median["fraudsim", n], 2) for n in ROWS}
@@ -108,8 +108,8 @@ def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
     """The part of the report on explaining a row.
 
     Raises:
-        FraudsimError: XGBoost itself explains the model.
-        InvariantError: a contribution is not XGBoost's.
+        FraudsimError: the compiled code does not explain the model.
+        InvariantError: a contribution differs from XGBoost's.
     """
     import xgboost
 
@@ -121,8 +121,8 @@ def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
 
     def by_xgboost(row: Matrix, approx: bool = False) -> Matrix:
         data = xgboost.DMatrix(row.reshape(1, SIZE), nthread=1)
-        found = booster.predict(data, pred_contribs=True, approx_contribs=approx)
-        return np.asarray(found[0, :SIZE])
+        contributions = booster.predict(data, pred_contribs=True, approx_contribs=approx)
+        return np.asarray(contributions[0, :SIZE])
 
     contestants: dict[str, Explain] = {
         "fraudsim": model.contributions,
@@ -131,14 +131,14 @@ def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
     }
     for row in rows:
         expected = by_xgboost(row)
-        off = np.abs(model.contributions(row) - expected).max()
-        if not off <= SHAP_TOLERANCE * (1 + np.abs(expected).sum()):
-            raise InvariantError(f"bench: a contribution is {off:g} off that of pred_contribs")
-    measured: dict[str, list[float]] = {name: [] for name in contestants}
+        difference = np.abs(model.contributions(row) - expected).max()
+        if not difference <= SHAP_TOLERANCE * (1 + np.abs(expected).sum()):
+            raise InvariantError(f"bench: a contribution is {difference:g} off that of pred_contribs")
+    times_us: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(turns):
-        for name, each in measured.items():
-            each.append(_microseconds_each(contestants[name], rows))
-    median = {name: statistics.median(each) for name, each in measured.items()}
+        for name, turn_times in times_us.items():
+            turn_times.append(_row_us(contestants[name], rows))
+    median = {name: statistics.median(turn_times) for name, turn_times in times_us.items()}
     return {
         "protocol": REASONS_PROTOCOL,
         "results": [
@@ -147,9 +147,9 @@ def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
                 "rows": 1,
                 "value": round(median[name], 1),
                 "unit": "µs/call",
-                "turns": [round(one, 1) for one in each],
+                "turns": [round(us, 1) for us in turn_times],
             }
-            for name, each in measured.items()
+            for name, turn_times in times_us.items()
         ],
         "ratios": {
             name: round(median[name] / median["fraudsim"], 2) for name in median if name != "fraudsim"
@@ -166,7 +166,7 @@ def contestants_of(model: Model) -> dict[str, Score]:
         "fraudsim": model.predict,
         "inplace_predict": booster.inplace_predict,
         "dmatrix": lambda rows: booster.predict(xgboost.DMatrix(rows, nthread=1)),
-        **{name: make(booster) for name, make in OTHERS.items() if find_spec(name)},
+        **{name: make(booster) for name, make in OPTIONAL_RIVALS.items() if find_spec(name)},
     }
 
 
@@ -191,19 +191,19 @@ def _by_treelite(booster: Any) -> Score:
     return lambda rows: np.asarray(treelite.gtil.predict(trees, rows, nthread=1)).reshape(-1)
 
 
-OTHERS: Final[dict[str, Callable[[Any], Score]]] = {
+OPTIONAL_RIVALS: Final[dict[str, Callable[[Any], Score]]] = {
     "onnxruntime": _by_onnxruntime,
     "treelite": _by_treelite,
 }
 
 
-def left_out() -> list[str]:
-    """Rivals that are not installed here."""
-    return [name for name in OTHERS if not find_spec(name)]
+def not_installed() -> list[str]:
+    """Names of the optional rivals that are not installed."""
+    return [name for name in OPTIONAL_RIVALS if not find_spec(name)]
 
 
 def rows_like(model: Model, count: int) -> Matrix:
-    """Rows of values that the model was trained on, some of them missing; float32 (count, SIZE)."""
+    """Rows of values from the model's sample, some of them missing; float32 (count, SIZE)."""
     rng = np.random.default_rng(SEED)
     sample = np.stack([as_vector(row) for row in model.manifest.sample.rows])
     rows = sample[rng.integers(0, len(sample), (count, SIZE)), np.arange(SIZE)]
@@ -212,17 +212,21 @@ def rows_like(model: Model, count: int) -> Matrix:
 
 
 def check_equal(contestants: dict[str, Score], rows: Matrix) -> None:
-    """Raise InvariantError where a way to score the rows, at once or one by one, differs in a bit."""
+    """Compare the contestants' scores of the rows, for every number of rows a call.
+
+    Raises:
+        InvariantError: a score differs in a bit, or for the optional rivals by more than `TOLERANCE`.
+    """
     expected = contestants["inplace_predict"](rows)
     for name, score in contestants.items():
         for n in ROWS:
-            found = np.concatenate([score(rows[i : i + n]) for i in range(0, len(rows), n)])
-            if name in OTHERS:
-                off = float(np.abs(found - expected).max())
-                if not off <= TOLERANCE:
-                    raise InvariantError(f"bench: {name}, {n} rows a call: a score is {off:g} off")
+            scores = np.concatenate([score(rows[i : i + n]) for i in range(0, len(rows), n)])
+            if name in OPTIONAL_RIVALS:
+                difference = float(np.abs(scores - expected).max())
+                if not difference <= TOLERANCE:
+                    raise InvariantError(f"bench: {name}, {n} rows a call: a score is {difference:g} off")
                 continue
-            wrong = int(np.count_nonzero(found.view(np.uint32) != expected.view(np.uint32)))
+            wrong = int(np.count_nonzero(scores.view(np.uint32) != expected.view(np.uint32)))
             if wrong:
                 raise InvariantError(
                     f"bench: {name}, {n} rows a call: {wrong} of {len(rows)} scores are not those of "
@@ -231,23 +235,24 @@ def check_equal(contestants: dict[str, Score], rows: Matrix) -> None:
 
 
 def train(directory: Path) -> None:
-    """Train a model on a small made world; the same each time."""
+    """Train a model on a small world; the same each time."""
     with tempfile.TemporaryDirectory() as folder:
-        write_history(Path(folder), World(WorldConfig(cards=CARDS, seed=SEED, fraud_scale=FRAUD_SCALE)), DAYS)
-        train_model(Path(folder), directory, Settings(_env_file=None, label_gap_days=7, seed=SEED))
+        write_history(Path(folder), World(SMALL_WORLD), SMALL_WORLD_DAYS)
+        settings = Settings(_env_file=None, label_gap_days=LABEL_GAP_DAYS, seed=SMALL_WORLD.seed)
+        train_model(Path(folder), directory, settings)
 
 
-def _loaded(directory: Path | None) -> Model:
+def _load_or_train(directory: Path | None) -> Model:
     if directory is not None:
         return load_model(directory)
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "model"
-        train(made)
-        return load_model(made)
+        model_dir = Path(folder) / "model"
+        train(model_dir)
+        return load_model(model_dir)
 
 
-def _microseconds(score: Score, rows: Matrix) -> float:
-    """Mean time of a call over `SPAN_S` at least."""
+def _call_us(score: Score, rows: Matrix) -> float:
+    """Mean time of a call, over at least `SPAN_S`."""
     calls, started = 0, time.perf_counter()
     while (now := time.perf_counter()) - started < SPAN_S:
         for _ in range(10):
@@ -256,8 +261,8 @@ def _microseconds(score: Score, rows: Matrix) -> float:
     return (now - started) / calls * 1e6
 
 
-def _microseconds_each(explain: Explain, rows: Matrix) -> float:
-    """Mean time of a call for one row, over all rows, as often as `SPAN_S` takes."""
+def _row_us(explain: Explain, rows: Matrix) -> float:
+    """Mean time of a call for one row, over all rows, for at least `SPAN_S`."""
     calls, started = 0, time.perf_counter()
     while (now := time.perf_counter()) - started < SPAN_S:
         for row in rows:

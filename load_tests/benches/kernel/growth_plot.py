@@ -5,7 +5,7 @@ from itertools import chain
 from math import ceil, floor, log10
 from typing import Any, Final
 
-from load_tests.benches.state.growth import series
+from load_tests.benches.kernel.growth import series
 from producers.page.svg import PALETTE, QUIET, Plot, Tick, log_ticks
 from stream_features.catalogue.features import DAY, HOUR, MINUTE
 
@@ -15,10 +15,10 @@ SWEEPS: Final = {
     "history": "days of history",
     "window": "longest window",
 }
-"""What is swept, and how its axis is called."""
+"""Sweeps and the labels of their axes."""
 TIMES: Final = (("read", "read", OURS), ("fold", "fold", FOLD), ("recompute", "recomputed", RIVAL))
 SIZES: Final = (("read", "state", OURS), ("recompute", "stored events", RIVAL))
-"""Action, name in the legend, colour."""
+"""(action, name in the legend, colour)."""
 DASHES: Final = {"merchant": "", "card": "5 4"}
 NOTES: Final = (
     "whole lines: a merchant (tiles)",
@@ -32,43 +32,46 @@ HEIGHT: Final = 280
 
 
 def growth_svg(report: dict[str, Any]) -> str:
-    """Time above, bytes below, over heat, history and window; a merchant's lines whole, a card's dashed."""
+    """SVG of the plot: time above, bytes below, against heat, history and window.
+
+    A merchant's lines are whole, a card's dashed.
+    """
     panels = [_panel(report, sweep, "value", "ns", TIMES) for sweep in SWEEPS]
     panels += [_panel(report, sweep, "bytes", "bytes", SIZES) for sweep in ("heat", "history")]
     notes = Plot("How to read the growth plot", "; ".join(NOTES), WIDTH, HEIGHT)
-    for row, words in enumerate(NOTES):
-        notes.text(72, 60 + 24 * row, words, colour=QUIET)
-    placed = "".join(
+    for row, note in enumerate(NOTES):
+        notes.text(72, 60 + 24 * row, note, colour=QUIET)
+    content = "".join(
         svg.replace(
             "<svg ",
-            f'<svg x="{at % 3 * WIDTH}" y="{at // 3 * HEIGHT}" width="{WIDTH}" height="{HEIGHT}" ',
+            f'<svg x="{index % 3 * WIDTH}" y="{index // 3 * HEIGHT}" width="{WIDTH}" height="{HEIGHT}" ',
             1,
         )
-        for at, svg in enumerate([*panels, notes.render()])
+        for index, svg in enumerate([*panels, notes.render()])
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * WIDTH} {2 * HEIGHT}">'
-        f'<rect width="100%" height="100%" fill="#ffffff"/>{placed}</svg>\n'
+        f'<rect width="100%" height="100%" fill="#ffffff"/>{content}</svg>\n'
     )
 
 
 def _panel(
     report: dict[str, Any], sweep: str, measure: str, unit: str, lines: Sequence[tuple[str, str, str]]
 ) -> str:
-    every = {
+    line_points = {
         (entity, colour): series(report["results"], sweep, entity, action)
         for entity in DASHES
         for action, _, colour in lines
     }
-    xs = [found["at"] for found in chain.from_iterable(every.values())]
-    ys = [max(1, found[measure]) for found in chain.from_iterable(every.values())]
+    xs = [point["at"] for point in chain.from_iterable(line_points.values())]
+    ys = [max(1, point[measure]) for point in chain.from_iterable(line_points.values())]
     low, high = 10.0 ** floor(log10(min(ys))), 10.0 ** ceil(log10(max(ys)))
     plot = Plot(f"{measure} by {sweep}", f"{unit} against {SWEEPS[sweep]}", WIDTH, HEIGHT, left=76, top=34)
     x, y = plot.x_scale(min(xs), max(xs), log=True), plot.y_scale(low, high, log=True)
     plot.y_axis(y, log_ticks(low, high), unit)
     plot.x_axis(x, _x_ticks(sweep, sorted(set(xs))), SWEEPS[sweep])
-    for (entity, colour), found in every.items():
-        plot.line([r["at"] for r in found], [r[measure] for r in found], x, y, colour, DASHES[entity])
+    for (entity, colour), points in line_points.items():
+        plot.line([r["at"] for r in points], [r[measure] for r in points], x, y, colour, DASHES[entity])
     plot.legend([(name, colour) for _, name, colour in lines])
     return plot.render()
 

@@ -1,4 +1,4 @@
-"""`fraudsim bench sender`: the live sender on either client, and in ticks of several lengths, in turns."""
+"""`fraudsim bench sender`: the live sender on either Kafka client, and with ticks of several lengths."""
 
 import multiprocessing
 import sys
@@ -28,19 +28,19 @@ from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Supervisor
 
 PROTOCOL: Final = (
-    "Each turn is a fresh process that sends made transactions of 5,000 cards at an "
-    "even rate through the live sender (idempotent, acks=all) to four partitions of a real Kafka on the same "
-    "machine. CPU is of the sender's whole process, making the records included, from the first hand-over to "
-    "the last acknowledgement; the broker's over the same time. Delay is hand-over minus intended time, so "
-    "it includes the tick; a send call is one hand-over to the client. No scorer or worker runs beside it. "
+    "Each turn is a fresh process that sends synthetic transactions of 5,000 cards at an even rate through "
+    "the live sender (idempotent, acks=all) to four partitions of a real Kafka on the same machine. CPU is "
+    "of the sender's whole process, generating the records included, from the first hand-over to the last "
+    "acknowledgement; the broker's over the same time. Delay is hand-over minus intended time, so it "
+    "includes the tick; a send call is one hand-over to the client. No scorer or worker runs beside it. "
     "Turns alternate; medians."
 )
 SENDERS: Final = ("kafka-python", "confluent")
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One contestant's settings."""
+class SenderVariant:
+    """One client, tick and rate."""
 
     sender: str
     tick_ms: int
@@ -52,14 +52,14 @@ class Turn:
 
 
 class TimedOutbox:
-    """An `Outbox` around another, that times its calls."""
+    """An `Outbox` around another that times its calls."""
 
     def __init__(self, outbox: Outbox, broker: psutil.Process | None) -> None:
         self._outbox = outbox
         self._broker = broker
         self.calls_us: list[float] = []
         self.records = 0
-        self.began: tuple[float, float, float] | None = None
+        self.started: tuple[float, float, float] | None = None
         self.last_s = 0.0
         self.cpu_s = self.broker_s = 0.0
 
@@ -72,8 +72,8 @@ class TimedOutbox:
         return self._outbox.outstanding
 
     def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        if self.began is None:
-            self.began = self._clocks()
+        if self.started is None:
+            self.started = self._clocks()
         before = time.perf_counter()
         self._outbox.hand_over(topic, key, value, headers)
         self.last_s = time.perf_counter()
@@ -88,21 +88,21 @@ class TimedOutbox:
 
     def flush(self, timeout_s: float = 60.0) -> None:
         self._outbox.flush(timeout_s)
-        if self.began is not None:
+        if self.started is not None:
             _, cpu_s, broker_s = self._clocks()
-            self.cpu_s, self.broker_s = cpu_s - self.began[1], broker_s - self.began[2]
+            self.cpu_s, self.broker_s = cpu_s - self.started[1], broker_s - self.started[2]
 
     def close(self, timeout_s: float = 5.0) -> None:
         self._outbox.close(timeout_s)
 
 
 def run_turn(
-    turn: Turn, bootstrap: str, seconds: float, prefix: str, broker_pid: int | None
+    variant: SenderVariant, bootstrap: str, seconds: float, prefix: str, broker_pid: int | None
 ) -> dict[str, Any]:
-    """In a process of its own: what one contestant took, and how well it kept its schedule."""
+    """One turn of a variant, in a process of its own: CPU, delays, throughput."""
     settings = Settings(_env_file=None, kafka_bootstrap=bootstrap).model_copy(
-        # Falling behind is a result here, no news.
-        update={"sender": turn.sender, "tick_ms": turn.tick_ms, "log_level": "ERROR"}
+        # Falling behind is a result here, not a warning.
+        update={"sender": variant.sender, "tick_ms": variant.tick_ms, "log_level": "ERROR"}
     )
     set_up_logs(settings, "bench")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -116,7 +116,7 @@ def run_turn(
         return opened[0]
 
     report = send(
-        EvenSource(turn.rate, round(turn.rate * seconds)),
+        EvenSource(variant.rate, round(variant.rate * seconds)),
         settings,
         speed=1.0,
         seconds=None,
@@ -126,8 +126,8 @@ def run_turn(
         outbox_opener=opener,
     )
     (timed,) = opened
-    assert timed.began is not None
-    took_s = timed.last_s - timed.began[0]
+    assert timed.started is not None
+    took_s = timed.last_s - timed.started[0]
     call_p99_us = float(np.percentile(timed.calls_us, 99))
     return {
         "cpu_s_per_1000_records": round(timed.cpu_s / timed.records * 1000, 4),
@@ -152,21 +152,23 @@ def bench_sender(
     turns: int,
     broker_pid: int | None = None,
 ) -> dict[str, Any]:
-    """The whole report, ready for JSON, on a Kafka that runs."""
-    contestants = [Turn(sender, TICKS_MS[sender], rate) for rate in rates for sender in SENDERS]
+    """The report, ready for JSON, measured on a running Kafka."""
+    contestants = [SenderVariant(sender, TICKS_MS[sender], rate) for rate in rates for sender in SENDERS]
     contestants += [
-        Turn("kafka-python", tick, rates[0]) for tick in ticks_ms if tick != TICKS_MS["kafka-python"]
+        SenderVariant("kafka-python", tick, rates[0]) for tick in ticks_ms if tick != TICKS_MS["kafka-python"]
     ]
-    measured: dict[Turn, list[dict[str, Any]]] = {turn: [] for turn in contestants}
+    figures: dict[SenderVariant, list[dict[str, Any]]] = {variant: [] for variant in contestants}
     context = multiprocessing.get_context("spawn")
-    counts: Counter[Turn] = Counter()
+    counts: Counter[SenderVariant] = Counter()
     for _ in range(turns):
-        for number, turn in enumerate(contestants):
-            counts[turn] += 1
-            prefix = f"bench.{number}.{counts[turn]}."
+        for number, variant in enumerate(contestants):
+            counts[variant] += 1
+            prefix = f"bench.{number}.{counts[variant]}."
             with context.Pool(1) as pool:
-                measured[turn].append(pool.apply(run_turn, (turn, bootstrap, seconds, prefix, broker_pid)))
-    results = [_result(turn, each) for turn, each in measured.items()]
+                figures[variant].append(
+                    pool.apply(run_turn, (variant, bootstrap, seconds, prefix, broker_pid))
+                )
+    results = [_result(variant, turn_figures) for variant, turn_figures in figures.items()]
     return {
         "machine": machine(("kafka-python", "confluent-kafka")),
         "protocol": PROTOCOL,
@@ -196,20 +198,20 @@ def bench_on_own_stack(
         return bench_sender(addresses.kafka_bootstrap, rates, ticks_ms, seconds, turns, broker)
 
 
-def _result(turn: Turn, each: list[dict[str, Any]]) -> dict[str, Any]:
-    """Medians over the turns; `value` is what a thousand records cost."""
-    middle = {
-        name: float(np.median([one[name] for one in each])) if each[0][name] is not None else None
-        for name in each[0]
+def _result(variant: SenderVariant, turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over the turns; `value` is the cost of a thousand records."""
+    medians = {
+        name: float(np.median([turn[name] for turn in turns])) if turns[0][name] is not None else None
+        for name in turns[0]
     }
     return {
-        "name": turn.name,
-        "value": middle["cpu_s_per_1000_records"],
+        "name": variant.name,
+        "value": medians["cpu_s_per_1000_records"],
         "unit": "CPU s per 1,000 records",
-        "sender": turn.sender,
-        "rate": turn.rate,
-        "tick_ms": turn.tick_ms,
-        **middle,
+        "sender": variant.sender,
+        "rate": variant.rate,
+        "tick_ms": variant.tick_ms,
+        **medians,
     }
 
 

@@ -1,4 +1,4 @@
-"""A worker on a stack of its own, a sender beside it, and a watcher: for benchmarks of folding that last."""
+"""A worker on a stack of its own, a sender, and a watch on both: for long benchmarks of folding."""
 
 import multiprocessing
 import os
@@ -39,16 +39,15 @@ from stream_features.vector import keys_of
 from stream_features.worker.assignment import GROUP
 
 WORKER: Final = "worker"
-EVERY_S: Final = 0.05
+SAMPLE_EVERY_S: Final = 0.05
 MOST_SPEED: Final = 5.0
-"""Event seconds a second at which a source may be sent, unless told otherwise: the log's horizon is made for
-it."""
+"""Default limit on a source's event seconds a second; the log's horizon is derived from it."""
 Doubles = npt.NDArray[np.float64]
 
 
 @dataclass
-class Watch:
-    """What was seen of worker and state, every 50 ms."""
+class WorkerWatch:
+    """Samples of worker and state, one every 50 ms."""
 
     times_s: list[float] = field(default_factory=list)
     staleness_ms: list[list[float]] = field(default_factory=list)
@@ -57,19 +56,23 @@ class Watch:
     """Resident memory of the worker."""
 
     def staleness(self, slots: Sequence[int], from_s: float = 0.0) -> Doubles:
-        """The ages seen of these slots since `from_s` (monotonic), ms."""
-        rows = [row for at, row in zip(self.times_s, self.staleness_ms, strict=True) if at >= from_s]
+        """Sampled ages of these slots since `from_s` (monotonic), ms."""
+        rows = [row for time_s, row in zip(self.times_s, self.staleness_ms, strict=True) if time_s >= from_s]
         return np.array(rows)[:, list(slots)].ravel()
 
     def growth_mib_per_hour(self, from_s: float) -> float:
         """The slope of the worker's memory since `from_s` (monotonic)."""
-        seen = [(at, mib) for at, mib in zip(self.times_s, self.memory_mib, strict=True) if at >= from_s]
-        hours, mib = np.array(seen).T
-        return float(np.polyfit(hours / 3600, mib, 1)[0])
+        samples = [
+            (time_s, mib)
+            for time_s, mib in zip(self.times_s, self.memory_mib, strict=True)
+            if time_s >= from_s
+        ]
+        times_s, memory_mib = np.array(samples).T
+        return float(np.polyfit(times_s / 3600, memory_mib, 1)[0])
 
 
-class FoldLine:
-    """Kafka, Redis with the empty state, and a worker when it is started."""
+class WorkerRig:
+    """Kafka, Redis with an empty state, and the workers that are started."""
 
     def __init__(self, supervisor: Supervisor, settings: Settings) -> None:
         self.settings = settings
@@ -77,7 +80,7 @@ class FoldLine:
         self._supervisor = supervisor
 
     def start_worker(self, name: str = WORKER) -> None:
-        """Start one; it folds what the log holds and goes on."""
+        """Start a worker; it folds the log and follows it."""
         env = {
             variable("worker_name"): name,
             variable("kafka_bootstrap"): self.settings.kafka_bootstrap,
@@ -87,14 +90,14 @@ class FoldLine:
         self._supervisor.start(Part(name, [sys.executable, "-m", "fraudsim", "worker"], env, restart=False))
 
     def kill_worker(self, name: str) -> None:
-        """It cannot say goodbye."""
+        """End a worker by SIGKILL, so that it does not leave its group."""
         pid = self._supervisor.pid(name)
         if pid is None:
             raise InvariantError(f"{name} has ended: {self._supervisor.last_output(name)}")
         os.kill(pid, signal.SIGKILL)
 
     def slots_of(self, name: str) -> list[int]:
-        """The slots that the group has given to a worker; none while it is at it."""
+        """The slots assigned to a worker by its group; none while the group rebalances."""
         admin = KafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap)
         try:
             group = admin.describe_groups([GROUP])[GROUP]
@@ -102,31 +105,36 @@ class FoldLine:
             admin.close()
         if group["group_state"] != "Stable":
             return []
-        given = [m["member_assignment"] for m in group["members"] if m["group_instance_id"] == name]
-        return sorted(n for its in given for topic in its["assigned_partitions"] for n in topic["partitions"])
+        assignments = [m["member_assignment"] for m in group["members"] if m["group_instance_id"] == name]
+        return sorted(
+            partition
+            for assignment in assignments
+            for topic in assignment["assigned_partitions"]
+            for partition in topic["partitions"]
+        )
 
     def worker_cpu_s(self) -> float:
-        """Processor seconds that the worker has used."""
+        """CPU time of the worker so far, in seconds."""
         times = psutil.Process(self._supervisor.pid(WORKER)).cpu_times()
         return times.user + times.system
 
     def offsets(self) -> list[tuple[int, ...]]:
-        """What each slot has folded, by source."""
-        return [decode_watermark(value).offsets for value in self._of_slots(watermark_key)]
+        """Each slot's watermark: the last folded offset, by source."""
+        return [decode_watermark(value).offsets for value in self._read_slots(watermark_key)]
 
     def folded(self, slots: Sequence[int] | None = None) -> int:
-        """Transactions folded by all of `slots`, by default every one."""
-        n = self.settings.partitions
-        every = self.offsets()
-        chosen = [every[slot] for slot in (range(len(every)) if slots is None else slots)]
-        return sum(min(offsets[p] for offsets in chosen) + 1 for p in range(n))
+        """Transactions folded by all of `slots` (default: all slots)."""
+        all_offsets = self.offsets()
+        slot_offsets = [all_offsets[slot] for slot in (range(len(all_offsets)) if slots is None else slots)]
+        partitions = range(self.settings.partitions)
+        return sum(min(offsets[p] for offsets in slot_offsets) + 1 for p in partitions)
 
     def staleness_ms(self, slots: Sequence[int]) -> float:
         """The age of the oldest state of `slots`."""
-        every = self._of_slots(fresh_key)
-        return time.time() * 1000 - min(float(every[slot]) for slot in slots)
+        fresh_at = self._read_slots(fresh_key)
+        return time.time() * 1000 - min(float(fresh_at[slot]) for slot in slots)
 
-    def in_log(self) -> int:
+    def log_size(self) -> int:
         """Transactions in the log."""
         consumer = KafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap)
         try:
@@ -136,35 +144,35 @@ class FoldLine:
             consumer.close()
 
     def wait_until_folded(self, count: int, timeout_s: float) -> None:
-        """Until every slot has folded so many transactions.
+        """Wait until every slot has folded `count` transactions.
 
         Raises:
-            InvariantError: the time is over, or the worker has ended.
+            InvariantError: not within `timeout_s`, or the worker has ended.
         """
 
-        def done() -> bool:
+        def all_folded() -> bool:
             if self._supervisor.pid(WORKER) is None:
                 raise InvariantError(f"the worker has ended: {self._supervisor.last_output(WORKER)}")
             return self.folded() >= count
 
-        if not poll_until(done, timeout_s, every_s=0.1):
+        if not poll_until(all_folded, timeout_s, every_s=0.1):
             raise InvariantError(f"{self.folded():,} of {count:,} transactions are folded")
 
     @contextmanager
-    def watched(self) -> Iterator[Watch]:
-        """Watch for the length of the block; the worker runs throughout."""
-        watch, stop = Watch(), threading.Event()
+    def watched(self) -> Iterator[WorkerWatch]:
+        """Sample for the length of the block; the worker must run throughout."""
+        watch, stop = WorkerWatch(), threading.Event()
         worker = psutil.Process(self._supervisor.pid(WORKER))
 
-        def look() -> None:
-            while not stop.wait(EVERY_S):
-                fresh = self._of_slots(fresh_key)
+        def sample() -> None:
+            while not stop.wait(SAMPLE_EVERY_S):
+                fresh_at = self._read_slots(fresh_key)
                 now_ms = time.time() * 1000
                 watch.times_s.append(time.monotonic())
-                watch.staleness_ms.append([now_ms - float(value) for value in fresh])
+                watch.staleness_ms.append([now_ms - float(value) for value in fresh_at])
                 watch.memory_mib.append(worker.memory_info().rss / 2**20)
 
-        thread = threading.Thread(target=look, daemon=True)
+        thread = threading.Thread(target=sample, daemon=True)
         thread.start()
         try:
             yield watch
@@ -173,10 +181,13 @@ class FoldLine:
             thread.join()
 
     def check_state(self, source: EvenSource, keys: int) -> int:
-        """Recompute some keys' states from the source, to the byte; returns how many were compared.
+        """Compare states with a recomputation from the source, to the byte. Returns the number of keys.
+
+        Args:
+            keys: most keys that are compared.
 
         Raises:
-            InvariantError: one differs.
+            InvariantError: a state differs.
         """
         rows: dict[tuple[str, str], list[tuple[int, ...]]] = {}
         for item in source.items():
@@ -185,10 +196,10 @@ class FoldLine:
                 if key in rows or (len(rows) < keys and key[0] != "ip"):
                     rows.setdefault(key, []).append(ROW_OF[key[0]](tx))
         clock = open_clock(self.settings).clock
-        for key, its in rows.items():
+        for key, key_rows in rows.items():
             stored = self.redis.get(blob_key(slot_of(*key, self.settings.slots), *key))
             state = states.fold(
-                key[0], states.empty(key[0]), np.array(its, np.int64), states.NO_LABELS, clock.horizon_ms
+                key[0], states.empty(key[0]), np.array(key_rows, np.int64), states.NO_LABELS, clock.horizon_ms
             )
             if stored is None or states.canonical(key[0], stored, clock.horizon_ms) != states.canonical(
                 key[0], states.to_bytes(state), clock.horizon_ms
@@ -196,13 +207,17 @@ class FoldLine:
                 raise InvariantError(f"the state of {key[0]} {key[1]} is not that of its transactions")
         return len(rows)
 
-    def _of_slots(self, name: Any) -> list[Any]:
-        return list(self.redis.mget([name(slot) for slot in range(self.settings.slots)]))
+    def _read_slots(self, key_of: Any) -> list[Any]:
+        return list(self.redis.mget([key_of(slot) for slot in range(self.settings.slots)]))
 
 
 @contextmanager
-def fold_line(folder: Path, speed: float = MOST_SPEED) -> Iterator[FoldLine]:
-    """Start servers and an empty state, and end all that was started; sources come at most at `speed`."""
+def start_worker_rig(folder: Path, speed: float = MOST_SPEED) -> Iterator[WorkerRig]:
+    """Start servers with an empty state; stop everything at the end of the block.
+
+    Args:
+        speed: limit on a source's event seconds a second.
+    """
     with Supervisor(folder / "logs") as supervisor:
         addresses = start_stack(folder / "stack", Settings(_env_file=None), supervisor)
         settings = Settings(
@@ -210,19 +225,19 @@ def fold_line(folder: Path, speed: float = MOST_SPEED) -> Iterator[FoldLine]:
             kafka_bootstrap=addresses.kafka_bootstrap,
             redis_url=addresses.redis_url,
             sender="confluent",
-            log_level="ERROR",  # falling behind is a result here, no news
+            log_level="ERROR",  # falling behind is a result here, not a warning
         )
         create_topics(settings)
         prime(settings, start_log(settings, START_MS, speed, "", "").clock.first, {}, "")
-        yield FoldLine(supervisor, settings)
+        yield WorkerRig(supervisor, settings)
 
 
 @contextmanager
-def sending(settings: Settings, source: EvenSource, speed: float) -> Iterator[BaseProcess]:
-    """A process that sends a source, or what the log lacks of it; it is stopped at the end of the block.
+def sender_process(settings: Settings, source: EvenSource, speed: float) -> Iterator[BaseProcess]:
+    """A process that sends the part of a source that is not in the log yet, for the length of the block.
 
     Raises:
-        InvariantError: it failed.
+        InvariantError: the process failed.
     """
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
