@@ -95,7 +95,9 @@ class Decider:
         transactions = [item.tx for item in incoming]
         try:
             stored = await self._state.call(
-                lambda: self._reader.fetch_state(transactions) if prefetched_state is None else prefetched_state,
+                lambda: (
+                    self._reader.fetch_state(transactions) if prefetched_state is None else prefetched_state
+                ),
                 until_s,
             )
         except AwayError as away:

@@ -14,7 +14,8 @@ from model.artefact.files import load_model
 from model.artefact.model import Model
 from model.training.train import train_model
 from producers.history.writer import write_history
-from producers.world.world import World, WorldConfig
+from producers.world.config import WorldConfig
+from producers.world.world import World
 from stream_features.catalogue.features import DAY
 from stream_features.offline.history_tables import read_history_tables
 from stream_features.store.prime import prime, state_of_history

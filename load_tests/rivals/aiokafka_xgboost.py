@@ -18,7 +18,7 @@ MAX_BATCH = 256
 async def run(setup: RivalSetup) -> None:
     """Score until the process is stopped."""
     booster = booster_of(Path(setup.xgboost_model).read_bytes())
-    reader = open_reader(RedisLink.patient(setup.redis_url), setup.segment)
+    reader = open_reader(RedisClient.with_long_timeouts(setup.redis_url), setup.segment)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=setup.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
     )

@@ -20,7 +20,7 @@ class Fraud:
     """Scores transactions, and feature vectors."""
 
     def __init__(self) -> None:
-        self._reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
+        self._reader = open_reader(RedisClient.with_long_timeouts(SETUP.redis_url), SETUP.segment)
         self._booster = booster_of(Path(SETUP.xgboost_model).read_bytes())
 
     def _score(self, matrix: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:

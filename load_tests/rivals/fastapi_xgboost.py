@@ -10,10 +10,10 @@ from xgboost import XGBClassifier
 
 from fraudsim.log.events import Transaction
 from load_tests.rivals.scoring_setup import open_reader, read_setup
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 SETUP = read_setup()
-reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
+reader = open_reader(RedisClient.with_long_timeouts(SETUP.redis_url), SETUP.segment)
 classifier = XGBClassifier(n_jobs=1)
 classifier.load_model(SETUP.xgboost_model)
 app = FastAPI()

@@ -31,7 +31,7 @@ scores = app.topic(SCORES, value_serializer="raw")
 
 @app.agent(transactions)
 async def score(values: Any) -> None:
-    reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
+    reader = open_reader(RedisClient.with_long_timeouts(SETUP.redis_url), SETUP.segment)
     async for value in values:
         tx = decode_transaction(value)
         (reading,) = await reader.read([tx])

@@ -44,7 +44,7 @@ class InstantLog:
 
     async def send_and_wait(self, topic: str, **record: Any) -> Any:
         self._offset += 1
-        self._unfolded_log.passed(0, self._offset)
+        self._unfolded_log.advance(0, self._offset)
         return SimpleNamespace(partition=0, offset=self._offset)
 
 
@@ -54,7 +54,7 @@ async def serve(setup: RivalSetup) -> None:
     log = set_up_logs(settings, "bench")
     metrics.serve_metrics(settings)
     unfolded_log = UnfoldedLog(settings.partitions, settings.tail_max_records)
-    link = RedisLink.impatient(settings.redis_url)
+    link = RedisClient.with_short_timeouts(settings.redis_url)
     reader = FeatureReader(
         StateStore(link), unfolded_log, setup.segment,
         partitions=settings.partitions, slots=settings.slots, pending_wait_ms=settings.pending_wait_ms,
@@ -63,12 +63,19 @@ async def serve(setup: RivalSetup) -> None:
     policy = ServedPolicy(SHIPPED, log)
     state, claims, limits = map(Dependency, ("state", "claims", "limits"))
     quota = RedisQuota(Redis.from_url(settings.redis_url), setup.segment.log_id)
-    decider = Decider(reader, served, policy, quota, state=state, limits=limits, patience_s=1.0)
-    clock_log: Any = SimpleNamespace(clock=Clock([PlacedSegment(setup.segment, 0)]))
+    decider = Decider(reader, served, policy, quota, state=state, limits=limits, state_wait_s=1.0)
+    clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(setup.segment, 0)]))
     shadows = Shadows(served, policy)
     idempotency = Idempotency(RedisClaims(link), claims)
     scoring = HttpScoring(
-        settings, decider, reader.pending, clock_log, InstantLog(unfolded_log), repeats, log, shadows.offer
+        settings,
+        decider,
+        reader.in_flight,
+        clock_log,
+        InstantLog(unfolded_log),
+        idempotency,
+        log,
+        shadows.offer,
     )
     api = HttpApi(settings, scoring, clock_log, served, shadows, state, lambda: True, log)
     server = uvicorn.Server(

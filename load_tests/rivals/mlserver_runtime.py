@@ -18,7 +18,7 @@ class FraudModel(MLModel):
     """Reads a transaction's features and scores them."""
 
     async def load(self) -> bool:
-        self._reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
+        self._reader = open_reader(RedisClient.with_long_timeouts(SETUP.redis_url), SETUP.segment)
         self._booster = booster_of(Path(SETUP.xgboost_model).read_bytes())
         return True
 

@@ -53,7 +53,7 @@ def settings_of(setup: RivalSetup) -> Settings:
     )
 
 
-def open_reader(link: RedisLink, segment: Segment) -> FeatureReader:
+def open_reader(link: RedisClient, segment: Segment) -> FeatureReader:
     """A reader of features: one MGET of a transaction's keys, then the compiled kernels."""
     warm_up_kernel()
     settings = Settings(_env_file=None)

@@ -25,7 +25,7 @@ def score_of(row: Matrix) -> float:
 
 def serve() -> None:
     """Serve: a transaction in, its features read, a score out."""
-    reader = open_reader(RedisLink.patient(SETUP.redis_url), SETUP.segment)
+    reader = open_reader(RedisClient.with_long_timeouts(SETUP.redis_url), SETUP.segment)
 
     async def score(request: Request) -> Response:
         (reading,) = await reader.read([decode_transaction(await request.body())])

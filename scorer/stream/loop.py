@@ -109,8 +109,12 @@ class StreamScorer(ConsumerRebalanceListener):
                 await _until(
                     lambda: not len(self._reader.in_flight) and self._assigned == self._queued_to.keys()
                 )
-                read_offsets = list(self.log_reader.read_offsets)  # records up to here may still be delivered again
-                await _until(lambda: all(self.log_reader.has_delivered(p, read_offsets[p]) for p in self._queued_to))
+                read_offsets = list(
+                    self.log_reader.read_offsets
+                )  # records up to here may still be delivered again
+                await _until(
+                    lambda: all(self.log_reader.has_delivered(p, read_offsets[p]) for p in self._queued_to)
+                )
                 queued_to = dict(self._queued_to)
                 await _until(
                     lambda: all(self._decided_to.get(p, last) >= last for p, last in queued_to.items())

@@ -83,7 +83,9 @@ class LogReader:
     def redeliver_from(self, partition: int, offset: int) -> None:
         """Make sure that every record from `offset` on is delivered; some are delivered twice."""
         delivered = self.next[partition] > offset
-        if delivered or self._acceptance.remembered_from(TRANSACTIONS, partition) > max(0, offset - UNIQUE_WITHIN):
+        if delivered or self._acceptance.remembered_from(TRANSACTIONS, partition) > max(
+            0, offset - UNIQUE_WITHIN
+        ):
             self._seeks[partition] = offset
 
     async def run(self) -> None:

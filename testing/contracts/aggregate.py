@@ -30,7 +30,15 @@ from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, NA
 from stream_features.encode import ROW_OF
 from stream_features.kernels.state import Kernel, KeyedRows, PackedStates, State, Vector
 from stream_features.offline.oracle import oracle
-from testing.contracts.event_streams import HORIZON, at_hands, events_of, label_rows, labels_of, of_key, tx
+from testing.contracts.event_streams import (
+    HORIZON,
+    events_of,
+    events_of_key,
+    label_rows,
+    labels_of,
+    transactions_at_hand,
+    tx,
+)
 
 RELATIVE_ERROR = 1e-6
 """A feature is a float32; a count, sum or distinct is exact within it."""
@@ -61,11 +69,11 @@ def check_kernel(
         batches: int,
         rng: random.Random,
     ) -> None:
-        at_hand = data.draw(at_hands(events, labels, age_ms))
+        at_hand = data.draw(transactions_at_hand(events, labels, age_ms))
         key = getattr(at_hand, KEY_FIELD[entity])
         if key is None:
             return
-        key_events = of_key(entity, events, key)
+        key_events = events_of_key(entity, events, key)
         key_labels = labels if entity in LABELLED else []
         check_old_state_is_kept(entity, kernel, key_events, key_labels)
         check_arrival_order(entity, kernel, key_events, key_labels, rng)
@@ -158,7 +166,7 @@ def check_features(
     names: Collection[str] | None = None,
 ) -> None:
     """The features of the transaction at hand, folded already or not, are those of the brute-force oracle."""
-    expected = oracle(at_hand, {entity: events}, labels, HORIZON)
+    oracle_vector = oracle(at_hand, {entity: events}, labels, HORIZON)
     for folded_events in (events, [*events, at_hand]):
         state = fold_in_batches(entity, kernel, folded_events, labels)
         vector, is_complete = _read(entity, kernel, state, at_hand)
@@ -167,7 +175,7 @@ def check_features(
             f"{entity}: read says that ts {at_hand.ts} lies beyond the horizon of {newest_ms}"
         )
         for name in _names(entity, names):
-            got, wanted = vector[NAMES.index(name)], np.float32(expected[NAMES.index(name)])
+            got, wanted = vector[NAMES.index(name)], np.float32(oracle_vector[NAMES.index(name)])
             assert _is_equal(got, wanted), f"{name} is {got}, brute force says {wanted}"
 
 
@@ -209,14 +217,14 @@ def check_many_keys(
     label_table = label_rows(labels)
     grouped_labels = KeyedRows(np.concatenate([label_table] * 3), np.array([len(label_table)] * 3, np.int64))
 
-    folded = kernel.fold_many(stored, grouped_rows, grouped_labels, HORIZON)
+    folded_state = kernel.fold_many(stored, grouped_rows, grouped_labels, HORIZON)
     wanted = [
         kernel.fold(state, group, label_table, HORIZON) for state, group in zip(old, rows[::2], strict=True)
     ]
-    assert folded.sizes.tolist() == [wanted[0].size, 0, wanted[1].size], (
-        f"{entity}: fold_many gives sizes {folded.sizes}, fold gives {[state.size for state in wanted]}"
+    assert folded_state.sizes.tolist() == [wanted[0].size, 0, wanted[1].size], (
+        f"{entity}: fold_many gives sizes {folded_state.sizes}, fold gives {[state.size for state in wanted]}"
     )
-    assert folded.words.tobytes() == np.concatenate(wanted).tobytes(), (
+    assert folded_state.words.tobytes() == np.concatenate(wanted).tobytes(), (
         f"{entity}: fold_many gives another state than fold"
     )
 

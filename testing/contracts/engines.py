@@ -18,11 +18,11 @@ import pyarrow as pa
 import pytest
 
 from fraudsim.log.events import Label, Transaction
-from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, NAMES, places
+from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, NAMES, feature_indexes
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state
 from stream_features.offline import bulk, oracle
-from stream_features.offline.sql import Bounds
+from stream_features.offline.sql.statement import StateBounds
 from stream_features.vector import keys_of, request_features
 from testing.contracts.event_streams import label_rows, rows_of, with_bounds
 from testing.contracts.random_logs import (
@@ -69,7 +69,7 @@ def by_kernel_within(log: EventLog, log_prefixes: Sequence[Prefix]) -> npt.NDArr
     """Each transaction's features from the states of its prefix, as the scorer reads them."""
     out = np.full((len(log_prefixes), len(NAMES)), np.nan)
     for row, (_, at_hand), prefix in zip(out, log.transactions, log_prefixes, strict=True):
-        row[places("request")] = request_features(at_hand)
+        row[feature_indexes("request")] = request_features(at_hand)
         for entity, key in keys_of(at_hand):
             events, labels = events_in_prefix(log, prefix, entity, key)
             key_state = state.fold(
@@ -108,14 +108,16 @@ def events_before(log: EventLog, at_hand: Transaction, entity: str, key: str) ->
     return events, labels
 
 
-def by_brute_force(at_hand: Transaction, by_entity: Mapping[str, KeyEvents], bounds: Bounds) -> list[float]:
+def by_brute_force(
+    at_hand: Transaction, by_entity: Mapping[str, KeyEvents], bounds: StateBounds
+) -> list[float]:
     """The vector of one transaction from its keys' events."""
     events = {entity: transactions for entity, (transactions, _) in by_entity.items()}
     labels = [label for _, key_labels in by_entity.values() for label in key_labels]
     return oracle.oracle(at_hand, events, labels, HORIZON, bounds.rows, bounds.labels)
 
 
-def reference_features(logs: Sequence[EventLog], bounds: Bounds, seed: int) -> Reference:
+def reference_features(logs: Sequence[EventLog], bounds: StateBounds, seed: int) -> Reference:
     """Features of logs by the kernels, checked against brute force; `seed` draws the prefixes."""
     transactions, labels = transaction_table(logs), label_table(logs)
     rng = random.Random(seed)

@@ -148,7 +148,9 @@ def check_split(layout: Layout, path: Path, directory: Path) -> None:
     live = [item for item in items if isinstance(item.event, Transaction)]
     past = pq.read_table(history / "transactions.parquet", columns=["tx_id", "ts"])
     assert manifest.transactions == past.num_rows, f"{layout.name}: the manifest counts other rows"
-    tx_ids = past["tx_id"].to_pylist() + [item.event.tx_id for item in live]
+    tx_ids = past["tx_id"].to_pylist() + [
+        item.event.tx_id for item in live if isinstance(item.event, Transaction)
+    ]
     assert tx_ids == dataset.tables.transactions["tx_id"].to_pylist(), (
         f"{layout.name}: rows are lost or doubled"
     )

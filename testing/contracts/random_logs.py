@@ -69,7 +69,7 @@ class Prefix:
 def event_logs(draw: st.DrawFn, name: str) -> EventLog:
     """One log, whose keys and ids no other `name` has."""
     clock = Clock()
-    clock.add(PlacedSegment(SEGMENT, START))
+    clock.add(LoggedSegment(SEGMENT, START))
     acceptance = Acceptance(clock)
     log = EventLog()
     arrived, offsets, label_offsets = START - 40 * DAY, [0] * PARTITIONS, [0] * PARTITIONS

@@ -8,7 +8,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraudsim.archive.archive import Record, log_folder, to_table, write_file
+from fraudsim.archive.log_files import log_folder, write_file
+from fraudsim.archive.records import Record, to_table
 from fraudsim.log.events import Decision, Label, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 from producers.history.tables import LABELS as LABEL_SCHEMA

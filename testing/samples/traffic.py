@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from stream_features.parity.log import LogEvents
 
 from fraudsim.archive.log_files import log_folder, write_file
 from fraudsim.archive.records import Record, to_table
@@ -17,10 +16,11 @@ from fraudsim.log.events import Label, LogPrefix, Transaction, encoder
 from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
-from producers.history.folder import read_history
+from producers.history.reader import read_history
 from producers.history.writer import write_history
 from producers.world.config import WorldConfig
 from producers.world.world import World
+from stream_features.parity.log_events import LogEvents
 from stream_features.parity.replay import Replay
 from stream_features.store.prime import state_of_history
 from testing.samples.log import LogPosition, make_segment

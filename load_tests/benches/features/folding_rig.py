@@ -22,8 +22,8 @@ from load_tests.rig.cores import pin, usable_cores
 from load_tests.rig.process_tree import cpu_s, peak_mb, process_tree
 from runner.stack.stack import StackAddresses, environment
 from runner.supervise.supervisor import Part, Supervisor
+from stream_features.store.keys import watermark_key
 from stream_features.store.prime import prime
-from stream_features.store.state_store import watermark_key
 from stream_features.store.watermark import decode_watermark
 
 SAMPLED: Final = 20

@@ -20,7 +20,7 @@ from load_tests.rig.open_loop import Load, LoadGenerator
 from load_tests.rivals.scoring_setup import VARIABLE, RivalSetup, open_reader
 from model.forest.forest import Matrix
 from runner.supervise.supervisor import Part, Supervisor
-from stream_features.store.connection import RedisLink
+from stream_features.store.connection import RedisClient
 
 CONNECTIONS: Final = 128
 DEGRADED: Final = b'"degraded":true'
@@ -124,7 +124,7 @@ def features_of(world: BenchWorld, redis_url: str) -> Matrix:
     """Features of the world's probes, read from Redis; float32 (n, SIZE)."""
 
     async def read() -> Matrix:
-        link = RedisLink.patient(redis_url)
+        link = RedisClient.with_long_timeouts(redis_url)
         try:
             readings = await open_reader(link, world.segment).read(world.probes)
         finally:

@@ -126,10 +126,10 @@ def read_often(key: KeyState, spec: Words, out: npt.NDArray[np.float32]) -> None
 def fold_often(key: KeyState, row: Words) -> None:
     """Fold one row into the state, `CALLS` times."""
     if key.entity in EXACT:
-        _fold_exact_often(key.state, row, HORIZON_MS + LONGEST, ROWS, CALLS)
+        _fold_exact_often(key.state, row, HORIZON_MS + LONGEST, MAX_ROWS, CALLS)
     else:
         _fold_tiled_often(
-            key.state, row, NO_LABELS, LEVELS, HORIZON_MS, DISTINCT_CAP, LABEL_REACH, LABELS, CALLS
+            key.state, row, NO_LABELS, LEVELS, HORIZON_MS, DISTINCT_CAP, LABEL_REACH, MAX_LABELS, CALLS
         )
 
 

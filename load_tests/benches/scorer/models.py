@@ -17,10 +17,11 @@ import psutil
 
 from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log.events import Transaction
-from model.artefact.files import Model, load_model
-from model.registry.aliases import part_of
+from model.artefact.files import load_model
+from model.artefact.model import Model
+from model.registry.aliases import bucket_of
 from scorer.decide import Decider, Incoming
-from scorer.models.roles import Arm, Lineup
+from scorer.models.roles import ChallengerShare, Roles
 from scorer.models.served import ServedModel
 from scorer.models.shadows import MAX_WAITING, SLICE, Shadows
 from scorer.policy.file import SHIPPED, load_policy
@@ -29,7 +30,7 @@ from scorer.resilience.dependency import Dependency
 from stream_features.catalogue.features import HASH, MINUTE
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
-from stream_features.store.state_store import watermark_key
+from stream_features.store.keys import watermark_key
 from stream_features.store.watermark import Watermark, encode_watermark
 from testing.samples.log import T0, make_segment
 
@@ -61,18 +62,18 @@ def transaction(number: int, amount_cents: int = 50_000, card_id: str = "c") -> 
     )  # fmt: skip
 
 
-def decider_of(lineup: Lineup, policy: Any) -> Decider:
+def decider_of(lineup: Roles, policy: Any) -> Decider:
     """A decider over an empty store and five unfolded transactions."""
     unfolded_log = UnfoldedLog(1, 1_000)
     for offset in range(5):
         unfolded_log.add(0, offset, transaction(offset))
-        unfolded_log.passed(0, offset)
+        unfolded_log.advance(0, offset)
     store: Any = EmptyStore()
     models: Any = SimpleNamespace(lineup=lineup)
     reader = FeatureReader(store, unfolded_log, make_segment(), partitions=1, slots=1, pending_wait_ms=20)
     return Decider(
         reader, models, policy, LocalQuota(),
-        state=Dependency("test"), limits=Dependency("test"), patience_s=PATIENCE_S,
+        state=Dependency("test"), limits=Dependency("test"), state_wait_s=PATIENCE_S,
     )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def measure_split() -> None:
     cards = [f"c{n:06}" for n in range(10_000)]
     started = time.perf_counter()
     for card in cards:
-        part_of(card, "salt")
+        bucket_of(card, "salt")
     print(f"assignment of a card: {(time.perf_counter() - started) / len(cards) * 1e6:.1f} µs")
 
 
@@ -133,7 +134,7 @@ async def decide_repeatedly(decider: Decider, batch: Sequence[Incoming]) -> None
         await decider.decide(batch)
 
 
-def measure_deciding(lineups: dict[str, Lineup], policy: Any, batch: Sequence[Incoming]) -> None:
+def measure_deciding(lineups: dict[str, Roles], policy: Any, batch: Sequence[Incoming]) -> None:
     """Time of a decision by each line-up."""
     for name, lineup in lineups.items():
         decider = decider_of(lineup, policy)
@@ -146,16 +147,16 @@ def measure_deciding(lineups: dict[str, Lineup], policy: Any, batch: Sequence[In
 
 def measure_shadow(champion: Model, shadow: Model, policy: Any, batch: Sequence[Incoming]) -> None:
     """Time of comparing decisions with one shadow."""
-    decisions = asyncio.run(decider_of(Lineup(champion), policy).decide(batch))
-    models: Any = SimpleNamespace(lineup=Lineup(champion, shadows=(shadow,)))
+    decisions = asyncio.run(decider_of(Roles(champion), policy).decide(batch))
+    models: Any = SimpleNamespace(lineup=Roles(champion, shadows=(shadow,)))
     shadows = Shadows(models, policy)
     slices_s = []
     for _ in range(SHADOW_ROUNDS):
-        for n in range(MOST):
+        for n in range(MAX_WAITING):
             shadows.offer(batch[n % SLICE].tx, decisions[n % SLICE])
         while shadows._waiting:
             started = time.perf_counter()
-            shadows.compare_some()
+            shadows.compare_next()
             slices_s.append(time.perf_counter() - started)
     p50, p99 = 1e3 * np.percentile(slices_s, (50, 99))
     print(f"one shadow: {1e3 * p50 / SLICE:.0f} µs a decision, a slice p50 {p50:.2f}, p99 {p99:.2f} ms")
@@ -169,8 +170,8 @@ def main(folder: Path, turns: int) -> None:
     policy = SimpleNamespace(policy=load_policy(SHIPPED), rule_failed=None)
     batch = [Incoming(transaction(9, 100 + n, f"c{n % 99}"), 1, 0, n) for n in range(SLICE)]
     lineups = {
-        "alone": Lineup(champion),
-        "with a challenger": Lineup(champion, (Arm(challenger, 0, 5_000),)),
+        "alone": Roles(champion),
+        "with a challenger": Roles(champion, (ChallengerShare(challenger, 0, 5_000),)),
     }
     measure_deciding(lineups, policy, batch)
     measure_shadow(champion, challenger, policy, batch)

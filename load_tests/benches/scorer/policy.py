@@ -17,10 +17,10 @@ from model.artefact.calibration import Calibration
 from model.artefact.files import read_manifest
 from model.artefact.manifest import Manifest
 from model.artefact.thresholds import Thresholds
-from scorer.explain.archived_decisions import Decided, read_decided
+from scorer.explain.archived_decisions import ArchivedDecision, read_decisions
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.policy import Choice, Policy, action_for
-from scorer.policy.rules import RuleError, Seen
+from scorer.policy.rules import RuleError, RuleInput
 from stream_features.catalogue.features import NAMES
 from stream_features.kernels.state import Vector
 
@@ -46,7 +46,7 @@ RULES: Final = (
 )
 
 
-def by_python_rules(decided: Decided, thresholds: Thresholds) -> tuple[Action, list[str]]:
+def by_python_rules(decided: ArchivedDecision, thresholds: Thresholds) -> tuple[Action, list[str]]:
     """Two rules in Python, then cut-offs of the score."""
     hits = [rule for rule in RULES if rule.condition(decided.tx, decided.features)]
     action = action_for(decided.score, thresholds)
@@ -60,14 +60,14 @@ def _rule_failed(name: str, error: RuleError) -> None:
 
 
 def by_policy(
-    decided: Decided, policy: Policy, manifest: Manifest, calibrate: Callable[[float], float]
+    decided: ArchivedDecision, policy: Policy, manifest: Manifest, calibrate: Callable[[float], float]
 ) -> Choice:
     """The policy as the scorer applies it."""
-    opinion = policy.consider(
+    opinion = policy.assess(
         decided.tx, decided.features, decided.score, calibrate(decided.score), "champion",
         manifest.thresholds, _rule_failed,
     )  # fmt: skip
-    return policy.conclude(decided.tx, opinion)
+    return policy.choose(decided.tx, opinion)
 
 
 def mean_us(action: Callable[[Any], object], items: Sequence[Any]) -> float:
@@ -81,11 +81,11 @@ def mean_us(action: Callable[[Any], object], items: Sequence[Any]) -> float:
 def main(run: Path, turns: int) -> None:
     """Print the figures of a run."""
     manifest, policy = read_manifest(run / "model"), load_policy(SHIPPED)
-    decided = list(read_decided(run))
-    rule_inputs = [Seen(d.tx, d.features, d.score, d.probability(manifest)) for d in decided]
-    evaluated = [item for item in rule_inputs if any(rules.perhaps(item) for rules in policy.rules)]
+    decided = list(read_decisions(run))
+    rule_inputs = [RuleInput(d.tx, d.features, d.score, d.probability(manifest)) for d in decided]
+    evaluated = [item for item in rule_inputs if any(rules.may_hit(item) for rules in policy.rules)]
     calibrate = Calibration(1.1, 0.1).probability
-    ways: dict[str, Callable[[Decided], object]] = {
+    ways: dict[str, Callable[[ArchivedDecision], object]] = {
         "before": lambda item: by_python_rules(item, manifest.thresholds),
         "now": lambda item: by_policy(item, policy, manifest, calibrate),
     }

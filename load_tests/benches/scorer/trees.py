@@ -15,7 +15,8 @@ from fraudsim.errors import FraudsimError, InvariantError
 from fraudsim.settings import Settings
 from load_tests.rig.machine import machine
 from load_tests.rig.primed_world import LABEL_GAP_DAYS, SMALL_WORLD, SMALL_WORLD_DAYS
-from model.artefact.files import Model, load_model
+from model.artefact.files import load_model
+from model.artefact.model import Model
 from model.forest.forest import booster_of
 from model.training.train import train_model
 from producers.history.writer import write_history

@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from fraudsim.errors import InvariantError
 from fraudsim.log.events import Decision, Transaction, decode_decision
 from load_tests.rivals.scoring_setup import open_booster
-from model.artefact.files import Model
+from model.artefact.model import Model
 
 CHECKED: Final = 200
 """Decisions whose scores are compared with the model."""

@@ -123,7 +123,9 @@ def test_changes_fail_no_request_and_every_decision_is_that_of_the_versions_it_b
 ):
     *folders, challenger_folder, shadow_folder = make_models(tmp_path, MODELS + 2, trees)
     registry, policy = tmp_path / "models", tmp_path / "policy"
-    versions = [add_version(folder, registry)[0].version for folder in (*folders, challenger_folder, shadow_folder)]
+    versions = [
+        add_version(folder, registry)[0].version for folder in (*folders, challenger_folder, shadow_folder)
+    ]
     *news, challenger, shadow = versions
     change_aliases(registry, lambda now: roles.add_challenger(now, challenger, SHARE, SALT))
     change_aliases(registry, lambda now: roles.add_shadow(now, shadow))

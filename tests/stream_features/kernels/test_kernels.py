@@ -128,9 +128,9 @@ def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(
     shuffled, mixed_labels = list(events), list(labels)
     rng.shuffle(shuffled)
     rng.shuffle(mixed_labels)
-    got, complete = served(at_hand, shuffled, mixed_labels, cuts)
+    got, complete = served_vector(at_hand, shuffled, mixed_labels, cuts)
     assert complete
-    assert_close(got, expected(at_hand, events, labels))
+    assert_close(got, oracle_vector(at_hand, events, labels))
 
 
 @settings(deadline=None, max_examples=250)
@@ -192,8 +192,8 @@ def test_the_bytes_depend_on_the_set_of_events_alone(events, labels, bound, cap,
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, cap, rows=bound if cap == 2 else None, labels=bound if cap == 2 else None)
         for entity, key in keys_of(at_hand):
-            key_events, key_labels = of_key(entity, events, key), labels if entity in LABELLED else []
-            once = state.to_bytes(folded(entity, key_events, key_labels))
+            key_events, key_labels = events_of_key(entity, events, key), labels if entity in LABELLED else []
+            once = state.to_bytes(folded_state(entity, key_events, key_labels))
             mixed, mixed_labels = list(key_events), list(key_labels)
             rng.shuffle(mixed)
             rng.shuffle(mixed_labels)
@@ -227,7 +227,7 @@ def test_the_transaction_at_hand_is_never_counted_twice_and_equal_timestamps_do_
 
 
 def test_beyond_the_horizon_features_are_null_and_flagged():
-    got, complete = served(tx(1, T0 - HORIZON - 1), [tx(2, T0)])
+    got, complete = served_vector(tx(1, T0 - HORIZON - 1), [tx(2, T0)])
     assert not complete
     assert all(np.isnan(v) for v, f in zip(got, FEATURES, strict=True) if f.entity != "request")
 
@@ -235,7 +235,7 @@ def test_beyond_the_horizon_features_are_null_and_flagged():
 def test_what_a_transaction_lacks_is_null_and_costs_no_state():
     at_hand = tx(1, T0, device=None, merchant=None, ip=None)
     assert keys_of(at_hand) == [("card", "c")]
-    got, complete = served(at_hand, [tx(2, T0 - 1)])
+    got, complete = served_vector(at_hand, [tx(2, T0 - 1)])
     assert complete
     assert all(np.isnan(v) for v, f in zip(got, FEATURES, strict=True) if f.entity in WINDOWED[1:])
     assert np.isnan(value("card_same_device_30d", got))
@@ -254,7 +254,7 @@ def test_a_key_over_its_bound_gives_null_for_windows_that_reach_past_the_floor_a
     n = MAX_ROWS + 500
     events = [tx(i, T0 + i * 1000) for i in range(n)]
     random.Random(1).shuffle(events)
-    full = folded(entity, events, cuts=7)
+    full = folded_state(entity, events, cuts=7)
     assert full.size == kernel_exact.HEADER + kernel_exact.WIDTH * MAX_ROWS
     at_hand = tx("x", T0 + n * 1000)
     got, _ = served_vector(at_hand, events, cuts=7)
@@ -280,7 +280,7 @@ def test_a_merchant_with_more_labels_than_its_bound_has_no_fraud_rate(extra):
         for i in range(MAX_LABELS + extra)
     ]  # fmt: skip
     at_hand = tx("x", T0 + DAY)
-    got, complete = served(at_hand, [], labels, cuts=3)
+    got, complete = served_vector(at_hand, [], labels, cuts=3)
     assert complete
     assert np.isnan(value("merchant_fraud_30d", got)) == (extra > 0)
     assert_close(got, oracle_vector(at_hand, [], labels))
@@ -293,7 +293,7 @@ def test_a_hot_key_is_bounded_and_exact(entity):
         tx(i, T0 + rng.randrange(40 * DAY), rng.randrange(10_000), f"c{rng.randrange(300)}")
         for i in range(20_000)
     ]
-    hot = folded(entity, events, cuts=20)
+    hot = folded_state(entity, events, cuts=20)
     assert hot.size < kernel_tiled.HEADER + kernel_tiled.TILE * 700 + kernel_tiled.SIGHTING * 200
     newest = max(e.ts for e in events)
     for back in (-DAY, -1, 0, 1, 1_234, 59_000, 61_001, HORIZON - 1, HORIZON):
@@ -319,9 +319,9 @@ def test_one_late_row_is_inserted_and_the_rest_stays_as_it_is():
     for entity in WINDOWED:
         events = [tx(i, T0 + int(ts)) for i, ts in enumerate(np.sort(rng.integers(0, DAY, 500)))]
         late = events.pop(250)
-        in_order = folded(entity, events)
+        in_order = folded_state(entity, events)
         again = state.fold(entity, in_order, rows_of(entity, [late]), label_rows([]), HORIZON)
-        assert again.tobytes() == folded(entity, [late, *events]).tobytes()
+        assert again.tobytes() == folded_state(entity, [late, *events]).tobytes()
 
 
 @pytest.mark.parametrize("blob", [b"", b"1234567", b"\0" * 64, b"garbage!" * 9])

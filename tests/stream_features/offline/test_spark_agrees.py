@@ -10,7 +10,7 @@ from stream_features.offline.duckdb_engine import DuckDBEngine
 from stream_features.offline.sql.statement import StateBounds
 from stream_features.offline.sql.visibility import AsOf, WithinPrefix
 from testing.contracts.engines import assert_agree, recomputed
-from testing.contracts.random_logs import HORIZON, streams
+from testing.contracts.random_logs import HORIZON
 from tests.stream_features.offline.spark_mark import needs_spark
 
 STREAMS = 150

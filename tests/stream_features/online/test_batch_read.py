@@ -15,7 +15,6 @@ from testing.contracts.event_streams import (
     HORIZON,
     T0,
     events_of,
-    events_of_key,
     folded_state,
     label_rows,
     labels_of,
