@@ -31,7 +31,7 @@ from stream_features.offline import bulk, oracle
 from stream_features.offline.duckdb_engine import BLOCK, DuckDBEngine
 from stream_features.offline.sql.statement import StateBounds
 from stream_features.offline.sql.visibility import AsOf, WithinPrefix
-from testing.contracts.engines import assert_agree, before, recomputed
+from testing.contracts.engines import assert_agree, events_before, reference_features
 from testing.contracts.event_streams import T0, tx
 from testing.contracts.random_logs import HORIZON, EventLog, event_logs, label_table, transaction_table
 
@@ -45,7 +45,7 @@ BOUNDS = [
 
 def check_all_engines(generated_streams, bounds, seed):
     """Some streams by all engines, with both visibilities."""
-    transactions, labels, queries, as_of, within = recomputed(generated_streams, bounds, seed)
+    transactions, labels, queries, as_of, within = reference_features(generated_streams, bounds, seed)
     with DuckDBEngine([transactions], [labels], threads=1) as engine:
         assert_agree(engine.features(transactions, bounds=bounds), as_of)
         assert_agree(engine.features(queries, WithinPrefix(HORIZON), bounds=bounds), within)
@@ -111,7 +111,7 @@ def test_a_feature_that_the_catalogue_lacks_is_one_line_more():
         actual = engine.features(table, features=SMALL)
     for row, at_hand in zip(actual, events, strict=True):
         for value, feature in zip(row, SMALL, strict=True):
-            events_and_labels = before(
+            events_and_labels = events_before(
                 stream, at_hand, feature.entity, getattr(at_hand, KEY_FIELD[feature.entity])
             )
             expected = oracle.value_of(feature, at_hand, *events_and_labels)
@@ -141,7 +141,7 @@ def test_a_source_that_cannot_be_read_is_named_with_what_to_do(tmp_path):
     ):
         DuckDBEngine([tmp_path / "none.parquet"])
     with pytest.raises(FraudsimError, match="labels: the Arrow table has no column known_at"):
-        DuckDBEngine([], [label_table([Stream()]).drop_columns("known_at")])
+        DuckDBEngine([], [label_table([EventLog()]).drop_columns("known_at")])
 
 
 def test_the_sql_engines_share_the_catalogue_with_the_kernels_and_no_code():

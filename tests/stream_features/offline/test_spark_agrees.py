@@ -9,8 +9,8 @@ from stream_features.catalogue.features import NAMES
 from stream_features.offline.duckdb_engine import DuckDBEngine
 from stream_features.offline.sql.statement import StateBounds
 from stream_features.offline.sql.visibility import AsOf, WithinPrefix
-from testing.contracts.engines import assert_agree, recomputed
-from testing.contracts.random_logs import HORIZON
+from testing.contracts.engines import assert_agree, reference_features
+from testing.contracts.random_logs import HORIZON, event_logs
 from tests.stream_features.offline.spark_mark import needs_spark
 
 STREAMS = 150
@@ -61,7 +61,7 @@ def test_spark_agrees_with_all_engines_on_many_logs_at_once(bounds, spark, tmp_p
     from stream_features.offline.spark_engine import SparkEngine
 
     generated_streams = generated(STREAMS)
-    transactions, labels, queries, as_of, within = recomputed(
+    transactions, labels, queries, as_of, within = reference_features(
         generated_streams, bounds, len(generated_streams)
     )
     for name, table in (("transactions", transactions), ("labels", labels), ("queries", queries)):

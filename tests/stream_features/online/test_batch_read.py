@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_features.catalogue.features import DAY, LABELLED, NAMES, WINDOWED
+from stream_features.catalogue.features import DAY, LABELLED, NAMES, WINDOWED, feature_indexes
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state
 from stream_features.kernels.state import KIND
@@ -14,7 +14,7 @@ from stream_features.vector import keys_of, vector
 from testing.contracts.event_streams import (
     HORIZON,
     T0,
-    events_of,
+    events_of_key,
     folded_state,
     label_rows,
     labels_of,
@@ -50,10 +50,10 @@ def test_a_batch_reads_what_each_transaction_would_by_itself(data):
     for key in {key for at_hand in queries for key in keys_of(at_hand)}:
         entity, name = key
         key_labels = labels if entity in LABELLED else ()
-        stored = of_key(entity, events[:cut], name)
-        unfolded = of_key(entity, events[cut:], name)
+        stored = events_of_key(entity, events[:cut], name)
+        unfolded = events_of_key(entity, events[cut:], name)
         rows[key] = [ROW_OF[entity](event) for event in unfolded]
-        stored_state = folded(entity, stored, key_labels)
+        stored_state = folded_state(entity, stored, key_labels)
         blobs[key] = state.to_bytes(stored_state) if stored or len(key_labels) else None
         whole_states[key] = state.fold(
             entity, stored_state, rows_of(entity, unfolded), label_rows([]), HORIZON
