@@ -271,8 +271,8 @@ def _arrivals(history: History, fraud_ids: pa.ChunkedArray) -> dict[str, NDArray
         first = np.full(len(fraud_ids), np.inf)
         np.minimum.at(first, fraud_of_label[rows], delay[rows])
         if rows.any() or name == "any":
-            known = np.searchsorted(np.sort(first), DELAY_DAYS, side="right")
-            result[name] = known / max(len(fraud_ids), 1)
+            known_counts = np.searchsorted(np.sort(first), DELAY_DAYS, side="right")
+            result[name] = known_counts / max(len(fraud_ids), 1)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Random logs and what every feature engine must compute from them.
+"""Contract suites for typologies, dataset loaders, kernels and feature engines; run them on your own classes.
 
-Imports `testing.samples`, `stream_features` and hypothesis; no Kafka, no Redis.
+Imports the product and `testing.samples`; hypothesis and pytest, which users install themselves.
 """

@@ -175,8 +175,8 @@ def check_features(
             f"{entity}: read says that ts {at_hand.ts} lies beyond the horizon of {newest_ms}"
         )
         for name in _names(entity, names):
-            got, wanted = vector[NAMES.index(name)], np.float32(oracle_vector[NAMES.index(name)])
-            assert _is_equal(got, wanted), f"{name} is {got}, brute force says {wanted}"
+            got, expected = vector[NAMES.index(name)], np.float32(oracle_vector[NAMES.index(name)])
+            assert _is_equal(got, expected), f"{name} is {got}, brute force says {expected}"
 
 
 def check_horizon(
@@ -196,8 +196,8 @@ def check_horizon(
     vector, is_complete = _read(entity, kernel, state, tx("beyond", newest_ms - HORIZON - 1))
     assert not is_complete, f"{entity}: a read beyond the horizon is not flagged"
     values = {name: vector[NAMES.index(name)] for name in _names(entity, names)}
-    known = {name: value for name, value in values.items() if not math.isnan(value)}
-    assert not known, f"{entity}: beyond the horizon these features are not null: {known}"
+    non_null = {name: value for name, value in values.items() if not math.isnan(value)}
+    assert not non_null, f"{entity}: beyond the horizon these features are not null: {non_null}"
 
 
 def check_many_keys(
@@ -218,13 +218,14 @@ def check_many_keys(
     grouped_labels = KeyedRows(np.concatenate([label_table] * 3), np.array([len(label_table)] * 3, np.int64))
 
     folded_state = kernel.fold_many(stored, grouped_rows, grouped_labels, HORIZON)
-    wanted = [
+    expected = [
         kernel.fold(state, group, label_table, HORIZON) for state, group in zip(old, rows[::2], strict=True)
     ]
-    assert folded_state.sizes.tolist() == [wanted[0].size, 0, wanted[1].size], (
-        f"{entity}: fold_many gives sizes {folded_state.sizes}, fold gives {[state.size for state in wanted]}"
+    assert folded_state.sizes.tolist() == [expected[0].size, 0, expected[1].size], (
+        f"{entity}: fold_many gives sizes {folded_state.sizes}, "
+        f"fold gives {[state.size for state in expected]}"
     )
-    assert folded_state.words.tobytes() == np.concatenate(wanted).tobytes(), (
+    assert folded_state.words.tobytes() == np.concatenate(expected).tobytes(), (
         f"{entity}: fold_many gives another state than fold"
     )
 
@@ -270,7 +271,7 @@ def _names(entity: str, names: Collection[str] | None) -> Collection[str]:
     return [feature.name for feature in FEATURES if feature.entity == entity] if names is None else names
 
 
-def _is_equal(got: np.float32, wanted: np.float32) -> bool:
-    if math.isnan(wanted):
+def _is_equal(got: np.float32, expected: np.float32) -> bool:
+    if math.isnan(expected):
         return math.isnan(got)
-    return bool(abs(got - wanted) <= RELATIVE_ERROR * abs(wanted))
+    return bool(abs(got - expected) <= RELATIVE_ERROR * abs(expected))

@@ -62,14 +62,14 @@ def transaction(number: int, amount_cents: int = 50_000, card_id: str = "c") -> 
     )  # fmt: skip
 
 
-def decider_of(lineup: Roles, policy: Any) -> Decider:
+def decider_of(roles: Roles, policy: Any) -> Decider:
     """A decider over an empty store and five unfolded transactions."""
     unfolded_log = UnfoldedLog(1, 1_000)
     for offset in range(5):
         unfolded_log.add(0, offset, transaction(offset))
         unfolded_log.advance(0, offset)
     store: Any = EmptyStore()
-    models: Any = SimpleNamespace(lineup=lineup)
+    models: Any = SimpleNamespace(roles=roles)
     reader = FeatureReader(store, unfolded_log, make_segment(), partitions=1, slots=1, pending_wait_ms=20)
     return Decider(
         reader, models, policy, LocalQuota(),
@@ -136,8 +136,8 @@ async def decide_repeatedly(decider: Decider, batch: Sequence[Incoming]) -> None
 
 def measure_deciding(lineups: dict[str, Roles], policy: Any, batch: Sequence[Incoming]) -> None:
     """Time of a decision by each line-up."""
-    for name, lineup in lineups.items():
-        decider = decider_of(lineup, policy)
+    for name, roles in lineups.items():
+        decider = decider_of(roles, policy)
         asyncio.run(decide_repeatedly(decider, batch))
         started = time.perf_counter()
         asyncio.run(decide_repeatedly(decider, batch))
@@ -148,7 +148,7 @@ def measure_deciding(lineups: dict[str, Roles], policy: Any, batch: Sequence[Inc
 def measure_shadow(champion: Model, shadow: Model, policy: Any, batch: Sequence[Incoming]) -> None:
     """Time of comparing decisions with one shadow."""
     decisions = asyncio.run(decider_of(Roles(champion), policy).decide(batch))
-    models: Any = SimpleNamespace(lineup=Roles(champion, shadows=(shadow,)))
+    models: Any = SimpleNamespace(roles=Roles(champion, shadows=(shadow,)))
     shadows = Shadows(models, policy)
     slices_s = []
     for _ in range(SHADOW_ROUNDS):

@@ -14,6 +14,7 @@ from stream_features.vector import keys_of, vector
 from testing.contracts.event_streams import (
     HORIZON,
     T0,
+    events_of,
     events_of_key,
     folded_state,
     label_rows,
