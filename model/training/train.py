@@ -7,24 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from rich.console import Console
 
 from fraudsim.settings import Settings
 from model.artefact.files import current_versions, sha256_of, write_model
-from model.artefact.manifest import REQUEST_NAMES, Fallback, Manifest, Variants, feature_hash
+from model.artefact.manifest import Manifest, Variants, feature_hash
 from model.artefact.thresholds import Costs
 from model.training.dataset import TrainingDataset, build_dataset
+from model.training.fallback import fallback_entry, fit_fallback
 from model.training.fitted_model import FittedModel, fit_and_test
 from model.training.split import Split, split_history
 from model.training.variants import fit_variants
 from producers.history.reader import read_history
-from stream_features.catalogue.features import HASH, NAMES, feature_indexes
+from stream_features.catalogue.features import HASH, NAMES
 from stream_features.offline.bulk import bulk_features
-
-Matrix = npt.NDArray[np.float32]
 
 
 def train_model(
@@ -64,7 +61,7 @@ def train_model(
         groups = groups_of(transactions, dataset, evaluate_by)
         full = fit_and_test(dataset, features, costs, settings.seed, groups)
     with _progress(console, "training the fallback, which has no state to look at"):
-        fallback = fit_and_test(dataset, request_only(features), costs, settings.seed, groups)
+        fallback = fit_fallback(dataset, features, costs, settings.seed, groups)
     fitted_variants: Variants | msgspec.UnsetType = msgspec.UNSET
     distilled_ubj: bytes | None = None
     if variants:
@@ -74,17 +71,6 @@ def train_model(
             )
     unsealed = _manifest(split, settings, costs, full, fallback, manifest.fingerprint, fitted_variants)
     return write_model(out_dir, full.ubj, fallback.ubj, unsealed, distilled_ubj)
-
-
-def request_only(features: Matrix) -> Matrix:
-    """The features where no state can be read: null, except those of the transaction itself.
-
-    The columns stay, so both models score rows of one shape; trees never split on a null column.
-    """
-    blinded = np.full_like(features, np.nan)
-    request = feature_indexes("request")
-    blinded[:, request] = features[:, request]
-    return blinded
 
 
 def groups_of(
@@ -120,14 +106,7 @@ def _manifest(
         thresholds=full.thresholds,
         costs=costs,
         sample=full.sample,
-        fallback=Fallback(
-            features=list(REQUEST_NAMES),
-            thresholds=fallback.thresholds,
-            metrics=fallback.metrics,
-            sample=fallback.sample,
-            model_sha256=sha256_of(fallback.ubj),
-            calibration=fallback.calibration,
-        ),
+        fallback=fallback_entry(fallback),
         versions=current_versions(),
         model_sha256=sha256_of(full.ubj),
         calibration=full.calibration,

@@ -12,7 +12,7 @@ from model.artefact.files import sample_scores, sha256_of, write_model
 from model.artefact.manifest import REQUEST_NAMES, Sample, feature_hash
 from model.forest.fit import fit_trees
 from model.forest.forest import booster_of
-from model.training.train import request_only
+from model.training.fallback import request_only
 from stream_features.catalogue.features import HASH, NAMES
 from stream_features.vector import SIZE, as_list
 from testing.samples.manifest import MANIFEST

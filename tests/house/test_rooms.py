@@ -145,7 +145,8 @@ RETIRED = {
     "lineup": "roles", "settle": "await_write, await_acks or resolve", "settled": "resolved",
     "its": "a noun", "told": "a noun", "said": "a noun", "each": "a noun", "more": "a noun",
     "those": "a noun", "theirs": "a noun", "them": "a noun", "there": "a noun", "here": "a noun",
-    "who": "a noun", "some": "a noun", "made": "a noun", "found": "a noun", "given": "a noun", "asked": "a noun",
+    "who": "a noun", "some": "a noun",
+    "made": "a noun", "found": "a noun", "given": "a noun", "asked": "a noun",
     "taken": "a noun", "wanted": "a noun", "known": "a noun",
     "place": "index, slot_index, position or location", "places": "indexes, positions or locations",
 }  # fmt: skip

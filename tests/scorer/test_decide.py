@@ -19,7 +19,7 @@ from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.fit import fit_trees
 from model.registry.aliases import bucket_of
-from model.training.train import request_only
+from model.training.fallback import request_only
 from scorer.decide import Decider, Incoming
 from scorer.models.roles import ChallengerShare, Roles
 from scorer.policy.file import SHIPPED, load_policy

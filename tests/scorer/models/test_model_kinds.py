@@ -12,7 +12,7 @@ from model.artefact.manifest import CascadeNumbers, Distilled, Sample, Variants
 from model.artefact.model import Model
 from model.artefact.thresholds import Thresholds
 from model.forest.fit import fit_trees
-from model.training.train import request_only
+from model.training.fallback import request_only
 from scorer.decide import Incoming
 from scorer.models import served as served_model
 from scorer.models.served import ServedModel
