@@ -125,8 +125,8 @@ def reference_features(logs: Sequence[EventLog], bounds: StateBounds, seed: int)
     with pytest.MonkeyPatch.context() as patch:
         with_bounds(patch, bounds.distinct, bounds.rows, bounds.labels)
         patch.setattr(bulk, "DISTINCT_CAP", bounds.distinct)
-        patch.setattr(bulk, "ROWS", bounds.rows)
-        patch.setattr(bulk, "LABELS", bounds.labels)
+        patch.setattr(bulk, "MAX_ROWS", bounds.rows)
+        patch.setattr(bulk, "MAX_LABELS", bounds.labels)
         as_of: npt.NDArray[Any] = bulk.bulk_features(transactions, labels, dtype=np.float64)
         within = np.concatenate([by_kernel_within(*pair) for pair in zip(logs, log_prefixes, strict=True)])
         brute_as_of = [

@@ -9,8 +9,8 @@ from kafka import KafkaProducer
 
 from fraudsim.archive.log_files import read_log
 from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS
-from model.registry.aliases import promoted
-from model.registry.versions import change, folder_of, put
+from model.registry.aliases import promote
+from model.registry.versions import add_version, change_aliases, folder_of
 from producers.sender.log_ends import find_logged_ordinals, partitions_of
 from runner.line.options import LineOptions
 from stream_features.catalogue.features import NAMES
@@ -136,11 +136,13 @@ def refuse_a_corrupt_model(line):
     """A corrupt artefact is refused and the served one stays; the repaired one is served."""
     registry = line.run_dir / "models"
     served = ask_scorer(line, None, "/v1/model")[1]["version"]
-    other = put(another_version(line.run_dir / "model", line.run_dir / "another"), registry)[0].version
+    other = add_version(another_version(line.run_dir / "model", line.run_dir / "another"), registry)[
+        0
+    ].version
     trees = folder_of(registry, other) / "model.ubj"
     intact = trees.read_bytes()
     trees.write_bytes(intact[: len(intact) // 2])
-    change(registry, lambda aliases: promoted(aliases, other))
+    change_aliases(registry, lambda aliases: promote(aliases, other))
     log = line.supervisor.log("scorer")
     line.wait_for("the refusal", lambda: "model_refused" in log.read_text(), 20)
     assert ask_scorer(line, None, "/v1/model")[1]["version"] == served

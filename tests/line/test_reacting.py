@@ -1,11 +1,11 @@
 """Campaigns that react to their declines in a live run: the transactions sent differ from the plan."""
 
 import pytest
-from producers.history.folder import read_history, world_of
 
 from fraudsim.archive.log_files import read_log
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
+from producers.history.reader import read_history, world_of
 from producers.scenario.script_file import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.world_source import WorldSource

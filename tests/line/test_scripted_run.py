@@ -1,12 +1,12 @@
 """A scenario with bad data of every kind, a peak, an attack and an outage, played live."""
 
 import pytest
-from producers.history.folder import read_history, world_of
 
 from fraudsim.archive.log_files import read_log
 from fraudsim.log.clock import future_limit_ms, past_limit_ms
 from fraudsim.log.topics import DEAD_LETTERS, TRANSACTIONS, TRUTH
 from fraudsim.settings import Settings
+from producers.history.reader import read_history, world_of
 from producers.scenario.script_file import read_script
 from producers.scenario.scripted_source import ScriptedSource
 from producers.sources.source import RawValue

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from fraudsim.errors import FraudsimError, InvariantError
 from load_tests.benches.scorer import trees as bench_trees
-from load_tests.benches.scorer.trees import MAX_ROWS, check_equal, contestants_of, rows_like
+from load_tests.benches.scorer.trees import ROWS, check_equal, contestants_of, rows_like
 from load_tests.cli import app
 from model.artefact.files import load_model
 from model.artefact.model import Model
@@ -55,7 +55,7 @@ def test_the_report_has_machine_protocol_results_and_ratios(
     assert report["configuration"]["model"] == load_model(directory).version
     installed = [name for name in bench_trees.OPTIONAL_RIVALS if name not in missing]
     assert [(result["name"], result["rows"]) for result in report["results"]] == [
-        (name, rows) for rows in MAX_ROWS for name in (*NAMES, *installed)
+        (name, rows) for rows in ROWS for name in (*NAMES, *installed)
     ]
     value = {}
     for result in report["results"]:
@@ -65,7 +65,7 @@ def test_the_report_has_machine_protocol_results_and_ratios(
         value[result["name"], result["rows"]] = result["value"]
     assert report["ratios"].keys() == {*NAMES[1:], *installed}
     for rival, ratios in report["ratios"].items():
-        expected = {str(n): value[rival, n] / value["fraudsim", n] for n in MAX_ROWS}
+        expected = {str(n): value[rival, n] / value["fraudsim", n] for n in ROWS}
         assert ratios == pytest.approx(expected, rel=0.05)
     reasons = report["reasons"]
     explain_us = {result["name"]: result["value"] for result in reasons["results"]}
@@ -100,16 +100,16 @@ def test_without_a_model_one_is_trained(
 
 
 def test_the_rows_are_as_wide_as_the_catalogue_repeat_and_lack_values(model: Model) -> None:
-    rows = rows_like(model, max(MAX_ROWS))
-    assert (rows.shape, rows.dtype) == ((max(MAX_ROWS), SIZE), np.float32)
-    assert np.array_equal(rows, rows_like(model, max(MAX_ROWS)), equal_nan=True)
+    rows = rows_like(model, max(ROWS))
+    assert (rows.shape, rows.dtype) == ((max(ROWS), SIZE), np.float32)
+    assert np.array_equal(rows, rows_like(model, max(ROWS)), equal_nan=True)
     assert 0.1 < np.isnan(rows).mean() < 0.9
     assert len(np.unique(model.predict(rows))) > 50
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_score_that_differs_in_one_bit_ends_it(model: Model, name: str) -> None:
-    contestants, rows = contestants_of(model), rows_like(model, max(MAX_ROWS))
+    contestants, rows = contestants_of(model), rows_like(model, max(ROWS))
     check_equal(contestants, rows)
     right = contestants[name]
 

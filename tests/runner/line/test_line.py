@@ -4,10 +4,10 @@ import threading
 import time
 
 import pytest
-from producers.sender.shards import STOP_S
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from producers.sender.shard_coordinator import STOP_S
 from runner.line.line import Line
 from runner.line.options import LineOptions
 from runner.line.run_end import await_last_decisions
