@@ -1,0 +1,238 @@
+"""Kafka consumers: every one of the product is opened here, with or without a group.
+
+`open_reader` is for processes that keep reading, by asyncio; it reads past headers that cannot be decoded.
+`partitions_of`, `log_ranges` and `read_to_end` are short calls that need no event loop. Nothing is committed:
+positions follow from the log's own content.
+"""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+from fraudsim.errors import FraudsimError
+from fraudsim.log.lenient_records import read_past_unreadable_headers
+from fraudsim.settings import Settings
+
+POLL_MS: Final = 200
+TIMEOUT_S: Final = 60.0
+"""Longest time without a record in a short read that has not come to its end."""
+
+Offsets = Mapping[TopicPartition, int]
+Polled = Mapping[TopicPartition, Sequence[Any]]
+"""aiokafka records by partition, in offset order; partitions without records are left out."""
+
+
+@dataclass(frozen=True)
+class FetchPlan:
+    """When the broker answers a fetch, and with how much."""
+
+    wait_ms: int = 500
+    """The broker answers after this time …"""
+    min_bytes: int = 1
+    """… or as soon as it has this many bytes."""
+    max_partition_bytes: int = 1 << 20
+    max_records: int | None = None
+    """Of one poll; None for no bound."""
+
+
+PROMPT: Final = FetchPlan()
+"""Answered with the first byte."""
+SHORT: Final = FetchPlan(wait_ms=20)
+"""For short reads, because stopping a consumer waits for its current fetch."""
+
+
+class TopicReader:
+    """A consumer with assigned partitions and no group. Positions are offsets of the next record."""
+
+    def __init__(self, consumer: Any, partitions: Sequence[TopicPartition]) -> None:
+        self._consumer = consumer
+        self.partitions = tuple(partitions)
+
+    def assign(self, partitions: Sequence[TopicPartition]) -> None:
+        """Read other partitions from now on; `seek` comes next."""
+        self.partitions = tuple(partitions)
+        self._consumer.assign(list(partitions))
+
+    async def begins(self) -> dict[TopicPartition, int]:
+        """First offset that the log holds, by partition."""
+        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(self.partitions)
+        return offsets
+
+    async def ends(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
+        """Offset after the last record, by partition: of `partitions`, or of the assigned ones."""
+        offsets: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions or self.partitions)
+        return offsets
+
+    def seek(self, offsets: Offsets) -> None:
+        """Go on at these offsets."""
+        for partition, offset in offsets.items():
+            self._consumer.seek(partition, offset)
+
+    async def seek_to_begins(self) -> None:
+        """Go on at the first record of every partition."""
+        self.seek(await self.begins())
+
+    async def positions(self) -> dict[TopicPartition, int]:
+        """By partition; past the records of the last poll and past offsets without a record."""
+        return {partition: await self._consumer.position(partition) for partition in self.partitions}
+
+    async def poll(self, timeout_ms: int = POLL_MS, max_records: int | None = None) -> Polled:
+        """The next records, or none after `timeout_ms`."""
+        polled: Polled = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        return polled
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Leave partitions out of polls until `resume`."""
+        self._consumer.pause(*partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """Take partitions into polls again."""
+        self._consumer.resume(*partitions)
+
+    def known_ends(self) -> dict[TopicPartition, int]:
+        """The ends that came with the last fetches, without asking; partitions never fetched are left out."""
+        ends = {partition: self._consumer.highwater(partition) for partition in self.partitions}
+        return {partition: end for partition, end in ends.items() if end is not None}
+
+    async def lags(self) -> dict[TopicPartition, int]:
+        """Records between position and the known end, by partition."""
+        positions = await self.positions()
+        return {tp: max(end - positions[tp], 0) for tp, end in self.known_ends().items()}
+
+    async def read_until(self, ends: Offsets) -> AsyncIterator[tuple[TopicPartition, Sequence[Any], int]]:
+        """Read every partition up to its end, from where it is.
+
+        Yields (partition, records before the end, position) for each partition of each poll, also if it
+        brought none. A partition at its end is paused.
+        """
+        unread = {tp for tp, position in (await self.positions()).items() if position < ends[tp]}
+        self.pause(*(tp for tp in self.partitions if tp not in unread))
+        while unread:
+            polled = await self.poll()
+            for tp in sorted(unread, key=lambda tp: (tp.topic, tp.partition)):
+                position = min(await self._consumer.position(tp), ends[tp])
+                yield tp, [record for record in polled.get(tp, ()) if record.offset < ends[tp]], position
+                if position >= ends[tp]:
+                    unread.discard(tp)
+                    self.pause(tp)
+
+
+@asynccontextmanager
+async def open_reader(
+    bootstrap: str,
+    partitions: Sequence[TopicPartition],
+    plan: FetchPlan = PROMPT,
+    client_id: str = "fraudsim",
+) -> AsyncIterator[TopicReader]:
+    """A started reader of `partitions`, which `seek` or `seek_to_begins` sets going."""
+    read_past_unreadable_headers()
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        client_id=client_id,
+        fetch_max_wait_ms=plan.wait_ms,
+        fetch_min_bytes=plan.min_bytes,
+        max_partition_fetch_bytes=plan.max_partition_bytes,
+        max_poll_records=plan.max_records,
+    )
+    await consumer.start()
+    try:
+        consumer.assign(list(partitions))
+        yield TopicReader(consumer, partitions)
+    finally:
+        await consumer.stop()
+
+
+def group_member(
+    settings: Settings, group: str, name: str, topic: str, listener: ConsumerRebalanceListener
+) -> AIOKafkaConsumer:
+    """A static member of a group, not yet started, by which Kafka assigns the partitions of `topic`."""
+    member = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap,
+        group_id=group,
+        group_instance_id=name,
+        client_id=name,
+        partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=settings.session_timeout_ms // 5,
+        enable_auto_commit=False,
+        auto_offset_reset="latest",
+    )
+    member.subscribe([topic], listener=listener)
+    return member
+
+
+# Short calls, by kafka-python: they may be made with an event loop running or without one.
+
+
+@contextmanager
+def _short_consumer(bootstrap: str) -> Iterator[Any]:
+    from kafka import KafkaConsumer
+
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, allow_auto_create_topics=False
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def partitions_of(bootstrap: str, topics: Iterable[str]) -> dict[str, list[int]]:
+    """The partition numbers of topics; none where a topic does not exist."""
+    with _short_consumer(bootstrap) as consumer:
+        return {topic: sorted(consumer.partitions_for_topic(topic) or ()) for topic in topics}
+
+
+def existing_partitions(bootstrap: str, topics: Iterable[str]) -> dict[str, list[int]]:
+    """The partition numbers of topics.
+
+    Raises:
+        FraudsimError: a topic does not exist.
+    """
+    partitions = partitions_of(bootstrap, topics)
+    for topic, numbers in partitions.items():
+        if not numbers:
+            raise FraudsimError(f"topic {topic} does not exist: create the topics with `fraudsim topics`")
+    return partitions
+
+
+def log_ranges(bootstrap: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    """First offset that the log holds, and offset after the last record, by partition."""
+    from kafka import TopicPartition as KafkaPythonPartition
+
+    by_partition = {KafkaPythonPartition(tp.topic, tp.partition): tp for tp in partitions}
+    with _short_consumer(bootstrap) as consumer:
+        begins, ends = consumer.beginning_offsets([*by_partition]), consumer.end_offsets([*by_partition])
+    return {tp: (begins[own], ends[own]) for own, tp in by_partition.items()}
+
+
+def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0) -> tuple[list[Any], int]:
+    """The records of a partition from an offset to the present end, and that end.
+
+    Raises:
+        FraudsimError: the broker sends nothing for a minute.
+    """
+    from kafka import TopicPartition as KafkaPythonPartition
+
+    own = KafkaPythonPartition(partition.topic, partition.partition)
+    records: list[Any] = []
+    with _short_consumer(bootstrap) as consumer:
+        consumer.assign([own])
+        end = consumer.end_offsets([own])[own]
+        consumer.seek(own, from_offset)
+        give_up_at = time.monotonic() + TIMEOUT_S
+        while consumer.position(own) < end:
+            for polled in consumer.poll(timeout_ms=1_000).values():
+                records += polled
+                give_up_at = time.monotonic() + TIMEOUT_S
+            if time.monotonic() > give_up_at:
+                raise FraudsimError(f"{partition.topic} cannot be read: no answer from Kafka at {bootstrap}")
+    return records, end

@@ -1,0 +1,94 @@
+"""Readers of topics: ranges, reading to an end, gaps without a record, lag."""
+
+import asyncio
+import uuid
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from fraudsim.errors import FraudsimError
+from fraudsim.log.consumer import (
+    SHORT,
+    existing_partitions,
+    log_ranges,
+    open_reader,
+    partitions_of,
+    read_to_end,
+)
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def topic(stack):
+    """A topic of two partitions: 5 records in the first, and in the second 3, then a transaction of 1."""
+    from kafka.admin import KafkaAdminClient, NewTopic
+
+    name = f"reader-{uuid.uuid4().hex[:8]}"
+    admin = KafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
+    admin.create_topics([NewTopic(name, 2, 1)])
+    admin.close()
+
+    async def fill():
+        async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap) as producer:
+            for partition, count in ((0, 5), (1, 3)):
+                for number in range(count):
+                    await producer.send_and_wait(name, str(number).encode(), partition=partition)
+        transactional = AIOKafkaProducer(
+            bootstrap_servers=stack.kafka_bootstrap, transactional_id=f"{name}-transaction"
+        )
+        async with transactional, transactional.transaction():
+            await transactional.send_and_wait(name, b"3", partition=1)
+
+    asyncio.run(fill())
+    return name
+
+
+def read(bootstrap, partitions, starts=None):
+    """What `read_until` the present ends yields: values by partition number, and last positions."""
+
+    async def run():
+        values, positions = {tp.partition: [] for tp in partitions}, {}
+        async with open_reader(bootstrap, partitions, SHORT) as reader:
+            await reader.seek_to_begins()
+            reader.seek(starts or {})
+            ends = await reader.ends()
+            async for tp, records, position in reader.read_until(ends):
+                values[tp.partition] += [record.value for record in records]
+                positions[tp.partition] = position
+            return values, positions, await reader.lags()
+
+    return asyncio.run(run())
+
+
+def test_each_partition_is_read_to_its_end_past_markers_too(stack, topic):
+    partitions = [TopicPartition(topic, n) for n in (0, 1)]
+    values, positions, lags = read(stack.kafka_bootstrap, partitions)
+    assert values == {0: [b"0", b"1", b"2", b"3", b"4"], 1: [b"0", b"1", b"2", b"3"]}
+    assert positions == {0: 5, 1: 5}  # the marker of the transaction takes an offset
+    assert set(lags.values()) == {0}
+    assert log_ranges(stack.kafka_bootstrap, partitions) == dict.fromkeys(partitions, (0, 5))
+
+
+def test_reading_goes_on_where_it_is_told_and_a_read_partition_yields_nothing(stack, topic):
+    partitions = [TopicPartition(topic, n) for n in (0, 1)]
+    starts = {partitions[0]: 5, partitions[1]: 2}
+    values, positions, _ = read(stack.kafka_bootstrap, partitions, starts)
+    assert values == {0: [], 1: [b"2", b"3"]}
+    assert positions == {1: 5}
+
+
+def test_a_short_call_reads_a_partition_from_an_offset_with_a_running_loop_too(stack, topic):
+    async def within_a_loop():
+        return read_to_end(stack.kafka_bootstrap, TopicPartition(topic, 0), 3)
+
+    records, end = asyncio.run(within_a_loop())
+    assert [record.value for record in records] == [b"3", b"4"]
+    assert end == 5
+
+
+def test_partitions_are_numbers_and_a_missing_topic_is_named(stack, topic):
+    absent = f"absent-{uuid.uuid4().hex[:8]}"
+    assert partitions_of(stack.kafka_bootstrap, [topic, absent]) == {topic: [0, 1], absent: []}
+    with pytest.raises(FraudsimError, match=f"topic {absent} does not exist: create the topics"):
+        existing_partitions(stack.kafka_bootstrap, [topic, absent])
