@@ -23,10 +23,10 @@ def watch(
     import os
 
     from dashboards.watch import run_watch
-    from fraudsim.logs import set_up_logs
     from fraudsim.metrics import serve_metrics
+    from fraudsim.process.logs import set_up_logs
+    from fraudsim.process.stop_signals import stop_on_signals
     from fraudsim.settings import load_settings
-    from fraudsim.stop_signals import stop_on_signals
 
     settings = load_settings()
     log = set_up_logs(settings, "watch")

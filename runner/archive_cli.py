@@ -15,10 +15,10 @@ def archive(
     """Write every record of the run's topics to Parquet files, each exactly once, until SIGTERM."""
     import os
 
-    from fraudsim.logs import set_up_logs
     from fraudsim.metrics import serve_metrics
+    from fraudsim.process.logs import set_up_logs
+    from fraudsim.process.stop_signals import stop_on_signals
     from fraudsim.settings import load_settings
-    from fraudsim.stop_signals import stop_on_signals
     from runner.record.archiver import run_archiver
 
     settings = load_settings()

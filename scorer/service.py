@@ -16,11 +16,11 @@ from redis.exceptions import RedisError
 
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
-from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log.clock_log import ClockLog, open_clock
 from fraudsim.log.events import Transaction
 from fraudsim.log.topics import DECISIONS, TRANSACTIONS
-from fraudsim.logs import set_up_logs
+from fraudsim.process.garbage_collection import freeze_gc
+from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from scorer.decide import Decider, Incoming, now_us
 from scorer.http.api import HttpApi

@@ -13,9 +13,9 @@ import uvicorn
 from redis.asyncio import Redis
 
 from fraudsim import metrics
-from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log.clock import Clock, LoggedSegment
-from fraudsim.logs import set_up_logs
+from fraudsim.process.garbage_collection import freeze_gc
+from fraudsim.process.logs import set_up_logs
 from load_tests.rivals.scoring_setup import RivalSetup, read_setup, settings_of
 from scorer.decide import Decider
 from scorer.http.api import HttpApi

@@ -6,10 +6,10 @@ from pathlib import Path
 import typer
 
 from fraudsim.log.clock_log import open_clock
-from fraudsim.logs import set_up_logs
 from fraudsim.metrics import serve_metrics
+from fraudsim.process.logs import set_up_logs
+from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import load_settings
-from fraudsim.stop_signals import stop_on_signals
 from producers.label_feed.service import feed_labels
 from producers.labels.back_office import BackOffice
 from producers.outbox.outbox import SendError

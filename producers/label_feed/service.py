@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 from fraudsim import metrics
-from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log import headers as h
 from fraudsim.log.clock import past_limit_ms
 from fraudsim.log.events import encoder
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS
+from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
 from producers.label_feed.feed import FeedReport, LabelFeed
 from producers.label_feed.log_reader import FeedLogReader

@@ -10,7 +10,6 @@ import msgspec
 import structlog
 
 from fraudsim.errors import FraudsimError
-from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log import headers as h
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import Segment, Transaction, encoder
@@ -18,6 +17,7 @@ from fraudsim.log.topics import LABELS, TRUTH
 from fraudsim.log.topics import TRANSACTIONS as TRANSACTIONS_TOPIC
 from fraudsim.metrics import HEARTBEAT, TRANSACTIONS
 from fraudsim.metrics import LABELS as LABELS_SENT
+from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
 from producers.outbox.clients import open_outbox
 from producers.outbox.outbox import Outbox

@@ -12,7 +12,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import open_clock
 from fraudsim.log.events import Segment
 from fraudsim.log.topics import CLOCK
-from fraudsim.logs import set_up_logs
+from fraudsim.process.logs import set_up_logs
 from producers.outbox.outbox import SendError
 from producers.sender import schedule
 from producers.sender.sender import SWITCH_INTERVAL_S, send

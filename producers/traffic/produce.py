@@ -12,10 +12,10 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import open_clock
 from fraudsim.log.topics import CLOCK, DECISIONS, NULL
-from fraudsim.logs import set_up_logs
 from fraudsim.metrics import serve_metrics
+from fraudsim.process.logs import set_up_logs
+from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import Settings, load_settings
-from fraudsim.stop_signals import stop_on_signals
 from producers.outbox.outbox import SendError
 from producers.sender.log_ends import partitions_of
 from producers.sender.send_report import SendReport

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log import topics
+from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
 from runner.line.line import Line
 from runner.line.null_pipeline import run_null_pipeline

@@ -19,9 +19,9 @@ from fraudsim.archive.log_files import log_files, log_folder, read_ranges, write
 from fraudsim.archive.offset_ranges import Ranges, gaps_in, merge_ranges
 from fraudsim.archive.records import Record, to_table
 from fraudsim.errors import FraudsimError
-from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log.topics import ARCHIVED
 from fraudsim.metrics import CONSUMER_LAG, HEARTBEAT
+from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
 
 FLUSH_EVERY_S: Final = 5.0

@@ -15,7 +15,7 @@ from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import open_clock
 from fraudsim.log.topics import LABELS, TRANSACTIONS
-from fraudsim.logs import set_up_logs
+from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from stream_features.kernels.state import warm_up_kernel
 from stream_features.store.connection import RedisClient

@@ -13,9 +13,9 @@ from faust.types import TP
 from redis.exceptions import RedisError
 
 from fraudsim import metrics
-from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.topics import LABELS, TRANSACTIONS
+from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
 from stream_features.store.keys import watermark_key
 from stream_features.store.state_store import StateStore

@@ -16,7 +16,7 @@ import psutil
 
 from fraudsim.log.clock_log import start_log
 from fraudsim.log.topics import CLOCK, create_topics
-from fraudsim.logs import set_up_logs
+from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from load_tests.rig.machine import machine
 from producers.outbox.clients import open_outbox

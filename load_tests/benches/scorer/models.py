@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 import psutil
 
-from fraudsim.garbage_collection import freeze_gc
 from fraudsim.log.events import Transaction
+from fraudsim.process.garbage_collection import freeze_gc
 from model.artefact.files import load_model
 from model.artefact.model import Model
 from model.registry.aliases import bucket_of

@@ -23,8 +23,8 @@ from fraudsim.errors import InvariantError
 from fraudsim.log.clock_log import open_clock, start_log
 from fraudsim.log.partitioning import slot_of
 from fraudsim.log.topics import TRANSACTIONS, create_topics
-from fraudsim.logs import set_up_logs
 from fraudsim.polling import poll_until
+from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings, variable
 from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sources.even_source import START_MS, EvenSource

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from fraudsim.log import headers as h
 from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Segment, Transaction, encoder
-from fraudsim.logs import set_up_logs
+from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from stream_features.catalogue.features import HASH, MINUTE
 from stream_features.store.watermark import Watermark, decode_watermark, encode_watermark

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-from fraudsim.garbage_collection import YOUNG
+from fraudsim.process.garbage_collection import YOUNG
 
 PROGRAM = (
-    "import gc; from fraudsim.garbage_collection import freeze_gc; freeze_gc(); "
+    "import gc; from fraudsim.process.garbage_collection import freeze_gc; freeze_gc(); "
     "print(*gc.get_threshold(), gc.get_freeze_count())"
 )
 
