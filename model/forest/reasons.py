@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_features.catalogue.features import NAMES
-from stream_features.catalogue.reason_text import REASON_GROUP
+from stream_features.catalogue.reason_groups import REASON_GROUP
 from stream_features.vector import SIZE
 
 Contributions = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""The features as data: definitions, the page that documents them, and their wording for people.
+"""The features as data: definitions, the page that documents them, their groups and wording for people.
 
-Imports nothing of the product; pure.
+Imports `fraudsim.arrays` only; pure.
 """

@@ -115,6 +115,11 @@ class Feature:
     null: str = ""
     """When the value is null, in one sentence; empty for never."""
 
+    @property
+    def family(self) -> tuple[str, str, str]:
+        """What the features share that differ only in their window: entity, aggregate, counterpart."""
+        return self.entity, self.aggregate, self.counterpart
+
 
 def _request(name: str, unit: str, description: str, null: str = "") -> Feature:
     return Feature(name, "request", name, unit=unit, description=description, null=null)

@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
 from stream_features.catalogue.features import DAY, DISTINCT_CAP, FEATURES, HOUR, MINUTE, NAMES, Feature
 from stream_features.catalogue.wording import ENTITY_UNKNOWN, wording_of
 
@@ -19,15 +17,6 @@ CHANNEL_WORDING: Final = (
 """In the order of `CHANNELS`."""
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SPANS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
-
-
-def _reason_groups() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    groups = [wording_of(feature).group for feature in FEATURES]
-    return np.array([groups.index(group) for group in groups], dtype=np.int64)
-
-
-REASON_GROUP: Final = _reason_groups()
-"""For each feature the index of the first feature of its group, shape (SIZE,)."""
 
 
 def sentences(reasons: Sequence[str], vector: Sequence[float | None]) -> list[str]:

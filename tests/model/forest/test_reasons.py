@@ -5,7 +5,7 @@ import pytest
 
 from model.forest.reasons import REASONS, SLIGHT, top_reasons
 from stream_features.catalogue.features import NAMES
-from stream_features.catalogue.reason_text import REASON_GROUP
+from stream_features.catalogue.reason_groups import REASON_GROUP
 from stream_features.vector import SIZE, as_vector
 
 

@@ -2,14 +2,15 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stream_features.catalogue import reason_text as module
-from stream_features.catalogue.features import AGGREGATES, DAY, FEATURES, NAMES, Feature
-from stream_features.catalogue.reason_text import REASON_GROUP, sentence, sentences
-from stream_features.catalogue.wording import REQUEST_WORDINGS, WINDOW_WORDINGS, wording_of
+from stream_features.catalogue.features import DAY, FEATURES, NAMES, Feature
+from stream_features.catalogue.reason_text import sentence, sentences
+from stream_features.catalogue.wording import REQUEST_WORDINGS, WINDOW_WORDINGS, unworded
 from stream_features.vector import CHANNELS
 
 JARGON = re.compile(
@@ -33,7 +34,6 @@ def values_of(one):
 
 @pytest.mark.parametrize("one", FEATURES, ids=lambda one: one.name)
 def test_every_feature_is_a_sentence_without_jargon_whatever_its_value(one):
-    assert one.name in REQUEST_WORDINGS or (one.entity, one.aggregate, one.counterpart) in WINDOW_WORDINGS
     for value in values_of(one):
         text = sentence(one, value)
         assert re.match(r"[A-Z][a-z ]", text), text
@@ -44,17 +44,20 @@ def test_every_feature_is_a_sentence_without_jargon_whatever_its_value(one):
 
 def test_no_wording_is_left_over_from_a_removed_feature():
     assert set(REQUEST_WORDINGS) == {f.name for f in FEATURES if f.entity == "request"}
-    assert set(WINDOW_WORDINGS) == {
-        (f.entity, f.aggregate, f.counterpart) for f in FEATURES if f.entity != "request"
-    }
-    for (entity, aggregate, counterpart), wording in WINDOW_WORDINGS.items():
-        assert aggregate in AGGREGATES
-        windows = {
-            f.window_ms
-            for f in FEATURES
-            if (f.entity, f.aggregate, f.counterpart) == (entity, aggregate, counterpart)
-        }
+    assert set(WINDOW_WORDINGS) == {f.family for f in FEATURES if f.entity != "request"}
+    for family, wording in WINDOW_WORDINGS.items():
+        windows = {f.window_ms for f in FEATURES if f.family == family}
         assert {*wording.high_from, *wording.low_to} <= windows
+
+
+def test_the_wording_knows_every_window_and_reports_one_that_it_does_not_know():
+    assert unworded(FEATURES) == []
+    two_days = Feature("card_count_2d", "card", "count", 2 * DAY, description="Payments in 2 days.")
+    of_the_device = replace(two_days, name="device_sum_2d", entity="device", aggregate="sum")
+    refunds = replace(two_days, name="card_refunds_24h", aggregate="refunds", window_ms=DAY)
+    shoe = replace(two_days, name="shoe_size", entity="request", aggregate="shoe_size", window_ms=0)
+    added = (two_days, of_the_device, refunds, shoe)
+    assert unworded((*FEATURES, *added)) == [f.name for f in added]
 
 
 @pytest.mark.parametrize(
@@ -121,12 +124,3 @@ def test_a_decision_s_reasons_keep_their_order():
 def test_reasons_of_another_catalogue_are_given_by_their_names():
     assert sentences(["card_refunds_24h"], [None] * len(NAMES)) == ["Card refunds 24h"]
     assert sentences(["card_count_1h"], [1.0, 2.0]) == ["Card count 1h"]
-
-
-def test_features_of_one_group_stand_together():
-    group = dict(zip(NAMES, REASON_GROUP.tolist(), strict=True))
-    assert group["card_count_1h"] == group["card_count_24h"] == NAMES.index("card_count_1m")
-    assert group["card_same_device_30d"] == group["device_same_card_30d"]
-    assert group["card_count_1h"] != group["device_count_1h"]
-    assert group["amount"] != group["card_ratio_30d"]
-    assert len(set(group.values())) == len({wording_of(f).group for f in FEATURES})
