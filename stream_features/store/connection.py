@@ -1,7 +1,7 @@
 """An asyncio Redis client: all callers share one connection, and replies come in the order of the commands.
 
 redis-py gives every command under way a connection of its own and takes several times the CPU
-(docs/decisions.md). Its URL parsing and its exceptions are used here.
+(docs/decisions/deciding.md). Its URL parsing and its exceptions are used here.
 """
 
 import asyncio
