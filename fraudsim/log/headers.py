@@ -12,7 +12,8 @@ SOURCE: Final = "source"
 DECISION: Final = "decision"
 """The decision that HTTP already gave, JSON."""
 RECEIVED: Final = "received_at_ms"
-"""Wall-clock time at which HTTP accepted the transaction, ms; it replaces the broker's timestamp."""
+"""Wall-clock time at which HTTP accepted the transaction, ms; its event time is checked against it,
+not against the broker's timestamp."""
 UNREADABLE_HEADERS: Final = "unreadable-headers"
 """Replaces all headers of a record in which a header's name is not UTF-8; its value is their bytes."""
 

@@ -6,8 +6,10 @@ Rows further behind the newest than the memory (horizon and longest window) are 
 bound the oldest are dropped, and `floor` is the ts of the newest dropped one: a window that reaches back to
 the floor is null, never wrong.
 
-numba's cache notices changes of a function's own file only. So no constant of the catalogue is compiled in,
-and the functions that call each other stand in this one file.
+numba's cache notices changes of a function's own file only. So windows, bounds and caps of the catalogue are
+arguments, and the functions that call each other stand in this file. Compiled in are the layout and codes
+below, the Earth's radius and the steps of a location (the catalogue has both for the other engines), and
+`seen_set.add`: after a change there, change a line here too.
 """
 
 import math

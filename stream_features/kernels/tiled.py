@@ -28,8 +28,9 @@ horizon, the `cap` most recent, each at its last second, determine min(cap, dist
 second within the horizon, where a read may end, the `cap` smallest hashes are kept. The order is (second
 ascending, hash descending), so a walk from the end meets first the sightings that are kept.
 
-numba's cache notices changes of a function's own file only. So no constant of the catalogue is compiled in,
-and the functions that call each other stand in this one file.
+numba's cache notices changes of a function's own file only. So levels, bounds and caps of the catalogue are
+arguments, and the functions that call each other stand in this file. Compiled in are the layout and codes
+below, and `seen_set.add`: after a change there, change a line here too.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
 """Programs under test control: workers, scorers and whole lines as processes, and the HTTP API over fakes.
 
-Imports `testing.samples` and `testing.contracts`.
+Imports the product's rooms and `testing.samples`.
 """

@@ -1,4 +1,4 @@
-"""What the docs name is there: files, links, commands with their options, settings, metrics, targets of make."""
+"""What the docs name is there: files, links, commands, settings, metrics, targets of make."""
 
 import re
 import shlex
@@ -216,3 +216,31 @@ def test_every_metric_that_the_docs_name_exists() -> None:
     }
     assert len(found) > 20
     assert not sorted(entry for entry in found if entry[1] not in known - counters)
+
+
+# Words of the logs
+
+LOGGED_BY = {"scorer": ("scorer",), "features": ("stream_features/worker",)}
+"""Where the code of a compose service stands whose log the runbooks name words of."""
+
+
+def logged_words() -> Iterator[tuple[str, str, str]]:
+    """(runbook, service, word) of every word that a runbook tells to look for in a service's log."""
+    for path in sorted((ROOT / "docs" / "runbooks").glob("*.md")):
+        rows = re.findall(
+            r"^\| `docker compose logs [^`]* (\S+)` \|[^|]*\|([^|]*)\|$", path.read_text(), re.M
+        )
+        for service, words in rows:
+            yield from ((path.name, service, word) for word in re.findall(r"`(\w+)`", words))
+
+
+def test_every_word_that_a_runbook_looks_for_in_a_log_is_logged_there() -> None:
+    sources = {
+        service: "".join(
+            path.read_text() for path in modules().values() if named(path).startswith(tuple(rooms))
+        )
+        for service, rooms in LOGGED_BY.items()
+    }
+    words = [*logged_words()]
+    assert len(words) > 10
+    assert not [entry for entry in words if not re.search(rf'\w\(\s*"{entry[2]}"', sources[entry[1]])]
