@@ -7,21 +7,22 @@ newest ts alone, so the bytes depend on the set of events and not on their order
 window, read at any `now` within the horizon, could tell them apart: the state stays bounded for the hottest
 key, and every answer stays exact.
 
-Example: the tiles of ten events of one merchant. The newest is at 11:58:02.9 of day 7, the horizon is 2 min.
 Tiles are 1 s long until 1 min behind the horizon, then 5 s until 5 min, 1 min until 1 h, 20 min until 24 h,
-2 h until 7 d and 12 h until 30 d; a tile that would straddle such a limit keeps the shorter length.
+2 h until 7 d and 12 h until 30 d; a tile that would straddle such a limit keeps the shorter length. Example:
+ten events of one merchant, with a horizon of 2 min; each box is a tile, as wide as the events in it
+(docs/kernels.md explains each line).
 
-    event            cents  tile             length   count   sum   max
-    day 0 03:10:00     500  day 0 02:00:00   7200 s       1   500   500
-    day 0 11:40:00     700  day 0 10:00:00   7200 s       1   700   700
-    day 6 09:05:00     900  day 6 08:00:00   7200 s       1   900   900
-    day 6 10:50:00     300  day 6 10:40:00   1200 s       1   300   300
-    day 7 02:15:00     400  day 7 02:00:00   1200 s       2  1000   600
-    day 7 02:18:00     600
-    day 7 11:20:10     800  day 7 11:20:00     60 s       2  1000   800
-    day 7 11:20:40     200
-    day 7 11:58:02.2   100  day 7 11:58:02      1 s       2  1100  1000
-    day 7 11:58:02.9  1000
+    event         cents   tiles after it
+    12:00:01.2      500   ├1s┤
+    12:00:01.7      700   ├──1s───┤
+    12:00:03        900   ├──1s───┤ ├1s┤
+    12:00:08        300   ├──1s───┤ ├1s┤ ├1s┤
+    12:00:41        400   ├──1s───┤ ├1s┤ ├1s┤ ├1s┤
+    12:02:10        600   ├──1s───┤ ├1s┤ ├1s┤ ├1s┤ ├1s┤
+    12:04:30        800   ├─────5s─────┤ ├5s┤ ├5s┤ ├1s┤ ├1s┤
+    12:09:05        200   ├─────────1min─────────┤ ├5s┤ ├5s┤ ├1s┤
+    13:30:00        100   ├────────────────20min────────────────┤ ├1s┤
+    +1d 17:00:00   1000   ├────────────────────2h────────────────────┤ ├1s┤
 
 Sightings are separate from the tiles, because every window ends at `now`. Of the counterparts seen before the
 horizon, the `cap` most recent, each at its last second, determine min(cap, distinct) of every window. Of each

@@ -93,32 +93,6 @@ def test_a_kernel_that_breaks_the_contract_is_told_which_rule():
         aggregate.check_features("device", broken(CountsOneMillisecondMore, "device"), at_hand, events, [])
 
 
-def test_the_example_of_the_tiled_layout_is_what_the_kernel_makes_of_its_events():
-    events, tiles = [], []
-    for line in kernel_tiled.__doc__.splitlines():
-        words = line.split()
-        if words[:1] == ["day"]:
-            events.append((instant(words[1], words[2]), int(words[3]), len(events) + 1))
-            if len(words) > 4:
-                start, length, (count, total, largest) = words[5:7], words[7], words[9:]
-                tiles.append([instant(*start), 1_000 * int(length), int(count), int(total), int(largest)])
-    merchant = state.fold(
-        "merchant", state.empty("merchant"), np.array(events, np.int64), state.NO_LABELS, 2 * MINUTE
-    )
-    assert len(events) == 10
-    width, end = kernel_tiled.TILE, kernel_tiled.HEADER + kernel_tiled.TILE * len(tiles)
-    assert merchant[1] == len(tiles)
-    assert merchant[kernel_tiled.HEADER : end].reshape(-1, width).tolist() == tiles
-
-
-def instant(day, clock):
-    hours, minutes, seconds = clock.split(":")
-    return (
-        T0 // DAY * DAY + int(day) * DAY + int(hours) * HOUR + int(minutes) * MINUTE
-        + round(1_000 * float(seconds))
-    )  # fmt: skip
-
-
 @settings(deadline=None, max_examples=120)
 @given(st.data(), events_of(), labels_of(), st.integers(0, HORIZON), st.integers(1, 4), st.randoms())
 def test_every_feature_equals_brute_force_whatever_the_order_and_the_cuts(
