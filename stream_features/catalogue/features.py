@@ -27,7 +27,7 @@ KEY_FIELD: Final = {"card": "card_id", "device": "device_id", "merchant": "merch
 WINDOWED: Final = tuple(KEY_FIELD)
 """The entities that have state, in the order in which states, keys and slots are listed."""
 EXACT: Final = ("card", "device")
-"""Entities that keep every transaction of the longest window; the others keep tiles."""
+"""Entities that keep the transactions of the longest window, `MAX_ROWS` at most; the others keep tiles."""
 LABELLED: Final = ("merchant",)
 """The entities whose state holds labels too."""
 COUNTERPARTS: Final[dict[str, tuple[str, ...]]] = {
@@ -218,7 +218,11 @@ def feature_indexes(entity: str) -> npt.NDArray[np.int64]:
 
 
 def catalogue_hash(features: tuple[Feature, ...] = FEATURES) -> str:
-    """Hash of everything that determines a feature's value or the order of the vector."""
+    """Hash of the features in order, the aggregates, the counterparts, and the constants of windows and labels.
+
+    Raise `CATALOGUE_VERSION` with a change of anything else that determines a value: another formula, a bound,
+    the buckets, the channels.
+    """
     prose_fields = ("description", "null")
     document = {
         "version": CATALOGUE_VERSION,

@@ -108,7 +108,9 @@ def commands_in(line: str) -> Iterator[list[str]]:
     line = re.split(r"\s{2,}(?!-)|\s#", line.strip())[0]
     line = re.sub(r"\$\([^)]*\)", "X", line).replace("[", "").replace("]", "")  # brackets: may be left out
     if match := re.match(r"(?:\S+=\S* )*(?:\.venv/bin/)?fraudsim (.*)", line):
-        yield shlex.split(match[1])
+        first, *others = match[1].split(" | ")  # `model put | list` names two commands
+        yield shlex.split(first)
+        yield from ([*shlex.split(first)[:-1], *shlex.split(other)] for other in others)
     if re.match(r"docker compose run ", line) and "--entrypoint" not in line:
         words = shlex.split(line)
         service = next((i for i, word in enumerate(words) if word in OURS), None)
@@ -122,7 +124,7 @@ def fault(words: list[str]) -> str:
     rest = list(words)
     while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
         if rest[0] not in command.commands:
-            return f"no command {rest[0]}" if rest[0] != "…" else ""
+            return f"no command {rest[0]}" if rest[0] != "…" and not rest[0].isupper() else ""
         command = command.commands[rest.pop(0)]
     options = {opt: p for p in command.params for opt in (*p.opts, *p.secondary_opts)}
     positional = 0
@@ -150,6 +152,17 @@ def test_every_command_and_its_options_are_real(path: Path) -> None:
     assert not [(" ".join(words), fault(words)) for words in commands if fault(words)]
 
 
+def test_every_command_that_the_code_tells_people_to_run_is_real() -> None:
+    wrong = []
+    for path in (*modules().values(), *ROOT.glob("tests/**/*.py")):
+        text = re.sub(r'"\s*f?"', "", path.read_text())  # a message on several lines
+        for code in re.findall(r"(?<!`)`(fraudsim [^`\n]+)`", text):
+            for words in commands_in(re.sub(r"\{[^}]*\}", "X", code)):
+                if fault(words):
+                    wrong.append((named(path), code, fault(words)))
+    assert not wrong
+
+
 def test_a_command_that_is_not_there_is_reported() -> None:
     assert [*commands_in(".venv/bin/fraudsim model put MODEL --at DIR   # words")] == [
         ["model", "put", "MODEL", "--at", "DIR"]
@@ -158,6 +171,7 @@ def test_a_command_that_is_not_there_is_reported() -> None:
     assert fault(["model", "praise", "MODEL"]) == "no command praise"
     assert fault(["model", "put", "MODEL", "--into", "DIR"]) == "no option --into"
     assert fault(["model", "rollback", "MODEL", "OTHER"]) == "2 arguments"
+    assert [*commands_in("fraudsim model put | list")] == [["model", "put"], ["model", "list"]]
     assert [*commands_in("docker compose run --rm prepare model list")] == [["model", "list"]]
     assert sum(len([*commands_in(line)]) for path in PAGES for line in code_of(path)) > 50
 

@@ -70,7 +70,7 @@ def test_words_about_a_feature_do_not_change_the_hash_and_its_definition_does():
 
 def test_the_committed_page_is_that_of_the_catalogue():
     assert PAGE.read_text() == render_markdown(), (
-        "run `fraudsim features catalogue --render_markdown docs/features.md`"
+        "run `fraudsim features catalogue --markdown docs/features.md`"
     )
 
 
