@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from fraudsim.arrays import Ints
 
 CATALOGUE_VERSION: Final = 2
 SECOND: Final = 1_000
@@ -212,16 +213,16 @@ FEATURES: Final[tuple[Feature, ...]] = (
 NAMES: Final = tuple(feature.name for feature in FEATURES)
 
 
-def feature_indexes(entity: str) -> npt.NDArray[np.int64]:
+def feature_indexes(entity: str) -> Ints:
     """Indexes of an entity's features in the vector, shape (n,)."""
     return np.array([i for i, f in enumerate(FEATURES) if f.entity == entity], dtype=np.int64)
 
 
 def catalogue_hash(features: tuple[Feature, ...] = FEATURES) -> str:
-    """Hash of the features in order, the aggregates, the counterparts, and the constants of windows and labels.
+    """Hash of the features in order, aggregates, counterparts, and the constants of windows and labels.
 
-    Raise `CATALOGUE_VERSION` with a change of anything else that determines a value: another formula, a bound,
-    the buckets, the channels.
+    Raise `CATALOGUE_VERSION` with a change of anything else that determines a value: a formula, a bound, the
+    buckets, the channels.
     """
     prose_fields = ("description", "null")
     document = {

@@ -1,4 +1,4 @@
 """The compiled window arithmetic: the state of one key, and its features at any time.
 
-Imports `fraudsim.errors` and `stream_features.catalogue`; pure, no Kafka, no Redis.
+Imports `fraudsim.arrays`, `fraudsim.errors` and `stream_features.catalogue`; pure, no Kafka, no Redis.
 """

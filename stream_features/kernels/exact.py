@@ -16,9 +16,9 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from fraudsim.arrays import Flags, Floats, Ints
 from stream_features.kernels.seen_set import WORDS, add
 
 HEADER = 4
@@ -39,11 +39,8 @@ CODES = {
     "ratio_to_mean": RATIO,
 }
 
-Words = npt.NDArray[np.int64]
-State = Words
 
-
-def empty_exact(kind: int) -> State:
+def empty_exact(kind: int) -> Ints:
     """The state of a key never seen."""
     state = np.empty(HEADER, np.int64)
     state[0], state[1], state[2], state[3] = kind, 0, NEVER, NEVER
@@ -51,7 +48,7 @@ def empty_exact(kind: int) -> State:
 
 
 @njit(cache=True)
-def _row_less(rows: Words, i: int, words: Words, begin: int) -> bool:
+def _row_less(rows: Ints, i: int, words: Ints, begin: int) -> bool:
     for k in range(WIDTH):
         if rows[i, k] != words[begin + k]:
             return rows[i, k] < words[begin + k]
@@ -59,7 +56,7 @@ def _row_less(rows: Words, i: int, words: Words, begin: int) -> bool:
 
 
 @njit(cache=True)
-def fold_exact(state: State, rows: Words, memory_ms: int, bound: int) -> State:
+def fold_exact(state: Ints, rows: Ints, memory_ms: int, bound: int) -> Ints:
     """A new state with `rows`, shape (m, 5), added. The order of rows and of calls does not matter.
 
     A row in order is appended; a late one moves the rows after it.
@@ -110,8 +107,8 @@ def fold_exact(state: State, rows: Words, memory_ms: int, bound: int) -> State:
 
 @njit(cache=True)
 def fold_many_exact(
-    words: Words, sizes: Words, rows: Words, counts: Words, memory_ms: int, bound: int
-) -> tuple[Words, Words]:
+    words: Ints, sizes: Ints, rows: Ints, counts: Ints, memory_ms: int, bound: int
+) -> tuple[Ints, Ints]:
     """`fold_exact` for many keys in one call.
 
     Args:
@@ -150,18 +147,18 @@ def _kilometres(a: int, b: int) -> float:
 
 @njit(cache=True)
 def walk_exact(
-    rows: Words,
+    rows: Ints,
     first: int,
     last: int,
     floor: int,
-    spec: Words,
+    spec: Ints,
     now: int,
     amount: int,
     first_counterpart: int,
     second_counterpart: int,
     location: int,
     cap: int,
-    out: npt.NDArray[np.float32],
+    out: Floats,
 ) -> None:
     """Every feature of `spec` at `now`, by one walk backwards from the newest of `rows[first:last]`.
 
@@ -253,8 +250,8 @@ def walk_exact(
 
 @njit(cache=True)
 def read_exact(
-    state: State,
-    spec: Words,
+    state: Ints,
+    spec: Ints,
     horizon_ms: int,
     now: int,
     amount: int,
@@ -262,7 +259,7 @@ def read_exact(
     second_counterpart: int,
     location: int,
     cap: int,
-    out: npt.NDArray[np.float32],
+    out: Floats,
 ) -> bool:
     """Write every feature of `spec` at `now` into `out`, as `walk_exact` does.
 
@@ -291,19 +288,19 @@ def read_exact(
 
 @njit(cache=True)
 def read_many_exact(
-    words: Words,
-    sizes: Words,
-    rows: Words,
-    counts: Words,
-    requests: Words,
+    words: Ints,
+    sizes: Ints,
+    rows: Ints,
+    counts: Ints,
+    requests: Ints,
     kind: int,
-    spec: Words,
+    spec: Ints,
     horizon_ms: int,
     memory_ms: int,
     bound: int,
     cap: int,
     out: Any,
-    complete: npt.NDArray[np.bool_],
+    complete: Flags,
 ) -> None:
     """The features of many transactions, each at its own ts, from stored states.
 
@@ -334,7 +331,7 @@ def read_many_exact(
 
 
 @njit(cache=True)
-def _in_state_order(rows: Words, order: Words, first: int, last: int) -> None:
+def _in_state_order(rows: Ints, order: Ints, first: int, last: int) -> None:
     """Sort rows of equal ts, which are adjacent, by the remaining words; `order` follows."""
     for i in range(first + 1, last):
         index = i
@@ -352,7 +349,7 @@ def _in_state_order(rows: Words, order: Words, first: int, last: int) -> None:
 
 @njit(cache=True)
 def bulk_exact(
-    rows: Words, order: Words, starts: Words, spec: Words, bound: int, lag_ms: int, cap: int, out: Any
+    rows: Ints, order: Ints, starts: Ints, spec: Ints, bound: int, lag_ms: int, cap: int, out: Any
 ) -> None:
     """Every row's features at its own ts, from the rows of its key that are more than `lag_ms` older.
 

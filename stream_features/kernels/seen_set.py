@@ -3,9 +3,9 @@
 It is compiled into both kernels, and numba's cache does not notice a change here: change a line there too.
 """
 
-import numpy as np
-import numpy.typing as npt
 from numba import njit
+
+from fraudsim.arrays import Ints
 
 WORDS = 128
 """Size of a set: twice the most members that it may get, so that probes stay short."""
@@ -13,7 +13,7 @@ MASK = WORDS - 1
 
 
 @njit(cache=True)
-def add(table: npt.NDArray[np.int64], base: int, member: int) -> bool:
+def add(table: Ints, base: int, member: int) -> bool:
     """Add `member`, not 0, to the set in words [base, base + WORDS); False where it was a member already."""
     index = member & MASK
     while True:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from fraudsim.arrays import Flags, Floats, Ints
 from fraudsim.errors import InvariantError
 from stream_features.catalogue.features import (
     COUNTERPARTS,
@@ -41,11 +41,10 @@ from stream_features.kernels.tiled import (
     read_tiled,
 )
 
-State = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.int64]
-Vector = npt.NDArray[np.float32]
-Matrix = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
+State = Ints
+Rows = Ints
+Vector = Floats
+Matrix = Floats
 
 KIND: Final = {
     entity: int.from_bytes(f"FS{entity[:4].upper():_<4}2".encode(), "little") for entity in WINDOWED

@@ -37,10 +37,10 @@ below, and `seen_set.add`: after a change there, change a line here too.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 from numba.extending import register_jitable
 
+from fraudsim.arrays import Flags, Floats, Ints
 from stream_features.kernels.seen_set import WORDS, add
 
 HEADER = 7
@@ -61,12 +61,9 @@ CODES = {
     "fraud_rate": FRAUD_RATE,
 }
 
-Words = npt.NDArray[np.int64]
-State = Words
-
 
 @register_jitable
-def empty_tiled(kind: int) -> State:
+def empty_tiled(kind: int) -> Ints:
     """The state of a key never seen."""
     state = np.empty(HEADER, np.int64)
     state[0], state[1], state[2], state[3] = kind, 0, 0, 0
@@ -75,7 +72,7 @@ def empty_tiled(kind: int) -> State:
 
 
 @njit(cache=True)
-def _first_from(words: Words, base: int, width: int, low: int, high: int, value: int) -> int:
+def _first_from(words: Ints, base: int, width: int, low: int, high: int, value: int) -> int:
     """Index of the first entry of [low, high) whose first word, by which they are sorted, is >= `value`."""
     while low < high:
         middle = (low + high) // 2
@@ -87,7 +84,7 @@ def _first_from(words: Words, base: int, width: int, low: int, high: int, value:
 
 
 @njit(cache=True)
-def _age(levels: Words, level: int, newest: int, horizon_ms: int) -> int:
+def _age(levels: Ints, level: int, newest: int, horizon_ms: int) -> int:
     """Time before which tiles have at least the length of `level`: no finer window can cut them any more."""
     finer, length = levels[level - 1, 1], levels[level, 1]
     edge = (newest - horizon_ms - levels[level - 1, 0]) // finer * finer
@@ -96,7 +93,7 @@ def _age(levels: Words, level: int, newest: int, horizon_ms: int) -> int:
 
 @njit(cache=True)
 def _fold_tiles(
-    out: Words, state: State, rows: Words, levels: Words, newest: int, horizon_ms: int, drop_before: int
+    out: Ints, state: Ints, rows: Ints, levels: Ints, newest: int, horizon_ms: int, drop_before: int
 ) -> int:
     """Write the new tiles into `out` after the header; returns their number."""
     n, last = state[1], levels.shape[0] - 1
@@ -154,10 +151,10 @@ def _fold_tiles(
 
 @njit(cache=True)
 def _fold_sightings(
-    out: Words,
+    out: Ints,
     begin: int,
-    state: State,
-    rows: Words,
+    state: Ints,
+    rows: Ints,
     head: int,
     edge: int,
     old_edge: int,
@@ -220,7 +217,7 @@ def _fold_sightings(
 
 
 @njit(cache=True)
-def _label_less(a: Words, i: int, b: Words, j: int) -> bool:
+def _label_less(a: Ints, i: int, b: Ints, j: int) -> bool:
     for k in range(LABEL):
         if a[i, k] != b[j, k]:
             return a[i, k] < b[j, k]
@@ -228,7 +225,7 @@ def _label_less(a: Words, i: int, b: Words, j: int) -> bool:
 
 
 @njit(cache=True)
-def _fold_labels(state: State, rows: Words, edge: int, bound: int) -> tuple[Words, int]:
+def _fold_labels(state: Ints, rows: Ints, edge: int, bound: int) -> tuple[Ints, int]:
     """The labels known since `edge`, at most `bound`, shape (k, 3); and the label floor."""
     n, m = state[3], rows.shape[0]
     base = HEADER + state[1] * TILE + state[2] * SIGHTING
@@ -262,15 +259,15 @@ def _fold_labels(state: State, rows: Words, edge: int, bound: int) -> tuple[Word
 
 @njit(cache=True)
 def fold_tiled(
-    state: State,
-    rows: Words,
-    labels: Words,
-    levels: Words,
+    state: Ints,
+    rows: Ints,
+    labels: Ints,
+    levels: Ints,
     horizon_ms: int,
     cap: int,
     label_memory_ms: int,
     label_bound: int,
-) -> State:
+) -> Ints:
     """A new state with rows and labels added. The order of rows, labels and calls does not matter.
 
     Rows in order change only the newest tiles and those that reach the age of the next level.
@@ -315,18 +312,18 @@ def fold_tiled(
 
 @njit(cache=True)
 def fold_many_tiled(
-    words: Words,
-    sizes: Words,
-    rows: Words,
-    counts: Words,
-    labels: Words,
-    label_counts: Words,
-    levels: Words,
+    words: Ints,
+    sizes: Ints,
+    rows: Ints,
+    counts: Ints,
+    labels: Ints,
+    label_counts: Ints,
+    levels: Ints,
     horizon_ms: int,
     cap: int,
     label_memory_ms: int,
     label_bound: int,
-) -> tuple[Words, Words]:
+) -> tuple[Ints, Ints]:
     """`fold_tiled` for many keys in one call.
 
     Args:
@@ -361,7 +358,7 @@ def fold_many_tiled(
 
 
 @njit(cache=True)
-def _count_frauds(state: State, spec: Words, now: int, memory: int, high: int) -> Words:
+def _count_frauds(state: Ints, spec: Ints, now: int, memory: int, high: int) -> Ints:
     """Known frauds of each fraud-rate feature of `spec`, shape (n,), zero for other features.
 
     A transaction is one if the latest of its labels known in [memory, high) says fraud, and its first fraud
@@ -393,8 +390,8 @@ def _count_frauds(state: State, spec: Words, now: int, memory: int, high: int) -
 
 @njit(cache=True)
 def read_tiled(
-    state: State,
-    spec: Words,
+    state: Ints,
+    spec: Ints,
     horizon_ms: int,
     now: int,
     amount: int,
@@ -403,7 +400,7 @@ def read_tiled(
     label_memory_ms: int,
     risk_prior: float,
     risk_weight: float,
-    out: npt.NDArray[np.float32],
+    out: Floats,
 ) -> bool:
     """Write every feature of `spec` at `now` into `out`, by one walk backwards from the newest tile.
 
@@ -477,14 +474,14 @@ def read_tiled(
 
 @njit(cache=True)
 def read_many_tiled(
-    words: Words,
-    sizes: Words,
-    rows: Words,
-    counts: Words,
-    requests: Words,
+    words: Ints,
+    sizes: Ints,
+    rows: Ints,
+    counts: Ints,
+    requests: Ints,
     kind: int,
-    spec: Words,
-    levels: Words,
+    spec: Ints,
+    levels: Ints,
     horizon_ms: int,
     cap: int,
     label_reach_ms: int,
@@ -493,7 +490,7 @@ def read_many_tiled(
     risk_prior: float,
     risk_weight: float,
     out: Any,
-    complete: npt.NDArray[np.bool_],
+    complete: Flags,
 ) -> None:
     """The features of many transactions, each at its own ts, from stored states.
 
@@ -528,13 +525,13 @@ def read_many_tiled(
 
 @njit(cache=True)
 def bulk_tiled(
-    rows: Words,
-    order: Words,
-    starts: Words,
-    labels: Words,
-    label_starts: Words,
-    spec: Words,
-    levels: Words,
+    rows: Ints,
+    order: Ints,
+    starts: Ints,
+    labels: Ints,
+    label_starts: Ints,
+    spec: Ints,
+    levels: Ints,
     kind: int,
     horizon_ms: int,
     lag_ms: int,

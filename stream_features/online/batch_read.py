@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from fraudsim.arrays import Flags
 from fraudsim.log.events import Transaction
 from stream_features.encode import ROW_OF
-from stream_features.kernels.state import EMPTY, KERNELS, UNREADABLE, Flags, KeyedRows, Matrix, pack
+from stream_features.kernels.state import EMPTY, KERNELS, UNREADABLE, KeyedRows, Matrix, pack
 from stream_features.online.unfolded_log import Key
 from stream_features.vector import REQUEST_INDEXES, SIZE, request_features
 
