@@ -81,6 +81,14 @@ def test_every_file_and_link_is_there(path: Path) -> None:
     assert not [other for other in others if not (ROOT / other).exists()]
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/kernels.md"])
+def test_drawings_and_commands_fit_into_eighty_columns(name: str) -> None:
+    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL)
+    own = [block for block in blocks if not block.startswith("· ")]  # what `demo` printed stays as it was
+    assert own
+    assert not [line for block in own for line in block.splitlines() if len(line) > 80]
+
+
 def test_every_page_that_a_docstring_or_a_comment_names_is_there() -> None:
     wrong = [
         f"{named(path)}: {name}"
