@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from redis import Redis
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import open_clock
+from fraudsim.log.consumer import log_ranges
 from fraudsim.log.events import Label, Transaction
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
@@ -142,20 +143,17 @@ def rebuild(
 def _check_log_continues(settings: Settings, run_dir: Path, ends: Sequence[int]) -> None:
     """Check that the log holds every record after the archive's end, and reaches at least to that end."""
     tps = [TopicPartition(t, p) for t in (TRANSACTIONS, LABELS) for p in range(settings.partitions)]
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_bootstrap.split(","), enable_auto_commit=False)
-    try:
-        begins, log_ends = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
-    finally:
-        consumer.close()
+    ranges = log_ranges(settings.kafka_bootstrap, tps)
     for tp, end in zip(tps, ends, strict=True):
+        log_begin, log_end = ranges[tp]
         archive_end = f"{run_dir}: the archive of {tp.topic} partition {tp.partition} ends at offset {end}"
-        if end >= log_ends[tp]:
+        if end >= log_end:
             raise FraudsimError(
-                f"{archive_end}, the log before {log_ends[tp]}: it has lost records, so start a new log "
+                f"{archive_end}, the log before {log_end}: it has lost records, so start a new log "
                 "and a new run"
             )
-        if end + 1 < begins[tp]:
+        if end + 1 < log_begin:
             raise FraudsimError(
-                f"{archive_end}, the log starts at {begins[tp]}: what is between is lost, so start a new "
+                f"{archive_end}, the log starts at {log_begin}: what is between is lost, so start a new "
                 "log and a new run"
             )

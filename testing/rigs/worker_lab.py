@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from aiokafka import TopicPartition
+from kafka import KafkaProducer
 from redis import Redis
 
 from fraudsim.log import headers as h
 from fraudsim.log.clock_log import next_segment, start_log
+from fraudsim.log.consumer import existing_partitions, log_ranges
 from fraudsim.log.events import Label, Transaction, encoder
 from fraudsim.log.partitioning import slot_of
 from fraudsim.log.topics import DEAD_LETTERS, LABELS, TRANSACTIONS, create_topics
@@ -277,13 +279,9 @@ class WorkerLab:
 
     def _ends(self, topic: str) -> list[int]:
         """The offset after the last one, by partition."""
-        consumer = KafkaConsumer(bootstrap_servers=[self.addresses.kafka_bootstrap])
-        try:
-            tps = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-            offsets = consumer.end_offsets(tps)
-            return [offsets[tp] for tp in tps]
-        finally:
-            consumer.close()
+        bootstrap = self.addresses.kafka_bootstrap
+        tps = [TopicPartition(topic, p) for p in existing_partitions(bootstrap, [topic])[topic]]
+        return [end for _, end in log_ranges(bootstrap, tps).values()]
 
     def watermarks(self) -> list[Watermark | None]:
         """Each slot's watermark, None where it has none."""

@@ -13,7 +13,7 @@ from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from stream_features.catalogue.features import HASH, MINUTE
 from stream_features.store.watermark import Watermark, decode_watermark, encode_watermark
-from stream_features.worker.batch_folder import BatchFolder
+from stream_features.worker.batch_folder import BatchFolder, FoldResources
 
 SETTINGS = Settings(_env_file=None, partitions=1, slots=1)
 SEGMENT = Segment(
@@ -37,15 +37,10 @@ class HeldStore:
         return await answer
 
 
-class NoDeadLetters:
-    async def await_acks(self):
-        pass
-
-
 def new_batch_folder(store):
     clock_log = SimpleNamespace(clock=Clock([LoggedSegment(SEGMENT, 0)]), refresh=lambda: None)
-    batch_folder = BatchFolder(SETTINGS, store, clock_log, set_up_logs(SETTINGS, "test"))
-    batch_folder.dead_letters = NoDeadLetters()
+    log = set_up_logs(SETTINGS, "test")
+    batch_folder = BatchFolder(FoldResources(SETTINGS, store, clock_log, None, log))
     watermark = Watermark(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))
     batch_folder.slot_states.own(0, encode_watermark(watermark))
     batch_folder.begin([0, 0])
