@@ -157,11 +157,12 @@ class BatchFolder:
             return False
         await self._load_missing_states()
         await self._dead_letters.await_acks()
-        metrics.FOLD_BATCH.observe(self.slot_states.transactions)
-        writes = self.slot_states.fold()
+        transactions, writes = self.slot_states.transactions, self.slot_states.fold()
         if writes:
             counts = {write.slot: self._counts.pop(write.slot, _SlotCounts()) for write in writes}
-            self._write_task = asyncio.create_task(self._write_and_advance(writes, counts, fresh_at_ms))
+            self._write_task = asyncio.create_task(
+                self._write_and_advance(writes, counts, transactions, fresh_at_ms)
+            )
             await asyncio.sleep(0)  # start the write before more records are collected
         return True
 
@@ -174,7 +175,11 @@ class BatchFolder:
                 self._log.error("unreadable_state", slot=slot, entity=key[0], key=key[1])
 
     async def _write_and_advance(
-        self, writes: Sequence[SlotWrite], counts: Mapping[int, _SlotCounts], fresh_at_ms: int | None
+        self,
+        writes: Sequence[SlotWrite],
+        counts: Mapping[int, _SlotCounts],
+        transactions: int,
+        fresh_at_ms: int | None,
     ) -> bool:
         accepted_slots = await self._store.write(writes, fresh_at_ms)
         for write, accepted in zip(writes, accepted_slots, strict=True):
@@ -184,6 +189,8 @@ class BatchFolder:
             else:
                 metrics.FENCED.inc()
                 self._log.warning("fenced", slot=write.slot)
+        if any(accepted_slots):
+            metrics.FOLD_BATCH.observe(transactions)
         return all(accepted_slots)
 
     async def await_write(self) -> bool:

@@ -98,6 +98,35 @@ def test_an_undisturbed_poll_proves_the_gap_it_shows(monkeypatch):
     assert (run.first, run.end) == (3, 11)
 
 
+def test_a_poll_is_shared_over_the_partitions_and_skips_nothing(monkeypatch):
+    """A backlog in one does not keep the others waiting; aiokafka fills a poll from the first it has."""
+    waiting = {A: list(range(100)), B: [7, 8, 9]}
+    state = {
+        tp: SimpleNamespace(position=offsets[0], has_valid_position=True) for tp, offsets in waiting.items()
+    }
+    consumer = FakeAiokafka(0)
+    consumer.assignment.tps, consumer.assignment.state_value = {A, B}, state.get
+
+    async def fetch_records(_self, _consumer, partitions, timeout, max_records):
+        drained = {}
+        for tp in waiting:
+            if tp in partitions and max_records:
+                taken, waiting[tp] = waiting[tp][:max_records], waiting[tp][max_records:]
+                drained |= {tp: records(*taken)} if taken else {}
+                state[tp].position += len(taken)
+                max_records -= len(taken)
+        return drained
+
+    monkeypatch.setattr(
+        "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread._fetch_records", fetch_records
+    )
+    thread = RecordRunThread.__new__(RecordRunThread)
+    polls = [asyncio.run(thread._fetch_records(consumer, {A, B}, 0.5, 10)) for _ in range(2)]
+    runs = [{tp: [record.offset for record in run] for tp, run in poll.items()} for poll in polls]
+    assert runs == [{A: list(range(7)), B: [7, 8, 9]}, {A: list(range(7, 17))}]
+    assert [(poll[A].first, poll[A].end) for poll in polls] == [(0, 7), (7, 17)]
+
+
 def test_the_position_is_lost_before_and_after_fausts_seek():
     """A rewind that is taken while Faust seeks is undone by that seek."""
     events = []
