@@ -59,6 +59,8 @@ def rebuild(
         f"rebuilt {result.slots} slots from {result.keys:,} keys and {result.records:,} records; "
         f"folding goes on after offsets {result.ends}"
     )
+    if result.holes:
+        typer.echo(f"the archive lacks records, which the log still has: {', '.join(result.holes)}")
 
 
 @features.command()

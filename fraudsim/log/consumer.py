@@ -75,9 +75,9 @@ async def shared_poll(
             sated = set()
             for tp in hungry:
                 most = min(left, share - len(polled.get(tp, ())))
-                taken = await take([tp], 0, most) if most > 0 else 0
-                left -= taken
-                if taken < most:
+                count = await take([tp], 0, most) if most > 0 else 0
+                left -= count
+                if count < most:
                     sated.add(tp)
             hungry = [tp for tp in hungry if tp not in sated]
             share += max(1, left // max(1, len(hungry)))

@@ -20,6 +20,7 @@ from stream_features.encode import ROW_OF, label_row
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS
 from stream_features.offline.archived_log import (
+    ArchivedEnd,
     accepted_labels,
     accepted_transactions,
     archived_clock,
@@ -43,6 +44,8 @@ class RebuildResult:
     """Valid transactions and labels of the archive."""
     ends: list[int]
     """Last offset folded, by source; the worker continues after it."""
+    holes: list[str]
+    """Where the archive lacks records, in words: the state ends before, and the log has the rest."""
 
 
 @dataclass(slots=True)
@@ -89,14 +92,20 @@ class _StateBuilder:
         self._pending.clear()
 
 
-def fold_archive(table: StateTable, run_dir: Path) -> int:
-    """Fold a whole archived log into the states of `table`, in place. Returns the number of valid records."""
+def fold_archive(table: StateTable, run_dir: Path, ends: Sequence[ArchivedEnd]) -> int:
+    """Fold an archived log up to `ends` into the states of `table`, in place.
+
+    Returns the number of valid records.
+    """
     clock = archived_clock(run_dir)
     builder = _StateBuilder(table, clock.horizon_ms)
-    for _, tx in accepted_transactions(run_dir, clock):
-        builder.add_transaction(tx)
-    for _, label in accepted_labels(run_dir, clock):
-        builder.add_label(label)
+    last = {(end.topic, end.partition): end.offset for end in ends}
+    for meta, tx in accepted_transactions(run_dir, clock):
+        if meta.offset <= last[TRANSACTIONS, meta.partition]:
+            builder.add_transaction(tx)
+    for meta, label in accepted_labels(run_dir, clock):
+        if meta.offset <= last[LABELS, meta.partition]:
+            builder.add_label(label)
     builder.fold()
     return builder.records
 
@@ -132,27 +141,30 @@ def rebuild(
         fingerprint = history_fingerprint(folder)
         check_history(fingerprint, segment)
         table = state_of_history(*read_history_tables(folder), segment.event_epoch_ms, segment.horizon_ms)
-    records = fold_archive(table, run_dir)
+    records = fold_archive(table, run_dir, ends)
+    offsets = [end.offset for end in ends]
     with Redis.from_url(settings.redis_url) as redis:
         all_slots = len(chosen_slots) == settings.slots
         patterns = ["{s*}:*"] if all_slots else [f"{{s{slot}}}:*" for slot in chosen_slots]
-        keys = replace_state(redis, settings, segment, table, patterns, chosen_slots, tuple(ends))
-    return RebuildResult(keys, len(chosen_slots), records, ends)
+        keys = replace_state(redis, settings, segment, table, patterns, chosen_slots, tuple(offsets))
+    holes = [f"{end.topic} partition {end.partition} after {end.offset}" for end in ends if end.has_hole]
+    return RebuildResult(keys, len(chosen_slots), records, offsets, holes)
 
 
-def _check_log_continues(settings: Settings, run_dir: Path, ends: Sequence[int]) -> None:
+def _check_log_continues(settings: Settings, run_dir: Path, ends: Sequence[ArchivedEnd]) -> None:
     """Check that the log holds every record after the archive's end, and reaches at least to that end."""
-    tps = [TopicPartition(t, p) for t in (TRANSACTIONS, LABELS) for p in range(settings.partitions)]
-    ranges = log_ranges(settings.kafka_bootstrap, tps)
-    for tp, end in zip(tps, ends, strict=True):
-        log_begin, log_end = ranges[tp]
-        archive_end = f"{run_dir}: the archive of {tp.topic} partition {tp.partition} ends at offset {end}"
-        if end >= log_end:
+    ranges = log_ranges(settings.kafka_bootstrap, [TopicPartition(e.topic, e.partition) for e in ends])
+    for end, (log_begin, log_end) in zip(ends, ranges.values(), strict=True):
+        stops = "has a hole after" if end.has_hole else "ends at"
+        archive_end = (
+            f"{run_dir}: the archive of {end.topic} partition {end.partition} {stops} offset {end.offset}"
+        )
+        if end.last >= log_end:
             raise FraudsimError(
                 f"{archive_end}, the log before {log_end}: it has lost records, so start a new log "
                 "and a new run"
             )
-        if end + 1 < log_begin:
+        if end.offset + 1 < log_begin:
             raise FraudsimError(
                 f"{archive_end}, the log starts at {log_begin}: what is between is lost, so start a new "
                 "log and a new run"

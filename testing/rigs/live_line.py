@@ -25,7 +25,7 @@ from runner.record.observer import Observer
 from scorer.policy.file import SHIPPED
 from stream_features.catalogue.features import WINDOWED
 from stream_features.kernels import state as states
-from stream_features.offline.archived_log import archived_clock
+from stream_features.offline.archived_log import archived_clock, archived_ends
 from stream_features.offline.history_tables import read_history_tables
 from stream_features.store.keys import blob_key
 from stream_features.store.prime import state_of_history
@@ -117,7 +117,7 @@ def check_state_equals_log(line: Line) -> None:
     table = state_of_history(
         *read_history_tables(run_dir / "history"), segment.event_epoch_ms, segment.horizon_ms
     )
-    fold_archive(table, run_dir)
+    fold_archive(table, run_dir, archived_ends(run_dir, settings.partitions))
     expected = {
         blob_key(slot_of(*key, settings.slots), *key): (key[0], states.to_bytes(state))
         for key, state in table.items()

@@ -13,6 +13,7 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from redis.exceptions import RedisError
 
+from fraudsim.archive.log_files import log_files, read_ranges
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label, Transaction
 from fraudsim.log.topics import LABELS, TRANSACTIONS
@@ -209,6 +210,25 @@ def test_a_watermark_ahead_of_the_log_ends_the_worker_and_a_rebuild_mends_it(lab
     done = rebuild(lab.settings, archive(), slots=[3])
     assert (done.slots, done.ends) == (1, lab.ends())
     lab.send(100)
+    lab.single_worker()
+    lab.check_state()
+
+
+def test_a_rebuild_stops_at_a_hole_of_the_archive_and_the_log_has_the_rest(lab, archive):
+    lab.single_worker()
+    archive()
+    for _ in range(2):
+        lab.send(150)
+        run_dir = archive()
+    lost = log_files(run_dir, TRANSACTIONS)[-2]
+    (first, _), *_ = read_ranges(lost)[0]
+    lost.rename(lost.with_name("lost"))
+    lab.single_worker().kill()
+    lab.redis.flushall()
+    done = rebuild(lab.settings, run_dir)
+    lost.with_name("lost").rename(lost)
+    assert done.ends[0] == first - 1
+    assert f"transactions partition 0 after {first - 1}" in done.holes
     lab.single_worker()
     lab.check_state()
 
