@@ -1,6 +1,5 @@
 """`features prime` and `init`: fill Redis before the first live transaction, so long windows start warm."""
 
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -17,6 +16,7 @@ from stream_features.catalogue.features import HASH, KEY_FIELD, LABELLED, WINDOW
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS, State
 from stream_features.offline.columns import codes, column, entity_rows, label_rows
+from stream_features.store.eviction import check_keeps_all
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark, encode_watermark
 
@@ -91,10 +91,11 @@ def prime(
 
     Raises:
         FraudsimError: the log follows another history; or `force` is False, and Redis holds the state of
-            another log or history, or of another number of slots or partitions.
+            another log or history, or of another number of slots or partitions; or Redis may evict keys.
     """
     check_history(fingerprint, segment)
     redis = Redis.from_url(settings.redis_url)
+    check_keeps_all(redis)
     sources = 2 * settings.partitions
     stored = redis.mget([watermark_key(s) for s in range(settings.slots)])
     watermarks = {slot: decode_watermark(value) for slot, value in enumerate(stored) if value is not None}
@@ -145,7 +146,8 @@ def replace_state(
     )
     pipe = redis.pipeline(transaction=False)
     for slot in slots:
-        pipe.set(fresh_key(slot), int(time.time() * 1000))
+        # Nothing is older than the log; what it holds by now is for the worker to fold, and to say so.
+        pipe.set(fresh_key(slot), segment.wall_epoch_ms)
         pipe.set(watermark_key(slot), encode_watermark(watermark))
     pipe.execute()
     return len(items)

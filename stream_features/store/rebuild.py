@@ -27,6 +27,7 @@ from stream_features.offline.archived_log import (
     archived_ends,
 )
 from stream_features.offline.history_tables import history_fingerprint, read_history_tables
+from stream_features.store.eviction import check_keeps_all
 from stream_features.store.prime import StateTable, check_history, replace_state, state_of_history
 from stream_features.vector import keys_of
 
@@ -144,6 +145,7 @@ def rebuild(
     records = fold_archive(table, run_dir, ends)
     offsets = [end.offset for end in ends]
     with Redis.from_url(settings.redis_url) as redis:
+        check_keeps_all(redis)
         all_slots = len(chosen_slots) == settings.slots
         patterns = ["{s*}:*"] if all_slots else [f"{{s{slot}}}:*" for slot in chosen_slots]
         keys = replace_state(redis, settings, segment, table, patterns, chosen_slots, tuple(offsets))

@@ -10,7 +10,7 @@ from fraudsim import metrics
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
-from stream_features.store.state_store import StateStore
+from stream_features.store.state_store import RedisFullError, StateStore
 from stream_features.worker.assignment import SlotAssignment
 from stream_features.worker.batch_folder import BatchFolder, FoldResources
 from stream_features.worker.inbox import Delivery, Inbox
@@ -43,6 +43,12 @@ class FoldLoop:
                     await self._positions.take_over_slots()
                 await self.fold_queue()
                 self._positions.check_ahead()
+            except RedisFullError as error:
+                # Nothing of the refused slots was written: the same records are folded again.
+                metrics.REDIS_FULL.inc()
+                self._log.error("redis_full", error=str(error))
+                self._inbox.mark_position_lost()
+                await asyncio.sleep(REDIS_RETRY_S)
             except RedisError as error:
                 # The outcome of a write under way is unknown: continue from the stored watermarks.
                 self._log.warning("redis_away", error=str(error))
@@ -104,8 +110,11 @@ class FoldLoop:
         if not self._slot_states.owned or self._inbox.position_lost:
             return
         fresh_at_ms = self._positions.fresh_at_ms()
-        if fresh_at_ms is not None:
-            await self._store.mark_fresh(self._slot_states.ready, fresh_at_ms)
+        if fresh_at_ms is None:
+            return
+        stored = {number: slot.stored for number, slot in self._slot_states.ready.items()}
+        if not await self._store.mark_fresh(stored, fresh_at_ms):
+            self._inbox.mark_position_lost()
 
 
 async def fold_log(

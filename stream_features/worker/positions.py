@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from fraudsim import metrics
 from fraudsim.log.topics import LABELS, TRANSACTIONS
+from stream_features.store.eviction import check_policy
 from stream_features.store.keys import watermark_key
 from stream_features.store.watermark import check_range, check_watermark, decode_watermark
 from stream_features.worker.assignment import SlotAssignment
@@ -23,6 +24,9 @@ NOT_PRIMED_RETRY_S: Final = 0.5
 MAX_CATCH_UP_RECORDS: Final = 2_000_000
 """Records read during a catch-up, whose rows for the lagging slots wait in memory. Beyond that, all slots
 start again from their watermarks."""
+MAX_TAKE_OVER_KEYS: Final = 100_000
+"""Keys of a lagging slot whose rows may wait; beyond that, likewise. They are written in one call, which holds
+Redis for some 2 µs a key, and Redis accepts at most 524,000."""
 MAX_AHEAD_S: Final = 5.0
 """A read position that stays ahead of what was delivered for this long has skipped records: rewind."""
 
@@ -77,6 +81,7 @@ class Positions:
         await self.cancel_catch_up()
         with contextlib.suppress(RedisError):
             await self._batch_folder.await_write()  # the watermarks read below tell its outcome
+        check_policy(await self._resources.store.evicts_by())
         slots = self._assignment.slots
         self._slot_states.release(set(self._slot_states.owned) - slots)
         stored = await self._read_stored(slots)
@@ -158,7 +163,8 @@ class Positions:
             return False
         if not task.done():
             read_records = sum(self._batch_folder.next_offsets) - sum(self._start_offsets)
-            if read_records > MAX_CATCH_UP_RECORDS:
+            waiting_keys = self._slot_states.largest_waiting()
+            if read_records > MAX_CATCH_UP_RECORDS or waiting_keys > MAX_TAKE_OVER_KEYS:
                 self._inbox.mark_position_lost()  # the next catch-up continues from the stored watermarks
             return False
         self._catch_up_task = None

@@ -141,6 +141,10 @@ class SlotStates:
         """Largest number of pending keys of a ready slot: a slot's write has to fit one call."""
         return max((slot.pending_keys() for slot in self.ready.values()), default=0)
 
+    def largest_waiting(self) -> int:
+        """Largest number of pending keys of a slot that a second reader catches up."""
+        return max((slot.pending_keys() for slot in self.owned.values() if not slot.ready), default=0)
+
     def is_full(self, max_transactions: int) -> bool:
         """Whether the batch should be written before more is collected."""
         return self.transactions >= max_transactions or self.largest_pending() >= MAX_BLOBS_PER_CALL
