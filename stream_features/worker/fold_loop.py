@@ -1,6 +1,7 @@
 """The worker's loop: collects what is delivered into batches, and commits them."""
 
 import asyncio
+import time
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -10,6 +11,7 @@ from fraudsim import metrics
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
+from stream_features.store.idle_keys import IdleKeySweep
 from stream_features.store.state_store import RedisFullError, StateStore
 from stream_features.worker.assignment import SlotAssignment
 from stream_features.worker.batch_folder import BatchFolder, FoldResources
@@ -18,6 +20,7 @@ from stream_features.worker.positions import Positions
 
 IDLE_HEARTBEAT_S: Final = 0.1
 REDIS_RETRY_S: Final = 0.2
+SWEEP_EVERY_S: Final = 1.0
 
 
 class FoldLoop:
@@ -33,6 +36,8 @@ class FoldLoop:
         self._slot_states = batch_folder.slot_states
         self._positions = positions
         self._inbox = inbox
+        self._sweep = IdleKeySweep(resources.store, resources.clock_log.clock)
+        self._next_sweep_s = 0.0
 
     async def run(self) -> None:
         """Fold for ever."""
@@ -41,6 +46,7 @@ class FoldLoop:
                 await self._finish_catch_up()
                 if self._positions.slots_changed or self._inbox.position_lost:
                     await self._positions.take_over_slots()
+                await self._sweep_if_due()  # a full Redis, too: it refuses writes, and lets keys be deleted
                 await self.fold_queue()
                 self._positions.check_ahead()
             except RedisFullError as error:
@@ -98,6 +104,17 @@ class FoldLoop:
         """Commit the batch, by the steps that `BatchFolder.commit` lists."""
         if not await self._batch_folder.commit(self._positions.fresh_at_ms()):
             self._inbox.mark_position_lost()
+
+    async def _sweep_if_due(self) -> None:
+        """One step of the sweep of idle keys, every `SWEEP_EVERY_S`."""
+        now_s = time.monotonic()
+        if now_s < self._next_sweep_s or self._inbox.position_lost:
+            return
+        self._next_sweep_s = now_s + SWEEP_EVERY_S
+        ready = self._slot_states.ready
+        metrics.KEYS_SWEPT.inc(
+            await self._sweep.step(lambda: {number: slot.stored for number, slot in ready.items()})
+        )
 
     async def _finish_catch_up(self) -> None:
         if self._positions.finish_catch_up():

@@ -25,8 +25,8 @@ MAX_CATCH_UP_RECORDS: Final = 2_000_000
 """Records read during a catch-up, whose rows for the lagging slots wait in memory. Beyond that, all slots
 start again from their watermarks."""
 MAX_TAKE_OVER_KEYS: Final = 100_000
-"""Keys of a lagging slot whose rows may wait; beyond that, likewise. They are written in one call, which holds
-Redis for some 2 µs a key, and Redis accepts at most 524,000."""
+"""Keys of a lagging slot whose rows may wait; beyond that, likewise. They are written in one call, which
+holds Redis meanwhile, and Redis takes at most 524,000 keys in a call."""
 MAX_AHEAD_S: Final = 5.0
 """A read position that stays ahead of what was delivered for this long has skipped records: rewind."""
 

@@ -24,6 +24,7 @@ from runner.stack.stack import stack as start_stack
 from stream_features.catalogue.features import DAY, NAMES
 from stream_features.offline.oracle import oracle
 from stream_features.store.keys import watermark_key
+from stream_features.store.prime import prime
 from stream_features.store.rebuild import rebuild
 from stream_features.store.watermark import encode_watermark
 from testing.rigs.worker_lab import WAIT_S, WorkerLab
@@ -38,6 +39,19 @@ def lab(tmp_path_factory):
         lab = WorkerLab(addresses, folder)
         yield lab
         lab.stop_workers()
+
+
+@pytest.fixture(scope="module")
+def archive(lab):
+    """All that the log holds by now."""
+    run_dir, stop = lab.folder / "run", threading.Event()
+
+    def archive():
+        stop.set()
+        run_archiver(lab.settings, run_dir, stop, drain=True)
+        return run_dir
+
+    return archive
 
 
 @pytest.mark.parametrize("when", ["before", "half", "after"])
@@ -98,13 +112,35 @@ def test_a_redis_that_refuses_to_write_is_asked_again(lab):
     lab.redis.config_set("maxmemory", 1)
     try:
         lab.send(300)
-        assert poll_until(lambda: worker.has_logged("redis_away"), WAIT_S)
+        assert poll_until(lambda: worker.has_logged("redis_full"), WAIT_S)
         with pytest.raises(RedisError):
             lab.redis.set("refused", 1)
     finally:
         lab.redis.config_set("maxmemory", 0)
     lab.check_state()
     assert worker.process.poll() is None
+    assert not worker.has_logged("redis_away")
+
+
+def test_a_redis_that_evicts_is_refused_by_whoever_writes_state(lab, archive):
+    lab.single_worker().kill()
+    run_dir = archive()
+    lab.redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        worker = lab.single_worker()
+        assert worker.process.wait(WAIT_S) == 2
+        assert worker.has_logged("error: the Redis of FRAUDSIM_REDIS_URL has maxmemory-policy allkeys-lru")
+        assert not worker.has_logged("Traceback")
+        for write in (
+            lambda: prime(lab.settings, lab.clock.first, {}, ""),
+            lambda: rebuild(lab.settings, run_dir),
+        ):
+            with pytest.raises(FraudsimError, match="maxmemory-policy allkeys-lru, so it may drop state"):
+                write()
+    finally:
+        lab.redis.config_set("maxmemory-policy", "noeviction")
+    lab.single_worker()
+    lab.check_state()
 
 
 def test_a_redis_that_lost_its_last_seconds_is_brought_up_to_date(lab):
@@ -182,19 +218,6 @@ def test_a_slot_far_behind_is_caught_up_while_the_others_go_on(lab, when):
     assert '"slots": [0, 1, 2, 4, 5, 6, 7]' in first.first_log_line("place_taken")
     assert '"slots": [3]' in first.first_log_line("catching_up")
     assert second.has_logged("caught_up") or when == "after"  # by then the first may have written all of it
-
-
-@pytest.fixture(scope="module")
-def archive(lab):
-    """All that the log holds by now."""
-    run_dir, stop = lab.folder / "run", threading.Event()
-
-    def archive():
-        stop.set()
-        run_archiver(lab.settings, run_dir, stop, drain=True)
-        return run_dir
-
-    return archive
 
 
 def test_a_watermark_ahead_of_the_log_ends_the_worker_and_a_rebuild_mends_it(lab, archive):
