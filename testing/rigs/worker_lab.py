@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -48,10 +49,11 @@ class RedisGate:
     """A proxy before Redis. Once armed, it stops at the next script call."""
 
     def __init__(self, redis_url: str) -> None:
-        host, port = redis_url.removeprefix("redis://").split("/")[0].split(":")
-        self._redis = (host, int(port))
+        url = urlsplit(redis_url)
+        self._redis = (url.hostname, url.port or 6379)
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
+        credentials, at, _ = url.netloc.rpartition("@")
+        self.url = url._replace(netloc=f"{credentials}{at}127.0.0.1:{self._server.getsockname()[1]}").geturl()
         self.reached = threading.Event()
         self._open = threading.Event()
         self._stop_at: StopPoint | None = None

@@ -8,6 +8,7 @@ from faust.types import TP
 from structlog.testing import ReturnLogger
 
 from fraudsim.log.clock import Clock, LoggedSegment
+from fraudsim.log.events import Transaction, encoder
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.store.watermark import Watermark, encode_watermark
@@ -297,6 +298,35 @@ class TestCheckingThePosition:
             worker.positions.check_ahead()
             later(MAX_AHEAD_S + 1)
         assert not worker.position_lost
+
+
+def test_a_lagging_slot_with_too_many_keys_for_one_call_starts_again_from_nearer(worker, monkeypatch):
+    """They would be written in one call, which holds Redis; it takes at most 524,000 keys in one."""
+    monkeypatch.setattr(positions, "MAX_TAKE_OVER_KEYS", 30)
+
+    async def run():
+        worker.positions._catch_up_task = asyncio.create_task(asyncio.sleep(60))
+        slot = worker.slot_states.owned[0]
+        worker.slot_states.own_lagging(0, slot.stored, [0, 0])
+        for end in (10, 40):
+            await worker.loop.collect(
+                Delivery(0, TRANSACTIONS, 0, [card_record(n) for n in range(end)], 0, end)
+            )
+            worker.positions.finish_catch_up()
+            yield worker.position_lost
+        await worker.positions.cancel_catch_up()
+
+    async def outcomes():
+        return [lost async for lost in run()]
+
+    assert asyncio.run(outcomes()) == [False, True]
+
+
+def card_record(offset):
+    record = make_record(offset)
+    tx = Transaction(tx_id=f"t{offset}", ts=T0, card_id=f"c{offset}", amount_cents=1)
+    record.value = encoder.encode(tx)
+    return record
 
 
 def test_a_log_that_ends_with_a_marker_is_known_to_its_end(worker):
