@@ -164,6 +164,9 @@ class WorkerLab:
             redis_url=self.addresses.redis_url,
             session_timeout_ms=1_500,
         )
+        self.temporary = self.folder / "temporary"
+        """The workers' folder for temporary files."""
+        self.temporary.mkdir()
         create_topics(self.settings)
         log = start_log(self.settings, int(time.time() * 1000), 1.0, "", "")
         log.append(next_segment(log.clock, 1.0, log.clock.first.event_epoch_ms, int(time.time() * 1000)))
@@ -198,6 +201,7 @@ class WorkerLab:
             "FRAUDSIM_CATCH_UP_BEYOND": "1000",
             "FRAUDSIM_WORKER_NAME": name,
             "FRAUDSIM_METRICS_PORT": "0",
+            "TMPDIR": str(self.temporary),
         }
         with output.open("wb") as out:
             process = subprocess.Popen(

@@ -127,8 +127,10 @@ def test_a_redis_that_evicts_is_refused_by_whoever_writes_state(lab, archive):
     run_dir = archive()
     lab.redis.config_set("maxmemory-policy", "allkeys-lru")
     try:
+        before = set(lab.temporary.iterdir())
         worker = lab.single_worker()
         assert worker.process.wait(WAIT_S) == 2
+        assert set(lab.temporary.iterdir()) == before
         assert worker.has_logged("error: the Redis of FRAUDSIM_REDIS_URL has maxmemory-policy allkeys-lru")
         assert not worker.has_logged("Traceback")
         for write in (
@@ -161,6 +163,10 @@ def test_a_redis_that_lost_its_last_seconds_is_brought_up_to_date(lab):
 def test_slots_that_move_while_the_log_grows_are_folded_once(lab):
     first = lab.single_worker()
     lab.send(300)
+    lab.await_folded()
+    before = set(lab.temporary.iterdir())
+    assert before
+    assert not any(str(first.process.pid) in folder.name for folder in before)
     second = lab.start()
     for _ in range(20):
         lab.send(50)
@@ -170,6 +176,7 @@ def test_slots_that_move_while_the_log_grows_are_folded_once(lab):
     second.signal(signal.SIGTERM)
     lab.send(300)
     assert second.process.wait(WAIT_S) == 0
+    assert set(lab.temporary.iterdir()) == before  # Faust's folder is gone
     lab.send(100)
     lab.check_state()
     assert first.process.poll() is None
