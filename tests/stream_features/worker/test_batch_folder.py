@@ -160,13 +160,13 @@ def test_each_reading_waits_for_its_own_dead_letters():
         await asyncio.sleep(0.01)
         assert not committed.done()  # its dead letter is not acknowledged
         of_main.set_result(None)
-        assert await committed
+        assert await asyncio.wait_for(committed, 10)
         behind = asyncio.create_task(catch_up.commit())
         await asyncio.sleep(0.01)
         assert not behind.done()
         assert len(store.writes) == 1
         of_catch_up.set_result(None)
-        assert await behind
+        assert await asyncio.wait_for(behind, 10)
         for _, answer in store.writes:
             answer.set_result([True])
         assert await main.await_write()
