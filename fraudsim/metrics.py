@@ -124,6 +124,12 @@ FOLD_BATCH: Final = Histogram(
 )  # fmt: skip
 SLOTS_OWNED: Final = Gauge("fraudsim_slots_owned", "Slots this worker folds", registry=registry)
 FENCED: Final = Counter("fraudsim_fenced_writes", "Writes refused by the fence", registry=registry)
+REDIS_FULL: Final = Counter(
+    "fraudsim_redis_full_writes", "Writes of state that Redis refused for want of memory", registry=registry
+)
+KEYS_SWEPT: Final = Counter(
+    "fraudsim_idle_keys_swept", "Keys removed from Redis because no transaction sees them", registry=registry
+)
 HTTP_REPLIES: Final = Counter(
     "fraudsim_http_replies", "HTTP replies, by status", ["status"], registry=registry
 )

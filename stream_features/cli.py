@@ -59,6 +59,8 @@ def rebuild(
         f"rebuilt {result.slots} slots from {result.keys:,} keys and {result.records:,} records; "
         f"folding goes on after offsets {result.ends}"
     )
+    if result.holes:
+        typer.echo(f"the archive lacks records, which the log still has: {', '.join(result.holes)}")
 
 
 @features.command()
@@ -122,12 +124,13 @@ def catalogue(
     from rich.console import Console
     from rich.table import Table
 
+    from fraudsim.whole_files import write_whole
     from stream_features.catalogue.features import FEATURES, HASH
     from stream_features.catalogue.page import render_markdown, table_row
 
     if markdown_file is not None:
         try:
-            markdown_file.write_text(render_markdown())
+            write_whole(markdown_file, render_markdown())
         except OSError as error:
             raise FraudsimError(f"features catalogue: --markdown {markdown_file}: {error.strerror}") from None
         typer.echo(f"{len(FEATURES)} features of catalogue {HASH} written to {markdown_file}")
@@ -165,11 +168,10 @@ def parity(
 ) -> None:
     """Recompute every served vector from exactly the log prefix it names; exit 1 on a difference."""
     from fraudsim.settings import load_settings
-    from stream_features.parity.check import check_parity, write_result
+    from stream_features.parity.check import ParityPlan, check_parity, write_result
 
-    result = check_parity(
-        run, run / "history", load_settings(), brute_force, sample=sample, seed=seed, staleness=True
-    )
+    plan = ParityPlan(brute_force, sample, seed, staleness=True)
+    result = check_parity(run, run / "history", load_settings(), plan)
     if json_file is not None:
         write_result(result, json_file)
     typer.echo(

@@ -6,13 +6,14 @@ positions follow from the log's own content.
 """
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.lenient_records import read_past_unreadable_headers
@@ -46,11 +47,52 @@ SHORT: Final = FetchPlan(wait_ms=20)
 """For short reads, because stopping a consumer waits for its current fetch."""
 
 
+Fetch = Callable[[Sequence[TopicPartition], int, int], Awaitable[Polled]]
+"""Takes what aiokafka has fetched: of these partitions, waiting so many ms for it, so many records."""
+
+
+async def shared_poll(
+    fetch: Fetch, partitions: Sequence[TopicPartition], timeout_ms: int, max_records: int
+) -> dict[TopicPartition, list[Any]]:
+    """Up to `max_records` records, of which each partition gets its share.
+
+    aiokafka alone fills a poll from the partition that it fetched first: one with a backlog would keep the
+    others waiting. What some partitions leave of their share goes to the others.
+    """
+    polled: dict[TopicPartition, list[Any]] = {}
+
+    async def take(tps: Sequence[TopicPartition], wait_ms: int, most: int) -> int:
+        fetched = await fetch(tps, wait_ms, most)
+        for tp, records in fetched.items():
+            polled.setdefault(tp, []).extend(records)
+        return sum(map(len, fetched.values()))
+
+    share = max(1, max_records // max(1, len(partitions)))
+    left = max_records - await take(partitions, timeout_ms, share)
+    hungry = list(partitions) if polled else []
+    with suppress(KafkaError):  # the next poll meets it again, and what was taken must not be lost
+        while hungry and left > 0:
+            sated = set()
+            for tp in hungry:
+                most = min(left, share - len(polled.get(tp, ())))
+                count = await take([tp], 0, most) if most > 0 else 0
+                left -= count
+                if count < most:
+                    sated.add(tp)
+            hungry = [tp for tp in hungry if tp not in sated]
+            share += max(1, left // max(1, len(hungry)))
+    return polled
+
+
 class TopicReader:
     """A consumer with assigned partitions and no group. Positions are offsets of the next record."""
 
-    def __init__(self, consumer: Any, partitions: Sequence[TopicPartition]) -> None:
+    def __init__(
+        self, consumer: Any, partitions: Sequence[TopicPartition], max_records: int | None = None
+    ) -> None:
+        """At most `max_records` come with a poll; None for no bound."""
         self._consumer = consumer
+        self._max_records = max_records
         self.partitions = tuple(partitions)
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
@@ -82,9 +124,20 @@ class TopicReader:
         return {partition: await self._consumer.position(partition) for partition in self.partitions}
 
     async def poll(self, timeout_ms: int = POLL_MS, max_records: int | None = None) -> Polled:
-        """The next records, or none after `timeout_ms`."""
-        polled: Polled = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        """The next records, or none after `timeout_ms`; a bounded poll is shared over the partitions."""
+        most = max_records or self._max_records
+        if most is not None:
+            return await shared_poll(self._fetch, self._unpaused(), timeout_ms, most)
+        polled: Polled = await self._consumer.getmany(timeout_ms=timeout_ms)
         return polled
+
+    async def _fetch(self, partitions: Sequence[TopicPartition], wait_ms: int, most: int) -> Polled:
+        polled: Polled = await self._consumer.getmany(*partitions, timeout_ms=wait_ms, max_records=most)
+        return polled
+
+    def _unpaused(self) -> list[TopicPartition]:
+        paused = self._consumer.paused()
+        return [tp for tp in self.partitions if tp not in paused]
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Leave partitions out of polls until `resume`."""
@@ -140,12 +193,11 @@ async def open_reader(
         fetch_max_wait_ms=plan.wait_ms,
         fetch_min_bytes=plan.min_bytes,
         max_partition_fetch_bytes=plan.max_partition_bytes,
-        max_poll_records=plan.max_records,
     )
     await consumer.start()
     try:
         consumer.assign(list(partitions))
-        yield TopicReader(consumer, partitions)
+        yield TopicReader(consumer, partitions, plan.max_records)
     finally:
         await consumer.stop()
 

@@ -14,7 +14,7 @@ from runner.record.latencies import Latencies
 from runner.record.manifest import write_manifest
 from runner.record.observer import RunTally
 from runner.record.summary import summarise, write_summary
-from stream_features.parity.check import check_parity
+from stream_features.parity.check import ParityPlan, check_parity
 
 QUIET_S: Final = 15.0
 """If nothing is decided for this long after the last send, the missing decisions are lost."""
@@ -81,7 +81,7 @@ def close_and_summarise(
     )
     decisions = read_log(run_dir, topics.DECISIONS, ["offset"]).num_rows
     line.say(f"parity: recomputing {decisions:,} served vectors from the archived log")
-    parity = check_parity(run_dir, run_dir / "history", settings, brute_force)
+    parity = check_parity(run_dir, run_dir / "history", settings, ParityPlan(brute_force))
     summary["parity"] = {
         name: getattr(parity, name)
         for name in (

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fraudsim.arrays import Doubles, Ints
 from stream_features.catalogue.features import (
     BUCKETS,
     CHANNELS,
@@ -30,7 +31,7 @@ from stream_features.catalogue.features import (
 from stream_features.kernels.exact import bulk_exact
 from stream_features.kernels.state import KIND, LABEL_REACH, LEVELS, NO_LABELS, specification
 from stream_features.kernels.tiled import bulk_tiled
-from stream_features.offline.columns import Ints, codes, column, entity_rows, label_rows
+from stream_features.offline.columns import codes, column, entity_rows, label_rows
 from stream_features.vector import SIZE, bucket, network
 
 HORIZON_MS: Final = 2 * MINUTE
@@ -39,13 +40,13 @@ HORIZON_MS: Final = 2 * MINUTE
 Matrix = npt.NDArray[np.floating[Any]]
 
 
-def _map_values(table: pa.Table, name: str, value: Callable[[str | None], float]) -> npt.NDArray[np.float64]:
+def _map_values(table: pa.Table, name: str, value: Callable[[str | None], float]) -> Doubles:
     """`value` of each entry of a string column, computed once for each distinct entry."""
     indices, values = codes(table, name)
     return np.array([*(value(v) for v in values), np.nan])[indices]
 
 
-def _mcc_country_buckets(table: pa.Table, mcc: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _mcc_country_buckets(table: pa.Table, mcc: Doubles) -> Doubles:
     country, names = codes(table, "country")
     present = ~np.isnan(mcc) & (country >= 0)
     pairs, pair_index = np.unique(
@@ -55,7 +56,7 @@ def _mcc_country_buckets(table: pa.Table, mcc: npt.NDArray[np.float64]) -> npt.N
     return np.where(present, bucket_of[pair_index.ravel()], np.nan) if len(pair_index) else np.empty(0)
 
 
-def request_matrix(table: pa.Table) -> npt.NDArray[np.float64]:
+def request_matrix(table: pa.Table) -> Doubles:
     """Request features, vectorised; the same values as `vector.request_features`."""
     ts = column(table, "ts").astype(np.int64)
     amount, mcc = column(table, "amount_cents").astype(np.int64), column(table, "mcc").astype(float)

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fraudsim.arrays import Ints
 from stream_features.catalogue.features import COUNTERPARTS, EXACT, KEY_FIELD
 from stream_features.encode import NO_LOCATION, SOURCE_RANK, id_hash
-
-Ints = npt.NDArray[np.int64]
 
 
 def column(table: pa.Table, name: str, absent: float = np.nan) -> npt.NDArray[Any]:

@@ -12,11 +12,11 @@ from typing import Final, TypeAlias
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fraudsim.archive.id_columns import sql_spellings
+from fraudsim.arrays import Doubles
 from fraudsim.errors import FraudsimError
 from stream_features.catalogue.features import FEATURES, Feature
 from stream_features.encode import id_hash
@@ -27,7 +27,6 @@ from stream_features.offline.sql.visibility import AsOf, Visibility
 
 Source: TypeAlias = pa.Table | Path
 """An Arrow table, or Parquet: a file, or a pattern of files."""
-Matrix = npt.NDArray[np.float64]
 BLOCK: Final = 1_000
 """Queries in one statement: at a hot merchant each is joined to some 100,000 events."""
 
@@ -65,7 +64,7 @@ class DuckDBEngine:
         *,
         features: Sequence[Feature] = FEATURES,
         bounds: StateBounds | None = None,
-    ) -> Matrix:
+    ) -> Doubles:
         """Features of the query transactions, each at its own ts, shape (n, features), in their order.
 
         The queries need not be among the engine's transactions. By default a query sees all before its

@@ -2,21 +2,22 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from fraudsim import metrics
 from fraudsim.errors import InvariantError
 from fraudsim.log.acceptance import UNIQUE_WITHIN, Acceptance, Rejected
 from fraudsim.log.clock_log import ClockLog
+from fraudsim.log.consumer import FetchPlan, TopicReader, open_reader
 from fraudsim.log.events import Transaction
-from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.online.unfolded_log import UnfoldedLog
 
-MAX_POLL_RECORDS: Final = 2_000
+FETCH: Final = FetchPlan(max_records=2_000)
 
 OnRecord = Callable[[Any, "Transaction | Rejected", int], None]
 """Called with the Kafka record, its transaction or rejection, and the wall-clock time of receipt, µs."""
@@ -37,25 +38,19 @@ class LogReader:
         self._fill_to = [0] * settings.partitions
         self.next = [0] * settings.partitions
         """Next offset to be read, by partition."""
-        self._consumer: Any = None
+        self._open = AsyncExitStack()
+        self._reader: TopicReader
 
     async def start(self, watermarks: list[int] | None) -> None:
         """Begin beyond the watermarks, by partition, and 50,000 records before that to find repeats.
 
         Without watermarks, begin as far back as the unfolded log can hold.
         """
-        read_past_unreadable_headers()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            enable_auto_commit=False,
-            max_poll_records=MAX_POLL_RECORDS,
-            auto_offset_reset="none",
-            client_id=f"{self._settings.scorer_name}-log",
+        name = f"{self._settings.scorer_name}-log"
+        self._reader = await self._open.enter_async_context(
+            open_reader(self._settings.kafka_bootstrap, self._tps, FETCH, name)
         )
-        await self._consumer.start()
-        self._consumer.assign(self._tps)
-        begins = await self._consumer.beginning_offsets(self._tps)
-        ends = await self._consumer.end_offsets(self._tps)
+        begins, ends = await self._reader.begins(), await self._reader.ends()
         capacity = self._settings.tail_max_records // len(self._tps)
         for partition, tp in enumerate(self._tps):
             first = ends[tp] - capacity if watermarks is None else watermarks[partition] + 1
@@ -64,7 +59,7 @@ class LogReader:
             self._seek_to(partition, self._unfolded.starts[partition], begins[tp])
 
     async def stop(self) -> None:
-        await self._consumer.stop()
+        await self._open.aclose()
 
     @property
     def filled(self) -> bool:
@@ -92,9 +87,9 @@ class LogReader:
         """Read for ever."""
         while True:
             await self._apply_seeks()
-            polled = await self._consumer.getmany(timeout_ms=200)
+            polled = await self._reader.poll()
             received_us = time.time_ns() // 1000
-            positions = {tp: await self._consumer.position(tp) for tp in self._tps}
+            positions = await self._reader.positions()
             # No await from here on, so no new seek comes in between.
             for tp, position in positions.items():
                 if tp.partition in self._seeks:
@@ -102,15 +97,15 @@ class LogReader:
                 if tp in polled:
                     self._deliver(tp.partition, polled[tp], received_us)
                 self._advance(tp.partition, position)
-            ends = [self._consumer.highwater(tp) or 0 for tp in self._tps]
-            lag = sum(max(0, end - offset) for end, offset in zip(ends, self.next, strict=True))
+            ends = self._reader.known_ends().items()
+            lag = sum(max(0, end - self.next[tp.partition]) for tp, end in ends)
             metrics.CONSUMER_LAG.labels(self._settings.scorer_name, TRANSACTIONS).set(lag)
             metrics.HEARTBEAT.set_to_current_time()
 
     async def _apply_seeks(self) -> None:
         if not self._seeks:
             return
-        begins = await self._consumer.beginning_offsets(self._tps)
+        begins = await self._reader.begins()
         seeks, self._seeks = self._seeks, {}
         for partition, offset in seeks.items():
             self._seek_to(partition, offset, begins[self._tps[partition]])
@@ -118,10 +113,10 @@ class LogReader:
     def _seek_to(self, partition: int, first: int, log_begin: int) -> None:
         """Seek so that repeats are recognised from offset `first` on."""
         offset = self._acceptance.begin(TRANSACTIONS, partition, max(first, log_begin), log_begin)
-        self._consumer.seek(self._tps[partition], offset)
+        self._reader.seek({self._tps[partition]: offset})
         self.next[partition] = offset
 
-    def _deliver(self, partition: int, records: list[Any], received_us: int) -> None:
+    def _deliver(self, partition: int, records: Sequence[Any], received_us: int) -> None:
         # Offsets may have gaps, as transaction markers are no records. Only `_seek_to` moves the reader back.
         if records[0].offset < self.next[partition]:
             raise InvariantError(

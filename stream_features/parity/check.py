@@ -6,23 +6,22 @@ by DuckDB, which shares no kernel either, and by brute force.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import LogPrefix, Transaction
 from fraudsim.settings import Settings
+from fraudsim.whole_files import write_whole
 from stream_features.catalogue.features import FEATURES, HASH, NAMES
 from stream_features.offline.archived_log import first_decisions
-from stream_features.offline.bulk import Matrix
 from stream_features.offline.history_tables import read_history_tables
 from stream_features.parity.brute_force import BruteForce
 from stream_features.parity.log_events import HistoryTables, LogEvents
@@ -38,6 +37,33 @@ DERIVED: Final = ("mean", "std", "speed", "ratio_to_mean", "fraud_rate")
 _EXACT: Final = np.array([feature.aggregate not in DERIVED for feature in FEATURES])
 
 _decode_prefix = msgspec.json.Decoder(LogPrefix).decode
+
+
+@dataclass(frozen=True)
+class ParityPlan:
+    """What a check does beside the replay of every vector."""
+
+    brute_force: int = 200
+    """How many vectors are also computed by brute force, chosen at random."""
+    sample: int = 0
+    """How many are also computed by DuckDB; hot and stale decisions are chosen more often."""
+    seed: int = 1
+    """Of both samples."""
+    staleness: bool = False
+    """Whether to compare with the vectors over everything before `now`, too."""
+
+
+@dataclass(frozen=True)
+class _ServedVectors:
+    """The vectors to compare, in the order of their decisions; and how many are left out."""
+
+    decisions: list[tuple[Transaction, LogPrefix]]
+    vectors: Floats
+    staleness_ms: Doubles
+    stale: Flags
+    degraded: int
+    uncertain: int
+    missing_pending: int
 
 
 @dataclass
@@ -71,35 +97,31 @@ class ParityResult:
                 {"tx_id": tx_id, "engine": engine, "served": _number(served), "recomputed": _number(expected)}
             )
 
+    def compare(
+        self, engine: str, served: _ServedVectors, indices: Ints, recomputed: Floats | Doubles
+    ) -> None:
+        """Record where served vectors at `indices` differ from an engine's, shape (len(indices), features).
 
-class _ServedVectors(NamedTuple):
-    """The vectors to compare, in the order of their decisions."""
-
-    decisions: list[tuple[Transaction, LogPrefix]]
-    vectors: Matrix
-    staleness_ms: npt.NDArray[np.float64]
-    stale: npt.NDArray[np.bool_]
+        The replay must agree to the bit. Other engines compute in another order and in float64: rounded to
+        float32, a derived value may be the neighbouring number.
+        """
+        actual, expected = served.vectors[indices], recomputed.astype(np.float32)
+        differ = (actual.view(np.int32) != expected.view(np.int32)) & ~(np.isnan(actual) & np.isnan(expected))
+        if engine != "replay":
+            near = np.abs(actual - expected) <= np.spacing(np.maximum(np.abs(actual), np.abs(expected)))
+            differ &= _EXACT | ~near
+        for row, feature in np.argwhere(differ):
+            tx, _ = served.decisions[indices[row]]
+            self.add_mismatch(engine, tx.tx_id, NAMES[feature], actual[row, feature], expected[row, feature])
 
 
 def check_parity(
     run_dir: Path,
     history: Path,
     settings: Settings,
-    brute_force: int = 200,
-    *,
-    sample: int = 0,
-    seed: int = 1,
-    staleness: bool = False,
-    on_vector: Callable[[int], None] = lambda _: None,
+    plan: ParityPlan,
 ) -> ParityResult:
     """Recompute every served vector of an archived run.
-
-    Args:
-        brute_force: how many are also computed by brute force, chosen at random.
-        sample: how many are also computed by DuckDB; hot and stale decisions are chosen more often.
-        seed: of both samples.
-        staleness: whether to compare with the vectors over everything before `now`, too.
-        on_vector: called with the number of vectors replayed so far.
 
     Raises:
         FraudsimError: the run was served with another catalogue, or its folder is incomplete.
@@ -108,43 +130,44 @@ def check_parity(
     first = log.clock.first
     tables = HistoryTables(*read_history_tables(history))
     base = state_of_history(*tables, first.event_epoch_ms, first.horizon_ms)
-    result = ParityResult()
-    served = _served_vectors(first_decisions(run_dir), run_dir, log, result)
+    served = _served_vectors(first_decisions(run_dir), run_dir, log)
+    result = ParityResult(
+        vectors=len(served.decisions),
+        degraded=served.degraded,
+        uncertain=served.uncertain,
+        missing_pending=served.missing_pending,
+    )
     replay = Replay(log, base, settings.slots)
     replayed = np.empty_like(served.vectors)
     for i, (tx, prefix) in enumerate(served.decisions):
         replayed[i] = replay.vector(tx, prefix)
-        on_vector(i + 1)
-    result.vectors = len(replayed)
-    _compare(result, "replay", served, np.arange(len(replayed)), replayed)
+    result.compare("replay", served, np.arange(len(replayed)), replayed)
 
     transactions = [tx for tx, _ in served.decisions]
-    if brute_force:
-        indices = weighted_sample(np.ones(len(transactions)), brute_force, seed)
+    if plan.brute_force:
+        indices = weighted_sample(np.ones(len(transactions)), plan.brute_force, plan.seed)
         brute = BruteForce(log, tables, [transactions[i] for i in indices], settings.slots)
         vectors = [brute.vector(*served.decisions[i]) for i in indices]
         result.by_brute_force = len(indices)
-        _compare(result, "brute force", served, indices, np.array(vectors).reshape(-1, len(NAMES)))
-    if sample and transactions:
+        result.compare("brute force", served, indices, np.array(vectors).reshape(-1, len(NAMES)))
+    if plan.sample and transactions:
         # Imported late: DuckDB's module reports errors at the end of a process that froze its garbage, as the
         # runner's does.
         from stream_features.parity.duckdb_vectors import duckdb_vectors
 
         weight = weights(heat(transactions), served.staleness_ms, served.stale)
-        indices = weighted_sample(weight, sample, seed)
+        indices = weighted_sample(weight, plan.sample, plan.seed)
         decisions = [served.decisions[i] for i in indices]
         result.by_duckdb = len(indices)
-        _compare(result, "duckdb", served, indices, duckdb_vectors(log, tables, decisions, settings.slots))
-    if staleness:
+        result.compare("duckdb", served, indices, duckdb_vectors(log, tables, decisions, settings.slots))
+    if plan.staleness:
         fresh = fresh_vectors(transactions, log, base)
         result.staleness_effect = staleness_effect(served.vectors, fresh)
     return result
 
 
-def _served_vectors(
-    decisions: pa.Table, run_dir: Path, log: LogEvents, result: ParityResult
-) -> _ServedVectors:
-    """The comparable decisions; those that are left out are counted in `result`."""
+def _served_vectors(decisions: pa.Table, run_dir: Path, log: LogEvents) -> _ServedVectors:
+    """The comparable decisions, and the counts of the others."""
     hashes = decisions["feature_hash"]
     other_hashes = pc.unique(hashes.filter(pc.not_equal(hashes, HASH)))
     if len(other_hashes):
@@ -153,18 +176,18 @@ def _served_vectors(
             "version that served it"
         )
     decisions = decisions.sort_by("stamp_decided")
-    result.degraded = _sum(decisions["degraded"])
+    degraded = _sum(decisions["degraded"])
     decisions = decisions.filter(pc.invert(decisions["degraded"]))
-    result.uncertain = _sum(decisions["uncertain"])
+    uncertain = _sum(decisions["uncertain"])
     decisions = decisions.filter(pc.invert(decisions["uncertain"]))
     names = ("source_partition", "source_offset", "prefix")
-    kept, with_prefix = [], []
+    kept, with_prefix, missing_pending = [], [], 0
     for i, (partition, offset, text) in enumerate(
         zip(*(decisions[n].to_pylist() for n in names), strict=True)
     ):
         prefix, tx = _decode_prefix(text), log.transactions.get((partition, offset))
         if tx is None or any(item not in log.position_of_id for item in prefix.pending):
-            result.missing_pending += 1
+            missing_pending += 1
             continue
         kept.append(i)
         with_prefix.append((tx, prefix))
@@ -174,6 +197,9 @@ def _served_vectors(
         _matrix(decisions["features"]),
         decisions["staleness_ms"].to_numpy(),
         decisions["stale"].to_numpy(),
+        degraded,
+        uncertain,
+        missing_pending,
     )
 
 
@@ -181,32 +207,10 @@ def _sum(flags: pa.ChunkedArray) -> int:
     return pc.sum(flags).as_py() or 0
 
 
-def _matrix(lists: pa.ChunkedArray) -> Matrix:
+def _matrix(lists: pa.ChunkedArray) -> Floats:
     """Vectors as they were served, shape (n, features), NaN where null."""
     values = pc.list_flatten(lists).to_numpy(zero_copy_only=False) if len(lists) else np.empty(0)
     return values.astype(np.float32).reshape(len(lists), len(NAMES))
-
-
-def _compare(
-    result: ParityResult,
-    engine: str,
-    served: _ServedVectors,
-    indices: npt.NDArray[np.int64],
-    recomputed: Matrix,
-) -> None:
-    """Record where served vectors at `indices` differ from an engine's, shape (len(indices), features).
-
-    The replay must agree to the bit. Other engines compute in another order and in float64: rounded to
-    float32, a derived value may be the neighbouring number.
-    """
-    actual, expected = served.vectors[indices], recomputed.astype(np.float32)
-    differ = (actual.view(np.int32) != expected.view(np.int32)) & ~(np.isnan(actual) & np.isnan(expected))
-    if engine != "replay":
-        near = np.abs(actual - expected) <= np.spacing(np.maximum(np.abs(actual), np.abs(expected)))
-        differ &= _EXACT | ~near
-    for row, feature in np.argwhere(differ):
-        tx, _ = served.decisions[indices[row]]
-        result.add_mismatch(engine, tx.tx_id, NAMES[feature], actual[row, feature], expected[row, feature])
 
 
 def _number(value: float) -> float | None:
@@ -215,4 +219,4 @@ def _number(value: float) -> float | None:
 
 def write_result(result: ParityResult, path: Path) -> None:
     """The result as JSON."""
-    path.write_text(json.dumps(asdict(result), indent=2) + "\n")
+    write_whole(path, json.dumps(asdict(result), indent=2) + "\n")

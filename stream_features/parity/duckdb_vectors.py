@@ -6,10 +6,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fraudsim.arrays import Doubles
 from fraudsim.log.events import Label, LogPrefix, Transaction
 from fraudsim.log.partitioning import slot_of
 from stream_features.catalogue.features import KEY_FIELD, LABELLED
-from stream_features.offline.duckdb_engine import DuckDBEngine, Matrix
+from stream_features.offline.duckdb_engine import DuckDBEngine
 from stream_features.offline.event_tables import event_table, log_event_table
 from stream_features.offline.sql.visibility import WithinPrefix
 from stream_features.parity.log_events import HistoryTables, LogEvents
@@ -19,7 +20,7 @@ _INTS: Final = pa.list_(pa.int64())
 
 def duckdb_vectors(
     log: LogEvents, history: HistoryTables, decisions: Sequence[tuple[Transaction, LogPrefix]], slots: int
-) -> Matrix:
+) -> Doubles:
     """Every feature of each decided transaction, from the history and its prefix; shape (n, features)."""
     labels_at_start = history.labels.filter(
         pc.less(history.labels["known_at"], log.clock.first.event_epoch_ms)

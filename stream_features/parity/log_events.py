@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from fraudsim.arrays import Ints
 from fraudsim.log.events import Label, Transaction
 from stream_features.encode import ROW_OF, label_row
 from stream_features.offline.archived_log import accepted_labels, accepted_transactions, archived_clock
 from stream_features.vector import keys_of
 
-Ints = npt.NDArray[np.int64]
 Key = tuple[str, str]
 """(entity, key)."""
 Position = tuple[int, int]

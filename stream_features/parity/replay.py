@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fraudsim.arrays import Ints
 from fraudsim.log.events import LogPrefix, Transaction
 from fraudsim.log.partitioning import slot_of
 from stream_features.catalogue.features import LABELLED
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS, State, Vector
-from stream_features.parity.log_events import Ints, Key, KeyEvents, LogEvents
+from stream_features.parity.log_events import Key, KeyEvents, LogEvents
 from stream_features.store.prime import StateTable
 from stream_features.vector import keys_of, vector
 

@@ -67,17 +67,16 @@ class _RedisConnection(asyncio.Protocol):
         if not linger_s:
             self._send()
         elif self._linger_timer is None:
-            self._linger_timer = self._loop.call_later(linger_s, self._end_linger)
+            self._linger_timer = self._loop.call_later(linger_s, self._send)
         return request.result
 
     def _send(self) -> None:
+        if self._linger_timer is not None:  # else it would cut the linger of later commands short
+            self._linger_timer.cancel()
+            self._linger_timer = None
         if self._lingering and not self.closed:
             self._transport.writelines(self._lingering)
             self._lingering = []
-
-    def _end_linger(self) -> None:
-        self._linger_timer = None
-        self._send()
 
     def close(self, error: RedisError) -> None:
         """Close the connection; requests without a reply fail with `error`."""

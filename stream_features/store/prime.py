@@ -1,13 +1,13 @@
 """`features prime` and `init`: fill Redis before the first live transaction, so long windows start warm."""
 
-import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Segment
@@ -17,11 +17,27 @@ from stream_features.catalogue.features import HASH, KEY_FIELD, LABELLED, WINDOW
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS, State
 from stream_features.offline.columns import codes, column, entity_rows, label_rows
+from stream_features.store.eviction import check_keeps_all
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark, encode_watermark
 
 StateTable = dict[tuple[str, str], State]
 """States by (entity, key)."""
+REPLACING: Final = "fraudsim:replacing"
+"""The key that one priming or rebuild holds while it replaces state."""
+REPLACING_S: Final = 60
+"""It expires so long after a step of a process that died."""
+_RELEASE: Final = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
+_RENEW: Final = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('EXPIRE', KEYS[1], ARGV[2]) or 0"
+_WRITE: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[i]) end
+return 1
+"""
+_EXPIRED: Final = (
+    f"replacing the state stopped for {REPLACING_S} s, and another process may have begun: "
+    "run the command again"
+)
 KEYS_PER_CALL: Final = 1_000
 """Keys that one round trip to Redis deletes or writes."""
 
@@ -91,10 +107,11 @@ def prime(
 
     Raises:
         FraudsimError: the log follows another history; or `force` is False, and Redis holds the state of
-            another log or history, or of another number of slots or partitions.
+            another log or history, or of another number of slots or partitions; or Redis may evict keys.
     """
     check_history(fingerprint, segment)
     redis = Redis.from_url(settings.redis_url)
+    check_keeps_all(redis)
     sources = 2 * settings.partitions
     stored = redis.mget([watermark_key(s) for s in range(settings.slots)])
     watermarks = {slot: decode_watermark(value) for slot, value in enumerate(stored) if value is not None}
@@ -106,6 +123,48 @@ def prime(
     # The pattern covers slots beyond the present number too: state primed for more would stay for ever.
     replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
     return "primed"
+
+
+class _Replacing:
+    """The right to replace state, which one process has at a time.
+
+    Of two at once, one would write its watermark while the other still deletes blobs, and workers would fold
+    on top of a state with parts missing.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        """
+        Raises:
+            FraudsimError: another process has it.
+        """
+        self._redis = redis
+        self._token = uuid.uuid4().hex
+        if not redis.set(REPLACING, self._token, nx=True, ex=REPLACING_S):
+            raise FraudsimError(
+                "another prime, init or rebuild is replacing the state: wait for its end, or, if it died, "
+                f"try again in {REPLACING_S} s"
+            )
+
+    def renew(self) -> None:
+        """Keep the right for another `REPLACING_S`.
+
+        Raises:
+            FraudsimError: it had expired, and another process may have it.
+        """
+        if not self._redis.eval(_RENEW, 1, REPLACING, self._token, REPLACING_S):
+            raise FraudsimError(_EXPIRED)
+
+    def write(self, values: Mapping[str, bytes | int]) -> None:
+        """Write keys, all or none.
+
+        Raises:
+            FraudsimError: as `renew`.
+        """
+        if not self._redis.eval(_WRITE, 1 + len(values), REPLACING, *values, self._token, *values.values()):
+            raise FraudsimError(_EXPIRED)
+
+    def release(self) -> None:
+        self._redis.eval(_RELEASE, 1, REPLACING, self._token)
 
 
 def replace_state(
@@ -121,20 +180,13 @@ def replace_state(
 
     The watermarks are deleted first and written last: meanwhile workers wait, and scorers decide without
     state. Returns the number of keys written.
+
+    Raises:
+        FraudsimError: another process does the same, or Redis has no memory left.
     """
     slots = list(slots)
-    redis.delete(*[watermark_key(s) for s in slots])
-    for pattern in patterns:
-        stale = list(redis.scan_iter(match=pattern, count=1000))
-        for start in range(0, len(stale), KEYS_PER_CALL):
-            redis.delete(*stale[start : start + KEYS_PER_CALL])
     slot_states = ((slot_of(*key, settings.slots), key, state) for key, state in table.items())
     items = [(slot, key, state) for slot, key, state in slot_states if slot in slots]
-    for start in range(0, len(items), KEYS_PER_CALL):
-        pipe = redis.pipeline(transaction=False)
-        for slot, key, state in items[start : start + KEYS_PER_CALL]:
-            pipe.set(blob_key(slot, *key), states.to_bytes(state))
-        pipe.execute()
     watermark = Watermark(
         log_id=segment.log_id,
         generation=uuid.uuid4().hex,
@@ -143,9 +195,33 @@ def replace_state(
         slots=settings.slots,
         offsets=offsets,
     )
-    pipe = redis.pipeline(transaction=False)
-    for slot in slots:
-        pipe.set(fresh_key(slot), int(time.time() * 1000))
-        pipe.set(watermark_key(slot), encode_watermark(watermark))
-    pipe.execute()
+    # Nothing is older than the log; what it holds by now is for the worker to fold, and to say so.
+    fresh_at = {fresh_key(slot): segment.wall_epoch_ms for slot in slots}
+    replacing = _Replacing(redis)
+    try:
+        _delete(redis, replacing, patterns, slots)
+        for start in range(0, len(items), KEYS_PER_CALL):
+            replacing.renew()
+            pipe = redis.pipeline(transaction=False)
+            for slot, key, state in items[start : start + KEYS_PER_CALL]:
+                pipe.set(blob_key(slot, *key), states.to_bytes(state))
+            pipe.execute()
+        replacing.write(fresh_at | {watermark_key(slot): encode_watermark(watermark) for slot in slots})
+    except OutOfMemoryError:
+        raise FraudsimError(
+            "the Redis of FRAUDSIM_REDIS_URL has no memory left for the state: raise its maxmemory, then run "
+            "the command again"
+        ) from None
+    finally:
+        replacing.release()
     return len(items)
+
+
+def _delete(redis: Redis, replacing: _Replacing, patterns: Iterable[str], slots: Iterable[int]) -> None:
+    """Delete the watermarks of slots, then every key that matches the patterns."""
+    redis.delete(*[watermark_key(s) for s in slots])
+    for pattern in patterns:
+        stale = list(redis.scan_iter(match=pattern, count=1000))
+        for start in range(0, len(stale), KEYS_PER_CALL):
+            replacing.renew()
+            redis.delete(*stale[start : start + KEYS_PER_CALL])

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from redis import Redis
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import open_clock
+from fraudsim.log.consumer import log_ranges
 from fraudsim.log.events import Label, Transaction
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
@@ -19,12 +20,14 @@ from stream_features.encode import ROW_OF, label_row
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS
 from stream_features.offline.archived_log import (
+    ArchivedEnd,
     accepted_labels,
     accepted_transactions,
     archived_clock,
     archived_ends,
 )
 from stream_features.offline.history_tables import history_fingerprint, read_history_tables
+from stream_features.store.eviction import check_keeps_all
 from stream_features.store.prime import StateTable, check_history, replace_state, state_of_history
 from stream_features.vector import keys_of
 
@@ -42,6 +45,8 @@ class RebuildResult:
     """Valid transactions and labels of the archive."""
     ends: list[int]
     """Last offset folded, by source; the worker continues after it."""
+    holes: list[str]
+    """Where the archive lacks records, in words: the state ends before, and the log has the rest."""
 
 
 @dataclass(slots=True)
@@ -88,14 +93,20 @@ class _StateBuilder:
         self._pending.clear()
 
 
-def fold_archive(table: StateTable, run_dir: Path) -> int:
-    """Fold a whole archived log into the states of `table`, in place. Returns the number of valid records."""
+def fold_archive(table: StateTable, run_dir: Path, ends: Sequence[ArchivedEnd]) -> int:
+    """Fold an archived log up to `ends` into the states of `table`, in place.
+
+    Returns the number of valid records.
+    """
     clock = archived_clock(run_dir)
     builder = _StateBuilder(table, clock.horizon_ms)
-    for _, tx in accepted_transactions(run_dir, clock):
-        builder.add_transaction(tx)
-    for _, label in accepted_labels(run_dir, clock):
-        builder.add_label(label)
+    last = {(end.topic, end.partition): end.offset for end in ends}
+    for meta, tx in accepted_transactions(run_dir, clock):
+        if meta.offset <= last[TRANSACTIONS, meta.partition]:
+            builder.add_transaction(tx)
+    for meta, label in accepted_labels(run_dir, clock):
+        if meta.offset <= last[LABELS, meta.partition]:
+            builder.add_label(label)
     builder.fold()
     return builder.records
 
@@ -131,31 +142,32 @@ def rebuild(
         fingerprint = history_fingerprint(folder)
         check_history(fingerprint, segment)
         table = state_of_history(*read_history_tables(folder), segment.event_epoch_ms, segment.horizon_ms)
-    records = fold_archive(table, run_dir)
+    records = fold_archive(table, run_dir, ends)
+    offsets = [end.offset for end in ends]
     with Redis.from_url(settings.redis_url) as redis:
+        check_keeps_all(redis)
         all_slots = len(chosen_slots) == settings.slots
         patterns = ["{s*}:*"] if all_slots else [f"{{s{slot}}}:*" for slot in chosen_slots]
-        keys = replace_state(redis, settings, segment, table, patterns, chosen_slots, tuple(ends))
-    return RebuildResult(keys, len(chosen_slots), records, ends)
+        keys = replace_state(redis, settings, segment, table, patterns, chosen_slots, tuple(offsets))
+    holes = [f"{end.topic} partition {end.partition} after {end.offset}" for end in ends if end.has_hole]
+    return RebuildResult(keys, len(chosen_slots), records, offsets, holes)
 
 
-def _check_log_continues(settings: Settings, run_dir: Path, ends: Sequence[int]) -> None:
+def _check_log_continues(settings: Settings, run_dir: Path, ends: Sequence[ArchivedEnd]) -> None:
     """Check that the log holds every record after the archive's end, and reaches at least to that end."""
-    tps = [TopicPartition(t, p) for t in (TRANSACTIONS, LABELS) for p in range(settings.partitions)]
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_bootstrap.split(","), enable_auto_commit=False)
-    try:
-        begins, log_ends = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
-    finally:
-        consumer.close()
-    for tp, end in zip(tps, ends, strict=True):
-        archive_end = f"{run_dir}: the archive of {tp.topic} partition {tp.partition} ends at offset {end}"
-        if end >= log_ends[tp]:
+    ranges = log_ranges(settings.kafka_bootstrap, [TopicPartition(e.topic, e.partition) for e in ends])
+    for end, (log_begin, log_end) in zip(ends, ranges.values(), strict=True):
+        stops = "has a hole after" if end.has_hole else "ends at"
+        archive_end = (
+            f"{run_dir}: the archive of {end.topic} partition {end.partition} {stops} offset {end.offset}"
+        )
+        if end.last >= log_end:
             raise FraudsimError(
-                f"{archive_end}, the log before {log_ends[tp]}: it has lost records, so start a new log "
+                f"{archive_end}, the log before {log_end}: it has lost records, so start a new log "
                 "and a new run"
             )
-        if end + 1 < begins[tp]:
+        if end.offset + 1 < log_begin:
             raise FraudsimError(
-                f"{archive_end}, the log starts at {begins[tp]}: what is between is lost, so start a new "
+                f"{archive_end}, the log starts at {log_begin}: what is between is lost, so start a new "
                 "log and a new run"
             )

@@ -1,16 +1,22 @@
 """The feature state in Redis: reads in one round trip, writes through the fence."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from stream_features.store.connection import Command, RedisClient
+from stream_features.store.eviction import policy_in
 from stream_features.store.keys import fresh_key, watermark_key
 
-FENCE: Final = (Path(__file__).parent / "fence.lua").read_text()
+_FOLDER: Final = Path(__file__).parent
+FENCE: Final = (_FOLDER / "fence.lua").read_text()
+FRESH: Final = (_FOLDER / "fresh.lua").read_text()
+SWEEP: Final = (_FOLDER / "sweep.lua").read_text()
+_FULL: Final = "OOM command not allowed"
+"""In the error of a write, or of a script's first write, to a Redis that has reached its `maxmemory`."""
 MAX_BLOBS_PER_CALL: Final = 2_000
 """Lua unpacks its arguments; past some thousand one call would hold Redis too long."""
 
@@ -26,6 +32,10 @@ class SlotWrite:
     """The watermark that replaces it."""
     blobs: dict[str, bytes]
     """By full Redis key."""
+
+
+class RedisFullError(RedisError):
+    """Redis has reached its `maxmemory` and refused a write; the script that it belongs to wrote nothing."""
 
 
 class StateStore:
@@ -49,6 +59,9 @@ class StateStore:
             fresh_at_ms: stored beside each slot's watermark; None where it is not known.
 
         Returns, slot by slot, whether the fence accepted the write.
+
+        Raises:
+            RedisFullError: Redis has no memory left; some slots may be written.
         """
         try:
             return await self._write(writes, fresh_at_ms)
@@ -61,21 +74,59 @@ class StateStore:
     async def _write(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None) -> list[bool]:
         if not self._script:
             self._script = (await self._client.execute("SCRIPT", "LOAD", FENCE)).decode()
-        commands = [_fenced_write(self._script, write) for write in writes]
-        if fresh_at_ms is not None:
-            commands += _fresh_marks([write.slot for write in writes], fresh_at_ms)
-        replies = await self._client.execute_many(commands)
-        return [reply == 1 for reply in replies[: len(writes)]]
+        fresh_at = "" if fresh_at_ms is None else fresh_at_ms
+        replies = await self._execute([_fenced_write(self._script, write, fresh_at) for write in writes])
+        return [reply == 1 for reply in replies]
 
-    async def mark_fresh(self, slots: Iterable[int], fresh_at_ms: int) -> None:
-        """Store the wall-clock time up to which the log is known to be folded in `slots`."""
-        await self._client.execute_many(_fresh_marks(slots, fresh_at_ms))
+    async def mark_fresh(self, stored: Mapping[int, bytes], fresh_at_ms: int) -> bool:
+        """Store the wall-clock time up to which the log is known to be folded in slots, through the fence.
+
+        Args:
+            stored: each slot's watermark as it should be stored.
+
+        Returns whether all were.
+
+        Raises:
+            RedisFullError: as `write`.
+        """
+        marks = [
+            ("EVAL", FRESH, 2, watermark_key(slot), fresh_key(slot), expected, fresh_at_ms)
+            for slot, expected in stored.items()
+        ]
+        return all(await self._execute(marks))
+
+    async def _execute(self, commands: Sequence[Command]) -> list[Any]:
+        try:
+            return await self._client.execute_many(commands)
+        except ResponseError as error:
+            if _FULL in str(error):
+                raise RedisFullError(str(error)) from None
+            raise
+
+    async def evicts_by(self) -> str:
+        """Redis's policy for a full memory, "noeviction" if it does not tell."""
+        return policy_in((await self._client.execute("INFO", "memory")).decode())
+
+    # Removing keys
+
+    async def scan(self, cursor: int, count: int) -> tuple[int, list[str]]:
+        """About `count` keys of any slot, and the cursor for the next ones; 0 at the start and at the end."""
+        cursor_text, keys = await self._client.execute("SCAN", cursor, "MATCH", "{s*}:*", "COUNT", count)
+        return int(cursor_text), [key.decode() for key in keys]
+
+    async def heads(self, keys: Sequence[str], size: int) -> list[bytes]:
+        """The first bytes of values."""
+        return await self._client.execute_many([("GETRANGE", key, 0, size - 1) for key in keys])
+
+    async def sweep(self, slot: int, expected: bytes, blobs: Mapping[str, bytes]) -> int:
+        """Delete keys that hold these blobs, through the fence. Returns how many; 0 where it refused."""
+        keys = (watermark_key(slot), *blobs)
+        deleted: int = await self._client.execute("EVAL", SWEEP, len(keys), *keys, expected, *blobs.values())
+        return deleted
 
 
-def _fresh_marks(slots: Iterable[int], fresh_at_ms: int) -> list[Command]:
-    return [("SET", fresh_key(slot), fresh_at_ms) for slot in slots]
-
-
-def _fenced_write(script: str, write: SlotWrite) -> Command:
-    keys = (watermark_key(write.slot), *write.blobs)
-    return "EVALSHA", script, len(keys), *keys, write.expected, write.watermark, *write.blobs.values()
+def _fenced_write(script: str, write: SlotWrite, fresh_at: int | str) -> Command:
+    keys = (watermark_key(write.slot), fresh_key(write.slot), *write.blobs)
+    return (
+        "EVALSHA", script, len(keys), *keys, write.expected, write.watermark, fresh_at, *write.blobs.values()
+    )  # fmt: skip

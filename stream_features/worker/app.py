@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 import uuid
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,20 @@ from fraudsim.settings import Settings
 from stream_features.kernels.state import warm_up_kernel
 from stream_features.store.connection import RedisClient
 from stream_features.store.state_store import StateStore
-from stream_features.worker.fold_loop import FoldLoop
+from stream_features.worker.fold_loop import fold_log
+from stream_features.worker.inbox import Inbox
 from stream_features.worker.transport import WholePollSchema, WholePollTransport
 
 
-def build_app(settings: Settings, loop: FoldLoop) -> faust.App:
-    """The Faust app around a fold loop. Its id is unique to the process: every worker reads the whole log."""
+def build_app(
+    settings: Settings, inbox: Inbox, fold: Callable[[Any], Awaitable[None]], log: Any, datadir: Path
+) -> faust.App:
+    """The Faust app that fills an inbox. Its id is unique to the process: every worker reads the whole log.
+
+    Args:
+        fold: empties the inbox for ever; called with the app's consumer.
+        datadir: a folder that Faust asks for and leaves empty.
+    """
     app = faust.App(
         f"fraudsim.{settings.worker_name}.{uuid.uuid4().hex[:8]}",
         broker=[URL(f"kafka://{host}") for host in settings.kafka_bootstrap.split(",")],
@@ -40,21 +50,20 @@ def build_app(settings: Settings, loop: FoldLoop) -> faust.App:
         broker_heartbeat_interval=2.0,
         broker_commit_interval=60.0,
         value_serializer="raw",
-        datadir=Path(tempfile.gettempdir()) / f"fraudsim-{os.getpid()}-faust",  # stays empty
+        datadir=datadir,
     )
-    app.transport = WholePollTransport(app.conf.broker_consumer, app, loop)
+    app.transport = WholePollTransport(app.conf.broker_consumer, app, inbox)
     topic = app.topic(TRANSACTIONS, LABELS, schema=WholePollSchema(), acks=False)
 
     @app.agent(topic)
     async def gather(polls: Any) -> None:
         async for delivery in polls:
-            await loop.deliver(delivery)
+            await inbox.deliver(delivery)
 
     @app.task
-    async def fold() -> None:
-        loop.consumer = app.consumer
+    async def fold_for_ever() -> None:
         try:
-            await loop.run()
+            await fold(app.consumer)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -62,7 +71,8 @@ def build_app(settings: Settings, loop: FoldLoop) -> faust.App:
             if isinstance(error, FraudsimError):
                 print(f"error: {error}", file=sys.stderr, flush=True)
             else:
-                loop.log.exception("worker_failed")
+                log.exception("worker_failed")
+            shutil.rmtree(datadir, ignore_errors=True)
             os._exit(2 if isinstance(error, FraudsimError) else 1)
 
     return app
@@ -79,6 +89,11 @@ def run_worker(settings: Settings) -> None:
     clock_log = open_clock(settings)
     warm_up_kernel()
     store = StateStore(RedisClient.with_long_timeouts(settings.redis_url))
-    app = build_app(settings, FoldLoop(settings, store, clock_log, log))
-    worker = faust.Worker(app, loglevel="WARN", redirect_stdouts=False)
-    worker.execute_from_commandline()
+    inbox = Inbox()
+    with tempfile.TemporaryDirectory(prefix="fraudsim-faust-", ignore_cleanup_errors=True) as datadir:
+
+        async def fold(consumer: Any) -> None:
+            await fold_log(settings, store, clock_log, log, inbox, consumer)
+
+        app = build_app(settings, inbox, fold, log, Path(datadir))
+        faust.Worker(app, loglevel="WARN", redirect_stdouts=False).execute_from_commandline()

@@ -1,11 +1,11 @@
 """Assignment of slots to workers, by Kafka's group protocol on an empty topic with one partition per slot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 
+from fraudsim.log.consumer import group_member
 from fraudsim.log.topics import SLOTS
 from fraudsim.settings import Settings
 
@@ -13,43 +13,42 @@ GROUP = "features"
 
 
 class SlotAssignment(ConsumerRebalanceListener):
-    """This worker's membership in the group; calls `on_change` with its slots after every rebalance.
+    """This worker's membership in the group. Make it within a running event loop.
 
     A worker is a static member under its name, so one that dies and comes back gets its slots at once.
     """
 
-    def __init__(self, settings: Settings, on_change: Callable[[frozenset[int]], None]) -> None:
+    def __init__(self, settings: Settings, on_change: Callable[[], None]) -> None:
+        """`on_change` is called after every rebalance."""
+        self.slots: frozenset[int] = frozenset()
+        """The slots that the group has assigned to this worker."""
         self._on_change = on_change
-        self._settings = settings
-        self.consumer: Any = None
+        self._member = group_member(settings, GROUP, settings.worker_name, SLOTS, self)
 
     async def start(self) -> None:
-        self.consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            group_id=GROUP,
-            group_instance_id=self._settings.worker_name,
-            client_id=self._settings.worker_name,
-            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            session_timeout_ms=self._settings.session_timeout_ms,
-            heartbeat_interval_ms=self._settings.session_timeout_ms // 5,
-            enable_auto_commit=False,
-            auto_offset_reset="latest",
-        )
-        self.consumer.subscribe([SLOTS], listener=self)
-        await self.consumer.start()
+        """Join the group."""
+        await self._member.start()
 
     async def stay_in_group(self) -> None:
         """Poll for ever: the protocol requires polls, even of an empty topic."""
         while True:
-            await self.consumer.getmany(timeout_ms=1_000)
+            await self._member.getmany(timeout_ms=1_000)
 
     async def stop(self) -> None:
-        await self.consumer.stop()
+        """Leave off; the group keeps the slots for a session's time."""
+        await self._member.stop()
+
+    async def log_range(self, tps: Sequence[TopicPartition]) -> tuple[list[int], list[int]]:
+        """First offset that the log holds, and the offset after the last, by partition."""
+        begins = await self._member.beginning_offsets(tps)
+        ends = await self._member.end_offsets(tps)
+        return [begins[tp] for tp in tps], [ends[tp] for tp in tps]
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         """Nothing to stop: the fence refuses writes to slots that another worker has taken over."""
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         # There is nothing to fetch, and a waiting fetch would delay every request on its connection.
-        self.consumer.pause(*assigned)
-        self._on_change(frozenset(tp.partition for tp in assigned))
+        self._member.pause(*assigned)
+        self.slots = frozenset(tp.partition for tp in assigned)
+        self._on_change()

@@ -1,7 +1,9 @@
 """One reading of the log into Redis: accepts records, collects a batch, commits it through the fence."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fraudsim import metrics
@@ -18,16 +20,49 @@ YIELD_EVERY: Final = 100
 """Records accepted between two yields to the event loop, which has the write under way to send."""
 
 
+@dataclass(frozen=True)
+class FoldResources:
+    """What folding needs of its process."""
+
+    settings: Settings
+    store: StateStore
+    clock_log: ClockLog
+    producer: Any
+    """aiokafka's, for dead letters."""
+    log: Any
+
+
+@dataclass
+class _SlotCounts:
+    """What metrics count of a slot's partitions, once its write is done: so no record counts twice."""
+
+    transactions: int = 0
+    labels: int = 0
+    duplicates: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    """By field."""
+
+    def publish(self) -> None:
+        metrics.TRANSACTIONS.labels("folded", "ok").inc(self.transactions)
+        metrics.LABELS.labels("folded", "ok").inc(self.labels)
+        if self.duplicates:
+            metrics.TRANSACTIONS.labels("folded", "duplicate").inc(self.duplicates)
+        for name, count in self.dead_letters.items():
+            metrics.DEAD_LETTERS.labels(name).inc(count)
+
+
 class BatchFolder:
-    """One reading of the log: its acceptance, its position, and the slots that it folds."""
+    """One reading of the log: its acceptance, its position, its dead letters, and the slots that it folds."""
 
-    dead_letters: DeadLetterWriter
-
-    def __init__(self, settings: Settings, store: StateStore, clock_log: ClockLog, log: Any) -> None:
+    def __init__(self, resources: FoldResources) -> None:
+        settings, clock_log = resources.settings, resources.clock_log
         n = settings.partitions
         self._settings = settings
-        self._store = store
-        self._log = log
+        self._store = resources.store
+        self._log = resources.log
+        self._dead_letters = DeadLetterWriter(resources.producer)
+        self._counts: defaultdict[int, _SlotCounts] = defaultdict(_SlotCounts)
+        """By slot, what was collected since its last write was begun."""
         self.slot_states = SlotStates(n, settings.slots, clock_log.clock.horizon_ms)
         self.acceptance = Acceptance(clock_log.clock, clock_log.refresh)
         self.next_offsets = [0] * (2 * n)
@@ -44,6 +79,7 @@ class BatchFolder:
         """
         start = self.slot_states.start_offsets()
         self.slot_states.rewind()
+        self._counts.clear()
         self.complete_until_ms = [0] * len(self.next_offsets)
         n = self._settings.partitions
         for source, (first, log_begin) in enumerate(zip(start, log_begins, strict=True)):
@@ -59,7 +95,8 @@ class BatchFolder:
         slot_states, partitions = self.slot_states, self._settings.partitions
         is_label, partition = source >= partitions, source % partitions
         accept = self.acceptance.label if is_label else self.acceptance.transaction
-        accepted_count = 0
+        home = partition % self._settings.slots
+        folded_to = self._folded_to(home, source)
         for index, record in enumerate(records):
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
@@ -68,28 +105,36 @@ class BatchFolder:
                 continue
             event = accept(partition, offset, record.timestamp, record.headers, record.value)
             if isinstance(event, Rejected):
-                await self._reject(source, record, event)
+                if folded_to is not None and offset > folded_to:
+                    await self._reject(home, record, event)
             elif is_label:
                 slot_states.add_label(partition, offset, event)  # type: ignore[arg-type]
-                accepted_count += 1
+                if folded_to is not None and offset > folded_to:
+                    self._counts[home].labels += 1
             else:
                 slot_states.add_transaction(partition, offset, event)  # type: ignore[arg-type]
-                accepted_count += 1
+                if folded_to is not None and offset > folded_to:
+                    self._counts[home].transactions += 1
             self.complete_until_ms[source] = max(self.complete_until_ms[source], record.timestamp)
         self.next_offsets[source] = max(self.next_offsets[source], end)
         slot_states.advance(source, self.next_offsets[source] - 1)
-        count = metrics.LABELS if is_label else metrics.TRANSACTIONS
-        count.labels("folded", "ok").inc(accepted_count)
 
-    async def _reject(self, source: int, record: Any, rejected: Rejected) -> None:
-        """Count a duplicate, write a dead letter; only the owner of slot (partition mod slots) does so."""
-        slot = self.slot_states.owned.get(record.partition % self._settings.slots)
-        if slot is None or record.offset <= slot.watermark.offsets[source]:
-            return
+    def _folded_to(self, home: int, source: int) -> int | None:
+        """Last offset of a source that its home slot has folded; None where that slot is not owned here.
+
+        A partition's home is the slot with its number (modulo slots). Only the home's owner counts a record
+        and writes its dead letter.
+        """
+        slot = self.slot_states.owned.get(home)
+        return None if slot is None else slot.watermark.offsets[source]
+
+    async def _reject(self, home: int, record: Any, rejected: Rejected) -> None:
+        """Count a duplicate, write a dead letter."""
         if rejected.kind == "duplicate":
-            metrics.TRANSACTIONS.labels("folded", "duplicate").inc()
+            self._counts[home].duplicates += 1
             return
-        await self.dead_letters.add(record, rejected)
+        self._counts[home].dead_letters[rejected.field if rejected.field.isidentifier() else "value"] += 1
+        await self._dead_letters.add(record, rejected)
 
     async def commit(self, fresh_at_ms: int | None = None) -> bool:
         """Commit the collected batch. One write is under way at a time.
@@ -111,11 +156,13 @@ class BatchFolder:
         if not await self.await_write():
             return False
         await self._load_missing_states()
-        await self.dead_letters.await_acks()
-        metrics.FOLD_BATCH.observe(self.slot_states.transactions)
-        writes = self.slot_states.fold()
+        await self._dead_letters.await_acks()
+        transactions, writes = self.slot_states.transactions, self.slot_states.fold()
         if writes:
-            self._write_task = asyncio.create_task(self._write_and_advance(writes, fresh_at_ms))
+            counts = {write.slot: self._counts.pop(write.slot, _SlotCounts()) for write in writes}
+            self._write_task = asyncio.create_task(
+                self._write_and_advance(writes, counts, transactions, fresh_at_ms)
+            )
             await asyncio.sleep(0)  # start the write before more records are collected
         return True
 
@@ -127,14 +174,23 @@ class BatchFolder:
                 metrics.TRANSACTIONS.labels("folded", "unreadable_state").inc()
                 self._log.error("unreadable_state", slot=slot, entity=key[0], key=key[1])
 
-    async def _write_and_advance(self, writes: Sequence[SlotWrite], fresh_at_ms: int | None) -> bool:
+    async def _write_and_advance(
+        self,
+        writes: Sequence[SlotWrite],
+        counts: Mapping[int, _SlotCounts],
+        transactions: int,
+        fresh_at_ms: int | None,
+    ) -> bool:
         accepted_slots = await self._store.write(writes, fresh_at_ms)
         for write, accepted in zip(writes, accepted_slots, strict=True):
             if accepted:
                 self.slot_states.mark_written(write)
+                counts[write.slot].publish()
             else:
                 metrics.FENCED.inc()
                 self._log.warning("fenced", slot=write.slot)
+        if any(accepted_slots):
+            metrics.FOLD_BATCH.observe(transactions)
         return all(accepted_slots)
 
     async def await_write(self) -> bool:

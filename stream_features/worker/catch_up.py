@@ -6,20 +6,17 @@ second reader folds the lagging slots up to just before that start; then the col
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from fraudsim.log.clock_log import ClockLog
+from fraudsim.log.consumer import FetchPlan, open_reader
 from fraudsim.log.topics import LABELS, TRANSACTIONS
-from fraudsim.settings import Settings
-from stream_features.store.state_store import StateStore
 from stream_features.store.watermark import Watermark
-from stream_features.worker.batch_folder import BatchFolder
-from stream_features.worker.dead_letters import DeadLetterWriter
+from stream_features.worker.batch_folder import BatchFolder, FoldResources
 
-POLL_RECORDS: Final = 1_000
-"""Records per poll: some 20 ms in which the main reader waits."""
+FETCH: Final = FetchPlan(max_records=1_000)
+"""A poll of so many records keeps the main reader waiting for some 20 ms."""
 
 
 def lagging_slots(watermarks: Mapping[int, Watermark], max_lag: int) -> set[int]:
@@ -40,20 +37,16 @@ class FencedError(Exception):
 
 
 class CatchUp:
-    """One reading of the log from the lagging slots' watermarks up to given offsets."""
+    """One reading of the log from the lagging slots' watermarks up to given offsets.
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: StateStore,
-        clock_log: ClockLog,
-        dead_letters: DeadLetterWriter,
-        log: Any,
-    ) -> None:
-        self._settings = settings
-        self._batch_folder = BatchFolder(settings, store, clock_log, log)
-        self._batch_folder.dead_letters = dead_letters
-        self._log = log
+    Its dead letters are its own: of a shared writer, the reading that commits first would take the other's
+    acknowledgements, and the other's watermark might pass a dead letter that is not there.
+    """
+
+    def __init__(self, resources: FoldResources) -> None:
+        self._settings = resources.settings
+        self._batch_folder = BatchFolder(resources)
+        self._log = resources.log
 
     async def run(
         self, stored: Mapping[int, bytes], begins: Sequence[int], until: Sequence[int]
@@ -88,33 +81,15 @@ class CatchUp:
             for first_source, topic in ((0, TRANSACTIONS), (n, LABELS))
             for p in range(n)
         }
-        open_sources = {
-            tp: source for tp, source in sources.items() if batch_folder.next_offsets[source] < until[source]
-        }
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            client_id=f"{self._settings.worker_name}-catch-up",
-        )
-        await consumer.start()
-        try:
-            consumer.assign(list(open_sources))
-            for tp, source in open_sources.items():
-                consumer.seek(tp, batch_folder.next_offsets[source])
-            while open_sources:
-                polled = await consumer.getmany(timeout_ms=200, max_records=POLL_RECORDS)
-                for tp, source in list(open_sources.items()):
-                    position = await consumer.position(tp)
-                    records = [r for r in polled.get(tp, ()) if r.offset < until[source]]
-                    await batch_folder.add_records(source, records, min(position, until[source]))
-                    if position >= until[source]:
-                        consumer.pause(tp)
-                        del open_sources[tp]
-                if not open_sources or batch_folder.slot_states.is_full(self._settings.worker_max_batch):
+        next_offsets = {tp: batch_folder.next_offsets[source] for tp, source in sources.items()}
+        name = f"{self._settings.worker_name}-catch-up"
+        async with open_reader(self._settings.kafka_bootstrap, [*sources], FETCH, name) as reader:
+            reader.seek(next_offsets)
+            ends = {tp: until[source] for tp, source in sources.items()}
+            async for tp, records, position in reader.read_until(ends):
+                await batch_folder.add_records(sources[tp], records, position)
+                if batch_folder.slot_states.is_full(self._settings.worker_max_batch):
                     await self._commit()
-        finally:
-            await consumer.stop()
 
     async def _commit(self) -> None:
         if not (await self._batch_folder.commit() and await self._batch_folder.await_write()):

@@ -3,7 +3,6 @@
 import base64
 from typing import Any, Final
 
-from fraudsim import metrics
 from fraudsim.log.acceptance import Rejected
 from fraudsim.log.events import DeadLetter, encoder
 from fraudsim.log.topics import DEAD_LETTERS
@@ -33,7 +32,7 @@ def dead_letter_key(letter: DeadLetter) -> bytes:
 
 
 class DeadLetterWriter:
-    """Sends dead letters and waits for the broker's acknowledgements."""
+    """Sends the dead letters of one reading and waits for the broker's acknowledgements."""
 
     def __init__(self, producer: Any) -> None:
         self._producer = producer
@@ -41,7 +40,6 @@ class DeadLetterWriter:
 
     async def add(self, record: Any, rejected: Rejected) -> None:
         letter = dead_letter(record, rejected)
-        metrics.DEAD_LETTERS.labels(rejected.field if rejected.field.isidentifier() else "value").inc()
         self._pending_acks.append(
             await self._producer.send(DEAD_LETTERS, value=encoder.encode(letter), key=dead_letter_key(letter))
         )

@@ -57,7 +57,9 @@ class SlotStates:
         self.ends = [-1] * (2 * partitions)
         """Last offset collected, by source."""
         self.transactions = 0
-        """Transactions collected since the last `fold`."""
+        """Transactions collected since the last `fold`; without those that are only read for their ids."""
+        self._starts = [0] * (2 * partitions)
+        """First offset to fold since the last rewind, by source."""
 
     # Ownership
 
@@ -106,7 +108,8 @@ class SlotStates:
         """Drop all pending rows: the log is read again from `start_offsets`."""
         for slot in self.owned.values():
             slot.clear_pending()
-        self.ends = [first - 1 for first in self.start_offsets()]
+        self._starts = self.start_offsets()
+        self.ends = [first - 1 for first in self._starts]
         self.transactions = 0
 
     # Collecting a batch
@@ -120,7 +123,7 @@ class SlotStates:
             slot = owned.get(slot_of(entity, key, slots))
             if slot is not None and offset > slot.watermark.offsets[partition]:
                 slot.pending[entity].add_row(key, row)
-        self.transactions += 1
+        self.transactions += offset >= self._starts[partition]
 
     def add_label(self, partition: int, offset: int, label: Label) -> None:
         """Collect an accepted label's rows, as `add_transaction` does."""
@@ -137,6 +140,10 @@ class SlotStates:
     def largest_pending(self) -> int:
         """Largest number of pending keys of a ready slot: a slot's write has to fit one call."""
         return max((slot.pending_keys() for slot in self.ready.values()), default=0)
+
+    def largest_waiting(self) -> int:
+        """Largest number of pending keys of a slot that a second reader catches up."""
+        return max((slot.pending_keys() for slot in self.owned.values() if not slot.ready), default=0)
 
     def is_full(self, max_transactions: int) -> bool:
         """Whether the batch should be written before more is collected."""

@@ -3,24 +3,25 @@
 A stock agent spends some 127 µs of asyncio on every message. Here an event carries the whole list of
 records that one poll brought from a partition, which costs a few µs a record. Kafka's committed offsets do
 not decide where reading starts: the watermark stored beside the state does. So commits do nothing, and the
-feed asks for a rewind when it needs one.
+inbox asks for a rewind when it needs one.
 
 Offsets alone do not distinguish a lost record from an offset that never held one (a transaction's marker).
 So each delivery states the range of offsets in which its records are complete.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import faust
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from fraudsim.log.consumer import shared_poll
 from fraudsim.log.lenient_records import read_past_unreadable_headers
+from stream_features.worker.inbox import Delivery, Inbox
 
 POLL_EVERY_S: Final = 0.16
 """Interval between polls while traffic is low. The scorers' unfolded log makes up for the delay, and a broker
@@ -31,34 +32,8 @@ FETCH_WAIT_MS: Final = 300
 """How long the broker holds an empty fetch: an idle worker's knowledge of the log's end is this old."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The records that one poll returned from one partition."""
-
-    epoch: int
-    """Number of rewinds so far: records fetched before the last rewind have a lower epoch."""
-    topic: str
-    partition: int
-    records: list[Any]
-    """aiokafka records, in offset order; empty where the poll passed only markers."""
-    first: int
-    """`records` are complete from this offset on …"""
-    end: int
-    """… up to this one, exclusive."""
-
-
-class Feed(Protocol):
-    """Decides where reading goes on."""
-
-    epoch: int
-
-    def take_rewind(self) -> Mapping[TP, int] | None:
-        """The offsets to seek to, or None; each rewind once. Later deliveries carry the new `epoch`."""
-        ...
-
-    def mark_position_lost(self) -> None:
-        """Record that a rebalance moved or interrupted reading: a rewind is due."""
-        ...
+MAX_POLL: Final = 2_000
+"""Records of one poll, shared over the partitions."""
 
 
 class WholePollSchema(faust.Schema):
@@ -94,17 +69,34 @@ class RecordRunThread(driver.AIOKafkaConsumerThread):
         self._seek_count += 1
         await super()._seek_wait(consumer, partitions)
 
-    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> dict[TP, RecordRun]:
-        seek_count, before = self._seek_count, positions(consumer)
-        assignment = assignment_of(consumer)
-        polled = await super()._fetch_records(consumer, *args, **kwargs)
-        if self._seek_count != seek_count or assignment_of(consumer) is not assignment:
-            before = {}
-        return record_runs(polled, before, positions(consumer))
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[TP], timeout: float = 0.0, max_records: int = MAX_POLL
+    ) -> dict[TP, RecordRun]:
+        seek_count, before, assignment = self._seek_count, positions(consumer), assignment_of(consumer)
+        fetch = super()._fetch_records
+
+        def undisturbed() -> bool:
+            return self._seek_count == seek_count and assignment_of(consumer) is assignment
+
+        async def take(tps: Sequence[Any], wait_ms: int, most: int) -> Any:
+            # The first call may wait, and so meet a seek or a new assignment; nothing is added after those.
+            if not wait_ms and not (undisturbed() and is_assigned(consumer)):
+                return {}
+            return await fetch(consumer, set(tps), wait_ms / 1000, most)
+
+        polled = await shared_poll(
+            take, sorted(active_partitions), max(1, round(1000 * timeout)), max_records
+        )
+        return record_runs(polled, before if undisturbed() else {}, positions(consumer))
 
     def read_position(self, tp: TP) -> int | None:
         """The next offset to read; None where there is none, as during a rebalance."""
         return positions(self._ensure_consumer()).get(tp)
+
+
+def is_assigned(consumer: Any) -> bool:
+    """Whether no rebalance is under way: aiokafka would wait for its end."""
+    return not consumer._subscription.reassignment_in_progress
 
 
 def assignment_of(consumer: Any) -> Any:
@@ -145,20 +137,24 @@ def record_runs(
 
 
 class WholePollConsumer(driver.Consumer):
-    """Delivers lists, seeks to the feed's offsets, commits nothing."""
+    """Delivers lists, seeks to the inbox's offsets, commits nothing."""
 
-    feed: Feed
+    transport: "WholePollTransport"
+
+    @property
+    def inbox(self) -> Inbox:
+        return self.transport.inbox
 
     def _new_consumer_thread(self) -> RecordRunThread:
         return RecordRunThread(self, loop=self.loop, beacon=self.beacon)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        # Reading waits at the log's end: the feed rewinds as soon as it owns a slot.
-        self.feed.mark_position_lost()
+        # Reading waits at the log's end: the loop rewinds as soon as it owns a slot.
+        self.inbox.mark_position_lost()
         ends = await self._thread.highwaters(*self.assignment())
         await self._thread.seek_wait(dict(ends))
         # The seek has undone a rewind that was taken meanwhile.
-        self.feed.mark_position_lost()
+        self.inbox.mark_position_lost()
         return ends
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
@@ -197,17 +193,17 @@ class WholePollConsumer(driver.Consumer):
                 raise
 
     async def _rewind_if_due(self) -> None:
-        offsets = self.feed.take_rewind()
+        offsets = self.inbox.take_rewind()
         if offsets is not None:
             await self._thread.seek_wait(dict(offsets))
 
     async def _deliver(self, records: Mapping[TP, RecordRun], active: set[TP] | None) -> None:
-        generation, epoch = self.app.consumer_generation_id, self.feed.epoch
+        generation, epoch = self.app.consumer_generation_id, self.inbox.epoch
         for tp, run in records.items():
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
             if self.app.consumer_generation_id != generation or not self.flow_active:
-                self.feed.mark_position_lost()
+                self.inbox.mark_position_lost()
                 return
             message = self._to_message(tp, run[-1] if run else _marker(tp, run.end - 1))
             message.value = Delivery(epoch, tp.topic, tp.partition, run, run.first, run.end)
@@ -221,16 +217,11 @@ def _marker(tp: TP, offset: int) -> Any:
 
 
 class WholePollTransport(driver.Transport):
-    """The transport to set as `app.transport`, steered by a feed."""
+    """The transport to set as `app.transport`; it fills an inbox, which says where to read."""
 
     Consumer = WholePollConsumer
 
-    def __init__(self, url: Any, app: Any, feed: Feed) -> None:
+    def __init__(self, url: Any, app: Any, inbox: Inbox) -> None:
         super().__init__(url, app)
         read_past_unreadable_headers()
-        self._feed = feed
-
-    def create_consumer(self, callback: Any, **kwargs: Any) -> WholePollConsumer:
-        consumer: WholePollConsumer = super().create_consumer(callback, **kwargs)
-        consumer.feed = self._feed
-        return consumer
+        self.inbox = inbox

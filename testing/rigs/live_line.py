@@ -25,8 +25,9 @@ from runner.record.observer import Observer
 from scorer.policy.file import SHIPPED
 from stream_features.catalogue.features import WINDOWED
 from stream_features.kernels import state as states
-from stream_features.offline.archived_log import archived_clock
+from stream_features.offline.archived_log import archived_clock, archived_ends
 from stream_features.offline.history_tables import read_history_tables
+from stream_features.store.idle_keys import is_idle
 from stream_features.store.keys import blob_key
 from stream_features.store.prime import state_of_history
 from stream_features.store.rebuild import fold_archive
@@ -117,14 +118,19 @@ def check_state_equals_log(line: Line) -> None:
     table = state_of_history(
         *read_history_tables(run_dir / "history"), segment.event_epoch_ms, segment.horizon_ms
     )
-    fold_archive(table, run_dir)
+    fold_archive(table, run_dir, archived_ends(run_dir, settings.partitions))
     expected = {
         blob_key(slot_of(*key, settings.slots), *key): (key[0], states.to_bytes(state))
         for key, state in table.items()
     }
     with Redis.from_url(settings.redis_url) as redis:
         names = sorted(key.decode() for entity in WINDOWED for key in redis.keys(f"*:{entity}:*"))
-        assert names == sorted(expected)
+        swept = expected.keys() - set(names)
+        now_ms = archived_clock(run_dir).now_ms(time.time() * 1000)
+        for name in swept:
+            entity, blob = expected[name]
+            assert is_idle(entity, states.from_bytes(entity, blob), now_ms, segment.horizon_ms), name
+        assert not set(names) - expected.keys()
         horizon_ms = archived_clock(run_dir).horizon_ms
         for name, blob in zip(names, redis.mget(names), strict=True):
             entity, expected_bytes = expected[name]

@@ -12,13 +12,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from aiokafka import TopicPartition
+from kafka import KafkaProducer
 from redis import Redis
 
 from fraudsim.log import headers as h
 from fraudsim.log.clock_log import next_segment, start_log
+from fraudsim.log.consumer import existing_partitions, log_ranges
 from fraudsim.log.events import Label, Transaction, encoder
 from fraudsim.log.partitioning import slot_of
 from fraudsim.log.topics import DEAD_LETTERS, LABELS, TRANSACTIONS, create_topics
@@ -46,10 +49,11 @@ class RedisGate:
     """A proxy before Redis. Once armed, it stops at the next script call."""
 
     def __init__(self, redis_url: str) -> None:
-        host, port = redis_url.removeprefix("redis://").split("/")[0].split(":")
-        self._redis = (host, int(port))
+        url = urlsplit(redis_url)
+        self._redis = (url.hostname, url.port or 6379)
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
+        credentials, at, _ = url.netloc.rpartition("@")
+        self.url = url._replace(netloc=f"{credentials}{at}127.0.0.1:{self._server.getsockname()[1]}").geturl()
         self.reached = threading.Event()
         self._open = threading.Event()
         self._stop_at: StopPoint | None = None
@@ -160,6 +164,9 @@ class WorkerLab:
             redis_url=self.addresses.redis_url,
             session_timeout_ms=1_500,
         )
+        self.temporary = self.folder / "temporary"
+        """The workers' folder for temporary files."""
+        self.temporary.mkdir()
         create_topics(self.settings)
         log = start_log(self.settings, int(time.time() * 1000), 1.0, "", "")
         log.append(next_segment(log.clock, 1.0, log.clock.first.event_epoch_ms, int(time.time() * 1000)))
@@ -194,6 +201,7 @@ class WorkerLab:
             "FRAUDSIM_CATCH_UP_BEYOND": "1000",
             "FRAUDSIM_WORKER_NAME": name,
             "FRAUDSIM_METRICS_PORT": "0",
+            "TMPDIR": str(self.temporary),
         }
         with output.open("wb") as out:
             process = subprocess.Popen(
@@ -277,13 +285,9 @@ class WorkerLab:
 
     def _ends(self, topic: str) -> list[int]:
         """The offset after the last one, by partition."""
-        consumer = KafkaConsumer(bootstrap_servers=[self.addresses.kafka_bootstrap])
-        try:
-            tps = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-            offsets = consumer.end_offsets(tps)
-            return [offsets[tp] for tp in tps]
-        finally:
-            consumer.close()
+        bootstrap = self.addresses.kafka_bootstrap
+        tps = [TopicPartition(topic, p) for p in existing_partitions(bootstrap, [topic])[topic]]
+        return [end for _, end in log_ranges(bootstrap, tps).values()]
 
     def watermarks(self) -> list[Watermark | None]:
         """Each slot's watermark, None where it has none."""

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import (
     SHORT,
+    FetchPlan,
     existing_partitions,
     log_ranges,
     open_reader,
@@ -92,3 +93,38 @@ def test_partitions_are_numbers_and_a_missing_topic_is_named(stack, topic):
     assert partitions_of(stack.kafka_bootstrap, [topic, absent]) == {topic: [0, 1], absent: []}
     with pytest.raises(FraudsimError, match=f"topic {absent} does not exist: create the topics"):
         existing_partitions(stack.kafka_bootstrap, [topic, absent])
+
+
+def test_a_backlog_in_one_partition_leaves_the_others_their_share_of_every_poll(stack):
+    """As aiokafka has it, a bounded poll is filled from the partition fetched first, until that is empty."""
+    from kafka.admin import KafkaAdminClient, NewTopic
+
+    name = f"backlog-{uuid.uuid4().hex[:8]}"
+    admin = KafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
+    admin.create_topics([NewTopic(name, 2, 1)])
+    admin.close()
+    partitions = [TopicPartition(name, n) for n in (0, 1)]
+
+    async def run():
+        async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap) as producer:
+            for _ in range(400):
+                await producer.send(name, b"x" * 50, partition=0)
+            await producer.flush()
+        async with open_reader(stack.kafka_bootstrap, partitions, FetchPlan(20, max_records=10)) as reader:
+            await reader.seek_to_begins()
+            first = await reader.poll(5_000)
+            assert [len(records) for records in first.values()] == [10]  # there is nothing else
+            async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap) as producer:
+                for _ in range(30):
+                    await producer.send_and_wait(name, b"y", partition=1)
+            await asyncio.sleep(0.3)  # for its fetch
+            polls = [await reader.poll(5_000) for _ in range(4)]
+            assert [{tp.partition: len(records) for tp, records in polled.items()} for polled in polls] == [
+                {0: 5, 1: 5}
+            ] * 4
+            offsets = [
+                record.offset for polled in (first, *polls) for record in polled.get(partitions[0], ())
+            ]
+            assert offsets == list(range(30))
+
+    asyncio.run(run())

@@ -18,23 +18,23 @@ TP = TopicPartition(TRANSACTIONS, 0)
 
 
 class Polls:
-    """A consumer that hands out polls (records' offsets, position after them), and then ends the reading."""
+    """A `TopicReader` that hands out polls (records' offsets, position after them), then ends reading."""
 
     def __init__(self, *polls):
         self._polls = list(polls)
         self._position = 0
 
-    async def getmany(self, **_):
+    async def poll(self):
         if not self._polls:
             raise asyncio.CancelledError
         offsets, self._position = self._polls.pop(0)
         return {TP: [make_record(offset) for offset in offsets]} if offsets else {}
 
-    async def position(self, _tp):
-        return self._position
+    async def positions(self):
+        return {TP: self._position}
 
-    def highwater(self, _tp):
-        return self._position
+    def known_ends(self):
+        return {TP: self._position}
 
 
 def read(*polls, fill_to=0):
@@ -50,7 +50,7 @@ def read(*polls, fill_to=0):
         lambda record, _event, _received_us: delivered.append(record.offset),
     )
     reader._fill_to = [fill_to]
-    reader._consumer = Polls(*polls)
+    reader._reader = Polls(*polls)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(reader.run())
     return delivered, reader, unfolded

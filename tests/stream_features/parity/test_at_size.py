@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fraudsim.settings import Settings
-from stream_features.parity.check import check_parity
+from stream_features.parity.check import ParityPlan, check_parity
 from testing.samples.traffic import write_traffic
 
 SETTINGS = Settings(_env_file=None)
@@ -19,7 +19,7 @@ def test_a_world_s_served_vectors_are_all_found_right(cards, days, least, tmp_pa
     assert served > least
     started, used = time.perf_counter(), time.process_time()
     history, sample = tmp_path / "history", min(5_000, least)
-    result = check_parity(tmp_path, history, SETTINGS, 5, sample=sample, staleness=True)
+    result = check_parity(tmp_path, history, SETTINGS, ParityPlan(5, sample, staleness=True))
     took, processor = time.perf_counter() - started, time.process_time() - used
     print(f"{result.vectors:,} vectors checked in {took:.0f} s, {processor:.0f} of processor time")
     assert (result.vectors, result.mismatches, result.missing_pending) == (served, 0, 0)

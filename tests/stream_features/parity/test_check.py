@@ -9,7 +9,7 @@ from fraudsim.settings import Settings
 from stream_features.catalogue.features import MINUTE, NAMES, feature_indexes
 from stream_features.encode import ROW_OF
 from stream_features.kernels import state
-from stream_features.parity.check import check_parity
+from stream_features.parity.check import ParityPlan, check_parity
 from stream_features.vector import keys_of, vector
 from testing.samples.log import T0
 from testing.samples.run import make_decision, write_run
@@ -57,7 +57,7 @@ def run(tmp_path):
 
 
 def check(folder):
-    return check_parity(folder, folder / "history", SETTINGS, brute_force=10)
+    return check_parity(folder, folder / "history", SETTINGS, ParityPlan(brute_force=10))
 
 
 def test_a_vector_that_is_null_beyond_the_horizon_is_as_brute_force_has_it(run):

@@ -140,7 +140,8 @@ def serve(folder, line, *, lag=4, keep_unfolded=True, http=False):
 
 
 def check(folder, **options):
-    return parity.check_parity(folder, folder / "history", SETTINGS, 60, sample=60, **options)
+    plan = parity.ParityPlan(60, 60, **options)
+    return parity.check_parity(folder, folder / "history", SETTINGS, plan)
 
 
 def entities(result):

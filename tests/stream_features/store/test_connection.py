@@ -121,6 +121,24 @@ def test_a_lingering_command_is_sent_with_the_next_or_by_itself():
     run(scene)
 
 
+def test_a_command_sent_at_once_ends_the_linger_of_those_before_it():
+    """Their timer would send what lingers after them too early."""
+
+    async def scene(redis, client):
+        await client.execute("ECHO", "a")
+        early = client.execute("ECHO", "b", linger_s=0.05)
+        await client.execute("ECHO", "c")
+        assert await early == b"b"
+        late = asyncio.ensure_future(client.execute("ECHO", "d", linger_s=20.0))
+        await asyncio.sleep(0.2)
+        assert not late.done()
+        assert len(redis.commands) == 3
+        await client.execute("ECHO", "e")
+        assert await late == b"d"
+
+    run(scene)
+
+
 def test_a_command_that_lingers_when_the_connection_ends_is_sent_over_the_next():
     async def scene(redis, client):
         await client.execute("ECHO", "connected")

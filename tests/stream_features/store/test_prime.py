@@ -17,8 +17,8 @@ from fraudsim.settings import Settings
 from stream_features.cli import app
 from stream_features.kernels import state
 from stream_features.offline.history_tables import history_fingerprint
-from stream_features.store.keys import blob_key, watermark_key
-from stream_features.store.prime import check_history, prime
+from stream_features.store.keys import blob_key, fresh_key, watermark_key
+from stream_features.store.prime import REPLACING, check_history, prime, replace_state
 from stream_features.store.watermark import decode_watermark
 from testing.samples.log import make_segment
 
@@ -102,6 +102,66 @@ def test_state_for_another_number_of_slots_is_refused_and_replaced_whole_by_forc
         assert redis.get(watermark_key(8)) is None
     with pytest.raises(FraudsimError, match="one of 8 slots, FRAUDSIM_SLOTS is 16"):
         prime(sixteen, first, table(100), MINE)
+
+
+def replace_while(settings, first, meanwhile):
+    """Prime 50 keys; `meanwhile` is called once the old watermarks are deleted."""
+
+    def patterns():
+        meanwhile()
+        yield "{s*}:*"
+
+    with Redis.from_url(settings.redis_url) as redis:
+        try:
+            replace_state(redis, settings, first, table(50), patterns(), range(8), (-1,) * 8)
+        finally:
+            state = len(redis.keys("*:card:*")), redis.exists(*[watermark_key(s) for s in range(8)])
+    return state
+
+
+@pytest.mark.stack
+def test_of_two_that_replace_the_state_at_once_one_is_refused(settings):
+    first, refused = segment(), []
+
+    def prime_too():
+        with pytest.raises(
+            FraudsimError, match="another prime, init or rebuild is replacing the state: wait"
+        ):
+            prime(settings, first, table(5), MINE, force=True)
+        refused.append(True)
+
+    assert replace_while(settings, first, prime_too) == (50, 8)
+    assert refused
+    assert prime(settings, first, table(5), MINE, force=True) == "primed"
+
+
+@pytest.mark.stack
+def test_who_stopped_for_too_long_writes_no_watermark_beside_another(settings):
+    with Redis.from_url(settings.redis_url) as redis:
+        with pytest.raises(FraudsimError, match="replacing the state stopped for 60 s"):
+            replace_while(settings, segment(), lambda: redis.set(REPLACING, "another"))
+        assert redis.get(REPLACING) == b"another"
+        assert not redis.exists(watermark_key(0))
+
+
+@pytest.mark.stack
+def test_a_full_redis_ends_a_priming_in_one_line(settings):
+    with Redis.from_url(settings.redis_url) as redis:
+        try:
+            with pytest.raises(FraudsimError, match=r"no memory left for the state: raise its maxmemory"):
+                replace_while(settings, segment(), lambda: redis.config_set("maxmemory", 1))
+        finally:
+            redis.config_set("maxmemory", 0)
+        assert not redis.exists(watermark_key(0), REPLACING)
+
+
+@pytest.mark.stack
+def test_a_primed_state_is_as_old_as_the_log(settings):
+    """What the log holds already is not folded, so the state is not fresh by now."""
+    first = segment()
+    prime(settings, first, table(1), MINE)
+    with Redis.from_url(settings.redis_url) as redis:
+        assert int(redis.get(fresh_key(0))) == first.wall_epoch_ms
 
 
 @pytest.fixture

@@ -6,9 +6,11 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from fraudsim.errors import FraudsimError
 from stream_features.store.connection import RedisClient
+from stream_features.store.eviction import check_keeps_all
 from stream_features.store.keys import fresh_key, watermark_key
-from stream_features.store.state_store import SlotWrite, StateStore
+from stream_features.store.state_store import RedisFullError, SlotWrite, StateStore
 
 pytestmark = pytest.mark.stack
 
@@ -43,7 +45,7 @@ def test_each_slot_is_written_or_kept_out_as_a_whole(stack, redis):
     assert write(stack, LET_THROUGH, KEPT_OUT, fresh_at_ms=17) == [True, False]
     assert redis.mget(*LET_THROUGH.blobs, watermark_key(901)) == [*LET_THROUGH.blobs.values(), b"new"]
     assert redis.mget(*KEPT_OUT.blobs, watermark_key(902)) == [None, b"other"]
-    assert redis.get(fresh_key(901)) == b"17"
+    assert redis.mget(fresh_key(901), fresh_key(902)) == [b"17", None]  # nothing is fresh that was refused
 
 
 def test_a_redis_that_forgot_the_script_is_given_it_again(stack, redis):
@@ -66,3 +68,60 @@ def test_an_error_in_one_reply_is_raised_once_all_are_read(stack, redis):
             await client.close()
 
     assert asyncio.run(go()) == [True]
+
+
+def store_call(stack, call):
+    async def go():
+        client = RedisClient.with_long_timeouts(stack.redis_url)
+        try:
+            return await call(StateStore(client))
+        finally:
+            await client.close()
+
+    return asyncio.run(go())
+
+
+def test_a_slot_is_marked_fresh_by_its_owner_only(stack, redis):
+    assert store_call(stack, lambda store: store.mark_fresh({901: b"old"}, 5))
+    assert not store_call(stack, lambda store: store.mark_fresh({901: b"old", 902: b"old"}, 7))
+    assert redis.mget(fresh_key(901), fresh_key(902)) == [b"7", None]
+
+
+@pytest.fixture
+def full(redis):
+    redis.config_set("maxmemory", 1)
+    yield
+    redis.config_set("maxmemory", 0)
+
+
+def test_a_full_redis_is_an_error_of_its_own_and_writes_nothing(stack, redis, full):
+    with pytest.raises(RedisFullError, match="OOM"):
+        write(stack, LET_THROUGH, fresh_at_ms=17)
+    with pytest.raises(RedisFullError, match="OOM"):
+        store_call(stack, lambda store: store.mark_fresh({901: b"old"}, 5))
+    assert redis.mget(*LET_THROUGH.blobs, watermark_key(901), fresh_key(901)) == [None, None, b"old", None]
+
+
+def test_keys_are_swept_from_a_full_redis_by_their_slot_s_owner_if_they_are_as_expected(stack, redis):
+    redis.mset({"{s901}:card:a": "A", "{s901}:card:b": "B", "{s902}:card:c": "C"})
+    redis.config_set("maxmemory", 1)
+    try:
+        blobs = {"{s901}:card:a": b"A", "{s901}:card:b": b"other", "{s901}:card:absent": b""}
+        assert store_call(stack, lambda store: store.sweep(901, b"old", blobs)) == 1
+        assert store_call(stack, lambda store: store.sweep(902, b"old", {"{s902}:card:c": b"C"})) == 0
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert redis.mget("{s901}:card:a", "{s901}:card:b", "{s902}:card:c") == [None, b"B", b"C"]
+
+
+def test_the_eviction_policy_is_known_without_config(stack, redis):
+    assert store_call(stack, lambda store: store.evicts_by()) == "noeviction"
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        assert store_call(stack, lambda store: store.evicts_by()) == "allkeys-lru"
+        with pytest.raises(
+            FraudsimError, match="maxmemory-policy allkeys-lru, so it may drop state: set it to"
+        ):
+            check_keeps_all(redis)
+    finally:
+        redis.config_set("maxmemory-policy", "noeviction")

@@ -13,6 +13,7 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from redis.exceptions import RedisError
 
+from fraudsim.archive.log_files import log_files, read_ranges
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label, Transaction
 from fraudsim.log.topics import LABELS, TRANSACTIONS
@@ -23,6 +24,7 @@ from runner.stack.stack import stack as start_stack
 from stream_features.catalogue.features import DAY, NAMES
 from stream_features.offline.oracle import oracle
 from stream_features.store.keys import watermark_key
+from stream_features.store.prime import prime
 from stream_features.store.rebuild import rebuild
 from stream_features.store.watermark import encode_watermark
 from testing.rigs.worker_lab import WAIT_S, WorkerLab
@@ -37,6 +39,19 @@ def lab(tmp_path_factory):
         lab = WorkerLab(addresses, folder)
         yield lab
         lab.stop_workers()
+
+
+@pytest.fixture(scope="module")
+def archive(lab):
+    """All that the log holds by now."""
+    run_dir, stop = lab.folder / "run", threading.Event()
+
+    def archive():
+        stop.set()
+        run_archiver(lab.settings, run_dir, stop, drain=True)
+        return run_dir
+
+    return archive
 
 
 @pytest.mark.parametrize("when", ["before", "half", "after"])
@@ -97,13 +112,37 @@ def test_a_redis_that_refuses_to_write_is_asked_again(lab):
     lab.redis.config_set("maxmemory", 1)
     try:
         lab.send(300)
-        assert poll_until(lambda: worker.has_logged("redis_away"), WAIT_S)
+        assert poll_until(lambda: worker.has_logged("redis_full"), WAIT_S)
         with pytest.raises(RedisError):
             lab.redis.set("refused", 1)
     finally:
         lab.redis.config_set("maxmemory", 0)
     lab.check_state()
     assert worker.process.poll() is None
+    assert not worker.has_logged("redis_away")
+
+
+def test_a_redis_that_evicts_is_refused_by_whoever_writes_state(lab, archive):
+    lab.single_worker().kill()
+    run_dir = archive()
+    lab.redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        before = set(lab.temporary.iterdir())
+        worker = lab.single_worker()
+        assert worker.process.wait(WAIT_S) == 2
+        assert set(lab.temporary.iterdir()) == before
+        assert worker.has_logged("error: the Redis of FRAUDSIM_REDIS_URL has maxmemory-policy allkeys-lru")
+        assert not worker.has_logged("Traceback")
+        for write in (
+            lambda: prime(lab.settings, lab.clock.first, {}, ""),
+            lambda: rebuild(lab.settings, run_dir),
+        ):
+            with pytest.raises(FraudsimError, match="maxmemory-policy allkeys-lru, so it may drop state"):
+                write()
+    finally:
+        lab.redis.config_set("maxmemory-policy", "noeviction")
+    lab.single_worker()
+    lab.check_state()
 
 
 def test_a_redis_that_lost_its_last_seconds_is_brought_up_to_date(lab):
@@ -124,6 +163,10 @@ def test_a_redis_that_lost_its_last_seconds_is_brought_up_to_date(lab):
 def test_slots_that_move_while_the_log_grows_are_folded_once(lab):
     first = lab.single_worker()
     lab.send(300)
+    lab.await_folded()
+    before = set(lab.temporary.iterdir())
+    assert before
+    assert not any(str(first.process.pid) in folder.name for folder in before)
     second = lab.start()
     for _ in range(20):
         lab.send(50)
@@ -133,6 +176,7 @@ def test_slots_that_move_while_the_log_grows_are_folded_once(lab):
     second.signal(signal.SIGTERM)
     lab.send(300)
     assert second.process.wait(WAIT_S) == 0
+    assert set(lab.temporary.iterdir()) == before  # Faust's folder is gone
     lab.send(100)
     lab.check_state()
     assert first.process.poll() is None
@@ -183,19 +227,6 @@ def test_a_slot_far_behind_is_caught_up_while_the_others_go_on(lab, when):
     assert second.has_logged("caught_up") or when == "after"  # by then the first may have written all of it
 
 
-@pytest.fixture(scope="module")
-def archive(lab):
-    """All that the log holds by now."""
-    run_dir, stop = lab.folder / "run", threading.Event()
-
-    def archive():
-        stop.set()
-        run_archiver(lab.settings, run_dir, stop, drain=True)
-        return run_dir
-
-    return archive
-
-
 def test_a_watermark_ahead_of_the_log_ends_the_worker_and_a_rebuild_mends_it(lab, archive):
     lab.single_worker().kill()
     lab.send(300)
@@ -209,6 +240,25 @@ def test_a_watermark_ahead_of_the_log_ends_the_worker_and_a_rebuild_mends_it(lab
     done = rebuild(lab.settings, archive(), slots=[3])
     assert (done.slots, done.ends) == (1, lab.ends())
     lab.send(100)
+    lab.single_worker()
+    lab.check_state()
+
+
+def test_a_rebuild_stops_at_a_hole_of_the_archive_and_the_log_has_the_rest(lab, archive):
+    lab.single_worker()
+    archive()
+    for _ in range(2):
+        lab.send(150)
+        run_dir = archive()
+    lost = log_files(run_dir, TRANSACTIONS)[-2]
+    (first, _), *_ = read_ranges(lost)[0]
+    lost.rename(lost.with_name("lost"))
+    lab.single_worker().kill()
+    lab.redis.flushall()
+    done = rebuild(lab.settings, run_dir)
+    lost.with_name("lost").rename(lost)
+    assert done.ends[0] == first - 1
+    assert f"transactions partition 0 after {first - 1}" in done.holes
     lab.single_worker()
     lab.check_state()
 
