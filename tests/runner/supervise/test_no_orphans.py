@@ -89,7 +89,7 @@ def test_a_pid_that_now_belongs_to_another_is_spared(end_after: Callable[[int], 
 
 
 def test_the_reaper_forgets_who_is_gone() -> None:
-    assert read_children(["+1 a\n", "+2 b\n", "-1\n", "+3 c\n"]) == {2: "b", 3: "c"}
+    assert read_children(["+1 a\n", "+2 b\n", "-1\n", "+3 c\n"]) == ({2: "b", 3: "c"}, False)
 
 
 def test_a_start_token_names_a_process_for_its_life() -> None:
