@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fraudsim.addresses import http_url
 from fraudsim.log import topics
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
@@ -56,7 +57,7 @@ def _say_traffic(line: Line) -> None:
         rate = manifest.transactions_per_day * line.speed / DAY_S
     say(
         f"live: {manifest.cards:,} cards, about {rate:,.0f} tx/s, {line.speed:,.0f} event s per s; "
-        f"HTTP on 127.0.0.1:{line.settings.http_port}"
+        f"HTTP on {http_url(line.settings.http_host, line.settings.http_port).removeprefix('http://')}"
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from fraudsim.addresses import RUNNING_FILE, RunningLine, RunningPart, http_url
+from fraudsim.addresses import RUNNING_FILE, RunningLine, RunningPart, http_url, mask_password
 from fraudsim.errors import FraudsimError
 from fraudsim.log import topics
 from fraudsim.polling import poll_until
@@ -98,7 +98,9 @@ class Line:
     def _start_stack(self) -> None:
         self.say("starting Kafka and Redis")
         addresses = start_stack(self.run_dir / "stack", self.settings, self.supervisor)
-        self.say("  ".join(f"{name}={value}" for name, value in environment(addresses).items()))
+        self.say(
+            "  ".join(f"{name}={mask_password(value)}" for name, value in environment(addresses).items())
+        )
         http_port = self._http_port()
         self.settings = self.settings.model_copy(
             update={

@@ -12,7 +12,7 @@ from runner.line.line import POLL_S, Line
 from runner.record.latencies import Latencies
 from runner.record.manifest import write_manifest
 from runner.record.observer import RunTally
-from runner.record.summary import summarise, write_summary
+from runner.record.summary import RunFigures, summarise, write_summary
 from stream_features.parity.check import check_parity
 
 QUIET_S: Final = 15.0
@@ -60,8 +60,7 @@ def close_and_summarise(
     restarts = line.supervisor.restarts
     line.supervisor.close()
     model = json.loads((run_dir / "model" / "manifest.json").read_text())
-    summary = summarise(
-        run_dir,
+    figures = RunFigures(
         planned=line.planned(),
         seconds=seconds,
         speed=line.speed,
@@ -70,6 +69,7 @@ def close_and_summarise(
         restarts={name: n for name, n in restarts.items() if n},
         model_version=model["version"],
     )
+    summary = summarise(run_dir, figures)
     decisions = read_log(run_dir, topics.DECISIONS, ["offset"]).num_rows
     line.say(f"parity: recomputing {decisions:,} served vectors from the archived log")
     parity = check_parity(run_dir, run_dir / "history", settings, brute_force)

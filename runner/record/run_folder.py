@@ -25,7 +25,7 @@ def new_run_path(runs_dir: Path, out: Path | None) -> Path:
 
 
 def reusable_run(reuse: Path) -> Path:
-    """The folder of an earlier run, without links: `runs/latest` is another run's as soon as a new one starts.
+    """The folder of an earlier run, without links: a new run moves `runs/latest`.
 
     Raises:
         FraudsimError: it has no history or no model.

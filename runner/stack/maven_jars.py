@@ -7,7 +7,6 @@ coordinate, so that a first start fetches only the jars, in parallel, without de
 import fcntl
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fraudsim.errors import FraudsimError
+from fraudsim.whole_files import write_whole
 from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack.download_progress import DownloadProgress, download_progress
 
@@ -159,9 +159,7 @@ def _size_and_mtime(path: Path) -> list[int]:
 
 def _write_stamp(pins: list[PinnedJar], folder: Path) -> None:
     stamp = {pin.name: [pin.sha256, *_size_and_mtime(folder / pin.name)] for pin in pins}
-    scratch = folder / f"{_STAMP}.{os.getpid()}"
-    scratch.write_text(json.dumps(stamp, indent=1))
-    scratch.replace(folder / _STAMP)
+    write_whole(folder / _STAMP, json.dumps(stamp, indent=1))
 
 
 def _read_stamp(folder: Path) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class Guard:
         stdin: int | IO[Any] | None,
         output: int | IO[Any] | None,
         pass_fds: Sequence[int] = (),
+        cwd: Path | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start a process whose group the reaper ends if this process dies.
 
@@ -90,6 +91,7 @@ class Guard:
             child = subprocess.Popen(
                 ["/bin/sh", "-c", _GATE, str(read_end), *argv],
                 env=dict(env),
+                cwd=cwd,
                 stdin=stdin,
                 stdout=output,
                 stderr=None if output is None else subprocess.STDOUT,

@@ -30,7 +30,7 @@ class Part:
     """One process to supervise.
 
     `restart` starts it again whenever it exits; with `finishes`, exit code 0 is final. `nice` is added to its
-    niceness. `pass_fds` are file descriptors that it inherits.
+    niceness. `pass_fds` are file descriptors that it inherits, `cwd` is its working directory.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Part:
     stop_timeout_s: float = 10.0
     nice: int = 0
     pass_fds: tuple[int, ...] = ()
+    cwd: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,12 @@ class Supervisor:
     def _spawn(self, part: Part) -> "subprocess.Popen[bytes]":
         with explain_disk_errors(self.log_dir), self.log(part.name).open("ab") as log:
             process = self.guard.popen(
-                part.argv, part.env, stdin=subprocess.DEVNULL, output=log, pass_fds=part.pass_fds
+                part.argv,
+                part.env,
+                stdin=subprocess.DEVNULL,
+                output=log,
+                pass_fds=part.pass_fds,
+                cwd=part.cwd,
             )
         if part.nice:
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -46,10 +47,14 @@ class RedisGate:
     """A proxy before Redis. Once armed, it stops at the next script call."""
 
     def __init__(self, redis_url: str) -> None:
-        host, port = redis_url.removeprefix("redis://").split("/")[0].split(":")
-        self._redis = (host, int(port))
+        redis = urlsplit(redis_url)
+        assert redis.hostname is not None
+        assert redis.port is not None
+        self._redis = (redis.hostname, redis.port)
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
+        user = redis.netloc.rpartition("@")[0]
+        host = f"127.0.0.1:{self._server.getsockname()[1]}"
+        self.url = urlunsplit(redis._replace(netloc=f"{user}@{host}" if user else host))
         self.reached = threading.Event()
         self._open = threading.Event()
         self._stop_at: StopPoint | None = None
