@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import json
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -88,7 +87,6 @@ def _download_all(pins: list[PinnedJar], folder: Path, label: str) -> None:
     # An interrupted download leaves verified jars, so that the next attempt fetches only the missing ones.
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(exist_ok=True)
-    started_s = time.monotonic()
     missing = [pin for pin in pins if not (partial / pin.name).exists()]
     with (
         download_progress(label, len(missing)) as progress,
@@ -103,7 +101,7 @@ def _download_all(pins: list[PinnedJar], folder: Path, label: str) -> None:
             raise
     _write_stamp(pins, partial)
     partial.rename(folder)
-    progress.finished(time.monotonic() - started_s)
+    progress.finished()
 
 
 def _download(pin: PinnedJar, folder: Path, progress: DownloadProgress) -> None:

@@ -78,7 +78,8 @@ def interrupt_twice(run, prepared, awaited_file, gap_s):
     terminal = Terminal([sys.executable, "-m", "fraudsim", "demo", *options, "--out", str(run)], env)
     session = terminal.process.pid
     try:
-        assert poll_until((run / awaited_file).exists, 200), terminal.output.decode()
+        poll_until(lambda: (run / awaited_file).exists() or terminal.process.poll() is not None, 200)
+        assert (run / awaited_file).exists(), terminal.output.decode()
         terminal.interrupt()
         time.sleep(gap_s)
         terminal.interrupt()
