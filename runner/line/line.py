@@ -157,8 +157,8 @@ class Line:
         self.supervisor.start(Part(name, self.command(*argv), env, **part_options))
 
     def _free_metrics_port(self) -> int:
-        taken = {self.settings.http_port, *self._metrics_ports.values()}
-        while (port := free_port(host=self.settings.metrics_host)) in taken:
+        used_ports = {self.settings.http_port, *self._metrics_ports.values()}
+        while (port := free_port(host=self.settings.metrics_host)) in used_ports:
             pass
         return port
 

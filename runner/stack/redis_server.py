@@ -99,13 +99,13 @@ def find_redis(settings: Settings) -> Path:
                 f"or unset {name}"
             )
         return Path(configured).absolute()
-    found = _in_wheel() or next(filter(None, map(shutil.which, _INSTALLED)), None)
-    if found is None:
+    binary = _in_wheel() or next(filter(None, map(shutil.which, _INSTALLED)), None)
+    if binary is None:
         raise FraudsimError(
             f"no Redis for {sys.platform} {platform.machine()}: install valkey or redis, "
             f"or set {name} to a server binary"
         )
-    return Path(found)
+    return Path(binary)
 
 
 def _in_wheel() -> Path | None:
