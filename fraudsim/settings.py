@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
     runs_dir: Path = Field(Path("runs"), description="folder of run folders")
     cache_dir: Path = Field(
-        Path.home() / ".cache" / "fraudsim", description="downloaded Kafka and Redis, compiled kernels"
+        Path.home() / ".cache" / "fraudsim", description="downloaded Kafka, compiled kernels"
     )
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
     model_kind: ModelKind = Field(

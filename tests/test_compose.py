@@ -97,6 +97,15 @@ def test_prometheus_asks_every_process_where_it_answers():
     assert set(re.findall(r"port: (\d+)", config)) == {port[1]}
 
 
+def test_health_checks_ask_without_a_proxy():
+    """A proxy variable in .env reaches every container."""
+    checks = [line for line in text("docker-compose.yml").splitlines() if "http://127.0.0.1" in line]
+    assert len([line for line in checks if "wget" in line]) == 2
+    assert all("-Y, " in line for line in checks if "wget" in line)
+    assert "urlopen" not in text("docker-compose.yml")
+    assert text("docker-compose.yml").count("ProxyHandler({})") == 3
+
+
 @pytest.mark.parametrize(("setting", "prefix"), [("worker_name", "features"), ("scorer_name", "scorer")])
 def test_every_replica_has_a_name_of_its_own(setting, prefix):
     """Kafka removes the earlier of two group members with one name."""
