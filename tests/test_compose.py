@@ -130,6 +130,8 @@ def test_kafka_is_set_as_in_the_stack_without_docker():
     environment = dict(re.findall(r"^ +KAFKA_([A-Z_]+): \"?([^\"\n]*)\"?$", text("docker-compose.yml"), re.M))
     shared = [line.split("=", 1) for line in kafka_server._PROPERTIES.split() if "{" not in line]
     for name, value in shared:
+        if name == "log.dirs":
+            continue  # a container has its own
         assert environment[name.upper().replace(".", "_")] == value, name
     assert environment["LOG_DIRS"].startswith("/")
 

@@ -113,8 +113,10 @@ def test_commands_find_the_running_line_unless_they_are_told_of_another(tmp_path
 
 def test_no_room_asks_the_line_through_a_proxy():
     root = Path(__file__).parents[2]
-    rooms = ("fraudsim", "producers", "stream_features", "model", "scorer", "runner", "dashboards", "load_tests",
-             "studies", "testing")  # fmt: skip
+    rooms = [
+        "fraudsim", "producers", "stream_features", "model", "scorer", "runner", "dashboards", "load_tests",
+        "studies", "testing",
+    ]  # fmt: skip
     paths = [path for room in rooms for path in (root / room).rglob("*.py")]
     assert len(paths) > 300
     assert [str(path) for path in paths if "urlopen(" in path.read_text()] == []
