@@ -193,5 +193,6 @@ def parts_of(options: LineOptions, starts: str) -> list[LinePart]:
 
 
 def in_stop_order(options: LineOptions) -> list[LinePart]:
-    """The parts of a run in the order in which they stop."""
-    return sorted((part for part in PARTS if part.runs(options)), key=lambda part: part.stop_place)
+    """The parts of a run in the order in which they stop; one started by hand goes on to the run's end."""
+    started = [part for part in PARTS if part.runs(options) and part.starts != "by hand"]
+    return sorted(started, key=lambda part: part.stop_place)
