@@ -166,8 +166,9 @@ class Line:
         with self._lock:
             jobs = {part.name: part.job for part in PARTS}
             parts = {
-                name: RunningPart(jobs.get(name, name), port, self.supervisor.pid(name))
-                for name, port in self._metrics_ports.items()
+                name: RunningPart(jobs[name], port, self.supervisor.pid(name))
+                for name, port in list(self._metrics_ports.items())
+                if name in jobs
             }
             self._running_line(parts).write(self.run_dir)
 
