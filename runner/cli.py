@@ -1,5 +1,7 @@
 """The runner's commands: `fraudsim demo`, `up`, `relay`, and those of the other `*_cli` modules."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +64,8 @@ def demo(
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
     from runner.line.demo import run_demo
 
-    summary = run_demo(*_options(**arguments))
+    with _exit_on_termination():
+        summary = run_demo(*_options(**arguments))
     if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
         raise typer.Exit(1)
 
@@ -86,7 +89,8 @@ def up(
     arguments = locals()
     from runner.line.demo import run_up
 
-    run_up(*_options(seconds=None, **arguments))
+    with _exit_on_termination():
+        run_up(*_options(seconds=None, **arguments))
 
 
 @app.command(hidden=True)
@@ -98,6 +102,18 @@ def relay() -> None:
     run_relay(load_settings())
 
 
+@contextmanager
+def _exit_on_termination() -> Iterator[None]:
+    from runner.supervise.foreground import Termination
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except Termination as termination:
+        raise typer.Exit(termination.exit_code) from None
+
+
 def _options(
     *, seed: int | None, out: Path | None, replay: Path | None, script: Path | None, reuse: Path | None,
     speed: float | None, **line_options: Any,
@@ -106,7 +122,8 @@ def _options(
     from fraudsim.errors import FraudsimError
     from fraudsim.settings import load_settings
     from runner.line.options import LineOptions
-    from runner.record.run_folder import new_run_folder
+    from runner.line.preparation import check_prepared_speed
+    from runner.record.run_folder import make_run_folder, new_run_path, reusable_run
 
     settings = load_settings()
     if seed is not None:
@@ -124,13 +141,15 @@ def _options(
     if replay is not None and speed is None:
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
     options = LineOptions(
-        run_dir=new_run_folder(settings.runs_dir, out),
+        run_dir=new_run_path(settings.runs_dir, out),
         replay=replay.resolve() if replay is not None else None,
         script=script.resolve() if script is not None else None,
-        reuse=reuse.resolve() if reuse is not None else None,
+        reuse=reusable_run(reuse) if reuse is not None else None,
         speed=speed,
         **line_options,
     )
     if options.reacting and (options.replay or not options.consequences or options.shards > 1):
         raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")
+    check_prepared_speed(options)
+    make_run_folder(settings.runs_dir, options.run_dir)  # last: a refused option leaves no folder
     return options, settings

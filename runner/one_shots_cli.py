@@ -72,15 +72,18 @@ def show() -> None:
     """Print the clock's segments: when, in event time and wall time, and how fast."""
     from datetime import UTC, datetime
 
-    from rich.console import Console
     from rich.table import Table
 
+    from fraudsim.addresses import require_kafka
     from fraudsim.errors import FraudsimError
     from fraudsim.log.clock import Clock
     from fraudsim.log.clock_log import ClockLog
+    from fraudsim.process.terminal import plain_console
     from fraudsim.settings import load_settings
 
-    log = ClockLog(load_settings().kafka_bootstrap, Clock())
+    bootstrap = load_settings().kafka_bootstrap
+    require_kafka(bootstrap)
+    log = ClockLog(bootstrap, Clock())
     log.refresh()
     if not log.clock:
         raise FraudsimError("run.clock has no segment: start a log with `fraudsim clock start`")
@@ -93,7 +96,7 @@ def show() -> None:
             for ms in (segment.event_epoch_ms, segment.wall_epoch_ms)
         )
         table.add_row(str(segment.number), event_time, wall_time, f"{segment.speed:g}")
-    Console().print(table)
+    plain_console().print(table)
 
 
 @app.command("produce-line")

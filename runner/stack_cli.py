@@ -27,7 +27,8 @@ def up(
     directory: Directory = None,
     reuse: Annotated[bool, typer.Option("--reuse", help="keep the log of the last stack here")] = False,
 ) -> None:
-    """Start a stack that stays, and print the variables that point fraudsim at it."""
+    """Start a stack that stays, and print the variables for fraudsim: eval "$(fraudsim stack up)"."""
+    from fraudsim.addresses import mask_password
     from fraudsim.settings import load_settings
     from runner.stack import service as stack_service
     from runner.stack.stack import environment
@@ -39,8 +40,11 @@ def up(
     else:
         addresses = stack_service.bring_up(folder, load_settings(), fresh=not reuse)
         typer.echo(f"the stack in {folder} is up; end it with `stack down`", err=True)
+    is_shown = sys.stdout.isatty()
     for name, value in environment(addresses).items():
-        typer.echo(f"export {name}={value}")
+        typer.echo(f"export {name}={mask_password(value) if is_shown else value}")
+    if is_shown:
+        typer.echo('with the password, for this shell: eval "$(fraudsim stack up)"', err=True)
 
 
 @app.command()
@@ -56,6 +60,7 @@ def down(directory: Directory = None) -> None:
 @app.command()
 def status(directory: Directory = None) -> None:
     """Ask both servers, each in its own protocol; exit code 1 unless both answer."""
+    from fraudsim.addresses import mask_password
     from runner.stack import service as stack_service
     from runner.stack.kafka_server import kafka_answers
     from runner.stack.redis_server import redis_answers
@@ -67,7 +72,7 @@ def status(directory: Directory = None) -> None:
         raise typer.Exit(1)
     answers = {
         f"Kafka {addresses.kafka_bootstrap}": kafka_answers(addresses.kafka_bootstrap),
-        f"Redis {addresses.redis_url}": redis_answers(addresses.redis_url),
+        f"Redis {mask_password(addresses.redis_url)}": redis_answers(addresses.redis_url),
     }
     for name, is_up in answers.items():
         typer.echo(f"{name}: {'answers' if is_up else 'does not answer'}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fraudsim.addresses import require_kafka
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
@@ -64,6 +65,7 @@ def create_topics(settings: Settings, prefix: str = "") -> None:
     """
     from kafka.admin import KafkaAdminClient
 
+    require_kafka(settings.kafka_bootstrap)
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","))
     missing: list[Topic] = []
 

@@ -161,10 +161,11 @@ def _get_served_model(url: str | None) -> Any:
 
     import msgspec
 
+    from fraudsim.addresses import http_url, open_direct
     from fraudsim.settings import load_settings
 
     settings = load_settings()
-    base = (url or f"http://{settings.http_host}:{settings.http_port}").rstrip("/")
+    base = (url or http_url(settings.http_host, settings.http_port)).rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise FraudsimError(f"--url {base}: it does not begin with http:// or https://")
     token = settings.http_token.get_secret_value()
@@ -172,7 +173,7 @@ def _get_served_model(url: str | None) -> Any:
         request = urllib.request.Request(f"{base}/v1/model")  # noqa: S310
         if token:
             request.add_header("Authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
+        with open_direct(request, timeout_s=5) as reply:
             return msgspec.json.decode(reply.read())
     except (URLError, OSError, ValueError) as error:
         raise FraudsimError(f"--url {base}: {error}; name the HTTP API of a scorer that runs") from None

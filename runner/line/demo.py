@@ -1,13 +1,11 @@
 """`fraudsim demo`: the whole line once, with a summary. `fraudsim up`: the line until Ctrl-C."""
 
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fraudsim.addresses import http_url
 from fraudsim.log import topics
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
@@ -18,7 +16,7 @@ from runner.line.run_end import close_and_summarise, drain
 from runner.line.speed import DAY_S
 from runner.record.display import LiveFigures, console, live_figures, print_summary, say
 from runner.record.observer import Observer
-from runner.supervise.foreground import raise_on_signals
+from runner.supervise.foreground import StopSignals, raise_on_signals
 
 
 def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
@@ -27,13 +25,13 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
     Raises:
         FraudsimError: a program, file or port is missing, or a part was given up.
     """
-    with raise_on_signals(), Line(options, settings, say) as line:
+    with raise_on_signals() as signals, Line(options, settings, say) as line:
         line.prepare()
         null_latencies = run_null_pipeline(line)
         line.start_line()
         freeze_gc()
         with Observer(line.settings, topics.DECISIONS) as observer:
-            seconds = _run_traffic(line, observer, options.seconds)
+            seconds = _run_traffic(line, observer, options.seconds, signals)
             say("draining: every decision read back, every record folded and archived")
             drain(line, observer.tally)
         summary = close_and_summarise(line, seconds, observer.tally.latencies, null_latencies)
@@ -42,11 +40,11 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
     return summary
 
 
-def _run_traffic(line: Line, observer: Observer, seconds: float | None) -> float:
+def _run_traffic(line: Line, observer: Observer, seconds: float | None, signals: StopSignals) -> float:
     """Send live traffic to its end, or to a signal; returns its wall seconds."""
     started_s = time.monotonic()
     _say_traffic(line)
-    with stop_on_first_signal() as stop:
+    with signals.set_event() as stop:
         line.start_producer()
         with live_figures(observer.tally, seconds) as figures:
             _await_producer(line, stop, figures)
@@ -59,7 +57,7 @@ def _say_traffic(line: Line) -> None:
         rate = manifest.transactions_per_day * line.speed / DAY_S
     say(
         f"live: {manifest.cards:,} cards, about {rate:,.0f} tx/s, {line.speed:,.0f} event s per s; "
-        f"HTTP on 127.0.0.1:{line.settings.http_port}"
+        f"HTTP on {http_url(line.settings.http_host, line.settings.http_port).removeprefix('http://')}"
     )
 
 
@@ -83,32 +81,10 @@ def _short(path: Path) -> Path:
 
 def run_up(options: LineOptions, settings: Settings) -> None:
     """Keep the line running until SIGINT or SIGTERM, then drain it and end its processes in order."""
-    with raise_on_signals(), Line(options, settings, say) as line:
+    with raise_on_signals() as signals, Line(options, settings, say) as line:
         line.prepare()
         line.start_line()
         with Observer(line.settings, topics.DECISIONS) as observer:
-            _run_traffic(line, observer, None)
+            _run_traffic(line, observer, None, signals)
             say("stopping")
             drain(line, observer.tally)
-
-
-@contextmanager
-def stop_on_first_signal() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second ends the process at once."""
-    stop = threading.Event()
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore_handlers() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    def set_stop(_number: int, _frame: Any) -> None:
-        stop.set()
-        restore_handlers()
-
-    for number in previous:
-        signal.signal(number, set_stop)
-    try:
-        yield stop
-    finally:
-        restore_handlers()

@@ -3,29 +3,35 @@
 import json
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from fraudsim.addresses import RUNNING_FILE, RunningLine, RunningPart, http_url, mask_password
 from fraudsim.errors import FraudsimError
 from fraudsim.log import topics
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
 from producers.history.reader import History
 from runner.line.options import LineOptions, Say
+from runner.line.parts import (
+    PARTS,
+    READY_S,
+    LinePart,
+    PartProgress,
+    PreparedRun,
+    Wait,
+    in_stop_order,
+    parts_of,
+)
 from runner.line.preparation import copy_policy, event_speed, make_history, make_model, start_log_and_prime
-from runner.line.probes import scorer_is_ready, worker_has_caught_up
 from runner.stack.ports import claim_port, free_port
 from runner.stack.stack import environment, start_stack
 from runner.supervise.supervisor import Event, Part, Supervisor
 
-READY_S: Final = 90.0
 POLL_S: Final = 0.05
-PRODUCER_STOP_S: Final = 30.0
-"""The sender itself waits up to 20 s for acknowledgements, and for its shards 5 s more."""
-SCORER_STOP_S: Final = 25.0
-"""The scorer itself waits up to 15 s for HTTP requests in flight, and then publishes their decisions."""
 
 
 class Line:
@@ -46,6 +52,9 @@ class Line:
         self.speed = 0.0
         """Event seconds per wall second."""
         self._env: dict[str, str] = {}
+        self._metrics_ports: dict[str, int] = {}
+        self._lock = threading.Lock()
+        """Held while the file of the running parts is written: parts report from threads of their own."""
         self._port_claim: int | None = None
 
     def __enter__(self) -> "Line":
@@ -54,7 +63,10 @@ class Line:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.supervisor.close()
+        try:
+            self.supervisor.close()
+        finally:
+            (self.run_dir / RUNNING_FILE).unlink(missing_ok=True)
         if self._port_claim is not None:
             os.close(self._port_claim)
             self._port_claim = None
@@ -63,6 +75,8 @@ class Line:
         self.events.append((time.time(), name, event))
         if event in ("died", "restarted", "failed"):
             self.say(f"{name} {event}")
+        if name in self._metrics_ports:
+            self._write_running_parts()
 
     # Preparation
 
@@ -84,7 +98,9 @@ class Line:
     def _start_stack(self) -> None:
         self.say("starting Kafka and Redis")
         addresses = start_stack(self.run_dir / "stack", self.settings, self.supervisor)
-        self.say("  ".join(f"{name}={value}" for name, value in environment(addresses).items()))
+        self.say(
+            "  ".join(f"{name}={mask_password(value)}" for name, value in environment(addresses).items())
+        )
         http_port = self._http_port()
         self.settings = self.settings.model_copy(
             update={
@@ -100,7 +116,6 @@ class Line:
             variable("model_dir"): str(self.run_dir / "models"),
             variable("policy"): str(self.run_dir / "policy"),
             variable("http_port"): str(http_port),
-            variable("metrics_port"): "0",
         }
 
     def _http_port(self) -> int:
@@ -110,10 +125,10 @@ class Line:
             return configured
         if configured and self.options.seconds is None:
             # Claimed, because the scorer listens only seconds later.
-            self._port_claim = claim_port(configured, self.settings.cache_dir)
+            self._port_claim = claim_port(configured, self.settings.cache_dir, self.settings.http_host)
             if self._port_claim is not None:
                 return configured
-        return free_port(exclude=configured)
+        return free_port(configured, self.settings.http_host)
 
     # Processes
 
@@ -121,58 +136,104 @@ class Line:
         """The argv of a `fraudsim` command, run by this interpreter."""
         return [sys.executable, "-m", "fraudsim", *argv]
 
+    @property
+    def run(self) -> PreparedRun:
+        """What the parts' commands are made of; whole after `prepare`."""
+        return PreparedRun(self.options, self.settings, self.speed)
+
     def start_part(self, name: str, *argv: str, **part_options: Any) -> None:
-        """Start a `fraudsim` command under the supervisor; `part_options` are fields of `Part`."""
-        env = {**self._env, variable("worker_name"): name, variable("scorer_name"): name}
+        """Start a `fraudsim` command under the supervisor; `part_options` are fields of `Part`.
+
+        Its metrics port stays the same over restarts.
+        """
+        if name not in self._metrics_ports:
+            self._metrics_ports[name] = self._free_metrics_port()
+        env = {
+            **self._env,
+            variable("worker_name"): name,
+            variable("scorer_name"): name,
+            variable("metrics_port"): str(self._metrics_ports[name]),
+        }
         self.supervisor.start(Part(name, self.command(*argv), env, **part_options))
 
+    def _free_metrics_port(self) -> int:
+        used_ports = {self.settings.http_port, *self._metrics_ports.values()}
+        while (port := free_port(host=self.settings.metrics_host)) in used_ports:
+            pass
+        return port
+
+    def _write_running_parts(self) -> None:
+        with self._lock:
+            jobs = {part.name: part.job for part in PARTS}
+            parts = {
+                name: RunningPart(jobs[name], port, self.supervisor.pid(name))
+                for name, port in list(self._metrics_ports.items())
+                if name in jobs
+            }
+            self._running_line(parts).write(self.run_dir)
+
+    def _running_line(self, parts: Mapping[str, RunningPart]) -> RunningLine:
+        settings = self.settings
+        url = http_url(settings.http_host, settings.http_port)
+        return RunningLine(settings.kafka_bootstrap, settings.redis_url, url, parts)
+
+    def metrics_url(self, name: str) -> str:
+        """Where a part serves its metrics."""
+        return f"{http_url(self.settings.metrics_host, self._metrics_ports[name])}/metrics"
+
     def start_line(self) -> None:
-        """Start worker, scorer, archiver and label feed, and wait until they can take a transaction."""
-        self.say("starting the feature worker, the scorer, the archiver and the label feed")
-        self.start_part("worker", "worker", nice=5)  # the scorer folds the unfolded log itself
-        self.start_part("scorer", "scorer", stop_timeout_s=SCORER_STOP_S)
-        self.start_part("archiver", "archive", "--run", str(self.run_dir), nice=10, stop_timeout_s=60.0)
-        if self.options.consequences:
-            argv = self.stream_command("labels", "labels.json", self.options.seconds)
-            self.start_part("labels", *argv, finishes=True, nice=10)
-        self.wait_for("the scorer to be ready", self.scorer_is_ready)
-        self.wait_for("the feature worker to fold", self.worker_has_caught_up)
-        if self.options.consequences:
-            self.wait_for("the label feed to have read its labels", (self.run_dir / "labels.json").exists)
+        """Start the parts that start with the line, and wait until they can take a transaction."""
+        parts = parts_of(self.options, "line")
+        *others, last = (part.title for part in parts)
+        self.say(f"starting {', '.join(others)} and {last}" if others else f"starting {last}")
+        self._start_parts(parts)
+        self.wait_for_ready(*(part.name for part in parts))
+
+    def wait_for_ready(self, *names: str) -> None:
+        """Wait until these parts can take a transaction."""
+        for part in PARTS:
+            if part.name in names and part.ready is not None:
+                self._wait_for_part(part.name, part.ready)
 
     def start_producer(self) -> None:
         """Start the live traffic, and with it the run's clock."""
-        flags = [self.labels_flag(), *(["--reacting"] if self.options.reacting else [])]
-        argv = self.stream_command("produce", "producer.json", self.options.seconds, *flags)
-        self.start_part("producer", *argv, finishes=True, stop_timeout_s=PRODUCER_STOP_S)
+        self._start_parts(parts_of(self.options, "traffic"))
 
-    def labels_flag(self) -> str:
-        """The flag of `produce` that says whether it sends labels; a label feed sends them otherwise."""
-        return "--no-labels" if self.options.consequences else "--labels"
+    def _start_parts(self, parts: Sequence[LinePart]) -> None:
+        for part in parts:
+            self.start_part(
+                part.name,
+                *part.command(self.run),
+                nice=part.nice,
+                finishes=part.finishes,
+                stop_timeout_s=part.stop_timeout_s,
+            )
 
-    def stream_command(self, command: str, report: str, seconds: float | None, *flags: str) -> list[str]:
-        """The argv of `produce` or `labels` for this run's stream; `report` is a file in the run folder."""
-        argv = [command, "--speed", repr(self.speed), "--report", str(self.run_dir / report), *flags]
-        if self.options.replay is not None:
-            argv += ["--replay", str(self.options.replay)]
-        else:
-            argv += ["--history", str(self.run_dir / "history")]
-        if self.options.script is not None and "--null" not in flags:
-            argv += ["--script", str(self.options.script)]
-        if self.options.shards > 1 and command == "produce":
-            argv += ["--shards", str(self.options.shards)]
-        return [*argv, "--seconds", repr(seconds)] if seconds is not None else argv
+    def stop_parts(self) -> None:
+        """Stop the parts in the table's order, each when what it must finish is done; the archiver is last.
+
+        Raises:
+            FraudsimError: a part was given up, or one did not finish in time.
+        """
+        for part in in_stop_order(self.options):
+            if part.before_stop is not None:
+                self._wait_for_part(part.name, part.before_stop)
+            self.supervisor.stop(part.name)
 
     # Progress
 
-    def scorer_is_ready(self) -> bool:
-        """Whether the scorer reports that it is ready."""
-        return scorer_is_ready(self.settings)
+    def _wait_for_part(self, name: str, wait: Wait) -> None:
+        def holds() -> bool:
+            return wait.holds(self.run, PartProgress(self._started_s(name), self.done))
 
-    def worker_has_caught_up(self) -> bool:
-        """Whether the worker's latest process owns every slot and has folded the log to its end."""
-        started_s = max(at_s for at_s, name, event in self.events if name == "worker" and event != "died")
-        return worker_has_caught_up(self.settings, started_s)
+        self.wait_for(wait.name, holds, wait.timeout_s)
+
+    def _started_s(self, name: str) -> float:
+        """Unix time at which the latest process of a part started."""
+        starts = ("started", "restarted")
+        return max(
+            (at_s for at_s, part, event in self.events if part == name and event in starts), default=0.0
+        )
 
     def wait_for(
         self, condition_name: str, condition: Callable[[], bool], timeout_s: float = READY_S

@@ -2,7 +2,8 @@
 
 from fraudsim.log import topics
 from fraudsim.log.clock_log import start_log
-from runner.line.line import READY_S, Line
+from runner.line.line import Line
+from runner.line.parts import READY_S
 from runner.line.run_end import await_last_decisions
 from runner.record.latencies import Latencies
 from runner.record.observer import Observer
@@ -21,7 +22,7 @@ def run_null_pipeline(line: Line) -> Latencies:
     start_log(line.settings, manifest.end_ms, line.speed, "", "", topics.NULL + topics.CLOCK)
     with Observer(line.settings, topics.NULL + topics.DECISIONS) as observer:
         line.start_part("relay", "relay")
-        argv = line.stream_command("produce", "null-producer.json", seconds, "--null", line.labels_flag())
+        argv = line.run.stream("produce", "null-producer.json", seconds, "--null", line.run.labels_flag())
         line.start_part("null-producer", *argv, finishes=True)
         line.wait_for("the null producer", lambda: line.done("null-producer"), seconds + READY_S)
         await_last_decisions(observer.tally, line.planned("null-producer.json"))

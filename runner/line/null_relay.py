@@ -4,10 +4,12 @@ Its process imports little, so that it runs as soon as the producer does.
 """
 
 import asyncio
+import contextlib
 import signal
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
+from fraudsim.log.consumer import TopicReader, open_reader
 from fraudsim.log.topics import DECISIONS, NULL, TRANSACTIONS
 from fraudsim.settings import Settings
 
@@ -20,30 +22,27 @@ def run_relay(settings: Settings) -> None:
 
 
 async def _relay(settings: Settings) -> None:
-    consumer = AIOKafkaConsumer(
-        NULL + TRANSACTIONS, bootstrap_servers=settings.kafka_bootstrap, auto_offset_reset="earliest"
-    )
+    partitions = [TopicPartition(NULL + TRANSACTIONS, p) for p in range(settings.partitions)]
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap, acks="all", enable_idempotence=True
     )
-    await consumer.start()
     await producer.start()
-    copy_task = asyncio.create_task(_copy_records(consumer, producer))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, copy_task.cancel)
     try:
-        await copy_task
-    except asyncio.CancelledError:
-        return
+        async with open_reader(settings.kafka_bootstrap, partitions, client_id="relay") as reader:
+            await reader.seek_to_begins()
+            copy_task = asyncio.create_task(_copy_records(reader, producer))
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, copy_task.cancel)
+            with contextlib.suppress(asyncio.CancelledError):
+                await copy_task
     finally:
-        await consumer.stop()
         await producer.stop()
 
 
-async def _copy_records(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+async def _copy_records(reader: TopicReader, producer: AIOKafkaProducer) -> None:
     while True:
-        for tp, records in (await consumer.getmany(timeout_ms=500)).items():
+        for tp, records in (await reader.poll(timeout_ms=500)).items():
             for record in records:
                 await producer.send(
                     NULL + DECISIONS, value=record.value, key=record.key, partition=tp.partition

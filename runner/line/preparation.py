@@ -5,7 +5,6 @@ The modules of training, datasets and priming are imported late, while Kafka and
 
 import shutil
 
-from fraudsim.errors import FraudsimError
 from fraudsim.log import topics
 from fraudsim.log.clock_log import start_log
 from fraudsim.settings import Settings
@@ -32,13 +31,11 @@ def make_history(options: LineOptions, settings: Settings, say: Say) -> History:
     """Copy, read or generate the run's history, in this order of preference; a copy includes the model.
 
     Raises:
-        FraudsimError: the run to reuse has no history or model, or the file to replay cannot be read.
+        FraudsimError: the file to replay cannot be read.
     """
     folder = options.run_dir / "history"
     if options.reuse is not None:
         for name in ("history", "model"):
-            if not (options.reuse / name).is_dir():
-                raise FraudsimError(f"--reuse {options.reuse} has no {name} folder: name an earlier run")
             shutil.copytree(options.reuse / name, options.run_dir / name)
     elif options.replay is not None:
         from producers.datasets.registry import replay_history
@@ -59,6 +56,16 @@ def make_history(options: LineOptions, settings: Settings, say: Say) -> History:
         f"{manifest.fraud_rate:.2%} fraud"
     )
     return history
+
+
+def check_prepared_speed(options: LineOptions) -> None:
+    """Check the speed before a run is made, where the history to which it must fit is there already.
+
+    Raises:
+        FraudsimError: the speed given contradicts the rate and the number of cards.
+    """
+    if options.reuse is not None and options.speed is not None:
+        event_speed(options, read_history(options.reuse / "history"))
 
 
 def event_speed(options: LineOptions, history: History) -> float:

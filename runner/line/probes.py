@@ -1,22 +1,23 @@
 """Probes of the line's processes: whether the scorer is ready, and how far the feature worker has folded."""
 
-import urllib.error
-import urllib.request
 from typing import Any
 
 import redis
+from aiokafka import TopicPartition
 
+from fraudsim.addresses import http_url, open_direct
 from fraudsim.log import topics
+from fraudsim.log.consumer import log_ranges
 from fraudsim.settings import Settings
 
 
 def scorer_is_ready(settings: Settings) -> bool:
     """Whether the scorer answers `/readyz` with 200."""
-    url = f"http://127.0.0.1:{settings.http_port}/readyz"
+    url = f"{http_url(settings.http_host, settings.http_port)}/readyz"
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with open_direct(url, timeout_s=2) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 
@@ -36,8 +37,6 @@ def worker_has_caught_up(settings: Settings, started_s: float) -> bool:
 
 def log_is_folded(settings: Settings) -> bool:
     """Whether the watermark of every slot has reached the present end of transactions and labels."""
-    from kafka import KafkaConsumer, TopicPartition
-
     from stream_features.store.keys import watermark_key
     from stream_features.store.watermark import decode_watermark
 
@@ -46,15 +45,11 @@ def log_is_folded(settings: Settings) -> bool:
         for topic in (topics.TRANSACTIONS, topics.LABELS)
         for partition in range(settings.partitions)
     ]
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_bootstrap)
-    try:
-        ends = consumer.end_offsets(sources)
-    finally:
-        consumer.close()
+    ranges = log_ranges(settings.kafka_bootstrap, sources)
     with redis.Redis.from_url(settings.redis_url) as client:
         watermarks: Any = client.mget([watermark_key(slot) for slot in range(settings.slots)])
     return all(
-        decode_watermark(watermark).offsets[source_index] + 1 >= ends[source]
+        decode_watermark(watermark).offsets[source_index] + 1 >= ranges[source][1]
         for watermark in watermarks
         for source_index, source in enumerate(sources)
     )

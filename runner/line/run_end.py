@@ -9,19 +9,16 @@ from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.polling import poll_until
 from runner.line.line import POLL_S, Line
-from runner.line.probes import log_is_folded
 from runner.record.latencies import Latencies
 from runner.record.manifest import write_manifest
 from runner.record.observer import RunTally
-from runner.record.summary import summarise, write_summary
+from runner.record.summary import RunFigures, summarise, write_summary
 from stream_features.parity.check import ParityPlan, check_parity
 
 QUIET_S: Final = 15.0
 """If nothing is decided for this long after the last send, the missing decisions are lost."""
 SCRIPT_QUIET_S: Final = 4.0
 """The same with a script: its bad data is never decided, so that every run waits this long."""
-LABELS_S: Final = 90.0
-FOLD_S: Final = 60.0
 BRUTE_FORCE: Final = 40
 """Served vectors that are also recomputed by brute force; the kernel recomputes all of them."""
 
@@ -34,13 +31,7 @@ def drain(line: Line, tally: RunTally) -> None:
     """
     quiet_s = QUIET_S if line.options.script is None else SCRIPT_QUIET_S
     await_last_decisions(tally, line.planned(), quiet_s)
-    if line.options.consequences:
-        if line.done("producer"):
-            line.wait_for("the label feed", lambda: line.done("labels"), LABELS_S)
-        line.supervisor.stop("labels")
-    line.wait_for("the feature worker to catch up", lambda: log_is_folded(line.settings), FOLD_S)
-    for name in ("producer", "scorer", "worker", "archiver"):
-        line.supervisor.stop(name)
+    line.stop_parts()
 
 
 def await_last_decisions(tally: RunTally, expected: int, quiet_s: float = QUIET_S) -> None:
@@ -69,8 +60,7 @@ def close_and_summarise(
     restarts = line.supervisor.restarts
     line.supervisor.close()
     model = json.loads((run_dir / "model" / "manifest.json").read_text())
-    summary = summarise(
-        run_dir,
+    figures = RunFigures(
         planned=line.planned(),
         seconds=seconds,
         speed=line.speed,
@@ -79,6 +69,7 @@ def close_and_summarise(
         restarts={name: n for name, n in restarts.items() if n},
         model_version=model["version"],
     )
+    summary = summarise(run_dir, figures)
     decisions = read_log(run_dir, topics.DECISIONS, ["offset"]).num_rows
     line.say(f"parity: recomputing {decisions:,} served vectors from the archived log")
     parity = check_parity(run_dir, run_dir / "history", settings, ParityPlan(brute_force))

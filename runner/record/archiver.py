@@ -8,17 +8,18 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import structlog
+from aiokafka import TopicPartition
 
 from fraudsim.archive.log_files import log_files, log_folder, read_ranges, write_file
 from fraudsim.archive.offset_ranges import Ranges, gaps_in, merge_ranges
 from fraudsim.archive.records import Record, to_table
 from fraudsim.errors import FraudsimError
+from fraudsim.log.consumer import FetchPlan, Polled, TopicReader, open_reader, partitions_of
 from fraudsim.log.topics import ARCHIVED
 from fraudsim.metrics import CONSUMER_LAG, HEARTBEAT
 from fraudsim.process.garbage_collection import freeze_gc
@@ -29,6 +30,7 @@ FLUSH_RECORDS: Final = 50_000
 POLL_MS: Final = 500
 """The broker delays a fetch by this time, or until it has `FETCH_BYTES`: two wake-ups a second."""
 FETCH_BYTES: Final = 4 * 1024 * 1024
+FETCHES: Final = FetchPlan(wait_ms=POLL_MS, min_bytes=FETCH_BYTES, max_partition_bytes=FETCH_BYTES)
 TOPICS_WAIT_S: Final = 60.0
 DRAIN_S: Final = 50.0
 """Less than the 60 s after which the supervisor kills the archiver."""
@@ -82,30 +84,23 @@ def recover(run_dir: Path, topic: str) -> Ranges:
     return {partition: merge_ranges(offset_ranges) for partition, offset_ranges in covered.items()}
 
 
-def wait_for_topics(settings: Settings, stop: threading.Event, prefix: str) -> list[tuple[str, int]]:
-    """Wait until all topics exist; returns every (topic, partition) to archive.
+def wait_for_topics(settings: Settings, stop: threading.Event, prefix: str) -> list[TopicPartition]:
+    """Wait until all topics exist; returns every partition to archive.
 
     Raises:
         FraudsimError: a topic is still missing after 60 s, or when `stop` is set.
     """
-    from kafka import KafkaConsumer
-
     deadline = time.monotonic() + TOPICS_WAIT_S
-    consumer: Any = KafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap.split(","), allow_auto_create_topics=False
-    )
-    try:
-        while True:
-            numbers = {topic: consumer.partitions_for_topic(prefix + topic) or set() for topic in ARCHIVED}
-            missing = [topic for topic, partitions in numbers.items() if not partitions]
-            if not missing:
-                return [(prefix + topic, n) for topic in ARCHIVED for n in sorted(numbers[topic])]
-            if time.monotonic() > deadline or stop.wait(0.2):
-                raise FraudsimError(
-                    f"topic {prefix + missing[0]} does not exist: create the topics with `fraudsim topics`"
-                )
-    finally:
-        consumer.close()
+    names = [prefix + topic for topic in ARCHIVED]
+    while True:
+        numbers = partitions_of(settings.kafka_bootstrap, names)
+        missing = [topic for topic, partitions in numbers.items() if not partitions]
+        if not missing:
+            return [TopicPartition(topic, n) for topic in names for n in numbers[topic]]
+        if time.monotonic() > deadline or stop.wait(0.2):
+            raise FraudsimError(
+                f"topic {missing[0]} does not exist: create the topics with `fraudsim topics`"
+            )
 
 
 class _Archiver:
@@ -132,7 +127,7 @@ class _Archiver:
         self._written = dict.fromkeys(ARCHIVED, 0)
         self._lag = {topic: CONSUMER_LAG.labels(process="archiver", topic=topic) for topic in ARCHIVED}
 
-    def _topic_name(self, partition: Any) -> str:
+    def _topic_name(self, partition: TopicPartition) -> str:
         return str(partition.topic).removeprefix(self._prefix)
 
     def _next_file_number(self, topic: str) -> int:
@@ -143,45 +138,22 @@ class _Archiver:
         return max(numbers, default=0) + 1
 
     async def run(self) -> dict[str, int]:
-        from aiokafka import AIOKafkaConsumer
-
-        from fraudsim.log.lenient_records import read_past_unreadable_headers
-
-        read_past_unreadable_headers()
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_wait_ms=POLL_MS,
-            fetch_min_bytes=FETCH_BYTES,
-            max_partition_fetch_bytes=FETCH_BYTES,
-        )
-        await consumer.start()
-        try:
-            partitions = await self._assign(consumer)
+        partitions = wait_for_topics(self._settings, self._stop, self._prefix)
+        async with open_reader(self._settings.kafka_bootstrap, partitions, FETCHES, "archiver") as reader:
+            await self._seek(reader)
             freeze_gc()
             self._flush_at = time.monotonic() + self._flush_every_s
             while not self._stop.is_set():
-                await self._read(consumer, partitions)
+                await self._read(reader)
             if self._drain:
-                await self._read_to_end(consumer, partitions)
+                await self._read_to_end(reader)
             self._flush()
-        finally:
-            await consumer.stop()
         return self._written
 
-    async def _assign(self, consumer: Any) -> list[Any]:
-        """Assign every partition, each from the first offset that no file holds."""
-        from aiokafka import TopicPartition
-
-        partitions = [
-            TopicPartition(topic, n) for topic, n in wait_for_topics(self._settings, self._stop, self._prefix)
-        ]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        begins = await consumer.beginning_offsets(partitions)
-        for partition in partitions:
+    async def _seek(self, reader: TopicReader) -> None:
+        """Begin each partition at the first offset that no file holds."""
+        ends, begins = await reader.ends(), await reader.begins()
+        for partition in reader.partitions:
             covered = self._covered[self._topic_name(partition)].get(partition.partition, [])
             gaps = gaps_in(covered)
             next_offset = covered[-1][1] + 1 if covered else 0
@@ -191,17 +163,16 @@ class _Archiver:
                     f"offset {next_offset - 1}, Kafka's log ends at {ends[partition]}: "
                     "this folder belongs to another log"
                 )
-            consumer.seek(partition, max(gaps[0][0] if gaps else next_offset, begins[partition]))
-        return partitions
+            reader.seek({partition: max(gaps[0][0] if gaps else next_offset, begins[partition])})
 
-    async def _read(self, consumer: Any, partitions: list[Any]) -> None:
+    async def _read(self, reader: TopicReader) -> None:
         """Buffer the fetched records, and flush when enough records or seconds have passed."""
-        self._buffer(await consumer.getmany(timeout_ms=POLL_MS, max_records=10_000))
+        self._buffer(await reader.poll(timeout_ms=POLL_MS, max_records=10_000))
         if self._buffered_records >= FLUSH_RECORDS or time.monotonic() >= self._flush_at:
             self._flush()
-            await self._report_lag(consumer, partitions)
+            await self._report_lag(reader)
 
-    def _buffer(self, polled: Mapping[Any, list[Any]]) -> None:
+    def _buffer(self, polled: Polled) -> None:
         """Convert the records to columns at once: to convert all of them when a file is written would be a
         burst of work that delays transactions."""
         new_records: dict[str, list[Record]] = defaultdict(list)
@@ -237,24 +208,23 @@ class _Archiver:
         self._flush_at = time.monotonic() + self._flush_every_s
         HEARTBEAT.set_to_current_time()
 
-    async def _report_lag(self, consumer: Any, partitions: list[Any]) -> None:
+    async def _report_lag(self, reader: TopicReader) -> None:
         lag = dict.fromkeys(ARCHIVED, 0)
-        for partition in partitions:
-            end = consumer.highwater(partition)
-            if end is not None:
-                lag[self._topic_name(partition)] += max(end - await consumer.position(partition), 0)
+        for partition, records in (await reader.lags()).items():
+            lag[self._topic_name(partition)] += records
         for topic, records in lag.items():
             self._lag[topic].set(records)
 
-    async def _read_to_end(self, consumer: Any, partitions: list[Any]) -> None:
-        ends = await consumer.end_offsets(partitions)
+    async def _read_to_end(self, reader: TopicReader) -> None:
+        ends = await reader.ends()
         deadline = time.monotonic() + DRAIN_S
         while True:
-            unfinished = [p for p in partitions if await consumer.position(p) < ends[p]]
+            positions = await reader.positions()
+            unfinished = [partition for partition, end in ends.items() if positions[partition] < end]
             if not unfinished:
                 return
             if time.monotonic() > deadline:
                 raise FraudsimError(
                     f"{len(unfinished)} partitions not read to their ends within {DRAIN_S:g} s"
                 )
-            await self._read(consumer, partitions)
+            await self._read(reader)

@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
+from fraudsim.process.terminal import plain_console
 from runner.record.latencies import percentiles
 from runner.record.observer import RunTally
 
-console = Console(highlight=False)
+console = plain_console()
 LINE_EVERY_S = 5.0
 TABLE_EVERY_S = 0.5
 
 
 def say(text: str) -> None:
     """Print one step of the run."""
-    console.print(f"[dim]·[/dim] {text}")
+    console.print(Text.assemble(("·", "dim"), " ", text))
 
 
 class LiveFigures:

@@ -9,6 +9,7 @@ import msgspec
 from fraudsim import __version__
 from fraudsim.log.clock import Clock
 from fraudsim.settings import Settings
+from fraudsim.whole_files import write_whole
 from producers.history.reader import History
 from stream_features.catalogue.features import HASH
 
@@ -16,7 +17,7 @@ RECORDED = ("partitions", "slots", "seed", "label_gap_days", "http_durability", 
 
 
 def write_manifest(run_dir: Path, history: History, clock: Clock, settings: Settings, options: Any) -> None:
-    """Write `manifest.json` atomically: primed history, clock, catalogue hash, settings, options."""
+    """Write `manifest.json`: primed history, clock, catalogue hash, settings, options."""
     content = {
         "fraudsim": __version__,
         "log_id": clock.log_id,
@@ -31,6 +32,4 @@ def write_manifest(run_dir: Path, history: History, clock: Clock, settings: Sett
         "settings": {name: getattr(settings, name) for name in RECORDED},
         "options": {name: str(v) if isinstance(v, Path) else v for name, v in vars(options).items()},
     }
-    temporary = run_dir / "manifest.tmp"
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(run_dir / "manifest.json")
+    write_whole(run_dir / "manifest.json", json.dumps(content, indent=2) + "\n")

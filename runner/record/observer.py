@@ -4,12 +4,12 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import uvloop
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from fraudsim.log.consumer import open_reader
 from fraudsim.settings import Settings
 from runner.record.latencies import Latencies
 
@@ -75,23 +75,16 @@ class Observer:
             self._ready.set()
 
     async def _consume(self) -> None:
-        consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap, enable_auto_commit=False
-        )
-        await consumer.start()
-        try:
-            tps = [TopicPartition(self._topic, p) for p in range(self._settings.partitions)]
-            consumer.assign(tps)
-            await consumer.seek_to_beginning(*tps)
+        partitions = [TopicPartition(self._topic, p) for p in range(self._settings.partitions)]
+        async with open_reader(self._settings.kafka_bootstrap, partitions, client_id="observer") as reader:
+            await reader.seek_to_begins()
             self._ready.set()
             while not self._stop.is_set():
-                polled = await consumer.getmany(timeout_ms=200)
+                polled = await reader.poll()
                 arrived_us = time.time_ns() // 1000
                 for records in polled.values():
                     for record in records:
                         self._count(_decode(record.value), arrived_us)
-        finally:
-            await consumer.stop()
 
     def _count(self, decision: ObservedDecision, arrived_us: int) -> None:
         tally = self.tally

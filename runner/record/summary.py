@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from fraudsim.archive.log_files import read_log
 from fraudsim.log import headers as h
 from fraudsim.log.events import ACTIONS
 from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
+from fraudsim.whole_files import write_whole
 from model.training.ranking import area_under_roc, average_precision, card_precision_at
 from producers.sender.shard import split_name
 from runner.record.latencies import Latencies, percentiles
@@ -27,27 +29,27 @@ PACKAGES: Final = ("kafka-python", "aiokafka", "faust-streaming", "redis", "xgbo
 KAFKA_VERSION: Final = "4.3.1"
 
 
-def summarise(
-    run_dir: Path,
-    *,
-    planned: int,
-    seconds: float,
-    speed: float,
-    latencies: Latencies,
-    null_latencies: Latencies,
-    restarts: Mapping[str, int],
-    model_version: str,
-) -> dict[str, Any]:
-    """The content of `summary.json`.
+@dataclass(frozen=True)
+class RunFigures:
+    """What a run knows of itself that its archived log does not say."""
 
-    Args:
-        planned: transactions that the producer put into the log, by its own report.
-        seconds: wall time of live traffic.
-        speed: event seconds per wall second.
-        latencies: wall time from intended send to the decision read back.
-        null_latencies: the same of the null pipeline.
-        restarts: number of restarts by process.
-    """
+    planned: int
+    """Transactions that the producer put into the log, by its own report."""
+    seconds: float
+    """Wall time of live traffic."""
+    speed: float
+    """Event seconds per wall second."""
+    latencies: Latencies
+    """Wall time from intended send to the decision read back."""
+    null_latencies: Latencies
+    """The same of the null pipeline."""
+    restarts: Mapping[str, int]
+    """Number of restarts by process; a process without any is left out."""
+    model_version: str
+
+
+def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
+    """The content of `summary.json`."""
     transactions = read_log(run_dir, TRANSACTIONS, ["partition", "offset", "tx_id", "headers", "error"])
     decisions = first_decisions(run_dir)
     decision_records = read_log(run_dir, DECISIONS, ["offset"]).num_rows
@@ -55,7 +57,7 @@ def summarise(
     report = _report(run_dir / "producer.json")
     dead_letters = _dead_letters(run_dir)
     expected_ids, http_count, repeats, rejected = _sent(transactions, report.get("source"), dead_letters)
-    sent = planned + http_count - repeats - rejected
+    sent = figures.planned + http_count - repeats - rejected
     decided = len(expected_ids & decided_ids)
     return {
         "sent": sent,
@@ -64,10 +66,10 @@ def summarise(
         "duplicated": decision_records - decisions.num_rows,
         "repeats": repeats,
         "dead_lettered": len(dead_letters),
-        "seconds": round(seconds, 3),
+        "seconds": round(figures.seconds, 3),
         "throughput_tps": _throughput(decisions),
-        "latency_ms": latencies.percentiles(),
-        "null_latency_ms": null_latencies.percentiles(),
+        "latency_ms": figures.latencies.percentiles(),
+        "null_latency_ms": figures.null_latencies.percentiles(),
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
         "send_late": report.get("late", 0),
         "send_behind_s": report.get("behind_s", 0.0),
@@ -77,11 +79,11 @@ def summarise(
         "stages_ms": _stages(decisions),
         "labels": _report(run_dir / "labels.json"),
         "flags": {f: int(pc.sum(decisions[f]).as_py() or 0) for f in ("stale", "degraded", "uncertain")},
-        "speed": speed,
-        "restarts": dict(restarts),
+        "speed": figures.speed,
+        "restarts": dict(figures.restarts),
         "actions": {a: int(pc.sum(pc.equal(decisions["action"], a)).as_py() or 0) for a in ACTIONS},
         **_detection(run_dir, decisions),
-        "model": model_version,
+        "model": figures.model_version,
         "versions": {
             "fraudsim": __version__,
             "python": platform.python_version(),
@@ -196,9 +198,7 @@ def _detection_figures(
 
 
 def write_summary(run_dir: Path, summary: dict[str, Any]) -> Path:
-    """Write `summary.json` atomically; returns its path."""
+    """Write `summary.json`; returns its path."""
     path = run_dir / "summary.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(summary, indent=2) + "\n")
-    temporary.replace(path)
+    write_whole(path, json.dumps(summary, indent=2) + "\n")
     return path

@@ -15,8 +15,18 @@ from runner.supervise.supervisor import Part
 
 NAME = "kafka-archive"
 
-# An empty file marks a Java that cannot make an archive, so that not every start tries again.
-_DUMP = '"$@" && mv "$SCRATCH" "$ARCHIVE" || : >"$ARCHIVE"'
+# An empty file marks a Java that cannot make an archive, so that not every start tries again. A dump that was
+# ended by a signal, or whose list went with its folder, says nothing about Java: the next start tries again.
+_DUMP = """\
+"$@"
+code=$?
+if [ $code -eq 0 ]; then mv "$SCRATCH" "$ARCHIVE"
+elif [ $code -lt 128 ] && [ -s "$CLASSES" ]; then : >"$ARCHIVE"
+fi
+rm -f "$SCRATCH"
+"""
+_FORMAT = 2
+"""Part of the archive's name: another number makes every archive anew."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class CdsArchive:
     def path(self) -> Path:
         """The archive file, which may not exist yet; its name depends on Java, the jars and the GC flags."""
         identity = [(str(path), path.stat().st_mtime_ns) for path in (self.java.resolve(), *self.jars)]
-        key = hashlib.sha256(repr((identity, self.gc_flags)).encode()).hexdigest()[:16]
+        key = hashlib.sha256(repr((_FORMAT, identity, self.gc_flags)).encode()).hexdigest()[:16]
         return self.folder / f"kafka-classes-{key}.jsa"
 
     @property
@@ -59,6 +69,6 @@ class CdsArchive:
             "-cp",
             os.pathsep.join(str(jar) for jar in self.jars),
         ]
-        paths = {"SCRATCH": str(scratch), "ARCHIVE": str(self.path)}
+        paths = {"SCRATCH": str(scratch), "ARCHIVE": str(self.path), "CLASSES": str(self.class_list)}
         argv = ["/bin/sh", "-c", _DUMP, "sh", *command]
         return Part(NAME, argv, {**env, **paths}, restart=False, stop_timeout_s=1.0, nice=19)

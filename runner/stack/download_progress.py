@@ -1,98 +1,66 @@
-"""Display of a download: a bar on a terminal, else one line at the start and one at the end."""
+"""Display of a download by rich: a bar on a terminal, else one line at the start and one at the end."""
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fraudsim.process.terminal import plain_console
 
 
-class DownloadProgress(Protocol):
-    """Receives the progress of a download; called from several threads."""
-
-    def file(self, name: str, size_bytes: int) -> AbstractContextManager[Callable[[int], None]]:
-        """A file begins. The context manager's value takes the bytes received since its last call."""
-        ...
-
-    def jar_done(self) -> None:
-        """A jar is complete and verified."""
-        ...
-
-    def finished(self, elapsed_s: float) -> None:
-        """All jars are complete."""
-        ...
-
-
-class _LineProgress:
-    """A line at the start and one at the end, on stderr."""
+class DownloadProgress:
+    """The progress of a download of jars; its methods are called from several threads."""
 
     def __init__(self, label: str, jars: int) -> None:
         self._label, self._jars = label, jars
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self._print(f"downloading {label} ({jars} jars) …")
-
-    def _print(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    def _add(self, size_bytes: int) -> None:
-        with self._lock:
-            self._bytes += size_bytes
-
-    @contextmanager
-    def file(self, name: str, size_bytes: int) -> Iterator[Callable[[int], None]]:
-        yield self._add
-
-    def jar_done(self) -> None:
-        pass
-
-    def finished(self, elapsed_s: float) -> None:
-        self._print(
-            f"downloaded {self._label}: {self._jars} jars, {self._bytes / 1e6:.0f} MB in {elapsed_s:.1f} s"
-        )
-
-
-class _BarProgress(_LineProgress):
-    """A bar that counts jars and shows the megabytes received so far."""
-
-    def __init__(self, label: str, jars: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
+        self._started_s = time.monotonic()
+        self._is_shown = sys.stderr.isatty()
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("jars {task.fields[megabytes]:.1f} MB"),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=plain_console(stderr=True),
+            disable=not self._is_shown,
         )
-        self._task = self._bar.add_task(f"downloading {label}", total=jars, megabytes=0.0)
-        super().__init__(label, jars)
-        self._bar.start()
+        self._task = self.bar.add_task(f"downloading {label}", total=jars, megabytes=0.0)
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._say(f"downloading {label} ({jars} jars) …")
 
-    def _print(self, line: str) -> None:
-        pass
+    @contextmanager
+    def file(self, name: str, size_bytes: int) -> Iterator[Callable[[int], None]]:
+        """A file begins. The context manager's value takes the bytes received since its last call."""
+        yield self._add
 
     def _add(self, size_bytes: int) -> None:
-        super()._add(size_bytes)
-        self._bar.update(self._task, megabytes=self._bytes / 1e6)
+        with self._lock:
+            self._bytes += size_bytes
+            self.bar.update(self._task, megabytes=self._bytes / 1e6)
 
     def jar_done(self) -> None:
-        self._bar.advance(self._task)
+        """A jar is complete and verified."""
+        self.bar.advance(self._task)
 
-    def close(self) -> None:
-        self._bar.stop()
+    def finished(self) -> None:
+        """All jars are complete."""
+        elapsed_s = time.monotonic() - self._started_s
+        self._say(
+            f"downloaded {self._label}: {self._jars} jars, {self._bytes / 1e6:.0f} MB in {elapsed_s:.1f} s"
+        )
+
+    def _say(self, line: str) -> None:
+        if not self._is_shown:
+            print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def download_progress(label: str, jars: int) -> Iterator[DownloadProgress]:
     """Show the download of `jars` jars, named `label`, on stderr."""
-    if not sys.stderr.isatty():
-        yield _LineProgress(label, jars)
-        return
-    bar = _BarProgress(label, jars)
-    try:
-        yield bar
-    finally:
-        bar.close()
+    progress = DownloadProgress(label, jars)
+    with progress.bar:
+        yield progress

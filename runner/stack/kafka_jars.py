@@ -1,8 +1,10 @@
 """The jars of Apache Kafka, with which the local broker runs without Docker."""
 
+import os
 from pathlib import Path
 
-from fraudsim.settings import Settings
+from fraudsim.errors import FraudsimError
+from fraudsim.settings import Settings, variable
 from runner.stack.maven_jars import ensure_jars, read_pins
 
 KAFKA_VERSION = "4.3.1"
@@ -14,9 +16,14 @@ def kafka_jars(settings: Settings) -> list[Path]:
     """The verified jars of Kafka's class path; the first call downloads about 45 MB into the cache folder.
 
     Raises:
-        FraudsimError: see `runner.stack.maven_jars.ensure_jars`.
+        FraudsimError: see `runner.stack.maven_jars.ensure_jars`; or Java cannot name the folder.
     """
     folder = settings.cache_dir.expanduser().absolute() / f"kafka-{KAFKA_VERSION}"
+    if os.pathsep in str(folder):
+        raise FraudsimError(
+            f"{variable('cache_dir')}={settings.cache_dir}: Java takes {os.pathsep!r} for the end of a path; "
+            "choose another folder"
+        )
     return ensure_jars(read_pins(PINS), folder, f"Apache Kafka {KAFKA_VERSION}")
 
 

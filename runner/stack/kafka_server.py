@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fraudsim.whole_files import write_whole
 from runner.disk import explain_disk_errors
 from runner.stack.cds_archive import CdsArchive
 from runner.stack.ports import HOST
@@ -14,6 +15,10 @@ NAME = "kafka"
 FORMAT_NAME = "kafka-format"
 _CLUSTER_ID = "fraudsimAAAAAAAAAAAAAA"
 _NODE_ID = 1
+_FILE = "server.properties"
+
+# Paths are relative to the folder, which is the working directory: the file is Latin-1, a backslash in it
+# escapes, and a comma in log.dirs separates folders.
 
 # broker.session.timeout.ms: after kill -9 the controller readmits the broker only when its previous session
 # has expired; the default of 9 s would be most of a restart.
@@ -30,7 +35,7 @@ advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
+log.dirs=data
 auto.create.topics.enable=false
 num.partitions=4
 default.replication.factor=1
@@ -103,44 +108,35 @@ class KafkaServer:
         """
         with explain_disk_errors(self.directory):
             (self.directory / "tmp").mkdir(parents=True, exist_ok=True)
-            self._config.write_text(
-                _PROPERTIES.format(
-                    host=HOST,
-                    node=_NODE_ID,
-                    port=self.port,
-                    controller_port=self.controller_port,
-                    data=self.directory / "data",
-                )
+            properties = _PROPERTIES.format(
+                host=HOST, node=_NODE_ID, port=self.port, controller_port=self.controller_port
             )
+            write_whole(self.directory / _FILE, properties)
 
     def format_part(self, env: Mapping[str, str]) -> Part:
         """The process that formats the storage, needed once before the first start."""
         tool = ["kafka.tools.StorageTool", "format"]
-        arguments = [*tool, "--cluster-id", _CLUSTER_ID, "--config", str(self._config)]
+        arguments = [*tool, "--cluster-id", _CLUSTER_ID, "--config", _FILE]
         cds_flags = [] if self.cds_archive.missing else self.cds_archive.flags()
         command = self._command(128, ["-XX:TieredStopAtLevel=1", *cds_flags, *arguments])
-        return Part(FORMAT_NAME, command, dict(env), restart=False)
+        return Part(FORMAT_NAME, command, dict(env), restart=False, cwd=self.directory)
 
     def part(self, env: Mapping[str, str], pass_fds: tuple[int, ...] = ()) -> Part:
         """The broker's process."""
-        command = self._command(self.heap_mb, [*self.cds_archive.flags(), "kafka.Kafka", str(self._config)])
-        return Part(NAME, command, dict(env), stop_timeout_s=20.0, pass_fds=pass_fds)
+        command = self._command(self.heap_mb, [*self.cds_archive.flags(), "kafka.Kafka", _FILE])
+        return Part(NAME, command, dict(env), stop_timeout_s=20.0, pass_fds=pass_fds, cwd=self.directory)
 
     def cds_archive_part(self, env: Mapping[str, str]) -> Part | None:
         """The process that makes the CDS archive, to be started after the broker; None if one exists."""
         return self.cds_archive.part(env) if self.cds_archive.missing else None
-
-    @property
-    def _config(self) -> Path:
-        return self.directory / "server.properties"
 
     def _command(self, heap_mb: int, arguments: list[str]) -> list[str]:
         class_path = os.pathsep.join(str(jar) for jar in self.jars)
         flags = [
             f"-Xmx{heap_mb}m",
             *_JVM_FLAGS,
-            f"-Djava.io.tmpdir={self.directory / 'tmp'}",
-            f"-XX:ErrorFile={self.directory / 'hs_err_%p.log'}",
+            "-Djava.io.tmpdir=tmp",
+            "-XX:ErrorFile=hs_err_%p.log",
         ]
         return [str(self.java), *flags, "-cp", class_path, *arguments]
 

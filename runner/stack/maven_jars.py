@@ -7,9 +7,7 @@ coordinate, so that a first start fetches only the jars, in parallel, without de
 import fcntl
 import hashlib
 import json
-import os
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fraudsim.errors import FraudsimError
+from fraudsim.whole_files import write_whole
 from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack.download_progress import DownloadProgress, download_progress
 
@@ -88,7 +87,6 @@ def _download_all(pins: list[PinnedJar], folder: Path, label: str) -> None:
     # An interrupted download leaves verified jars, so that the next attempt fetches only the missing ones.
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(exist_ok=True)
-    started_s = time.monotonic()
     missing = [pin for pin in pins if not (partial / pin.name).exists()]
     with (
         download_progress(label, len(missing)) as progress,
@@ -103,7 +101,7 @@ def _download_all(pins: list[PinnedJar], folder: Path, label: str) -> None:
             raise
     _write_stamp(pins, partial)
     partial.rename(folder)
-    progress.finished(time.monotonic() - started_s)
+    progress.finished()
 
 
 def _download(pin: PinnedJar, folder: Path, progress: DownloadProgress) -> None:
@@ -159,9 +157,7 @@ def _size_and_mtime(path: Path) -> list[int]:
 
 def _write_stamp(pins: list[PinnedJar], folder: Path) -> None:
     stamp = {pin.name: [pin.sha256, *_size_and_mtime(folder / pin.name)] for pin in pins}
-    scratch = folder / f"{_STAMP}.{os.getpid()}"
-    scratch.write_text(json.dumps(stamp, indent=1))
-    scratch.replace(folder / _STAMP)
+    write_whole(folder / _STAMP, json.dumps(stamp, indent=1))
 
 
 def _read_stamp(folder: Path) -> dict[str, Any]:

@@ -15,20 +15,21 @@ HOST = "127.0.0.1"
 LOWEST, HIGHEST = 15_000, 32_000
 
 
-def is_port_free(port: int) -> bool:
-    """Whether a server can listen on this loopback port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
+def is_port_free(port: int, host: str = HOST) -> bool:
+    """Whether a server can listen on this port of `host` now."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
             probe.listen(1)
-        except OSError:
-            return False
+    except OSError:
+        return False
     return True
 
 
-def free_port(exclude: int = 0) -> int:
-    """A random loopback port, other than `exclude`, on which nothing listens at present.
+def free_port(exclude: int = 0, host: str = HOST) -> int:
+    """A random port of `host`, other than `exclude`, on which nothing listens at present.
 
     Raises:
         FraudsimError: no free port was found.
@@ -36,12 +37,12 @@ def free_port(exclude: int = 0) -> int:
     rng = random.SystemRandom()
     for _ in range(1000):
         port = rng.randrange(LOWEST, HIGHEST)
-        if port != exclude and is_port_free(port):
+        if port != exclude and is_port_free(port, host):
             return port
-    raise FraudsimError(f"no free port between {LOWEST} and {HIGHEST} on {HOST}: stop some servers")
+    raise FraudsimError(f"no free port between {LOWEST} and {HIGHEST} on {host}: stop some servers")
 
 
-def claim_port(port: int, folder: Path) -> int | None:
+def claim_port(port: int, folder: Path, host: str = HOST) -> int | None:
     """Claim a port before anything listens on it.
 
     Returns:
@@ -55,7 +56,7 @@ def claim_port(port: int, folder: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    if is_port_free(port):
+    if is_port_free(port, host):
         return descriptor
     os.close(descriptor)
     return None

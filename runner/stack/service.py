@@ -14,6 +14,7 @@ from pathlib import Path
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
+from fraudsim.whole_files import write_whole
 from runner.disk import explain_disk_errors
 from runner.stack import lock as stack_lock
 from runner.stack.stack import StackAddresses, find_programs, stack
@@ -102,10 +103,9 @@ def hold(directory: Path, settings: Settings, *, fresh: bool) -> None:
     state_file = directory / STATE_FILE
     try:
         with raise_on_signals(), stack(directory, settings, fresh=fresh) as stack_addresses:
-            scratch = state_file.with_suffix(".scratch")
+            state = {"pid": os.getpid(), **asdict(stack_addresses)}
             with explain_disk_errors(directory):
-                scratch.write_text(json.dumps({"pid": os.getpid(), **asdict(stack_addresses)}, indent=1))
-                scratch.replace(state_file)
+                write_whole(state_file, json.dumps(state, indent=1), mode=0o600)  # it has Redis' password
             while True:
                 signal.pause()
     except (Termination, KeyboardInterrupt):

@@ -18,8 +18,7 @@ from runner.stack.kafka_jars import kafka_jars
 from runner.stack.kafka_server import KafkaServer, kafka_answers
 from runner.stack.lock import stack_lock
 from runner.stack.ports import choose_port, free_port
-from runner.stack.redis_binary import find_redis
-from runner.stack.redis_server import RedisServer, redis_answers
+from runner.stack.redis_server import RedisServer, find_redis, redis_answers
 from runner.supervise.supervisor import Part, Supervisor
 
 _READY_S = 60.0
@@ -33,6 +32,7 @@ class StackAddresses:
 
     kafka_bootstrap: str
     redis_url: str
+    """With the password: mask it where it is shown."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,13 @@ def stack(directory: Path, settings: Settings, *, fresh: bool = True) -> Iterato
 
 
 def _clean_environment() -> dict[str, str]:
-    """This process's environment without the variables that change how a JVM starts."""
+    """This process's environment without the variables that change how a JVM starts, and with a UTF-8 locale.
+
+    In another locale Java cannot open a path with a letter that the locale lacks.
+    """
     unwanted = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
-    return {name: value for name, value in os.environ.items() if name not in unwanted}
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 def _discard(directory: Path) -> None:

@@ -6,15 +6,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from fraudsim.errors import FraudsimError
-from runner.supervise.guard import Guard
+from runner.supervise.guard import Guard, kill_everything
 from runner.supervise.reaper import end_groups
 
 _GRACE_S = 10.0
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Termination(BaseException):
@@ -25,18 +28,51 @@ class Termination(BaseException):
         self.exit_code = 128 + number
 
 
+class StopSignals:
+    """What SIGINT, SIGTERM and SIGHUP do within `raise_on_signals`."""
+
+    def __init__(self) -> None:
+        self._received = 0
+        self._stop: threading.Event | None = None
+
+    @contextmanager
+    def set_event(self) -> Iterator[threading.Event]:
+        """Within the block the first signal sets an event instead of raising."""
+        self._stop = threading.Event()
+        try:
+            yield self._stop
+        finally:
+            self._stop = None
+
+    def handle(self, number: int, _: FrameType | None) -> None:
+        """The first signal asks for an orderly end; the second kills all parts and ends this process."""
+        self._received += 1
+        if self._received > 1:
+            if self._received == 2:
+                kill_everything()
+            if sys.stdout.isatty():
+                os.write(sys.stdout.fileno(), SHOW_CURSOR)  # live figures hide it
+            os._exit(128 + number)
+        if self._stop is not None:
+            self._stop.set()
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        else:
+            raise Termination(number)
+
+
 @contextmanager
-def raise_on_signals() -> Iterator[None]:
-    """Within the block, SIGTERM and SIGHUP raise `Termination`. To be used in the main thread only."""
+def raise_on_signals() -> Iterator[StopSignals]:
+    """Within the block, SIGINT raises KeyboardInterrupt, and SIGTERM and SIGHUP raise `Termination`.
 
-    def raise_termination(number: int, _: FrameType | None) -> None:
-        raise Termination(number)
-
-    previous = {
-        number: signal.signal(number, raise_termination) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+    The second signal, of whatever kind and at whatever time, kills all parts and ends this process at once.
+    A signal that was ignored before, as by `nohup`, stays ignored. To be used in the main thread only.
+    """
+    signals = StopSignals()
+    handled = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, signals.handle) for number in handled}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -15,7 +15,7 @@ from typing import Literal
 from fraudsim.errors import FraudsimError
 from runner.disk import explain_disk_errors
 from runner.supervise.child_exit import wait_for_exit
-from runner.supervise.guard import Guard
+from runner.supervise.guard import Guard, GuardClosedError
 from runner.supervise.last_log_lines import last_lines
 from runner.supervise.reaper import end_groups, signal_group
 
@@ -30,7 +30,7 @@ class Part:
     """One process to supervise.
 
     `restart` starts it again whenever it exits; with `finishes`, exit code 0 is final. `nice` is added to its
-    niceness. `pass_fds` are file descriptors that it inherits.
+    niceness. `pass_fds` are file descriptors that it inherits, `cwd` is its working directory.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Part:
     stop_timeout_s: float = 10.0
     nice: int = 0
     pass_fds: tuple[int, ...] = ()
+    cwd: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class Supervisor:
             self.stop(name)
 
     def close(self) -> None:
-        """End every part and the reaper; nothing can be started afterwards."""
+        """End every part and the reaper. Nothing starts again afterwards, even if this is cut short."""
         with self._lock:
             self._closed = True
         try:
@@ -231,7 +232,12 @@ class Supervisor:
     def _spawn(self, part: Part) -> "subprocess.Popen[bytes]":
         with explain_disk_errors(self.log_dir), self.log(part.name).open("ab") as log:
             process = self.guard.popen(
-                part.argv, part.env, stdin=subprocess.DEVNULL, output=log, pass_fds=part.pass_fds
+                part.argv,
+                part.env,
+                stdin=subprocess.DEVNULL,
+                output=log,
+                pass_fds=part.pass_fds,
+                cwd=part.cwd,
             )
         if part.nice:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -271,7 +277,7 @@ class Supervisor:
             if end is not None:
                 return end
             self._emit(child.part.name, "died")
-            if child.stopping.wait(self._backoff.delay_s(child.deaths)):
+            if child.stopping.wait(self._backoff.delay_s(child.deaths)) or self._closed:
                 return "stopped"
             if not self._restart(child):
                 return "failed"
@@ -279,7 +285,7 @@ class Supervisor:
 
     def _end_event(self, child: _Child) -> Literal["done", "failed", "stopped"] | None:
         """The final event of a part whose process has exited; None if the part is to be restarted."""
-        if child.stopping.is_set():
+        if child.stopping.is_set() or self._closed:
             return "stopped"
         if child.returncode == 0 and (child.part.finishes or not child.part.restart):
             return "done"
@@ -296,6 +302,8 @@ class Supervisor:
     def _restart(self, child: _Child) -> bool:
         try:
             process = self._spawn(child.part)
+        except GuardClosedError:
+            return False
         except (FraudsimError, OSError) as error:
             child.reason = f"{child.part.name} cannot be started again: {error}"
             return False

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from redis import Redis
 
+from fraudsim.addresses import http_url, open_direct, running_line
 from fraudsim.log import topics
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
@@ -80,9 +80,10 @@ def ask_scorer(
 ) -> tuple[int, Any]:
     """Status and JSON of a request to the scorer: POST with a body, GET with None."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{line.settings.http_port}{path}", data)
+    base = http_url(line.settings.http_host, line.settings.http_port)
+    request = urllib.request.Request(base + path, data)
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as reply:
+        with open_direct(request, timeout_s) as reply:
             return reply.status, json.load(reply)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -107,8 +108,19 @@ def kill(line: Line, name: str) -> None:
 
 
 def metrics_port(line: Line, part: str) -> int:
-    """The metrics port of a part's latest process, from its log."""
-    return int(re.findall(r'"metrics_port": ?(\d+)', line.supervisor.log(part).read_text())[-1])
+    """The metrics port of a part, from the run folder."""
+    running = running_line(line.run_dir)
+    assert running is not None
+    return running.parts[part].metrics_port
+
+
+def serves_metrics(line: Line, part: str) -> bool:
+    """Whether a part answers on its metrics port."""
+    try:
+        with open_direct(line.metrics_url(part), timeout_s=5):
+            return True
+    except OSError:
+        return False
 
 
 def check_state_equals_log(line: Line) -> None:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
+from fraudsim.addresses import http_url, open_direct
 from fraudsim.log.clock_log import next_segment, start_log
 from fraudsim.log.events import Decision, decode_decision
 from fraudsim.log.topics import DECISIONS, create_topics
@@ -67,7 +67,7 @@ def live_scorer(
 
 def ask(settings: Settings, path: str) -> Any:
     """The JSON that a GET returns."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{settings.http_port}{path}", timeout=20) as reply:
+    with open_direct(f"{http_url(settings.http_host, settings.http_port)}{path}", timeout_s=20) as reply:
         return json.load(reply)
 
 

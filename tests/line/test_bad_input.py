@@ -179,8 +179,7 @@ def test_bad_input_is_set_aside_markers_are_passed_and_nothing_valid_is_lost(
         line.supervisor.stop("worker")
         line.start_part("worker", "worker")
         line.start_part("scorer", "scorer")
-        line.wait_for("the scorer to be ready", line.scorer_is_ready)
-        line.wait_for("the feature worker to fold", line.worker_has_caught_up)
+        line.wait_for_ready("worker", "scorer")
         assert ask_scorer(line, {"tx_id": "http", "card_id": "c-http", "amount_cents": 1})[0] == 200
         results["sent"] = sent
 

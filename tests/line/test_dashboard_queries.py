@@ -18,13 +18,14 @@ from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from runner.line.line import Line
 from runner.line.options import LineOptions
+from runner.line.parts import PARTS
 from runner.stack.ports import free_port
 from runner.supervise.supervisor import Part
-from testing.rigs.live_line import metrics_port
+from testing.rigs.live_line import metrics_port, serves_metrics
 from tests.dashboards.board_queries import FOLDER, NO_PAST, queries, recorded
 
 pytestmark = pytest.mark.stack
-JOBS = ("worker", "scorer", "producer", "labels", "archiver", "watch")
+JOBS = tuple(part.job for part in PARTS)
 
 
 class PrometheusServer:
@@ -91,7 +92,7 @@ def test_every_rule_and_every_panel_has_data_of_a_running_line(tmp_path, prepare
         for part in ("producer", "watch"):
             line.wait_for(
                 f"the port of {part}",
-                lambda part=part: "metrics_port" in line.supervisor.log(part).read_text(),
+                lambda part=part: serves_metrics(line, part),
             )
         server = PrometheusServer(line, binary)
         provoke(line)

@@ -13,7 +13,7 @@ from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from runner.line.options import LineOptions
-from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, wait_for_decisions
+from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, serves_metrics, wait_for_decisions
 
 pytestmark = pytest.mark.stack
 SCRIPT = """\
@@ -55,7 +55,7 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
     def watch_and_kill(line, observer):
         line.start_part("watch", "watch", "--from-start", "--wait-s", "2", "--reference", "300")
         wait_for_decisions(line, observer, 300)
-        line.wait_for("watch to begin", lambda: "metrics_port" in line.supervisor.log("watch").read_text())
+        line.wait_for("watch to begin", lambda: serves_metrics(line, "watch"))
         kill(line, "watch")
 
     def all_resolved(line):

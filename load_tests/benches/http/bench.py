@@ -32,8 +32,7 @@ from load_tests.rig.machine import machine
 from load_tests.rig.open_loop import DIGITS, LONGEST_US
 from load_tests.rivals.scoring_setup import RivalSetup, open_booster
 from runner.stack.ports import free_port
-from runner.stack.redis_binary import find_redis
-from runner.stack.redis_server import RedisServer, redis_answers
+from runner.stack.redis_server import RedisServer, find_redis, redis_answers
 from runner.supervise.supervisor import Supervisor
 
 PROTOCOL: Final = (

@@ -3,11 +3,11 @@
 import os
 import statistics
 import time
-import urllib.request
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from fraudsim.addresses import open_direct
 from load_tests.benches.http.contestants import FEATURES
 from load_tests.benches.http.server import RunningServer
 from load_tests.rig.process_tree import cpu_s, machine_cpu_s, process_tree
@@ -69,7 +69,7 @@ def _stage_totals(server: RunningServer) -> dict[str, tuple[float, float]]:
     """Seconds and decisions so far by stage, from the metrics of our scorer; empty for others."""
     if server.contestant.name != "fraudsim" or server.contestant.table != FEATURES:
         return {}
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.setup.metrics_port}/metrics") as reply:
+    with open_direct(f"http://127.0.0.1:{server.setup.metrics_port}/metrics", timeout_s=10) as reply:
         text = reply.read().decode()
     totals: dict[str, tuple[float, float]] = {}
     for family in text_string_to_metric_families(text):

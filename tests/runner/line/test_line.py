@@ -14,9 +14,6 @@ from runner.line.run_end import await_last_decisions
 from runner.record.observer import RunTally
 from runner.supervise.supervisor import Part
 
-SCORER_DRAIN_S = 15
-"""The longest time that the scorer waits for its HTTP server before it publishes the last decisions."""
-
 
 @pytest.fixture
 def line(tmp_path):
@@ -40,15 +37,6 @@ def test_a_part_that_was_given_up_ends_the_wait_with_its_reason(line):
         line.wait_for("a miracle", lambda: False, 10)
 
 
-def test_the_scorer_has_longer_to_stop_than_it_takes(line, monkeypatch):
-    started = []
-    monkeypatch.setattr(line.supervisor, "start", started.append)
-    monkeypatch.setattr(line, "wait_for", lambda *_: None)
-    line.start_line()
-    (scorer,) = (part for part in started if part.name == "scorer")
-    assert scorer.stop_timeout_s >= SCORER_DRAIN_S + 10
-
-
 def test_the_producer_is_told_of_its_shards_and_the_null_pipeline_too(tmp_path, monkeypatch):
     with Line(LineOptions(tmp_path, shards=3), Settings(_env_file=None)) as line:
         started = []
@@ -56,7 +44,7 @@ def test_the_producer_is_told_of_its_shards_and_the_null_pipeline_too(tmp_path, 
         line.start_producer()
         (producer,) = started
         assert producer.argv[producer.argv.index("--shards") :][:2] == ["--shards", "3"]
-        assert "--shards" in line.stream_command("produce", "null-producer.json", 5.0, "--null")
+        assert "--shards" in line.run.stream("produce", "null-producer.json", 5.0, "--null")
         assert producer.stop_timeout_s > STOP_S
 
 

@@ -19,6 +19,7 @@ def make(tmp_path: Path, write_program: Write) -> Callable[[str], CdsArchive]:
         jar = tmp_path / "some.jar"
         jar.write_bytes(b"")
         archive = CdsArchive(tmp_path, java, (jar,), tmp_path / "classes.list")
+        archive.class_list.write_text("java/lang/Object\n")
         with Supervisor(tmp_path / "logs") as supervisor:
             supervisor.start(archive.part(dict(os.environ)))
             supervisor.wait(NAME, 10)
@@ -44,6 +45,12 @@ def test_a_java_that_cannot_make_one_is_asked_once(make: Callable[[str], CdsArch
     archive = make("exit 1\n")
     assert not archive.missing
     assert archive.flags() == []
+
+
+@pytest.mark.parametrize("script", ["kill -TERM $$\n", 'rm "$CLASSES"; exit 1\n'])
+def test_a_dump_that_was_cut_short_is_tried_again(make: Callable[[str], CdsArchive], script: str) -> None:
+    archive = make(script)
+    assert archive.missing
 
 
 def test_another_java_or_another_jar_needs_another_archive(tmp_path: Path, write_program: Write) -> None:

@@ -22,8 +22,7 @@ from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from runner.stack.kafka_server import kafka_answers
 from runner.stack.lock import is_held, stack_lock
-from runner.stack.redis_binary import find_redis
-from runner.stack.redis_server import redis_answers
+from runner.stack.redis_server import find_redis, redis_answers
 from runner.stack.stack import StackAddresses, environment, start_stack
 from runner.supervise.supervisor import Supervisor
 
@@ -113,6 +112,27 @@ def test_a_killed_kafka_comes_back_at_its_address_with_its_log(stacks: TwoStacks
     assert supervisor.restarts["kafka"] == 1
 
 
+def test_a_folder_of_any_name_holds_one_log_that_a_second_start_finds(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names that Kafka's properties or a poor locale would change."""
+    monkeypatch.setenv("LC_ALL", "C")
+    folder = tmp_path / "Müller v1,final\\night #1"
+    for offset in (0, 1):
+        with Supervisor(folder / "logs") as supervisor:
+            addresses = start_stack(folder, settings, supervisor, fresh=False)
+            if offset == 0:
+                admin = KafkaAdminClient(bootstrap_servers=addresses.kafka_bootstrap)
+                admin.create_topics([NewTopic("kept", 1, 1)])
+                admin.close()
+            producer = KafkaProducer(bootstrap_servers=addresses.kafka_bootstrap, acks="all")
+            assert producer.send("kept", b"acknowledged").get(30).offset == offset
+            producer.close()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert (folder / "kafka" / "data" / "kept-0").is_dir()
+    assert (folder / "redis" / "data").is_dir()
+
+
 @pytest.mark.parametrize("field", ["kafka_port", "redis_port"])
 def test_a_busy_port_is_named_and_nothing_stays_up(field: str, tmp_path: Path, settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, Supervisor(tmp_path / "logs") as supervisor:
@@ -193,9 +213,11 @@ def test_up_stays_status_asks_and_down_ends_it(
     assert stack("status").returncode == 1
     first = stack("up")
     assert first.returncode == 0, first.stderr
-    exported = dict(line.removeprefix("export ").split("=") for line in first.stdout.splitlines())
+    exported = dict(line.removeprefix("export ").split("=", 1) for line in first.stdout.splitlines())
     assert set(exported) == {"FRAUDSIM_KAFKA_BOOTSTRAP", "FRAUDSIM_REDIS_URL"}
-    holder = psutil.Process(json.loads((tmp_path / "runs" / "stack" / "stack.json").read_text())["pid"])
+    state = tmp_path / "runs" / "stack" / "stack.json"
+    assert state.stat().st_mode & 0o777 == 0o600
+    holder = psutil.Process(json.loads(state.read_text())["pid"])
     pids = [holder.pid, *(child.pid for child in holder.children(recursive=True))]
     assert len(pids) - count_cds_dump_processes(pids) == 4  # the holder, its reaper, Redis, Kafka
     for pid in pids:
@@ -206,6 +228,7 @@ def test_up_stays_status_asks_and_down_ends_it(
     status = stack("status")
     assert status.returncode == 0
     assert status.stdout.count(" answers") == 2
+    assert "redis://:***@" in status.stdout
     assert stack("down").returncode == 0
     assert all_gone(pids)
     assert "no stack runs" in stack("down").stderr

@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 import urllib.request
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -28,8 +29,10 @@ class RedisProxy(threading.Thread):
 
     def url_through(self, url):
         """Forward to the Redis of `url`; returns the URL through this port."""
-        self.host, self.redis_port = url.split("/")[2].split(":")
-        return f"redis://127.0.0.1:{self.port}/0"
+        redis = urlsplit(url)
+        self.host, self.redis_port = redis.hostname, redis.port
+        user = redis.netloc.rpartition("@")[0]
+        return urlunsplit(redis._replace(netloc=f"{user}@127.0.0.1:{self.port}"))
 
     def run(self):
         asyncio.run(self._serve())
@@ -39,7 +42,7 @@ class RedisProxy(threading.Thread):
             await server.serve_forever()
 
     async def _forward(self, reader, writer):
-        redis_reader, redis_writer = await asyncio.open_connection(self.host, int(self.redis_port))
+        redis_reader, redis_writer = await asyncio.open_connection(self.host, self.redis_port)
         await asyncio.gather(self._copy(reader, redis_writer), self._copy(redis_reader, writer))
 
     async def _copy(self, reader, writer):

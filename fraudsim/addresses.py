@@ -1,0 +1,124 @@
+"""Addresses of the line's servers: how they are asked, how they are shown, and which line runs at present."""
+
+import ipaddress
+import json
+import os
+import re
+import socket
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fraudsim.errors import FraudsimError
+from fraudsim.whole_files import write_whole
+
+RUNNING_FILE: Final = "parts.json"
+KAFKA_TIMEOUT_S: Final = 3.0
+_EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+# HTTP
+
+
+def http_url(host: str, port: int) -> str:
+    """The URL at which a server that listens on `host` is asked from this machine."""
+    host = _EVERYWHERE.get(host.strip("[]"), host.strip("[]"))
+    try:
+        is_ipv6 = ipaddress.ip_address(host.partition("%")[0]).version == 6
+    except ValueError:
+        is_ipv6 = False
+    return f"http://[{host}]:{port}" if is_ipv6 else f"http://{host}:{port}"
+
+
+def open_direct(request: str | urllib.request.Request, timeout_s: float) -> Any:
+    """As `urllib.request.urlopen`, but never through a proxy: for servers of the line."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout_s)
+
+
+def mask_password(url: str) -> str:
+    """The URL for people and logs: its password is replaced by `***`."""
+    return re.sub(r"(://[^/@:]*:)[^/]*(@)", r"\1***\2", url)
+
+
+# Kafka
+
+
+def require_kafka(bootstrap: str, timeout_s: float = KAFKA_TIMEOUT_S) -> None:
+    """Check that one of the brokers accepts a connection; a Kafka client would try for half a minute.
+
+    Raises:
+        FraudsimError: none does, or an address is not host:port.
+    """
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 65_536):
+            raise FraudsimError(f"FRAUDSIM_KAFKA_BOOTSTRAP={bootstrap}: {address.strip()!r} is not host:port")
+    reasons = []
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout_s):
+                return
+        except OSError as error:
+            reasons.append(error.strerror or str(error) or type(error).__name__)
+    raise FraudsimError(
+        f"no Kafka answers at {bootstrap} ({reasons[0]}): start a line with `fraudsim up` or a stack with "
+        "`fraudsim stack up`, or set FRAUDSIM_KAFKA_BOOTSTRAP"
+    )
+
+
+# The running line
+
+
+@dataclass(frozen=True)
+class RunningPart:
+    """One process of a running line."""
+
+    job: str
+    """Name of its job in Prometheus."""
+    metrics_port: int
+    pid: int | None
+    """None while it does not run."""
+
+
+@dataclass(frozen=True)
+class RunningLine:
+    """The addresses of a running line and its processes, as its run folder keeps them."""
+
+    kafka_bootstrap: str
+    redis_url: str
+    http_url: str
+    parts: Mapping[str, RunningPart] = field(default_factory=dict)
+
+    def write(self, run_dir: Path) -> None:
+        """Write or replace the file, readable by this user only because the URL of Redis has a password."""
+        addresses = {name: value for name, value in asdict(self).items() if name != "parts"}
+        owner = {"owner_pid": os.getpid(), "owner_started_s": _started_s(os.getpid())}
+        head = json.dumps({**addresses, **owner}, indent=1).removesuffix("\n}")
+        # A line for each part, so that grep and sed can read it.
+        lines = ",\n".join(f'  "{name}": {json.dumps(asdict(part))}' for name, part in self.parts.items())
+        write_whole(run_dir / RUNNING_FILE, f'{head},\n "parts": {{\n{lines}\n }}\n}}\n', mode=0o600)
+
+
+def running_line(run_dir: Path) -> RunningLine | None:
+    """The line that runs in a run folder at present; None if none does."""
+    try:
+        content = json.loads((run_dir / RUNNING_FILE).read_text())
+        if _started_s(content["owner_pid"]) != content["owner_started_s"]:
+            return None
+        parts = {name: RunningPart(**part) for name, part in content["parts"].items()}
+        return RunningLine(content["kafka_bootstrap"], content["redis_url"], content["http_url"], parts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _started_s(pid: int) -> float | None:
+    """The start time of a process, which with its pid identifies it; None if there is none."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None

@@ -1,0 +1,109 @@
+"""Ctrl-C twice on a terminal, in any phase and with any gap, leaves no process."""
+
+import fcntl
+import os
+import pty
+import random
+import subprocess
+import sys
+import termios
+import threading
+import time
+
+import psutil
+import pytest
+
+from fraudsim.polling import poll_until
+
+pytestmark = pytest.mark.stack
+PHASES = {
+    "preparation": ("logs/redis.log", "logs/kafka.log", "models"),
+    "start": ("logs/worker.log", "logs/labels.log"),
+    "traffic": ("producer.json",),
+}
+
+
+def left_of(session, run):
+    """Processes of the terminal's session, or with the run's folder in their variables or as their own.
+
+    Redis overwrites its command line, so that the command line says nothing.
+    """
+    found = []
+    for process in psutil.process_iter(["pid", "name", "status"]):
+        try:
+            is_of_run = (
+                os.getsid(process.pid) == session
+                or process.cwd().startswith(str(run))
+                or str(run) in process.environ().get("FRAUDSIM_RUNS_DIR", "")
+            )
+        except (psutil.Error, OSError):
+            continue
+        if is_of_run and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append((process.pid, process.info["name"]))
+    return found
+
+
+class Terminal:
+    """A command on a terminal of its own, whose foreground it has."""
+
+    def __init__(self, argv, env):
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            argv, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+        )  # fmt: skip
+        os.close(slave)
+        self.output = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        try:
+            while chunk := os.read(self.master, 65536):
+                self.output += chunk
+        except OSError:
+            return
+
+    def interrupt(self):
+        os.write(self.master, b"\x03")
+
+    def close(self):
+        os.close(self.master)
+
+
+def interrupt_twice(run, prepared, awaited_file, gap_s):
+    """What is left of a run, once its command has ended, and what it has printed."""
+    options = ["--seconds", "300", "--rate", "50", "--cards", "800", "--reuse", str(prepared)]
+    env = {**os.environ, "FRAUDSIM_RUNS_DIR": str(run.parent / "runs"), "FRAUDSIM_KAFKA_HEAP_MB": "256"}
+    terminal = Terminal([sys.executable, "-m", "fraudsim", "demo", *options, "--out", str(run)], env)
+    session = terminal.process.pid
+    try:
+        poll_until(lambda: (run / awaited_file).exists() or terminal.process.poll() is not None, 200)
+        assert (run / awaited_file).exists(), terminal.output.decode()
+        terminal.interrupt()
+        time.sleep(gap_s)
+        terminal.interrupt()
+        terminal.process.wait(60)
+        poll_until(lambda: not left_of(session, run.parent), 15)
+        return left_of(session, run.parent), terminal.output.decode()
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+        terminal.close()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_no_process_is_left(phase, tmp_path, prepared):
+    awaited_file, gap_s = random.choice(PHASES[phase]), random.uniform(0.0, 0.8)
+    left, output = interrupt_twice(tmp_path / "run", prepared, awaited_file, gap_s)
+    assert left == [], (awaited_file, gap_s)
+    assert "Traceback" not in output, output
+
+
+@pytest.mark.long
+def test_no_process_is_left_in_forty_tries(tmp_path, prepared):
+    for attempt in range(40):
+        phase = (*PHASES,)[attempt % len(PHASES)]
+        awaited_file, gap_s = random.choice(PHASES[phase]), random.uniform(0.0, 1.5)
+        left, _ = interrupt_twice(tmp_path / str(attempt) / "run", prepared, awaited_file, gap_s)
+        assert left == [], (attempt, awaited_file, gap_s)
