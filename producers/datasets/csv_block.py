@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS, MAX_TIME_MS
 from producers.datasets.layout import Batch, events_table
@@ -37,7 +37,7 @@ class CsvBlock:
         return int(self._texts.num_rows)
 
     @property
-    def lines(self) -> NDArray[np.int64]:
+    def lines(self) -> Ints:
         """The line number of each row, shape (n,); the header is line 1."""
         return np.arange(self.first_line, self.first_line + len(self), dtype=np.int64)
 
@@ -45,7 +45,7 @@ class CsvBlock:
         """A column as it is in the file."""
         return self._texts.column(name)
 
-    def refuse(self, name: str, bad: NDArray[np.bool_], reason: str) -> None:
+    def refuse(self, name: str, bad: Flags, reason: str) -> None:
         """Raise an error if any row of the mask `bad`, shape (n,), is set.
 
         Raises:
@@ -77,7 +77,7 @@ class CsvBlock:
         self.refuse(name, ~valid, "is not an id of 1 to 64 printable characters")
         return ids
 
-    def integers(self, name: str, low: int, high: int) -> NDArray[np.int64]:
+    def integers(self, name: str, low: int, high: int) -> Ints:
         """Whole numbers from `low` to `high`."""
         texts = self.texts(name)
         whole = np.asarray(pc.match_substring_regex(texts, _WHOLE))
@@ -86,14 +86,14 @@ class CsvBlock:
         self.refuse(name, (values < low) | (values > high), f"is not between {low} and {high}")
         return values
 
-    def numbers(self, name: str, low: float, high: float) -> NDArray[np.float64]:
+    def numbers(self, name: str, low: float, high: float) -> Doubles:
         """Numbers from `low` to `high`."""
         values = self._cast(name, self.texts(name), pa.float64(), "is not a number")
         array = values.to_numpy(zero_copy_only=False)
         self.refuse(name, ~((array >= low) & (array <= high)), f"is not between {low} and {high}")
         return array
 
-    def cents(self, name: str, symbol: str = "") -> NDArray[np.int64]:
+    def cents(self, name: str, symbol: str = "") -> Ints:
         """Amounts of money, also negative, to the nearest cent, halves away from zero.
 
         By decimal arithmetic: 37.098 is 3710 cents and 1.005 is 101, whatever their floats are.
@@ -120,7 +120,7 @@ class CsvBlock:
                 array[row] = value
         return array
 
-    def times_ms(self, name: str) -> NDArray[np.int64]:
+    def times_ms(self, name: str) -> Ints:
         """ISO 8601 times without zone, taken as UTC; ms."""
         times = self._cast(
             name, self.texts(name), pa.timestamp("us"), "is not a time like 2019-01-31 23:59:59"
@@ -129,7 +129,7 @@ class CsvBlock:
         self.refuse(name, (ts < 0) | (ts > MAX_TIME_MS), "is not between 1970 and 9999")
         return ts
 
-    def flags(self, name: str, no: str, yes: str) -> NDArray[np.bool_]:
+    def flags(self, name: str, no: str, yes: str) -> Flags:
         """A column of two words, as whether it is `yes`."""
         texts = self.texts(name)
         is_yes = np.asarray(pc.equal(texts, yes))
@@ -145,8 +145,8 @@ class CsvBlock:
     def batch(
         self,
         money: str,
-        columns: Mapping[str, pa.Array | NDArray[np.int64] | NDArray[np.float64]],
-        is_fraud: NDArray[np.bool_],
+        columns: Mapping[str, pa.Array | Ints | Doubles],
+        is_fraud: Flags,
         typology: pa.Array | None = None,
     ) -> Batch:
         """These rows as events, without those whose amount is not valid in an event.

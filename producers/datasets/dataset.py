@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Int32s, Ints
 from fraudsim.errors import FraudsimError
 from producers.datasets.layout import Batch, Layout
 from producers.history.fingerprint import fingerprint
@@ -52,7 +52,7 @@ class Dataset:
         return fingerprint(**self.tables._asdict())
 
     @cached_property
-    def ts(self) -> NDArray[np.int64]:
+    def ts(self) -> Ints:
         """Event times, ms UTC, in order."""
         return self.tables.transactions["ts"].to_numpy()
 
@@ -206,7 +206,7 @@ def _typology(layout: Layout, batch: Batch) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, pa.array([layout.name])).cast(kind)
 
 
-def _refuse_repeated_ids(layout: Layout, path: Path, tx_id: pa.StringArray, rows: NDArray[np.int64]) -> None:
+def _refuse_repeated_ids(layout: Layout, path: Path, tx_id: pa.StringArray, rows: Ints) -> None:
     encoded = tx_id.dictionary_encode()
     if len(encoded.dictionary) < len(encoded):
         first = np.zeros(len(encoded), np.bool_)
@@ -218,7 +218,7 @@ def _refuse_repeated_ids(layout: Layout, path: Path, tx_id: pa.StringArray, rows
         )
 
 
-def _labels(transactions: pa.Table, is_fraud: NDArray[np.bool_], delays: LabelDelays) -> pa.Table:
+def _labels(transactions: pa.Table, is_fraud: Flags, delays: LabelDelays) -> pa.Table:
     """Labels day by day, those of a day as a function of its rows alone."""
     ts = transactions["ts"].to_numpy()
     card = _renumber_by_first_row(transactions["card_id"].combine_chunks().indices.to_numpy())
@@ -240,7 +240,7 @@ def _labels(transactions: pa.Table, is_fraud: NDArray[np.bool_], delays: LabelDe
     return sort_labels(labels_table(transactions, all_labels).combine_chunks())
 
 
-def _renumber_by_first_row(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+def _renumber_by_first_row(codes: Int32s) -> Int32s:
     """Codes renumbered in order of their first row, so that they do not depend on how the file was read."""
     distinct, first_row = np.unique(codes, return_index=True)
     number = np.empty(int(distinct[-1]) + 1, np.int32)

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS, MAX_TIME_MS
 from producers.datasets.layout import Batch, Layout, events_table
@@ -92,7 +92,7 @@ def _refuse(
     path: Path,
     column: str,
     raw: pa.Table,
-    bad: NDArray[np.bool_],
+    bad: Flags,
     reason: str,
 ) -> None:
     """Raise an error for the first bad row, if there is one."""
@@ -103,11 +103,11 @@ def _refuse(
         raise FraudsimError(f"handbook {path}: row {row}: {column}={value!r} {reason}")
 
 
-def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _nulls(column: pa.ChunkedArray) -> Flags:
     return np.asarray(pc.is_null(column, nan_is_null=True))
 
 
-def _times_ms(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
+def _times_ms(path: Path, column: pa.ChunkedArray) -> Ints:
     """Milliseconds UTC, truncated. A time without zone is taken as UTC."""
     raw = pa.table({"TX_DATETIME": column})
     _refuse(path, "TX_DATETIME", raw, _nulls(column), "is missing")
@@ -135,7 +135,7 @@ def _parse_times(path: Path, column: pa.ChunkedArray) -> pa.ChunkedArray:
     raise FraudsimError(f"handbook {path}: column TX_DATETIME cannot be read as times")
 
 
-def _numbers(path: Path, name: str, raw: pa.Table) -> NDArray[np.float64]:
+def _numbers(path: Path, name: str, raw: pa.Table) -> Doubles:
     """A column of numbers, or of texts that are numbers."""
     column = raw[name]
     _refuse(path, name, raw, _nulls(column), "is missing")
@@ -151,7 +151,7 @@ def _numbers(path: Path, name: str, raw: pa.Table) -> NDArray[np.float64]:
     raise FraudsimError(f"handbook {path}: column {name} is of type {column.type}, not numbers")
 
 
-def _cents(path: Path, raw: pa.Table) -> NDArray[np.int64]:
+def _cents(path: Path, raw: pa.Table) -> Ints:
     amount = _numbers(path, "TX_AMOUNT", raw)
     bad = ~((amount >= 0) & (amount <= MAX_AMOUNT_CENTS / 100))
     _refuse(path, "TX_AMOUNT", raw, bad, f"is not between 0 and {MAX_AMOUNT_CENTS // 100}")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Ints
 from producers.history.manifest import SourceName
 from producers.history.tables import TRANSACTIONS
 
@@ -18,10 +17,10 @@ class Batch(NamedTuple):
 
     transactions: pa.Table
     """Of the schema `producers.history.tables.TRANSACTIONS`; fields that the file lacks are null."""
-    is_fraud: NDArray[np.bool_]
+    is_fraud: Flags
     typology: pa.Array | None
     """Texts, null for honest rows; None if the file has no typologies: the layout's name is used instead."""
-    rows: NDArray[np.int64]
+    rows: Ints
     """The number of each row in error messages."""
     dropped: Mapping[str, int]
     """Count of valid rows that no event can represent, by reason."""

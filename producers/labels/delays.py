@@ -6,6 +6,7 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Int32s, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import LabelSource
 
@@ -86,12 +87,12 @@ class LabelDelays:
 class LabelColumns:
     """Labels as parallel arrays, sorted by (known_at, row)."""
 
-    row: NDArray[np.int64]
+    row: Ints
     """Index of the transaction in the arrays given to `label_transactions`."""
-    is_fraud: NDArray[np.bool_]
+    is_fraud: Flags
     source: NDArray[np.int8]
     """Index into `SOURCES`."""
-    known_at: NDArray[np.int64]
+    known_at: Ints
     """Event time, ms UTC."""
 
     def __len__(self) -> int:
@@ -99,9 +100,9 @@ class LabelColumns:
 
 
 def label_transactions(
-    ts: NDArray[np.int64],
-    card: NDArray[np.int64] | NDArray[np.int32],
-    is_fraud: NDArray[np.bool_],
+    ts: Ints,
+    card: Ints | Int32s,
+    is_fraud: Flags,
     delays: LabelDelays,
     rng: np.random.Generator,
 ) -> LabelColumns:
@@ -158,11 +159,11 @@ def label_transactions(
 
 def _log_normal(
     median_hours: float, max_hours: float, sigma: float, count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+) -> Ints:
     """Delays in ms, clipped to `max_hours` and to at least half an hour or `max_hours`, whichever is less."""
     hours = median_hours * np.exp(sigma * rng.standard_normal(count))
     return (np.clip(hours, min(0.5, max_hours), max_hours) * _HOUR_MS).astype(np.int64)
 
 
-def _uniform(low_days: float, high_days: float, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _uniform(low_days: float, high_days: float, count: int, rng: np.random.Generator) -> Ints:
     return (rng.uniform(low_days, high_days, size=count) * 24 * _HOUR_MS).astype(np.int64)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Int32s, Ints
 from producers.calendar.rhythm import HOUR_MS, time_of_day
 from producers.population.amounts import chargeable_amounts, is_cash_machine
 from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns, ipv4_address
@@ -21,15 +21,13 @@ def any_card(population: Population, rng: np.random.Generator) -> int:
 
 def pick_merchants(
     population: Population, names: Sequence[str], count: int, rng: np.random.Generator
-) -> NDArray[np.int32]:
+) -> Int32s:
     """Merchants by popularity, each of one of the named categories, chosen with equal chance."""
     category = np.array([CATEGORY_INDEX[name] for name in names])[rng.integers(0, len(names), size=count)]
     return population.merchants_by_category.pick(population.category_fallback[category], rng.random(count))
 
 
-def pick_city_shops(
-    population: Population, city: int, count: int, rng: np.random.Generator
-) -> NDArray[np.int32]:
+def pick_city_shops(population: Population, city: int, count: int, rng: np.random.Generator) -> Int32s:
     """Shops and cash machines of a city, open or closed; any merchants if the city has none."""
     cities = np.full(count, city, np.int64)
     if not population.shops_by_city.has(cities[:1])[0]:
@@ -44,7 +42,7 @@ def usual_time(population: Population, day: int, card: int, rng: np.random.Gener
     return (local - int(cards.zone[card]) * HOUR_MS) % DAY_MS
 
 
-def clip_to_span(ts: NDArray[np.float64] | NDArray[np.int64], day: int, span_days: int) -> NDArray[np.int64]:
+def clip_to_span(ts: Doubles | Ints, day: int, span_days: int) -> Ints:
     """Sorted times (ms UTC), none past the last of `span_days` days from `day` on."""
     return np.minimum(np.sort(ts).astype(np.int64), (day + span_days) * DAY_MS - 1)
 
@@ -65,10 +63,10 @@ def fraudster_device(
 
 def card_present_payments(
     population: Population,
-    ts: NDArray[np.int64],
-    card: NDArray[np.int32],
-    merchant: NDArray[np.int32],
-    amount_cents: NDArray[np.int64],
+    ts: Ints,
+    card: Int32s,
+    merchant: Int32s,
+    amount_cents: Ints,
 ) -> Columns:
     """Payments with the card or a copy of it: no device, no address; at web shops with the card number.
 
@@ -88,10 +86,10 @@ def card_present_payments(
 
 def card_not_present_payments(
     population: Population,
-    ts: NDArray[np.int64],
-    card: NDArray[np.int32],
-    merchant: NDArray[np.int32],
-    amount_cents: NDArray[np.int64],
+    ts: Ints,
+    card: Int32s,
+    merchant: Int32s,
+    amount_cents: Ints,
     device: int,
     ip: int,
     rng: np.random.Generator,

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Int32s, Ints
 from producers.calendar.rhythm import times_of_day, to_utc
 from producers.population.amounts import chargeable_amounts, usual_amounts
 from producers.population.closed_shops import replace_closed_merchants
@@ -58,8 +58,8 @@ class CompromisedMerchant(BaseTypology):
         self,
         population: Population,
         day: int,
-        ts: NDArray[np.int64],
-        card: NDArray[np.int32],
+        ts: Ints,
+        card: Int32s,
         rng: np.random.Generator,
     ) -> Columns:
         count = len(ts)
