@@ -22,7 +22,7 @@ from fraudsim.arrays import Flags, Int32s, Ints
 from fraudsim.errors import FraudsimError
 from producers.datasets.layout import Batch, Layout
 from producers.history.fingerprint import fingerprint
-from producers.history.manifest import HistoryManifest
+from producers.history.manifest import HistoryManifest, HistoryOrigin
 from producers.history.tables import TRANSACTIONS, TRUTH, Tables, labels_table, sort_labels
 from producers.history.writer import write_tables
 from producers.labels.delays import LabelColumns, LabelDelays, label_transactions
@@ -100,19 +100,21 @@ class Dataset:
                     self.tables.truth.slice(0, rows),
                 )
             ],
-            source=self.layout.name,
-            version=self.layout.version,
-            config={
-                "file": self.path.name,
-                "content": self.fingerprint,
-                "split_ms": split,
-                "dropped": self.dropped,
-                "delays": asdict(self.delays),
-            },
-            seed=LABEL_SEED,
-            start_ms=int(self.ts[0]) // DAY_MS * DAY_MS,
-            end_ms=split,
-            cards=len(np.unique(transactions["card_id"].combine_chunks().indices.to_numpy())),
+            HistoryOrigin(
+                source=self.layout.name,
+                version=self.layout.version,
+                config={
+                    "file": self.path.name,
+                    "content": self.fingerprint,
+                    "split_ms": split,
+                    "dropped": self.dropped,
+                    "delays": asdict(self.delays),
+                },
+                seed=LABEL_SEED,
+                start_ms=int(self.ts[0]) // DAY_MS * DAY_MS,
+                end_ms=split,
+                cards=len(np.unique(transactions["card_id"].combine_chunks().indices.to_numpy())),
+            ),
         )
 
     @property

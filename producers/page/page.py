@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from fraudsim.errors import FraudsimError
+from fraudsim.whole_files import write_whole
 from producers.history.manifest import HistoryManifest
 from producers.history.reader import History
 from producers.page import fraud_plots, time_plots
@@ -42,7 +43,7 @@ def write_page(history: History, path: Path) -> None:
     text = page(history.manifest, aggregate(history))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
         raise FraudsimError(f"page {error.filename or path}: {error.strerror or error}") from None
 

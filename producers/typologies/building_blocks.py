@@ -1,6 +1,7 @@
 """Building blocks of campaigns: victims, merchants, times, devices and payments."""
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,16 @@ from producers.population.devices import fresh_devices, own_device
 from producers.population.population import Population
 from producers.reference import CATEGORY_INDEX
 from producers.rng import words64
+
+
+class PaymentOrigin(NamedTuple):
+    """Where a web payment comes from; 0 is absent."""
+
+    device: int
+    ip: int
+
+
+NO_ORIGIN: Final = PaymentOrigin(0, 0)
 
 
 def any_card(population: Population, rng: np.random.Generator) -> int:
@@ -47,10 +58,10 @@ def clip_to_span(ts: Doubles | Ints, day: int, span_days: int) -> Ints:
     return np.minimum(np.sort(ts).astype(np.int64), (day + span_days) * DAY_MS - 1)
 
 
-def fraudster_device(
+def fraudster_origin(
     population: Population, card: int, day: int, imitation: float, rng: np.random.Generator
-) -> tuple[int, int]:
-    """Device and IP address used against a card: fresh, or each with chance `imitation` the victim's own."""
+) -> PaymentOrigin:
+    """The origin of payments against a card: fresh, or each part with chance `imitation` the victim's own."""
     device = int(fresh_devices(1, rng)[0])
     ip = int(ipv4_address(words64(rng, 1))[0])
     draw = rng.random(2)
@@ -58,7 +69,7 @@ def fraudster_device(
         device = int(own_device(population, np.array([card], np.int32), day, rng)[0])
     if draw[1] < imitation:
         ip = int(population.cards.carrier_ip[card])
-    return device, ip
+    return PaymentOrigin(device, ip)
 
 
 def card_present_payments(
@@ -85,18 +96,16 @@ def card_present_payments(
 
 
 def card_not_present_payments(
-    population: Population,
     ts: Ints,
     card: Int32s,
     merchant: Int32s,
     amount_cents: Ints,
-    device: int,
-    ip: int,
+    origin: PaymentOrigin,
     rng: np.random.Generator,
 ) -> Columns:
     """Web payments from one device and address; a quarter of the merchants pass no device on."""
     count = len(ts)
-    devices = np.full(count, device, np.uint64)
+    devices = np.full(count, origin.device, np.uint64)
     devices[rng.random(count) < 0.25] = 0
     return Columns(
         ts=ts,
@@ -105,5 +114,5 @@ def card_not_present_payments(
         channel=np.full(count, ECOMMERCE, np.int8),
         amount_cents=amount_cents,
         device=devices,
-        ip=np.full(count, ip, np.uint32),
+        ip=np.full(count, origin.ip, np.uint32),
     )

@@ -13,7 +13,7 @@ from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.population.habits import honest_visits
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
-from producers.typologies.building_blocks import fraudster_device
+from producers.typologies.building_blocks import fraudster_origin
 
 MAX_CARDS: Final = 60
 WINDOW_DAYS: Final = 3
@@ -85,7 +85,7 @@ class CompromisedMerchant(BaseTypology):
         device = np.zeros(count, np.uint64)
         ip = np.zeros(count, np.uint32)
         for row in np.flatnonzero(on_web):
-            device[row], ip[row] = fraudster_device(
+            device[row], ip[row] = fraudster_origin(
                 population, int(card[row]), day, 0.5 * self.camouflage, rng
             )
         device[rng.random(count) < 0.25] = 0
