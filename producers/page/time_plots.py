@@ -6,8 +6,10 @@ from typing import Final
 import numpy as np
 
 from fraudsim.arrays import Ints
+from fraudsim.drawing.plot import Plot
+from fraudsim.drawing.scales import Tick, linear_ticks, round_up
+from fraudsim.drawing.themes import FRAUD, HONEST, INK, PALETTE
 from producers.page.aggregates import Aggregates
-from producers.page.svg import FRAUD, HONEST, INK, PALETTE, Plot, Tick, linear_ticks, round_up
 from producers.population.columns import DAY_MS
 
 CLASS_COLOURS: Final = [("honest", HONEST), ("fraud", FRAUD)]
