@@ -151,10 +151,10 @@ class Plot:
         colour: str,
     ) -> None:
         """Fill the area between two lines lightly, such as an interval along a curve."""
-        there = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, highs, strict=True)]
-        back = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, lows, strict=True)]
+        forward = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, highs, strict=True)]
+        backward = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, lows, strict=True)]
         self.parts.append(
-            f'<polygon points="{" ".join(there + back[::-1])}" fill="{colour}" fill-opacity="0.16"/>'
+            f'<polygon points="{" ".join(forward + backward[::-1])}" fill="{colour}" fill-opacity="0.16"/>'
         )
 
     def heat_map(
