@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 from fraudsim.arrays import Doubles, Flags, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS, MAX_TIME_MS
+from producers.datasets.id_texts import id_faults
 from producers.datasets.layout import Batch, events_table
 
-_ID: Final = r"^[!-~]{1,64}$"
 _WHOLE: Final = r"^-?[0-9]{1,18}$"
+_CLOCK: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?$"
+_DATE_AND_CLOCK: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-2][0-9]:[0-5][0-9]"
 _PLAIN_DECIMAL: Final = r"^-?[0-9]{1,15}(\.[0-9]+)?$"
 _KEPT_DECIMALS: Final = r"(\.[0-9]{12})[0-9]+"
 """Cutting decimals after the twelfth never moves a value across half a cent."""
@@ -73,8 +75,8 @@ class CsvBlock:
 
     def check_ids(self, name: str, ids: pa.StringArray) -> pa.StringArray:
         """Ids derived from a column; an error names the column's text."""
-        valid = np.asarray(pc.match_substring_regex(ids, _ID))
-        self.refuse(name, ~valid, "is not an id of 1 to 64 printable characters")
+        for faults, reason in id_faults(ids):
+            self.refuse(name, faults, reason)
         return ids
 
     def integers(self, name: str, low: int, high: int) -> Ints:
@@ -120,11 +122,23 @@ class CsvBlock:
                 array[row] = value
         return array
 
-    def times_ms(self, name: str) -> Ints:
-        """ISO 8601 times without zone, taken as UTC; ms."""
-        times = self._cast(
-            name, self.texts(name), pa.timestamp("us"), "is not a time like 2019-01-31 23:59:59"
+    def times_ms(self, name: str, time_of_day: str | None = None) -> Ints:
+        """ISO 8601 times without zone, taken as UTC; ms.
+
+        Args:
+            time_of_day: the column of times such as 23:59:59, if `name` holds the date only.
+        """
+        texts = self.texts(name)
+        if time_of_day is not None:
+            clock = np.asarray(pc.match_substring_regex(self.texts(time_of_day), _CLOCK))
+            self.refuse(time_of_day, ~clock, "is not a time like 23:59:59")
+            texts = pc.binary_join_element_wise(texts, self.texts(time_of_day), " ")
+        reason = "is not a " + (
+            "time like 2019-01-31 23:59:59" if time_of_day is None else "date like 2019-01-31"
         )
+        # A date alone would be midnight: the time of day was lost.
+        self.refuse(name, ~np.asarray(pc.match_substring_regex(texts, _DATE_AND_CLOCK)), reason)
+        times = self._cast(name, texts, pa.timestamp("us"), reason)
         ts = times.cast(pa.int64()).to_numpy(zero_copy_only=False) // 1000
         self.refuse(name, (ts < 0) | (ts > MAX_TIME_MS), "is not between 1970 and 9999")
         return ts

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from fraudsim.arrays import Flags, Int32s, Ints
 from fraudsim.errors import FraudsimError
+from producers.datasets.id_texts import rounded_ids
 from producers.datasets.layout import Batch, Layout
 from producers.history.fingerprint import fingerprint
 from producers.history.manifest import HistoryManifest, HistoryOrigin
@@ -45,6 +46,8 @@ class Dataset:
     """All rows in order of time, and every label that they will ever get."""
     dropped: dict[str, int]
     """Count of valid rows that no event can represent, by reason."""
+    doubts: dict[str, int]
+    """Count of distinct ids that may have lost digits before the file was written, by reason."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -140,6 +143,11 @@ class DatasetSource:
         return self._dataset.dropped
 
     @property
+    def doubts(self) -> dict[str, int]:
+        """`Dataset.doubts` of the whole file."""
+        return self._dataset.doubts
+
+    @property
     def longest_days(self) -> int:
         """No label becomes known later than this after its transaction."""
         return self._dataset.delays.longest_days
@@ -185,15 +193,35 @@ def load_dataset(layout: Layout, path: Path, delays: LabelDelays | None = None) 
     order = np.argsort(ts, kind="stable") if np.any(np.diff(ts) < 0) else None
     if order is not None:
         is_fraud, typology = is_fraud[order], typology.take(pa.array(order))
-    columns = []
+    columns, doubts = [], dict[str, int]()
     for field in TRANSACTIONS:  # one column at a time, so that memory holds the file only once
         column = _concatenate(parts.pop(field.name), field.type)
+        if field.name in layout.ids:
+            doubts |= _doubts(layout, path, field.name, column, np.concatenate(row_parts))
         columns.append(column if order is None else column.take(pa.array(order)))
     transactions = pa.Table.from_arrays(columns, schema=TRANSACTIONS)
     no_campaign = pa.nulls(len(is_fraud), TRUTH.field("campaign_id").type)
     truth = pa.Table.from_arrays([columns[0], pa.array(is_fraud), typology, no_campaign], schema=TRUTH)
     labels = _labels(transactions, is_fraud, delays)
-    return Dataset(layout, path, delays, Tables(transactions, labels, truth), dict(sorted(dropped.items())))
+    tables = Tables(transactions, labels, truth)
+    return Dataset(layout, path, delays, tables, dict(sorted(dropped.items())), doubts)
+
+
+def _doubts(layout: Layout, path: Path, field: str, ids: pa.Array, rows: Ints) -> dict[str, int]:
+    """Refuses ids that a spreadsheet has rounded; counts those of which that is not certain."""
+    suspects = rounded_ids(ids)
+    if suspects is None:
+        return {}
+    column = layout.ids[field]
+    if not suspects.certain:
+        doubt = f"{column} have only zeros after the fifteenth digit: rounded by a spreadsheet?"
+        return {doubt: suspects.rounded}
+    first = pc.index(ids.cast(pa.string()), suspects.example).as_py()
+    raise FraudsimError(
+        f"{layout.name} {path}: {layout.row_word} {rows[first]}: {column}={suspects.example!r} has only "
+        f"zeros after the fifteenth digit, as have all {suspects.distinct:,} ids of 16 digits and more: a "
+        "spreadsheet rounded them; export the ids as text (if they are right, put a letter before each)"
+    )
 
 
 def _concatenate(chunks: list[pa.Array], kind: pa.DataType) -> pa.Array:

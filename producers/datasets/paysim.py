@@ -64,4 +64,11 @@ def _index_among_equals(values: Ints) -> Ints:
     return index
 
 
-LAYOUT: Final = Layout(name="paysim", title="PaySim", form="CSV", columns=COLUMNS, batches=batches)
+LAYOUT: Final = Layout(
+    name="paysim",
+    title="PaySim",
+    form="CSV",
+    columns=COLUMNS,
+    batches=batches,
+    ids={"card_id": "nameOrig", "merchant_id": "nameDest"},
+)

@@ -93,4 +93,5 @@ LAYOUT: Final = Layout(
     form="CSV",
     columns=COLUMNS,
     batches=batches,
+    ids={"merchant_id": "Merchant Name"},
 )
