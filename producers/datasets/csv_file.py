@@ -4,6 +4,7 @@ Nothing is inferred: no types, no nulls, no skipped blank lines. So an amount is
 holds, and a message can name the line.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from producers.datasets.csv_block import CsvBlock
 from producers.datasets.csv_form import read_form
 
 BLOCK_BYTES: Final = 16 << 20
+_INVALID_ROW: Final = re.compile(r"Row #(\d+): Expected \d+ columns, got (\d+)")
 
 
 def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[CsvBlock]:
@@ -33,12 +35,6 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
         if counts[name] != 1:
             reason = "is missing" if counts[name] == 0 else "occurs twice in the header"
             raise FraudsimError(f"{layout} {path}: column {name} {reason}")
-    invalid_rows: list[tuple[int, int]] = []
-
-    def on_invalid_row(row: pa_csv.InvalidRow) -> str:
-        invalid_rows.append((row.number, row.actual_columns))
-        return "error"
-
     line = form.line + 1
     try:
         with pa_csv.open_csv(
@@ -46,9 +42,7 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
             read_options=pa_csv.ReadOptions(
                 use_threads=False, block_size=BLOCK_BYTES, skip_rows=form.line - 1
             ),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=form.delimiter, ignore_empty_lines=False, invalid_row_handler=on_invalid_row
-            ),
+            parse_options=pa_csv.ParseOptions(delimiter=form.delimiter, ignore_empty_lines=False),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()),
                 check_utf8=False,
@@ -64,8 +58,10 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
                     yield block
                 line += batch.num_rows
     except (OSError, pa.ArrowException) as error:
-        if invalid_rows:
-            number, value_count = invalid_rows[0]
+        # The error's text is parsed: a handler of invalid rows fails on rows that are not UTF-8.
+        invalid = _INVALID_ROW.search(str(error))
+        if invalid:
+            number, value_count = invalid.groups()
             raise FraudsimError(
                 f"{layout} {path}: line {number}: {value_count} values where the header has "
                 f"{len(form.header)} (a file that was cut off?)"

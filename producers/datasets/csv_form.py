@@ -9,7 +9,8 @@ from fraudsim.errors import FraudsimError
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _MAX_HEADER_BYTES: Final = 1 << 16
-_WIDE: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+"""Byte order marks of UTF-16 and UTF-32."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ def read_form(path: Path) -> CsvForm:
             start = file.read(_MAX_HEADER_BYTES)
     except OSError as error:
         raise FraudsimError(f"replay {path}: {error.strerror}") from None
-    if start[:2] in _WIDE:
-        raise FraudsimError(f"replay {path}: is {_WIDE[start[:2]]}; save it as CSV in UTF-8")
+    if start.startswith(_WIDE_MARKS):
+        raise FraudsimError(f"replay {path}: is UTF-16 or UTF-32; save it as CSV in UTF-8")
     lines = start.removeprefix(b"\xef\xbb\xbf").splitlines()
     number = next((i for i, line in enumerate(lines) if not _is_skipped(line)), None)
     if number is None:

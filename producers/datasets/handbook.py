@@ -134,6 +134,10 @@ def _times_ms(path: Path, column: pa.ChunkedArray) -> Ints:
 
 
 def _parse_times(path: Path, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    raw = pa.table({"TX_DATETIME": column})
+    # A date alone would be midnight: the time of day was lost.
+    has_clock = np.asarray(pc.match_substring_regex(column, ":"))
+    _refuse(path, "TX_DATETIME", raw, ~has_clock, "is not a time: it has no hours and minutes")
     try:
         return column.cast(pa.timestamp("us"))
     except pa.ArrowException:
@@ -163,7 +167,16 @@ def _numbers(path: Path, name: str, raw: pa.Table) -> Doubles:
 
 
 def _cents(path: Path, raw: pa.Table) -> Ints:
+    kind = raw.schema.field("TX_AMOUNT").type
+    if pa.types.is_boolean(kind):
+        raise FraudsimError(f"handbook {path}: column TX_AMOUNT is of type bool, not numbers")
     amount = _numbers(path, "TX_AMOUNT", raw)
+    bits = _EXACT_BITS.get(kind, 53)
+    # From here on two floats of the type are further apart than a cent.
+    coarse = np.abs(amount) >= 2.0 ** (bits - 7)
+    _refuse(
+        path, "TX_AMOUNT", raw, coarse & np.isfinite(amount) & (bits < 53), "is a float too short for cents"
+    )
     bad = ~((amount >= 0) & (amount <= MAX_AMOUNT_CENTS / 100))
     _refuse(path, "TX_AMOUNT", raw, bad, f"is not between 0 and {MAX_AMOUNT_CENTS // 100}")
     return np.rint(amount * 100).astype(np.int64)
@@ -173,6 +186,8 @@ def _ids(path: Path, name: str, raw: pa.Table) -> pa.Array:
     """A column of ids as texts; a float such as 7.0 becomes 7."""
     column = raw[name]
     _refuse(path, name, raw, _nulls(column), "is missing")
+    if pa.types.is_boolean(column.type):
+        raise FraudsimError(f"handbook {path}: column {name} is of type bool, not ids")
     if pa.types.is_floating(column.type):
         values = column.cast(pa.float64()).to_numpy()
         _refuse(path, name, raw, np.floor(values) != values, "is not a whole number")

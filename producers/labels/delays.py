@@ -14,6 +14,8 @@ SOURCES: Final[tuple[LabelSource, ...]] = get_args(LabelSource)
 CUSTOMER: Final = SOURCES.index("customer")
 CHARGEBACK: Final = SOURCES.index("chargeback")
 ANALYST: Final = SOURCES.index("analyst")
+LABEL_MEMORY_DAYS: Final = 120
+"""Days for which features remember a label; a test holds it to the catalogue's `LABEL_MEMORY`."""
 _HOUR_MS: Final = 3_600_000
 
 
@@ -71,16 +73,26 @@ class LabelDelays:
             low, high = getattr(self, low_name), getattr(self, high_name)
             if low > high:
                 raise FraudsimError(f"label delays: {low_name}={low!r} is more than {high_name}={high!r}")
+        for name, days in self._days_of_settings().items():
+            if days > LABEL_MEMORY_DAYS:
+                raise FraudsimError(
+                    f"label delays: {name} is {days:g} days, beyond the {LABEL_MEMORY_DAYS} days for which "
+                    "features remember a label; give less"
+                )
+
+    def _days_of_settings(self) -> dict[str, float]:
+        """The longest delay of each source in days, by the settings that make it."""
+        return {
+            f"chargeback_max_days={self.chargeback_max_days!r}": self.chargeback_max_days,
+            f"analyst_max_hours={self.analyst_max_hours!r}": self.analyst_max_hours / 24,
+            f"customer_max_hours={self.customer_max_hours!r} with clearing_max_days="
+            f"{self.clearing_max_days!r}": self.customer_max_hours / 24 + self.clearing_max_days,
+        }
 
     @property
     def longest_days(self) -> int:
         """Upper bound of the delay from a transaction to any of its labels, in whole days."""
-        days = max(
-            self.chargeback_max_days,
-            self.customer_max_hours / 24 + self.clearing_max_days,
-            self.analyst_max_hours / 24,
-        )
-        return int(np.ceil(days)) + 1
+        return int(np.ceil(max(self._days_of_settings().values()))) + 1
 
 
 @dataclass(frozen=True, eq=False)
