@@ -173,10 +173,8 @@ def _cents(path: Path, raw: pa.Table) -> Ints:
     amount = _numbers(path, "TX_AMOUNT", raw)
     bits = _EXACT_BITS.get(kind, 53)
     # From here on two floats of the type are further apart than a cent.
-    coarse = np.abs(amount) >= 2.0 ** (bits - 7)
-    _refuse(
-        path, "TX_AMOUNT", raw, coarse & np.isfinite(amount) & (bits < 53), "is a float too short for cents"
-    )
+    coarse = np.isfinite(amount) & (np.abs(amount) >= 2.0 ** (bits - 7)) & (bits < 53)
+    _refuse(path, "TX_AMOUNT", raw, coarse, "is a float too short for cents; write floats of 64 bits")
     bad = ~((amount >= 0) & (amount <= MAX_AMOUNT_CENTS / 100))
     _refuse(path, "TX_AMOUNT", raw, bad, f"is not between 0 and {MAX_AMOUNT_CENTS // 100}")
     return np.rint(amount * 100).astype(np.int64)

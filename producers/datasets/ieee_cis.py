@@ -110,6 +110,7 @@ LAYOUT: Final = Layout(
     form="CSV",
     columns=COLUMNS,
     batches=batches,
+    version=2,
     tx_id="TransactionID",
     ids={"tx_id": "TransactionID", "card_id": "card1"},
 )

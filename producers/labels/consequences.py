@@ -58,8 +58,8 @@ class Consequences:
             )
         if self.review_patience_hours > 24 * LABEL_MEMORY_DAYS:
             raise FraudsimError(
-                f"review_patience_hours={self.review_patience_hours:g} is beyond the {LABEL_MEMORY_DAYS} days "
-                "for which features remember a label; give less"
+                f"review_patience_hours={self.review_patience_hours:g} is beyond the "
+                f"{LABEL_MEMORY_DAYS} days for which features remember a label; give less"
             )
 
 
