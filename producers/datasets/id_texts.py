@@ -24,10 +24,11 @@ _FAULTS: Final = (
         "is a rounded number whose digits are lost; export the ids as text",
     ),
     (r"^(#+|#(N/A|REF!|VALUE!|NAME\?|NUM!|NULL!|DIV/0!))$", True, "is a spreadsheet's error, not an id"),
-    (r"(?i)^(nan|nat|null|none|n/a|na|<na>)$", True, "is a missing value, not an id"),
+    (r"^(?i:nan|nat|null|none|n/a|na|<na>)$", True, "is a missing value, not an id"),
 )
 """(pattern, whether a match is a fault, reason)."""
 _FLOAT: Final = r"^-?[0-9]{16,}\.0*$"
+_SUSPECT: Final = "|".join([_FLOAT, *(pattern for pattern, is_fault, _ in _FAULTS if is_fault)])
 EXACT: Final = 2**53
 """From here on a float of 64 bits skips whole numbers."""
 FLOAT_REASON: Final = "is a float of 2**53 or more, which skips whole numbers; export the ids as text"
@@ -38,7 +39,10 @@ _CERTAIN_ZEROS: Final = 6
 
 
 def id_faults(ids: pa.StringArray) -> Iterator[tuple[Flags, str]]:
-    """Masks of ids that are none, shape (n,), each with its reason."""
+    """Masks of ids that are none, shape (n,), each with its reason; nothing if all are sound."""
+    sound = pc.and_not(pc.match_substring_regex(ids, _ID), pc.match_substring_regex(ids, _SUSPECT))
+    if pc.all(sound).as_py() is not False:
+        return
     for pattern, is_fault, reason in _FAULTS:
         yield np.asarray(pc.match_substring_regex(ids, pattern)) == is_fault, reason
     floats = np.array(np.asarray(pc.match_substring_regex(ids, _FLOAT)))
