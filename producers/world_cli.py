@@ -62,6 +62,8 @@ def replay(
     split_ms = dataset.end_ms if share == 1.0 else dataset.split_ms(share)
     manifest = dataset.write_history(out, split_ms)
     typer.echo(f"{file}: layout {dataset.layout.name}, {sum(dataset.dropped.values()):,} rows left out")
+    for doubt, count in dataset.doubts.items():
+        typer.echo(f"{file}: warning: {count:,} ids of {doubt}")
     _print_summary(out, manifest)
 
 

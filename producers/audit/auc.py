@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags
 
-def auc(score: NDArray[Any], fraud: NDArray[np.bool_]) -> float:
+
+def auc(score: NDArray[Any], fraud: Flags) -> float:
     """Probability that a fraud scores above an honest transaction, ties counted half (Mann-Whitney)."""
     _, codes = np.unique(score, return_inverse=True)
     total = np.bincount(codes)

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Ints
 from producers.history.reader import History
 
 
@@ -34,7 +35,7 @@ def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
     return np.nan_to_num(np.asarray(whole.cast(pa.float64())), nan=-np.inf)
 
 
-def codes_and_words(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
+def codes_and_words(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
     """Codes of a column, 0 for null, and the words of the codes from 1 on."""
     whole = column.combine_chunks()
     if not pa.types.is_dictionary(whole.type):
@@ -49,7 +50,7 @@ def all_words(column: pa.ChunkedArray) -> pa.Array:
     return whole.dictionary if pa.types.is_dictionary(whole.type) else whole.drop_null()
 
 
-def text_ranks(words: pa.Array) -> NDArray[np.int64]:
+def text_ranks(words: pa.Array) -> Ints:
     """(codes,): rank of each code's word in the order of the texts; 0 for code 0 (null)."""
     rank = np.zeros(len(words) + 1, np.int64)
     rank[np.asarray(pc.sort_indices(words)) + 1] = np.arange(1, len(words) + 1)

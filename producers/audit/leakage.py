@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags, Int32s, Ints
 from producers.audit.columns import codes_and_words, is_text, numbers, observable_columns, text_ranks
 from producers.audit.limits import AuditLimits
 from producers.audit.report import Check
@@ -25,9 +26,7 @@ _MAX_PAIR_VALUES: Final = 64
 """Values up to which a column is combined with others."""
 
 
-def leakage_checks(
-    history: History, fraud: NDArray[np.bool_], truth: pa.Table, limits: AuditLimits
-) -> Iterator[Check]:
+def leakage_checks(history: History, fraud: Flags, truth: pa.Table, limits: AuditLimits) -> Iterator[Check]:
     """The checks of group `signal`; `fraud` and `truth` have one entry per transaction."""
     separation = SeparationCheck(fraud, limits)
     campaign = codes_and_words(truth["campaign_id"])[0]
@@ -60,7 +59,7 @@ def leakage_checks(
 
 
 def _tx_id_checks(
-    separation: SeparationCheck, column: pa.ChunkedArray, ts: NDArray[np.int64], limits: AuditLimits
+    separation: SeparationCheck, column: pa.ChunkedArray, ts: Ints, limits: AuditLimits
 ) -> Iterator[Check]:
     text = column.combine_chunks()
     rank = np.empty(len(text), np.int64)
@@ -79,7 +78,7 @@ def _tx_id_checks(
         yield separation.rate("tx_id", what, np.asarray(part.indices), limits.artefact)
 
 
-def _ts_checks(separation: SeparationCheck, ts: NDArray[np.int64], limits: AuditLimits) -> Iterator[Check]:
+def _ts_checks(separation: SeparationCheck, ts: Ints, limits: AuditLimits) -> Iterator[Check]:
     yield separation.number("ts", "number", ts, limits.signal)
     yield separation.rate("ts", "hour of the day (UTC)", ts // HOUR_MS % 24, limits.signal)
     yield separation.rate("ts", "day of the week", ts // DAY_MS % 7, limits.signal)
@@ -95,7 +94,7 @@ def _fraud_only_values(
     name: str,
     codes: NDArray[np.signedinteger],
     campaign: NDArray[np.signedinteger],
-    fraud: NDArray[np.bool_],
+    fraud: Flags,
     limits: AuditLimits,
 ) -> Check:
     """Share of frauds at values that independent campaigns share and honest transactions hardly have.
@@ -130,13 +129,13 @@ def _campaign_counts(
 class _CoarseColumn(NamedTuple):
     """A column of few values."""
 
-    codes: NDArray[np.int32]
+    codes: Int32s
     words: list[str]
     """The word of each code."""
 
 
 def _fraud_only_pairs(
-    history: History, campaign: NDArray[np.signedinteger], fraud: NDArray[np.bool_], limits: AuditLimits
+    history: History, campaign: NDArray[np.signedinteger], fraud: Flags, limits: AuditLimits
 ) -> Check:
     """Share of frauds at pairs of values that independent campaigns share and hardly an honest row has."""
     columns = dict(_coarse_columns(history))
@@ -187,7 +186,7 @@ def _coarse_columns(history: History) -> Iterator[tuple[str, _CoarseColumn]]:
             yield name, _CoarseColumn((codes > 0).astype(np.int32), ["absent", "present"])
 
 
-def _hours(ts: NDArray[np.int64], lon: NDArray[np.float64]) -> Iterator[tuple[str, _CoarseColumn]]:
+def _hours(ts: Ints, lon: Doubles) -> Iterator[tuple[str, _CoarseColumn]]:
     """The hour of the day in UTC, and at the longitude (degrees) if there is one."""
     words = [f"{hour:02d}" for hour in range(24)]
     hour = ts // HOUR_MS

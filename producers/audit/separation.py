@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Ints
 from producers.audit.auc import auc, auc_error
 from producers.audit.limits import AuditLimits
 from producers.audit.report import Check
@@ -18,7 +19,7 @@ class SeparationCheck:
         limits: the audit's limits.
     """
 
-    def __init__(self, fraud: NDArray[np.bool_], limits: AuditLimits) -> None:
+    def __init__(self, fraud: Flags, limits: AuditLimits) -> None:
         self._fraud, self._limits = fraud, limits
         self._half = len(fraud) // 2
 
@@ -40,7 +41,7 @@ class SeparationCheck:
         frauds = int(late.sum())
         return self._check(column, what, value, limit, auc_error(value, frauds, len(late) - frauds))
 
-    def ties(self, ts: NDArray[np.int64]) -> Check:
+    def ties(self, ts: Ints) -> Check:
         """Whether the order of rows with equal ts tells fraud: the share of pairs whose fraud comes later."""
         what, limit = "row order at equal times", self._limits.artefact
         group = np.cumsum(np.diff(ts, prepend=ts[0] - 1) != 0) - 1

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Int32s, Ints
 from producers.calendar.public_holidays import is_public_holiday
 from producers.calendar.rhythm import MINUTE_MS, weekday
 from producers.reference import CATEGORIES
@@ -55,20 +56,18 @@ class OpeningHours:
     """Above `DAY_MINUTES` it is the next morning; equal to `opens` if closed all day."""
 
     @cached_property
-    def always_open(self) -> NDArray[np.bool_]:
+    def always_open(self) -> Flags:
         """Merchants that never close."""
-        result: NDArray[np.bool_] = (self.closes - self.opens).min(axis=0) >= DAY_MINUTES
+        result: Flags = (self.closes - self.opens).min(axis=0) >= DAY_MINUTES
         return result
 
     @cached_property
-    def opens_on_sundays(self) -> NDArray[np.bool_]:
+    def opens_on_sundays(self) -> Flags:
         """Merchants that open on Sundays and public holidays too."""
         return self.closes[1] > self.opens[1]
 
 
-def draw_opening_hours(
-    seed: int, category: NDArray[np.int64], city: NDArray[np.int64], size: NDArray[np.floating]
-) -> OpeningHours:
+def draw_opening_hours(seed: int, category: Ints, city: Ints, size: NDArray[np.floating]) -> OpeningHours:
     """Opening hours of merchants by their category; `city` is -1 for web merchants.
 
     If no merchant of a city is always open, its largest by `size` becomes so: every city has an open shop.
@@ -104,9 +103,7 @@ def is_rest_day(day: int) -> bool:
     return weekday(day) == 6 or is_public_holiday(day)
 
 
-def are_open(
-    hours: OpeningHours, zone: NDArray[np.int8], merchant: NDArray[np.int32], ts: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def are_open(hours: OpeningHours, zone: NDArray[np.int8], merchant: Int32s, ts: Ints) -> Flags:
     """Whether each merchant is open at its time (ms UTC).
 
     `hours` and `zone` (hours east of Greenwich) have one entry per merchant of the population.

@@ -5,8 +5,8 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles
 from producers.calendar.public_holidays import date_of
 
 PAY_DAYS: Final = {1: 0.20, 15: 0.10, 25: 0.25, 28: 0.15, 31: 0.30}
@@ -18,7 +18,7 @@ PAY_DAY_LIFT_DAYS: Final = 5.0
 
 
 @lru_cache(maxsize=64)
-def pay_day_factors(day: int) -> NDArray[np.float64]:
+def pay_day_factors(day: int) -> Doubles:
     """(32,): factor on the visits of a day (counted from 1970-01-01), by a card's pay day.
 
     The mean over the days from one pay day to the next is 1.
@@ -40,8 +40,8 @@ def pay_day_factors(day: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=8)
-def _profile(days: int) -> NDArray[np.float64]:
+def _profile(days: int) -> Doubles:
     """(days,): factor by days since pay day, in a cycle of `days` days; its mean is 1."""
     raised = 1 + PAY_DAY_LIFT * np.exp(-np.arange(days) / PAY_DAY_LIFT_DAYS)
-    profile: NDArray[np.float64] = raised / raised.mean()
+    profile: Doubles = raised / raised.mean()
     return profile

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Ints
 from producers.calendar.public_holidays import is_public_holiday
 
 RHYTHMS: Final = (
@@ -35,7 +36,7 @@ def is_free_day(day: int) -> bool:
 
 
 @lru_cache(maxsize=1)
-def cumulative_shares() -> NDArray[np.float64]:
+def cumulative_shares() -> Doubles:
     """(2, rhythms, 1441): share of a day's payments before a minute, by [is free day, rhythm, minute]."""
     minutes = np.arange(1440) + 0.5
     tables = []
@@ -55,14 +56,14 @@ def cumulative_shares() -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def minute_quantiles() -> NDArray[np.float64]:
+def minute_quantiles() -> Doubles:
     """(2, rhythms, RESOLUTION): minute of the day, by [is free day, rhythm, draw]."""
     draws = (np.arange(RESOLUTION) + 0.5) / RESOLUTION
     tables = [np.interp(draws, row, np.arange(1441)) for row in cumulative_shares().reshape(-1, 1441)]
     return np.array(tables).reshape(2, len(RHYTHMS), RESOLUTION)
 
 
-def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int64]:
+def times_of_day(day: int, rhythm: NDArray[np.int8], rng: np.random.Generator) -> Ints:
     """A time for each rhythm, ms since local midnight."""
     table = minute_quantiles()[int(is_free_day(day))]
     draw = rng.integers(0, RESOLUTION, size=len(rhythm))
@@ -80,10 +81,10 @@ def time_of_day(day: int, rhythm: int, rng: np.random.Generator) -> int:
 def times_between(
     free: NDArray[np.intp],
     rhythm: NDArray[np.int8],
-    first: NDArray[np.int64],
-    length: NDArray[np.int64],
+    first: Ints,
+    length: Ints,
     rng: np.random.Generator,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Times within `length` minutes (at most a day) from minute `first` on, ms since local midnight.
 
     Drawn as by `times_of_day`, conditional on that interval; `free` is 1 where the day is a free one, else 0.
@@ -99,12 +100,12 @@ def times_between(
     return (np.clip(minute, 0, 1439.999) * MINUTE_MS).astype(np.int64)
 
 
-def zone_of(lon: NDArray[np.float64]) -> NDArray[np.int8]:
+def zone_of(lon: Doubles) -> NDArray[np.int8]:
     """Solar time zone, hours east of Greenwich, from degrees: no borders, no summer time."""
     return np.rint(lon / 15).astype(np.int8)
 
 
-def to_utc(local_ms: NDArray[np.int64], zone: NDArray[np.int8]) -> NDArray[np.int64]:
+def to_utc(local_ms: Ints, zone: NDArray[np.int8]) -> Ints:
     """Milliseconds since midnight UTC from local ones and zones (hours east of Greenwich).
 
     Times wrap around midnight and stay on their date, so that a day can be made alone.

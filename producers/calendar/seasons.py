@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles
 from producers.calendar.public_holidays import date_of, day_of, public_holidays
 from producers.reference import CATEGORIES
 
@@ -74,10 +74,10 @@ HOLIDAY_FACTORS: Final = {
 }
 
 
-def category_factors(day: int) -> NDArray[np.float64]:
+def category_factors(day: int) -> Doubles:
     """(categories,): visits on a day (counted from 1970-01-01), relative to the year's mean."""
     today = date_of(day)
-    factors: NDArray[np.float64] = year_factors(today.year)[today.timetuple().tm_yday - 1]
+    factors: Doubles = year_factors(today.year)[today.timetuple().tm_yday - 1]
     return factors
 
 
@@ -88,7 +88,7 @@ def seasonal_level(day: int) -> float:
 
 
 @lru_cache(maxsize=8)
-def year_factors(year: int) -> NDArray[np.float64]:
+def year_factors(year: int) -> Doubles:
     """(days of the year, categories): each column has the mean 1."""
     first = day_of(date(year, 1, 1))
     days = np.arange(first, day_of(date(year + 1, 1, 1)))
@@ -105,7 +105,7 @@ def year_factors(year: int) -> NDArray[np.float64]:
     factors[december + 9 : december + 23, gifts] *= CHRISTMAS_FACTOR
     holidays = np.array(sorted(public_holidays(year))) - first
     factors[holidays] *= [HOLIDAY_FACTORS.get(category.name, 1.0) for category in CATEGORIES]
-    result: NDArray[np.float64] = factors / factors.mean(axis=0)
+    result: Doubles = factors / factors.mean(axis=0)
     return result
 
 

@@ -43,4 +43,5 @@ LAYOUT: Final = Layout(
     form="CSV",
     columns=COLUMNS,
     batches=batches,
+    ids={"card_id": "payer_id", "merchant_id": "payee_id"},
 )

@@ -9,14 +9,16 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS, MAX_TIME_MS
+from producers.datasets.id_texts import id_faults
 from producers.datasets.layout import Batch, events_table
 
-_ID: Final = r"^[!-~]{1,64}$"
 _WHOLE: Final = r"^-?[0-9]{1,18}$"
+_CLOCK: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?$"
+_DATE_AND_CLOCK: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-2][0-9]:[0-5][0-9]"
 _PLAIN_DECIMAL: Final = r"^-?[0-9]{1,15}(\.[0-9]+)?$"
 _KEPT_DECIMALS: Final = r"(\.[0-9]{12})[0-9]+"
 """Cutting decimals after the twelfth never moves a value across half a cent."""
@@ -37,7 +39,7 @@ class CsvBlock:
         return int(self._texts.num_rows)
 
     @property
-    def lines(self) -> NDArray[np.int64]:
+    def lines(self) -> Ints:
         """The line number of each row, shape (n,); the header is line 1."""
         return np.arange(self.first_line, self.first_line + len(self), dtype=np.int64)
 
@@ -45,7 +47,7 @@ class CsvBlock:
         """A column as it is in the file."""
         return self._texts.column(name)
 
-    def refuse(self, name: str, bad: NDArray[np.bool_], reason: str) -> None:
+    def refuse(self, name: str, bad: Flags, reason: str) -> None:
         """Raise an error if any row of the mask `bad`, shape (n,), is set.
 
         Raises:
@@ -73,11 +75,11 @@ class CsvBlock:
 
     def check_ids(self, name: str, ids: pa.StringArray) -> pa.StringArray:
         """Ids derived from a column; an error names the column's text."""
-        valid = np.asarray(pc.match_substring_regex(ids, _ID))
-        self.refuse(name, ~valid, "is not an id of 1 to 64 printable characters")
+        for faults, reason in id_faults(ids):
+            self.refuse(name, faults, reason)
         return ids
 
-    def integers(self, name: str, low: int, high: int) -> NDArray[np.int64]:
+    def integers(self, name: str, low: int, high: int) -> Ints:
         """Whole numbers from `low` to `high`."""
         texts = self.texts(name)
         whole = np.asarray(pc.match_substring_regex(texts, _WHOLE))
@@ -86,14 +88,14 @@ class CsvBlock:
         self.refuse(name, (values < low) | (values > high), f"is not between {low} and {high}")
         return values
 
-    def numbers(self, name: str, low: float, high: float) -> NDArray[np.float64]:
+    def numbers(self, name: str, low: float, high: float) -> Doubles:
         """Numbers from `low` to `high`."""
         values = self._cast(name, self.texts(name), pa.float64(), "is not a number")
         array = values.to_numpy(zero_copy_only=False)
         self.refuse(name, ~((array >= low) & (array <= high)), f"is not between {low} and {high}")
         return array
 
-    def cents(self, name: str, symbol: str = "") -> NDArray[np.int64]:
+    def cents(self, name: str, symbol: str = "") -> Ints:
         """Amounts of money, also negative, to the nearest cent, halves away from zero.
 
         By decimal arithmetic: 37.098 is 3710 cents and 1.005 is 101, whatever their floats are.
@@ -120,16 +122,28 @@ class CsvBlock:
                 array[row] = value
         return array
 
-    def times_ms(self, name: str) -> NDArray[np.int64]:
-        """ISO 8601 times without zone, taken as UTC; ms."""
-        times = self._cast(
-            name, self.texts(name), pa.timestamp("us"), "is not a time like 2019-01-31 23:59:59"
+    def times_ms(self, name: str, time_of_day: str | None = None) -> Ints:
+        """ISO 8601 times without zone, taken as UTC; ms.
+
+        Args:
+            time_of_day: the column of times such as 23:59:59, if `name` holds the date only.
+        """
+        texts = self.texts(name)
+        if time_of_day is not None:
+            clock = np.asarray(pc.match_substring_regex(self.texts(time_of_day), _CLOCK))
+            self.refuse(time_of_day, ~clock, "is not a time like 23:59:59")
+            texts = pc.binary_join_element_wise(texts, self.texts(time_of_day), " ")
+        reason = "is not a " + (
+            "time like 2019-01-31 23:59:59" if time_of_day is None else "date like 2019-01-31"
         )
+        # A date alone would be midnight: the time of day was lost.
+        self.refuse(name, ~np.asarray(pc.match_substring_regex(texts, _DATE_AND_CLOCK)), reason)
+        times = self._cast(name, texts, pa.timestamp("us"), reason)
         ts = times.cast(pa.int64()).to_numpy(zero_copy_only=False) // 1000
         self.refuse(name, (ts < 0) | (ts > MAX_TIME_MS), "is not between 1970 and 9999")
         return ts
 
-    def flags(self, name: str, no: str, yes: str) -> NDArray[np.bool_]:
+    def flags(self, name: str, no: str, yes: str) -> Flags:
         """A column of two words, as whether it is `yes`."""
         texts = self.texts(name)
         is_yes = np.asarray(pc.equal(texts, yes))
@@ -145,8 +159,8 @@ class CsvBlock:
     def batch(
         self,
         money: str,
-        columns: Mapping[str, pa.Array | NDArray[np.int64] | NDArray[np.float64]],
-        is_fraud: NDArray[np.bool_],
+        columns: Mapping[str, pa.Array | Ints | Doubles],
+        is_fraud: Flags,
         typology: pa.Array | None = None,
     ) -> Batch:
         """These rows as events, without those whose amount is not valid in an event.

@@ -4,7 +4,7 @@ Nothing is inferred: no types, no nulls, no skipped blank lines. So an amount is
 holds, and a message can name the line.
 """
 
-import csv
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,31 +17,10 @@ import pyarrow.csv as pa_csv
 
 from fraudsim.errors import FraudsimError
 from producers.datasets.csv_block import CsvBlock
+from producers.datasets.csv_form import read_form
 
 BLOCK_BYTES: Final = 16 << 20
-_MAX_HEADER_BYTES: Final = 1 << 16
-
-
-def read_header(path: Path) -> list[str]:
-    """The column names in the first line.
-
-    Raises:
-        FraudsimError: the file cannot be read, is empty, or is not text.
-    """
-    try:
-        with path.open("rb") as file:
-            line = file.readline(_MAX_HEADER_BYTES)
-    except OSError as error:
-        raise FraudsimError(f"replay {path}: {error.strerror}") from None
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if not text.strip():
-        raise FraudsimError(f"replay {path}: the file is empty")
-    if "\0" in text:
-        raise FraudsimError(f"replay {path}: is neither CSV nor Parquet (if it is packed, unpack it)")
-    return next(csv.reader([text]))
+_INVALID_ROW: Final = re.compile(r"Row #(\d+): Expected \d+ columns, got (\d+)")
 
 
 def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[CsvBlock]:
@@ -50,24 +29,20 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
     Raises:
         FraudsimError: the file cannot be read, a column is missing or duplicated, or a line is cut off.
     """
-    header = read_header(path)
-    counts = Counter(header)
+    form = read_form(path)
+    counts = Counter(form.header)
     for name in columns:
         if counts[name] != 1:
             reason = "is missing" if counts[name] == 0 else "occurs twice in the header"
             raise FraudsimError(f"{layout} {path}: column {name} {reason}")
-    invalid_rows: list[tuple[int, int]] = []
-
-    def on_invalid_row(row: pa_csv.InvalidRow) -> str:
-        invalid_rows.append((row.number, row.actual_columns))
-        return "error"
-
-    line = 2
+    line = form.line + 1
     try:
         with pa_csv.open_csv(
             path,
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=on_invalid_row),
+            read_options=pa_csv.ReadOptions(
+                use_threads=False, block_size=BLOCK_BYTES, skip_rows=form.line - 1
+            ),
+            parse_options=pa_csv.ParseOptions(delimiter=form.delimiter, ignore_empty_lines=False),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()),
                 check_utf8=False,
@@ -83,11 +58,13 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
                     yield block
                 line += batch.num_rows
     except (OSError, pa.ArrowException) as error:
-        if invalid_rows:
-            number, value_count = invalid_rows[0]
+        # The error's text is parsed: a handler of invalid rows fails on rows that are not UTF-8.
+        invalid = _INVALID_ROW.search(str(error))
+        if invalid:
+            number, value_count = invalid.groups()
             raise FraudsimError(
-                f"{layout} {path}: line {number}: {value_count} values where the header has {len(header)} "
-                "(a file that was cut off?)"
+                f"{layout} {path}: line {number}: {value_count} values where the header has "
+                f"{len(form.header)} (a file that was cut off?)"
             ) from None
         raise FraudsimError(f"{layout} {path}: after line {line - 1}: {str(error).splitlines()[0]}") from None
 

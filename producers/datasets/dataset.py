@@ -17,12 +17,13 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Int32s, Ints
 from fraudsim.errors import FraudsimError
+from producers.datasets.id_texts import rounded_ids
 from producers.datasets.layout import Batch, Layout
 from producers.history.fingerprint import fingerprint
-from producers.history.manifest import HistoryManifest
+from producers.history.manifest import HistoryManifest, HistoryOrigin
 from producers.history.tables import TRANSACTIONS, TRUTH, Tables, labels_table, sort_labels
 from producers.history.writer import write_tables
 from producers.labels.delays import LabelColumns, LabelDelays, label_transactions
@@ -45,6 +46,8 @@ class Dataset:
     """All rows in order of time, and every label that they will ever get."""
     dropped: dict[str, int]
     """Count of valid rows that no event can represent, by reason."""
+    doubts: dict[str, int]
+    """Count of distinct ids that may have lost digits before the file was written, by reason."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -52,7 +55,7 @@ class Dataset:
         return fingerprint(**self.tables._asdict())
 
     @cached_property
-    def ts(self) -> NDArray[np.int64]:
+    def ts(self) -> Ints:
         """Event times, ms UTC, in order."""
         return self.tables.transactions["ts"].to_numpy()
 
@@ -100,19 +103,21 @@ class Dataset:
                     self.tables.truth.slice(0, rows),
                 )
             ],
-            source=self.layout.name,
-            version=self.layout.version,
-            config={
-                "file": self.path.name,
-                "content": self.fingerprint,
-                "split_ms": split,
-                "dropped": self.dropped,
-                "delays": asdict(self.delays),
-            },
-            seed=LABEL_SEED,
-            start_ms=int(self.ts[0]) // DAY_MS * DAY_MS,
-            end_ms=split,
-            cards=len(np.unique(transactions["card_id"].combine_chunks().indices.to_numpy())),
+            HistoryOrigin(
+                source=self.layout.name,
+                version=self.layout.version,
+                config={
+                    "file": self.path.name,
+                    "content": self.fingerprint,
+                    "split_ms": split,
+                    "dropped": self.dropped,
+                    "delays": asdict(self.delays),
+                },
+                seed=LABEL_SEED,
+                start_ms=int(self.ts[0]) // DAY_MS * DAY_MS,
+                end_ms=split,
+                cards=len(np.unique(transactions["card_id"].combine_chunks().indices.to_numpy())),
+            ),
         )
 
     @property
@@ -136,6 +141,11 @@ class DatasetSource:
     def dropped(self) -> dict[str, int]:
         """`Dataset.dropped` of the whole file."""
         return self._dataset.dropped
+
+    @property
+    def doubts(self) -> dict[str, int]:
+        """`Dataset.doubts` of the whole file."""
+        return self._dataset.doubts
 
     @property
     def longest_days(self) -> int:
@@ -183,15 +193,35 @@ def load_dataset(layout: Layout, path: Path, delays: LabelDelays | None = None) 
     order = np.argsort(ts, kind="stable") if np.any(np.diff(ts) < 0) else None
     if order is not None:
         is_fraud, typology = is_fraud[order], typology.take(pa.array(order))
-    columns = []
+    columns, doubts = [], dict[str, int]()
     for field in TRANSACTIONS:  # one column at a time, so that memory holds the file only once
         column = _concatenate(parts.pop(field.name), field.type)
+        if field.name in layout.ids:
+            doubts |= _doubts(layout, path, field.name, column, np.concatenate(row_parts))
         columns.append(column if order is None else column.take(pa.array(order)))
     transactions = pa.Table.from_arrays(columns, schema=TRANSACTIONS)
     no_campaign = pa.nulls(len(is_fraud), TRUTH.field("campaign_id").type)
     truth = pa.Table.from_arrays([columns[0], pa.array(is_fraud), typology, no_campaign], schema=TRUTH)
     labels = _labels(transactions, is_fraud, delays)
-    return Dataset(layout, path, delays, Tables(transactions, labels, truth), dict(sorted(dropped.items())))
+    tables = Tables(transactions, labels, truth)
+    return Dataset(layout, path, delays, tables, dict(sorted(dropped.items())), doubts)
+
+
+def _doubts(layout: Layout, path: Path, field: str, ids: pa.Array, rows: Ints) -> dict[str, int]:
+    """Refuses ids that a spreadsheet has rounded; counts those of which that is not certain."""
+    suspects = rounded_ids(ids)
+    if suspects is None:
+        return {}
+    column = layout.ids[field]
+    if not suspects.certain:
+        doubt = f"{column} have only zeros after the fifteenth digit: rounded by a spreadsheet?"
+        return {doubt: suspects.rounded}
+    first = pc.index(ids.cast(pa.string()), suspects.example).as_py()
+    raise FraudsimError(
+        f"{layout.name} {path}: {layout.row_word} {rows[first]}: {column}={suspects.example!r} has only "
+        f"zeros after the fifteenth digit, as have all {suspects.distinct:,} ids of 16 digits and more: a "
+        "spreadsheet rounded them; export the ids as text (if they are right, put a letter before each)"
+    )
 
 
 def _concatenate(chunks: list[pa.Array], kind: pa.DataType) -> pa.Array:
@@ -206,7 +236,7 @@ def _typology(layout: Layout, batch: Batch) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, pa.array([layout.name])).cast(kind)
 
 
-def _refuse_repeated_ids(layout: Layout, path: Path, tx_id: pa.StringArray, rows: NDArray[np.int64]) -> None:
+def _refuse_repeated_ids(layout: Layout, path: Path, tx_id: pa.StringArray, rows: Ints) -> None:
     encoded = tx_id.dictionary_encode()
     if len(encoded.dictionary) < len(encoded):
         first = np.zeros(len(encoded), np.bool_)
@@ -218,7 +248,7 @@ def _refuse_repeated_ids(layout: Layout, path: Path, tx_id: pa.StringArray, rows
         )
 
 
-def _labels(transactions: pa.Table, is_fraud: NDArray[np.bool_], delays: LabelDelays) -> pa.Table:
+def _labels(transactions: pa.Table, is_fraud: Flags, delays: LabelDelays) -> pa.Table:
     """Labels day by day, those of a day as a function of its rows alone."""
     ts = transactions["ts"].to_numpy()
     card = _renumber_by_first_row(transactions["card_id"].combine_chunks().indices.to_numpy())
@@ -240,7 +270,7 @@ def _labels(transactions: pa.Table, is_fraud: NDArray[np.bool_], delays: LabelDe
     return sort_labels(labels_table(transactions, all_labels).combine_chunks())
 
 
-def _renumber_by_first_row(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+def _renumber_by_first_row(codes: Int32s) -> Int32s:
     """Codes renumbered in order of their first row, so that they do not depend on how the file was read."""
     distinct, first_row = np.unique(codes, return_index=True)
     number = np.empty(int(distinct[-1]) + 1, np.int32)

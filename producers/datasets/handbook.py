@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS, MAX_TIME_MS
+from producers.datasets.id_texts import id_faults
 from producers.datasets.layout import Batch, Layout, events_table
 
 COLUMNS: Final = (
@@ -31,15 +32,19 @@ COLUMNS: Final = (
     "TX_FRAUD_SCENARIO",
 )
 """Without TX_TIME_SECONDS and TX_TIME_DAYS, which follow from TX_DATETIME and may be of any type."""
-_ID_PATTERN: Final = r"^[!-~]{1,64}$"
+_LAST_SCENARIO: Final = 1000
+_EXACT_BITS: Final = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
+"""Bits of a whole number that a float holds, by type."""
 
 
 def batches(path: Path) -> Iterator[Batch]:
     """Read the file as one batch of events."""
     file = _open(path)
-    missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
-    if missing:
-        raise FraudsimError(f"handbook {path}: column {missing[0]} is missing")
+    for name in COLUMNS:
+        count = file.schema_arrow.names.count(name)
+        if count != 1:
+            reason = "is missing" if count == 0 else "occurs twice"
+            raise FraudsimError(f"handbook {path}: column {name} {reason}")
     try:
         raw = file.read(columns=list(COLUMNS)).combine_chunks()
     except (OSError, pa.ArrowException) as error:
@@ -51,9 +56,14 @@ def batches(path: Path) -> Iterator[Batch]:
     fraud = _numbers(path, "TX_FRAUD", raw)
     _refuse(path, "TX_FRAUD", raw, ~np.isin(fraud, [0, 1]), "is neither 0 nor 1")
     is_fraud = fraud == 1
-    scenario = _numbers(path, "TX_FRAUD_SCENARIO", raw).astype(np.int64)
+    scenario = _numbers(path, "TX_FRAUD_SCENARIO", raw)
+    whole = (scenario >= 0) & (scenario <= _LAST_SCENARIO) & (np.floor(scenario) == scenario)
+    _refuse(path, "TX_FRAUD_SCENARIO", raw, ~whole, f"is not a whole number from 0 to {_LAST_SCENARIO}")
     typology = pa.array(
-        [f"scenario_{s}" if f else None for s, f in zip(scenario.tolist(), is_fraud.tolist(), strict=True)],
+        [
+            f"scenario_{s:.0f}" if f else None
+            for s, f in zip(scenario.tolist(), is_fraud.tolist(), strict=True)
+        ],
         pa.string(),
     )
     columns = {
@@ -74,6 +84,7 @@ LAYOUT: Final = Layout(
     columns=COLUMNS,
     batches=batches,
     tx_id="TRANSACTION_ID",
+    ids={"tx_id": "TRANSACTION_ID", "card_id": "CUSTOMER_ID", "merchant_id": "TERMINAL_ID"},
 )
 
 
@@ -92,7 +103,7 @@ def _refuse(
     path: Path,
     column: str,
     raw: pa.Table,
-    bad: NDArray[np.bool_],
+    bad: Flags,
     reason: str,
 ) -> None:
     """Raise an error for the first bad row, if there is one."""
@@ -103,11 +114,11 @@ def _refuse(
         raise FraudsimError(f"handbook {path}: row {row}: {column}={value!r} {reason}")
 
 
-def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _nulls(column: pa.ChunkedArray) -> Flags:
     return np.asarray(pc.is_null(column, nan_is_null=True))
 
 
-def _times_ms(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
+def _times_ms(path: Path, column: pa.ChunkedArray) -> Ints:
     """Milliseconds UTC, truncated. A time without zone is taken as UTC."""
     raw = pa.table({"TX_DATETIME": column})
     _refuse(path, "TX_DATETIME", raw, _nulls(column), "is missing")
@@ -123,6 +134,10 @@ def _times_ms(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _parse_times(path: Path, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    raw = pa.table({"TX_DATETIME": column})
+    # A date alone would be midnight: the time of day was lost.
+    has_clock = np.asarray(pc.match_substring_regex(column, ":"))
+    _refuse(path, "TX_DATETIME", raw, ~has_clock, "is not a time: it has no hours and minutes")
     try:
         return column.cast(pa.timestamp("us"))
     except pa.ArrowException:
@@ -135,7 +150,7 @@ def _parse_times(path: Path, column: pa.ChunkedArray) -> pa.ChunkedArray:
     raise FraudsimError(f"handbook {path}: column TX_DATETIME cannot be read as times")
 
 
-def _numbers(path: Path, name: str, raw: pa.Table) -> NDArray[np.float64]:
+def _numbers(path: Path, name: str, raw: pa.Table) -> Doubles:
     """A column of numbers, or of texts that are numbers."""
     column = raw[name]
     _refuse(path, name, raw, _nulls(column), "is missing")
@@ -151,8 +166,15 @@ def _numbers(path: Path, name: str, raw: pa.Table) -> NDArray[np.float64]:
     raise FraudsimError(f"handbook {path}: column {name} is of type {column.type}, not numbers")
 
 
-def _cents(path: Path, raw: pa.Table) -> NDArray[np.int64]:
+def _cents(path: Path, raw: pa.Table) -> Ints:
+    kind = raw.schema.field("TX_AMOUNT").type
+    if pa.types.is_boolean(kind):
+        raise FraudsimError(f"handbook {path}: column TX_AMOUNT is of type bool, not numbers")
     amount = _numbers(path, "TX_AMOUNT", raw)
+    bits = _EXACT_BITS.get(kind, 53)
+    # From here on two floats of the type are further apart than a cent.
+    coarse = np.isfinite(amount) & (np.abs(amount) >= 2.0 ** (bits - 7)) & (bits < 53)
+    _refuse(path, "TX_AMOUNT", raw, coarse, "is a float too short for cents; write floats of 64 bits")
     bad = ~((amount >= 0) & (amount <= MAX_AMOUNT_CENTS / 100))
     _refuse(path, "TX_AMOUNT", raw, bad, f"is not between 0 and {MAX_AMOUNT_CENTS // 100}")
     return np.rint(amount * 100).astype(np.int64)
@@ -162,12 +184,21 @@ def _ids(path: Path, name: str, raw: pa.Table) -> pa.Array:
     """A column of ids as texts; a float such as 7.0 becomes 7."""
     column = raw[name]
     _refuse(path, name, raw, _nulls(column), "is missing")
+    if pa.types.is_boolean(column.type):
+        raise FraudsimError(f"handbook {path}: column {name} is of type bool, not ids")
+    if pa.types.is_floating(column.type):
+        values = column.cast(pa.float64()).to_numpy()
+        _refuse(path, name, raw, np.floor(values) != values, "is not a whole number")
+        bits = _EXACT_BITS[column.type]
+        reason = f"is a float of 2**{bits} or more, which skips whole numbers; write the ids as text"
+        _refuse(path, name, raw, np.abs(values) >= 2**bits, reason)
     try:
         if pa.types.is_floating(column.type):
-            column = column.cast(pa.int64())
+            column = column.cast(pa.float64()).cast(pa.int64())
         texts = column.cast(pa.string()).combine_chunks()
     except pa.ArrowException as error:
         raise FraudsimError(f"handbook {path}: column {name}: {_first_line(error)}") from None
-    valid = np.asarray(pc.match_substring_regex(texts, _ID_PATTERN))
-    _refuse(path, name, raw, ~valid, "is not an id of 1 to 64 printable characters")
-    return texts.chunk(0) if isinstance(texts, pa.ChunkedArray) else texts
+    texts = texts.chunk(0) if isinstance(texts, pa.ChunkedArray) else texts
+    for faults, reason in id_faults(texts):
+        _refuse(path, name, raw, faults, reason)
+    return texts

@@ -7,7 +7,8 @@ The file has no card number. card1 to card6 (issuer, network, kind, country, all
 region) together are used as the card: two cards that share all seven are one here. There is no merchant,
 location or category, so these are absent; so are countries, whose coding is not published. The identity file
 in the same folder (`identity` in its name instead of `transaction`) gives the device of some transactions:
-type, model, system, browser and screen are hashed to a device id if the model is present. TransactionDT
+type, model, system, browser and screen are hashed to a device id if the model is present. A file into which
+the identity file has been merged, with its column DeviceInfo, gives the same devices. TransactionDT
 counts seconds from an unpublished moment, taken as 2017-12-01 00:00 UTC. Amounts have up to three decimals
 and become the nearest cent. The file has no typologies. The test files have no isFraud and cannot be
 replayed. C, D, M and V columns are Vesta's own features and are not read.
@@ -19,13 +20,13 @@ from itertools import starmap
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim.errors import FraudsimError
 from producers.datasets.csv_block import CsvBlock
 from producers.datasets.csv_file import read_blocks
+from producers.datasets.csv_form import read_form
 from producers.datasets.layout import Batch, Layout
 
 COLUMNS: Final = (
@@ -45,26 +46,32 @@ IDENTITY_COLUMNS: Final = ("TransactionID", "DeviceType", "DeviceInfo", "id_30",
 START_MS: Final = 1_512_086_400_000
 """2017-12-01 00:00 UTC."""
 _CARD: Final = COLUMNS[4:]
+_DEVICE: Final = IDENTITY_COLUMNS[1:]
 _LAST_SECOND: Final = 10**9
 
 
 def batches(path: Path) -> Iterator[Batch]:
     """Read the file's rows as events."""
-    device_tx_ids, devices = _read_devices(path)
-    for block in read_blocks("ieee-cis", path, COLUMNS):
+    merged = "DeviceInfo" in read_form(path).header
+    device_tx_ids, devices = (None, None) if merged else _read_devices(path)
+    for block in read_blocks("ieee-cis", path, (*COLUMNS, *_DEVICE) if merged else COLUMNS):
         tx_id = block.ids("TransactionID")
         columns = {
             "tx_id": tx_id,
             "ts": START_MS + 1000 * block.integers("TransactionDT", 0, _LAST_SECOND),
             "card_id": _cards(block),
-            "device_id": devices.take(pc.index_in(tx_id, value_set=device_tx_ids)),
+            "device_id": (
+                _devices(block)
+                if devices is None
+                else devices.take(pc.index_in(tx_id, value_set=device_tx_ids))
+            ),
             "amount_cents": block.cents("TransactionAmt"),
         }
         yield block.batch("TransactionAmt", columns, block.flags("isFraud", "0", "1"))
 
 
 def _cards(block: CsvBlock) -> pa.StringArray:
-    block.refuse("card1", np.asarray(pc.equal(block.texts("card1"), "")), "is missing")
+    block.ids("card1")
     # Pandas wrote whole numbers as 150.0 in columns with missing values.
     parts = [pc.replace_substring_regex(block.texts(name), r"\.0$", "") for name in _CARD]
     joined = pc.binary_join_element_wise(*parts, "-")
@@ -78,13 +85,17 @@ def _read_devices(path: Path) -> tuple[pa.StringArray, pa.StringArray]:
     if identity_file != path and identity_file.is_file():
         for block in read_blocks("ieee-cis", identity_file, IDENTITY_COLUMNS):
             ids.append(block.ids("TransactionID"))
-            parts = zip(*(block.texts(name).to_pylist() for name in IDENTITY_COLUMNS[1:]), strict=True)
-            devices.append(pa.array(starmap(_device, parts), pa.string()))
+            devices.append(_devices(block))
     tx_ids = pa.concat_arrays(ids)
     if len(tx_ids.unique()) < len(tx_ids):
         repeated = next(row["values"] for row in tx_ids.value_counts().to_pylist() if row["counts"] > 1)
         raise FraudsimError(f"ieee-cis {identity_file}: TransactionID={repeated!r} occurs twice")
     return tx_ids, pa.concat_arrays(devices)
+
+
+def _devices(block: CsvBlock) -> pa.StringArray:
+    parts = zip(*(block.texts(name).to_pylist() for name in _DEVICE), strict=True)
+    return pa.array(starmap(_device, parts), pa.string())
 
 
 def _device(kind: str, model: str, system: str, browser: str, screen: str) -> str | None:
@@ -99,5 +110,7 @@ LAYOUT: Final = Layout(
     form="CSV",
     columns=COLUMNS,
     batches=batches,
+    version=2,
     tx_id="TransactionID",
+    ids={"tx_id": "TransactionID", "card_id": "card1"},
 )

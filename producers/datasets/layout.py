@@ -1,14 +1,13 @@
 """The interface of a dataset's loader: its name, the columns it reads, and how its rows become events."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Ints
 from producers.history.manifest import SourceName
 from producers.history.tables import TRANSACTIONS
 
@@ -18,10 +17,10 @@ class Batch(NamedTuple):
 
     transactions: pa.Table
     """Of the schema `producers.history.tables.TRANSACTIONS`; fields that the file lacks are null."""
-    is_fraud: NDArray[np.bool_]
+    is_fraud: Flags
     typology: pa.Array | None
     """Texts, null for honest rows; None if the file has no typologies: the layout's name is used instead."""
-    rows: NDArray[np.int64]
+    rows: Ints
     """The number of each row in error messages."""
     dropped: Mapping[str, int]
     """Count of valid rows that no event can represent, by reason."""
@@ -46,6 +45,8 @@ class Layout:
     """Incremented when the same file would give other events."""
     tx_id: str | None = None
     """The column of transaction ids; None if ids are made from line numbers."""
+    ids: Mapping[str, str] = field(default_factory=dict)
+    """The file's column by the event field, for ids that are or begin with the column's text."""
 
     def fits(self, header: Collection[str]) -> bool:
         """Whether a header is of this layout: it has more than half of the columns."""
@@ -64,7 +65,7 @@ def events_table(columns: Mapping[str, pa.Array], rows: int) -> pa.Table:
         columns: by name, each of length `rows`.
     """
     arrays = [
-        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type)
-        for field in TRANSACTIONS
+        columns[one.name].cast(one.type) if one.name in columns else pa.nulls(rows, one.type)
+        for one in TRANSACTIONS
     ]
     return pa.Table.from_arrays(arrays, schema=TRANSACTIONS)

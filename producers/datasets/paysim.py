@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Ints
 from producers.datasets.csv_file import read_blocks
 from producers.datasets.layout import Batch, Layout
 
@@ -53,7 +53,7 @@ def batches(path: Path) -> Iterator[Batch]:
         yield block.batch("amount", columns, is_fraud, typology)
 
 
-def _index_among_equals(values: NDArray[np.int64]) -> NDArray[np.int64]:
+def _index_among_equals(values: Ints) -> Ints:
     """For each value, how many equal values precede it."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
@@ -64,4 +64,11 @@ def _index_among_equals(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return index
 
 
-LAYOUT: Final = Layout(name="paysim", title="PaySim", form="CSV", columns=COLUMNS, batches=batches)
+LAYOUT: Final = Layout(
+    name="paysim",
+    title="PaySim",
+    form="CSV",
+    columns=COLUMNS,
+    batches=batches,
+    ids={"card_id": "nameOrig", "merchant_id": "nameDest"},
+)

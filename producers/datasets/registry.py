@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from fraudsim.errors import FraudsimError
 from producers.datasets import cardsim, handbook, ieee_cis, paysim, sparkov, tabformer, ulb
-from producers.datasets.csv_file import read_header
+from producers.datasets.csv_form import read_form
 from producers.datasets.dataset import Dataset, DatasetSource, load_dataset
 from producers.datasets.layout import Layout
 from producers.history.manifest import HistoryManifest
@@ -125,7 +125,7 @@ def _read_form_and_header(path: Path) -> tuple[str, list[str]]:
     if magic.startswith(_COMPRESSED_MAGIC):
         raise FraudsimError(f"replay {path}: is packed; unpack it and name the file that comes out")
     if not magic.startswith(b"PAR1"):
-        return "CSV", read_header(path)
+        return "CSV", list(read_form(path).header)
     try:
         return "Parquet", pq.ParquetFile(path).schema_arrow.names
     except (OSError, pa.ArrowException) as error:

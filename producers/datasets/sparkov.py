@@ -2,7 +2,8 @@
 
 Generator: B. Harris, https://github.com/namebrandon/Sparkov_Data_Generation; files: K. Shenoy, "Credit Card
 Transactions Fraud Detection Dataset", https://www.kaggle.com/datasets/kartik2112/fraud-detection. The first
-column has no name or is called index; it is not read.
+column has no name or is called index; it is not read. The generator's own output is read too: separated by
+`|`, with the time in two columns, trans_date and trans_time.
 
 `cc_num` is the card, `merchant` the merchant (every name begins with fraud_, honest rows too; blanks are
 written `_`), `merch_lat` and `merch_long` the location. The channel follows from the end of the category:
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from producers.datasets.csv_file import read_blocks
+from producers.datasets.csv_form import read_form
 from producers.datasets.layout import Batch, Layout
 
 COLUMNS: Final = (
@@ -34,14 +36,18 @@ COLUMNS: Final = (
     "merch_long",
     "is_fraud",
 )
+GENERATOR_COLUMNS: Final = ("trans_date", "trans_time", *COLUMNS[1:])
 
 
 def batches(path: Path) -> Iterator[Batch]:
     """Read the file's rows as events."""
-    for block in read_blocks("sparkov", path, COLUMNS):
+    header = read_form(path).header
+    in_two = "trans_date_trans_time" not in header and {"trans_date", "trans_time"} <= set(header)
+    for block in read_blocks("sparkov", path, GENERATOR_COLUMNS if in_two else COLUMNS):
+        ts = block.times_ms("trans_date", "trans_time") if in_two else block.times_ms("trans_date_trans_time")
         columns = {
             "tx_id": block.ids("trans_num"),
-            "ts": block.times_ms("trans_date_trans_time"),
+            "ts": ts,
             "card_id": block.ids("cc_num"),
             "merchant_id": block.names("merchant"),
             "amount_cents": block.cents("amt"),
@@ -65,4 +71,5 @@ LAYOUT: Final = Layout(
     columns=COLUMNS,
     batches=batches,
     tx_id="trans_num",
+    ids={"tx_id": "trans_num", "card_id": "cc_num"},
 )

@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Ints
 from producers.datasets.countries import CODES
 from producers.datasets.csv_block import CsvBlock
 from producers.datasets.csv_file import read_blocks
@@ -66,7 +66,7 @@ def batches(path: Path) -> Iterator[Batch]:
         yield block.batch("Amount", columns, block.flags("Is Fraud?", "No", "Yes"))
 
 
-def _times_ms(block: CsvBlock) -> NDArray[np.int64]:
+def _times_ms(block: CsvBlock) -> Ints:
     year = block.integers("Year", 1970, 9999)
     month = block.integers("Month", 1, 12)
     day = block.integers("Day", 1, 31)
@@ -93,4 +93,5 @@ LAYOUT: Final = Layout(
     form="CSV",
     columns=COLUMNS,
     batches=batches,
+    ids={"merchant_id": "Merchant Name"},
 )

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS
 from producers.datasets.csv_file import read_blocks
@@ -31,12 +31,12 @@ _MAX_COMPONENT: Final = 1e6
 class UlbRows:
     """A file that has been read and checked, in its own order, which is that of time."""
 
-    seconds: NDArray[np.float64]
+    seconds: Doubles
     """Seconds since the first row, shape (n,)."""
-    components: NDArray[np.float32]
+    components: Floats
     """V1 to V28, shape (n, 28)."""
-    amount_cents: NDArray[np.int64]
-    is_fraud: NDArray[np.bool_]
+    amount_cents: Ints
+    is_fraud: Flags
 
     def __len__(self) -> int:
         return len(self.seconds)

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+
+from fraudsim.arrays import Int32s
 
 _VERSION: Final = b"fraudsim columns 2"
 
@@ -82,7 +83,7 @@ class _ColumnHash:
         if self._any_null:
             self._valid.update(np.asarray(array.is_valid()).astype(np.uint8).data)
 
-    def _word_numbers(self, array: pa.DictionaryArray) -> NDArray[np.int32]:
+    def _word_numbers(self, array: pa.DictionaryArray) -> Int32s:
         """The number of each row's word."""
         used = array.indices.unique()
         number_of = np.zeros(len(array.dictionary), "<i4")

@@ -1,5 +1,6 @@
 """The manifest of a history: what its files hold and how they were made."""
 
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
@@ -7,6 +8,19 @@ import msgspec
 LAYOUT_VERSION: Final = 2
 SourceName = Literal["world", "handbook", "sparkov", "tabformer", "paysim", "ieee-cis", "cardsim"]
 """The world, or the layout of the public file that a history comes from."""
+
+
+@dataclass(frozen=True)
+class HistoryOrigin:
+    """What the rows of a history come from; the fields mean what they mean in `HistoryManifest`."""
+
+    source: SourceName
+    version: int
+    config: dict[str, Any]
+    seed: int
+    start_ms: int
+    end_ms: int
+    cards: int
 
 
 class HistoryManifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,15 @@
 """Parquet files of large row groups, written in a thread while the next rows are made."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from fraudsim.whole_files import whole_file
 
 ROWS_PER_GROUP: Final = 200_000
 """A row group ends with the table that reaches this many rows."""
@@ -57,57 +59,49 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 class RowGroupWriter:
-    """Writes a Parquet file of large row groups; the file appears by rename once it is complete."""
+    """Collects tables until they fill a row group, and writes it in a thread."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._part = path, path.with_name(path.name + ".part")
-        self._schema = schema
+    def __init__(self, file: pq.ParquetWriter, executor: SerialExecutor) -> None:
+        self._file = file
+        self._executor = executor
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
-        self._executor = SerialExecutor()
-
-    def __enter__(self) -> "RowGroupWriter":
-        names = self._schema.names
-        encodings = {field.name: encoding_of(field) for field in self._schema}
-        self._writer = pq.ParquetWriter(
-            self._part,
-            self._schema,
-            # Numbers hardly shrink beyond their encoding.
-            compression={f.name: "zstd" if is_text(f.type) else "none" for f in self._schema},
-            use_dictionary=[name for name in names if encodings[name] is None],
-            column_encoding={name: encoding for name, encoding in encodings.items() if encoding},
-            # Only times let a reader skip row groups; statistics of the others took a third of the writing.
-            write_statistics=[name for name in names if name in ("ts", "known_at")],
-        )
-        return self
 
     def add(self, table: pa.Table) -> None:
         self._pending.append(table)
         self._pending_rows += table.num_rows
         if self._pending_rows >= ROWS_PER_GROUP:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is pending as a row group; the executor may still be writing it on return."""
         if self._pending:
             self._executor.submit(self._write, self._pending)
         self._pending, self._pending_rows = [], 0
 
     def _write(self, tables: list[pa.Table]) -> None:
         whole = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-        self._writer.write_table(whole, row_group_size=max(1, len(whole)))
+        self._file.write_table(whole, row_group_size=max(1, len(whole)))
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        failed = kind is not None
-        try:
-            with self._executor:
-                if not failed:
-                    self._flush()
-        except BaseException:
-            failed = True
-            raise
-        finally:
-            self._writer.close()
-            if failed:
-                self._part.unlink(missing_ok=True)
-            else:
-                os.replace(self._part, self._path)
+
+@contextmanager
+def row_group_file(path: Path, schema: pa.Schema) -> Iterator[RowGroupWriter]:
+    """A Parquet file of large row groups; it appears once it is complete, and not after an exception."""
+    encodings = {field.name: encoding_of(field) for field in schema}
+    with (
+        whole_file(path) as temporary,
+        pq.ParquetWriter(
+            temporary,
+            schema,
+            # Numbers hardly shrink beyond their encoding.
+            compression={f.name: "zstd" if is_text(f.type) else "none" for f in schema},
+            use_dictionary=[name for name in schema.names if encodings[name] is None],
+            column_encoding={name: encoding for name, encoding in encodings.items() if encoding},
+            # Only times let a reader skip row groups; statistics of the others took a third of the writing.
+            write_statistics=[name for name in schema.names if name in ("ts", "known_at")],
+        ) as file,
+        SerialExecutor() as executor,
+    ):
+        writer = RowGroupWriter(file, executor)
+        yield writer
+        writer.flush()

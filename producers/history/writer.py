@@ -1,22 +1,21 @@
 """Writing a history: a world's days or a public file's transactions, in the files that `reader` describes."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim.errors import FraudsimError
+from fraudsim.whole_files import write_whole
 from producers.history.fingerprint import Fingerprint
-from producers.history.manifest import LAYOUT_VERSION, HistoryManifest, SourceName
+from producers.history.manifest import LAYOUT_VERSION, HistoryManifest, HistoryOrigin
 from producers.history.parallel_days import days_in_order
-from producers.history.row_groups import RowGroupWriter, SerialExecutor
+from producers.history.row_groups import SerialExecutor, row_group_file
 from producers.history.tables import Tables, day_tables, sort_labels
 from producers.population.columns import DAY_MS
 from producers.world.day import Day
@@ -52,28 +51,19 @@ def write_history(
         return write_tables(
             directory,
             day_chunks(world_days),
-            source="world",
-            version=WORLD_VERSION,
-            config=asdict(world.config),
-            seed=world.config.seed,
-            start_ms=world.day_start_ms(0),
-            end_ms=world.day_start_ms(days),
-            cards=world.config.cards,
+            HistoryOrigin(
+                source="world",
+                version=WORLD_VERSION,
+                config=asdict(world.config),
+                seed=world.config.seed,
+                start_ms=world.day_start_ms(0),
+                end_ms=world.day_start_ms(days),
+                cards=world.config.cards,
+            ),
         )
 
 
-def write_tables(
-    directory: Path,
-    chunks: Iterable[Tables],
-    *,
-    source: SourceName,
-    version: int,
-    config: dict[str, Any],
-    seed: int,
-    start_ms: int,
-    end_ms: int,
-    cards: int,
-) -> HistoryManifest:
+def write_tables(directory: Path, chunks: Iterable[Tables], origin: HistoryOrigin) -> HistoryManifest:
     """Write chunks, in order of time, as one history; each file appears when complete, the manifest last.
 
     Raises:
@@ -87,28 +77,27 @@ def write_tables(
         seconds = time.perf_counter() - started
         if content.transactions == 0:
             raise FraudsimError(f"history {directory}: there are no transactions to write")
-        days = (end_ms - start_ms) / DAY_MS
+        days = (origin.end_ms - origin.start_ms) / DAY_MS
         manifest = HistoryManifest(
-            source=source,
+            source=origin.source,
             layout_version=LAYOUT_VERSION,
-            version=version,
-            config=config,
-            seed=seed,
+            version=origin.version,
+            config=origin.config,
+            seed=origin.seed,
             fingerprint=content.fingerprint.hexdigest(),
             transactions=content.transactions,
             labels=content.labels,
-            cards=cards,
+            cards=origin.cards,
             days=round(days),
-            start_ms=start_ms,
-            end_ms=end_ms,
+            start_ms=origin.start_ms,
+            end_ms=origin.end_ms,
             transactions_per_day=content.transactions / days,
             fraud_rate=content.frauds / content.transactions,
             seconds=round(seconds, 3),
             tx_per_second=round(content.transactions / seconds, 1),
         )
-        part = directory / "manifest.json.part"
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        os.replace(part, directory / "manifest.json")
+        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+        write_whole(directory / "manifest.json", text)
     except OSError as error:
         path = error.filename or directory
         raise FraudsimError(f"history {path}: {error.strerror or error}") from None
@@ -133,9 +122,9 @@ def _write_files(directory: Path, chunks: Iterable[Tables]) -> _WrittenContent:
     labels: list[pa.Table] = []
     with (
         SerialExecutor() as hashing,
-        RowGroupWriter(directory / "transactions.parquet", first.transactions.schema) as transactions,
-        RowGroupWriter(directory / "truth.parquet", first.truth.schema) as truth,
-        RowGroupWriter(directory / "labels.parquet", first.labels.schema) as label_file,
+        row_group_file(directory / "transactions.parquet", first.transactions.schema) as transactions,
+        row_group_file(directory / "truth.parquet", first.truth.schema) as truth,
+        row_group_file(directory / "labels.parquet", first.labels.schema) as label_file,
     ):
         for chunk in chain([first], chunks):
             transactions.add(chunk.transactions)

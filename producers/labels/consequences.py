@@ -10,6 +10,7 @@ from statistics import NormalDist
 from typing import Final
 
 from fraudsim.errors import FraudsimError
+from producers.labels.delays import LABEL_MEMORY_DAYS
 from producers.rng import chance
 
 MINUTE_MS: Final = 60_000
@@ -54,6 +55,11 @@ class Consequences:
             raise FraudsimError(
                 f"step_up_median_minutes={self.step_up_median_minutes:g} is more than step_up_max_minutes="
                 f"{self.step_up_max_minutes:g}"
+            )
+        if self.review_patience_hours > 24 * LABEL_MEMORY_DAYS:
+            raise FraudsimError(
+                f"review_patience_hours={self.review_patience_hours:g} is beyond the "
+                f"{LABEL_MEMORY_DAYS} days for which features remember a label; give less"
             )
 
 

@@ -6,6 +6,7 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Int32s, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import LabelSource
 
@@ -13,6 +14,8 @@ SOURCES: Final[tuple[LabelSource, ...]] = get_args(LabelSource)
 CUSTOMER: Final = SOURCES.index("customer")
 CHARGEBACK: Final = SOURCES.index("chargeback")
 ANALYST: Final = SOURCES.index("analyst")
+LABEL_MEMORY_DAYS: Final = 120
+"""Days for which features remember a label; a test holds it to the catalogue's `LABEL_MEMORY`."""
 _HOUR_MS: Final = 3_600_000
 
 
@@ -70,28 +73,38 @@ class LabelDelays:
             low, high = getattr(self, low_name), getattr(self, high_name)
             if low > high:
                 raise FraudsimError(f"label delays: {low_name}={low!r} is more than {high_name}={high!r}")
+        for name, days in self._days_of_settings().items():
+            if days > LABEL_MEMORY_DAYS:
+                raise FraudsimError(
+                    f"label delays: {name} is {days:g} days, beyond the {LABEL_MEMORY_DAYS} days for which "
+                    "features remember a label; give less"
+                )
+
+    def _days_of_settings(self) -> dict[str, float]:
+        """The longest delay of each source in days, by the settings that make it."""
+        return {
+            f"chargeback_max_days={self.chargeback_max_days!r}": self.chargeback_max_days,
+            f"analyst_max_hours={self.analyst_max_hours!r}": self.analyst_max_hours / 24,
+            f"customer_max_hours={self.customer_max_hours!r} with clearing_max_days="
+            f"{self.clearing_max_days!r}": self.customer_max_hours / 24 + self.clearing_max_days,
+        }
 
     @property
     def longest_days(self) -> int:
         """Upper bound of the delay from a transaction to any of its labels, in whole days."""
-        days = max(
-            self.chargeback_max_days,
-            self.customer_max_hours / 24 + self.clearing_max_days,
-            self.analyst_max_hours / 24,
-        )
-        return int(np.ceil(days)) + 1
+        return int(np.ceil(max(self._days_of_settings().values()))) + 1
 
 
 @dataclass(frozen=True, eq=False)
 class LabelColumns:
     """Labels as parallel arrays, sorted by (known_at, row)."""
 
-    row: NDArray[np.int64]
+    row: Ints
     """Index of the transaction in the arrays given to `label_transactions`."""
-    is_fraud: NDArray[np.bool_]
+    is_fraud: Flags
     source: NDArray[np.int8]
     """Index into `SOURCES`."""
-    known_at: NDArray[np.int64]
+    known_at: Ints
     """Event time, ms UTC."""
 
     def __len__(self) -> int:
@@ -99,9 +112,9 @@ class LabelColumns:
 
 
 def label_transactions(
-    ts: NDArray[np.int64],
-    card: NDArray[np.int64] | NDArray[np.int32],
-    is_fraud: NDArray[np.bool_],
+    ts: Ints,
+    card: Ints | Int32s,
+    is_fraud: Flags,
     delays: LabelDelays,
     rng: np.random.Generator,
 ) -> LabelColumns:
@@ -158,11 +171,11 @@ def label_transactions(
 
 def _log_normal(
     median_hours: float, max_hours: float, sigma: float, count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+) -> Ints:
     """Delays in ms, clipped to `max_hours` and to at least half an hour or `max_hours`, whichever is less."""
     hours = median_hours * np.exp(sigma * rng.standard_normal(count))
     return (np.clip(hours, min(0.5, max_hours), max_hours) * _HOUR_MS).astype(np.int64)
 
 
-def _uniform(low_days: float, high_days: float, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _uniform(low_days: float, high_days: float, count: int, rng: np.random.Generator) -> Ints:
     return (rng.uniform(low_days, high_days, size=count) * 24 * _HOUR_MS).astype(np.int64)

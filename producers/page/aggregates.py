@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fraudsim.archive.id_columns import spelled
+from fraudsim.arrays import Doubles, Flags, Ints
 from fraudsim.errors import FraudsimError
 from producers.calendar.rhythm import zone_of
 from producers.history.reader import History
@@ -37,9 +38,9 @@ class CampaignSummary:
     """One campaign, as a plot shows it."""
 
     campaign_id: str
-    ts: NDArray[np.int64]
-    amount_cents: NDArray[np.int64]
-    card: NDArray[np.int64]
+    ts: Ints
+    amount_cents: Ints
+    card: Ints
     """0 for the first card that appears, 1 for the second, …"""
     merchants: int
     devices: int
@@ -53,7 +54,7 @@ class TypologyCounts:
     frauds: int
     campaigns: int
     cents: int
-    per_day: NDArray[np.int64]
+    per_day: Ints
     example: CampaignSummary | None
 
 
@@ -65,14 +66,14 @@ class ClassCounts:
     cents: int
     remote: int
     remote_cents: int
-    amounts: NDArray[np.int64]
+    amounts: Ints
     """Histogram with `AMOUNT_EDGES`."""
     median_cents: float
-    hours: NDArray[np.int64]
+    hours: Ints
     """(24,), UTC."""
-    weekdays: NDArray[np.float64]
+    weekdays: Doubles
     """(7,), Monday first: mean number on such a day; NaN where there is none."""
-    per_day: NDArray[np.int64]
+    per_day: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +86,15 @@ class Aggregates:
     """Code, or "" where the source names none."""
     honest: ClassCounts
     fraud: ClassCounts
-    local_hours: NDArray[np.int64] | None
+    local_hours: Ints | None
     """(24,) card-present transactions by hour at the merchant's longitude; None if no location is known."""
-    trade_hours: dict[str, NDArray[np.int64]]
+    trade_hours: dict[str, Ints]
     """(24,) each, like `local_hours`, by trade of `TRADE_MCC`; absent trades are left out."""
-    remote_hours: NDArray[np.int64]
+    remote_hours: Ints
     """(24,) card-not-present transactions by hour, UTC."""
     typologies: list[TypologyCounts]
     """Most frequent first; empty if the source has no typologies."""
-    arrivals: dict[str, NDArray[np.float64]]
+    arrivals: dict[str, Doubles]
     """By label source, and `any`: share of frauds labelled as fraud within each of `DELAY_DAYS`."""
 
 
@@ -145,7 +146,7 @@ def aggregate(history: History) -> Aggregates:
     )
 
 
-def _frauds(history: History) -> tuple[NDArray[np.bool_], pa.Table]:
+def _frauds(history: History) -> tuple[Flags, pa.Table]:
     """Which rows of the history are fraud, and the truth of the frauds."""
     flags, parts = [np.zeros(0, np.bool_)], []
     for batch in _batches(history.truth_path, TRUTH.names):
@@ -166,10 +167,10 @@ class _Tally:
 
     def add(
         self,
-        day: NDArray[np.int64],
-        hour: NDArray[np.int64],
-        cents: NDArray[np.int64],
-        remote: NDArray[np.bool_],
+        day: Ints,
+        hour: Ints,
+        cents: Ints,
+        remote: Flags,
     ) -> None:
         self._per_day += np.bincount(day, minlength=len(self._per_day))
         self._hours += np.bincount(hour, minlength=24)
@@ -239,9 +240,9 @@ def _typologies(frauds: pa.Table, truth: pa.Table, start_ms: int, days: int) -> 
 def _campaign(
     campaign_id: str,
     rows: NDArray[np.intp],
-    ts: NDArray[np.int64],
-    cents: NDArray[np.int64],
-    keys: dict[str, NDArray[np.int64]],
+    ts: Ints,
+    cents: Ints,
+    keys: dict[str, Ints],
 ) -> CampaignSummary:
     cards, first, card = np.unique(keys["card_id"][rows], return_index=True, return_inverse=True)
     appearance = np.empty(len(cards), np.int64)
@@ -257,7 +258,7 @@ def _campaign(
     )
 
 
-def _arrivals(history: History, fraud_ids: pa.ChunkedArray) -> dict[str, NDArray[np.float64]]:
+def _arrivals(history: History, fraud_ids: pa.ChunkedArray) -> dict[str, Doubles]:
     """By label source, and `any`: share of frauds labelled as fraud within each of `DELAY_DAYS`."""
     labels = history.labels()
     fraud_index = pc.index_in(labels["tx_id"].combine_chunks(), value_set=fraud_ids.combine_chunks())
@@ -293,7 +294,7 @@ def _decoded(batch: pa.RecordBatch, names: list[str]) -> pa.Table:
     return pa.table([_texts(c) if pa.types.is_dictionary(c.type) else c for c in columns], names=names)
 
 
-def _encoded(column: pa.ChunkedArray) -> NDArray[np.int64]:
+def _encoded(column: pa.ChunkedArray) -> Ints:
     """Codes of a text column, -1 for null."""
     codes = column.combine_chunks().dictionary_encode().indices.fill_null(-1)
     return np.asarray(codes).astype(np.int64)

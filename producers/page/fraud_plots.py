@@ -4,25 +4,16 @@ from typing import Final
 
 import numpy as np
 
+from fraudsim.drawing.plot import Plot, text_px
+from fraudsim.drawing.scales import Tick, linear_ticks, log_ticks, nice_step, round_up
+from fraudsim.drawing.themes import FRAUD, INK, PALETTE, QUIET
 from producers.page.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, CampaignSummary, TypologyCounts
-from producers.page.svg import (
-    FRAUD,
-    PALETTE,
-    QUIET,
-    Plot,
-    Tick,
-    linear_ticks,
-    log_ticks,
-    nice_step,
-    round_up,
-    text_px,
-)
 from producers.page.time_plots import CLASS_COLOURS, centre_ticks, day_ticks
 
 _UNITS: Final = ((1, "min", 180), (60, "h", 4320), (1440, "d", float("inf")))
 """Minutes in a unit, its name, and the longest span in minutes that it is used for."""
 _SOURCES: Final = {
-    "any": ("any source", "#22272e"),
+    "any": ("any source", INK),
     "customer": ("customer", PALETTE[0]),
     "analyst": ("analyst", PALETTE[2]),
     "chargeback": ("chargeback", PALETTE[1]),

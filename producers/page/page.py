@@ -4,33 +4,44 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from fraudsim.drawing.themes import DARK, DARK_STYLE, GRID, INK, PAPER, QUIET
 from fraudsim.errors import FraudsimError
+from fraudsim.whole_files import write_whole
 from producers.history.manifest import HistoryManifest
 from producers.history.reader import History
 from producers.page import fraud_plots, time_plots
 from producers.page.aggregates import Aggregates, aggregate
 from producers.page.reference_rates import MEASURES, PUBLISHED_RATES, Measure
 
-_STYLE: Final = """
-:root { color-scheme: light; }
+_VARIABLES: Final = {"paper": PAPER, "ink": INK, "quiet": QUIET, "grid": GRID}
+_LIGHT: Final = " ".join(f"--{name}: {colour};" for name, colour in _VARIABLES.items())
+_DARK: Final = " ".join(f"--{name}: {DARK[colour]};" for name, colour in _VARIABLES.items())
+_STYLE: Final = (
+    f"""
+:root {{ color-scheme: light dark; {_LIGHT} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {_DARK} }} }}
+{DARK_STYLE}"""
+    + """
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1100px; padding: 28px 20px 60px; background: #fff; color: #22272e;
-  font: 15px/1.5 system-ui, sans-serif; }
+body { margin: 0 auto; max-width: 1100px; padding: 28px 20px 60px; background: var(--paper);
+  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 26px; margin: 0 0 2px; } h2 { font-size: 19px; margin: 38px 0 6px; }
-p { margin: 6px 0; max-width: 75ch; } .quiet, figcaption { color: #5b6470; font-size: 13px; }
+p { margin: 6px 0; max-width: 75ch; } .quiet, figcaption { color: var(--quiet); font-size: 13px; }
 figure { margin: 10px 0; } svg { display: block; width: 100%; height: auto; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 4px 24px; }
 .four { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 4px 16px; }
 .three { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 8px 18px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px 18px;
-  margin: 18px 0; padding: 14px 0; border: solid #e3e6ea; border-width: 1px 0; }
-.facts dt { color: #5b6470; font-size: 13px; } .facts dd { margin: 0; font-size: 20px; }
+  margin: 18px 0; padding: 14px 0; border: solid var(--grid); border-width: 1px 0; }
+.facts dt { color: var(--quiet); font-size: 13px; } .facts dd { margin: 0; font-size: 20px; }
 .wide { overflow-x: auto; } .wide svg, .wide table { min-width: 720px; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th, td { text-align: left; vertical-align: top; padding: 6px 14px 6px 0; border-bottom: 1px solid #e3e6ea; }
+th, td { text-align: left; vertical-align: top; padding: 6px 14px 6px 0;
+  border-bottom: 1px solid var(--grid); }
 td.number { white-space: nowrap; font-variant-numeric: tabular-nums; } th { font-weight: 600; }
 code { font-size: 13px; }
 """
+)
 
 
 def write_page(history: History, path: Path) -> None:
@@ -42,7 +53,7 @@ def write_page(history: History, path: Path) -> None:
     text = page(history.manifest, aggregate(history))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
         raise FraudsimError(f"page {error.filename or path}: {error.strerror or error}") from None
 

@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Ints
+from fraudsim.drawing.plot import Plot
+from fraudsim.drawing.scales import Tick, linear_ticks, round_up
+from fraudsim.drawing.themes import FRAUD, HONEST, INK, PALETTE
 from producers.page.aggregates import Aggregates
-from producers.page.svg import FRAUD, HONEST, INK, PALETTE, Plot, Tick, linear_ticks, round_up
 from producers.population.columns import DAY_MS
 
 CLASS_COLOURS: Final = [("honest", HONEST), ("fraud", FRAUD)]
@@ -80,7 +82,7 @@ def draw_daily_fraud(aggregates: Aggregates) -> str:
     return plot.render()
 
 
-def draw_hours(hours: NDArray[np.int64], what: str, axis: str) -> str:
+def draw_hours(hours: Ints, what: str, axis: str) -> str:
     """Transactions by the hour of the day; `what` names them and `axis` the clock."""
     share = 100 * hours / max(hours.sum(), 1)
     plot = Plot(
@@ -98,7 +100,7 @@ def draw_hours(hours: NDArray[np.int64], what: str, axis: str) -> str:
     return plot.render()
 
 
-def draw_trade_hours(hours: dict[str, NDArray[np.int64]], axis: str) -> str:
+def draw_trade_hours(hours: dict[str, Ints], axis: str) -> str:
     """Transactions of each trade by the hour of the day, which shows its opening hours."""
     shares = {name: 100 * counts / counts.sum() for name, counts in hours.items()}
     colours = [(name, PALETTE[i]) for i, name in enumerate(shares)]

@@ -3,8 +3,8 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags, Int32s, Ints
 from producers.population.population import Population
 from producers.reference import CATEGORIES, CATEGORY_INDEX
 
@@ -14,20 +14,18 @@ _LOG_MEDIAN: Final = np.log([category.median_cents for category in CATEGORIES])
 _SIGMA: Final = np.array([category.sigma for category in CATEGORIES])
 
 
-def whole_cents(log_cents: NDArray[np.float64]) -> NDArray[np.int64]:
+def whole_cents(log_cents: Doubles) -> Ints:
     """Cents from their logarithm, clipped to `MIN_CENTS` and `MAX_CENTS`."""
     # Campaigns pass a few amounts at a time, and `np.clip` takes five times as long to begin.
     cents = np.rint(np.exp(log_cents))
     return np.minimum(np.maximum(cents, MIN_CENTS), MAX_CENTS).astype(np.int64)
 
 
-def is_cash_machine(population: Population, merchant: NDArray[np.int32]) -> NDArray[np.bool_]:
+def is_cash_machine(population: Population, merchant: Int32s) -> Flags:
     return population.merchants.category[merchant] == CATEGORY_INDEX["cash"]
 
 
-def chargeable_amounts(
-    population: Population, merchant: NDArray[np.int32], amount_cents: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def chargeable_amounts(population: Population, merchant: Int32s, amount_cents: Ints) -> Ints:
     """Amounts as merchants can charge them: cash in tens of euros, at most a thousand; others unchanged."""
     tens = np.minimum(np.maximum(amount_cents // 1000, 1), 100) * 1000
     return np.where(is_cash_machine(population, merchant), tens, amount_cents)
@@ -35,10 +33,10 @@ def chargeable_amounts(
 
 def usual_amounts(
     population: Population,
-    card: NDArray[np.int32],
-    merchant: NDArray[np.int32],
+    card: Int32s,
+    merchant: Int32s,
     rng: np.random.Generator,
-) -> NDArray[np.int64]:
+) -> Ints:
     """The usual amount of each card at each merchant, in cents; cash in tens of euros."""
     category = population.merchants.category[merchant]
     log_cents = _LOG_MEDIAN[category] + population.merchants.log_price[merchant]

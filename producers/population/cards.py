@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags, Int32s, Ints
 from producers.calendar.pay_days import PAY_DAYS
 from producers.calendar.rhythm import zone_of
 from producers.population.columns import ipv4_address
@@ -33,13 +34,13 @@ class Cards:
 
     city: NDArray[np.int8]
     country: NDArray[np.int8]
-    home_lat: NDArray[np.float64]
-    home_lon: NDArray[np.float64]
+    home_lat: Doubles
+    home_lon: Doubles
     zone: NDArray[np.int8]
     """Hours east of Greenwich, by longitude."""
-    log_income: NDArray[np.float64]
+    log_income: Doubles
     """Added to the log of every amount, by income class."""
-    per_day: NDArray[np.float64]
+    per_day: Doubles
     """Everyday transactions expected on an average day."""
     rhythm: NDArray[np.int8]
     """Index into `rhythm.RHYTHMS`."""
@@ -47,28 +48,28 @@ class Cards:
     """Row of `Population.tastes`."""
     pay_day: NDArray[np.int8]
     """Day of the month, 31 for the last one."""
-    repertoire: NDArray[np.int32]
+    repertoire: Int32s
     """(cards, slots): the merchants that a card returns to; `SLOT_CATEGORY` gives each slot's category."""
     bursty: NDArray[np.int8]
     """0, or `COMMUTER` or `GAMER`: an honest card that makes many small payments an hour."""
-    phone_wallet: NDArray[np.bool_]
+    phone_wallet: Flags
     """Pays in shops by phone, so that shops see a device."""
     device: NDArray[np.uint64]
     second_device: NDArray[np.uint64]
     home_ip: NDArray[np.uint32]
     carrier_ip: NDArray[np.uint32]
     """Shared by many cards of a city (carrier-grade NAT)."""
-    subscription: NDArray[np.int32]
+    subscription: Int32s
     """(cards, MAX_SUBSCRIPTIONS): merchant charged each month, -1 for none."""
     subscription_day: NDArray[np.int8]
     """Day of the month, 1 to 28."""
-    subscription_cents: NDArray[np.int64]
+    subscription_cents: Ints
 
     def __len__(self) -> int:
         return len(self.city)
 
 
-def draw_tastes(seed: int) -> NDArray[np.float64]:
+def draw_tastes(seed: int) -> Doubles:
     """(TASTES, slots): category weights, tilted to or from the web, with noise; rows sum to 1."""
     rng = generator(seed, "tastes")
     slots = len(SLOT_CATEGORY)
@@ -76,11 +77,11 @@ def draw_tastes(seed: int) -> NDArray[np.float64]:
     online = np.array([CATEGORIES[c].kind == "online" for c in SLOT_CATEGORY])
     tilt = np.exp(np.linspace(-1.2, 1.2, TASTES))[:, None] ** online
     noisy = weights * tilt * np.exp(rng.normal(0.0, 0.6, size=(TASTES, slots)))
-    shares: NDArray[np.float64] = noisy / noisy.sum(axis=1, keepdims=True)
+    shares: Doubles = noisy / noisy.sum(axis=1, keepdims=True)
     return shares
 
 
-def slots_of_draws(tastes: NDArray[np.float64]) -> NDArray[np.uint8]:
+def slots_of_draws(tastes: Doubles) -> NDArray[np.uint8]:
     """(TASTES, DRAWS): slot of a repertoire by taste and draw, from (TASTES, slots) weights."""
     cumulative = np.cumsum(tastes, axis=1)
     middle = (np.arange(DRAWS) + 0.5) / DRAWS
@@ -88,9 +89,7 @@ def slots_of_draws(tastes: NDArray[np.float64]) -> NDArray[np.uint8]:
     return slots.clip(0, tastes.shape[1] - 1).astype(np.uint8)
 
 
-def draw_cards(
-    seed: int, count: int, merchants: Merchants, cities: int, category_fallback: NDArray[np.int64]
-) -> Cards:
+def draw_cards(seed: int, count: int, merchants: Merchants, cities: int, category_fallback: Ints) -> Cards:
     """`count` cards that live in the first of `reference.CITIES` and pay at `merchants`.
 
     `category_fallback` gives, for each category, one that has merchants.
@@ -148,10 +147,10 @@ def draw_cards(
 def _draw_repertoire(
     seed: int,
     merchants: Merchants,
-    home: NDArray[np.int64],
+    home: Ints,
     cities: int,
-    category_fallback: NDArray[np.int64],
-) -> NDArray[np.int32]:
+    category_fallback: Ints,
+) -> Int32s:
     """(cards, slots): merchants of each slot's category; shops of the home city, web shops by popularity."""
     rng = generator(seed, "repertoire")
     count = len(home)

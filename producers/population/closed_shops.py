@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Int32s, Ints
 from producers.calendar.opening_hours import are_open, is_rest_day
 from producers.calendar.rhythm import is_free_day, times_between, to_utc
 from producers.population.columns import DAY_MS
@@ -18,17 +19,15 @@ _MAX_REDRAWS: Final = 2
 """Draws of a shop in town before one that never closes is taken."""
 
 
-def closed_rows(
-    population: Population, ts: NDArray[np.int64], merchant: NDArray[np.int32]
-) -> NDArray[np.intp]:
+def closed_rows(population: Population, ts: Ints, merchant: Int32s) -> NDArray[np.intp]:
     """Indices of payments (ms UTC) whose merchant is closed."""
     merchants = population.merchants
     return np.flatnonzero(~are_open(merchants.hours, merchants.zone, merchant, ts))
 
 
 def replace_closed_merchants(
-    population: Population, ts: NDArray[np.int64], merchant: NDArray[np.int32], rng: np.random.Generator
-) -> NDArray[np.int32]:
+    population: Population, ts: Ints, merchant: Int32s, rng: np.random.Generator
+) -> Int32s:
     """The merchants, each closed one replaced by a shop of the same city that is open (`ts` in ms UTC)."""
     open_merchant = merchant.copy()
     city = population.merchants.city[merchant].astype(np.int64)
@@ -42,12 +41,12 @@ def replace_closed_merchants(
 
 def redraw_times(
     population: Population,
-    ts: NDArray[np.int64],
-    card: NDArray[np.int32],
+    ts: Ints,
+    card: Int32s,
     zone: NDArray[np.int8],
-    merchant: NDArray[np.int32],
+    merchant: Int32s,
     rng: np.random.Generator,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Times (ms UTC) on the same UTC date, drawn anew from each card's rhythm within its merchant's hours.
 
     `zone` is the zone of the card's location, hours east of Greenwich. The draw follows the rhythm's own
@@ -72,12 +71,12 @@ def redraw_times(
 
 def move_into_opening_hours(
     population: Population,
-    ts: NDArray[np.int64],
-    card: NDArray[np.int32],
+    ts: Ints,
+    card: Int32s,
     zone: NDArray[np.int8],
-    merchant: NDArray[np.int32],
+    merchant: Int32s,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+) -> tuple[Ints, Int32s]:
     """Times (ms UTC) and merchants of visits; closed ones get another hour, or failing that another shop.
 
     `zone` is the zone of each card's location, hours east of Greenwich.

@@ -7,6 +7,7 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Int32s, Ints
 from fraudsim.log.events import Channel
 
 DAY_MS: Final = 86_400_000
@@ -22,15 +23,15 @@ MOTO: Final = CHANNELS.index("moto")
 class Columns:
     """One entry per transaction; `mcc`, `country`, `lat` and `lon` follow from the merchant."""
 
-    ts: NDArray[np.int64]
+    ts: Ints
     """Event time, ms UTC."""
-    card: NDArray[np.int32]
+    card: Int32s
     """Index into the population's cards."""
-    merchant: NDArray[np.int32]
+    merchant: Int32s
     """Index into the population's merchants."""
     channel: NDArray[np.int8]
     """Index into `CHANNELS`."""
-    amount_cents: NDArray[np.int64]
+    amount_cents: Ints
     device: NDArray[np.uint64]
     """Device number; 0 is absent."""
     ip: NDArray[np.uint32]
@@ -39,7 +40,7 @@ class Columns:
     def __len__(self) -> int:
         return len(self.ts)
 
-    def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> "Columns":
+    def take(self, index: NDArray[np.intp] | Flags) -> "Columns":
         """The rows at an index, in its order, or those of a mask."""
         return Columns(*(getattr(self, field.name)[index] for field in fields(self)))
 

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Int32s
 from producers.population.columns import ipv4_address
 from producers.population.population import Population
 from producers.rng import mix64, words64
@@ -15,7 +16,7 @@ DEVICE_LIFE_DAYS: Final = 500
 
 
 def own_device(
-    population: Population, card: NDArray[np.int32], day: int, rng: np.random.Generator
+    population: Population, card: Int32s, day: int, rng: np.random.Generator
 ) -> NDArray[np.uint64]:
     """One of the card's own devices; each is replaced every `DEVICE_LIFE_DAYS`."""
     cards = population.cards
@@ -30,9 +31,7 @@ def fresh_devices(count: int, rng: np.random.Generator) -> NDArray[np.uint64]:
     return words64(rng, count) | np.uint64(1)
 
 
-def own_address(
-    population: Population, card: NDArray[np.int32], rng: np.random.Generator
-) -> NDArray[np.uint32]:
+def own_address(population: Population, card: Int32s, rng: np.random.Generator) -> NDArray[np.uint32]:
     """The card's home address, its carrier's, or (one in ten) an address not used before."""
     draw = rng.random(len(card))
     cards = population.cards

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Int32s, Ints
 from producers.calendar.pay_days import pay_day_factors
 from producers.calendar.rhythm import MINUTE_MS, WEEKDAY_FACTORS, times_of_day, to_utc, weekday, zone_of
 from producers.calendar.seasons import category_factors
@@ -61,7 +62,7 @@ def honest_transactions(population: Population, seed: int, day: int) -> Columns:
 
 
 @lru_cache(maxsize=8)
-def honest_visits(population: Population, seed: int, day: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def honest_visits(population: Population, seed: int, day: int) -> tuple[Int32s, Int32s]:
     """Cards and merchants of `honest_transactions`, without the cost of amounts, devices and addresses.
 
     The last days are cached.
@@ -76,9 +77,9 @@ def honest_visits(population: Population, seed: int, day: int) -> tuple[NDArray[
 def with_payment_details(
     population: Population,
     day: int,
-    ts: NDArray[np.int64],
-    card: NDArray[np.int32],
-    merchant: NDArray[np.int32],
+    ts: Ints,
+    card: Int32s,
+    merchant: Int32s,
     rng: np.random.Generator,
 ) -> Columns:
     """Honest transactions from visits (`ts` in ms UTC): adds channel, usual amount, device and address."""
@@ -118,9 +119,9 @@ def cities_of_cards(population: Population, seed: int, day: int) -> NDArray[np.i
 class _Visits(NamedTuple):
     """The visits of a day, before amounts, devices and addresses are drawn for the everyday ones."""
 
-    ts: NDArray[np.int64]
-    card: NDArray[np.int32]
-    merchant: NDArray[np.int32]
+    ts: Ints
+    card: Int32s
+    merchant: Int32s
     rng: np.random.Generator
     """State after the everyday visits; to be copied, not advanced."""
     clusters: list[Columns]
@@ -135,7 +136,7 @@ def _visits(population: Population, seed: int, day: int) -> _Visits:
 
 def _everyday_visits(
     population: Population, seed: int, day: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], np.random.Generator]:
+) -> tuple[Ints, Int32s, Int32s, np.random.Generator]:
     """Times (ms UTC), cards and merchants of everyday visits, and the generator for their details."""
     rng = generator(seed, "habits", day)
     cards = population.cards
@@ -165,11 +166,11 @@ def _everyday_visits(
 
 
 def _cluster_times(
-    size: NDArray[np.int64],
-    minutes: NDArray[np.float64],
-    begin: NDArray[np.int64],
+    size: Ints,
+    minutes: Doubles,
+    begin: Ints,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Ints, Ints]:
     """Local times (ms) of `size` payments within `minutes` of `begin` per cluster, and each one's cluster."""
     cluster = np.repeat(np.arange(len(size)), size)
     offset = (rng.random(len(cluster)) * minutes[cluster] * MINUTE_MS).astype(np.int64)

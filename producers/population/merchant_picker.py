@@ -3,7 +3,8 @@
 from copy import copy
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fraudsim.arrays import Doubles, Flags, Int32s, Ints
 
 
 class MerchantPicker:
@@ -15,7 +16,7 @@ class MerchantPicker:
         popularity: weight of each merchant, > 0.
     """
 
-    def __init__(self, group: NDArray[np.int64], groups: int, popularity: NDArray[np.float64]) -> None:
+    def __init__(self, group: Ints, groups: int, popularity: Doubles) -> None:
         members = np.flatnonzero(group >= 0)
         order = members[np.argsort(group[members], kind="stable")]
         self._order = order.astype(np.int32)
@@ -25,22 +26,22 @@ class MerchantPicker:
         self._popularity = popularity
         self._set_weights(popularity)
 
-    def _set_weights(self, popularity: NDArray[np.float64]) -> None:
+    def _set_weights(self, popularity: Doubles) -> None:
         self._cumulative = np.concatenate([[0.0], np.cumsum(popularity[self._order])])
         self._low = self._cumulative[self._edges[:-1]]
         self._high = self._cumulative[self._edges[1:]]
 
-    def reweighted(self, factor: NDArray[np.float64]) -> "MerchantPicker":
+    def reweighted(self, factor: Doubles) -> "MerchantPicker":
         """The same groups with each merchant's weight multiplied by a factor > 0."""
         other = copy(self)
         other._set_weights(self._popularity * factor)
         return other
 
-    def has(self, group: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def has(self, group: Ints) -> Flags:
         """Which groups have a merchant."""
         return self._last[group] >= self._first[group]
 
-    def pick(self, group: NDArray[np.int64], draw: NDArray[np.float64]) -> NDArray[np.int32]:
+    def pick(self, group: Ints, draw: Doubles) -> Int32s:
         """One merchant per group, by a uniform draw in [0, 1); no group may be empty."""
         low = self._low[group]
         index = np.searchsorted(self._cumulative, low + draw * (self._high[group] - low), side="right") - 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Flags
 from producers.calendar.opening_hours import OpeningHours, draw_opening_hours
 from producers.calendar.rhythm import zone_of
 from producers.reference import CATEGORIES, CITIES, COUNTRIES
@@ -25,14 +26,14 @@ class Merchants:
     """Index into `reference.CITIES`."""
     country: NDArray[np.int8]
     """Index into `reference.COUNTRIES`."""
-    lat: NDArray[np.float64]
+    lat: Doubles
     """Degrees."""
-    lon: NDArray[np.float64]
-    online: NDArray[np.bool_]
+    lon: Doubles
+    online: Flags
     """Card-not-present: sells on the web or charges by mandate."""
-    popularity: NDArray[np.float64]
+    popularity: Doubles
     """Zipf weight, sums to 1."""
-    log_price: NDArray[np.float64]
+    log_price: Doubles
     """Added to the log of the category's amounts."""
     zone: NDArray[np.int8]
     """Hours east of Greenwich, by longitude."""
@@ -75,6 +76,6 @@ def draw_merchants(seed: int, count: int, cities: int) -> Merchants:
     )
 
 
-def quantise_degrees(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+def quantise_degrees(degrees: Doubles) -> Doubles:
     """Degrees rounded to 1e-4."""
     return np.rint(degrees * 1e4) / 1e4

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Ints
 from producers.calendar.growth import NO_GROWTH, TrafficGrowth
 from producers.population.cards import Cards, draw_cards, draw_tastes
 from producers.population.merchant_picker import MerchantPicker
@@ -26,7 +26,7 @@ class Population:
     merchants: Merchants
     cities: int
     """Cities in use: the first of `reference.CITIES`."""
-    tastes: NDArray[np.float64]
+    tastes: Doubles
     """(TASTES, slots): share of the visits of each slot of a repertoire; rows sum to 1."""
     shops_by_city: MerchantPicker
     """Shops and cash machines by city."""
@@ -36,7 +36,7 @@ class Population:
     """Every merchant by category."""
     web_shops: MerchantPicker
     """Web shops, one group."""
-    category_fallback: NDArray[np.int64]
+    category_fallback: Ints
     """The category itself if it has merchants, else one of its kind that has."""
     growth: TrafficGrowth
 
@@ -81,7 +81,7 @@ def build_population(cards: int, merchants: int, seed: int, growth: TrafficGrowt
     )
 
 
-def _category_fallback(category: NDArray[np.int64]) -> NDArray[np.int64]:
+def _category_fallback(category: Ints) -> Ints:
     """(categories,): the category itself if a merchant has it, else one of the same kind, else any."""
     present = np.bincount(category, minlength=len(CATEGORIES)) > 0
     fallback = np.arange(len(CATEGORIES))

@@ -81,6 +81,8 @@ def _open_file(replay: Path, split_ms: int, speed: float, settings: Settings, lo
     source = replay_source(replay, split_ms, label_delays(settings))
     for reason, rows in source.dropped.items() if log is not None else ():
         log.warning("rows left out, no event can carry them", reason=reason, rows=rows)
+    for reason, ids in source.doubts.items() if log is not None else ():
+        log.warning("ids may have lost digits", reason=reason, ids=ids)
     # The last labels become known months after the last transaction, so they do not define the duration.
     return LiveSource(source, source.seconds(speed), LABEL_SEED, source.longest_days, None)
 

@@ -13,7 +13,7 @@ from producers.typologies.building_blocks import (
     any_card,
     card_not_present_payments,
     clip_to_span,
-    fraudster_device,
+    fraudster_origin,
     pick_merchants,
     usual_time,
 )
@@ -54,8 +54,8 @@ class AccountTakeover(BaseTypology):
         usual = usual_amounts(population, cards, merchant, rng)
         amount_factor = np.exp(rng.normal(1.2 * (1 - self.camouflage) + 0.3, 0.3, size=purchases + 1))
         amount_factor[0] = 0.4
-        device, ip = fraudster_device(population, card, day, 0.0, rng)
+        origin = fraudster_origin(population, card, day, 0.0, rng)
         if rng.random() < self.camouflage:
-            ip = int(population.cards.carrier_ip[card])
+            origin = origin._replace(ip=int(population.cards.carrier_ip[card]))
         amount = np.maximum((usual * amount_factor).astype(np.int64), 100)
-        return card_not_present_payments(population, ts, cards, merchant, amount, device, ip, rng)
+        return card_not_present_payments(ts, cards, merchant, amount, origin, rng)

@@ -11,7 +11,7 @@ from producers.population.columns import DAY_MS, Columns, concatenate, ipv4_addr
 from producers.population.devices import fresh_devices
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
-from producers.typologies.building_blocks import card_not_present_payments, pick_merchants
+from producers.typologies.building_blocks import PaymentOrigin, card_not_present_payments, pick_merchants
 
 _SHOPS: Final = ("digital_goods", "games", "charity")
 _MAX_CARDS: Final = 40
@@ -38,10 +38,8 @@ class BinAttack(BaseTypology):
         ts = (begin + np.sort(rng.random(len(card))) * minutes * MINUTE_MS).astype(np.int64)
         merchant = np.repeat(pick_merchants(population, _SHOPS, 1, rng), len(card))
         amount = whole_cents(np.log(150.0) + 0.5 * rng.standard_normal(len(card)))
-        device = int(fresh_devices(1, rng)[0])
-        tries = card_not_present_payments(
-            population, ts, rng.permutation(card), merchant, amount, device, 0, rng
-        )
+        origin = PaymentOrigin(int(fresh_devices(1, rng)[0]), ip=0)
+        tries = card_not_present_payments(ts, rng.permutation(card), merchant, amount, origin, rng)
         # A botnet: more addresses with more camouflage.
         addresses = ipv4_address(rng.integers(0, 2**64, size=1 + int(self.camouflage * 20), dtype=np.uint64))
         tries.ip[:] = rng.choice(addresses, size=len(card))
@@ -62,5 +60,5 @@ class BinAttack(BaseTypology):
         device = int(fresh_devices(1, rng)[0])
         ip = int(ipv4_address(rng.integers(0, 2**64, size=1, dtype=np.uint64))[0])
         return card_not_present_payments(
-            population, ts.astype(np.int64), spent_cards, merchant, amount, device, ip, rng
+            ts.astype(np.int64), spent_cards, merchant, amount, PaymentOrigin(device, ip), rng
         )

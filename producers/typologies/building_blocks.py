@@ -1,10 +1,11 @@
 """Building blocks of campaigns: victims, merchants, times, devices and payments."""
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Doubles, Int32s, Ints
 from producers.calendar.rhythm import HOUR_MS, time_of_day
 from producers.population.amounts import chargeable_amounts, is_cash_machine
 from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns, ipv4_address
@@ -14,6 +15,16 @@ from producers.reference import CATEGORY_INDEX
 from producers.rng import words64
 
 
+class PaymentOrigin(NamedTuple):
+    """Where a web payment comes from; 0 is absent."""
+
+    device: int
+    ip: int
+
+
+NO_ORIGIN: Final = PaymentOrigin(0, 0)
+
+
 def any_card(population: Population, rng: np.random.Generator) -> int:
     """A card, all with equal chance."""
     return int(rng.integers(0, len(population.cards)))
@@ -21,15 +32,13 @@ def any_card(population: Population, rng: np.random.Generator) -> int:
 
 def pick_merchants(
     population: Population, names: Sequence[str], count: int, rng: np.random.Generator
-) -> NDArray[np.int32]:
+) -> Int32s:
     """Merchants by popularity, each of one of the named categories, chosen with equal chance."""
     category = np.array([CATEGORY_INDEX[name] for name in names])[rng.integers(0, len(names), size=count)]
     return population.merchants_by_category.pick(population.category_fallback[category], rng.random(count))
 
 
-def pick_city_shops(
-    population: Population, city: int, count: int, rng: np.random.Generator
-) -> NDArray[np.int32]:
+def pick_city_shops(population: Population, city: int, count: int, rng: np.random.Generator) -> Int32s:
     """Shops and cash machines of a city, open or closed; any merchants if the city has none."""
     cities = np.full(count, city, np.int64)
     if not population.shops_by_city.has(cities[:1])[0]:
@@ -44,15 +53,15 @@ def usual_time(population: Population, day: int, card: int, rng: np.random.Gener
     return (local - int(cards.zone[card]) * HOUR_MS) % DAY_MS
 
 
-def clip_to_span(ts: NDArray[np.float64] | NDArray[np.int64], day: int, span_days: int) -> NDArray[np.int64]:
+def clip_to_span(ts: Doubles | Ints, day: int, span_days: int) -> Ints:
     """Sorted times (ms UTC), none past the last of `span_days` days from `day` on."""
     return np.minimum(np.sort(ts).astype(np.int64), (day + span_days) * DAY_MS - 1)
 
 
-def fraudster_device(
+def fraudster_origin(
     population: Population, card: int, day: int, imitation: float, rng: np.random.Generator
-) -> tuple[int, int]:
-    """Device and IP address used against a card: fresh, or each with chance `imitation` the victim's own."""
+) -> PaymentOrigin:
+    """The origin of payments against a card: fresh, or each part with chance `imitation` the victim's own."""
     device = int(fresh_devices(1, rng)[0])
     ip = int(ipv4_address(words64(rng, 1))[0])
     draw = rng.random(2)
@@ -60,15 +69,15 @@ def fraudster_device(
         device = int(own_device(population, np.array([card], np.int32), day, rng)[0])
     if draw[1] < imitation:
         ip = int(population.cards.carrier_ip[card])
-    return device, ip
+    return PaymentOrigin(device, ip)
 
 
 def card_present_payments(
     population: Population,
-    ts: NDArray[np.int64],
-    card: NDArray[np.int32],
-    merchant: NDArray[np.int32],
-    amount_cents: NDArray[np.int64],
+    ts: Ints,
+    card: Int32s,
+    merchant: Int32s,
+    amount_cents: Ints,
 ) -> Columns:
     """Payments with the card or a copy of it: no device, no address; at web shops with the card number.
 
@@ -87,18 +96,16 @@ def card_present_payments(
 
 
 def card_not_present_payments(
-    population: Population,
-    ts: NDArray[np.int64],
-    card: NDArray[np.int32],
-    merchant: NDArray[np.int32],
-    amount_cents: NDArray[np.int64],
-    device: int,
-    ip: int,
+    ts: Ints,
+    card: Int32s,
+    merchant: Int32s,
+    amount_cents: Ints,
+    origin: PaymentOrigin,
     rng: np.random.Generator,
 ) -> Columns:
     """Web payments from one device and address; a quarter of the merchants pass no device on."""
     count = len(ts)
-    devices = np.full(count, device, np.uint64)
+    devices = np.full(count, origin.device, np.uint64)
     devices[rng.random(count) < 0.25] = 0
     return Columns(
         ts=ts,
@@ -107,5 +114,5 @@ def card_not_present_payments(
         channel=np.full(count, ECOMMERCE, np.int8),
         amount_cents=amount_cents,
         device=devices,
-        ip=np.full(count, ip, np.uint32),
+        ip=np.full(count, origin.ip, np.uint32),
     )

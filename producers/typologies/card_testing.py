@@ -13,7 +13,7 @@ from producers.typologies.base import BaseTypology
 from producers.typologies.building_blocks import (
     any_card,
     card_not_present_payments,
-    fraudster_device,
+    fraudster_origin,
     pick_merchants,
     usual_time,
 )
@@ -56,7 +56,5 @@ class CardTesting(BaseTypology):
             cards = np.append(cards, np.int32(card))
             final_amount = usual_amounts(population, cards[-1:], final_shop, rng) * rng.uniform(1.2, 3.5)
             amount = np.append(amount, 3000 + final_amount.astype(np.int64))
-        device, ip = fraudster_device(population, card, day, 0.5 * self.camouflage, rng)
-        return card_not_present_payments(
-            population, ts.astype(np.int64), cards, merchant, amount, device, ip, rng
-        )
+        origin = fraudster_origin(population, card, day, 0.5 * self.camouflage, rng)
+        return card_not_present_payments(ts.astype(np.int64), cards, merchant, amount, origin, rng)

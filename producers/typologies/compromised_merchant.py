@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Int32s, Ints
 from producers.calendar.rhythm import times_of_day, to_utc
 from producers.population.amounts import chargeable_amounts, usual_amounts
 from producers.population.closed_shops import replace_closed_merchants
@@ -13,7 +13,7 @@ from producers.population.columns import ATM, DAY_MS, ECOMMERCE, POS, Columns
 from producers.population.habits import honest_visits
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
-from producers.typologies.building_blocks import fraudster_device
+from producers.typologies.building_blocks import fraudster_origin
 
 MAX_CARDS: Final = 60
 WINDOW_DAYS: Final = 3
@@ -58,8 +58,8 @@ class CompromisedMerchant(BaseTypology):
         self,
         population: Population,
         day: int,
-        ts: NDArray[np.int64],
-        card: NDArray[np.int32],
+        ts: Ints,
+        card: Int32s,
         rng: np.random.Generator,
     ) -> Columns:
         count = len(ts)
@@ -85,7 +85,7 @@ class CompromisedMerchant(BaseTypology):
         device = np.zeros(count, np.uint64)
         ip = np.zeros(count, np.uint32)
         for row in np.flatnonzero(on_web):
-            device[row], ip[row] = fraudster_device(
+            device[row], ip[row] = fraudster_origin(
                 population, int(card[row]), day, 0.5 * self.camouflage, rng
             )
         device[rng.random(count) < 0.25] = 0

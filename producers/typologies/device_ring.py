@@ -10,7 +10,12 @@ from producers.population.columns import DAY_MS, Columns, ipv4_address
 from producers.population.devices import fresh_devices
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
-from producers.typologies.building_blocks import card_not_present_payments, clip_to_span, pick_merchants
+from producers.typologies.building_blocks import (
+    NO_ORIGIN,
+    card_not_present_payments,
+    clip_to_span,
+    pick_merchants,
+)
 
 _CATEGORIES: Final = ("fashion", "web_electronics", "marketplace", "gift_cards", "food_delivery")
 
@@ -39,7 +44,7 @@ class DeviceRing(BaseTypology):
         amount = np.maximum(
             (usual_amounts(population, cards, merchant, rng) * amount_factor).astype(np.int64), 100
         )
-        rows = card_not_present_payments(population, ts, cards, merchant, amount, 0, 0, rng)
+        rows = card_not_present_payments(ts, cards, merchant, amount, NO_ORIGIN, rng)
         device_count = 1 + int(self.camouflage * 8)
         device_index = rng.integers(0, device_count, size=size)
         rows.device[:] = np.where(rng.random(size) < 0.25, 0, fresh_devices(device_count, rng)[device_index])

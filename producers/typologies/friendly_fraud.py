@@ -10,6 +10,7 @@ from producers.population.devices import own_address, own_device
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
 from producers.typologies.building_blocks import (
+    NO_ORIGIN,
     any_card,
     card_not_present_payments,
     clip_to_span,
@@ -45,7 +46,7 @@ class FriendlyFraud(BaseTypology):
         merchant = np.where(at_own_shop, own_merchant, other_merchant).astype(np.int32)
         cards = np.full(size, card, np.int32)
         amount = np.maximum(usual_amounts(population, cards, merchant, rng), 100)
-        rows = card_not_present_payments(population, ts, cards, merchant, amount, 0, 0, rng)
+        rows = card_not_present_payments(ts, cards, merchant, amount, NO_ORIGIN, rng)
         rows.device[:] = own_device(population, cards, day, rng)
         rows.ip[:] = own_address(population, cards, rng)
         return rows

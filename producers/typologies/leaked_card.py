@@ -13,7 +13,7 @@ from producers.typologies.base import BaseTypology
 from producers.typologies.building_blocks import (
     any_card,
     card_not_present_payments,
-    fraudster_device,
+    fraudster_origin,
     pick_merchants,
     usual_time,
 )
@@ -50,7 +50,5 @@ class LeakedCard(BaseTypology):
         cards = np.full(size, card, np.int32)
         amount_factor = np.exp(rng.normal(0.9 * (1 - self.camouflage) + 0.25, 0.4))
         amount = (usual_amounts(population, cards, merchant, rng) * amount_factor).astype(np.int64)
-        device, ip = fraudster_device(population, card, day, 0.6 * self.camouflage, rng)
-        return card_not_present_payments(
-            population, ts, cards, merchant, np.maximum(amount, 100), device, ip, rng
-        )
+        origin = fraudster_origin(population, card, day, 0.6 * self.camouflage, rng)
+        return card_not_present_payments(ts, cards, merchant, np.maximum(amount, 100), origin, rng)

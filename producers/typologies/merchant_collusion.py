@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Int32s, Ints
 from producers.calendar.opening_hours import are_open
 from producers.calendar.rhythm import times_of_day, to_utc
 from producers.population.amounts import is_cash_machine, whole_cents
@@ -59,11 +59,11 @@ class MerchantCollusion(BaseTypology):
     @staticmethod
     def _move_into_hours(
         population: Population,
-        ts: NDArray[np.int64],
-        card: NDArray[np.int32],
-        merchant: NDArray[np.int32],
+        ts: Ints,
+        card: Int32s,
+        merchant: Int32s,
         rng: np.random.Generator,
-    ) -> NDArray[np.int64]:
+    ) -> Ints:
         """Sorted times (ms UTC), drawn anew while the shop is closed."""
         moved, zone = ts.copy(), population.merchants.zone[merchant]
         for _ in range(_MAX_REDRAWS):

@@ -11,6 +11,7 @@ from producers.population.devices import own_address, own_device
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
 from producers.typologies.building_blocks import (
+    NO_ORIGIN,
     any_card,
     card_not_present_payments,
     clip_to_span,
@@ -46,7 +47,7 @@ class PushScam(BaseTypology):
         log_step = np.log(30) - 1.8 * self.camouflage
         log_amount = log_first + log_step * (np.arange(size) >= trust_count)
         amount = whole_cents(log_amount + 0.35 * rng.standard_normal(size))
-        rows = card_not_present_payments(population, ts, cards, merchant, amount, 0, 0, rng)
+        rows = card_not_present_payments(ts, cards, merchant, amount, NO_ORIGIN, rng)
         rows.device[:] = own_device(population, cards, day, rng)
         rows.ip[:] = own_address(population, cards, rng)
         return rows

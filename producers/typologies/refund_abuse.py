@@ -10,7 +10,12 @@ from producers.population.columns import DAY_MS, Columns
 from producers.population.devices import fresh_devices, own_address, own_device
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
-from producers.typologies.building_blocks import card_not_present_payments, clip_to_span, pick_merchants
+from producers.typologies.building_blocks import (
+    PaymentOrigin,
+    card_not_present_payments,
+    clip_to_span,
+    pick_merchants,
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class RefundAbuse(BaseTypology):
         noise = (0.02 + 0.3 * self.camouflage) * rng.standard_normal(size)
         amount = np.maximum((price * np.exp(noise)).astype(np.int64), 100)
         rows = card_not_present_payments(
-            population, ts, cards, merchant, amount, int(fresh_devices(1, rng)[0]), 0, rng
+            ts, cards, merchant, amount, PaymentOrigin(int(fresh_devices(1, rng)[0]), ip=0), rng
         )
         rows.ip[:] = own_address(population, cards, rng)
         from_own_device = np.flatnonzero(rng.random(size) < self.camouflage)

@@ -10,10 +10,11 @@ from producers.population.columns import DAY_MS, RECURRING, Columns
 from producers.population.population import Population
 from producers.typologies.base import BaseTypology
 from producers.typologies.building_blocks import (
+    NO_ORIGIN,
     any_card,
     card_not_present_payments,
     clip_to_span,
-    fraudster_device,
+    fraudster_origin,
     pick_merchants,
 )
 
@@ -45,10 +46,8 @@ class SlowDrip(BaseTypology):
         log_amount = rng.uniform(np.log(500), np.log(2500)) + sigma * rng.standard_normal(size)
         amount = np.minimum(whole_cents(log_amount), 2_990)
         cards = np.full(size, card, np.int32)
-        device, ip = (0, 0) if mandate else fraudster_device(population, card, day, 0.0, rng)
-        rows = card_not_present_payments(
-            population, ts, cards, rng.choice(shops, size=size), amount, device, ip, rng
-        )
+        origin = NO_ORIGIN if mandate else fraudster_origin(population, card, day, 0.0, rng)
+        rows = card_not_present_payments(ts, cards, rng.choice(shops, size=size), amount, origin, rng)
         if mandate:
             rows.channel[:] = RECURRING
         return rows

@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fraudsim.arrays import Int32s
 from producers.population.columns import Columns
 
 
@@ -13,6 +11,6 @@ class Campaigns(NamedTuple):
 
     columns: Columns
     """Rows of all campaigns."""
-    campaign: NDArray[np.int32]
+    campaign: Int32s
     """Index into `ids`, one per row."""
     ids: list[str]

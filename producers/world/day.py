@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Flags, Int32s
 from producers.labels.delays import LabelColumns
 from producers.population.columns import Columns
 
@@ -20,12 +21,12 @@ class Day:
     """Transaction ids as numbers; `NUMERIC_TRANSACTIONS` in `producers.history.tables` formats them."""
     typology: NDArray[np.int8]
     """Index into `World.typologies`, -1 for honest transactions."""
-    campaign: NDArray[np.int32]
+    campaign: Int32s
     """Index into `campaign_ids`, -1 for honest transactions."""
     campaign_ids: list[str]
     labels: LabelColumns
     """Every label that these transactions will ever get."""
 
     @property
-    def is_fraud(self) -> NDArray[np.bool_]:
+    def is_fraud(self) -> Flags:
         return self.typology >= 0

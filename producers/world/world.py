@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudsim.arrays import Ints
 from producers.calendar.growth import TrafficGrowth
 from producers.labels.delays import label_transactions
 from producers.population.columns import DAY_MS, concatenate
@@ -125,7 +126,7 @@ class World:
 
 
 def _sort_ties_by_id(
-    ts: NDArray[np.int64], order: NDArray[np.intp], tx_number: NDArray[np.uint64]
+    ts: Ints, order: NDArray[np.intp], tx_number: NDArray[np.uint64]
 ) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
     """Sort rows of equal time by their ids; all other rows stay where they are."""
     tied = np.zeros(len(ts) + 1, np.bool_)

@@ -62,6 +62,8 @@ def check_loader(
         for column, value in (bad_values or {}).items():
             check_bad_value(layout, path, directory, column, value)
         if layout.form == "CSV":
+            for column in layout.ids.values():
+                check_bad_value(layout, path, directory, column, "2.29116E+15")
             check_csv_text(layout, path, directory)
             check_csv_damage(layout, path, directory)
         if amount is not None:
@@ -76,6 +78,9 @@ def check_header(layout: Layout, path: Path) -> None:
     assert layout.fits(header), f"{layout.name}: does not fit the header of its own sample"
     assert not layout.fits(["tx_id"]), f"{layout.name}: fits a header that has none of its columns"
     assert layout.tx_id is None or layout.tx_id in layout.columns, f"{layout.name}: tx_id is not in columns"
+    assert layout.ids, f"{layout.name}: ids names no column, so ids that lost digits are not seen"
+    assert set(layout.ids) <= set(TRANSACTIONS.names), f"{layout.name}: ids has fields that no event has"
+    assert set(layout.ids.values()) <= set(layout.columns), f"{layout.name}: ids has columns not read"
 
 
 def check_batches(layout: Layout, path: Path) -> None:
@@ -239,14 +244,14 @@ def check_bad_value(layout: Layout, path: Path, directory: Path, column: str, va
 
 
 def check_csv_text(layout: Layout, path: Path, directory: Path) -> None:
-    """A byte order mark, Windows line ends and a missing last line end change nothing."""
-    copy = directory / path.name
-    copy.write_bytes(
-        b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n").rstrip()
-    )
-    assert load_dataset(layout, copy).fingerprint == load_dataset(layout, path).fingerprint, (
-        f"{layout.name}: a byte order mark or line ends change the content"
-    )
+    """A byte order mark, other line ends and a missing last line end change nothing."""
+    copy, content = directory / path.name, path.read_bytes().replace(b"\r\n", b"\n")
+    plain = load_dataset(layout, path).fingerprint
+    for line_end in (b"\r\n", b"\r"):
+        copy.write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", line_end).rstrip())
+        assert load_dataset(layout, copy).fingerprint == plain, (
+            f"{layout.name}: a byte order mark or line ends change the content"
+        )
 
 
 def check_csv_damage(layout: Layout, path: Path, directory: Path) -> None:

@@ -5,8 +5,10 @@ from itertools import chain
 from math import ceil, floor, log10
 from typing import Any, Final
 
+from fraudsim.drawing.plot import Plot, panels
+from fraudsim.drawing.scales import Tick, log_ticks
+from fraudsim.drawing.themes import PALETTE, QUIET
 from load_tests.benches.kernel.growth import series
-from producers.page.svg import PALETTE, QUIET, Plot, Tick, log_ticks
 from stream_features.catalogue.features import DAY, HOUR, MINUTE
 
 OURS, RIVAL, FOLD = PALETTE[0], PALETTE[1], PALETTE[2]
@@ -36,28 +38,17 @@ def growth_svg(report: dict[str, Any]) -> str:
 
     A merchant's lines are whole, a card's dashed.
     """
-    panels = [_panel(report, sweep, "value", "ns", TIMES) for sweep in SWEEPS]
-    panels += [_panel(report, sweep, "bytes", "bytes", SIZES) for sweep in ("heat", "history")]
+    plots = [_panel(report, sweep, "value", "ns", TIMES) for sweep in SWEEPS]
+    plots += [_panel(report, sweep, "bytes", "bytes", SIZES) for sweep in ("heat", "history")]
     notes = Plot("How to read the growth plot", "; ".join(NOTES), WIDTH, HEIGHT)
     for row, note in enumerate(NOTES):
         notes.text(72, 60 + 24 * row, note, colour=QUIET)
-    content = "".join(
-        svg.replace(
-            "<svg ",
-            f'<svg x="{index % 3 * WIDTH}" y="{index // 3 * HEIGHT}" width="{WIDTH}" height="{HEIGHT}" ',
-            1,
-        )
-        for index, svg in enumerate([*panels, notes.render()])
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * WIDTH} {2 * HEIGHT}">'
-        f'<rect width="100%" height="100%" fill="#ffffff"/>{content}</svg>\n'
-    )
+    return panels([*plots, notes], columns=3)
 
 
 def _panel(
     report: dict[str, Any], sweep: str, measure: str, unit: str, lines: Sequence[tuple[str, str, str]]
-) -> str:
+) -> Plot:
     line_points = {
         (entity, colour): series(report["results"], sweep, entity, action)
         for entity in DASHES
@@ -73,7 +64,7 @@ def _panel(
     for (entity, colour), points in line_points.items():
         plot.line([r["at"] for r in points], [r[measure] for r in points], x, y, colour, DASHES[entity])
     plot.legend([(name, colour) for _, name, colour in lines])
-    return plot.render()
+    return plot
 
 
 def _x_ticks(sweep: str, values: list[int]) -> list[Tick]:

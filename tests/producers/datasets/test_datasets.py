@@ -69,6 +69,9 @@ def with_batches(change: Callable[[Batch], Batch]) -> Layout:
     ("layout", "complaint"),
     [
         (replace(PAYSIM, columns=(*PAYSIM.columns, "iban")), r"lacks the columns \['iban'\]"),
+        (replace(PAYSIM, ids={}), "ids that lost digits are not seen"),
+        (replace(PAYSIM, ids={"iban": "nameOrig"}), "ids has fields that no event has"),
+        (replace(PAYSIM, ids={"card_id": "iban"}), "ids has columns not read"),
         (replace(PAYSIM, tx_id="iban"), "tx_id is not in columns"),
         (with_batches(lambda batch: batch._replace(is_fraud=batch.is_fraud[1:])), "unequal length"),
         (

@@ -93,9 +93,9 @@ def generating(out: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[psutil
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            part = out / "transactions.parquet.part"
             # A row group has been written: the workers are at work.
-            assert poll_until(lambda: part.exists() and part.stat().st_size > 1_000_000, 60)
+            unfinished = ".transactions.parquet.*.tmp"
+            assert poll_until(lambda: any(f.stat().st_size > 1_000_000 for f in out.glob(unfinished)), 60)
             yield process, psutil.Process(process.pid).children(recursive=True)
         finally:
             if process.poll() is None:

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 
 from fraudsim.errors import FraudsimError
+from producers.labels.consequences import Consequences
 from producers.labels.delays import (
     ANALYST,
     CHARGEBACK,
     CUSTOMER,
+    LABEL_MEMORY_DAYS,
     LabelColumns,
     LabelDelays,
     label_transactions,
 )
 from producers.population.columns import DAY_MS
 from producers.rng import generator
+from stream_features.catalogue.features import LABEL_MEMORY
 
 COUNT = 40_000
 TS = 19_723 * DAY_MS + np.sort(generator(1, "ts").integers(0, DAY_MS, size=COUNT))
@@ -111,3 +114,33 @@ def test_no_transactions_have_no_labels() -> None:
 def test_impossible_delays_are_refused(values: dict[str, float], message: str) -> None:
     with pytest.raises(FraudsimError, match=message):
         LabelDelays(**values)
+
+
+@pytest.mark.parametrize(
+    ("delays", "message"),
+    [
+        ({"chargeback_max_days": 121.0}, "chargeback_max_days=121.0 is 121 days, beyond the 120 days"),
+        ({"analyst_max_hours": 3000.0}, "analyst_max_hours=3000.0 is 125 days, beyond the 120 days"),
+        (
+            {"customer_max_hours": 2424.0},
+            "customer_max_hours=2424.0 with clearing_max_days=20.0 is 121 days, beyond the 120 days",
+        ),
+    ],
+)
+def test_a_delay_beyond_the_label_memory_is_refused_in_one_line(
+    delays: dict[str, float], message: str
+) -> None:
+    with pytest.raises(FraudsimError) as error:
+        LabelDelays(**delays)
+    assert str(error.value) == f"label delays: {message} for which features remember a label; give less"
+
+
+def test_a_case_that_waits_beyond_the_label_memory_is_refused() -> None:
+    assert Consequences(review_patience_hours=24 * 120)
+    with pytest.raises(FraudsimError, match="review_patience_hours=2881 is beyond the 120 days"):
+        Consequences(review_patience_hours=24 * 120 + 1)
+
+
+def test_delays_as_long_as_the_label_memory_of_features_are_allowed() -> None:
+    assert LABEL_MEMORY_DAYS * DAY_MS == LABEL_MEMORY
+    assert LabelDelays(chargeback_max_days=120.0, customer_max_hours=2400.0).longest_days == 121

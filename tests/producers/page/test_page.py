@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from fraudsim.drawing.themes import DARK
 from fraudsim.errors import FraudsimError
 from producers.calendar.opening_hours import CATEGORY_HOURS
 from producers.calendar.pay_days import PAY_DAY_LIFT, PAY_DAY_LIFT_DAYS, PAY_DAYS
@@ -27,7 +28,6 @@ from producers.page import time_plots
 from producers.page.aggregates import AMOUNT_EDGES, DELAY_DAYS, Aggregates, aggregate
 from producers.page.page import base_rates, page, write_page
 from producers.page.reference_rates import MEASURES, PUBLISHED_RATES
-from producers.page.svg import LinearScale, LogScale, Plot, linear_ticks, log_ticks, nice_step, round_up
 from producers.reference import CATEGORIES
 from producers.typologies import TYPOLOGY_CLASSES
 from producers.world.config import WorldConfig
@@ -153,6 +153,17 @@ def test_the_page_is_a_function_of_the_history(history: History, html: str) -> N
     assert page(history.manifest, aggregate(history)) == html
 
 
+def test_each_colour_of_the_page_has_a_dark_one(html: str) -> None:
+    body = html.split("<main>")[1]
+    colours = set(re.findall(r"#[0-9a-f]{6}|#[0-9a-f]{3}\b", body))
+    assert len(colours) > 5
+    assert colours <= set(DARK)
+    style = html.split("<style>")[1].split("</style>")[0]
+    assert "@media (prefers-color-scheme: dark) { :root { --paper:" in style
+    for colour in colours:
+        assert f'[fill="{colour}"]{{fill:{DARK[colour]}}}' in style
+
+
 def test_every_plot_is_named_and_nothing_is_cut_off(html: str, aggregates: Aggregates) -> None:
     plots = drawings(html)
     assert len(plots) == 2 + 5 + 1 + 1 + 2 * len(aggregates.typologies) + 1
@@ -232,46 +243,6 @@ def test_the_command_prints_the_table_and_writes_the_page(history: History, tmp_
     assert "hour (UTC)" in described.output
     assert str(out) in described.output.replace("\n", "")
     assert out.read_text().startswith("<!doctype html>")
-
-
-@pytest.mark.parametrize("high", [0.0031, 0.47, 3, 17, 99, 100, 4321, 64_000])
-def test_linear_ticks_are_round_and_within(high: float) -> None:
-    ticks = linear_ticks(0, high)
-    assert 2 <= len(ticks) <= 6
-    assert ticks[0][0] == 0
-    assert ticks[-1][0] <= high * (1 + 1e-9)
-    assert len({label for _, label in ticks}) == len(ticks)
-    assert round_up(high) >= high * (1 - 1e-9)
-    assert linear_ticks(0, round_up(high))[-1][0] == pytest.approx(round_up(high))
-
-
-def test_a_step_is_one_two_or_five_times_a_power_of_ten() -> None:
-    assert [nice_step(span, 5) for span in (1, 3, 7, 10, 26, 60)] == [0.2, 1, 2, 2, 10, 20]
-
-
-def test_log_ticks_are_powers_of_ten_or_finer_where_those_are_few() -> None:
-    assert [v for v, _ in log_ticks(0.5, 20_000)] == [1, 10, 100, 1000, 10_000]
-    assert [v for v, _ in log_ticks(5, 60)] == [5, 10, 20, 50]
-
-
-def test_scales_map_ends_to_ends() -> None:
-    assert [LinearScale(0, 10, 100, 200)(v) for v in (0, 5, 10)] == [100, 150, 200]
-    assert [LogScale(1, 100, 0, 10)(v) for v in (0.1, 1, 10, 100)] == pytest.approx([0, 0, 5, 10])
-
-
-def test_words_are_escaped() -> None:
-    plot = Plot("a < b", 'x & "y"')
-    plot.text(1, 1, "<script>")
-    drawn = plot.render()
-    assert "<script>" not in drawn
-    assert ElementTree.fromstring(drawn)[0].text == "a < b"
-
-
-def test_tick_labels_never_overlap() -> None:
-    plot = Plot("t", "d", width=200)
-    scale = plot.x_scale(0, 50)
-    plot.x_axis(scale, [(i, f"label {i}") for i in range(51)], "x")
-    assert len(named(ElementTree.fromstring(plot.render()), "text")) < 6
 
 
 def test_the_documented_categories_and_typologies_are_those_of_the_code() -> None:

@@ -64,6 +64,10 @@ def test_parameters_come_from_variables_one_by_one_or_together(monkeypatch):
             {"LABEL_DELAYS__NEVER": "0.9"},
             "label delays: never=0.9, analyst=0.15 and customer=0.55 come to 1.6; at most 1",
         ),
+        (
+            {"LABEL_DELAYS__CHARGEBACK_MAX_DAYS": "150"},
+            "label delays: chargeback_max_days=150.0 is 150 days, beyond the 120 days",
+        ),
         ({"LABEL_DELAYS__FALSE_DISPUTES": "3"}, "label delays: false_disputes=3.0 is a share, at most 1"),
         (
             {"LABEL_DELAYS__CLEARING_MIN_DAYS": "50"},

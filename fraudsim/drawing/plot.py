@@ -1,95 +1,18 @@
-"""Plots as inline SVG: scales, axes and a few marks; no script, style sheet or network."""
+"""A plot under construction: axes and marks in, one `<svg>` element out."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from math import ceil, floor, log10
-from typing import Final, Protocol
+from math import isnan
+from typing import Final
 
-INK: Final = "#22272e"
-QUIET: Final = "#5b6470"
-GRID: Final = "#e3e6ea"
-HONEST: Final = "#3b6ea8"
-FRAUD: Final = "#c2512f"
-# Okabe and Ito's colours, distinct in every kind of colour vision, without the yellow, invisible on white.
-PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
+from fraudsim.drawing.scales import LinearScale, LogScale, Scale, Tick
+from fraudsim.drawing.themes import DARK_STYLE, GRID, INK, PAPER, QUIET, RAMP
+
 FONT_PX: Final = 12
 _LETTER_PX: Final = 7.4
 """Mean width of a letter of a wide interface font (DejaVu Sans) at `FONT_PX`."""
-
-Tick = tuple[float, str]
-
-
-class Scale(Protocol):
-    """Maps a value to a position in px."""
-
-    def __call__(self, value: float) -> float: ...
-
-
-@dataclass(frozen=True)
-class LinearScale:
-    """Maps `low` to `start` and `high` to `stop`."""
-
-    low: float
-    high: float
-    start: float
-    stop: float
-
-    def __call__(self, value: float) -> float:
-        span = self.high - self.low
-        return self.start + (value - self.low) / (span or 1.0) * (self.stop - self.start)
-
-
-@dataclass(frozen=True)
-class LogScale:
-    """Maps equal ratios to equal lengths; `low` must be above 0, lower values map to its position."""
-
-    low: float
-    high: float
-    start: float
-    stop: float
-
-    def __call__(self, value: float) -> float:
-        exponent = LinearScale(log10(self.low), log10(self.high), self.start, self.stop)
-        return exponent(log10(max(value, self.low)))
-
-
-def nice_step(span: float, most: int) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that divides a span into at most `most` parts."""
-    if span <= 0:
-        return 1.0
-    power = 10.0 ** floor(log10(span / most))
-    for factor in (1, 2, 5, 10):
-        if span / (factor * power) <= most + 1e-9:
-            return factor * power
-    return 20 * power
-
-
-def round_up(high: float, most: int = 5) -> float:
-    """The end of an axis from 0 whose last tick is not below `high`."""
-    step = nice_step(high, most)
-    return ceil(high / step - 1e-9) * step
-
-
-def linear_ticks(low: float, high: float, most: int = 5, unit: str = "") -> list[Tick]:
-    """Round values from `low` to `high`, with as many decimals as distinguish them."""
-    step = nice_step(high - low, most)
-    first = ceil(low / step - 1e-9)
-    last = floor(high / step + 1e-9)
-    decimals = max(0, -floor(log10(step) + 1e-9))
-    return [(i * step, f"{i * step:,.{decimals}f}{unit}") for i in range(first, last + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[Tick]:
-    """Powers of ten from `low` to `high`; if these are few, also multiples in between."""
-    powers = range(floor(log10(low) + 1e-9), ceil(log10(high) - 1e-9) + 1)
-    for factors in ((1,), (1, 3), (1, 2, 5)):
-        values = [f * 10.0**p for p in powers for f in factors]
-        inside = [v for v in values if low * 0.999 <= v <= high * 1.001]
-        if len(inside) >= 3:
-            break
-    return [(v, f"{v:,.0f}" if v >= 1 else f"{v:g}") for v in inside]
 
 
 def text_px(text: str, size: float = FONT_PX) -> float:
@@ -139,11 +62,12 @@ class Plot:
         if title:
             self.text((self.left + self.width - self.right) / 2, self.height - 6, title, anchor="middle")
 
-    def y_axis(self, scale: Scale, ticks: Sequence[Tick], title: str) -> None:
-        """Draw grid lines, labels to the left, and the title above them."""
+    def y_axis(self, scale: Scale, ticks: Sequence[Tick], title: str, lines: bool = True) -> None:
+        """Draw grid lines, unless a heat map covers them, labels to the left, and the title above them."""
         for value, label in ticks:
             position = scale(value)
-            self.line_between(self.left, position, self.width - self.right, position, GRID)
+            if lines:
+                self.line_between(self.left, position, self.width - self.right, position, GRID)
             self.text(self.left - 6, position + 4, label, anchor="end", colour=QUIET)
         if title:
             self.text(2, self.top - 14, title)
@@ -208,6 +132,70 @@ class Plot:
             f"{tip_html}</circle>"
         )
 
+    def interval(self, x: float, low: float, high: float, colour: str, tip: str = "", cap: float = 4) -> None:
+        """Draw a vertical interval, such as an estimate's confidence, with a cap at both ends; in px."""
+        tip_html = f"<title>{escape(tip)}</title>" if tip else ""
+        self.parts.append(
+            f'<path d="M{x - cap:.1f} {low:.1f}h{2 * cap:g}M{x - cap:.1f} {high:.1f}h{2 * cap:g}'
+            f'M{x:.1f} {low:.1f}V{high:.1f}" fill="none" stroke="{colour}" stroke-width="1.5">'
+            f"{tip_html}</path>"
+        )
+
+    def band(
+        self,
+        xs: Sequence[float],
+        lows: Sequence[float],
+        highs: Sequence[float],
+        x: Scale,
+        y: Scale,
+        colour: str,
+    ) -> None:
+        """Fill the area between two lines lightly, such as an interval along a curve."""
+        forward = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, highs, strict=True)]
+        backward = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, lows, strict=True)]
+        self.parts.append(
+            f'<polygon points="{" ".join(forward + backward[::-1])}" fill="{colour}" fill-opacity="0.16"/>'
+        )
+
+    def heat_map(
+        self,
+        edges: tuple[Sequence[float], Sequence[float]],
+        values: Sequence[Sequence[float]],
+        x: Scale,
+        y: Scale,
+        tones: "Tones",
+    ) -> None:
+        """Draw a cell for each value: `values[i][j]` lies between x edges j, j + 1 and y edges i, i + 1.
+
+        A cell that is NaN is left out.
+        """
+        x_edges, y_edges = edges
+        for row, low, high in zip(values, y_edges[:-1], y_edges[1:], strict=True):
+            for value, left, right in zip(row, x_edges[:-1], x_edges[1:], strict=True):
+                if isnan(value):
+                    continue
+                top, bottom = sorted((y(low), y(high)))
+                start, end = sorted((x(left), x(right)))
+                # Half a pixel of paper between cells, so that their borders are seen in either theme.
+                self.bar(
+                    start,
+                    top,
+                    end - start - 0.5,
+                    bottom - top - 0.5,
+                    tones.colour(value),
+                    f"{value:g}{tones.unit}",
+                )
+
+    def tone_legend(self, tones: "Tones", y: float | None = None) -> None:
+        """Draw the tones of a heat map from low to high, in one line that ends at the right margin."""
+        height = self.top - 14 if y is None else y
+        high, low = f"{tones.high:g}{tones.unit}", f"{tones.low:g}{tones.unit}"
+        end = self.width - self.right - text_px(high) - 6
+        self.text(self.width - self.right, height, high, anchor="end", colour=QUIET)
+        for number, colour in enumerate(reversed(RAMP), 1):
+            self.bar(end - 12 * number, height - 9, 12, 10, colour)
+        self.text(end - 12 * len(RAMP) - 6, height, low, anchor="end", colour=QUIET)
+
     def legend(self, entries: Sequence[tuple[str, str]], y: float | None = None) -> None:
         """Draw name and colour of each series, in one line that ends at the right margin."""
         position = self.width - self.right
@@ -229,3 +217,37 @@ class Plot:
             f'<title id="{id_prefix}-title">{escape(self.title)}</title>'
             f'<desc id="{id_prefix}-desc">{escape(self.description)}</desc>{"".join(self.parts)}</svg>'
         )
+
+
+@dataclass(frozen=True)
+class Tones:
+    """Which tone of `RAMP` a value of a heat map has; values beyond the ends have the end's tone."""
+
+    low: float
+    high: float
+    log: bool = False
+    unit: str = ""
+
+    def colour(self, value: float) -> str:
+        kind = LogScale if self.log else LinearScale
+        share = kind(self.low, self.high, 0, 1)(value)
+        return RAMP[min(max(int(share * len(RAMP)), 0), len(RAMP) - 1)]
+
+
+def panels(plots: Sequence[Plot], columns: int) -> str:
+    """Plots of one size beside and below each other, in one SVG that stands alone, in both themes."""
+    width, height = plots[0].width, plots[0].height
+    content = "".join(
+        plot.render().replace(
+            "<svg ",
+            f'<svg x="{index % columns * width:g}" y="{index // columns * height:g}" '
+            f'width="{width:g}" height="{height:g}" ',
+            1,
+        )
+        for index, plot in enumerate(plots)
+    )
+    rows = -(-len(plots) // columns)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {columns * width:g} {rows * height:g}">'
+        f'<style>{DARK_STYLE}</style><rect width="100%" height="100%" fill="{PAPER}"/>{content}</svg>\n'
+    )
