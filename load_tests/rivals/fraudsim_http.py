@@ -17,6 +17,7 @@ from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.process.logs import set_up_logs
 from load_tests.rivals.scoring_setup import RivalSetup, read_setup, settings_of
+from scorer.context import ScorerContext
 from scorer.decide import Decider
 from scorer.http.api import HttpApi
 from scorer.http.protocol import BoundedProtocol
@@ -67,17 +68,11 @@ async def serve(setup: RivalSetup) -> None:
     clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(setup.segment, 0)]))
     shadows = Shadows(served, policy)
     idempotency = Idempotency(RedisClaims(link), claims)
+    context = ScorerContext(settings, clock_log, log)
     scoring = HttpScoring(
-        settings,
-        decider,
-        reader.in_flight,
-        clock_log,
-        InstantLog(unfolded_log),
-        idempotency,
-        log,
-        shadows.offer,
+        context, decider, reader.in_flight, InstantLog(unfolded_log), idempotency, shadows.offer
     )
-    api = HttpApi(settings, scoring, clock_log, served, shadows, state, lambda: True, log)
+    api = HttpApi(context, scoring, served, shadows, state, lambda: True)
     server = uvicorn.Server(
         uvicorn.Config(
             api.app, port=setup.port, http=BoundedProtocol, ws="none", log_level="warning", access_log=False,

@@ -14,9 +14,8 @@ from starlette.types import ASGIApp
 
 from fraudsim import __version__, metrics
 from fraudsim.log.acceptance import name_field
-from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import encoder
-from fraudsim.settings import Settings
+from scorer.context import ScorerContext
 from scorer.decide import now_us
 from scorer.http.gate import HttpGate, Shortcut
 from scorer.http.openapi import openapi
@@ -65,23 +64,21 @@ class HttpApi:
 
     def __init__(
         self,
-        settings: Settings,
+        context: ScorerContext,
         scoring: HttpScoring,
-        clock_log: ClockLog,
         served: ServedModel,
         shadows: Shadows,
         state: Dependency,
         ready: Callable[[], bool],
-        log: Any,
     ) -> None:
-        self._settings = settings
+        settings = self._settings = context.settings
+        self._clock_log = context.clock_log
+        self._log = context.log
         self._scoring = scoring
-        self._clock_log = clock_log
         self._served = served
         self._shadows = shadows
         self._state = state
         self._ready = ready
-        self._log = log
         self.admission = Admission(settings.http_max_concurrent, settings.http_queue_ms / 1000)
         self._openapi = encoder.encode(openapi())
         app = Starlette(

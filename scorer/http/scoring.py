@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
-from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import Decision, Transaction, encoder
-from fraudsim.settings import Settings
+from scorer.context import ScorerContext
 from scorer.decide import Decider, Incoming, PrefetchedState
 from scorer.http.problems import Problem, problem
 from scorer.http.publisher import HttpPublisher
@@ -47,24 +46,23 @@ class HttpScoring:
 
     def __init__(
         self,
-        settings: Settings,
+        context: ScorerContext,
         decider: Decider,
         in_flight: InFlight,
-        clock_log: ClockLog,
         producer: Any,
         idempotency: Idempotency,
-        log: Any,
         on_decided: Callable[[Transaction, Decision], None],
     ) -> None:
         """`on_decided` is called with each decision as its reply goes out; it must not block."""
+        settings = context.settings
         self._acked = settings.http_durability == "acked"
         self._deadline_s = settings.deadline_ms / 1000
         self._decider = decider
         self._in_flight = in_flight
-        self._clock_log = clock_log
+        self._clock_log = context.clock_log
         self._on_decided = on_decided
         self.idempotency = idempotency
-        self._publisher = HttpPublisher(producer, in_flight, log)
+        self._publisher = HttpPublisher(producer, in_flight, context.log)
         self._single_requests = MicroBatcher(self._score_singles, SLICE)
         self._background_tasks: set[asyncio.Task[None]] = set()
 

@@ -1,6 +1,7 @@
 """The stream scorer: bounded memory, order, completeness, changes of assignment, stopping."""
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +10,10 @@ from aiokafka import TopicPartition
 from fraudsim import metrics
 from fraudsim.log.acceptance import Rejected
 from fraudsim.log.events import encoder
-from fraudsim.log.topics import TRANSACTIONS
+from fraudsim.log.topics import DECISIONS, TRANSACTIONS
 from scorer.stream import loop as streams
-from scorer.stream import resumption
+from scorer.stream import progress, resumption
+from scorer.stream.resumption import DecidedOffsets, decided_offsets
 from stream_features.online.in_flight import InFlight
 from stream_features.online.unfolded_log import UnfoldedLog
 from testing.rigs.stream_rig import (
@@ -30,7 +32,7 @@ from testing.rigs.stream_rig import (
 
 
 def test_a_backlog_is_bounded_and_decided_whole_and_in_order(monkeypatch):
-    monkeypatch.setattr(streams, "MAX_BACKLOG", 40)
+    monkeypatch.setattr(progress, "MAX_BACKLOG", 40)
     monkeypatch.setattr(streams, "MAX_BATCH", 16)
 
     async def scene():
@@ -52,7 +54,7 @@ def test_a_backlog_is_bounded_and_decided_whole_and_in_order(monkeypatch):
 
 
 def test_a_revoked_partition_forgets_its_skipped_records(monkeypatch):
-    monkeypatch.setattr(streams, "MAX_BACKLOG", 4)
+    monkeypatch.setattr(progress, "MAX_BACKLOG", 4)
 
     async def scene():
         scorer = scorer_of({0: 0})
@@ -151,7 +153,7 @@ def test_a_rejected_record_that_is_delivered_again_is_counted_once():
 def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
     scorer = scorer_of({0: 0})
     tail = UnfoldedLog(1, 100)
-    pending = scorer._reader.in_flight = InFlight(tail)
+    pending = scorer._in_flight = InFlight(tail)
     tx = transaction(0)
     pending.accept(tx)
     pending.acknowledge(tx, 0, 7)
@@ -169,7 +171,7 @@ def test_what_the_log_gave_back_is_no_longer_pending_whatever_its_fate(fate):
 def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
     async def scene():
         scorer = scorer_of({0: 0, 1: 0})
-        scorer._reader.in_flight.accept(transaction(3))
+        scorer._in_flight.accept(transaction(3))
         scorer.log_reader.read_offsets = [4, -1]
         scorer._decider.may_decide.clear()
         deciding = asyncio.create_task(scorer.run())
@@ -179,7 +181,7 @@ def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
             assert not passing.done()
             scorer.on_record(record(0, offset), transaction(offset), 0)
         await asyncio.sleep(2 * streams.POLL_S)
-        assert (len(scorer._reader.in_flight), passing.done()) == (0, False)
+        assert (len(scorer._in_flight), passing.done()) == (0, False)
         scorer.on_record(record(0, 4), transaction(4), 0)
         scorer.log_reader.next[0] = 5
         await asyncio.sleep(2 * streams.POLL_S)
@@ -195,7 +197,7 @@ def test_a_stop_waits_until_what_http_decided_is_decided_in_the_stream_too():
 def test_a_stop_does_not_wait_for_ever_for_a_log_that_gives_nothing_back():
     async def scene():
         scorer = scorer_of({0: 0})
-        scorer._reader.in_flight.accept(transaction(0))
+        scorer._in_flight.accept(transaction(0))
         await asyncio.wait_for(scorer.await_http_decisions(0.1), 10)
 
     asyncio.run(scene())
@@ -238,24 +240,23 @@ def test_a_batch_taken_up_before_a_revocation_is_not_published_after_it():
 def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile(monkeypatch):
     async def scene():
         scorer = scorer_of({0: 0})
-        scorer._member = SimpleNamespace(pause=lambda *tps: None)
         scorer.on_partitions_revoked(set())
         scorer.on_partitions_assigned([TopicPartition(TRANSACTIONS, 0)])
         looked = []
 
-        async def last_decided(_bootstrap, partitions, _log):
+        async def find_decided(_bootstrap, partitions, _log):
             looked.append(partitions)
             if len(looked) == 1:  # away and back: another decided up to 30 in between
                 scorer.on_partitions_revoked(set())
                 scorer.on_partitions_assigned([TopicPartition(TRANSACTIONS, 0)])
-                return {0: 10}
-            return {0: 30}
+                return {0: DecidedOffsets(10)}
+            return {0: DecidedOffsets(30)}
 
-        monkeypatch.setattr(streams, "last_decided", last_decided)
+        monkeypatch.setattr(streams, "find_decided", find_decided)
         while scorer._assignment_changed.is_set():
             scorer._assignment_changed.clear()
             await scorer._resume()
-        assert scorer._decided_to == {0: 30}
+        assert scorer._progress[0].decided_to == 30
         assert looked == [[0], [0]]
         assert scorer.log_reader.rewinds == [(0, 31)]
 
@@ -270,74 +271,105 @@ def test_where_to_go_on_is_looked_up_once_ones_own_decisions_are_in_the_log(monk
         ack = asyncio.get_running_loop().create_future()
         scorer._unacked.append(ack)
 
-        async def last_decided(_bootstrap, partitions, _log):
-            return dict.fromkeys(partitions, 7 if ack.done() else 6)
+        async def find_decided(_bootstrap, partitions, _log):
+            return dict.fromkeys(partitions, DecidedOffsets(7 if ack.done() else 6))
 
-        monkeypatch.setattr(streams, "last_decided", last_decided)
+        monkeypatch.setattr(streams, "find_decided", find_decided)
         resuming = asyncio.create_task(scorer._resume())
         await asyncio.sleep(0.001)
         ack.set_result(None)
         await resuming
-        assert scorer._decided_to == {0: 7}
+        assert scorer._progress[0].decided_to == 7
 
     asyncio.run(scene())
 
 
 class Decisions:
-    """A consumer of one `decisions` partition."""
+    """A reader of one `decisions` partition."""
 
     def __init__(self, values):
         self.values = values
         self.at = 0
 
-    async def start(self):
-        pass
+    async def begins(self):
+        return {DECISIONS_0: 0}
 
-    stop = start
+    async def ends(self):
+        return {DECISIONS_0: len(self.values)}
 
-    def assign(self, tps):
-        pass
+    def seek(self, offsets):
+        (self.at,) = offsets.values()
 
-    def seek(self, tp, offset):
-        self.at = offset
-
-    async def end_offsets(self, tps):
-        return dict.fromkeys(tps, len(self.values))
-
-    async def beginning_offsets(self, tps):
-        return dict.fromkeys(tps, 0)
-
-    async def position(self, tp):
-        return self.at
-
-    async def getmany(self, timeout_ms):
+    async def read_until(self, ends):
         records = [record(0, offset, value) for offset, value in enumerate(self.values) if offset >= self.at]
-        self.at = len(self.values)
-        return {TopicPartition("decisions", 0): records}
+        yield DECISIONS_0, records, len(self.values)
+
+    @contextlib.asynccontextmanager
+    async def open(self, *_):
+        yield self
+
+
+DECISIONS_0 = TopicPartition(DECISIONS, 0)
 
 
 def test_what_is_no_decision_is_counted_and_passed_over_on_resuming(monkeypatch):
     values = [encoder.encode(decision(transaction(n), 0, n)) for n in range(3)]
     values[1:1] = [b"", b"not json", None, b"\xff", b"[" * 5_000, b"{}", b'{"source_offset": 99}']
-    monkeypatch.setattr(resumption, "AIOKafkaConsumer", lambda **_: Decisions(values))
+    monkeypatch.setattr(resumption, "open_reader", Decisions(values).open)
     unreadable = metrics.TRANSACTIONS.labels("resumed", "unreadable")
     before = unreadable._value.get()
     log = FakeLog()
-    assert asyncio.run(resumption.last_decided("", [0], log)) == {0: 2}
+    assert asyncio.run(resumption.find_decided("", [0], log)) == {0: DecidedOffsets(2)}
     assert unreadable._value.get() == before + 7
     assert log.events == ["decision_unreadable"] * 7
 
 
+# Holes
+
+
+def test_a_hole_of_a_send_that_failed_is_decided_after_the_restart_and_nothing_twice():
+    async def scene():
+        scorer = scorer_of({0: 12})
+        scorer.on_partitions_revoked(set())
+        # 3 and 4 were in a batch that expired, 7 is a record that needs no decision here.
+        scorer._assigned.add(0)
+        scorer._start_partition(0, decided_offsets([0, 1, 2, 5, 6, 8], log_begins_with_them=True))
+        reading, deciding = asyncio.create_task(scorer.log_reader.run()), asyncio.create_task(scorer.run())
+        await until(lambda: len(scorer._producer.sent) == 6)
+        await cancel(reading, deciding)
+        assert offsets(scorer, 0) == [3, 4, 7, 9, 10, 11]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("sources", "from_the_begin", "to", "beyond"), [
+    ([], True, -1, ()),
+    ([0, 1, 2], True, 2, ()),
+    ([1, 2], True, -1, (1, 2)),
+    ([7, 8], False, 8, ()),
+    ([7, 9, 10], False, 7, (9, 10)),
+    ([0, 1, 4, 5, 2, 3, 6], True, 6, ()),  # a hole that was filled
+    ([0, 1, 2, 1, 2], True, 2, ()),  # a zombie's
+])  # fmt: skip
+def test_a_partition_resumes_at_the_first_offset_without_a_decision(sources, from_the_begin, to, beyond):
+    assert decided_offsets(sources, from_the_begin) == DecidedOffsets(to, frozenset(beyond))
+
+
+def test_a_hole_is_found_from_wherever_the_log_is_read_while_it_is_open_and_not_opened_again(monkeypatch):
+    monkeypatch.setattr(resumption, "MAX_OUT_OF_ORDER", 6)  # of two lost and four that came through
+    log = [*range(20), *range(22, 26), 20, 21, *range(26, 40)]
+    for end in range(1, len(log) + 1):
+        window, decided = log[max(0, end - 12) : end], set(log[:end])
+        resumed = decided_offsets(window, end <= 12)
+        needed = set(range(resumed.to + 1, max(decided))) - resumed.beyond
+        assert needed == set(range(max(decided))) - decided
+
+
+def test_no_more_is_unacknowledged_than_the_resumption_reads_back():
+    assert streams.MAX_UNACKED + streams.MAX_BATCH <= resumption.MAX_OUT_OF_ORDER
+
+
 # Stopping
-
-
-class Member:
-    def __init__(self, producer):
-        self.producer = producer
-        self.under_way_at_leaving = None
-
-    async def stop(self):
-        self.under_way_at_leaving = sum(not ack.done() for ack in self.producer.acks)
 
 
 def test_the_group_is_left_only_when_all_decisions_are_acknowledged(monkeypatch):
@@ -347,7 +379,7 @@ def test_the_group_is_left_only_when_all_decisions_are_acknowledged(monkeypatch)
     async def scene():
         scorer = scorer_of({0: 0})
         producer = scorer._producer
-        member = scorer._member = Member(producer)
+        member = scorer._member
         producer.acknowledge = False
         for offset in range(5):
             scorer.on_record(record(0, offset), transaction(offset), 0)
@@ -369,7 +401,7 @@ def test_the_group_is_left_only_when_all_decisions_are_acknowledged(monkeypatch)
 def test_a_decision_that_could_not_be_written_ends_the_stop_with_its_error_after_leaving():
     async def scene():
         scorer = scorer_of({0: 0})
-        member = scorer._member = Member(scorer._producer)
+        member = scorer._member
         failed = asyncio.get_running_loop().create_future()
         failed.set_exception(RuntimeError("not written"))
         scorer._unacked.append(failed)
