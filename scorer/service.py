@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 import time
@@ -26,7 +27,7 @@ from fraudsim.settings import Settings
 from scorer.context import ScorerContext
 from scorer.decide import Decider, Incoming, now_us
 from scorer.http.api import HttpApi
-from scorer.http.protocol import BoundedProtocol
+from scorer.http.protocol import MAX_CONNECTIONS, RESERVED_CONNECTIONS, BoundedProtocol
 from scorer.http.scoring import HttpScoring
 from scorer.idempotency.idempotency import Idempotency
 from scorer.idempotency.redis_claims import RedisClaims
@@ -51,8 +52,8 @@ PRUNE_EVERY_S: Final = 0.25
 WARM_UP_S: Final = 30.0
 STATE_WITHIN_S: Final = 2.0
 """Longest wait at the start for a Redis that does not answer."""
-MAX_CONNECTIONS: Final = 2_000
-"""Above this uvicorn itself answers 503."""
+OTHER_FILES: Final = 500
+"""Open files beside HTTP's connections: Kafka, Redis, metrics, logs, libraries."""
 BATCH_BYTES: Final = 1 << 18
 """Producer batch size per partition. A decision has some 1.6 kB, and the client accepts no more records while
 a full batch waits to be sent."""
@@ -229,7 +230,6 @@ def _http_server(settings: Settings, api: HttpApi) -> uvicorn.Server:
             port=settings.http_port,
             http=BoundedProtocol,
             ws="none",
-            limit_concurrency=MAX_CONNECTIONS,
             log_level="warning",
             access_log=False,
             proxy_headers=False,  # the client's address is not used
@@ -245,6 +245,7 @@ def run_scorer(settings: Settings) -> None:
 
     log = set_up_logs(settings, settings.scorer_name)
     clock_log = open_clock(settings)
+    _allow_open_files(log)
     port = metrics.serve_metrics(settings)
     loopback = settings.http_host in ("127.0.0.1", "::1", "localhost")
     if not loopback and not settings.http_token.get_secret_value():
@@ -255,6 +256,16 @@ def run_scorer(settings: Settings) -> None:
     except FraudsimError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _allow_open_files(log: Any) -> None:
+    """Raise the process's own limit, so that HTTP's connections leave files for everything else."""
+    needed = MAX_CONNECTIONS + RESERVED_CONNECTIONS + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    else:
+        log.warning("few_open_files", limit=hard, needed=needed, next_step="raise the limit: ulimit -Hn")
 
 
 async def _serve(settings: Settings, clock_log: ClockLog, log: Any) -> None:

@@ -44,6 +44,11 @@ WITHOUT_STATE: Final = {
     "not_primed": "the feature state is not primed (fraudsim features prime): decisions are made without it",
 }
 
+NO_REPLY: Final = (
+    "no reply to this tx_id is kept: HTTP replies are kept for 10 minutes, less under load; "
+    "decisions made over the stream are in the topic decisions only"
+)
+
 _OK_REPLIES: Final = metrics.HTTP_REPLIES.labels("200")  # a lookup by labels costs as much as counting
 
 
@@ -96,7 +101,11 @@ class HttpApi:
         )
         app.router.redirect_slashes = False
         quick = Shortcut(app, "/v1/score", self._score, self._failed)
-        self.app: ASGIApp = HttpGate(quick, settings.http_token.get_secret_value())
+        self.app: ASGIApp = HttpGate(
+            quick,
+            settings.http_token.get_secret_value(),
+            [*settings.http_hosts.split(","), settings.http_host],
+        )
 
     # Scoring
 
@@ -173,9 +182,7 @@ class HttpApi:
         except AwayError:
             return try_later("the kept decisions cannot be reached")
         if decision is None:
-            return problem_response(
-                problem("not-found", "there is no decision of the last 10 minutes for this tx_id", "tx_id")
-            )
+            return problem_response(problem("not-found", NO_REPLY, "tx_id"))
         return reply(decision)
 
     async def _clock(self, request: Request) -> Response:
