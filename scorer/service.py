@@ -108,7 +108,7 @@ class Service:
             lambda listener: group_member(settings, GROUP, settings.scorer_name, TRANSACTIONS, listener),
         )  # fmt: skip
         self._log_reader = self._stream.log_reader
-        idempotency = Idempotency(RedisClaims(self._link), self._claims)
+        idempotency = Idempotency(RedisClaims(self._link, settings.http_replies_max_bytes), self._claims)
         self._scoring = HttpScoring(
             context, self._decider, in_flight, self._producer, idempotency, on_decided
         )

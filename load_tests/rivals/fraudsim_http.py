@@ -67,7 +67,7 @@ async def serve(setup: RivalSetup) -> None:
     decider = Decider(reader, served, policy, quota, state=state, limits=limits, state_wait_s=1.0)
     clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(setup.segment, 0)]))
     shadows = Shadows(served, policy)
-    idempotency = Idempotency(RedisClaims(link), claims)
+    idempotency = Idempotency(RedisClaims(link, settings.http_replies_max_bytes), claims)
     context = ScorerContext(settings, clock_log, log)
     scoring = HttpScoring(
         context, decider, reader.in_flight, InstantLog(unfolded_log), idempotency, shadows.offer

@@ -41,6 +41,7 @@ from scorer.resilience.dependency import AwayError, Dependency
 WITHOUT_STATE: Final = {
     "slow": "the feature state answers too late: decisions are made without it",
     "gone": "the feature state cannot be reached: decisions are made without it",
+    "full": "Redis is out of memory: decisions are made without the feature state",
     "not_primed": "the feature state is not primed (fraudsim features prime): decisions are made without it",
 }
 
