@@ -152,6 +152,10 @@ RULE_ERRORS: Final = Counter(
 SHED: Final = Counter(
     "fraudsim_shed_requests", "HTTP requests turned away under load, by reason", ["reason"], registry=registry
 )
+REDIS_FAILURES: Final = Counter(
+    "fraudsim_redis_failures", "Failed calls of a role of Redis: slow, gone, or full (out of memory)",
+    ["name", "reason"], registry=registry,
+)  # fmt: skip
 BREAKER: Final = Gauge(
     "fraudsim_breaker_state", "Circuit breaker of a role of Redis: 0 closed, 1 half open, 2 open",
     ["name"], registry=registry,

@@ -94,6 +94,10 @@ class Settings(BaseSettings):
         description="name of this scorer process; {host} is replaced by the host's name",
     )
     http_host: str = Field("127.0.0.1", description="address the HTTP API binds to")
+    http_hosts: str = Field(
+        "localhost,127.0.0.1,::1",
+        description="names, separated by commas, by which clients may ask the HTTP API, beside its address",
+    )
     http_port: int = Field(8000, ge=0, le=65535, description="port of the HTTP API; 0 takes a free one")
     http_durability: Literal["async", "acked"] = Field(
         "async", description="reply before (async) or after (acked) the broker has the transaction"
@@ -111,6 +115,11 @@ class Settings(BaseSettings):
         25, ge=0, le=10_000, description="longest wait of an HTTP request for its turn, ms; then 503"
     )
     http_token: SecretStr = Field(SecretStr(""), description="bearer token that /v1 requires; empty: none")
+    http_replies_max_bytes: int = Field(
+        134_217_728,
+        ge=1_048_576,
+        description="most bytes of Redis for one scorer's kept HTTP replies; near it they are kept less long",
+    )
     deadline_ms: int = Field(
         50,
         ge=5,

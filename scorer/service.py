@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 import time
@@ -17,14 +18,16 @@ from redis.exceptions import RedisError
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import ClockLog, open_clock
+from fraudsim.log.consumer import group_member
 from fraudsim.log.events import Transaction
 from fraudsim.log.topics import DECISIONS, TRANSACTIONS
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
+from scorer.context import ScorerContext
 from scorer.decide import Decider, Incoming, now_us
 from scorer.http.api import HttpApi
-from scorer.http.protocol import BoundedProtocol
+from scorer.http.protocol import MAX_CONNECTIONS, RESERVED_CONNECTIONS, BoundedProtocol
 from scorer.http.scoring import HttpScoring
 from scorer.idempotency.idempotency import Idempotency
 from scorer.idempotency.redis_claims import RedisClaims
@@ -44,12 +47,13 @@ from stream_features.store.connection import RedisClient
 from stream_features.store.state_store import StateStore
 from stream_features.vector import SIZE
 
+GROUP: Final = "scorers"
 PRUNE_EVERY_S: Final = 0.25
 WARM_UP_S: Final = 30.0
 STATE_WITHIN_S: Final = 2.0
 """Longest wait at the start for a Redis that does not answer."""
-MAX_CONNECTIONS: Final = 2_000
-"""Above this uvicorn itself answers 503."""
+OTHER_FILES: Final = 500
+"""Open files beside HTTP's connections: Kafka, Redis, metrics, logs, libraries."""
 BATCH_BYTES: Final = 1 << 18
 """Producer batch size per partition. A decision has some 1.6 kB, and the client accepts no more records while
 a full batch waits to be sent."""
@@ -66,19 +70,19 @@ class _Server(uvicorn.Server):
 
 
 class Service:
-    """Wires the components of a scorer process and runs them until a signal or a failure."""
+    """The parts of a scorer process, and their start, run and stop."""
 
-    def __init__(self, settings: Settings, clock_log: ClockLog, log: Any) -> None:
-        self._settings = settings
-        self._clock_log = clock_log
-        self._log = log
+    def __init__(self, context: ScorerContext) -> None:
+        """Make all parts; needs a running event loop."""
+        settings, clock_log, log = context.settings, context.clock_log, context.log
+        self._settings, self._clock_log, self._log = settings, clock_log, log
         self._link = RedisClient.with_short_timeouts(settings.redis_url)
         self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
         self._quota = RedisQuota(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
-        self._unfolded_log = UnfoldedLog(settings.partitions, settings.tail_max_records)
+        unfolded_log = UnfoldedLog(settings.partitions, settings.tail_max_records)
         self._reader = FeatureReader(
             StateStore(self._link),
-            self._unfolded_log,
+            unfolded_log,
             clock_log.clock.first,
             partitions=settings.partitions,
             slots=settings.slots,
@@ -87,71 +91,76 @@ class Service:
         self._served = ServedModel(settings.model_dir, log, settings.model_kind)
         self._policy = ServedPolicy(settings.policy or SHIPPED, log)
         self._shadows = Shadows(self._served, self._policy)
-        self._stopping = asyncio.Event()
-
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stopping.set)
-        watermarks = await self._primed()
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka_bootstrap,
             acks="all",
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,
         )
-        await producer.start()
-        state_wait_s = STREAM_BUDGETS * self._settings.deadline_ms / 1000
-        decider = Decider(
-            self._reader, self._served, self._policy, self._quota,
-            state=self._state, limits=self._limits, state_wait_s=state_wait_s,
+        self._decider = Decider(
+            self._reader, self._served, self._policy, self._quota, state=self._state, limits=self._limits,
+            state_wait_s=STREAM_BUDGETS * settings.deadline_ms / 1000,
         )  # fmt: skip
-        stream = StreamScorer(self._settings, decider, self._reader, producer, self._log, self._shadows.offer)
-        log_reader = LogReader(self._settings, self._clock_log, self._unfolded_log, stream.on_record)
-        stream.log_reader = log_reader
-        stream.speed = self._clock_log.clock.current.speed
-        scoring = HttpScoring(
-            self._settings, decider, self._reader.in_flight, self._clock_log, producer,
-            Idempotency(RedisClaims(self._link), self._claims), self._log, self._shadows.offer,
+        in_flight, on_decided = self._reader.in_flight, self._shadows.offer
+        self._stream = StreamScorer(
+            context, self._decider, in_flight, self._producer, on_decided,
+            lambda on_record: LogReader(settings, clock_log, unfolded_log, on_record),
+            lambda listener: group_member(settings, GROUP, settings.scorer_name, TRANSACTIONS, listener),
         )  # fmt: skip
-        api = HttpApi(
-            self._settings, scoring, self._clock_log, self._served, self._shadows, self._state,
-            lambda: log_reader.filled, self._log,
-        )  # fmt: skip
-        server = self._http_server(api)
+        self._log_reader = self._stream.log_reader
+        idempotency = Idempotency(RedisClaims(self._link, settings.http_replies_max_bytes), self._claims)
+        self._scoring = HttpScoring(
+            context, self._decider, in_flight, self._producer, idempotency, on_decided
+        )
+        self._api = HttpApi(
+            context, self._scoring, self._served, self._shadows, self._state, lambda: self._log_reader.filled
+        )
+        self._server = _http_server(settings, self._api)
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until a signal or a failure."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopping.set)
+        watermarks = await self._primed()
+        await self._producer.start()
         self._served.refresh()
         await self._served.await_loaded()
-        await log_reader.start(watermarks)
-        await stream.start()
-        await self._warm_up(decider, producer)
+        await self._log_reader.start(watermarks)
+        await self._stream.start()
+        await self._warm_up()
         freeze_gc()
         tasks: list[asyncio.Task[None]] = [
             asyncio.create_task(work, name=name)
             for name, work in (
-                ("log reader", log_reader.run()),
-                ("membership", stream.keep_membership()),
-                ("decisions", stream.run()),
-                ("upkeep", self._upkeep(stream, scoring)),
-                ("admission", api.admission.watch()),
+                ("log reader", self._log_reader.run()),
+                ("membership", self._stream.keep_membership()),
+                ("decisions", self._stream.run()),
+                ("upkeep", self._upkeep()),
+                ("admission", self._api.admission.watch()),
                 ("shadows", self._shadows.run()),
-                ("http", server.serve()),
+                ("http", self._server.serve()),
             )
         ]
         stopping = asyncio.create_task(self._stopping.wait())
         all_tasks: list[asyncio.Task[Any]] = [*tasks, stopping]
         done, _ = await asyncio.wait(all_tasks, return_when=asyncio.FIRST_COMPLETED)
-        ended = [task for task in done if task is not stopping]
-        server.should_exit = True
+        await self._stop(tasks, [task for task in done if task is not stopping])
+
+    async def _stop(self, tasks: list[asyncio.Task[None]], ended: list[asyncio.Task[Any]]) -> None:
+        """Stop HTTP, then the stream once it has what HTTP decided. Raises what a task raised."""
+        self._server.should_exit = True
         await asyncio.wait([tasks[-1]], timeout=15)
-        await scoring.drain()
+        await self._scoring.drain()
         if not ended:
-            await stream.await_http_decisions(HTTP_DRAIN_S)
+            await self._stream.await_http_decisions(HTTP_DRAIN_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await stream.stop()
-        await log_reader.stop()
-        await producer.stop()
+        await self._stream.stop()
+        await self._log_reader.stop()
+        await self._producer.stop()
         await self._quota.close()
         await self._link.close()
         for task in ended:
@@ -159,27 +168,10 @@ class Service:
                 raise task.exception()  # type: ignore[misc]
             raise RuntimeError(f"{task.get_name()} ended by itself")
 
-    def _http_server(self, api: HttpApi) -> uvicorn.Server:
-        return _Server(
-            uvicorn.Config(
-                api.app,
-                host=self._settings.http_host,
-                port=self._settings.http_port,
-                http=BoundedProtocol,
-                ws="none",
-                limit_concurrency=MAX_CONNECTIONS,
-                log_level="warning",
-                access_log=False,
-                proxy_headers=False,  # the client's address is not used
-                timeout_graceful_shutdown=10,
-                lifespan="off",
-            )
-        )
-
-    async def _warm_up(self, decider: Decider, producer: AIOKafkaProducer) -> None:
+    async def _warm_up(self) -> None:
         """Make decisions that are not published, so that the first request waits for no lazy set-up."""
         for topic in (DECISIONS, TRANSACTIONS):
-            await producer.partitions_for(topic)
+            await self._producer.partitions_for(topic)
         sample = Transaction(
             tx_id="warm-up",
             ts=self._clock_log.clock.first.event_epoch_ms,
@@ -188,7 +180,9 @@ class Service:
             amount_cents=0,
         )
         for size in (1, 2, 16):
-            await decider.decide([Incoming(sample, now_us())] * size, until_s=time.monotonic() + WARM_UP_S)
+            await self._decider.decide(
+                [Incoming(sample, now_us())] * size, until_s=time.monotonic() + WARM_UP_S
+            )
         warm_up_kernel()
         self._served.model.serving.reasons(np.zeros(SIZE, np.float32))
         self._served.model.fallback.predict(np.zeros((1, SIZE), np.float32))
@@ -207,14 +201,14 @@ class Service:
                     return None
             await asyncio.sleep(0.5)
 
-    async def _upkeep(self, stream: StreamScorer, scoring: HttpScoring) -> None:
+    async def _upkeep(self) -> None:
         """Prune the unfolded log, probe Redis, refresh the clock, the policy and the models, for ever."""
         while True:
             await asyncio.sleep(PRUNE_EVERY_S)
             away = self._state.away
             for dependency, work in (
                 (self._state, self._reader.prune_unfolded),
-                (self._claims, scoring.idempotency.ping),
+                (self._claims, self._scoring.idempotency.ping),
                 (self._limits, self._quota.ping),
             ):
                 with contextlib.suppress(AwayError):
@@ -224,9 +218,25 @@ class Service:
             if self._clock_log.clock.current.speed == 0:
                 # The clock has not started; learning its segment early spares the first record the wait.
                 await asyncio.to_thread(self._clock_log.refresh)
-            stream.speed = self._clock_log.clock.current.speed
             self._policy.refresh()
             self._served.refresh()
+
+
+def _http_server(settings: Settings, api: HttpApi) -> uvicorn.Server:
+    return _Server(
+        uvicorn.Config(
+            api.app,
+            host=settings.http_host,
+            port=settings.http_port,
+            http=BoundedProtocol,
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,  # the client's address is not used
+            timeout_graceful_shutdown=10,
+            lifespan="off",
+        )
+    )
 
 
 def run_scorer(settings: Settings) -> None:
@@ -235,6 +245,7 @@ def run_scorer(settings: Settings) -> None:
 
     log = set_up_logs(settings, settings.scorer_name)
     clock_log = open_clock(settings)
+    _allow_open_files(log)
     port = metrics.serve_metrics(settings)
     loopback = settings.http_host in ("127.0.0.1", "::1", "localhost")
     if not loopback and not settings.http_token.get_secret_value():
@@ -247,5 +258,15 @@ def run_scorer(settings: Settings) -> None:
         raise SystemExit(2) from None
 
 
+def _allow_open_files(log: Any) -> None:
+    """Raise the process's own limit, so that HTTP's connections leave files for everything else."""
+    needed = MAX_CONNECTIONS + RESERVED_CONNECTIONS + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    else:
+        log.warning("few_open_files", limit=hard, needed=needed, next_step="raise the limit: ulimit -Hn")
+
+
 async def _serve(settings: Settings, clock_log: ClockLog, log: Any) -> None:
-    await Service(settings, clock_log, log).run()
+    await Service(ScorerContext(settings, clock_log, log)).run()

@@ -225,7 +225,7 @@ def read_event(value: bytes | None, decode: Callable[[bytes], E]) -> E | Rejecte
 
 
 _PATH = re.compile(r"`\$\.?([^`]*)`")
-_NAMED = re.compile(r"required field `([^`]+)`")
+_NAMED = re.compile(r"(?:required|unknown) field `([^`]+)`")
 
 
 def name_field(message: str) -> tuple[str, str]:

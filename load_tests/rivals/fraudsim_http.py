@@ -17,6 +17,7 @@ from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.process.logs import set_up_logs
 from load_tests.rivals.scoring_setup import RivalSetup, read_setup, settings_of
+from scorer.context import ScorerContext
 from scorer.decide import Decider
 from scorer.http.api import HttpApi
 from scorer.http.protocol import BoundedProtocol
@@ -66,18 +67,12 @@ async def serve(setup: RivalSetup) -> None:
     decider = Decider(reader, served, policy, quota, state=state, limits=limits, state_wait_s=1.0)
     clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(setup.segment, 0)]))
     shadows = Shadows(served, policy)
-    idempotency = Idempotency(RedisClaims(link), claims)
+    idempotency = Idempotency(RedisClaims(link, settings.http_replies_max_bytes), claims)
+    context = ScorerContext(settings, clock_log, log)
     scoring = HttpScoring(
-        settings,
-        decider,
-        reader.in_flight,
-        clock_log,
-        InstantLog(unfolded_log),
-        idempotency,
-        log,
-        shadows.offer,
+        context, decider, reader.in_flight, InstantLog(unfolded_log), idempotency, shadows.offer
     )
-    api = HttpApi(settings, scoring, clock_log, served, shadows, state, lambda: True, log)
+    api = HttpApi(context, scoring, served, shadows, state, lambda: True)
     server = uvicorn.Server(
         uvicorn.Config(
             api.app, port=setup.port, http=BoundedProtocol, ws="none", log_level="warning", access_log=False,

@@ -1,4 +1,4 @@
-"""Score cut-offs by expected cost. Pure.
+"""Expected cost of each action, the one formula of training and serving; score cut-offs by it. Pure.
 
 Cost-sensitive thresholds after Elkan (2001) and Bahnsen et al. (2014): each action's cost depends on the
 transaction's label and amount; the cut-offs are those of least total cost on labelled transactions. They
@@ -7,7 +7,7 @@ apply to scores, which need not be calibrated.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -69,19 +69,35 @@ class Thresholds:
             raise FraudsimError(f"thresholds: {self} must satisfy 0 <= step_up <= review <= decline <= 1")
 
 
-def costs_of_actions(amount_cents: Ints, is_fraud: Flags, costs: Costs) -> Floats:
-    """Cost of approve, step_up, review, decline for each transaction, cents, shape (4, n)."""
-    amount = amount_cents.astype(np.float64)
-    insult = costs.insult_cost_cents + costs.insult_amount_share * amount
-    return np.stack(
-        [
-            np.where(is_fraud, amount, 0.0),
-            costs.step_up_cost_cents
-            + np.where(is_fraud, costs.step_up_misses * amount, costs.step_up_insult_share * insult),
-            costs.review_cost_cents + np.where(is_fraud, costs.review_misses * amount, 0.0),
-            np.where(is_fraud, 0.0, insult),
-        ]
+Amount = TypeVar("Amount", float, Floats)
+PerAction = tuple[Amount, Amount, Amount, Amount]
+"""One value each for approve, step_up, review, decline."""
+
+
+def expected_costs(amount_cents: Amount, probability: Amount, costs: Costs) -> PerAction[Amount]:
+    """Expected cost of each action, cents: of one transaction, or of many where both are arrays of floats.
+
+    With p the probability of fraud, A the amount and I = insult_cost + insult_amount_share · A the cost of a
+    wrong decline:
+
+        approve   p·A
+        step_up   step_up_cost + p·step_up_misses·A + (1 - p)·step_up_insult_share·I
+        review    review_cost + p·review_misses·A
+        decline   (1 - p)·I
+    """
+    at_stake = probability * amount_cents
+    insult = (1.0 - probability) * (costs.insult_cost_cents + costs.insult_amount_share * amount_cents)
+    return (
+        at_stake,
+        costs.step_up_cost_cents + costs.step_up_misses * at_stake + costs.step_up_insult_share * insult,
+        costs.review_cost_cents + costs.review_misses * at_stake,
+        insult,
     )
+
+
+def costs_of_actions(amount_cents: Ints, is_fraud: Flags, costs: Costs) -> Floats:
+    """Cost of approve, step_up, review, decline for each transaction of known label, cents, shape (4, n)."""
+    return np.stack(expected_costs(amount_cents.astype(np.float64), is_fraud.astype(np.float64), costs))
 
 
 def total_cost(

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 from fraudsim.log.events import ACTIONS
 from model.artefact.manifest import Manifest
+from model.artefact.thresholds import expected_costs
 from scorer.explain.archived_decisions import ArchivedDecision
-from scorer.policy.costs import cut_offs, expected_costs
+from scorer.policy.costs import cut_offs
 from scorer.policy.policy import ByExpectedCost, Policy
 from scorer.policy.rules import RuleError, RuleInput
 from stream_features.catalogue.features import NAMES

@@ -14,9 +14,8 @@ from starlette.types import ASGIApp
 
 from fraudsim import __version__, metrics
 from fraudsim.log.acceptance import name_field
-from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import encoder
-from fraudsim.settings import Settings
+from scorer.context import ScorerContext
 from scorer.decide import now_us
 from scorer.http.gate import HttpGate, Shortcut
 from scorer.http.openapi import openapi
@@ -42,8 +41,14 @@ from scorer.resilience.dependency import AwayError, Dependency
 WITHOUT_STATE: Final = {
     "slow": "the feature state answers too late: decisions are made without it",
     "gone": "the feature state cannot be reached: decisions are made without it",
+    "full": "Redis is out of memory: decisions are made without the feature state",
     "not_primed": "the feature state is not primed (fraudsim features prime): decisions are made without it",
 }
+
+NO_REPLY: Final = (
+    "no reply to this tx_id is kept: HTTP replies are kept for 10 minutes, less under load; "
+    "decisions made over the stream are in the topic decisions only"
+)
 
 _OK_REPLIES: Final = metrics.HTTP_REPLIES.labels("200")  # a lookup by labels costs as much as counting
 
@@ -65,23 +70,21 @@ class HttpApi:
 
     def __init__(
         self,
-        settings: Settings,
+        context: ScorerContext,
         scoring: HttpScoring,
-        clock_log: ClockLog,
         served: ServedModel,
         shadows: Shadows,
         state: Dependency,
         ready: Callable[[], bool],
-        log: Any,
     ) -> None:
-        self._settings = settings
+        settings = self._settings = context.settings
+        self._clock_log = context.clock_log
+        self._log = context.log
         self._scoring = scoring
-        self._clock_log = clock_log
         self._served = served
         self._shadows = shadows
         self._state = state
         self._ready = ready
-        self._log = log
         self.admission = Admission(settings.http_max_concurrent, settings.http_queue_ms / 1000)
         self._openapi = encoder.encode(openapi())
         app = Starlette(
@@ -99,7 +102,11 @@ class HttpApi:
         )
         app.router.redirect_slashes = False
         quick = Shortcut(app, "/v1/score", self._score, self._failed)
-        self.app: ASGIApp = HttpGate(quick, settings.http_token.get_secret_value())
+        self.app: ASGIApp = HttpGate(
+            quick,
+            settings.http_token.get_secret_value(),
+            [*settings.http_hosts.split(","), settings.http_host],
+        )
 
     # Scoring
 
@@ -176,9 +183,7 @@ class HttpApi:
         except AwayError:
             return try_later("the kept decisions cannot be reached")
         if decision is None:
-            return problem_response(
-                problem("not-found", "there is no decision of the last 10 minutes for this tx_id", "tx_id")
-            )
+            return problem_response(problem("not-found", NO_REPLY, "tx_id"))
         return reply(decision)
 
     async def _clock(self, request: Request) -> Response:

@@ -33,21 +33,30 @@ class Operation:
     token: bool = True
 
 
-_BODY: Final[tuple[Kind, ...]] = ("not-json", "request-timeout", "too-large", "not-valid", "try-later")
+_BODY: Final[tuple[Kind, ...]] = (
+    "not-json",
+    "request-timeout",
+    "too-large",
+    "not-valid",
+    "cross-site",
+    "try-later",
+)
 _EVERY: Final[tuple[Kind, ...]] = (
     "method-not-allowed", "uri-too-long", "unsupported-encoding", "headers-too-large", "internal",
 )  # fmt: skip
 OPERATIONS: Final = (
     Operation(
-        "post", "/v1/score", "score", "Decide one transaction.", Decision, (*_BODY, "conflict"), ScoreRequest
+        "post", "/v1/score", "score", "Decide one transaction.", Decision, (*_BODY, "conflict"),
+        ScoreRequest
     ),
     Operation(
         "post", "/v1/score/batch", "scoreBatch", "Decide many transactions, each on its own.", BatchReply,
         _BODY, BatchRequest,
     ),
     Operation(
-        "get", "/v1/decisions/{tx_id}", "decision", "The decision of the last 10 minutes on a transaction.",
-        Decision, ("not-found", "try-later"),
+        "get", "/v1/decisions/{tx_id}", "decision",
+        "The decision that HTTP replied in the last 10 minutes, less under load; those of the stream are not "
+        "kept here.", Decision, ("not-found", "try-later"),
     ),
     Operation("get", "/v1/model", "model", "The model that decides.", ModelReply),
     Operation("get", "/v1/clock", "clock", "Event time now.", ClockReply),
@@ -94,7 +103,7 @@ def _operation(op: Operation) -> dict[str, Any]:
             "200": _content("Success.", "application/json", op.reply),
             **{
                 str(STATUS[kind]): _problem(kind)
-                for kind in (*kinds, *(("unauthorized",) if op.token else ()))
+                for kind in (*kinds, *(("unauthorized", "unknown-host") if op.token else ()))
             },
         },
     }

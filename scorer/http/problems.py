@@ -11,13 +11,14 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 Kind = Literal[
     "not-json", "unauthorized", "not-found", "method-not-allowed", "request-timeout", "conflict", "too-large",
-    "uri-too-long", "unsupported-encoding", "not-valid", "headers-too-large", "internal", "try-later",
+    "uri-too-long", "unsupported-encoding", "unknown-host", "cross-site", "not-valid", "headers-too-large",
+    "internal", "try-later",
 ]  # fmt: skip
 
 STATUS: Final[dict[Kind, int]] = {
     "not-json": 400, "unauthorized": 401, "not-found": 404, "method-not-allowed": 405, "request-timeout": 408,
     "conflict": 409, "too-large": 413, "uri-too-long": 414, "unsupported-encoding": 415, "not-valid": 422,
-    "headers-too-large": 431, "internal": 500, "try-later": 503,
+    "unknown-host": 421, "cross-site": 403, "headers-too-large": 431, "internal": 500, "try-later": 503,
 }  # fmt: skip
 TITLE: Final[dict[Kind, str]] = {
     "not-json": "The body is not JSON of the expected shape",
@@ -29,6 +30,8 @@ TITLE: Final[dict[Kind, str]] = {
     "too-large": "The body is too large",
     "uri-too-long": "The URL is too long",
     "unsupported-encoding": "The body is encoded in a way that is not understood",
+    "unknown-host": "The host is not one that is served here",
+    "cross-site": "A page of another site may not send this",
     "not-valid": "A field is not valid",
     "headers-too-large": "The headers are too large",
     "internal": "The server failed",

@@ -1,5 +1,6 @@
 """Request and reply bodies as structs; they decode and encode, and they define the OpenAPI document."""
 
+import json
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -13,19 +14,24 @@ from scorer.http.problems import Problem
 MAX_BATCH: Final = 1_000
 
 
-class ScoreRequest(Transaction, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A transaction as a client sends it; without `ts` it is stamped with the clock's now."""
+class ScoreRequest(
+    Transaction, frozen=True, omit_defaults=True, kw_only=True, gc=False, forbid_unknown_fields=True
+):
+    """A transaction as a client sends it; without `ts` it is stamped with the clock's now.
+
+    An unknown field, a field that stands twice, and an `ip` that is no IPv4 or IPv6 address are refused.
+    """
 
     ts: TimeMs = 0
 
 
-class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Transactions that are each decided, or refused, on their own."""
 
     transactions: Annotated[list[ScoreRequest], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
-class RawBatch(msgspec.Struct, frozen=True, kw_only=True):
+class RawBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A batch whose transactions are decoded one by one, so that a malformed one affects no other."""
 
     transactions: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_BATCH)]
@@ -116,4 +122,17 @@ class ReadyReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 decode_request = msgspec.json.Decoder(ScoreRequest).decode
+_decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 decode_batch = msgspec.json.Decoder(RawBatch).decode
+
+
+def repeated_key(body: bytes) -> str | None:
+    """A key that stands twice in a JSON object without objects within; of those the last would win."""
+    if body.count(b":") == len(_decode_keys(body)):
+        return None
+    keys: set[str] = set()
+    for key, _ in json.loads(body, object_pairs_hook=list):
+        if key in keys:
+            return str(key)
+        keys.add(key)
+    return None  # a colon within a value

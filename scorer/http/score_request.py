@@ -1,5 +1,7 @@
 """A transaction of a scoring request: as received, once it is valid, and the problems it may end with."""
 
+from ipaddress import ip_address
+
 import msgspec
 
 from fraudsim import metrics
@@ -7,7 +9,7 @@ from fraudsim.log.acceptance import Rejected, read_event
 from fraudsim.log.clock import event_time_ms
 from fraudsim.log.events import Segment, Transaction
 from scorer.http.problems import Problem, problem
-from scorer.http.schemas import decode_request
+from scorer.http.schemas import decode_request, repeated_key
 from scorer.idempotency.claims import Claim, PriorClaim
 from stream_features.online.in_flight import InFlightFullError
 
@@ -40,6 +42,9 @@ def read_transaction(received: Received, segment: Segment) -> Transaction | Prob
     event = read_event(received.body, decode_request)
     if isinstance(event, Rejected):
         return problem("not-json" if event.field == "value" else "not-valid", event.reason, event.field)
+    refusal = _unclear(received.body, event)
+    if refusal is not None:
+        return refusal
     # In whole ms, as the log's acceptance computes it.
     now_ms = event_time_ms(segment, received.received_us // 1000)
     tx = event if event.ts else msgspec.structs.replace(event, ts=now_ms)
@@ -50,6 +55,20 @@ def read_transaction(received: Received, segment: Segment) -> Transaction | Prob
         reason = f"ts={tx.ts} is {now_ms - tx.ts} ms behind now, more than {segment.past_ms}"
         return problem("not-valid", reason, "ts")
     return tx
+
+
+def _unclear(body: bytes, event: Transaction) -> Problem | None:
+    """The problem of a request that can be decoded and does not say clearly what is meant."""
+    key = repeated_key(body)
+    if key is not None:
+        return problem("not-valid", f"{key} stands twice; send it once", key)
+    if event.ip is not None:
+        try:
+            ip_address(event.ip)
+        except ValueError:
+            reason = f"ip={event.ip!r} is no IPv4 or IPv6 address; correct it or leave it out"
+            return problem("not-valid", reason, "ip")
+    return None
 
 
 def repeat_result(request: ValidRequest, prior: PriorClaim) -> ScoreResult:

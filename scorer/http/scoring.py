@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
-from fraudsim.log.clock_log import ClockLog
-from fraudsim.log.events import Decision, Transaction, encoder
-from fraudsim.settings import Settings
+from fraudsim import metrics
+from fraudsim.log.events import MAX_EVENT_BYTES, Decision, Transaction, encoder
+from scorer.context import ScorerContext
 from scorer.decide import Decider, Incoming, PrefetchedState
 from scorer.http.problems import Problem, problem
 from scorer.http.publisher import HttpPublisher
@@ -36,9 +36,13 @@ SLICE: Final = 32
 loop is yielded."""
 PREFETCH_LINGER_S: Final = 0.001
 """Longest that the read of the state waits to be sent with the claims, which follow at once."""
+MAX_DECISION_BYTES: Final = MAX_EVENT_BYTES - 64
+"""A larger header would make the record a dead letter; its offset is added when it is read back."""
 STORE_LINGER_S: Final = 0.002
 """Longest that storing a decision for other processes waits for other Redis commands, as the next claims."""
 
+Reply = tuple[ValidRequest, Decision, bytes]
+"""A request, its decision, and that as JSON."""
 DecidedPairs = list[tuple[Transaction, Decision]]
 
 
@@ -47,24 +51,23 @@ class HttpScoring:
 
     def __init__(
         self,
-        settings: Settings,
+        context: ScorerContext,
         decider: Decider,
         in_flight: InFlight,
-        clock_log: ClockLog,
         producer: Any,
         idempotency: Idempotency,
-        log: Any,
         on_decided: Callable[[Transaction, Decision], None],
     ) -> None:
         """`on_decided` is called with each decision as its reply goes out; it must not block."""
+        settings = context.settings
         self._acked = settings.http_durability == "acked"
         self._deadline_s = settings.deadline_ms / 1000
         self._decider = decider
         self._in_flight = in_flight
-        self._clock_log = clock_log
+        self._clock_log = context.clock_log
         self._on_decided = on_decided
         self.idempotency = idempotency
-        self._publisher = HttpPublisher(producer, in_flight, log)
+        self._publisher = HttpPublisher(producer, in_flight, context.log)
         self._single_requests = MicroBatcher(self._score_singles, SLICE)
         self._background_tasks: set[asyncio.Task[None]] = set()
 
@@ -208,8 +211,9 @@ class HttpScoring:
                 (request, decision, encoder.encode(decision))
                 for request, decision in zip(accepted, decisions, strict=True)
             ]
+            replies = _that_fit(replies, results)
             if self._acked:
-                replies = await self._publish_all(replies, results)
+                replies = await self._publish_all(replies, results, unpublished, budget)
             for request, _, _ in replies:
                 del unpublished[request.index]
         finally:
@@ -237,23 +241,45 @@ class HttpScoring:
 
     async def _publish_all(
         self,
-        replies: list[tuple[ValidRequest, Decision, bytes]],
+        replies: list[Reply],
         results: dict[int, ScoreResult],
-    ) -> list[tuple[ValidRequest, Decision, bytes]]:
-        """The replies that the log acknowledged; `results` gets a try-later problem for the others."""
-        acks = await asyncio.gather(
-            *(self._publish(request, body) for request, _, body in replies),
-            return_exceptions=True,
-        )
+        unpublished: dict[int, ValidRequest],
+        budget: Budget,
+    ) -> list[Reply]:
+        """The replies that the log acknowledged in time; `results` gets a try-later problem for the others.
+
+        Those that may still be acknowledged keep their claims, and leave `unpublished`.
+        """
+        sends = [asyncio.create_task(self._publish(request, body)) for request, _, body in replies]
+        if sends:
+            await asyncio.wait(sends, timeout=max(0.0, budget.deadline_s - time.monotonic()))
         published = []
-        for reply, ack in zip(replies, acks, strict=True):
-            if ack is None:
+        for reply, send in zip(replies, sends, strict=True):
+            request, _, body = reply
+            if not send.done():
+                reason = "the log did not acknowledge in time; a repeat gets this decision if it still does"
+                results[request.index] = problem("try-later", reason, "service")
+                metrics.SHED.labels("ack_late").inc()
+                del unpublished[request.index]
+                self._run_in_background(self._await_late_ack(send, request, body))
+            elif (error := send.exception()) is None:
                 published.append(reply)
-            elif isinstance(ack, KafkaError):
-                results[reply[0].index] = problem("try-later", "the log cannot be reached", "service")
+            elif isinstance(error, KafkaError):
+                results[request.index] = problem("try-later", "the log cannot be reached", "service")
             else:
-                raise ack
+                raise error
         return published
+
+    async def _await_late_ack(self, send: asyncio.Task[None], request: ValidRequest, body: bytes) -> None:
+        """Store the decision for repeats once it is in the log; free its claim if it does not get there."""
+        try:
+            await send
+        except KafkaError:
+            await self.idempotency.release(request.claim)
+            return
+        in_redis, locally = self.idempotency.store_locally([(request.claim, body)])
+        # As late ones: the claim may have expired, and another request's is left alone.
+        await self.idempotency.store_in_redis([], in_redis + locally, time.monotonic())
 
     async def _publish(self, request: ValidRequest, decision: bytes) -> None:
         await self._publisher.publish(request.tx, request.segment, request.received_us, decision)
@@ -262,3 +288,17 @@ class HttpScoring:
         task = asyncio.create_task(work)
         self._background_tasks.add(task)
         task.add_done_callback(self._background_tasks.discard)
+
+
+def _that_fit(replies: Sequence[Reply], results: dict[int, ScoreResult]) -> list[Reply]:
+    """The replies that the log can hold; `results` gets a try-later problem for the others."""
+    fitting = []
+    for reply in replies:
+        request, _, body = reply
+        if len(body) <= MAX_DECISION_BYTES:
+            fitting.append(reply)
+        else:
+            metrics.SHED.labels("pending").inc()
+            reason = "the transactions of its keys that wait to be read back do not fit into a decision"
+            results[request.index] = problem("try-later", reason, "service")
+    return fitting

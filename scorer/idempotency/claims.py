@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 REPLY_TTL_S: Final = 600
-"""A repeat within this time gets the stored decision."""
+"""A repeat within this time gets the stored decision; near the limit of bytes the time is shorter."""
 DIGEST_BYTES: Final = 16
 TOKEN_BYTES: Final = 8
 _tokens = count(int.from_bytes(os.urandom(TOKEN_BYTES)))

@@ -1,9 +1,11 @@
 """Claims and stored replies in Redis, shared by all scorer processes: one SET NX before scoring decides."""
 
+import time
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
-from scorer.idempotency.claims import DIGEST_BYTES, REPLY_TTL_S, TOKEN_BYTES, Claim, PriorClaim
+from scorer.idempotency.claims import DIGEST_BYTES, TOKEN_BYTES, Claim, PriorClaim
+from scorer.idempotency.reply_lifetime import ReplyLifetime
 from stream_features.store.connection import RedisClient
 
 CLAIM_MS: Final = 5_000
@@ -23,8 +25,10 @@ STORE_LATE_SCRIPT: Final = (
 class RedisClaims:
     """Claims and replies by tx_id. Every method raises RedisError where Redis cannot be reached."""
 
-    def __init__(self, link: RedisClient) -> None:
+    def __init__(self, link: RedisClient, max_reply_bytes: int) -> None:
+        """`max_reply_bytes` bounds what the replies stored here take of Redis."""
         self._link = link
+        self._lifetime = ReplyLifetime(max_reply_bytes)
 
     async def claim(self, claim: Claim) -> PriorClaim | None:
         """Claim a tx_id; None if the claim succeeded, else the claim that precedes it."""
@@ -57,9 +61,16 @@ class RedisClaims:
     async def store_all(self, replies: Sequence[tuple[Claim, bytes]], linger_s: float = 0.0) -> None:
         """Store decisions for repeats; waits up to `linger_s` to share one send with other commands."""
         await self._link.execute_many(
-            [("SET", claim.key, claim.value + decision, "EX", REPLY_TTL_S) for claim, decision in replies],
+            [
+                ("SET", claim.key, claim.value + decision, "EX", self._ttl_s(claim, decision))
+                for claim, decision in replies
+            ],
             linger_s,
         )
+
+    def _ttl_s(self, claim: Claim, decision: bytes) -> int:
+        size = len(claim.key) + len(claim.value) + len(decision)
+        return self._lifetime.take(size, time.monotonic())
 
     async def store(self, claim: Claim, decision: bytes) -> None:
         """Store one decision for repeats."""
@@ -67,7 +78,8 @@ class RedisClaims:
 
     async def store_late(self, claim: Claim, decision: bytes) -> None:
         """Store a decision whose claim may not have reached Redis; another request's claim is kept."""
-        await self._link.execute("EVAL", STORE_LATE_SCRIPT, 1, claim.key, claim.value, decision, REPLY_TTL_S)
+        ttl_s = self._ttl_s(claim, decision)
+        await self._link.execute("EVAL", STORE_LATE_SCRIPT, 1, claim.key, claim.value, decision, ttl_s)
 
     async def release(self, claim: Claim) -> None:
         """Free a claim without a decision. One that expired and belongs to another request is kept."""

@@ -1,33 +1,6 @@
-"""Expected cost of each action for one transaction, and where the cheapest action changes. Pure.
+"""Where the cheapest action changes with the probability of fraud. Pure."""
 
-With p the probability of fraud, A the amount and I = insult_cost + insult_amount_share · A the cost of a
-wrong decline, after Elkan (2001) and Bahnsen et al. (2014), in cents:
-
-    approve   p·A
-    step_up   step_up_cost + p·step_up_misses·A + (1 - p)·step_up_insult_share·I
-    review    review_cost + p·review_misses·A
-    decline   (1 - p)·I
-
-This is `costs_of_actions` of training weighted by p, in scalars: arrays are too slow for a single decision.
-"""
-
-from model.artefact.thresholds import Costs
-
-PerAction = tuple[float, float, float, float]
-"""One value each for approve, step_up, review, decline."""
-
-
-def expected_costs(amount_cents: int, probability: float, costs: Costs) -> PerAction:
-    """Expected cost of each action, cents."""
-    honest = 1.0 - probability
-    at_stake = probability * amount_cents
-    insult = honest * (costs.insult_cost_cents + costs.insult_amount_share * amount_cents)
-    return (
-        at_stake,
-        costs.step_up_cost_cents + costs.step_up_misses * at_stake + costs.step_up_insult_share * insult,
-        costs.review_cost_cents + costs.review_misses * at_stake,
-        insult,
-    )
+from model.artefact.thresholds import Costs, expected_costs
 
 
 def cut_offs(amount_cents: int, costs: Costs) -> list[tuple[float, int]]:
@@ -36,7 +9,7 @@ def cut_offs(amount_cents: int, costs: Costs) -> list[tuple[float, int]]:
     Costs are linear in the probability, so this is the lower envelope of four lines. An action that is never
     cheapest is left out.
     """
-    at_0, at_1 = expected_costs(amount_cents, 0.0, costs), expected_costs(amount_cents, 1.0, costs)
+    at_0, at_1 = (expected_costs(amount_cents, p, costs) for p in (0.0, 1.0))
     action = min(range(4), key=at_0.__getitem__)
     start, envelope = 0.0, [(0.0, action)]
     while True:

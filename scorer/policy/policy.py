@@ -13,8 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from fraudsim.log.events import ACTIONS, Action, Transaction
-from model.artefact.thresholds import Costs, Thresholds
-from scorer.policy.costs import PerAction, expected_costs
+from model.artefact.thresholds import Costs, PerAction, Thresholds, expected_costs
 from scorer.policy.rules import Hit, RuleError, RuleFile, RuleInput
 from stream_features.kernels.state import Vector
 
@@ -32,7 +31,9 @@ class ByExpectedCost:
 
     costs: Costs
 
-    def rank(self, score: float, probability: float, amount_cents: int, trained: Thresholds) -> PerAction:
+    def rank(
+        self, score: float, probability: float, amount_cents: int, trained: Thresholds
+    ) -> PerAction[float]:
         """A number for each action, lowest best: cents."""
         return expected_costs(amount_cents, probability, self.costs)
 
@@ -44,14 +45,16 @@ class ByThresholds:
     fixed: Thresholds | None = None
     """None: those of the trained model."""
 
-    def rank(self, score: float, probability: float, amount_cents: int, trained: Thresholds) -> PerAction:
+    def rank(
+        self, score: float, probability: float, amount_cents: int, trained: Thresholds
+    ) -> PerAction[float]:
         """A number for each action, lowest best: 0 for the score's action, then milder, then stricter."""
         return _NEXT_BEST[_INDEX[action_for(score, self.fixed or trained)]]
 
 
 ActBy = ByExpectedCost | ByThresholds
 
-_NEXT_BEST: Final[Sequence[PerAction]] = [
+_NEXT_BEST: Final[Sequence[PerAction[float]]] = [
     (0.0, 5.0, 6.0, 7.0),
     (1.0, 0.0, 6.0, 7.0),
     (2.0, 1.0, 0.0, 7.0),
@@ -103,7 +106,7 @@ class Assessment(msgspec.Struct):
     hits: list[Hit]
     mildest: int
     """Index of the mildest action that the rules allow."""
-    rank: PerAction
+    rank: PerAction[float]
     excluded: set[int] = set()
     held_back: list[str] = []
     """Why the action first preferred is not taken."""

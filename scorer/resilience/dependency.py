@@ -24,7 +24,7 @@ counted as a failure."""
 MAX_ABANDONED: Final = 64
 
 T = TypeVar("T")
-Reason = Literal["slow", "gone", "not_primed", "no_time"]
+Reason = Literal["slow", "gone", "full", "not_primed", "no_time"]
 
 
 class AwayError(Exception):
@@ -40,6 +40,7 @@ class Dependency:
 
     def __init__(self, name: str, now_s: Callable[[], float] = time.monotonic) -> None:
         self.breaker = Breaker()
+        self._name = name
         self.trip_reason: Reason = "gone"
         """Why the breaker opened last."""
         self._now_s = now_s
@@ -47,6 +48,8 @@ class Dependency:
         """Calls that exceeded their limit and still run."""
         self._gauge = metrics.BREAKER.labels(name)
         self._gauge.set(0)
+        for reason in ("slow", "gone", "full"):
+            metrics.REDIS_FAILURES.labels(name, reason)  # a rate of none is 0 and not unknown
 
     @property
     def away(self) -> Reason | None:
@@ -96,8 +99,7 @@ class Dependency:
             self._gauge.set(STATES.index(self.breaker.state))
             raise AwayError("not_primed") from None
         except (RedisError, OSError) as error:
-            slow = isinstance(error, TimeoutError | RedisTimeoutError)
-            raise self._failure("slow" if slow else "gone") from error
+            raise self._failure(_reason(error)) from error
         finally:
             if not task.done():
                 # Not cancelled: that would close its connection, and under load reconnecting costs most.
@@ -108,6 +110,7 @@ class Dependency:
         return result
 
     def _failure(self, reason: Reason) -> AwayError:
+        metrics.REDIS_FAILURES.labels(self._name, reason).inc()
         self.breaker.record_failure(self._now_s())
         self.trip_reason = reason
         self._gauge.set(STATES.index(self.breaker.state))
@@ -118,3 +121,9 @@ class Dependency:
         self._abandoned.discard(task)
         if not task.cancelled():
             task.exception()
+
+
+def _reason(error: RedisError | OSError) -> Reason:
+    if isinstance(error, TimeoutError | RedisTimeoutError):
+        return "slow"
+    return "full" if str(error).startswith("OOM ") else "gone"

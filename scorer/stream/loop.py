@@ -15,19 +15,18 @@ from fraudsim.log import headers as h
 from fraudsim.log.acceptance import Rejected
 from fraudsim.log.events import Decision, Transaction, decode_decision, encoder
 from fraudsim.log.topics import DECISIONS
-from fraudsim.settings import Settings
+from scorer.context import ScorerContext
 from scorer.decide import Decider, Incoming
 from scorer.observe import observe
 from scorer.stream.batch import DecisionBatch, QueuedTransaction
-from scorer.stream.group import group_member
-from scorer.stream.resumption import last_decided
-from stream_features.online.log_reader import LogReader
-from stream_features.online.reader import FeatureReader
+from scorer.stream.progress import PartitionProgress
+from scorer.stream.resumption import DecidedOffsets, find_decided
+from stream_features.online.in_flight import InFlight
+from stream_features.online.log_reader import LogReader, OnRecord
 
 MAX_BATCH: Final = 256
-MAX_UNACKED: Final = 5_000
-MAX_BACKLOG: Final = 20_000
-"""Transactions of one partition that wait to be decided; those beyond are read again later."""
+MAX_UNACKED: Final = 2_000
+"""With one batch more, `resumption.MAX_OUT_OF_ORDER` covers all that may be unacknowledged at once."""
 PREFETCH_VALID_S: Final = 0.2
 """State prefetched longer ago, as before a wait for the broker, is read again: by the next pruning but one,
 the unfolded log may no longer reach back to it."""
@@ -39,85 +38,81 @@ class StreamScorer(ConsumerRebalanceListener):
 
     def __init__(
         self,
-        settings: Settings,
+        context: ScorerContext,
         decider: Decider,
-        reader: FeatureReader,
+        in_flight: InFlight,
         producer: Any,
-        log: Any,
         on_decided: Callable[[Transaction, Decision], None],
+        open_log_reader: Callable[[OnRecord], LogReader],
+        open_member: Callable[[ConsumerRebalanceListener], Any],
     ) -> None:
-        """`on_decided` is called with each decision that was made here and has been sent."""
-        self._settings = settings
+        """Make the scorer and its log reader.
+
+        Args:
+            on_decided: called with each decision that was made here and has been sent.
+            open_log_reader: makes the log reader, which calls `on_record`.
+            open_member: makes the member of the group; it holds the assignment only.
+        """
+        self._settings = context.settings
+        self._clock_log = context.clock_log
+        self._log = context.log
         self._decider = decider
-        self._reader = reader
+        self._in_flight = in_flight
         self._producer = producer
-        self._log = log
         self._on_decided = on_decided
-        self._decided_to: dict[int, int] = {}
-        """Last source offset decided, by partition that this process decides."""
-        self._queued_to: dict[int, int] = {}
-        """Last source offset put into the backlog, by the same partitions."""
-        self._backlog: dict[int, deque[QueuedTransaction]] = {}
-        self._skipped_from: dict[int, int] = {}
-        """First offset that found a partition's backlog full; all after it are skipped too."""
+        self._progress: dict[int, PartitionProgress] = {}
+        """By partition that this process decides."""
         self._rejected_to: dict[int, int] = {}
-        """Last offset counted as rejected, by partition: some records are delivered again."""
+        """Last offset counted as rejected, by partition of the log: some records are delivered again."""
         self._revocations = 0
         """A batch taken before a revocation is not published after it."""
         self._arrived = asyncio.Event()
         self._assigned: set[int] = set()
         self._assignment_changed = asyncio.Event()
         self._unacked: deque[Any] = deque()
-        self._member: Any = None
-        self.log_reader: LogReader
-        self.speed = 0.0
+        self._member = open_member(self)
+        self.log_reader = open_log_reader(self.on_record)
 
     # Records from the log reader
 
     def on_record(self, record: Any, event: Transaction | Rejected, received_us: int) -> None:
         """Take a record of `transactions`, of any partition."""
         partition, offset = record.partition, record.offset
-        self._reader.in_flight.read_back(partition, event.tx_id)
+        self._in_flight.read_back(partition, event.tx_id)
         if isinstance(event, Rejected):
             if offset > self._rejected_to.get(partition, -1):
                 self._rejected_to[partition] = offset
                 metrics.TRANSACTIONS.labels("decided", event.kind).inc()
             return
-        queued_to = self._queued_to.get(partition)
-        if queued_to is None or offset <= queued_to or partition in self._skipped_from:
+        progress = self._progress.get(partition)
+        if progress is None:
             return
-        backlog = self._backlog[partition]
-        if len(backlog) >= MAX_BACKLOG:
-            self._skipped_from[partition] = offset
-            return
-        http_decision = h.header(record.headers, h.DECISION)
-        backlog.append(QueuedTransaction(Incoming(event, received_us, partition, offset), http_decision))
-        self._queued_to[partition] = offset
-        self._arrived.set()
+
+        def queued() -> QueuedTransaction:
+            http_decision = h.header(record.headers, h.DECISION)
+            return QueuedTransaction(Incoming(event, received_us, partition, offset), http_decision)
+
+        if progress.offer(offset, queued):
+            self._arrived.set()
 
     # Group membership: which partitions are decided here
 
     async def start(self) -> None:
-        # Set before it starts: the first assignment may arrive before `start` returns.
-        self._member = group_member(self._settings, self)
+        """Join the group."""
         await self._member.start()
 
     async def await_http_decisions(self, timeout_s: float) -> None:
         """Wait until the decisions that HTTP made for own partitions are in `decisions`, or `timeout_s`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
+                progress = self._progress
+                await _until(lambda: not len(self._in_flight) and self._assigned == progress.keys())
+                # Records up to here may still be delivered again.
+                read_offsets = list(self.log_reader.read_offsets)
+                await _until(lambda: all(self.log_reader.has_delivered(p, read_offsets[p]) for p in progress))
+                queued_to = {partition: own.queued_to for partition, own in progress.items()}
                 await _until(
-                    lambda: not len(self._reader.in_flight) and self._assigned == self._queued_to.keys()
-                )
-                read_offsets = list(
-                    self.log_reader.read_offsets
-                )  # records up to here may still be delivered again
-                await _until(
-                    lambda: all(self.log_reader.has_delivered(p, read_offsets[p]) for p in self._queued_to)
-                )
-                queued_to = dict(self._queued_to)
-                await _until(
-                    lambda: all(self._decided_to.get(p, last) >= last for p, last in queued_to.items())
+                    lambda: all(own.decided_to >= queued_to.get(p, -1) for p, own in progress.items())
                 )
 
     async def stop(self) -> None:
@@ -130,10 +125,7 @@ class StreamScorer(ConsumerRebalanceListener):
     def on_partitions_revoked(self, revoked: Any) -> None:
         self._revocations += 1
         self._assigned.clear()
-        self._decided_to.clear()
-        self._queued_to.clear()
-        self._backlog.clear()
-        self._skipped_from.clear()
+        self._progress.clear()
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         # The group only assigns partitions; the records come through the log reader.
@@ -153,18 +145,19 @@ class StreamScorer(ConsumerRebalanceListener):
         revocations = self._revocations
         if self._unacked:
             await asyncio.wait(self._unacked)  # else decisions sent before a revocation would be missed
-        gained = sorted(self._assigned - self._decided_to.keys())
-        last_offsets = await last_decided(self._settings.kafka_bootstrap, gained, self._log)
+        gained = sorted(self._assigned - self._progress.keys())
+        decided_by_partition = await find_decided(self._settings.kafka_bootstrap, gained, self._log)
         if revocations != self._revocations:
             return  # another scorer may have decided since; the next assignment looks again
-        for partition, last_offset in last_offsets.items():
-            self._start_partition(partition, last_offset)
-            self.log_reader.redeliver_from(partition, last_offset + 1)
-            self._log.info("partition_resumed", partition=partition, after_offset=last_offset)
+        for partition, decided in decided_by_partition.items():
+            self._start_partition(partition, decided)
+            self.log_reader.redeliver_from(partition, decided.to + 1)
+            self._log.info(
+                "partition_resumed", partition=partition, after_offset=decided.to, beyond=len(decided.beyond)
+            )
 
-    def _start_partition(self, partition: int, last_offset: int) -> None:
-        self._backlog[partition] = deque()
-        self._decided_to[partition] = self._queued_to[partition] = last_offset
+    def _start_partition(self, partition: int, decided: DecidedOffsets) -> None:
+        self._progress[partition] = PartitionProgress(decided)
 
     # Deciding
 
@@ -179,8 +172,7 @@ class StreamScorer(ConsumerRebalanceListener):
                 if sent and queued.http_decision is None:
                     self._on_decided(queued.incoming.tx, decision)
             await self._await_acks(MAX_UNACKED)
-            if self._skipped_from:
-                self._reread_skipped()
+            self._reread_skipped()
             batch = next_batch or await self._await_batch()
 
     async def _await_batch(self) -> DecisionBatch:
@@ -197,7 +189,8 @@ class StreamScorer(ConsumerRebalanceListener):
     def _take_batch(self) -> DecisionBatch | None:
         """The next transactions of the backlog, with their state prefetched; None where there are none."""
         queued: list[QueuedTransaction] = []
-        for backlog in self._backlog.values():
+        for progress in self._progress.values():
+            backlog = progress.backlog
             while backlog and len(queued) < MAX_BATCH:
                 queued.append(backlog.popleft())
         if not queued:
@@ -210,9 +203,9 @@ class StreamScorer(ConsumerRebalanceListener):
 
     def _reread_skipped(self) -> None:
         """Have the skipped records delivered again, where the backlog before them is empty."""
-        for partition, offset in list(self._skipped_from.items()):
-            if not self._backlog[partition]:
-                del self._skipped_from[partition]
+        for partition, progress in self._progress.items():
+            offset = progress.take_skipped()
+            if offset is not None:
                 self.log_reader.redeliver_from(partition, offset)
 
     async def _decisions(self, batch: DecisionBatch) -> list[Decision]:
@@ -225,10 +218,11 @@ class StreamScorer(ConsumerRebalanceListener):
             else []
         )
         decisions = []
+        speed = self._clock_log.clock.current.speed
         for queued in batch.queued:
             if queued.http_decision is None:
                 decision = next(own_decisions)
-                observe(decision, self.speed)
+                observe(decision, speed)
             else:
                 decision = msgspec.structs.replace(
                     decode_decision(queued.http_decision),
@@ -240,9 +234,12 @@ class StreamScorer(ConsumerRebalanceListener):
 
     async def _publish(self, incoming: Incoming, decision: Decision, revocations: int) -> bool:
         """Send a decision, unless its partition was revoked since the batch was taken; returns whether."""
-        if revocations != self._revocations or incoming.offset <= self._decided_to[incoming.partition]:
+        if revocations != self._revocations:
             return False  # the next owner, which may be this process, decides it from where it resumes
-        self._decided_to[incoming.partition] = incoming.offset
+        progress = self._progress[incoming.partition]
+        if incoming.offset <= progress.decided_to:
+            return False
+        progress.decided_to = incoming.offset
         self._unacked.append(
             await self._producer.send(
                 DECISIONS,

@@ -1,45 +1,67 @@
-"""Where a partition resumes: after the last source offset found at the end of its `decisions`."""
+"""Where a partition resumes: at the first source offset that the end of its `decisions` lacks."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from fraudsim import metrics
+from fraudsim.log.consumer import SHORT, open_reader
 from fraudsim.log.events import decode_decision
 from fraudsim.log.topics import DECISIONS
 
-DECISIONS_READ_BACK: Final = 2_000
-"""Decisions read back from the end; late ones of a zombie scorer may follow the newest."""
+MAX_OUT_OF_ORDER: Final = 2_300
+"""A decision is at most this many records late: others were sent, and acknowledged, while a send failed or a
+zombie scorer went on. More than a scorer has unacknowledged at once."""
+DECISIONS_READ_BACK: Final = 2 * MAX_OUT_OF_ORDER
+"""Decisions read back from the end. Offsets below the newest of the older half are taken as decided."""
 
 
-async def last_decided(kafka_bootstrap: str, partitions: Sequence[int], log: Any) -> dict[int, int]:
-    """Last source offset decided in each partition; -1 where there is none."""
+@dataclass(frozen=True, slots=True)
+class DecidedOffsets:
+    """The source offsets of one partition that have a decision."""
+
+    to: int
+    """All up to here that need one; -1 for none."""
+    beyond: frozenset[int] = frozenset()
+    """Those after the first offset without one: a send failed, or the record needs no decision."""
+
+
+def decided_offsets(sources: Sequence[int], log_begins_with_them: bool) -> DecidedOffsets:
+    """What the last decisions of a partition say, given by their source offsets in log order.
+
+    A producer that could not deliver a batch in time may deliver the next one, so the newest offset does not
+    mean that all before it are decided.
+    """
+    if not sources:
+        return DecidedOffsets(-1)
+    older = sources[:-MAX_OUT_OF_ORDER]
+    to = max(older, default=-1 if log_begins_with_them else sources[0])
+    beyond = {offset for offset in sources if offset > to}
+    while to + 1 in beyond:
+        to += 1
+        beyond.remove(to)
+    return DecidedOffsets(to, frozenset(beyond))
+
+
+async def find_decided(
+    kafka_bootstrap: str, partitions: Sequence[int], log: Any
+) -> dict[int, DecidedOffsets]:
+    """What each partition's `decisions` hold."""
     if not partitions:
         return {}
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka_bootstrap,
-        enable_auto_commit=False,
-        fetch_max_wait_ms=20,  # stopping waits for the current fetch
-    )
-    await consumer.start()
-    try:
-        tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
-        consumer.assign(tps)
-        ends = await consumer.end_offsets(tps)
-        begins = await consumer.beginning_offsets(tps)
-        for tp in tps:
-            consumer.seek(tp, max(begins[tp], ends[tp] - DECISIONS_READ_BACK))
-        last_offsets = dict.fromkeys(partitions, -1)
-        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
-            for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                for record in records:
-                    offset = _source_offset(record, log)
-                    last_offsets[tp.partition] = max(last_offsets[tp.partition], offset)
-        return last_offsets
-    finally:
-        await consumer.stop()
+    tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
+    sources: dict[int, list[int]] = {partition: [] for partition in partitions}
+    async with open_reader(kafka_bootstrap, tps, SHORT) as reader:
+        begins, ends = await reader.begins(), await reader.ends()
+        starts = {tp: max(begins[tp], ends[tp] - DECISIONS_READ_BACK) for tp in tps}
+        reader.seek(starts)
+        async for tp, records, _ in reader.read_until(ends):
+            offsets = [_source_offset(record, log) for record in records]
+            sources[tp.partition] += [offset for offset in offsets if offset >= 0]
+    return {tp.partition: decided_offsets(sources[tp.partition], starts[tp] == 0) for tp in tps}
 
 
 def _source_offset(record: Any, log: Any) -> int:

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaTimeoutError
 from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Decision, LogPrefix, Segment, Stamps, Transaction, decode_transaction, encoder
 from fraudsim.settings import Settings
+from scorer.context import ScorerContext
 from scorer.decide import Incoming, PrefetchedState
 from scorer.http.api import HttpApi
 from scorer.http.scoring import HttpScoring
@@ -129,16 +130,15 @@ class HttpRig:
         clock_log = _fake(clock=self.clock)
         redis_claims: Any = self.redis_claims
         self.claims, self.state = Dependency("claims"), Dependency("state")
+        context = ScorerContext(settings, clock_log, log)
         self.scoring = HttpScoring(
-            settings, self.decider, self.in_flight, clock_log, self.producer,
-            Idempotency(redis_claims, self.claims), log, self._on_decided,
+            context, self.decider, self.in_flight, self.producer,
+            Idempotency(redis_claims, self.claims), self._on_decided,
         )  # fmt: skip
         champion = _fake(manifest=MANIFEST, kind="full", metrics=METRICS)
         self.served = _fake(roles=Roles(champion), previous=None)
         self.shadows = _fake(tallies={}, dropped=0)
-        self.api = HttpApi(
-            settings, self.scoring, clock_log, self.served, self.shadows, self.state, lambda: True, log
-        )
+        self.api = HttpApi(context, self.scoring, self.served, self.shadows, self.state, lambda: True)
 
     def _on_decided(self, tx: Transaction, decision: Decision) -> None:
         self.notified_ids.append(tx.tx_id)

@@ -5,12 +5,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Decision, LogPrefix, Stamps, Transaction, decode_decision
 from fraudsim.settings import Settings
+from scorer.context import ScorerContext
 from scorer.decide import Incoming
 from scorer.stream.loop import StreamScorer
+from scorer.stream.resumption import DecidedOffsets
 from stream_features.online.in_flight import InFlight
+from stream_features.online.log_reader import OnRecord
 from stream_features.online.unfolded_log import UnfoldedLog
+from testing.samples.log import make_segment
 
 
 class FakeLog:
@@ -42,6 +47,20 @@ class FakeDecisionProducer:
         return ack
 
 
+class FakeMember:
+    """A member of the group; keeps how many acknowledgements were outstanding when it left."""
+
+    def __init__(self, producer: FakeDecisionProducer) -> None:
+        self.producer = producer
+        self.under_way_at_leaving: int | None = None
+
+    def pause(self, *partitions: Any) -> None:
+        """The records come through the log reader."""
+
+    async def stop(self) -> None:
+        self.under_way_at_leaving = sum(not ack.done() for ack in self.producer.acks)
+
+
 class FakeDecider:
     """Approves everything, once `may_decide` is set."""
 
@@ -67,7 +86,9 @@ class FakeDecider:
         prefetched_state: Any = None,
     ) -> list[Decision]:
         self.prefetched_states.append(prefetched_state)
-        self.max_backlog = max(self.max_backlog, *map(len, self.scorer._backlog.values()))
+        self.max_backlog = max(
+            self.max_backlog, *(len(own.backlog) for own in self.scorer._progress.values())
+        )
         if self.on_decide is not None:
             await self.on_decide()
         await self.may_decide.wait()
@@ -79,8 +100,8 @@ class FakeLogReader:
 
     filled = True
 
-    def __init__(self, scorer: StreamScorer, sizes: Mapping[int, int], repeated: int = 3) -> None:
-        self.scorer = scorer
+    def __init__(self, on_record: OnRecord, sizes: Mapping[int, int], repeated: int = 3) -> None:
+        self.on_record = on_record
         self.sizes = sizes
         self.next = dict.fromkeys(sizes, 0)
         self.repeated = repeated
@@ -100,7 +121,7 @@ class FakeLogReader:
                 start = self.next[partition]
                 for offset in range(start, min(size, start + batch)):
                     self.next[partition] = offset + 1
-                    self.scorer.on_record(record(partition, offset), transaction(offset), 0)
+                    self.on_record(record(partition, offset), transaction(offset), 0)
             await asyncio.sleep(0)
 
 
@@ -130,15 +151,17 @@ def scorer_of(sizes: Mapping[int, int], decided_to: int = -1) -> Any:
     Its `notified_ids` are the tx_ids that `on_decided` was called with.
     """
     decider, producer, notified_ids = FakeDecider(), FakeDecisionProducer(), list[str]()
-    reader: Any = SimpleNamespace(in_flight=InFlight(UnfoldedLog(max(sizes) + 1, 1_000)))
-    fake_decider: Any = decider
+    in_flight = InFlight(UnfoldedLog(max(sizes) + 1, 1_000))
+    clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(make_segment(), 0)]))
+    fakes: Any = SimpleNamespace(
+        decider=decider, log_reader=lambda on_record: FakeLogReader(on_record, sizes)
+    )
     scorer: Any = StreamScorer(
-        Settings(_env_file=None), fake_decider, reader, producer, FakeLog(),
-        lambda tx, _: notified_ids.append(tx.tx_id),
+        ScorerContext(Settings(_env_file=None), clock_log, FakeLog()), fakes.decider, in_flight, producer,
+        lambda tx, _: notified_ids.append(tx.tx_id), fakes.log_reader, lambda _: FakeMember(producer),
     )  # fmt: skip
     scorer.notified_ids = notified_ids
     decider.scorer = scorer
-    scorer.log_reader = FakeLogReader(scorer, sizes)
     assign(scorer, list(sizes), decided_to)
     return scorer
 
@@ -147,7 +170,7 @@ def assign(scorer: StreamScorer, partitions: Sequence[int], decided_to: int) -> 
     """Assign partitions to the scorer, which resumes after `decided_to`."""
     for partition in partitions:
         scorer._assigned.add(partition)
-        scorer._start_partition(partition, decided_to)
+        scorer._start_partition(partition, DecidedOffsets(decided_to))
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -91,7 +91,7 @@ def requests_of(path: str, bodies: list[bytes]) -> Callable[[int], bytes]:
     parts = []
     for body in bodies:
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode()
         before, tx_id, after = body.partition(_TX_ID_0)

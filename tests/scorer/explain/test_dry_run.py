@@ -16,10 +16,9 @@ from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from model.artefact.calibration import Calibration
 from model.artefact.files import read_manifest
 from model.artefact.manifest import REQUEST_NAMES, feature_hash, seal, to_json
-from model.artefact.thresholds import Thresholds
+from model.artefact.thresholds import Thresholds, expected_costs
 from scorer.explain.archived_decisions import Manifests, read_decisions, read_manifests
 from scorer.explain.dry_run import decide_again, known_frauds, transitions
-from scorer.policy.costs import expected_costs
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.store import put
 from stream_features.catalogue.features import DAY, HASH, NAMES

@@ -1,97 +1,52 @@
-"""The HTTP protocol: a reply leaves in one send, and a request must be complete in time."""
+"""The HTTP protocol: what is served as HTTP/1.1, and how long and how many connections may wait."""
 
 import asyncio
 import contextlib
 import json
+import re
+import shutil
+import socket
+import subprocess
 
 import pytest
 
 from fraudsim.log.events import encoder
-from scorer.http.protocol import BoundedProtocol, OneSend
+from scorer.http.protocol import BoundedProtocol
 from testing.rigs.http_rig import HttpRig, score_body
 from testing.rigs.served_rig import start_server
+from testing.rigs.stream_rig import until
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
 BODY = encoder.encode(score_body("a"))
-REQUEST = b"POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(BODY)
-
-
-class Wire(asyncio.Transport):
-    """Keeps what is sent, send by send."""
-
-    def __init__(self):
-        super().__init__()
-        self.sends = []
-
-    def write(self, data):
-        self.sends.append(bytes(data))
-
-    def close(self):
-        self.sends.append("closed")
-
-
-def on_wire(scene):
-    async def whole():
-        wire = Wire()
-        await scene(OneSend(wire), wire)
-        return wire.sends
-
-    return asyncio.run(whole())
-
-
-def test_head_and_body_leave_in_one_send():
-    async def scene(transport, wire):
-        for sent in range(2):
-            transport.write(HEAD)
-            assert len(wire.sends) == sent
-            transport.write(b"body")
-        await asyncio.sleep(0)
-
-    assert on_wire(scene) == [HEAD + b"body"] * 2
-
-
-def test_a_head_that_stands_alone_leaves_when_the_loop_comes_round():
-    async def scene(transport, wire):
-        transport.write(HEAD)
-        await asyncio.sleep(0)
-        assert wire.sends == [HEAD]
-        transport.write(b"body")
-
-    assert on_wire(scene) == [HEAD, b"body"]
-
-
-def test_a_100_continue_is_sent_at_once():
-    async def scene(transport, wire):
-        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        assert len(wire.sends) == 1
-
-    on_wire(scene)
-
-
-def test_hanging_up_loses_no_head():
-    async def scene(transport, wire):
-        transport.write(HEAD)
-        transport.close()
-        await asyncio.sleep(0)
-
-    assert on_wire(scene) == [HEAD, "closed"]
+REQUEST = b"POST /v1/score HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(BODY)
 
 
 class Hasty(BoundedProtocol):
     request_s = 0.7
+    drain_s = 0.7
+    max_connections = 8
+    reserved_connections = 4
+
+
+@contextlib.asynccontextmanager
+async def served_at(protocol=Hasty):
+    """The port of the API."""
+    server, serving, port = await start_server(HttpRig(), protocol)
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @contextlib.asynccontextmanager
 async def served():
     """(reader, writer) of a connection to the API."""
-    server, serving, port = await start_server(HttpRig(), Hasty)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        server.should_exit = True
-        await serving
+    async with served_at() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
 
 
 async def reply_of(reader):
@@ -140,5 +95,187 @@ def test_who_was_answered_before_the_end_of_the_request_gets_no_second_reply():
             writer.write(REQUEST.replace(b"%d" % len(BODY), b"9999999"))
             assert (await reply_of(reader))[0] == 413
             assert await hung_up_on(reader) == b""
+
+    asyncio.run(scene())
+
+
+# Upgrades
+
+JDK = (
+    b"POST /v1/score HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: %d\r\n"
+    b"Host: localhost:8000\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\n"
+    b"User-Agent: Java-http-client/17.0.2\r\n\r\n"
+) % len(BODY)
+"""The head that the JDK's HttpClient sends."""
+CHUNKED = JDK.replace(b"Content-Length: %d" % len(BODY), b"Transfer-Encoding: chunked")
+WEBSOCKET = JDK.replace(b"Upgrade: h2c", b"Upgrade: websocket").replace(b", HTTP2-Settings", b"")
+TWO_LINES = JDK.replace(
+    b"Connection: Upgrade, HTTP2-Settings", b"Connection: Upgrade\r\nConnection: keep-alive"
+)
+
+
+@pytest.mark.parametrize("piece_size", [1, 7, 100, 10_000])
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (JDK, BODY),
+        (CHUNKED, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)),
+        (WEBSOCKET, BODY),
+        (TWO_LINES, BODY),
+    ],
+)
+def test_an_offer_of_another_protocol_is_declined_and_the_request_served_whole(head, body, piece_size):
+    class Patient(Hasty):
+        request_s = 60.0
+
+    async def scene():
+        async with served_at(Patient) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            sent = (head + body) * 2 + REQUEST + BODY
+            for start in range(0, len(sent), piece_size):
+                writer.write(sent[start : start + piece_size])
+                if piece_size < len(head):
+                    await asyncio.sleep(0)
+            for _ in range(3):
+                status, reply = await reply_of(reader)
+                assert (status, reply["tx_id"]) == (200, "a")
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_many_offers_in_one_packet_are_each_served():
+    async def scene():
+        async with served() as (reader, writer):
+            writer.write((JDK + BODY) * 600)
+            for _ in range(600):
+                assert (await reply_of(reader))[0] == 200
+
+    asyncio.run(scene())
+
+
+JAVA = """
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse.BodyHandlers;
+
+public class Ask {
+    public static void main(String[] args) throws Exception {
+        var client = HttpClient.newHttpClient();
+        for (int n = 0; n < 3; n++) {
+            var body = HttpRequest.BodyPublishers.ofString(args[1]);
+            var request = HttpRequest.newBuilder(URI.create(args[0])).POST(body).build();
+            System.out.println(client.send(request, BodyHandlers.ofString()).statusCode());
+        }
+    }
+}
+"""
+
+
+def test_the_jdks_own_client_is_served(tmp_path):
+    java = shutil.which("java")
+    asked = subprocess.run([java, "-version"], capture_output=True, text=True, check=False) if java else None
+    version = asked.stderr if asked else ""
+    major = re.search(r'version "(\d+)', version)
+    if major is None or int(major[1]) < 11:
+        pytest.skip("needs java 11 or newer, which compiles and runs one source file")
+    source = tmp_path / "Ask.java"
+    source.write_text(JAVA)
+
+    async def scene():
+        async with served_at(BoundedProtocol) as port:
+            asking = await asyncio.create_subprocess_exec(
+                java, str(source), f"http://127.0.0.1:{port}/v1/score", BODY.decode(),
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            output, _ = await asking.communicate()
+            assert output.split() == [b"200"] * 3, output.decode()
+
+    asyncio.run(scene())
+
+
+# Connections
+
+
+def test_a_connection_on_which_nothing_comes_is_closed():
+    async def scene():
+        async with served() as (reader, writer):
+            assert await hung_up_on(reader) == b""
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_white_space_between_requests_does_not_keep_a_connection():
+    async def scene():
+        async with served() as (reader, writer):
+            writer.write(REQUEST + BODY)
+            assert (await reply_of(reader))[0] == 200
+            writer.write(b"\r\n")
+            assert await hung_up_on(reader) == b""
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("closing", [b"", b"connection: close\r\n"])
+def test_a_client_that_takes_no_replies_is_hung_up_on(closing):
+    open_connections = set()
+
+    class Recorded(Hasty):
+        def connection_made(self, transport):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            super().connection_made(transport)
+            open_connections.add(self)
+
+        def connection_lost(self, exc):
+            super().connection_lost(exc)
+            open_connections.discard(self)
+
+    async def scene():
+        async with served_at(Recorded) as port, asyncio.timeout(30):
+            taciturn = socket.socket()
+            taciturn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            taciturn.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(taciturn, ("127.0.0.1", port))
+            ask = b"GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n%b\r\n" % closing
+            await asyncio.get_running_loop().sock_sendall(taciturn, ask if closing else ask * 40)
+            await until(lambda: open_connections)
+            await until(lambda: not open_connections)
+            taciturn.close()
+
+    asyncio.run(scene())
+
+
+GET = b"GET %b HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+async def asked(port, request):
+    """(status, JSON, whether the connection is closed after it)."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    status, reply = await reply_of(reader)
+    writer.close()
+    return status, reply
+
+
+def test_silent_connections_lock_nobody_out_of_the_health():
+    class Patient(Hasty):
+        request_s = 60.0
+
+    async def scene():
+        async with served_at(Patient) as port:
+            silent = []
+            for _ in range(3 * (Hasty.max_connections + Hasty.reserved_connections)):
+                silent.append(await asyncio.open_connection("127.0.0.1", port))
+                assert (await asked(port, GET % b"/healthz"))[0] == 200
+            status, refused = await asked(port, REQUEST + BODY)
+            assert (status, refused["detail"]) == (503, "too many connections")
+            assert await hung_up_on(silent[0][0]) == b""
+            for _, writer in silent:
+                writer.close()
+            async with asyncio.timeout(20):
+                while (await asked(port, REQUEST + BODY))[0] != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
 
     asyncio.run(scene())

@@ -5,8 +5,11 @@ import json
 import time
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
+from fraudsim import metrics
 from fraudsim.log import headers as h
 from fraudsim.log.clock import LoggedSegment
 from fraudsim.log.events import MAX_EVENT_BYTES, Transaction, encoder
@@ -299,3 +302,83 @@ def test_a_decision_with_the_most_that_can_be_pending_is_within_the_size_of_an_e
     ids = [f"{n:064}" for n in range(len(WINDOWED) * MAX_IN_FLIGHT_OF_KEY)]
     tx = Transaction(tx_id="t", ts=0, card_id="c", merchant_id="m", amount_cents=1)
     assert len(encoder.encode(decision(tx, ids))) < 0.7 * MAX_EVENT_BYTES
+
+
+def test_a_decision_that_the_log_could_not_hold_is_not_answered_and_may_be_asked_for_again():
+    """Counting ids is not enough: JSON writes some characters as two."""
+    rig = HttpRig()
+    escaped = ['"' * 60 + f"{n:04}" for n in range(596)]
+
+    async def scene():
+        rig.on_decide = lambda: None
+        decide = rig.decide
+
+        async def with_pending(incoming, *args, **fields):
+            await decide(incoming, *args, **fields)
+            return [decision(item.tx, escaped if item.tx.tx_id == "large" else ()) for item in incoming]
+
+        rig.decider.decide = with_pending
+        assert "do not fit" in try_later_detail(await rig.score("large"))
+        assert rig.producer.records == []
+        assert rig.in_flight_ids == []
+        assert "large" not in rig.redis_claims.values
+        items = await rig.score_batch([score_body("large"), score_body("small")])
+        assert [item["status"] for item in items] == [503, 200]
+        escaped.clear()
+        assert (await rig.score("large"))[0] == 200
+
+    asyncio.run(scene())
+
+
+def test_acked_waits_for_the_log_no_longer_than_the_budget_and_a_repeat_gets_the_late_decision():
+    async def scene():
+        rig = HttpRig("acked", deadline_ms=100)
+        rig.producer.may_acknowledge = asyncio.Event()
+        async with asyncio.timeout(20):
+            assert "did not acknowledge" in try_later_detail(await rig.score("t1"))
+            assert rig.in_flight_ids == ["t1"]  # the log may have it
+            rig.producer.may_acknowledge.set()
+            await rig.scoring.drain()
+        assert (await rig.score("t1"))[0] == 200
+        assert len(rig.producer.records) == 1
+
+    asyncio.run(scene())
+
+
+def test_acked_frees_what_the_log_refused_late():
+    async def scene():
+        rig = HttpRig("acked", deadline_ms=100)
+        may_fail = asyncio.Event()
+
+        async def fail_late(*_, **__):
+            await may_fail.wait()
+            raise KafkaTimeoutError()
+
+        send, rig.producer.send_and_wait = rig.producer.send_and_wait, fail_late
+        async with asyncio.timeout(20):
+            try_later_detail(await rig.score("t1"))
+            may_fail.set()
+            await rig.scoring.drain()
+        assert (rig.in_flight_ids, rig.redis_claims.values) == ([], {})
+        rig.producer.send_and_wait = send
+        assert (await rig.score("t1"))[0] == 200
+
+    asyncio.run(scene())
+
+
+def test_a_redis_out_of_memory_is_its_own_reason():
+    def counted(reason):
+        return metrics.REDIS_FAILURES.labels("claims", reason)._value.get()
+
+    async def scene():
+        rig = HttpRig()
+        before = counted("full"), counted("gone")
+        rig.redis_claims.error = ResponseError("OOM command not allowed when used memory > 'maxmemory'.")
+        assert (await rig.score("t1"))[0] == 200
+        rig.redis_claims.error = ResponseError("LOADING Redis is loading the dataset in memory")
+        assert (await rig.score("t2"))[0] == 200
+        await rig.scoring.drain()
+        assert counted("full") > before[0]
+        assert counted("gone") > before[1]
+
+    asyncio.run(scene())

@@ -78,7 +78,7 @@ def good(**changes):
         (b"\xff\xfe\x00", 400, "value"),
         (b'{"tx_id": "\xff"}', 400, "value"),
         (b"[" * 16_000, 400, "value"),
-        (b'{"a":' * 3_000, 400, "value"),
+        (b'{"a":' * 3_000, 422, "a"),
         (json.dumps(good(amount_cents=float("nan"))).encode(), 400, "value"),
         (json.dumps(good(amount_cents=10**30)).encode(), 422, "amount_cents"),
         (json.dumps(good(amount_cents=1.5)).encode(), 422, "amount_cents"),
@@ -103,6 +103,94 @@ def test_the_body_is_json_whatever_the_content_type_says(url):
         assert reply.status_code == 200
     squeezed = requests.post(f"{url}/v1/score", b"x", headers={"content-encoding": "gzip"})
     problem(squeezed, 415, "content-encoding")
+
+
+def doubled(text, key, value):
+    """The JSON object with a key that stands twice."""
+    return text[:-1].encode() + b", " + json.dumps(key).encode() + b": " + json.dumps(value).encode() + b"}"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (json.dumps(good(amount_cent=1)).encode(), "amount_cent"),
+        (json.dumps(good(nested={"a": 1})).encode(), "nested"),
+        (doubled(json.dumps(good()), "amount_cents", 2), "amount_cents"),
+        (doubled(json.dumps(good(card_id="a:b")), "tx_id", "x"), "tx_id"),
+        (doubled(json.dumps(good()), "tx_id", "x").replace(b', "tx_id', b', "tx\\u005fid'), "tx_id"),
+        (json.dumps(good(ip="10.0.0")).encode(), "ip"),
+        (json.dumps(good(ip="localhost")).encode(), "ip"),
+        (json.dumps(good(ip="10.0.0.256")).encode(), "ip"),
+    ],
+)
+def test_what_is_misspelt_doubled_or_no_address_is_refused_and_named(url, body, field):
+    problem(requests.post(f"{url}/v1/score", body), 422, field)
+    item = body.decode()
+    reply = requests.post(f"{url}/v1/score/batch", f'{{"transactions": [{item}, {json.dumps(good())}]}}')
+    refused, decided = reply.json()["results"]
+    assert (refused["status"], refused["problem"]["field"], decided["status"]) == (422, field, 200)
+
+
+def test_colons_within_values_and_addresses_of_either_kind_are_taken(url):
+    for ip in ("10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1"):
+        body = json.dumps(good(card_id="a:b::c", ip=ip)).encode()
+        assert requests.post(f"{url}/v1/score", body).status_code == 200
+
+
+def test_a_batch_with_an_unknown_or_second_field_is_refused(url):
+    text = json.dumps({"transactions": [good()]})
+    problem(requests.post(f"{url}/v1/score/batch", text[:-1] + ', "budget": 1}'), 422, "budget")
+    problem(requests.post(f"{url}/v1/score/batch", text[:-1] + ', "transactions": []}'), 422, "transactions")
+
+
+def test_a_decision_that_is_not_kept_says_why(url):
+    document = problem(requests.get(f"{url}/v1/decisions/of-the-stream"), 404, "tx_id")
+    assert "the topic decisions" in document["detail"]
+    described = requests.get(f"{url}/v1/openapi.json").json()["paths"]["/v1/decisions/{tx_id}"]["get"]
+    assert "stream" in described["summary"]
+
+
+# Other sites
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "field"),
+    [
+        ({}, 200, None),
+        ({"host": "localhost"}, 200, None),
+        ({"host": "[::1]:8000"}, 200, None),
+        ({"host": "evil.example"}, 421, "host"),
+        ({"host": "127.0.0.1.evil.example:8000"}, 421, "host"),
+        ({"sec-fetch-site": "none"}, 200, None),
+        ({"sec-fetch-site": "same-origin", "origin": "http://localhost:1"}, 200, None),
+        ({"sec-fetch-site": "cross-site"}, 403, "sec-fetch-site"),
+        ({"sec-fetch-site": "same-site"}, 403, "sec-fetch-site"),
+        ({"origin": "http://evil.example"}, 403, "origin"),
+        ({"origin": "null"}, 403, "origin"),
+        ({"host": "localhost:8000", "origin": "http://localhost:8000"}, 200, None),
+        ({"host": "localhost:8000", "origin": "http://localhost:3000"}, 403, "origin"),
+        ({"content-type": "application/x-www-form-urlencoded", "user-agent": "curl/8.5.0"}, 200, None),
+    ],
+)
+def test_pages_of_other_sites_and_names_that_are_not_ours_are_refused(url, headers, status, field):
+    for path, body in (("/v1/score", good()), ("/v1/score/batch", {"transactions": [good()]})):
+        reply = requests.post(url + path, json.dumps(body).encode(), headers=headers)
+        if status == 200:
+            assert reply.status_code == 200, reply.text
+        else:
+            problem(reply, status, field)
+
+
+def test_the_health_may_be_asked_by_any_name_and_reading_from_any_page(url):
+    assert requests.get(f"{url}/healthz", headers={"host": "10.1.2.3"}).status_code == 200
+    assert requests.get(f"{url}/v1/model", headers={"sec-fetch-site": "cross-site"}).status_code == 200
+    problem(requests.get(f"{url}/v1/model", headers={"host": "10.1.2.3"}), 421, "host")
+
+
+def test_the_setting_names_the_hosts():
+    with served("http_hosts=scorer, Scorer.internal") as (url, _):
+        for host, status in (("scorer:8000", 200), ("scorer.internal", 200), ("localhost", 421)):
+            assert requests.get(f"{url}/v1/model", headers={"host": host}).status_code == status
 
 
 # Paths, methods, heads

@@ -18,7 +18,7 @@ async def claim_store(url):
     redis = Redis.from_url(url)
     await redis.delete(*[f"tx:{n}" for n in ("a", "b")])
     link = RedisClient.with_short_timeouts(url)
-    yield RedisClaims(link), redis
+    yield RedisClaims(link, 2**27), redis
     await link.close()
     await redis.aclose()
 

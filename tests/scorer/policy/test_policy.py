@@ -1,14 +1,15 @@
 """The policy: least expected cost, rules, limits, exploration by a known share."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fraudsim.log.events import ACTIONS, Transaction
-from model.artefact.thresholds import Costs, Thresholds, costs_of_actions
-from scorer.policy.costs import cut_offs, expected_costs
-from scorer.policy.file import SHIPPED, load_policy
+from model.artefact.thresholds import Costs, Thresholds, costs_of_actions, expected_costs
+from scorer.policy.costs import cut_offs
+from scorer.policy.file import POLICY_FILE, SHIPPED, load_policy
 from scorer.policy.policy import ByExpectedCost, ByThresholds, Exploration, Limits, Policy
 from scorer.policy.rules import Hit, RuleError
 from stream_features.catalogue.features import NAMES
@@ -45,12 +46,24 @@ def choice(broken_policy, score, n=0, amount=10_000, **known):
     return broken_policy.choose(*assessment(broken_policy, score, n, amount, **known))
 
 
-def test_expected_costs_are_those_of_training_weighted_by_the_probability():
+def test_training_and_serving_weigh_a_transaction_to_the_same_bit():
     rng = np.random.default_rng(1)
     costs = Costs(*(float(v) for v in rng.uniform(0, 1, 7)))
-    for amount, p in zip(rng.integers(0, 10**6, 50).tolist(), rng.random(50).tolist(), strict=True):
-        honest, fraud = costs_of_actions(np.array([amount] * 2), np.array([False, True]), costs).T
-        assert expected_costs(amount, p, costs) == pytest.approx((1 - p) * honest + p * fraud)
+    amounts, probabilities = rng.integers(0, 10**6, 50), rng.random(50)
+    of_many = np.stack(expected_costs(amounts.astype(float), probabilities, costs)).T
+    known = costs_of_actions(np.repeat(amounts, 2), np.array([False, True] * 50), costs).T
+    for n, (amount, p) in enumerate(zip(amounts.tolist(), probabilities.tolist(), strict=True)):
+        one = expected_costs(amount, p, costs)
+        assert one == tuple(of_many[n])
+        assert expected_costs(amount, 0.0, costs) == tuple(known[2 * n])
+        assert expected_costs(amount, 1.0, costs) == tuple(known[2 * n + 1])
+        assert one == pytest.approx((1 - p) * known[2 * n] + p * known[2 * n + 1])
+
+
+def test_the_shipped_policy_has_the_costs_that_training_chooses_cut_offs_by():
+    spec = json.loads((SHIPPED / POLICY_FILE).read_text())["act_by"]
+    assert spec["costs"] == vars(Costs())
+    assert load_policy(SHIPPED).act_by["champion"] == ByExpectedCost(Costs())
 
 
 @pytest.mark.parametrize("amount", [0, 1, 99, 1_000, 20_000, 3_000_000])
