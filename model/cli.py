@@ -26,12 +26,11 @@ def train(
 
     from fraudsim.settings import load_settings
     from model.report.model_table import model_table
-    from model.training.train import train_model
+    from model.training.train import TrainingPlan, train_model
 
     console = Console()
-    manifest = train_model(
-        history, out, load_settings(), warm_up_days=warm_up_days, variants=variants, console=console
-    )
+    plan = TrainingPlan(warm_up_days=warm_up_days, variants=variants)
+    manifest = train_model(history, out, load_settings(), plan, console)
     console.print(model_table(manifest))
     console.print(f"written to {out}")
 

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from fraudsim.arrays import Flags, Floats, Ints
 from fraudsim.settings import Settings
 from model.artefact.files import current_versions
 from model.artefact.manifest import Versions
@@ -103,7 +103,7 @@ def study(
     return report
 
 
-def typology_codes(history: History, transactions: pa.Table) -> tuple[npt.NDArray[np.int64], list[str]]:
+def typology_codes(history: History, transactions: pa.Table) -> tuple[Ints, list[str]]:
     """By transaction, the index of its typology among the returned names; -1 where it is honest."""
     truth = history.truth()
     if not truth["tx_id"].equals(transactions["tx_id"]):
@@ -114,9 +114,9 @@ def typology_codes(history: History, transactions: pa.Table) -> tuple[npt.NDArra
 
 
 def measure(
-    typology: tuple[npt.NDArray[np.int64], list[str]],
-    scored: npt.NDArray[np.bool_],
-    scores: npt.NDArray[np.float32],
+    typology: tuple[Ints, list[str]],
+    scored: Flags,
+    scores: Floats,
     dial: float,
 ) -> list[TypologyResult]:
     """Each typology that occurs, against the honest transactions; `scores` are of the `scored` rows."""

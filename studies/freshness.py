@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from fraudsim.arrays import Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from model.artefact.files import current_versions
@@ -29,8 +29,6 @@ from studies.report import bar, spaced, write_report
 
 LAGS: Final = {"fresh": 0, "5 min": 5 * MINUTE, "1 h": HOUR, "1 d": DAY}
 RESAMPLES: Final = 200
-
-Scores = npt.NDArray[np.float32]
 
 
 class LagResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +83,7 @@ def study(
         raise FraudsimError(f"history {history_dir}: no fraud in the test period; take one with more cards")
     typologies = typology_of_rows(transactions, history.truth(), dataset)
 
-    scores: dict[str, Scores] = {}
+    scores: dict[str, Floats] = {}
     for name, lag_ms in LAGS.items():
         on_lag(name)
         features = bulk_features(transactions, labels, lag_ms)
@@ -121,9 +119,9 @@ def typology_of_rows(transactions: pa.Table, truth: pa.Table, dataset: TrainingD
 
 
 def loss_intervals(
-    fraud: npt.NDArray[np.bool_],
-    scores: Sequence[Scores],
-    card: npt.NDArray[np.int64],
+    fraud: Flags,
+    scores: Sequence[Floats],
+    card: Ints,
     seed: int,
     resamples: int = RESAMPLES,
 ) -> list[tuple[float, float]]:
@@ -148,9 +146,9 @@ def loss_intervals(
 
 def _lag_result(
     name: str,
-    fraud: npt.NDArray[np.bool_],
-    scores: Scores,
-    fresh: Scores,
+    fraud: Flags,
+    scores: Floats,
+    fresh: Floats,
     interval: tuple[float, float],
     typologies: list[str | None],
 ) -> LagResult:

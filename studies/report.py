@@ -1,12 +1,12 @@
 """The report of a study: a JSON file for programs and a Markdown page for people."""
 
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from fraudsim.errors import FraudsimError
+from fraudsim.whole_files import write_whole
 
 BAR_WIDTH: Final = 8
 
@@ -35,8 +35,6 @@ def write_report(out_dir: Path, name: str, result: msgspec.Struct, page: str) ->
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
-            part = out_dir / f"{file}.part"
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, out_dir / file)
+            write_whole(out_dir / file, text)
     except OSError as error:
         raise FraudsimError(f"study {error.filename or out_dir}: {error.strerror or error}") from None
