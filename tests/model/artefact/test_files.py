@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import msgspec
@@ -6,7 +7,6 @@ import numpy as np
 import pytest
 
 from fraudsim.errors import FraudsimError
-from model.artefact import files as artefact
 from model.artefact import manifest as manifests
 from model.artefact.files import (
     FALLBACK_FILE,
@@ -244,10 +244,14 @@ def test_a_folder_with_other_files_is_not_replaced(model, tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_model_in_place(model, trained, copy, monkeypatch):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
+    rename = os.rename
 
-    monkeypatch.setattr(artefact, "_replace_directory", fail)
+    def fail(source, target):
+        if str(source).endswith(".tmp"):
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail)
     with pytest.raises(FraudsimError, match="No space left"):
         write_model(copy, model.ubj, model.fallback.ubj, model.manifest)
     assert load_model(copy).version == model.version
