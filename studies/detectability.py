@@ -5,7 +5,7 @@ that differ only in the camouflage dial. Each typology is ranked against the sam
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from producers.history.writer import write_history
 from producers.world.config import WorldConfig
 from producers.world.world import World
 from stream_features.offline.bulk import bulk_features
-from studies.report import bar, spaced, write_report
+from studies.report import Cell, Grid, Page, bar, spaced, write_report
 
 DIALS: Final = (0.0, 0.5, 1.0)
 TRAINED_AT: Final = 0.5
@@ -99,7 +99,7 @@ def study(
         found=results,
         versions=current_versions(),
     )
-    write_report(out_dir, "detectability", report, markdown(report))
+    write_report(out_dir, "detectability", report, page_of(report))
     return report
 
 
@@ -140,26 +140,21 @@ def measure(
     return results
 
 
-def markdown(report: Detectability) -> str:
+def page_of(report: Detectability) -> Page:
     """The study as a page: a row for each typology, average precision and AUC at each dial."""
-    heads = ["typology", *(f"AP at {dial:g}" for dial in DIALS), *(f"AUC at {dial:g}" for dial in DIALS)]
-    lines = [
-        "# How hard each typology is to find",
-        "",
+    rows = []
+    for name in sorted({item.typology for item in report.found}):
+        by_dial = {item.camouflage: item for item in report.found if item.typology == name}
+        rows.append([Cell(spaced(name)), *_cells(by_dial, "average_precision"), *_cells(by_dial, "auc")])
+    return Page(
+        "How hard each typology is to find",
         f"Worlds of {report.cards:,} cards, {report.days} days and {report.fraud_scale:g} times the fraud. "
         f"One model, trained at camouflage {report.trained_at:g} with all fraud known, scores the last third "
         "of each. Each typology is ranked against all honest transactions.",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|" + "---|" * len(heads),
-    ]
-    for name in sorted({item.typology for item in report.found}):
-        by_dial = {item.camouflage: item for item in report.found if item.typology == name}
-        cells = [spaced(name), *_cells(by_dial, "average_precision"), *_cells(by_dial, "auc")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        Grid(["typology", *(f"{name} at {dial:g}" for name in ("AP", "AUC") for dial in DIALS)], rows),
+    )
 
 
-def _cells(by_dial: dict[float, TypologyResult], metric: str) -> Sequence[str]:
+def _cells(by_dial: dict[float, TypologyResult], metric: str) -> list[Cell]:
     values = [getattr(by_dial[dial], metric) if dial in by_dial else None for dial in DIALS]
-    return ["" if value is None else f"{value:.3f} {bar(value)}" for value in values]
+    return [Cell("") if value is None else Cell(f"{value:.3f}", bar(value)) for value in values]
