@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from fraudsim.errors import FraudsimError
+from fraudsim.log.brokers import check_reachable
 from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.settings import Settings
 
@@ -176,6 +177,7 @@ def group_member(
 def _short_consumer(bootstrap: str) -> Iterator[Any]:
     from kafka import KafkaConsumer
 
+    check_reachable(bootstrap)
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, allow_auto_create_topics=False
     )
