@@ -24,7 +24,7 @@ from producers.history.writer import write_history
 from producers.world.config import WorldConfig
 from producers.world.world import World
 from stream_features.offline.bulk import bulk_features
-from studies.report import Cell, Grid, Page, bar, spaced, write_report
+from studies.report import Cell, Grid, Page, bar, make_folder, spaced, write_report
 
 DIALS: Final = (0.0, 0.5, 1.0)
 TRAINED_AT: Final = 0.5
@@ -73,6 +73,7 @@ def study(
     Raises:
         FraudsimError: `out_dir` cannot be written.
     """
+    make_folder(out_dir)
     ubj: bytes | None = None
     results: list[TypologyResult] = []
     for dial in sorted(DIALS, key=lambda dial: dial != TRAINED_AT):  # the model's own world first

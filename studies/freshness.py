@@ -25,7 +25,7 @@ from model.training.split import split_history
 from producers.history.reader import read_history
 from stream_features.catalogue.features import DAY, HOUR, MINUTE
 from stream_features.offline.bulk import bulk_features
-from studies.report import Cell, Grid, Page, bar, spaced, write_report
+from studies.report import Cell, Grid, Page, bar, make_folder, spaced, write_report
 
 LAGS: Final = {"fresh": 0, "5 min": 5 * MINUTE, "1 h": HOUR, "1 d": DAY}
 RESAMPLES: Final = 200
@@ -74,6 +74,7 @@ def study(
             written.
     """
     history = read_history(history_dir)
+    make_folder(out_dir)
     manifest = history.manifest
     split = split_history(manifest.start_ms, manifest.end_ms, settings.label_gap_days)
     transactions, labels = history.transactions(), history.labels()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final, NamedTuple
 
 import msgspec
@@ -116,6 +117,20 @@ def _rich_table(grid: Grid) -> Table:
     return table
 
 
+def make_folder(out_dir: Path) -> None:
+    """Make the folder of a report, before the work that it takes.
+
+    Raises:
+        FraudsimError: it cannot be made, or cannot be written to.
+    """
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out_dir):
+            pass
+    except OSError as error:
+        raise _folder_error(out_dir, error) from None
+
+
 def write_report(out_dir: Path, name: str, result: msgspec.Struct, page: Page) -> None:
     """Write `name`.json and `name`.md, each completely or not at all.
 
@@ -127,8 +142,13 @@ def write_report(out_dir: Path, name: str, result: msgspec.Struct, page: Page) -
         f"{name}.md": page.markdown(),
     }
     try:
-        out_dir.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
             write_whole(out_dir / file, text)
     except OSError as error:
-        raise FraudsimError(f"study {error.filename or out_dir}: {error.strerror or error}") from None
+        raise _folder_error(out_dir, error) from None
+
+
+def _folder_error(out_dir: Path, error: OSError) -> FraudsimError:
+    return FraudsimError(
+        f"study {error.filename or out_dir}: {error.strerror or error}; name another folder by --out"
+    )

@@ -7,7 +7,7 @@ from typing import Final
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import variable
 
-PATIENCE_S: Final = 3.0
+PATIENCE_S: Final = 2.0
 """A broker that is being started may take so long to listen."""
 RETRY_S: Final = 0.2
 CONNECT_TIMEOUT_S: Final = 3.0

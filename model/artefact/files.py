@@ -3,8 +3,11 @@
 `model.ubj` and `fallback.ubj` are always there, `distilled.ubj` if the manifest has variants.
 """
 
+import errno
 import hashlib
+import os
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 import msgspec
@@ -82,6 +85,24 @@ def write_model(
     except OSError as error:
         raise FraudsimError(f"model {error.filename or directory}: {error.strerror or error}") from None
     return sealed_manifest
+
+
+def check_writable(directory: Path) -> None:
+    """Check before the work of training that an artefact can be written; see `write_model`.
+
+    Raises:
+        FraudsimError: it cannot.
+    """
+    directory = directory.absolute()
+    try:
+        _check_replaceable(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        if directory.exists() and not directory.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+        with TemporaryFile(dir=directory.parent):
+            pass
+    except OSError as error:
+        raise FraudsimError(f"model {error.filename or directory}: {error.strerror or error}") from None
 
 
 def _check_replaceable(directory: Path) -> None:

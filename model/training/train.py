@@ -12,7 +12,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from fraudsim.settings import Settings
-from model.artefact.files import current_versions, sha256_of, write_model
+from model.artefact.files import check_writable, current_versions, sha256_of, write_model
 from model.artefact.manifest import Manifest, Variants, feature_hash
 from model.artefact.thresholds import Costs
 from model.training.dataset import TrainingDataset, build_dataset
@@ -59,6 +59,7 @@ def train_model(
     plan = plan or TrainingPlan()
     costs = plan.costs
     history = read_history(history_dir)
+    check_writable(out_dir)
     manifest = history.manifest
     split = split_history(manifest.start_ms, manifest.end_ms, settings.label_gap_days, plan.warm_up_days)
     with _progress(console, "reading the history"):
