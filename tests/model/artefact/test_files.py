@@ -12,6 +12,7 @@ from model.artefact.files import (
     FALLBACK_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
+    check_writable,
     load_model,
     read_manifest,
     write_model,
@@ -263,3 +264,21 @@ def test_the_manifest_alone_can_be_read_and_is_checked(copy):
     edit(copy, set_to("data_fingerprint", "0" * 64))
     with pytest.raises(FraudsimError, match="manifest_sha256"):
         read_manifest(copy)
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "other files"])
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(kind, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").touch()
+    folders = {"a file": "file", "below a file": "file/model", "other files": "full"}
+    with pytest.raises(FraudsimError, match=folders[kind]):
+        check_writable(tmp_path / folders[kind])
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "letter.txt"]
+
+
+def test_a_model_or_nothing_may_be_replaced(copy, tmp_path):
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    check_writable(copy)
+    check_writable(tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
