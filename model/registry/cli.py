@@ -155,7 +155,7 @@ def shadows(
         console.print(f"{served.shadows_dropped:,} were not compared: too many waited")
 
 
-class ShadowTally(msgspec.Struct):
+class ShownShadow(msgspec.Struct):
     """How one shadow differs from the champion."""
 
     version: str
@@ -165,15 +165,15 @@ class ShadowTally(msgspec.Struct):
     differed: dict[str, int]
 
 
-class ServedModel(msgspec.Struct):
+class ShownModel(msgspec.Struct):
     """The part of the reply to `GET /v1/model` that is shown."""
 
     version: str
-    shadows: list[ShadowTally]
+    shadows: list[ShownShadow]
     shadows_dropped: int
 
 
-def _get_served_model(url: str | None) -> ServedModel:
+def _get_served_model(url: str | None) -> ShownModel:
     import urllib.request
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
@@ -190,7 +190,7 @@ def _get_served_model(url: str | None) -> ServedModel:
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
-            return msgspec.json.decode(reply.read(), type=ServedModel)
+            return msgspec.json.decode(reply.read(), type=ShownModel)
     except (OSError, ValueError, HTTPException, msgspec.DecodeError) as error:
         if isinstance(error, HTTPError):
             problem = f"{error.code} {error.reason}"
