@@ -32,7 +32,7 @@ def check(directory: NewModel) -> None:
     from model.report.model_table import model_table
     from model.report.variants_table import variants_table
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     loaded = load_model(directory)
     console.print(model_table(loaded.manifest))
     if len(loaded.kinds) > 1:
@@ -64,7 +64,7 @@ def list_models(at: RegistryFolder = None) -> None:
         table.add_column(title, justify="left" if title in ("version", "role") else "right")
     for manifest in manifests:
         table.add_row(manifest.version, _role_text(aliases, manifest.version), *_figures(manifest))
-    console = Console(width=max(100, Console().width))
+    console = Console(width=max(100, Console().width), markup=False, emoji=False)
     console.print(table)
     console.print(
         "Each is tested on the days after its own training; cost is that of approving everything = 1."

@@ -133,4 +133,4 @@ def _progress(console: Console | None, step: str) -> Iterator[Any]:
     started = time.perf_counter()
     with console.status(step):
         yield
-    console.print(f"[dim]{step}: {time.perf_counter() - started:.1f} s[/dim]")
+    console.print(f"{step}: {time.perf_counter() - started:.1f} s", style="dim")
