@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fraudsim.arrays import Doubles, Ints
+
 BINS: Final = 10
 """Bins of about equal shares in the reference; unknown values have one more."""
 Z: Final = 3.0902
@@ -19,8 +21,7 @@ Z: Final = 3.0902
 _HALF: Final = 0.5
 """Added to each count, so that an empty bin has a logarithm."""
 
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Counts = Ints
 
 
 class Psi(NamedTuple):
@@ -51,14 +52,14 @@ def chi_squared_limit(degrees: int) -> float:
 class Bins:
     """The bins of one feature, cut at the quantiles of its reference."""
 
-    def __init__(self, reference: Floats) -> None:
+    def __init__(self, reference: Doubles) -> None:
         """`reference` of shape (n,), nan where a value is unknown."""
         present = reference[~np.isnan(reference)]
         shares = np.arange(1, BINS) / BINS
         self._edges = np.unique(np.quantile(present, shares)) if len(present) else np.empty(0)
         self.reference = self.counts(reference)
 
-    def counts(self, values: Floats) -> Counts:
+    def counts(self, values: Doubles) -> Counts:
         """How many of `values`, shape (n,), are in each bin; the last bin is for unknown ones."""
         unknown = np.isnan(values)
         indices = np.searchsorted(self._edges, values[~unknown], side="left")

@@ -4,22 +4,23 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
+
+from aiokafka import TopicPartition
 
 from dashboards.watch_metrics import WatchMetrics
 from fraudsim import metrics
-from fraudsim.log.lenient_records import read_past_unreadable_headers
+from fraudsim.log.consumer import FetchPlan, Offsets, TopicReader, existing_partitions, open_reader
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.settings import Settings
-from producers.sender.log_ends import partitions_of
 
 TOPICS: Final = (DECISIONS, TRUTH, LABELS)
 TRUTH_BEFORE: Final = 1_000
 """Records of a partition of truth that are read from before the present: a fraud may be named before it is
 decided."""
 POLL_MS: Final = 500
-"""The broker holds a fetch back this long, or until it fills `FETCH_BYTES`: the delay costs nobody."""
-FETCH_BYTES: Final = 1024 * 1024
+PLAN: Final = FetchPlan(wait_ms=POLL_MS, min_bytes=1 << 20, max_partition_bytes=1 << 20, max_records=2_000)
+"""The delay costs nobody."""
 REPORT_EVERY_S: Final = 2.0
 
 
@@ -49,59 +50,41 @@ def run_watch(
 async def _follow(
     settings: Settings, stop: threading.Event, watch_metrics: WatchMetrics, from_start: bool
 ) -> None:
-    from aiokafka import AIOKafkaConsumer, TopicPartition
-
-    read_past_unreadable_headers()
-    partitions_by_topic = partitions_of(settings, TOPICS)
+    partitions_by_topic = existing_partitions(settings.kafka_bootstrap, TOPICS)
     tps = [TopicPartition(topic, p) for topic, partitions in partitions_by_topic.items() for p in partitions]
-    truth = [tp for tp in tps if tp.topic == TRUTH]
     others = [tp for tp in tps if tp.topic != TRUTH]
-    consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        client_id="watch",
-        fetch_max_wait_ms=POLL_MS,
-        fetch_min_bytes=FETCH_BYTES,
-        max_partition_fetch_bytes=FETCH_BYTES,
-    )
-    await consumer.start()
-    try:
-        consumer.assign(tps)
-        begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
-        for tp in tps:
-            start = ends[tp] - (TRUTH_BEFORE if tp in truth else 0)
-            consumer.seek(tp, begins[tp] if from_start else max(begins[tp], start))
+    async with open_reader(settings.kafka_bootstrap, tps, PLAN, client_id="watch") as reader:
+        begins, ends = await reader.begins(), await reader.ends()
+        before = {tp: TRUTH_BEFORE if tp.topic == TRUTH else 0 for tp in tps}
+        reader.seek(begins if from_start else {tp: max(begins[tp], ends[tp] - before[tp]) for tp in tps})
         # Truth is read to its end first, so that the decisions of a long log need not wait for it.
-        consumer.pause(*others)
+        reader.pause(*others)
         report_at = 0.0
         while not stop.is_set():
-            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=2_000)
+            polled = await reader.poll(POLL_MS)
             now_s = time.monotonic()
             for tp, records in polled.items():
                 for record in records:
                     watch_metrics.add_record(tp.topic, tp.partition, record.value, now_s)
             metrics.HEARTBEAT.set_to_current_time()
-            lag = await _lag(consumer, ends)
+            lag = await _lag(reader, ends)
             if not lag[TRUTH]:
-                consumer.resume(*others)
+                reader.resume(*others)
                 watch_metrics.count_honest(now_s)
             if now_s >= report_at:
                 watch_metrics.export_drift()
                 for topic, topic_lag in lag.items():
                     metrics.CONSUMER_LAG.labels("watch", topic).set(topic_lag)
                 report_at = now_s + REPORT_EVERY_S
-    finally:
-        await consumer.stop()
 
 
-async def _lag(consumer: Any, ends: dict[Any, int]) -> Mapping[str, int]:
+async def _lag(reader: TopicReader, ends: Offsets) -> Mapping[str, int]:
     """Records between what has been read and the log's end, by topic.
 
-    `ends` are those at the start; a partition's high watermark replaces them once the broker has sent it.
+    `ends` are those at the start; the end that came with a partition's last fetch replaces them.
     """
+    ends = {**ends, **reader.known_ends()}
     lag = dict.fromkeys(TOPICS, 0)
-    for tp, end in ends.items():
-        lag[tp.topic] += max((consumer.highwater(tp) or end) - await consumer.position(tp), 0)
+    for tp, position in (await reader.positions()).items():
+        lag[tp.topic] += max(ends[tp] - position, 0)
     return lag

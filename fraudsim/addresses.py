@@ -4,18 +4,15 @@ import ipaddress
 import json
 import os
 import re
-import socket
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fraudsim.errors import FraudsimError
 from fraudsim.whole_files import write_whole
 
 RUNNING_FILE: Final = "parts.json"
-KAFKA_TIMEOUT_S: Final = 3.0
 _EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -40,33 +37,6 @@ def open_direct(request: str | urllib.request.Request, timeout_s: float) -> Any:
 def mask_password(url: str) -> str:
     """The URL for people and logs: its password is replaced by `***`."""
     return re.sub(r"(://[^/@:]*:)[^/]*(@)", r"\1***\2", url)
-
-
-# Kafka
-
-
-def require_kafka(bootstrap: str, timeout_s: float = KAFKA_TIMEOUT_S) -> None:
-    """Check that one of the brokers accepts a connection; a Kafka client would try for half a minute.
-
-    Raises:
-        FraudsimError: none does, or an address is not host:port.
-    """
-    for address in bootstrap.split(","):
-        host, _, port = address.strip().rpartition(":")
-        if not (host and port.isdecimal() and 0 < int(port) < 65_536):
-            raise FraudsimError(f"FRAUDSIM_KAFKA_BOOTSTRAP={bootstrap}: {address.strip()!r} is not host:port")
-    reasons = []
-    for address in bootstrap.split(","):
-        host, _, port = address.strip().rpartition(":")
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout_s):
-                return
-        except OSError as error:
-            reasons.append(error.strerror or str(error) or type(error).__name__)
-    raise FraudsimError(
-        f"no Kafka answers at {bootstrap} ({reasons[0]}): start a line with `fraudsim up` or a stack with "
-        "`fraudsim stack up`, or set FRAUDSIM_KAFKA_BOOTSTRAP"
-    )
 
 
 # The running line

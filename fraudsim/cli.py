@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -26,6 +27,14 @@ ROOMS: Final = (
 
 UsageError: Final[type[Any]] = typer.BadParameter.__bases__[0]
 """An option or value that a command does not take; Typer does not export the class."""
+KAFKA_ADVICE: Final = "does Kafka run at FRAUDSIM_KAFKA_BOOTSTRAP?"
+KAFKA_AWAY: Final = ("KafkaConnectionError", "KafkaTimeoutError", "NoBrokersAvailable")
+SERVER_ERRORS: Final = (
+    ("kafka.errors", KAFKA_AWAY, KAFKA_ADVICE),
+    ("aiokafka.errors", KAFKA_AWAY, KAFKA_ADVICE),
+    ("redis.exceptions", ("ConnectionError", "TimeoutError"), "does Redis run at FRAUDSIM_REDIS_URL?"),
+)
+"""Modules, if they are loaded, with their exceptions for a server that is away, and what to check."""
 SHOWN_CHARACTERS: Final = 80
 """An error shows so much of a wrong value."""
 
@@ -66,7 +75,38 @@ def main() -> None:
         _fail(usage_error_line(error, sys.argv[1:]))
     except typer.Abort:
         _fail("aborted")
+    except Exception as error:
+        line = environment_error_line(error)
+        if line is None or os.environ.get("FRAUDSIM_LOG_LEVEL") == "DEBUG":
+            raise
+        _fail(line)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def environment_error_line(error: Exception) -> str | None:
+    """One line for an error of the machine: a file, a disk, a server that is away; None for any other.
+
+    A command should catch these where it knows what to name and what comes next; this is for those that it
+    did not expect. Other exceptions are bugs, and keep their traceback.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file or setting is not UTF-8: {_one_line(error)}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"the terminal's encoding cannot show the output: {_one_line(error)}; set PYTHONUTF8=1"
+    if isinstance(error, OSError):
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        where = " → ".join(names) + ": " if names else ""
+        return f"{where}{error.strerror or _one_line(error) or type(error).__name__}"
+    for module, classes, advice in SERVER_ERRORS:
+        loaded = sys.modules.get(module)
+        kinds = tuple(getattr(loaded, name) for name in classes if hasattr(loaded, name))
+        if kinds and isinstance(error, kinds):
+            return f"{_one_line(error)}; {advice}"
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def usage_error_line(error: Any, arguments: Sequence[str]) -> str:

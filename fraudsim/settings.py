@@ -21,6 +21,15 @@ def _insert_host(name: Any) -> Any:
 Name = Annotated[str, BeforeValidator(_insert_host)]
 """`{host}` in it is replaced by this host's name, since replicas of one container share their variables."""
 
+
+def _cache_dir() -> Path:
+    """In the home folder; where the user has none, in the working folder."""
+    try:
+        return Path.home() / ".cache" / "fraudsim"
+    except RuntimeError:
+        return Path(".cache") / "fraudsim"
+
+
 ModelKind = Literal["full", "cascade", "distilled"]
 
 
@@ -35,9 +44,7 @@ class Settings(BaseSettings):
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
     runs_dir: Path = Field(Path("runs"), description="folder of run folders")
-    cache_dir: Path = Field(
-        Path.home() / ".cache" / "fraudsim", description="downloaded Kafka, compiled kernels"
-    )
+    cache_dir: Path = Field(_cache_dir(), description="downloaded Kafka, compiled kernels")
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
     model_kind: ModelKind = Field(
         "full",
@@ -172,10 +179,14 @@ def load_settings() -> Settings:
     taken, if one runs.
 
     Raises:
-        FraudsimError: a variable has a value that is not allowed; the message names both.
+        FraudsimError: a variable has a value that is not allowed, or `.env` cannot be read; the message names
+            it.
     """
     try:
         return _with_running_line(Settings())
+    except (UnicodeDecodeError, OSError) as error:
+        problem = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise FraudsimError(f"{Path('.env').absolute()}: {problem}; mend or remove it") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"

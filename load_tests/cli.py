@@ -11,7 +11,25 @@ app = typer.Typer()
 bench = typer.Typer(no_args_is_help=True, help="Benchmarks against peers; each writes JSON.")
 app.add_typer(bench, name="bench")
 
-Json = Annotated[Path, typer.Option("--json", help="file to write the report into")]
+
+def writable(path: Path | None) -> Path | None:
+    """Check before a benchmark, not after it, that its report can be written; what is there stays.
+
+    Raises:
+        FraudsimError: it cannot; the message names it.
+    """
+    if path is not None:
+        is_new = not path.exists()
+        try:
+            path.open("ab").close()
+            if is_new:
+                path.unlink()
+        except OSError as error:
+            raise FraudsimError(f"bench: {path}: {error.strerror}; name a file that can be written") from None
+    return path
+
+
+Json = Annotated[Path, typer.Option("--json", callback=writable, help="file to write the report into")]
 
 
 @bench.callback()
@@ -224,7 +242,9 @@ def features(
 @bench.command()
 def growth(
     json: Json,
-    svg: Annotated[Path | None, typer.Option("--svg", help="file to draw the plot into")] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", callback=writable, help="file to draw the plot into")
+    ] = None,
     turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each case")] = 5,
 ) -> None:
     """Measure a key by history, heat and longest window, beside a recomputation from its events."""
@@ -234,7 +254,7 @@ def growth(
     report = bench_growth(turns=turns)
     _write(json, report)
     if svg is not None:
-        _write_text(svg, growth_svg(report))
+        svg.write_text(growth_svg(report), encoding="utf-8")
     for entity in PER_DAY:
         read, fold, rival = (
             series(report["results"], "heat", entity, name) for name in ("read", "fold", "recompute")
@@ -246,13 +266,6 @@ def growth(
             f"recomputed {rival[0]['value']:,} to {rival[-1]['value']:,} ns, {rival[-1]['bytes']:,} bytes "
             f"({json})"
         )
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise FraudsimError(f"bench: --svg {path}: {error.strerror}") from None
 
 
 @bench.command()
@@ -273,7 +286,4 @@ def http(
 def _write(path: Path, report: dict[str, Any]) -> None:
     import msgspec
 
-    try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    except OSError as error:
-        raise FraudsimError(f"bench: --json {path}: {error.strerror}") from None
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

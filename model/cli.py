@@ -26,14 +26,13 @@ def train(
 
     from fraudsim.settings import load_settings
     from model.report.model_table import model_table
-    from model.training.train import train_model
+    from model.training.train import TrainingPlan, train_model
 
-    console = Console()
-    manifest = train_model(
-        history, out, load_settings(), warm_up_days=warm_up_days, variants=variants, console=console
-    )
+    console = Console(markup=False, emoji=False)
+    plan = TrainingPlan(warm_up_days=warm_up_days, variants=variants)
+    manifest = train_model(history, out, load_settings(), plan, console)
     console.print(model_table(manifest))
-    console.print(f"written to {out}")
+    typer.echo(f"written to {out}")
 
 
 @app.command("score-only")
@@ -43,14 +42,15 @@ def score_only(
 ) -> None:
     """Train on the first day of a file without cards, score the rest without state, and say how well."""
     from rich.console import Console
+    from rich.markup import escape
 
     from fraudsim.settings import load_settings
     from model.report.score_only_table import score_only_table
     from model.training import score_only as scoring
     from producers.datasets.registry import read_score_only
 
-    console = Console()
-    with console.status(f"reading {file.name}"):
+    console = Console(markup=False, emoji=False)
+    with console.status(escape(f"reading {file.name}")):
         rows = read_score_only(file)
     with console.status(f"training on the first day of {len(rows):,} transactions"):
         result = scoring.score_only(rows, load_settings().seed)

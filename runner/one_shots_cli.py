@@ -74,15 +74,15 @@ def show() -> None:
 
     from rich.table import Table
 
-    from fraudsim.addresses import require_kafka
     from fraudsim.errors import FraudsimError
+    from fraudsim.log.brokers import check_reachable
     from fraudsim.log.clock import Clock
     from fraudsim.log.clock_log import ClockLog
     from fraudsim.process.terminal import plain_console
     from fraudsim.settings import load_settings
 
     bootstrap = load_settings().kafka_bootstrap
-    require_kafka(bootstrap)
+    check_reachable(bootstrap)
     log = ClockLog(bootstrap, Clock())
     log.refresh()
     if not log.clock:

@@ -16,18 +16,17 @@ def freshness(
 ) -> None:
     """Average precision and recall by typology with features fresh, 5 min, 1 h and 1 d old."""
     from rich.console import Console
-    from rich.markdown import Markdown
 
     from fraudsim.settings import load_settings
     from studies import freshness as module
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     with console.status("freshness") as status:
         result = module.study(
             history, out, load_settings(), on_lag=lambda name: status.update(f"freshness: {name}")
         )
-    console.print(Markdown(module.markdown(result)))
-    console.print(f"written to {out}")
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")
 
 
 @study_app.command()
@@ -38,15 +37,14 @@ def detectability(
 ) -> None:
     """How well one fixed model finds each typology when fraudsters hide not at all, somewhat and well."""
     from rich.console import Console
-    from rich.markdown import Markdown
 
     from fraudsim.settings import load_settings
     from studies import detectability as module
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     with console.status("detectability") as status:
         result = module.study(
             out, load_settings(), cards, days, on_dial=lambda dial: status.update(f"camouflage {dial:g}")
         )
-    console.print(Markdown(module.markdown(result)))
-    console.print(f"written to {out}")
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")

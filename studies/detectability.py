@@ -5,15 +5,15 @@ that differ only in the camouflage dial. Each typology is ranked against the sam
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from fraudsim.arrays import Flags, Floats, Ints
 from fraudsim.settings import Settings
 from model.artefact.files import current_versions
 from model.artefact.manifest import Versions
@@ -24,7 +24,7 @@ from producers.history.writer import write_history
 from producers.world.config import WorldConfig
 from producers.world.world import World
 from stream_features.offline.bulk import bulk_features
-from studies.report import bar, spaced, write_report
+from studies.report import Cell, Grid, Page, bar, make_folder, spaced, write_report
 
 DIALS: Final = (0.0, 0.5, 1.0)
 TRAINED_AT: Final = 0.5
@@ -73,6 +73,7 @@ def study(
     Raises:
         FraudsimError: `out_dir` cannot be written.
     """
+    make_folder(out_dir)
     ubj: bytes | None = None
     results: list[TypologyResult] = []
     for dial in sorted(DIALS, key=lambda dial: dial != TRAINED_AT):  # the model's own world first
@@ -99,11 +100,11 @@ def study(
         found=results,
         versions=current_versions(),
     )
-    write_report(out_dir, "detectability", report, markdown(report))
+    write_report(out_dir, "detectability", report, page_of(report))
     return report
 
 
-def typology_codes(history: History, transactions: pa.Table) -> tuple[npt.NDArray[np.int64], list[str]]:
+def typology_codes(history: History, transactions: pa.Table) -> tuple[Ints, list[str]]:
     """By transaction, the index of its typology among the returned names; -1 where it is honest."""
     truth = history.truth()
     if not truth["tx_id"].equals(transactions["tx_id"]):
@@ -114,9 +115,9 @@ def typology_codes(history: History, transactions: pa.Table) -> tuple[npt.NDArra
 
 
 def measure(
-    typology: tuple[npt.NDArray[np.int64], list[str]],
-    scored: npt.NDArray[np.bool_],
-    scores: npt.NDArray[np.float32],
+    typology: tuple[Ints, list[str]],
+    scored: Flags,
+    scores: Floats,
     dial: float,
 ) -> list[TypologyResult]:
     """Each typology that occurs, against the honest transactions; `scores` are of the `scored` rows."""
@@ -140,26 +141,21 @@ def measure(
     return results
 
 
-def markdown(report: Detectability) -> str:
+def page_of(report: Detectability) -> Page:
     """The study as a page: a row for each typology, average precision and AUC at each dial."""
-    heads = ["typology", *(f"AP at {dial:g}" for dial in DIALS), *(f"AUC at {dial:g}" for dial in DIALS)]
-    lines = [
-        "# How hard each typology is to find",
-        "",
+    rows = []
+    for name in sorted({item.typology for item in report.found}):
+        by_dial = {item.camouflage: item for item in report.found if item.typology == name}
+        rows.append([Cell(spaced(name)), *_cells(by_dial, "average_precision"), *_cells(by_dial, "auc")])
+    return Page(
+        "How hard each typology is to find",
         f"Worlds of {report.cards:,} cards, {report.days} days and {report.fraud_scale:g} times the fraud. "
         f"One model, trained at camouflage {report.trained_at:g} with all fraud known, scores the last third "
         "of each. Each typology is ranked against all honest transactions.",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|" + "---|" * len(heads),
-    ]
-    for name in sorted({item.typology for item in report.found}):
-        by_dial = {item.camouflage: item for item in report.found if item.typology == name}
-        cells = [spaced(name), *_cells(by_dial, "average_precision"), *_cells(by_dial, "auc")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        Grid(["typology", *(f"{name} at {dial:g}" for name in ("AP", "AUC") for dial in DIALS)], rows),
+    )
 
 
-def _cells(by_dial: dict[float, TypologyResult], metric: str) -> Sequence[str]:
+def _cells(by_dial: dict[float, TypologyResult], metric: str) -> list[Cell]:
     values = [getattr(by_dial[dial], metric) if dial in by_dial else None for dial in DIALS]
-    return ["" if value is None else f"{value:.3f} {bar(value)}" for value in values]
+    return [Cell("") if value is None else Cell(f"{value:.3f}", bar(value)) for value in values]

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from fraudsim.arrays import Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from model.artefact.files import current_versions
@@ -25,12 +25,10 @@ from model.training.split import split_history
 from producers.history.reader import read_history
 from stream_features.catalogue.features import DAY, HOUR, MINUTE
 from stream_features.offline.bulk import bulk_features
-from studies.report import bar, spaced, write_report
+from studies.report import Cell, Grid, Page, bar, make_folder, spaced, write_report
 
 LAGS: Final = {"fresh": 0, "5 min": 5 * MINUTE, "1 h": HOUR, "1 d": DAY}
 RESAMPLES: Final = 200
-
-Scores = npt.NDArray[np.float32]
 
 
 class LagResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +74,7 @@ def study(
             written.
     """
     history = read_history(history_dir)
+    make_folder(out_dir)
     manifest = history.manifest
     split = split_history(manifest.start_ms, manifest.end_ms, settings.label_gap_days)
     transactions, labels = history.transactions(), history.labels()
@@ -85,7 +84,7 @@ def study(
         raise FraudsimError(f"history {history_dir}: no fraud in the test period; take one with more cards")
     typologies = typology_of_rows(transactions, history.truth(), dataset)
 
-    scores: dict[str, Scores] = {}
+    scores: dict[str, Floats] = {}
     for name, lag_ms in LAGS.items():
         on_lag(name)
         features = bulk_features(transactions, labels, lag_ms)
@@ -107,7 +106,7 @@ def study(
         ],
         versions=current_versions(),
     )
-    write_report(out_dir, "freshness", result, markdown(result))
+    write_report(out_dir, "freshness", result, page_of(result))
     return result
 
 
@@ -121,9 +120,9 @@ def typology_of_rows(transactions: pa.Table, truth: pa.Table, dataset: TrainingD
 
 
 def loss_intervals(
-    fraud: npt.NDArray[np.bool_],
-    scores: Sequence[Scores],
-    card: npt.NDArray[np.int64],
+    fraud: Flags,
+    scores: Sequence[Floats],
+    card: Ints,
     seed: int,
     resamples: int = RESAMPLES,
 ) -> list[tuple[float, float]]:
@@ -148,9 +147,9 @@ def loss_intervals(
 
 def _lag_result(
     name: str,
-    fraud: npt.NDArray[np.bool_],
-    scores: Scores,
-    fresh: Scores,
+    fraud: Flags,
+    scores: Floats,
+    fresh: Floats,
     interval: tuple[float, float],
     typologies: list[str | None],
 ) -> LagResult:
@@ -168,28 +167,27 @@ def _lag_result(
     )
 
 
-def markdown(result: Freshness) -> str:
+def page_of(result: Freshness) -> Page:
     """The study as a page: one table, with bars of average precision and of each typology's recall."""
     names = list(result.frauds_by_typology)
-    heads = ["features", "average precision", "lost (90 %)", *(spaced(name) for name in names)]
     counts = ", ".join(f"{spaced(name)} {count}" for name, count in result.frauds_by_typology.items())
-    lines = [
-        "# What stale features cost",
-        "",
+    highest = max(lag.average_precision for lag in result.lags)
+    rows = []
+    for lag in result.lags:
+        lost = f"{lag.loss:.3f} ({lag.loss_low:.3f} to {lag.loss_high:.3f})" if lag.lag_ms else ""
+        recalls = [lag.recall_by_typology[name] for name in names]
+        rows.append(
+            [
+                Cell(lag.name),
+                Cell(f"{lag.average_precision:.3f}", bar(lag.average_precision / highest)),
+                Cell(lost),
+                *(Cell(f"{recall:.2f}", bar(recall)) for recall in recalls),
+            ]
+        )
+    return Page(
+        "What stale features cost",
         f"{result.test_rows:,} test transactions, {result.test_frauds} frauds that came to light. "
         f"By typology: recall of all true frauds ({counts}) "
         f"when {100 * result.alert_budget:g} % of transactions may be alerts.",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|" + "---|" * len(heads),
-    ]
-    highest = max(lag.average_precision for lag in result.lags)
-    for lag in result.lags:
-        cells = [
-            lag.name,
-            f"{lag.average_precision:.3f} {bar(lag.average_precision / highest)}",
-            f"{lag.loss:.3f} ({lag.loss_low:.3f} to {lag.loss_high:.3f})" if lag.lag_ms else "",
-            *(f"{lag.recall_by_typology[n]:.2f} {bar(lag.recall_by_typology[n])}" for n in names),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        Grid(["features", "average precision", "lost (90 %)", *map(spaced, names)], rows),
+    )

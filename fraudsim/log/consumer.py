@@ -1,7 +1,7 @@
 """Kafka consumers: every one of the product is opened here, with or without a group.
 
 `open_reader` is for processes that keep reading, by asyncio; it reads past headers that cannot be decoded.
-`partitions_of`, `log_ranges` and `read_to_end` are short calls that need no event loop. Nothing is committed:
+`partitions_of`, `log_ranges`, `asking_ends` and `read_to_end` need no event loop. Nothing is committed:
 positions follow from the log's own content.
 """
 
@@ -16,6 +16,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError
 
 from fraudsim.errors import FraudsimError
+from fraudsim.log.brokers import check_reachable
 from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.settings import Settings
 
@@ -228,6 +229,7 @@ def group_member(
 def _short_consumer(bootstrap: str) -> Iterator[Any]:
     from kafka import KafkaConsumer
 
+    check_reachable(bootstrap)
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, allow_auto_create_topics=False
     )
@@ -264,6 +266,23 @@ def log_ranges(bootstrap: str, partitions: Iterable[TopicPartition]) -> dict[Top
     with _short_consumer(bootstrap) as consumer:
         begins, ends = consumer.beginning_offsets([*by_partition]), consumer.end_offsets([*by_partition])
     return {tp: (begins[own], ends[own]) for own, tp in by_partition.items()}
+
+
+@contextmanager
+def asking_ends(
+    bootstrap: str, partitions: Iterable[TopicPartition]
+) -> Iterator[Callable[[], dict[TopicPartition, int]]]:
+    """A function that asks for the offset after the last record, by partition, over one open connection."""
+    from kafka import TopicPartition as KafkaPythonPartition
+
+    by_partition = {KafkaPythonPartition(tp.topic, tp.partition): tp for tp in partitions}
+    with _short_consumer(bootstrap) as consumer:
+
+        def ends() -> dict[TopicPartition, int]:
+            offsets = consumer.end_offsets([*by_partition])
+            return {tp: offsets[own] for own, tp in by_partition.items()}
+
+        yield ends
 
 
 def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0) -> tuple[list[Any], int]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fraudsim.addresses import require_kafka
 from fraudsim.errors import FraudsimError
+from fraudsim.log.brokers import check_reachable
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings, variable
 
@@ -61,11 +61,11 @@ def create_topics(settings: Settings, prefix: str = "") -> None:
 
     Raises:
         FraudsimError: an existing topic has another number of partitions than the settings say, or does not
-            stamp its records with the broker's append time.
+            stamp its records with the broker's append time; or no broker can be reached.
     """
     from kafka.admin import KafkaAdminClient
 
-    require_kafka(settings.kafka_bootstrap)
+    check_reachable(settings.kafka_bootstrap)
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","))
     missing: list[Topic] = []
 

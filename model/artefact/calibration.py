@@ -12,14 +12,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from fraudsim.arrays import Flags
 from fraudsim.errors import FraudsimError
 
 CLIP: Final = 1e-9
 """Scores nearer to 0 or 1 than this are clipped."""
 STEPS: Final = 50
 """Most Newton steps."""
-
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

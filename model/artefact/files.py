@@ -3,11 +3,11 @@
 `model.ubj` and `fallback.ubj` are always there, `distilled.ubj` if the manifest has variants.
 """
 
+import errno
 import hashlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ import numpy as np
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import ModelKind
+from fraudsim.whole_files import whole_folder
 from model.artefact.cascade import Cascade
 from model.artefact.manifest import (
     CascadeNumbers,
@@ -72,39 +73,45 @@ def write_model(
     """
     sealed_manifest = seal(manifest)
     directory = directory.absolute()
-    temporary: Path | None = None
+    files = {MODEL_FILE: ubj, FALLBACK_FILE: fallback_ubj, MANIFEST_FILE: to_json(sealed_manifest)}
+    if distilled_ubj is not None:
+        files[DISTILLED_FILE] = distilled_ubj
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-        (temporary / MODEL_FILE).write_bytes(ubj)
-        (temporary / FALLBACK_FILE).write_bytes(fallback_ubj)
-        if distilled_ubj is not None:
-            (temporary / DISTILLED_FILE).write_bytes(distilled_ubj)
-        (temporary / MANIFEST_FILE).write_bytes(to_json(sealed_manifest))
-        temporary.chmod(0o755)
-        _replace_directory(directory, temporary)
+        with whole_folder(directory, replace=True) as folder:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+            _check_replaceable(directory)
     except OSError as error:
         raise FraudsimError(f"model {error.filename or directory}: {error.strerror or error}") from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
     return sealed_manifest
 
 
-def _replace_directory(directory: Path, temporary: Path) -> None:
-    """Move `temporary` to `directory`."""
-    if directory.is_dir():
-        others = sorted({path.name for path in directory.iterdir()} - {*FILES})
-        if others:
-            raise FraudsimError(
-                f"model {directory}: holds {others[0]!r}, not only a model; choose another --out"
-            )
-        old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-        os.rename(directory, old / directory.name)
-        os.rename(temporary, directory)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.rename(temporary, directory)
+def check_writable(directory: Path) -> None:
+    """Check before the work of training that an artefact can be written; see `write_model`.
+
+    Raises:
+        FraudsimError: it cannot.
+    """
+    directory = directory.absolute()
+    try:
+        _check_replaceable(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        if directory.exists() and not directory.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+        with TemporaryFile(dir=directory.parent):
+            pass
+    except OSError as error:
+        raise FraudsimError(f"model {error.filename or directory}: {error.strerror or error}") from None
+
+
+def _check_replaceable(directory: Path) -> None:
+    """Raise FraudsimError if a directory holds more than a model."""
+    others = {path.name for path in directory.iterdir()} - {*FILES} if directory.is_dir() else set()
+    if others:
+        raise FraudsimError(
+            f"model {directory}: holds {min(others)!r}, not only a model; choose another --out"
+        )
 
 
 def read_manifest(directory: Path) -> Manifest:

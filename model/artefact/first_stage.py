@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from model.artefact.thresholds import Costs, Thresholds, costs_of_actions
 from model.forest.fit import sample_honest
 
@@ -23,10 +24,6 @@ HONEST_ROWS: Final = 20_000
 ITERATIONS: Final = 100
 DIGITS: Final = 6
 """Significant digits of the weights, so that fits which differ in the last bits give the same model."""
-
-Matrix = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +40,12 @@ class FirstStage:
     def of(cls, weight: Sequence[float], missing: Sequence[float], bias: float) -> "FirstStage":
         return cls(np.array(weight, np.float64), np.array(missing, np.float64), float(bias))
 
-    def scores(self, rows: Matrix) -> Matrix:
+    def scores(self, rows: Floats) -> Floats:
         """Probability of fraud of each row of float32 (n, SIZE); shape (n,), float32."""
         return _scores(rows, self.weight, self.missing, self.bias)
 
 
-def fit_first_stage(features: Matrix, is_fraud: Flags, seed: int) -> FirstStage:
+def fit_first_stage(features: Floats, is_fraud: Flags, seed: int) -> FirstStage:
     """A fit by maximum likelihood with scikit-learn's default penalty; its scores are probabilities."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -80,7 +77,7 @@ def fit_first_stage(features: Matrix, is_fraud: Flags, seed: int) -> FirstStage:
 def choose_limit(
     first_scores: npt.NDArray[Any],
     full_scores: npt.NDArray[Any],
-    amount_cents: npt.NDArray[np.int64],
+    amount_cents: Ints,
     is_fraud: Flags,
     costs: Costs,
     thresholds: Thresholds,
@@ -119,7 +116,7 @@ def _rounded(values: Doubles) -> list[float]:
 
 
 @njit(cache=True)
-def _scores(rows: Matrix, weight: Doubles, missing: Doubles, bias: float) -> Matrix:
+def _scores(rows: Floats, weight: Doubles, missing: Doubles, bias: float) -> Floats:
     scores = np.empty(rows.shape[0], np.float32)
     for r in range(rows.shape[0]):
         margin = bias

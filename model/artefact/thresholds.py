@@ -12,14 +12,11 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fraudsim.arrays import Doubles, Flags, Ints
 from fraudsim.errors import FraudsimError
 
 NEVER: Final = 1.0
 """A cut-off that no score below 1 reaches."""
-
-Flags = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Thresholds:
             raise FraudsimError(f"thresholds: {self} must satisfy 0 <= step_up <= review <= decline <= 1")
 
 
-Amount = TypeVar("Amount", float, Floats)
+Amount = TypeVar("Amount", float, Doubles)
 PerAction = tuple[Amount, Amount, Amount, Amount]
 """One value each for approve, step_up, review, decline."""
 
@@ -95,7 +92,7 @@ def expected_costs(amount_cents: Amount, probability: Amount, costs: Costs) -> P
     )
 
 
-def costs_of_actions(amount_cents: Ints, is_fraud: Flags, costs: Costs) -> Floats:
+def costs_of_actions(amount_cents: Ints, is_fraud: Flags, costs: Costs) -> Doubles:
     """Cost of approve, step_up, review, decline for each transaction of known label, cents, shape (4, n)."""
     return np.stack(expected_costs(amount_cents.astype(np.float64), is_fraud.astype(np.float64), costs))
 
@@ -143,13 +140,13 @@ def choose_thresholds(
     return Thresholds(step_up=step_up, review=review, decline=decline)
 
 
-def _last_argmin(values: Floats) -> npt.NDArray[np.int64]:
+def _last_argmin(values: Doubles) -> Ints:
     """Per i, the last index of the minimum of `values[: i + 1]`."""
     least = np.minimum.accumulate(values)
     return np.maximum.accumulate(np.where(values <= least, np.arange(len(values)), 0))
 
 
-def _cut_value(ascending: Floats, row: int) -> float:
+def _cut_value(ascending: Doubles, row: int) -> float:
     """A cut-off that splits the sorted scores before a row."""
     if row == len(ascending):
         return NEVER

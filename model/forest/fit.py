@@ -3,10 +3,8 @@
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
+from fraudsim.arrays import Flags, Floats, Ints
 
 TREES: Final = 200
 HONEST_ROWS: Final = 150_000
@@ -28,7 +26,7 @@ One thread: a second one saves a third of the time on idle cores and costs five 
 """
 
 
-def fit_trees(features: Matrix, is_fraud: Flags, seed: int) -> bytes:
+def fit_trees(features: Floats, is_fraud: Flags, seed: int) -> bytes:
     """The fitted booster as UBJSON.
 
     The number of trees is fixed: on a slice with some 200 known frauds the best number ranged from 50 to 200
@@ -50,9 +48,7 @@ def fit_trees(features: Matrix, is_fraud: Flags, seed: int) -> bytes:
     return bytes(booster.save_raw("ubj"))
 
 
-def sample_honest(
-    is_fraud: Flags, honest_rows: int, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+def sample_honest(is_fraud: Flags, honest_rows: int, seed: int) -> tuple[Ints, Floats]:
     """The rows of all frauds and about `honest_rows` honest transactions, in order, and their weights."""
     honest = int((~is_fraud).sum())
     if honest <= honest_rows:
@@ -63,7 +59,7 @@ def sample_honest(
     return rows, np.where(is_fraud[rows], 1.0, weight).astype(np.float32)
 
 
-def scores_of(ubj: bytes, features: Matrix) -> npt.NDArray[np.float32]:
+def scores_of(ubj: bytes, features: Floats) -> Floats:
     """XGBoost's probabilities of fraud; shape (n,), float32."""
     import xgboost
 

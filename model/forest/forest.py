@@ -3,16 +3,16 @@
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from fraudsim.arrays import Floats
 from model.forest.reasons import REASONS, Contributions, top_reasons
 from model.forest.shap import TreeExplainer, splits_of
 from model.forest.trees import TreePredictor, UnsupportedTreesError, pad_trees
 from stream_features.kernels.state import Vector
 from stream_features.vector import SIZE
 
-Matrix = npt.NDArray[np.float32]
-Probabilities = npt.NDArray[np.float32]
+Matrix = Floats
+Probabilities = Floats
 
 SUM_TOLERANCE: Final = 1e-4
 """Largest error of the contributions' sum against the margin of a float32 score, relative to their size."""

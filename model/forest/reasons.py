@@ -3,13 +3,13 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from fraudsim.arrays import Doubles
 from stream_features.catalogue.features import NAMES
 from stream_features.catalogue.reason_groups import REASON_GROUP
 from stream_features.vector import SIZE
 
-Contributions = npt.NDArray[np.float64]
+Contributions = Doubles
 
 REASONS: Final = 4
 """Most reasons of a decision; issuers' adverse-action notices give as many."""

@@ -21,15 +21,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from fraudsim.arrays import Doubles, Flags, Floats, Int32s
 from model.forest.trees import UnsupportedTreesError, dump_trees
-
-Doubles = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
 
 LANES: Final = 4
 """Quadrature points summed at once, as many as a vector register holds."""
@@ -42,13 +37,13 @@ class Splits:
     T trees, S splits, Q points of quadrature (a multiple of `LANES`).
     """
 
-    first: Ints
+    first: Int32s
     """Where each tree begins, and S; (T + 1,)."""
-    node: Ints
+    node: Int32s
     """The node that is split; (S,)."""
-    above: Ints
+    above: Int32s
     """The nearest edge above with the same feature, or 0; (S,)."""
-    feature: Ints
+    feature: Int32s
     """(S,)."""
     bound: Floats
     """A smaller value goes left; (S,)."""
@@ -197,10 +192,10 @@ def compile_tree_explainer() -> None:
 @njit(cache=True, error_model="numpy")
 def _contributions(
     row: Floats,
-    first: Ints,
-    node: Ints,
-    above: Ints,
-    feature: Ints,
+    first: Int32s,
+    node: Int32s,
+    above: Int32s,
+    feature: Int32s,
     bound: Floats,
     missing_right: Flags,
     share: Doubles,

@@ -13,11 +13,9 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
+from fraudsim.arrays import Floats, Int32s
 
 MAX_DEPTH: Final = 10
 """Padding deeper trees would take more memory than the predictor is worth."""
@@ -31,7 +29,7 @@ class UnsupportedTreesError(Exception):
 class PaddedTrees:
     """T padded trees of depth D; node i has the children 2i+1 (left) and 2i+2."""
 
-    column: Ints
+    column: Int32s
     """Column of the doubled row that a node reads; (T, 2^D − 1)."""
     bound: Floats
     """A value goes left if it is less; (T, 2^D − 1)."""
@@ -108,7 +106,7 @@ def _depth(tree: Mapping[str, Any]) -> int:
     return deepest
 
 
-def _pad(tree: Mapping[str, Any], features: int, column: Ints, bound: Floats, leaf: Floats) -> None:
+def _pad(tree: Mapping[str, Any], features: int, column: Int32s, bound: Floats, leaf: Floats) -> None:
     """Fill the arrays of one tree, and the part below an early leaf with that leaf."""
     inner = len(column)
     dump_nodes = [0] * (inner + len(leaf))  # by number in the perfect tree
@@ -156,7 +154,7 @@ def _double(row: Floats, doubled: Floats) -> None:
 
 
 @njit(cache=True)
-def _scores(rows: Floats, column: Ints, bound: Floats, leaf: Floats, base: np.float32) -> Floats:
+def _scores(rows: Floats, column: Int32s, bound: Floats, leaf: Floats, base: np.float32) -> Floats:
     tree_count, inner = column.shape
     depth = 0
     while (1 << depth) - 1 < inner:

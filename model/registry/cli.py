@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 import typer
 
 from fraudsim.errors import FraudsimError
@@ -31,7 +32,7 @@ def check(directory: NewModel) -> None:
     from model.report.model_table import model_table
     from model.report.variants_table import variants_table
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     loaded = load_model(directory)
     console.print(model_table(loaded.manifest))
     if len(loaded.kinds) > 1:
@@ -63,7 +64,7 @@ def list_models(at: RegistryFolder = None) -> None:
         table.add_column(title, justify="left" if title in ("version", "role") else "right")
     for manifest in manifests:
         table.add_row(manifest.version, _role_text(aliases, manifest.version), *_figures(manifest))
-    console = Console(width=max(100, Console().width))
+    console = Console(width=max(100, Console().width), markup=False, emoji=False)
     console.print(table)
     console.print(
         "Each is tested on the days after its own training; cost is that of approving everything = 1."
@@ -135,31 +136,47 @@ def shadows(
     from rich.console import Console
     from rich.table import Table
 
-    reply = _get_served_model(url)
-    console = Console()
-    if not reply["shadows"]:
-        console.print(f"champion {reply['version']} has no shadow: `fraudsim model shadow VERSION` makes one")
-    for tally in reply["shadows"]:
-        compared = max(1, tally["compared"])
+    served = _get_served_model(url)
+    console = Console(markup=False, emoji=False)
+    if not served.shadows:
+        console.print(f"champion {served.version} has no shadow: `fraudsim model shadow VERSION` makes one")
+    for tally in served.shadows:
+        compared = max(1, tally.compared)
         table = Table(
-            title=f"{tally['version']} beside champion {reply['version']}: {tally['compared']:,} compared, "
-            f"{tally['agreed'] / compared:.2%} agree, score {tally['mean_difference']:+.6f} on average"
+            title=f"{tally.version} beside champion {served.version}: {tally.compared:,} compared, "
+            f"{tally.agreed / compared:.2%} agree, score {tally.mean_difference:+.6f} on average"
         )
         for title in ("champion wants", "shadow wants", "decisions", "share"):
             table.add_column(title, justify="left" if title.endswith("wants") else "right")
-        for actions, count in sorted(tally["differed"].items(), key=lambda item: -item[1]):
+        for actions, count in sorted(tally.differed.items(), key=lambda item: -item[1]):
             table.add_row(*actions.split(">"), f"{count:,}", f"{count / compared:.3%}")
         console.print(table)
-    if reply["shadows_dropped"]:
-        console.print(f"{reply['shadows_dropped']:,} were not compared: too many waited")
+    if served.shadows_dropped:
+        console.print(f"{served.shadows_dropped:,} were not compared: too many waited")
 
 
-def _get_served_model(url: str | None) -> Any:
-    """The reply to `GET /v1/model`."""
+class ShownShadow(msgspec.Struct):
+    """How one shadow differs from the champion."""
+
+    version: str
+    compared: int
+    agreed: int
+    mean_difference: float
+    differed: dict[str, int]
+
+
+class ShownModel(msgspec.Struct):
+    """The part of the reply to `GET /v1/model` that is shown."""
+
+    version: str
+    shadows: list[ShownShadow]
+    shadows_dropped: int
+
+
+def _get_served_model(url: str | None) -> ShownModel:
     import urllib.request
-    from urllib.error import URLError
-
-    import msgspec
+    from http.client import HTTPException
+    from urllib.error import HTTPError, URLError
 
     from fraudsim.addresses import http_url, open_direct
     from fraudsim.settings import load_settings
@@ -174,9 +191,17 @@ def _get_served_model(url: str | None) -> Any:
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         with open_direct(request, timeout_s=5) as reply:
-            return msgspec.json.decode(reply.read())
-    except (URLError, OSError, ValueError) as error:
-        raise FraudsimError(f"--url {base}: {error}; name the HTTP API of a scorer that runs") from None
+            return msgspec.json.decode(reply.read(), type=ShownModel)
+    except (OSError, ValueError, HTTPException, msgspec.DecodeError) as error:
+        if isinstance(error, HTTPError):
+            problem = f"{error.code} {error.reason}"
+        elif isinstance(error, URLError):
+            problem = getattr(error.reason, "strerror", None) or str(error.reason)
+        else:
+            problem = str(error) or type(error).__name__
+        raise FraudsimError(
+            f"--url {base}: {' '.join(problem.split())}; name the HTTP API of a scorer that runs"
+        ) from None
 
 
 def _registry_folder(at: Path | None) -> Path:

@@ -6,7 +6,6 @@ The alias file is replaced by renaming, so a reader sees either the old state or
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 import msgspec
 
 from fraudsim.errors import FraudsimError
+from fraudsim.whole_files import whole_folder, write_whole
 from model.artefact.files import MANIFEST_FILE, load_model, read_manifest
 from model.artefact.manifest import Manifest
 from model.registry.aliases import Aliases, check_aliases
@@ -66,7 +66,6 @@ def add_version(model: Path, registry: Path) -> tuple[Manifest, Aliases]:
             "and have FRAUDSIM_MODEL_DIR name it too"
         )
     manifest = load_model(model).manifest
-    temporary: Path | None = None
     try:
         registry.mkdir(parents=True, exist_ok=True)
         with _locked(registry):
@@ -74,10 +73,9 @@ def add_version(model: Path, registry: Path) -> tuple[Manifest, Aliases]:
             if folder.exists():
                 load_model(folder)  # a damaged version is refused here, not by the scorer
             else:
-                temporary = Path(tempfile.mkdtemp(prefix=f".{manifest.version}.", dir=registry))
-                shutil.copytree(model, temporary / manifest.version)
-                load_model(temporary / manifest.version)  # the source may have changed during the copy
-                os.rename(temporary / manifest.version, folder)
+                with whole_folder(folder) as copy:
+                    shutil.copytree(model, copy, dirs_exist_ok=True)
+                    load_model(copy)  # the source may have changed during the copy
             if is_registry(registry):
                 return manifest, read_aliases(registry)
             aliases = Aliases(champion=manifest.version)
@@ -85,9 +83,6 @@ def add_version(model: Path, registry: Path) -> tuple[Manifest, Aliases]:
             return manifest, aliases
     except OSError as error:
         raise FraudsimError(f"models {error.filename or registry}: {error.strerror or error}") from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def change_aliases(registry: Path, change: Callable[[Aliases], Aliases]) -> Aliases:
@@ -134,13 +129,5 @@ def _locked(registry: Path) -> Iterator[None]:
 
 
 def _write_aliases(registry: Path, aliases: Aliases) -> None:
-    with tempfile.NamedTemporaryFile(prefix=f".{ALIASES_FILE}.", dir=registry, delete=False) as file:
-        try:
-            file.write(msgspec.json.format(msgspec.json.encode(aliases), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.rename(file.name, registry / ALIASES_FILE)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    content = msgspec.json.format(msgspec.json.encode(aliases), indent=2) + b"\n"
+    write_whole(registry / ALIASES_FILE, content, durable=True)

@@ -8,16 +8,13 @@ a bank's own evaluation; the truth enters only through the caller's groups (`eva
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from fraudsim.arrays import Flags, Ints
 from fraudsim.errors import FraudsimError
 from model.training.label_knowledge import EVENTUALLY, LabelKnowledge
 from model.training.split import Split
 from stream_features.offline.columns import codes, column
-
-Flags = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

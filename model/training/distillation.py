@@ -3,19 +3,16 @@
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from fraudsim.arrays import Flags, Floats
 from model.forest.fit import HONEST_ROWS, PARAMETERS, sample_honest
 
 TREES: Final = 30
 DEPTH: Final = 4
 ETA: Final = 0.3
 
-Matrix = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
 
-
-def fit_distilled(features: Matrix, is_fraud: Flags, teacher_scores: Matrix, seed: int) -> bytes:
+def fit_distilled(features: Floats, is_fraud: Flags, teacher_scores: Floats, seed: int) -> bytes:
     """Trees fitted by least squares to the teacher's margins, as a binary:logistic booster in UBJSON.
 
     A row is weighted by the root of its score, since the top of the ranking matters and is rare. Fitted to

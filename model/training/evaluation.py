@@ -4,8 +4,8 @@ import math
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from fraudsim.arrays import Floats
 from model.artefact.manifest import Metrics
 from model.artefact.thresholds import NEVER, Costs, Thresholds, total_cost
 from model.training.dataset import TrainingDataset
@@ -20,13 +20,10 @@ from model.training.ranking import (
 
 SAMPLE_ROWS: Final = 32
 
-Matrix = npt.NDArray[np.float32]
-Scores = npt.NDArray[np.float32]
-
 
 def metrics_of(
     dataset: TrainingDataset,
-    scores: Scores,
+    scores: Floats,
     costs: Costs,
     thresholds: Thresholds,
     groups: list[str | None] | None,
@@ -62,7 +59,7 @@ def metrics_of(
     )
 
 
-def sample_of(scores: Scores, features: Matrix) -> Matrix:
+def sample_of(scores: Floats, features: Floats) -> Floats:
     """Rows spread evenly over the ranking, including the riskiest; shape (at most 32, SIZE)."""
     order = np.argsort(scores, kind="stable")
     ranks = np.unique(np.linspace(0, len(order) - 1, SAMPLE_ROWS).astype(np.int64))

@@ -1,8 +1,8 @@
 """The fallback: a second model that decides from the transaction alone, without state. Pure."""
 
 import numpy as np
-import numpy.typing as npt
 
+from fraudsim.arrays import Floats
 from model.artefact.files import sha256_of
 from model.artefact.manifest import REQUEST_NAMES, Fallback
 from model.artefact.thresholds import Costs
@@ -10,10 +10,8 @@ from model.training.dataset import TrainingDataset
 from model.training.fitted_model import FittedModel, fit_and_test
 from stream_features.catalogue.features import feature_indexes
 
-Matrix = npt.NDArray[np.float32]
 
-
-def request_only(features: Matrix) -> Matrix:
+def request_only(features: Floats) -> Floats:
     """The features where no state can be read: null, except those of the transaction itself.
 
     The columns stay, so both models score rows of one shape; trees never split on a null column.
@@ -25,7 +23,7 @@ def request_only(features: Matrix) -> Matrix:
 
 
 def fit_fallback(
-    dataset: TrainingDataset, features: Matrix, costs: Costs, seed: int, groups: list[str | None] | None
+    dataset: TrainingDataset, features: Floats, costs: Costs, seed: int, groups: list[str | None] | None
 ) -> FittedModel:
     """Trees, thresholds and calibration of the fallback, on the full model's periods and labels."""
     return fit_and_test(dataset, request_only(features), costs, seed, groups)

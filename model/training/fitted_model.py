@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from fraudsim.arrays import Floats
 from model.artefact.calibration import Calibration, fit_calibration
 from model.artefact.files import sample_scores
 from model.artefact.manifest import Metrics, Sample
@@ -13,9 +11,6 @@ from model.forest.fit import fit_trees, scores_of
 from model.training.dataset import TrainingDataset
 from model.training.evaluation import metrics_of, sample_of
 from stream_features.vector import as_list
-
-Matrix = npt.NDArray[np.float32]
-Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +24,7 @@ class FittedModel:
     thresholds: Thresholds
     calibration: Calibration
     metrics: Metrics
-    test_scores: Scores
+    test_scores: Floats
     """In the order of the dataset's test rows."""
     sample: Sample
     """Of the train period."""
@@ -37,7 +32,7 @@ class FittedModel:
 
 def fit_and_test(
     dataset: TrainingDataset,
-    features: Matrix,
+    features: Floats,
     costs: Costs,
     seed: int,
     groups: list[str | None] | None = None,

@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fraudsim.arrays import Flags, Ints
 from fraudsim.errors import FraudsimError
 from stream_features.encode import SOURCE_RANK
 from stream_features.offline.columns import codes, column
-
-Flags = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 EVENTUALLY: int = np.iinfo(np.int64).max
 """A time (ms) by which every label is known."""

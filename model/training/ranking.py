@@ -6,13 +6,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from fraudsim.arrays import Flags, Ints
 from stream_features.catalogue.features import DAY
 
 ALERT_BUDGET: Final = 0.005
 """Share of transactions that are alerts where recall is reported at a fixed budget."""
 
-Flags = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 Scores = npt.NDArray[Any]
 
 

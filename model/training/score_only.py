@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from fraudsim.arrays import Flags, Floats
 from fraudsim.errors import FraudsimError
 from model.artefact.thresholds import NEVER, Costs, Thresholds, choose_thresholds, total_cost
 from model.forest.fit import fit_trees, scores_of
@@ -26,10 +26,7 @@ DAY_S: Final = 86_400
 TIMED_ROWS: Final = 1_000
 """Rows scored one at a time to measure the time of a score."""
 
-Matrix = npt.NDArray[np.float32]
-Scores = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
-ScoreRows = Callable[[Matrix], Scores]
+ScoreRows = Callable[[Floats], Floats]
 
 
 class ScoreOnlyResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +56,7 @@ class ScoreOnlyResult(msgspec.Struct, frozen=True, kw_only=True):
     xgboost_us_per_score: float
 
 
-def features_of(rows: UlbRows) -> Matrix:
+def features_of(rows: UlbRows) -> Floats:
     """Seconds of the day, V1 to V28, amount in cents; shape (n, 30)."""
     return np.column_stack([rows.seconds % DAY_S, rows.components, rows.amount_cents]).astype(np.float32)
 
@@ -152,7 +149,7 @@ def _compiled(booster: Any) -> tuple[ScoreRows, str | None]:
         return _by_xgboost(booster), str(error)
 
 
-def _microseconds(score_rows: ScoreRows, rows: Matrix) -> float:
+def _microseconds(score_rows: ScoreRows, rows: Floats) -> float:
     """Median time of calls with one row."""
     score_rows(rows[:1])
     spans_ns = np.empty(len(rows), np.int64)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from fraudsim.arrays import Flags, Ints
 from fraudsim.errors import FraudsimError
 from stream_features.catalogue.features import DAY
 
@@ -16,8 +16,6 @@ LONGEST_TEST_DAYS: Final = 7
 LEAST_TRAIN_DAYS: Final = 1.0
 SLICE_SHARE: Final = 0.2
 """The last share of the train period, on which thresholds are chosen."""
-
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,13 @@ class Split:
         """Start of the slice at the end of train on which thresholds are chosen."""
         return self.train_until_ms - int(SLICE_SHARE * (self.train_until_ms - self.train_from_ms))
 
-    def train(self, ts: npt.NDArray[np.int64]) -> Flags:
+    def train(self, ts: Ints) -> Flags:
         return (ts >= self.train_from_ms) & (ts < self.train_until_ms)
 
-    def calibration(self, ts: npt.NDArray[np.int64]) -> Flags:
+    def calibration(self, ts: Ints) -> Flags:
         return (ts >= self.slice_from_ms) & (ts < self.train_until_ms)
 
-    def test(self, ts: npt.NDArray[np.int64]) -> Flags:
+    def test(self, ts: Ints) -> Flags:
         return (ts >= self.test_from_ms) & (ts < self.end_ms)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from fraudsim.settings import Settings
-from model.artefact.files import current_versions, sha256_of, write_model
+from model.artefact.files import check_writable, current_versions, sha256_of, write_model
 from model.artefact.manifest import Manifest, Variants, feature_hash
 from model.artefact.thresholds import Costs
 from model.training.dataset import TrainingDataset, build_dataset
@@ -24,47 +25,56 @@ from stream_features.catalogue.features import HASH, NAMES
 from stream_features.offline.bulk import bulk_features
 
 
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a model is trained for, beside the settings."""
+
+    costs: Costs = field(default_factory=Costs)
+    warm_up_days: float | None = None
+    """Days at the start that are not trained on; see `default_warm_up_days` if None."""
+    variants: bool = False
+    """Also fit a cascade and a distilled model, which may serve in place of the full one."""
+    evaluate_by: Mapping[str, str] | None = None
+    """Group of some transactions by tx_id, such as the typology of frauds: recall is then also reported by
+    group. It does not affect training."""
+
+
 def train_model(
     history_dir: Path,
     out_dir: Path,
     settings: Settings,
-    *,
-    evaluate_by: Mapping[str, str] | None = None,
-    costs: Costs | None = None,
-    warm_up_days: float | None = None,
-    variants: bool = False,
+    plan: TrainingPlan | None = None,
     console: Console | None = None,
 ) -> Manifest:
     """Features, split, trees, thresholds, test, artefact. The same history and settings give the same bytes.
 
     Args:
-        evaluate_by: group of some transactions by tx_id, such as the typology of frauds; recall is then also
-            reported by group. It does not affect training.
-        warm_up_days: days at the start that are not trained on; see `default_warm_up_days` if None.
-        variants: also fit a cascade and a distilled model, which may serve in place of the full one.
+        plan: the default plan if None.
         console: where progress is shown; None for no output.
 
     Raises:
         FraudsimError: the history cannot be read, is too short or has too little fraud to train on, or
             `out_dir` cannot be written.
     """
-    costs = costs or Costs()
+    plan = plan or TrainingPlan()
+    costs = plan.costs
     history = read_history(history_dir)
+    check_writable(out_dir)
     manifest = history.manifest
-    split = split_history(manifest.start_ms, manifest.end_ms, settings.label_gap_days, warm_up_days)
+    split = split_history(manifest.start_ms, manifest.end_ms, settings.label_gap_days, plan.warm_up_days)
     with _progress(console, "reading the history"):
         transactions, labels = history.transactions(), history.labels()
         dataset = build_dataset(transactions, labels, split)
     with _progress(console, f"computing {len(NAMES)} features of {transactions.num_rows:,} transactions"):
         features = bulk_features(transactions, labels)
     with _progress(console, f"training on {int(dataset.train.sum()):,} of them"):
-        groups = groups_of(transactions, dataset, evaluate_by)
+        groups = groups_of(transactions, dataset, plan.evaluate_by)
         full = fit_and_test(dataset, features, costs, settings.seed, groups)
     with _progress(console, "training the fallback, which has no state to look at"):
         fallback = fit_fallback(dataset, features, costs, settings.seed, groups)
     fitted_variants: Variants | msgspec.UnsetType = msgspec.UNSET
     distilled_ubj: bytes | None = None
-    if variants:
+    if plan.variants:
         with _progress(console, "training a cascade and a distilled model"):
             fitted_variants, distilled_ubj = fit_variants(
                 dataset, features, full, costs, settings.seed, groups
@@ -123,4 +133,4 @@ def _progress(console: Console | None, step: str) -> Iterator[Any]:
     started = time.perf_counter()
     with console.status(step):
         yield
-    console.print(f"[dim]{step}: {time.perf_counter() - started:.1f} s[/dim]")
+    console.print(f"{step}: {time.perf_counter() - started:.1f} s", style="dim")

@@ -2,9 +2,7 @@
 
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from fraudsim.arrays import Flags, Floats
 from model.artefact.cascade import Cascade
 from model.artefact.files import sample_scores, sha256_of
 from model.artefact.first_stage import choose_limit, fit_first_stage
@@ -21,12 +19,10 @@ from stream_features.vector import as_list
 LOSS: Final = 0.01
 """Share by which the cascade's decisions may cost more than the full model's, on the calibration slice."""
 
-Matrix = npt.NDArray[np.float32]
-
 
 def fit_variants(
     dataset: TrainingDataset,
-    features: Matrix,
+    features: Floats,
     full: FittedModel,
     costs: Costs,
     seed: int,
@@ -44,7 +40,7 @@ def fit_variants(
 
 def _fit_cascade(
     dataset: TrainingDataset,
-    features: Matrix,
+    features: Floats,
     full: FittedModel,
     costs: Costs,
     seed: int,
@@ -79,7 +75,7 @@ def _fit_cascade(
 
 def _fit_distilled(
     dataset: TrainingDataset,
-    features: Matrix,
+    features: Floats,
     full: FittedModel,
     costs: Costs,
     seed: int,
@@ -110,5 +106,5 @@ def _fit_distilled(
     return distilled, ubj
 
 
-def _imitate(teacher_ubj: bytes, features: Matrix, known_fraud: npt.NDArray[np.bool_], seed: int) -> bytes:
+def _imitate(teacher_ubj: bytes, features: Floats, known_fraud: Flags, seed: int) -> bytes:
     return fit_distilled(features, known_fraud, scores_of(teacher_ubj, features), seed)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
+from fraudsim.arrays import Doubles
 from fraudsim.log.events import Label, Transaction
 from stream_features.catalogue.features import FEATURES, KEY_FIELD, LABELLED, NAMES, feature_indexes
 from stream_features.encode import ROW_OF
@@ -49,9 +50,9 @@ class Reference(NamedTuple):
     labels: pa.Table
     with_prefixes: pa.Table
     """The transactions with the prefix of a decision on each."""
-    as_of: npt.NDArray[np.float64]
+    as_of: Doubles
     """Features as of each transaction's own time, shape (n, features)."""
-    within: npt.NDArray[np.float64]
+    within: Doubles
     """Features within each transaction's prefix, shape (n, features)."""
 
 
@@ -65,7 +66,7 @@ def assert_agree(values: npt.NDArray[Any], others: npt.NDArray[Any]) -> None:
     assert [(NAMES[f], values[i, f], others[i, f]) for i, f in np.argwhere(unlike)] == []
 
 
-def by_kernel_within(log: EventLog, log_prefixes: Sequence[Prefix]) -> npt.NDArray[np.float64]:
+def by_kernel_within(log: EventLog, log_prefixes: Sequence[Prefix]) -> Doubles:
     """Each transaction's features from the states of its prefix, as the scorer reads them."""
     out = np.full((len(log_prefixes), len(NAMES)), np.nan)
     for row, (_, at_hand), prefix in zip(out, log.transactions, log_prefixes, strict=True):

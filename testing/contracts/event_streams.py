@@ -36,14 +36,12 @@ def tx(
     device: str | None = "d",
     merchant: str | None = "m",
     ip: str | None = "1.2.3.4",
-    lat: float | None = None,
-    lon: float | None = None,
     **fields: Any,
 ) -> Transaction:
-    """A transaction with the id `t` and its number."""
+    """A transaction with the id `t` and its number; `fields` are further ones of `Transaction`."""
     return Transaction(
         tx_id=f"t{number}", ts=ts, amount_cents=amount, card_id=card, device_id=device, merchant_id=merchant,
-        ip=ip, lat=lat, lon=lon, **fields,
+        ip=ip, **fields,
     )  # fmt: skip
 
 
@@ -137,7 +135,7 @@ def events_of(draw: st.DrawFn, max_size: int = 25) -> list[Transaction]:
             tx(
                 number, ts, draw(st.integers(0, 10**9)), draw(st.sampled_from("ccccklxy")),
                 draw(optional_key("d", "d", "e", "a")), draw(optional_key("m", "m", "a", "e")),
-                draw(optional_key("1.2.3.4", "1.2.3.4", "::1")), lat, lon,
+                draw(optional_key("1.2.3.4", "1.2.3.4", "::1")), lat=lat, lon=lon,
             )
         )  # fmt: skip
     return events
@@ -173,7 +171,7 @@ def transactions_at_hand(
         draw(optional_key("m", "m", "m")),
         draw(optional_key("1.2.3.4", "::1")),
     )
-    return tx("at hand", ts, draw(st.integers(0, 10**6)), "c", device, merchant, ip, lat, lon)
+    return tx("at hand", ts, draw(st.integers(0, 10**6)), "c", device, merchant, ip, lat=lat, lon=lon)
 
 
 def with_bounds(

@@ -61,7 +61,8 @@ class OpenLoop(threading.Thread):
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes
     ) -> tuple[int, Any]:
         writer.write(
-            f"POST {self.path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+            f"POST {self.path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+            + body
         )
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         size = int(head.split("content-length:")[1].split("\r\n")[0])

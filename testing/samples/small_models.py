@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudsim.arrays import Floats
 from model.artefact.calibration import Calibration
 from model.artefact.files import sample_scores, sha256_of, write_model
 from model.artefact.manifest import REQUEST_NAMES, Sample, feature_hash
@@ -45,7 +45,7 @@ def make_models(folder: Path, count: int, trees: int = 60) -> list[Path]:
     return model_dirs
 
 
-def _checks_of(ubj: bytes, rows: NDArray[np.float32]) -> dict[str, Any]:
+def _checks_of(ubj: bytes, rows: Floats) -> dict[str, Any]:
     """The manifest's fields by which a model's file is checked."""
     sample = Sample(rows=[as_list(row) for row in rows], scores=sample_scores(ubj, rows))
     return {"sample": sample, "model_sha256": sha256_of(ubj)}

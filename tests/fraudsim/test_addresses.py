@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fraudsim.addresses import RunningLine, http_url, mask_password, open_direct, require_kafka
+from fraudsim.addresses import RunningLine, http_url, mask_password, open_direct
 from fraudsim.errors import FraudsimError
+from fraudsim.log.brokers import check_reachable
 from fraudsim.settings import Settings, load_settings
 from runner.line.probes import scorer_is_ready
 
@@ -73,7 +74,7 @@ def test_a_password_is_masked_and_nothing_else():
 @pytest.mark.parametrize("wrong", ["127.0.0.1:port", "127.0.0.1", ":9092", "127.0.0.1:99999", ""])
 def test_an_address_that_is_none_is_named(wrong):
     with pytest.raises(FraudsimError, match="is not host:port"):
-        require_kafka(wrong)
+        check_reachable(wrong)
 
 
 def test_a_kafka_that_is_away_is_one_line(tmp_path):
@@ -86,7 +87,9 @@ def test_a_kafka_that_is_away_is_one_line(tmp_path):
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert answer.returncode == 2, answer.stderr
-        assert answer.stderr.startswith(f"error: no Kafka answers at 127.0.0.1:{port}")
+        assert answer.stderr.startswith(
+            f"error: setting FRAUDSIM_KAFKA_BOOTSTRAP=127.0.0.1:{port}: no Kafka answers there"
+        )
         assert answer.stderr.count("\n") == 1
 
 

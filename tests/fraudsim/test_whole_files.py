@@ -1,5 +1,6 @@
 """Files and folders appear whole, or what was there stays."""
 
+import os
 import stat
 
 import pytest
@@ -59,3 +60,30 @@ def test_a_folder_that_is_there_stays(tmp_path):
         (temporary / "new").touch()
     assert names(tmp_path) == ["run"]
     assert names(tmp_path / "run") == ["old"]
+
+
+def test_a_folder_that_is_to_be_replaced_is(tmp_path):
+    path = tmp_path / "model"
+    for name in ("first", "second"):
+        with whole_folder(path, replace=True) as temporary:
+            (temporary / name).touch()
+    assert names(path) == ["second"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "old").touch()
+    rename = os.rename
+
+    def fail(source, target):
+        if str(source).endswith(".tmp"):
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(OSError, match="No space"), whole_folder(path, replace=True) as temporary:
+        (temporary / "new").touch()
+    assert names(path) == ["old"]
+    assert names(tmp_path) == ["model"]

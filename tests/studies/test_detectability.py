@@ -5,7 +5,7 @@ import pytest
 
 from fraudsim.settings import Settings
 from producers.typologies import TYPOLOGY_CLASSES
-from studies.detectability import DIALS, markdown, measure, study
+from studies.detectability import DIALS, measure, page_of, study
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_files_hold_the_result(result_and_out):
     document = json.loads((out / "detectability.json").read_text())
     assert len(document["found"]) == len(result.found)
     page = (out / "detectability.md").read_text()
-    assert page == markdown(result)
+    assert page == page_of(result).markdown()
     assert page.count("\n| ") == 1 + len({item.typology for item in result.found})
 
 

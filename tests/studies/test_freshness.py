@@ -8,7 +8,7 @@ from producers.history.writer import write_history
 from producers.world.config import WorldConfig
 from producers.world.world import World
 from studies import freshness
-from studies.freshness import loss_intervals, markdown, study
+from studies.freshness import loss_intervals, page_of, study
 from studies.report import bar
 
 
@@ -43,13 +43,13 @@ def test_the_files_hold_the_result(result_and_files):
     document = json.loads((out / "freshness.json").read_text())
     assert document["lags"][1]["name"] == "5 min"
     assert document["data_fingerprint"] == result.data_fingerprint
-    assert (out / "freshness.md").read_text() == markdown(result)
+    assert (out / "freshness.md").read_text() == page_of(result).markdown()
     assert sorted(path.name for path in out.iterdir()) == ["freshness.json", "freshness.md"]
 
 
 def test_a_table_row_for_each_lag_and_a_column_for_each_typology(result_and_files):
     result = result_and_files[0]
-    rows = [line for line in markdown(result).splitlines() if line.startswith("| ")]
+    rows = [line for line in page_of(result).markdown().splitlines() if line.startswith("| ")]
     assert len(rows) == 1 + len(result.lags)
     assert {row.count("|") for row in rows} == {4 + len(result.frauds_by_typology)}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from fraudsim.arrays import Floats, Ints
 from load_tests.rig.machine import machine
 from stream_features.catalogue.features import (
     DAY,
@@ -47,7 +47,7 @@ CALLS: Final = 1_000
 SEED: Final = 7
 NOW: Final = 1_700_000_000_000
 
-Words = npt.NDArray[np.int64]
+Words = Ints
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _fold_tiled_often(
     return size
 
 
-def read_often(key: KeyState, spec: Words, out: npt.NDArray[np.float32]) -> None:
+def read_often(key: KeyState, spec: Words, out: Floats) -> None:
     """Read all features of `spec`, `CALLS` times."""
     if key.entity in EXACT:
         _read_exact_often(key.state, spec, key.newest, HORIZON_MS, DISTINCT_CAP, CALLS, out)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fraudsim.arrays import Doubles, Ints
 
 DAY_S: Final = 86_400
 SIDE: Final = 100.0
@@ -42,12 +43,12 @@ class Customer:
 class SimulatedTable:
     """Columns of one row per transaction, in order of time."""
 
-    time_s: NDArray[np.int64]
+    time_s: Ints
     """Seconds since the start of day 0."""
-    customer: NDArray[np.int64]
-    terminal: NDArray[np.int64]
-    amount: NDArray[np.float64]
-    scenario: NDArray[np.int64]
+    customer: Ints
+    terminal: Ints
+    amount: Doubles
+    scenario: Ints
     """1 to 3 for fraud, 0 for honest transactions."""
 
     def __len__(self) -> int:
@@ -84,12 +85,12 @@ def customer_profiles(count: int, seed: int) -> list[Customer]:
     return profiles
 
 
-def terminal_profiles(count: int, seed: int) -> NDArray[np.float64]:
+def terminal_profiles(count: int, seed: int) -> Doubles:
     """Locations, shape (terminals, 2)."""
     return np.random.RandomState(seed).uniform(0, SIDE, size=(count, 2))
 
 
-def terminals_within_radius(customer: Customer, terminals: NDArray[np.float64]) -> list[int]:
+def terminals_within_radius(customer: Customer, terminals: Doubles) -> list[int]:
     """Indices of the terminals where a customer pays."""
     squared = np.square(terminals - np.array([customer.x, customer.y]))
     near: list[int] = np.flatnonzero(np.sqrt(squared.sum(axis=1)) < RADIUS).tolist()

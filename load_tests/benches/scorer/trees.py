@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from fraudsim.arrays import Floats
 from fraudsim.errors import FraudsimError, InvariantError
 from fraudsim.settings import Settings
 from load_tests.rig.machine import machine
@@ -49,9 +50,8 @@ MISSING: Final = 0.1
 SPAN_S: Final = 0.05
 """Least time of a measurement."""
 
-Matrix = npt.NDArray[np.float32]
-Score = Callable[[Matrix], Matrix]
-Explain = Callable[[Matrix], npt.NDArray[Any]]
+Score = Callable[[Floats], Floats]
+Explain = Callable[[Floats], npt.NDArray[Any]]
 
 
 def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def bench_trees(directory: Path | None, turns: int) -> dict[str, Any]:
     }
 
 
-def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
+def bench_reasons(model: Model, rows: Floats, turns: int) -> dict[str, Any]:
     """The part of the report on explaining a row.
 
     Raises:
@@ -120,7 +120,7 @@ def bench_reasons(model: Model, rows: Matrix, turns: int) -> dict[str, Any]:
         )
     booster = booster_of(model.ubj)
 
-    def by_xgboost(row: Matrix, approx: bool = False) -> Matrix:
+    def by_xgboost(row: Floats, approx: bool = False) -> Floats:
         data = xgboost.DMatrix(row.reshape(1, SIZE), nthread=1)
         contributions = booster.predict(data, pred_contribs=True, approx_contribs=approx)
         return np.asarray(contributions[0, :SIZE])
@@ -203,7 +203,7 @@ def not_installed() -> list[str]:
     return [name for name in OPTIONAL_RIVALS if not find_spec(name)]
 
 
-def rows_like(model: Model, count: int) -> Matrix:
+def rows_like(model: Model, count: int) -> Floats:
     """Rows of values from the model's sample, some of them missing; float32 (count, SIZE)."""
     rng = np.random.default_rng(SEED)
     sample = np.stack([as_vector(row) for row in model.manifest.sample.rows])
@@ -212,7 +212,7 @@ def rows_like(model: Model, count: int) -> Matrix:
     return rows
 
 
-def check_equal(contestants: dict[str, Score], rows: Matrix) -> None:
+def check_equal(contestants: dict[str, Score], rows: Floats) -> None:
     """Compare the contestants' scores of the rows, for every number of rows a call.
 
     Raises:
@@ -252,7 +252,7 @@ def _load_or_train(directory: Path | None) -> Model:
         return load_model(model_dir)
 
 
-def _call_us(score: Score, rows: Matrix) -> float:
+def _call_us(score: Score, rows: Floats) -> float:
     """Mean time of a call, over at least `SPAN_S`."""
     calls, started = 0, time.perf_counter()
     while (now := time.perf_counter()) - started < SPAN_S:
@@ -262,7 +262,7 @@ def _call_us(score: Score, rows: Matrix) -> float:
     return (now - started) / calls * 1e6
 
 
-def _row_us(explain: Explain, rows: Matrix) -> float:
+def _row_us(explain: Explain, rows: Floats) -> float:
     """Mean time of a call for one row, over all rows, for at least `SPAN_S`."""
     calls, started = 0, time.perf_counter()
     while (now := time.perf_counter()) - started < SPAN_S:

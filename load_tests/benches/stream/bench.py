@@ -62,7 +62,6 @@ def bench_stream(
                 contestant_figures = figures[contestant.name]
                 rig.run(contestant, round(events * contestant.share), contestant_figures)
                 say(f"{contestant.name}: {contestant_figures.per_second[-1]:,.0f} a second")
-        rig.close()
     results = [_result(name, contestant_figures) for name, contestant_figures in figures.items()]
     value = {result["name"]: result["value"] for result in results}
     cpu = {result["name"]: result["cpu_us"] for result in results}

@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from fraudsim.errors import InvariantError
+from fraudsim.log.consumer import read_to_end
 from fraudsim.log.events import Decision, Transaction, decode_decision
 from load_tests.rivals.scoring_setup import open_booster
 from model.artefact.model import Model
@@ -20,19 +21,11 @@ TOLERANCE: Final = 1e-6
 
 def answers_since(kafka_bootstrap: str, first: Mapping[TopicPartition, int]) -> list[bytes]:
     """Values of the records from these offsets to the ends of their partitions."""
-    consumer = KafkaConsumer(bootstrap_servers=kafka_bootstrap)
-    try:
-        ends = consumer.end_offsets(list(first))
-        consumer.assign(list(first))
-        for tp, offset in first.items():
-            consumer.seek(tp, offset)
-        values: list[bytes] = []
-        while any(consumer.position(tp) < end for tp, end in ends.items()):
-            for records in consumer.poll(1_000, max_records=5_000).values():
-                values += [record.value for record in records]
-        return values
-    finally:
-        consumer.close()
+    return [
+        record.value
+        for partition, offset in first.items()
+        for record in read_to_end(kafka_bootstrap, partition, offset)[0]
+    ]
 
 
 def check_each_answered_once(name: str, sent: Sequence[Transaction], answers: Sequence[bytes]) -> None:

@@ -4,19 +4,21 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
+from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log import headers as h
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog
+from fraudsim.log.consumer import asking_ends
 from fraudsim.log.events import Transaction, encoder
 from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import TRANSACTIONS, create_topics
@@ -49,6 +51,9 @@ QUIET_S: Final = 1.0
 READY_S: Final = 120.0
 LONGEST_S: Final = 300.0
 WORKER: Final = "worker"
+
+Ends = Callable[[], Mapping[TopicPartition, int]]
+"""Asks for the offset after the last answer, by partition."""
 
 
 @dataclass
@@ -85,17 +90,12 @@ class ScoringRig:
         ClockLog(self._settings.kafka_bootstrap, Clock()).append(self._primed.segment)
         items = WorldSource(world, DAYS, labels=False).items()
         self._transactions = (item.event for item in items if isinstance(item.event, Transaction))
-        self._offsets_consumer = KafkaConsumer(bootstrap_servers=addresses.kafka_bootstrap)
         from confluent_kafka import Producer
 
         self._producer = Producer(
             {"bootstrap.servers": addresses.kafka_bootstrap, "enable.idempotence": True, "log_level": 0}
         )
         self._start(WORKER, ("-m", "fraudsim", WORKER), {})
-
-    def close(self) -> None:
-        """Close the connection to Kafka."""
-        self._offsets_consumer.close()
 
     def run(self, contestant: StreamContestant, count: int, figures: ScoringFigures) -> None:
         """One turn of `count` transactions, appended to `figures`.
@@ -121,9 +121,16 @@ class ScoringRig:
         }
         with pinned(self._cores.server):
             pid = self._start(contestant.name, contestant.argv, env)
-        self._await_answers(contestant)
-        answered_before = self._answered(contestant.topic)
-        first_offsets = self._end_offsets(contestant.topic)
+        tps = [TopicPartition(contestant.topic, p) for p in range(self._settings.partitions)]
+        with asking_ends(self._settings.kafka_bootstrap, tps) as ends:
+            self._measure(contestant, pid, count, figures, ends)
+
+    def _measure(
+        self, contestant: StreamContestant, pid: int, count: int, figures: ScoringFigures, ends: Ends
+    ) -> None:
+        """A turn of a contestant that has been started; it is stopped before its answers are checked."""
+        self._await_answers(contestant, ends)
+        first_offsets = ends()
         transactions = list(itertools.islice(self._transactions, count))
         processes = process_tree(pid)
         bench_processes = [*processes, *process_tree(os.getpid())]
@@ -131,7 +138,7 @@ class ScoringRig:
             cpu_s(processes), cpu_s(bench_processes), machine_cpu_s()
         )  # fmt: skip
         started_s = time.perf_counter()
-        self._send_windowed(contestant, transactions, answered_before)
+        self._send_windowed(contestant, transactions, ends)
         took_s = time.perf_counter() - started_s
         figures.per_second.append(count / took_s)
         figures.cpu_us.append((cpu_s(processes) - cpu_before_s) / count * 1e6)
@@ -153,9 +160,9 @@ class ScoringRig:
         }
         return self._supervisor.start(Part(name, [sys.executable, *argv], env, restart=False))
 
-    def _await_answers(self, contestant: StreamContestant) -> None:
+    def _await_answers(self, contestant: StreamContestant, ends: Ends) -> None:
         """Wait until a transaction that is sent now is answered, and no other is unanswered."""
-        before, tries = self._answered(contestant.topic), 0
+        before, tries = _count(ends), 0
 
         def answers() -> bool:
             nonlocal tries
@@ -164,7 +171,7 @@ class ScoringRig:
                 self._send(next(self._transactions))
                 self._producer.flush()
             self._check_running(contestant.name)
-            return self._answered(contestant.topic) > before
+            return _count(ends) > before
 
         if not poll_until(answers, READY_S, every_s=POLL_S):
             raise FraudsimError(f"bench stream: no answer: {self._last_output(contestant.name)}")
@@ -172,7 +179,7 @@ class ScoringRig:
 
         def none_unanswered() -> bool:
             nonlocal last_count, changed_s
-            answered = self._answered(contestant.topic)
+            answered = _count(ends)
             if contestant is OURS:  # resumes where it stopped; a rival starts at the log's end
                 return answered == self._sent
             if answered != last_count:
@@ -183,14 +190,14 @@ class ScoringRig:
             raise FraudsimError(f"bench stream: {contestant.name} does not reach the log's end")
 
     def _send_windowed(
-        self, contestant: StreamContestant, transactions: Sequence[Transaction], answered_before: int
+        self, contestant: StreamContestant, transactions: Sequence[Transaction], ends: Ends
     ) -> None:
         """Send all, with at most `WINDOW` in flight, and wait for the last answer."""
-        sent = 0
+        answered_before, sent = _count(ends), 0
 
         def all_answered() -> bool:
             nonlocal sent
-            answered = self._answered(contestant.topic) - answered_before
+            answered = _count(ends) - answered_before
             for tx in transactions[sent : answered + WINDOW]:
                 self._send(tx)
                 sent += 1
@@ -214,14 +221,6 @@ class ScoringRig:
             headers=[(h.SEGMENT, h.encode_int(0))],
         )
 
-    def _end_offsets(self, topic: str) -> dict[TopicPartition, int]:
-        tps = [TopicPartition(topic, p) for p in range(self._settings.partitions)]
-        offsets: dict[TopicPartition, int] = self._offsets_consumer.end_offsets(tps)
-        return offsets
-
-    def _answered(self, topic: str) -> int:
-        return sum(self._end_offsets(topic).values())
-
     def _check_running(self, name: str) -> None:
         for part in (name, WORKER):
             if self._supervisor.pid(part) is None:
@@ -229,3 +228,8 @@ class ScoringRig:
 
     def _last_output(self, name: str) -> str:
         return " | ".join(self._supervisor.last_output(name, 3))
+
+
+def _count(ends: Ends) -> int:
+    """Answers in the log so far."""
+    return sum(ends().values())

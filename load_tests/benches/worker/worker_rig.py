@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import psutil
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
+from kafka import KafkaAdminClient
 from redis import Redis
 
+from fraudsim.arrays import Doubles
 from fraudsim.errors import InvariantError
 from fraudsim.log.clock_log import open_clock, start_log
+from fraudsim.log.consumer import log_ranges
 from fraudsim.log.partitioning import slot_of
 from fraudsim.log.topics import TRANSACTIONS, create_topics
 from fraudsim.polling import poll_until
@@ -42,7 +44,6 @@ WORKER: Final = "worker"
 SAMPLE_EVERY_S: Final = 0.05
 MOST_SPEED: Final = 5.0
 """Default limit on a source's event seconds a second; the log's horizon is derived from it."""
-Doubles = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -136,12 +137,8 @@ class WorkerRig:
 
     def log_size(self) -> int:
         """Transactions in the log."""
-        consumer = KafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap)
-        try:
-            tps = [TopicPartition(TRANSACTIONS, p) for p in range(self.settings.partitions)]
-            return sum(consumer.end_offsets(tps).values())
-        finally:
-            consumer.close()
+        tps = [TopicPartition(TRANSACTIONS, p) for p in range(self.settings.partitions)]
+        return sum(end for _, end in log_ranges(self.settings.kafka_bootstrap, tps).values())
 
     def wait_until_folded(self, count: int, timeout_s: float) -> None:
         """Wait until every slot has folded `count` transactions.

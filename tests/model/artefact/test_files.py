@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import msgspec
@@ -6,12 +7,12 @@ import numpy as np
 import pytest
 
 from fraudsim.errors import FraudsimError
-from model.artefact import files as artefact
 from model.artefact import manifest as manifests
 from model.artefact.files import (
     FALLBACK_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
+    check_writable,
     load_model,
     read_manifest,
     write_model,
@@ -244,10 +245,14 @@ def test_a_folder_with_other_files_is_not_replaced(model, tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_model_in_place(model, trained, copy, monkeypatch):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
+    rename = os.rename
 
-    monkeypatch.setattr(artefact, "_replace_directory", fail)
+    def fail(source, target):
+        if str(source).endswith(".tmp"):
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail)
     with pytest.raises(FraudsimError, match="No space left"):
         write_model(copy, model.ubj, model.fallback.ubj, model.manifest)
     assert load_model(copy).version == model.version
@@ -259,3 +264,21 @@ def test_the_manifest_alone_can_be_read_and_is_checked(copy):
     edit(copy, set_to("data_fingerprint", "0" * 64))
     with pytest.raises(FraudsimError, match="manifest_sha256"):
         read_manifest(copy)
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "other files"])
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(kind, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").touch()
+    folders = {"a file": "file", "below a file": "file/model", "other files": "full"}
+    with pytest.raises(FraudsimError, match=folders[kind]):
+        check_writable(tmp_path / folders[kind])
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "letter.txt"]
+
+
+def test_a_model_or_nothing_may_be_replaced(copy, tmp_path):
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    check_writable(copy)
+    check_writable(tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before

@@ -1,6 +1,7 @@
 """A registry of models on disk: what is admitted, that versions never change, and changes of the aliases."""
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -140,6 +141,29 @@ def test_a_damaged_version_is_not_promoted(registry, another, model):
     assert read_aliases(registry).champion == model.version
     change_aliases(registry, lambda before: promote(before, manifest.version))
     assert fraudsim("model", "rollback", "--at", registry).startswith(model.version)  # it must not ask it
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+     b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
+     b"no such protocol\r\n\r\n", b""],
+)  # fmt: skip
+def test_a_server_that_is_no_scorer_is_named(answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer_once():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=answer_once, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(FraudsimError, match=rf"--url {url}: .*; name the HTTP API of a scorer that runs"):
+            fraudsim("model", "shadows", "--url", url)
+        thread.join()
 
 
 def test_the_differences_of_shadows_are_shown_as_a_scorer_tells_them():

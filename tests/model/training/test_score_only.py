@@ -100,11 +100,12 @@ def test_the_command_line_scores_a_file(tmp_path: Path) -> None:
         table.tolist(), rows.amount_cents.tolist(), rows.is_fraud.tolist(), strict=True
     ):
         lines.append(",".join([*map(repr, values), f"{cents / 100:.2f}", f'"{int(fraud)}"']))
-    (tmp_path / "creditcard.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "credit[v2].csv").write_text("\n".join(lines) + "\n")
     result = CliRunner().invoke(
-        app, ["score-only", str(tmp_path / "creditcard.csv"), "--json", str(tmp_path / "out.json")]
+        app, ["score-only", str(tmp_path / "credit[v2].csv"), "--json", str(tmp_path / "out.json")]
     )
     assert result.exit_code == 0, result.output
     assert "by the compiled walk" in result.output
+    assert "credit[v2].csv, scored" in result.output
     written = msgspec.json.decode((tmp_path / "out.json").read_bytes(), type=ScoreOnlyResult)
     assert written.test_rows + written.train_rows == ROWS

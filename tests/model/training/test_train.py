@@ -11,7 +11,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from model.artefact.files import load_model
 from model.cli import app
-from model.training.train import train_model
+from model.training.train import TrainingPlan, train_model
 from producers.history.reader import read_history
 
 
@@ -74,7 +74,7 @@ def test_the_callers_groups_are_reported_and_change_nothing_else(
     truth = read_history(small_history).truth()
     frauds = truth.filter(truth["is_fraud"])
     typology = dict(zip(frauds["tx_id"].to_pylist(), frauds["typology"].to_pylist(), strict=True))
-    after = train_model(small_history, tmp_path / "m", small_settings, evaluate_by=typology)
+    after = train_model(small_history, tmp_path / "m", small_settings, TrainingPlan(evaluate_by=typology))
     assert set(after.metrics.recall_by_group) <= set(typology.values())
     assert after.metrics.recall_by_group
     assert after.version == before.version

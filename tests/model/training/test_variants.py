@@ -27,7 +27,7 @@ from model.forest.fit import scores_of
 from model.forest.forest import booster_of
 from model.report.variants_table import microseconds_per_row
 from model.training.distillation import DEPTH, TREES, fit_distilled
-from model.training.train import train_model
+from model.training.train import TrainingPlan, train_model
 from stream_features.vector import SIZE, as_vector
 
 FEW = 40
@@ -37,7 +37,7 @@ FEW = 40
 def train_few(directory, history, settings, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "TREES", FEW)
-        train_model(history, directory, settings, **options)
+        train_model(history, directory, settings, TrainingPlan(**options))
     return directory
 
 

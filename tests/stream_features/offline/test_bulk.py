@@ -106,7 +106,7 @@ def test_equal_instants_and_keys_over_their_bound_are_the_same_too():
     events = [
         tx(
             n, T0 + rng.randrange(3 * HOUR) // 2_000 * 2_000, rng.randrange(5_000), rng.choice("ccck"),
-            rng.choice("de"), rng.choice("mn"), "1.2.3.4", 48.0 + rng.random(), 16.0,
+            rng.choice("de"), rng.choice("mn"), "1.2.3.4", lat=48.0 + rng.random(), lon=16.0,
         )
         for n in range(5_000)
     ]  # fmt: skip
