@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from dashboards.watch_metrics import WatchMetrics
 from fraudsim import metrics
+from fraudsim.log.consumer import existing_partitions
 from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.settings import Settings
-from producers.sender.log_ends import partitions_of
 
 TOPICS: Final = (DECISIONS, TRUTH, LABELS)
 TRUTH_BEFORE: Final = 1_000
@@ -52,7 +52,7 @@ async def _follow(
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
     read_past_unreadable_headers()
-    partitions_by_topic = partitions_of(settings, TOPICS)
+    partitions_by_topic = existing_partitions(settings.kafka_bootstrap, TOPICS)
     tps = [TopicPartition(topic, p) for topic, partitions in partitions_by_topic.items() for p in partitions]
     truth = [tp for tp in tps if tp.topic == TRUTH]
     others = [tp for tp in tps if tp.topic != TRUTH]

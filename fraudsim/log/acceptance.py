@@ -1,13 +1,13 @@
 """Acceptance: which records of the log count. A function of the log alone.
 
 A record is accepted if it is valid and the first with its id among the previous 50,000 offsets of its
-partition. Every worker, scorer, engine and rebuild uses `Acceptance`, so all accept the same records. The
-only state is the ids of recent offsets: a reader that starts elsewhere first reads the previous 50,000
-offsets, unless they are still remembered from an earlier read.
+partition. Every worker, scorer, engine and rebuild uses `Acceptance`, so all accept the same records. A live
+reader awaits `ClockLog.catch_up_for` before it, so that no segment is missing. The only state is the ids of
+recent offsets: a reader that starts elsewhere first reads the previous 50,000 offsets, unless they are still
+remembered from an earlier read.
 """
 
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -31,8 +31,6 @@ UNIQUE_WITHIN: Final = 50_000
 """Offsets of one partition within which an id must be unique."""
 GO_BACK: Final = 25_000
 """Offsets by which a reader can go back without reading ids again."""
-CLOCK_SKEW_MS: Final = 100
-"""Allowance for the difference between the broker's clock and this process's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +84,11 @@ class _RecentIds:
 class Acceptance:
     """Accepts or rejects records. A partition's must come in offset order, without gaps, from `begin` on.
 
-    `refresh` reads `run.clock` to its end into `clock`; it is called when a record names a segment that is
-    not in `clock` yet.
+    `clock` must hold every segment that is in the log before the records.
     """
 
-    def __init__(self, clock: Clock, refresh: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._refresh = refresh
-        self._refreshed_ms = 0.0
         self._recent: dict[tuple[str, int], _RecentIds] = {}
 
     def begin(self, topic: str, partition: int, first: int, log_begin: int) -> int:
@@ -177,10 +172,6 @@ class Acceptance:
                 return HEADERS_REJECTED
             return Rejected("invalid", "segment", "header segment is missing or not a number")
         segment = self.clock.segment(number, broker_ts_ms)
-        if segment is None and self._clock_may_have_grown(broker_ts_ms):
-            self._refreshed_ms = time.time() * 1000
-            self._refresh()
-            segment = self.clock.segment(number, broker_ts_ms)
         if segment is None:
             return Rejected("invalid", "segment", f"header segment={number} is not in force in run.clock")
         arrival = event_time_ms(segment, arrived_ms)
@@ -199,11 +190,6 @@ class Acceptance:
                 f"more than {segment.past_ms}",
             )
         return None
-
-    def _clock_may_have_grown(self, broker_ts_ms: int) -> bool:
-        # A record older than the last refresh cannot name a newer segment, so the records of one poll cause
-        # at most one or two refreshes.
-        return broker_ts_ms + CLOCK_SKEW_MS > self._refreshed_ms
 
 
 E = TypeVar("E")

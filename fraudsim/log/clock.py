@@ -90,6 +90,10 @@ class Clock:
     def horizon_ms(self) -> int:
         return self.first.horizon_ms
 
+    def __contains__(self, number: int) -> bool:
+        """Whether a segment of that number has been read."""
+        return number in self._by_number
+
     def segment(self, number: int, broker_ts_ms: int) -> Segment | None:
         """The segment of that number, if it was in the log before a record of that broker timestamp."""
         logged = self._by_number.get(number)

@@ -1,12 +1,14 @@
 """Kafka consumers: every one of the product is opened here, with or without a group.
 
-`open_reader` is for processes that keep reading, by asyncio; it reads past headers that cannot be decoded.
-`partitions_of`, `log_ranges` and `read_to_end` are short calls that need no event loop. Nothing is committed:
-positions follow from the log's own content.
+`open_reader` is for processes that keep reading, by asyncio; it knows every codec, and reads past headers
+that cannot be decoded. `partitions_of`, `log_ranges` and `read_to_end` are short calls that need no event
+loop. Nothing is committed: positions follow from the log's own content.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -52,15 +54,17 @@ class TopicReader:
     def __init__(self, consumer: Any, partitions: Sequence[TopicPartition]) -> None:
         self._consumer = consumer
         self.partitions = tuple(partitions)
+        self._assigned = False
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
-        """Read other partitions from now on; `seek` comes next."""
+        """Read other partitions from the next `seek` on."""
         self.partitions = tuple(partitions)
-        self._consumer.assign(list(partitions))
+        self._assigned = False
 
-    async def begins(self) -> dict[TopicPartition, int]:
-        """First offset that the log holds, by partition."""
-        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(self.partitions)
+    async def begins(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
+        """First offset that the log holds, by partition: of `partitions`, or of the assigned ones."""
+        asked = partitions or self.partitions
+        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(asked)
         return offsets
 
     async def ends(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
@@ -69,7 +73,11 @@ class TopicReader:
         return offsets
 
     def seek(self, offsets: Offsets) -> None:
-        """Go on at these offsets."""
+        """Go on at these offsets. After `assign`, give every partition its offset before the next await."""
+        if not self._assigned:
+            # Not earlier: aiokafka fails later for a partition that has been without an offset.
+            self._consumer.assign(list(self.partitions))
+            self._assigned = True
         for partition, offset in offsets.items():
             self._consumer.seek(partition, offset)
 
@@ -96,6 +104,8 @@ class TopicReader:
 
     def known_ends(self) -> dict[TopicPartition, int]:
         """The ends that came with the last fetches, without asking; partitions never fetched are left out."""
+        if not self._assigned:
+            return {}
         ends = {partition: self._consumer.highwater(partition) for partition in self.partitions}
         return {partition: end for partition, end in ends.items() if end is not None}
 
@@ -112,6 +122,7 @@ class TopicReader:
         """
         unread = {tp for tp, position in (await self.positions()).items() if position < ends[tp]}
         self.pause(*(tp for tp in self.partitions if tp not in unread))
+        self.resume(*unread)
         while unread:
             polled = await self.poll()
             for tp in sorted(unread, key=lambda tp: (tp.topic, tp.partition)):
@@ -144,7 +155,6 @@ async def open_reader(
     )
     await consumer.start()
     try:
-        consumer.assign(list(partitions))
         yield TopicReader(consumer, partitions)
     finally:
         await consumer.stop()
@@ -169,7 +179,8 @@ def group_member(
     return member
 
 
-# Short calls, by kafka-python: they may be made with an event loop running or without one.
+# Short calls: they may be made with an event loop running or without one. The metadata come by kafka-python,
+# which needs no loop; the records by aiokafka, which knows every codec with one more package, not three.
 
 
 @contextmanager
@@ -220,19 +231,20 @@ def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0)
     Raises:
         FraudsimError: the broker sends nothing for a minute.
     """
-    from kafka import TopicPartition as KafkaPythonPartition
+    with ThreadPoolExecutor(1) as thread:  # this thread may have an event loop already
+        return thread.submit(asyncio.run, _read_to_end(bootstrap, partition, from_offset)).result()
 
-    own = KafkaPythonPartition(partition.topic, partition.partition)
+
+async def _read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int) -> tuple[list[Any], int]:
     records: list[Any] = []
-    with _short_consumer(bootstrap) as consumer:
-        consumer.assign([own])
-        end = consumer.end_offsets([own])[own]
-        consumer.seek(own, from_offset)
+    async with open_reader(bootstrap, [partition], SHORT) as reader:
+        begin, end = (await reader.begins())[partition], (await reader.ends())[partition]
+        reader.seek({partition: max(begin, from_offset)})
         give_up_at = time.monotonic() + TIMEOUT_S
-        while consumer.position(own) < end:
-            for polled in consumer.poll(timeout_ms=1_000).values():
-                records += polled
+        async for _, polled, _ in reader.read_until({partition: end}):
+            records += polled
+            if polled:
                 give_up_at = time.monotonic() + TIMEOUT_S
-            if time.monotonic() > give_up_at:
+            elif time.monotonic() > give_up_at:
                 raise FraudsimError(f"{partition.topic} cannot be read: no answer from Kafka at {bootstrap}")
     return records, end

@@ -29,7 +29,8 @@ class LogReader:
         self, settings: Settings, clock_log: ClockLog, unfolded: UnfoldedLog, on_record: OnRecord
     ) -> None:
         self._settings = settings
-        self._acceptance = Acceptance(clock_log.clock, clock_log.refresh)
+        self._clock_log = clock_log
+        self._acceptance = Acceptance(clock_log.clock)
         self._unfolded = unfolded
         self._on_record = on_record
         self._tps = [TopicPartition(TRANSACTIONS, p) for p in range(settings.partitions)]
@@ -65,6 +66,7 @@ class LogReader:
 
     async def stop(self) -> None:
         await self._consumer.stop()
+        await self._clock_log.close()
 
     @property
     def filled(self) -> bool:
@@ -94,6 +96,7 @@ class LogReader:
             await self._apply_seeks()
             polled = await self._consumer.getmany(timeout_ms=200)
             received_us = time.time_ns() // 1000
+            await self._clock_log.catch_up_for(record for records in polled.values() for record in records)
             positions = {tp: await self._consumer.position(tp) for tp in self._tps}
             # No await from here on, so no new seek comes in between.
             for tp, position in positions.items():

@@ -29,7 +29,8 @@ class BatchFolder:
         self._store = store
         self._log = log
         self.slot_states = SlotStates(n, settings.slots, clock_log.clock.horizon_ms)
-        self.acceptance = Acceptance(clock_log.clock, clock_log.refresh)
+        self._clock_log = clock_log
+        self.acceptance = Acceptance(clock_log.clock)
         self.next_offsets = [0] * (2 * n)
         """Next offset to accept or reject, by source."""
         self.complete_until_ms = [0] * (2 * n)
@@ -58,6 +59,7 @@ class BatchFolder:
         """
         slot_states, partitions = self.slot_states, self._settings.partitions
         is_label, partition = source >= partitions, source % partitions
+        await self._clock_log.catch_up_for(records)
         accept = self.acceptance.label if is_label else self.acceptance.transaction
         accepted_count = 0
         for index, record in enumerate(records):

@@ -135,6 +135,7 @@ class FoldLoop:
             membership.cancel()
             await assignment.stop()
             await producer.stop()
+            await self.clock_log.close()
 
     async def _fold_queue(self) -> None:
         """Fold the queued deliveries batch by batch; after an idle interval, send the heartbeat instead."""

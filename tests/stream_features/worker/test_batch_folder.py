@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from fraudsim.log import headers as h
 from fraudsim.log.clock import Clock, LoggedSegment
+from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import Segment, Transaction, encoder
 from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
@@ -43,7 +44,7 @@ class NoDeadLetters:
 
 
 def new_batch_folder(store):
-    clock_log = SimpleNamespace(clock=Clock([LoggedSegment(SEGMENT, 0)]), refresh=lambda: None)
+    clock_log = ClockLog("", Clock([LoggedSegment(SEGMENT, 0)]))
     batch_folder = BatchFolder(SETTINGS, store, clock_log, set_up_logs(SETTINGS, "test"))
     batch_folder.dead_letters = NoDeadLetters()
     watermark = Watermark(log_id="log", generation="g", catalogue=HASH, history="", slots=1, offsets=(-1, -1))

@@ -8,6 +8,7 @@ from faust.types import TP
 from structlog.testing import ReturnLogger
 
 from fraudsim.log.clock import Clock, LoggedSegment
+from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.store.watermark import Watermark, encode_watermark
@@ -114,7 +115,7 @@ def loop():
     """A fold loop that owns the one slot of one partition, at its position, with nothing folded."""
     clock = Clock()
     clock.add(LoggedSegment(make_segment(), T0))
-    clock_log = SimpleNamespace(clock=clock, refresh=lambda: None)
+    clock_log = ClockLog("", clock)
     settings = Settings(_env_file=None, partitions=1, slots=1)
     loop = FoldLoop(settings, None, clock_log, ReturnLogger())
     watermark = Watermark(log_id="log", generation="g", catalogue="c", history="", slots=1, offsets=(-1, -1))
