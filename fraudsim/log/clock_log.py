@@ -117,19 +117,24 @@ class ClockLog:
 
 
 def open_clock(settings: Settings, wait_s: float = 60.0, topic: str = CLOCK) -> ClockLog:
-    """The run's clock. Waits for its first segment.
+    """The run's clock. Waits for its topic and its first segment.
 
     Raises:
-        FraudsimError: no segment within `wait_s` seconds.
+        FraudsimError: no topic or no segment within `wait_s` seconds.
     """
     log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
+    error = FraudsimError(f"{topic} has no segment: start a log with `fraudsim clock start`")
 
     def has_segment() -> bool:
-        log.refresh()
+        nonlocal error
+        try:
+            log.refresh()
+        except FraudsimError as missing:
+            error = missing
         return bool(log.clock)
 
     if not poll_until(has_segment, wait_s, every_s=0.2):
-        raise FraudsimError("run.clock has no segment: start a log with `fraudsim clock start`")
+        raise error
     return log
 
 

@@ -61,6 +61,11 @@ class TopicReader:
         self.partitions = tuple(partitions)
         self._assigned = False
 
+    async def topics(self) -> set[str]:
+        """The topics that exist."""
+        topics: set[str] = await self._consumer.topics()
+        return topics
+
     async def begins(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
         """First offset that the log holds, by partition: of `partitions`, or of the assigned ones."""
         asked = partitions or self.partitions
@@ -211,8 +216,12 @@ def existing_partitions(bootstrap: str, topics: Iterable[str]) -> dict[str, list
     partitions = partitions_of(bootstrap, topics)
     for topic, numbers in partitions.items():
         if not numbers:
-            raise FraudsimError(f"topic {topic} does not exist: create the topics with `fraudsim topics`")
+            raise missing_topic(topic)
     return partitions
+
+
+def missing_topic(topic: str) -> FraudsimError:
+    return FraudsimError(f"topic {topic} does not exist: create the topics with `fraudsim topics`")
 
 
 def log_ranges(bootstrap: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
@@ -229,7 +238,7 @@ def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0)
     """The records of a partition from an offset to the present end, and that end.
 
     Raises:
-        FraudsimError: the broker sends nothing for a minute.
+        FraudsimError: the topic does not exist, or the broker sends nothing for a minute.
     """
     with ThreadPoolExecutor(1) as thread:  # this thread may have an event loop already
         return thread.submit(asyncio.run, _read_to_end(bootstrap, partition, from_offset)).result()
@@ -238,6 +247,8 @@ def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0)
 async def _read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int) -> tuple[list[Any], int]:
     records: list[Any] = []
     async with open_reader(bootstrap, [partition], SHORT) as reader:
+        if partition.topic not in await reader.topics():
+            raise missing_topic(partition.topic)
         begin, end = (await reader.begins())[partition], (await reader.ends())[partition]
         reader.seek({partition: max(begin, from_offset)})
         give_up_at = time.monotonic() + TIMEOUT_S

@@ -92,6 +92,8 @@ def test_partitions_are_numbers_and_a_missing_topic_is_named(stack, topic):
     assert partitions_of(stack.kafka_bootstrap, [topic, absent]) == {topic: [0, 1], absent: []}
     with pytest.raises(FraudsimError, match=f"topic {absent} does not exist: create the topics"):
         existing_partitions(stack.kafka_bootstrap, [topic, absent])
+    with pytest.raises(FraudsimError, match=f"topic {absent} does not exist: create the topics"):
+        read_to_end(stack.kafka_bootstrap, TopicPartition(absent, 0))
 
 
 def test_a_partition_may_wait_for_its_first_offset(stack, topic):

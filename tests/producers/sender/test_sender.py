@@ -297,9 +297,10 @@ def test_a_source_that_starts_before_the_log_is_refused(settings: Settings, pref
 
 
 def test_a_missing_topic_is_named(settings: Settings, prefix: str) -> None:
-    start_log(settings, START_MS, SPEED, "", "", "nowhere." + CLOCK)
+    clock = DirectClockStarter(open_clock(settings, topic=prefix + CLOCK), EvenSource(), SPEED)
+    plan, control = SendPlan(speed=SPEED, prefix="nowhere."), SendControl(stop=threading.Event())
     with pytest.raises(FraudsimError, match=r"nowhere\.transactions does not exist"):
-        send_here(settings, "nowhere.", EvenSource())
+        send(EvenSource(), settings, plan, clock, control)
 
 
 def test_what_a_source_raises_ends_the_sender(settings: Settings, prefix: str) -> None:
