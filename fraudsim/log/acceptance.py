@@ -19,6 +19,7 @@ from fraudsim.log import headers as h
 from fraudsim.log.clock import Clock, event_time_ms
 from fraudsim.log.events import (
     MAX_EVENT_BYTES,
+    Decision,
     Label,
     Transaction,
     decode_decision,
@@ -31,6 +32,10 @@ UNIQUE_WITHIN: Final = 50_000
 """Offsets of one partition within which an id must be unique."""
 GO_BACK: Final = 25_000
 """Offsets by which a reader can go back without reading ids again."""
+
+
+_SHARED: Final = ("tx_id", "card_id", "ts", "amount_cents", "merchant_id")
+"""The fields that a decision shares with its transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,13 @@ class _RecentIds:
 class Acceptance:
     """Accepts or rejects records. A partition's must come in offset order, without gaps, from `begin` on.
 
-    `clock` must hold every segment that is in the log before the records.
+    `clock` must hold every segment that is in the log before the records. `features` is the number of
+    features in a decision of HTTP; None where any number will do.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, features: int | None = None) -> None:
         self.clock = clock
+        self._features = features
         self._recent: dict[tuple[str, int], _RecentIds] = {}
 
     def begin(self, topic: str, partition: int, first: int, log_begin: int) -> int:
@@ -122,12 +129,12 @@ class Acceptance:
         http_decision = h.header(headers, h.DECISION)
         if http_decision is not None:
             decision = read_event(http_decision, decode_decision)
-            if isinstance(decision, Rejected) or (decision.tx_id, decision.card_id) != (
-                event.tx_id,
-                event.card_id,
-            ):
+            differs = decision.field if isinstance(decision, Rejected) else self._difference(decision, event)
+            if differs is not None:
                 return Rejected(
-                    "invalid", h.DECISION, "header decision is not a decision of this transaction"
+                    "invalid",
+                    h.DECISION,
+                    f"header decision is not a decision of this transaction: see its {differs}",
                 )
             arrived_ms = h.int_header(headers, h.RECEIVED) or broker_ts_ms
         rejected = self._check_time(event.ts, "ts", arrived_ms, broker_ts_ms, headers)
@@ -138,6 +145,14 @@ class Acceptance:
                 "duplicate", "tx_id", f"tx_id {event.tx_id} occurs among the previous records", event.tx_id
             )
         return event
+
+    def _difference(self, decision: Decision, tx: Transaction) -> str | None:
+        """The first field in which a decision is not one of HTTP on this transaction."""
+        if decision.via != "http":
+            return "via"
+        if self._features is not None and len(decision.features) != self._features:
+            return "features"
+        return next((name for name in _SHARED if getattr(decision, name) != getattr(tx, name)), None)
 
     def label(
         self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None

@@ -101,6 +101,16 @@ class Clock:
             return None
         return logged.segment
 
+    def latest_ms(self, broker_ts_ms: int) -> int | None:
+        """The latest event time that a record of that broker time can bear; None before the first segment.
+
+        It may have been made in the segment in force or in the one before.
+        """
+        in_force = [s for _, s in sorted(self._by_number.items()) if s.broker_ts_ms <= broker_ts_ms][-2:]
+        return max(
+            (event_time_ms(s.segment, broker_ts_ms) + s.segment.future_ms for s in in_force), default=None
+        )
+
     def now_ms(self, wall_ms: float) -> int:
         """Event time at a wall time, by the newest segment."""
         return event_time_ms(self.current, wall_ms)

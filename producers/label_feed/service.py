@@ -10,7 +10,7 @@ from fraudsim.log import headers as h
 from fraudsim.log.clock import past_limit_ms
 from fraudsim.log.consumer import existing_partitions
 from fraudsim.log.events import Label, Segment, encoder
-from fraudsim.log.topics import CLOCK, DECISIONS, LABELS
+from fraudsim.log.topics import DECISIONS, LABELS
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
 from producers.label_feed.feed import FeedReport, LabelFeed
@@ -51,7 +51,7 @@ async def feed_labels(
         FraudsimError: a topic is missing.
         SendError: Kafka did not acknowledge a label. End the process; the next start sends what is missing.
     """
-    partitions = existing_partitions(settings.kafka_bootstrap, [LABELS, DECISIONS, CLOCK])
+    partitions = existing_partitions(settings.kafka_bootstrap, [LABELS, DECISIONS])
     outbox = open_outbox(settings, [LABELS])
     end_ms = schedule.end_ms(source.start_ms, speed, seconds)
     try:

@@ -15,6 +15,7 @@ from fraudsim.log.lenient_records import read_past_unreadable_headers
 from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.online.unfolded_log import UnfoldedLog
+from stream_features.vector import SIZE
 
 MAX_POLL_RECORDS: Final = 2_000
 
@@ -30,7 +31,7 @@ class LogReader:
     ) -> None:
         self._settings = settings
         self._clock_log = clock_log
-        self._acceptance = Acceptance(clock_log.clock)
+        self._acceptance = Acceptance(clock_log.clock, SIZE)
         self._unfolded = unfolded
         self._on_record = on_record
         self._tps = [TopicPartition(TRANSACTIONS, p) for p in range(settings.partitions)]

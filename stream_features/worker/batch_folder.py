@@ -11,6 +11,7 @@ from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.store.keys import blob_key
 from stream_features.store.state_store import SlotWrite, StateStore
+from stream_features.vector import SIZE
 from stream_features.worker.dead_letters import DeadLetterWriter
 from stream_features.worker.slot_states import SlotStates
 
@@ -30,7 +31,7 @@ class BatchFolder:
         self._log = log
         self.slot_states = SlotStates(n, settings.slots, clock_log.clock.horizon_ms)
         self._clock_log = clock_log
-        self.acceptance = Acceptance(clock_log.clock)
+        self.acceptance = Acceptance(clock_log.clock, SIZE)
         self.next_offsets = [0] * (2 * n)
         """Next offset to accept or reject, by source."""
         self.complete_until_ms = [0] * (2 * n)

@@ -132,7 +132,7 @@ def all_folded(settings):
 
 
 async def read_by_the_label_feed(settings):
-    partitions = existing_partitions(settings.kafka_bootstrap, [LABELS, DECISIONS, CLOCK])
+    partitions = existing_partitions(settings.kafka_bootstrap, [LABELS, DECISIONS])
     async with FeedLogReader.open(settings, partitions) as reader:
         labels, outcomes = await reader.read_labels(), []
         while not await reader.caught_up():
