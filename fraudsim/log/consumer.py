@@ -68,8 +68,8 @@ class TopicReader:
 
     async def begins(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
         """First offset that the log holds, by partition: of `partitions`, or of the assigned ones."""
-        asked = partitions or self.partitions
-        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(asked)
+        chosen = partitions or self.partitions
+        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(chosen)
         return offsets
 
     async def ends(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:

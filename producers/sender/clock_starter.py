@@ -7,7 +7,7 @@ from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog, next_segment
 from fraudsim.log.events import Segment
 from producers.sender import wall_time
-from producers.sender.answered import last_answered_ms
+from producers.sender.log_ends import last_answered_ms
 from producers.sources.source import Source
 
 LEAD_MS: Final = 500

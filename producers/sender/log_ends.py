@@ -1,20 +1,28 @@
-"""Reading the log for the sender: the ordinals at the end of each topic."""
+"""Reading the end of the log for the sender: the ordinals in it, and how far HTTP carried event time."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 
 from fraudsim.log import headers as h
-from fraudsim.log.consumer import FetchPlan, TopicReader, open_reader
+from fraudsim.log.acceptance import Rejected, read_event
+from fraudsim.log.clock import Clock, event_time_ms
+from fraudsim.log.clock_log import ClockLog
+from fraudsim.log.consumer import SHORT, FetchPlan, TopicReader, open_reader, partitions_of
+from fraudsim.log.events import decode_transaction
+from fraudsim.log.topics import CLOCK, TRANSACTIONS
 from fraudsim.settings import Settings
 from producers.outbox.outbox import MAX_OUTSTANDING
 from producers.sender.ordinals import LoggedOrdinals, OffsetRange, logged_ordinals, ordinal_of, read_back
 from producers.sender.shard import check_shard_count
 
 BRIEF: Final = FetchPlan(wait_ms=50)
+READ_BACK: Final = 1_000
+"""Records of each partition in which HTTP's answers are looked for. It stamps in the order of arrival but for
+some seconds."""
 STRAGGLER_WAIT_S: Final = 0.25
 """Requests that a killed sender left in the broker's socket are in the log after this time."""
 
@@ -42,22 +50,22 @@ async def _find_logged_ordinals(
     partitions = {topic: [TopicPartition(topic, n) for n in numbers] for topic, numbers in topics.items()}
     every = [tp for tps in partitions.values() for tp in tps]
     async with open_reader(settings.kafka_bootstrap, every, BRIEF) as reader:
-        ordinals = _OrdinalReader(reader, source)
-        ranges = await ordinals.offsets(every)
+        ordinal_reader = _OrdinalReader(reader, source)
+        ranges = await ordinal_reader.offsets(every)
         read = {
-            topic: await read_back({tp: ranges[tp] for tp in tps}, ordinals.read, max_outstanding)
+            topic: await read_back({tp: ranges[tp] for tp in tps}, ordinal_reader.read, max_outstanding)
             for topic, tps in partitions.items()
         }
         grew = True
         while grew:  # until no record of a killed sender arrives any more
             await asyncio.sleep(STRAGGLER_WAIT_S)
-            current = await ordinals.offsets(every)
-            appended = await ordinals.read({tp: (ranges[tp][1], current[tp][1]) for tp in every})
+            current = await ordinal_reader.offsets(every)
+            appended = await ordinal_reader.read({tp: (ranges[tp][1], current[tp][1]) for tp in every})
             ranges = current
-            for tp, found in appended.items():
-                read[tp.topic].update(found)
+            for tp, new_ordinals in appended.items():
+                read[tp.topic].update(new_ordinals)
             grew = any(appended.values())
-    return {topic: logged_ordinals(found, max_outstanding) for topic, found in read.items()}
+    return {topic: logged_ordinals(ordinals, max_outstanding) for topic, ordinals in read.items()}
 
 
 class _OrdinalReader:
@@ -87,3 +95,37 @@ class _OrdinalReader:
                 if ordinal is not None:
                     ordinals[tp].append(ordinal)
         return ordinals
+
+
+def last_answered_ms(clock_log: ClockLog) -> int:
+    """The latest event time of the transactions at the log's end that HTTP answered; 0 if there is none.
+
+    `clock_log` has been read to its end.
+    """
+    topic = clock_log.topic.removesuffix(CLOCK) + TRANSACTIONS
+    tps = [TopicPartition(topic, n) for n in partitions_of(clock_log.bootstrap, [topic])[topic]]
+    return asyncio.run(_last_answered_ms(clock_log, tps)) if tps else 0
+
+
+async def _last_answered_ms(clock_log: ClockLog, tps: list[TopicPartition]) -> int:
+    latest_ms = 0
+    async with open_reader(clock_log.bootstrap, tps, SHORT) as reader:
+        begins, ends = await reader.begins(), await reader.ends()
+        reader.seek({tp: max(begins[tp], ends[tp] - READ_BACK) for tp in tps})
+        async for _, records, _ in reader.read_until(ends):
+            latest_ms = max([latest_ms, *(answered_ms(record, clock_log.clock) for record in records)])
+    return latest_ms
+
+
+def answered_ms(record: Any, clock: Clock) -> int:
+    """The event time that HTTP gave a transaction; 0 if HTTP did not answer it, or it is not valid.
+
+    A record with a forged header carries the clock no further than an honest one that arrived with it.
+    """
+    number = h.int_header(record.headers, h.SEGMENT)
+    if number is None or h.header(record.headers, h.DECISION) is None:
+        return 0
+    segment, event = clock.segment(number, record.timestamp), read_event(record.value, decode_transaction)
+    if segment is None or isinstance(event, Rejected):
+        return 0
+    return min(event.ts, event_time_ms(segment, record.timestamp) + segment.future_ms)

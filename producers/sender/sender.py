@@ -25,8 +25,7 @@ from producers.sender.clock_starter import ClockStarter
 from producers.sender.log_ends import find_logged_ordinals
 from producers.sender.ordinals import LoggedOrdinals
 from producers.sender.schedule_monitor import ScheduleMonitor
-from producers.sender.send_plan import SendControl, SendPlan
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendControl, SendPlan, SendReport
 from producers.sender.wall_time import JumpDetector
 from producers.sources.prefetch import Prefetch
 from producers.sources.source import Item, RawValue, Source

@@ -21,8 +21,7 @@ from fraudsim.metrics import LABELS as LABELS_SENT
 from producers.outbox.outbox import SendError
 from producers.sender import schedule
 from producers.sender.clock_starter import DirectClockStarter
-from producers.sender.send_plan import SendControl
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendControl, SendReport
 from producers.sender.sender import STOP_FLUSH_S
 from producers.sender.shard_messages import ShardFinished, ShardingPlan, ShardReady, ShardRefused
 from producers.sender.shard_process import POLL_S, run_shard

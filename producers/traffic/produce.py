@@ -18,8 +18,7 @@ from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import Settings, load_settings
 from producers.outbox.outbox import SendError
 from producers.sender.clock_starter import DirectClockStarter
-from producers.sender.send_plan import SendControl, SendPlan
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendControl, SendPlan, SendReport
 from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sender.shard_coordinator import send_in_shards
 from producers.sender.shard_messages import ShardingPlan

@@ -19,8 +19,8 @@ from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from producers.outbox.kafka_python_outbox import KafkaPythonOutbox
 from producers.sender import wall_time
-from producers.sender.answered import answered_ms
 from producers.sender.clock_starter import DirectClockStarter
+from producers.sender.log_ends import answered_ms
 from producers.sources.source import Item
 from testing.samples.log import T0, make_segment
 from tests.producers.sender.test_sender import (

@@ -33,8 +33,7 @@ from producers.outbox.outbox import SendError
 from producers.sender import sender, wall_time
 from producers.sender.clock_starter import DirectClockStarter
 from producers.sender.schedule import intended_us
-from producers.sender.send_plan import SendControl, SendPlan
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendControl, SendPlan, SendReport
 from producers.sender.sender import TOPICS, send
 from producers.sender.shard_coordinator import send_in_shards
 from producers.sender.shard_messages import ShardingPlan
