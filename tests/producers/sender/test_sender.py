@@ -258,14 +258,14 @@ def test_after_a_sleep_event_time_goes_on_where_it_stopped(
     awake, slept_us = wall_time.now_us, 0
     monkeypatch.setattr(wall_time, "now_us", lambda: awake() + slept_us)
 
-    class Sleepy(EvenSource):
-        def items(self) -> Iterator[Item]:
+    class Sleep(threading.Event):
+        """The machine sleeps while the sender waits, not between the send of a record and its stamp."""
+
+        def wait(self, timeout: float | None = None) -> bool:
             nonlocal slept_us
-            for number, item in enumerate(super().items()):
-                if number == 300:
-                    assert poll_until(first_sent.is_set, 10)
-                    slept_us = 60_000_000
-                yield item
+            if first_sent.is_set():
+                slept_us = 60_000_000
+            return super().wait(timeout)
 
     first_sent = threading.Event()
     monkeypatch.setattr(
@@ -273,7 +273,7 @@ def test_after_a_sleep_event_time_goes_on_where_it_stopped(
         "hand_over",
         _after(KafkaPythonOutbox.hand_over, first_sent.set),
     )
-    done = send_here(settings, prefix, Sleepy(count=400))
+    done = send_here(settings, prefix, EvenSource(count=400), stop=Sleep())
     assert done.complete
     assert done.records[TRANSACTIONS] == 400
     before, after = done.segments
