@@ -24,6 +24,9 @@ POLL_MS: Final = 200
 TIMEOUT_S: Final = 60.0
 """Longest time without a record in a short read that has not come to its end."""
 
+LISTED_WITHIN_S: Final = 2.0
+"""How long a topic that has just been created may take until a short read finds it."""
+
 Offsets = Mapping[TopicPartition, int]
 Polled = Mapping[TopicPartition, Sequence[Any]]
 """aiokafka records by partition, in offset order; partitions without records are left out."""
@@ -247,8 +250,11 @@ def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0)
 async def _read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int) -> tuple[list[Any], int]:
     records: list[Any] = []
     async with open_reader(bootstrap, [partition], SHORT) as reader:
-        if partition.topic not in await reader.topics():
-            raise missing_topic(partition.topic)
+        listed_by = time.monotonic() + LISTED_WITHIN_S
+        while partition.topic not in await reader.topics():
+            if time.monotonic() > listed_by:
+                raise missing_topic(partition.topic)
+            await asyncio.sleep(0.1)
         begin, end = (await reader.begins())[partition], (await reader.ends())[partition]
         reader.seek({partition: max(begin, from_offset)})
         give_up_at = time.monotonic() + TIMEOUT_S
