@@ -66,6 +66,9 @@ STALENESS_EVENT_TIME: Final = Histogram(
 DEAD_LETTERS: Final = Counter(
     "fraudsim_dead_letters", "Records set aside, by field", ["field"], registry=registry
 )
+CLOCK_SKIPPED: Final = Counter(
+    "fraudsim_clock_skipped", "Records of run.clock that are no segment and were skipped", registry=registry
+)
 CONSUMER_LAG: Final = Gauge(
     "fraudsim_consumer_lag_records",
     "Records between a reader and the log's end",

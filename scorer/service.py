@@ -217,7 +217,7 @@ class Service:
                 self._log.warning("state_away", reason=self._state.away or "it is back")
             if self._clock_log.clock.current.speed == 0:
                 # The clock has not started; learning its segment early spares the first record the wait.
-                await asyncio.to_thread(self._clock_log.refresh)
+                await self._clock_log.catch_up()
             self._policy.refresh()
             self._served.refresh()
 

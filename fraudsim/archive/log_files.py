@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from fraudsim.archive.layout import LAYOUTS
 from fraudsim.archive.offset_ranges import Ranges, ranges_of
 from fraudsim.errors import InvariantError
+from fraudsim.whole_files import whole_file
 
 RANGES_KEY: Final = b"fraudsim.ranges"
 """Footer entry: {partition: [[first, last], …]} of the offsets in the file, JSON."""
@@ -47,13 +48,11 @@ def write_file(run_dir: Path, topic: str, number: int, table: pa.Table) -> Path:
         raise InvariantError(f"{path} exists: two archivers write to this folder")
     ranges = json.dumps({str(partition): ranges for partition, ranges in ranges_of(table).items()})
     table = table.replace_schema_metadata({RANGES_KEY: ranges.encode()})
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         # Values rarely repeat; dictionaries took a third more time and a sixth more space.
         pq.write_table(table, file, compression="zstd", use_dictionary=False)
         file.flush()
         os.fsync(file.fileno())
-    temporary.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

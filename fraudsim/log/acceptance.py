@@ -1,13 +1,13 @@
 """Acceptance: which records of the log count. A function of the log alone.
 
 A record is accepted if it is valid and the first with its id among the previous 50,000 offsets of its
-partition. Every worker, scorer, engine and rebuild uses `Acceptance`, so all accept the same records. The
-only state is the ids of recent offsets: a reader that starts elsewhere first reads the previous 50,000
-offsets, unless they are still remembered from an earlier read.
+partition. Every worker, scorer, engine and rebuild uses `Acceptance`, so all accept the same records. A live
+reader awaits `ClockLog.catch_up_for` before it, so that no segment is missing. The only state is the ids of
+recent offsets: a reader that starts elsewhere first reads the previous 50,000 offsets, unless they are still
+remembered from an earlier read.
 """
 
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from fraudsim.log import headers as h
 from fraudsim.log.clock import Clock, event_time_ms
 from fraudsim.log.events import (
     MAX_EVENT_BYTES,
+    Decision,
     Label,
     Transaction,
     decode_decision,
@@ -31,8 +32,10 @@ UNIQUE_WITHIN: Final = 50_000
 """Offsets of one partition within which an id must be unique."""
 GO_BACK: Final = 25_000
 """Offsets by which a reader can go back without reading ids again."""
-CLOCK_SKEW_MS: Final = 100
-"""Allowance for the difference between the broker's clock and this process's."""
+
+
+_SHARED: Final = ("tx_id", "card_id", "ts", "amount_cents", "merchant_id")
+"""The fields that a decision shares with its transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,13 @@ class _RecentIds:
 class Acceptance:
     """Accepts or rejects records. A partition's must come in offset order, without gaps, from `begin` on.
 
-    `refresh` reads `run.clock` to its end into `clock`; it is called when a record names a segment that is
-    not in `clock` yet.
+    `clock` must hold every segment that is in the log before the records. `features` is the number of
+    features in a decision of HTTP; None where any number will do.
     """
 
-    def __init__(self, clock: Clock, refresh: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, clock: Clock, features: int | None = None) -> None:
         self.clock = clock
-        self._refresh = refresh
-        self._refreshed_ms = 0.0
+        self._features = features
         self._recent: dict[tuple[str, int], _RecentIds] = {}
 
     def begin(self, topic: str, partition: int, first: int, log_begin: int) -> int:
@@ -127,12 +129,12 @@ class Acceptance:
         http_decision = h.header(headers, h.DECISION)
         if http_decision is not None:
             decision = read_event(http_decision, decode_decision)
-            if isinstance(decision, Rejected) or (decision.tx_id, decision.card_id) != (
-                event.tx_id,
-                event.card_id,
-            ):
+            differs = decision.field if isinstance(decision, Rejected) else self._difference(decision, event)
+            if differs is not None:
                 return Rejected(
-                    "invalid", h.DECISION, "header decision is not a decision of this transaction"
+                    "invalid",
+                    h.DECISION,
+                    f"header decision is not a decision of this transaction: see its {differs}",
                 )
             arrived_ms = h.int_header(headers, h.RECEIVED) or broker_ts_ms
         rejected = self._check_time(event.ts, "ts", arrived_ms, broker_ts_ms, headers)
@@ -143,6 +145,14 @@ class Acceptance:
                 "duplicate", "tx_id", f"tx_id {event.tx_id} occurs among the previous records", event.tx_id
             )
         return event
+
+    def _difference(self, decision: Decision, tx: Transaction) -> str | None:
+        """The first field in which a decision is not one of HTTP on this transaction."""
+        if decision.via != "http":
+            return "via"
+        if self._features is not None and len(decision.features) != self._features:
+            return "features"
+        return next((name for name in _SHARED if getattr(decision, name) != getattr(tx, name)), None)
 
     def label(
         self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None
@@ -177,10 +187,6 @@ class Acceptance:
                 return HEADERS_REJECTED
             return Rejected("invalid", "segment", "header segment is missing or not a number")
         segment = self.clock.segment(number, broker_ts_ms)
-        if segment is None and self._clock_may_have_grown(broker_ts_ms):
-            self._refreshed_ms = time.time() * 1000
-            self._refresh()
-            segment = self.clock.segment(number, broker_ts_ms)
         if segment is None:
             return Rejected("invalid", "segment", f"header segment={number} is not in force in run.clock")
         arrival = event_time_ms(segment, arrived_ms)
@@ -199,11 +205,6 @@ class Acceptance:
                 f"more than {segment.past_ms}",
             )
         return None
-
-    def _clock_may_have_grown(self, broker_ts_ms: int) -> bool:
-        # A record older than the last refresh cannot name a newer segment, so the records of one poll cause
-        # at most one or two refreshes.
-        return broker_ts_ms + CLOCK_SKEW_MS > self._refreshed_ms
 
 
 E = TypeVar("E")

@@ -90,12 +90,26 @@ class Clock:
     def horizon_ms(self) -> int:
         return self.first.horizon_ms
 
+    def __contains__(self, number: int) -> bool:
+        """Whether a segment of that number has been read."""
+        return number in self._by_number
+
     def segment(self, number: int, broker_ts_ms: int) -> Segment | None:
         """The segment of that number, if it was in the log before a record of that broker timestamp."""
         logged = self._by_number.get(number)
         if logged is None or logged.broker_ts_ms > broker_ts_ms:
             return None
         return logged.segment
+
+    def latest_ms(self, broker_ts_ms: int) -> int | None:
+        """The latest event time that a record of that broker time can bear; None before the first segment.
+
+        It may have been made in the segment in force or in the one before.
+        """
+        in_force = [s for _, s in sorted(self._by_number.items()) if s.broker_ts_ms <= broker_ts_ms][-2:]
+        return max(
+            (event_time_ms(s.segment, broker_ts_ms) + s.segment.future_ms for s in in_force), default=None
+        )
 
     def now_ms(self, wall_ms: float) -> int:
         """Event time at a wall time, by the newest segment."""

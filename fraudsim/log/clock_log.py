@@ -1,43 +1,103 @@
 """The clock's segments on the topic `run.clock`: read, followed and appended."""
 
+import asyncio
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
 
+import structlog
+from aiokafka import TopicPartition
+
+from fraudsim import metrics
 from fraudsim.errors import FraudsimError
+from fraudsim.log import headers as h
+from fraudsim.log.acceptance import HEADERS_REJECTED, Rejected, read_event
 from fraudsim.log.clock import Clock, LoggedSegment, future_limit_ms, horizon_ms, past_limit_ms
+from fraudsim.log.consumer import SHORT, TopicReader, open_reader, read_to_end
 from fraudsim.log.events import Segment, decode_segment, encoder
 from fraudsim.log.topics import CLOCK
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 
+_log = structlog.get_logger()
+
+
+def add_segments(clock: Clock, records: Iterable[Any]) -> None:
+    """Add the segments in records of `run.clock`; a record that is none is skipped, counted and logged."""
+    for record in records:
+        segment: Segment | Rejected = read_event(record.value, decode_segment)
+        if h.header(record.headers, h.UNREADABLE_HEADERS) is not None:
+            segment = HEADERS_REJECTED
+        if isinstance(segment, Rejected):
+            metrics.CLOCK_SKIPPED.inc()
+            _log.warning(
+                "clock_record_skipped",
+                offset=record.offset,
+                field=segment.field,
+                reason=segment.reason,
+                next_step="find out who writes to run.clock beside the producer",
+            )
+        else:
+            clock.add(LoggedSegment(segment, record.timestamp))
+
 
 @dataclass
 class ClockLog:
-    """The clock as the log has it; `refresh` reads what was appended since the last call."""
+    """The clock as the log has it.
+
+    `refresh` reads what was appended, for processes without an event loop; `catch_up` does so by one consumer
+    that stays open until `close`.
+    """
 
     bootstrap: str
     clock: Clock
     topic: str = CLOCK
     _next_offset: int = 0
+    _follower: TopicReader | None = None
+    _open: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def refresh(self) -> None:
-        """Read `run.clock` to its current end."""
-        from kafka import KafkaConsumer, TopicPartition
+        """Read `run.clock` to its present end."""
+        records, self._next_offset = read_to_end(self.bootstrap, self._partition, self._next_offset)
+        add_segments(self.clock, records)
 
-        partition = TopicPartition(self.topic, 0)
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap.split(","), enable_auto_commit=False)
-        try:
-            consumer.assign([partition])
-            consumer.seek(partition, self._next_offset)
-            end = consumer.end_offsets([partition])[partition]
-            while consumer.position(partition) < end:
-                for records in consumer.poll(timeout_ms=1000).values():
-                    for record in records:
-                        self.clock.add(LoggedSegment(decode_segment(record.value), record.timestamp))
-            self._next_offset = end
-        finally:
-            consumer.close()
+    async def catch_up_for(self, records: Iterable[Any]) -> None:
+        """Read `run.clock` to its present end if one of these records names a segment that is not in `clock`.
+
+        Await it with the records of each poll before they are accepted. Every segment that is in the log
+        before such a record is then in `clock`, so whether the record is valid follows from the log alone.
+        """
+        named = {h.int_of(h.header(record.headers, h.SEGMENT)) for record in records}
+        if any(number is not None and number not in self.clock for number in named):
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Read `run.clock` to its present end, without blocking the event loop."""
+        async with self._turn:
+            reader = self._follower
+            if reader is None:
+                reader = await self._open.enter_async_context(
+                    open_reader(self.bootstrap, [self._partition], SHORT)
+                )
+                begins = await reader.begins()
+                reader.seek({tp: max(begin, self._next_offset) for tp, begin in begins.items()})
+                self._follower = reader
+            async for _, records, position in reader.read_until(await reader.ends()):
+                add_segments(self.clock, records)
+                self._next_offset = position
+
+    async def close(self) -> None:
+        """Close the consumer of `catch_up`."""
+        self._follower = None
+        await self._open.aclose()
+
+    @property
+    def _partition(self) -> TopicPartition:
+        return TopicPartition(self.topic, 0)
 
     def append(self, segment: Segment) -> None:
         """Append a segment, wait for the acknowledgement, and read it back.
@@ -57,19 +117,24 @@ class ClockLog:
 
 
 def open_clock(settings: Settings, wait_s: float = 60.0, topic: str = CLOCK) -> ClockLog:
-    """The run's clock. Waits for its first segment.
+    """The run's clock. Waits for its topic and its first segment.
 
     Raises:
-        FraudsimError: no segment within `wait_s` seconds.
+        FraudsimError: no topic or no segment within `wait_s` seconds.
     """
     log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
+    error = FraudsimError(f"{topic} has no segment: start a log with `fraudsim clock start`")
 
     def has_segment() -> bool:
-        log.refresh()
+        nonlocal error
+        try:
+            log.refresh()
+        except FraudsimError as missing:
+            error = missing
         return bool(log.clock)
 
     if not poll_until(has_segment, wait_s, every_s=0.2):
-        raise FraudsimError("run.clock has no segment: start a log with `fraudsim clock start`")
+        raise error
     return log
 
 
@@ -112,8 +177,13 @@ def start_log(
     return log
 
 
-def next_segment(clock: Clock, speed: float, event_epoch_ms: int, wall_epoch_ms: int) -> Segment:
+def next_segment(
+    clock: Clock, speed: float, event_epoch_ms: int, wall_epoch_ms: int, backlog_ms: int = 0
+) -> Segment:
     """The segment by which the clock runs, from an event time at a wall time on.
+
+    Args:
+        backlog_ms: how much further than usual a record may lie behind its arrival.
 
     Raises:
         FraudsimError: the speed needs a longer horizon than the log was started with.
@@ -130,7 +200,7 @@ def next_segment(clock: Clock, speed: float, event_epoch_ms: int, wall_epoch_ms:
         event_epoch_ms=event_epoch_ms,
         wall_epoch_ms=wall_epoch_ms,
         speed=speed,
-        past_ms=past_limit_ms(speed),
+        past_ms=past_limit_ms(speed) + backlog_ms,
         future_ms=future_limit_ms(speed),
         horizon_ms=first.horizon_ms,
         history=first.history,

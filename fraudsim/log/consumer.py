@@ -1,12 +1,14 @@
 """Kafka consumers: every one of the product is opened here, with or without a group.
 
-`open_reader` is for processes that keep reading, by asyncio; it reads past headers that cannot be decoded.
-`partitions_of`, `log_ranges`, `asking_ends` and `read_to_end` need no event loop. Nothing is committed:
-positions follow from the log's own content.
+`open_reader` is for processes that keep reading, by asyncio; it knows every codec, and reads past headers
+that cannot be decoded. `partitions_of`, `log_ranges`, `asking_ends` and `read_to_end` need no event loop.
+Nothing is committed: positions follow from the log's own content.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +25,9 @@ from fraudsim.settings import Settings
 POLL_MS: Final = 200
 TIMEOUT_S: Final = 60.0
 """Longest time without a record in a short read that has not come to its end."""
+
+LISTED_WITHIN_S: Final = 2.0
+"""How long a topic that has just been created may take until a short read finds it."""
 
 Offsets = Mapping[TopicPartition, int]
 Polled = Mapping[TopicPartition, Sequence[Any]]
@@ -95,15 +100,22 @@ class TopicReader:
         self._consumer = consumer
         self._max_records = max_records
         self.partitions = tuple(partitions)
+        self._assigned = False
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
-        """Read other partitions from now on; `seek` comes next."""
+        """Read other partitions from the next `seek` on."""
         self.partitions = tuple(partitions)
-        self._consumer.assign(list(partitions))
+        self._assigned = False
 
-    async def begins(self) -> dict[TopicPartition, int]:
-        """First offset that the log holds, by partition."""
-        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(self.partitions)
+    async def topics(self) -> set[str]:
+        """The topics that exist."""
+        topics: set[str] = await self._consumer.topics()
+        return topics
+
+    async def begins(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
+        """First offset that the log holds, by partition: of `partitions`, or of the assigned ones."""
+        chosen = partitions or self.partitions
+        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(chosen)
         return offsets
 
     async def ends(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
@@ -112,7 +124,11 @@ class TopicReader:
         return offsets
 
     def seek(self, offsets: Offsets) -> None:
-        """Go on at these offsets."""
+        """Go on at these offsets. After `assign`, give every partition its offset before the next await."""
+        if not self._assigned:
+            # Not earlier: aiokafka fails later for a partition that has been without an offset.
+            self._consumer.assign(list(self.partitions))
+            self._assigned = True
         for partition, offset in offsets.items():
             self._consumer.seek(partition, offset)
 
@@ -150,6 +166,8 @@ class TopicReader:
 
     def known_ends(self) -> dict[TopicPartition, int]:
         """The ends that came with the last fetches, without asking; partitions never fetched are left out."""
+        if not self._assigned:
+            return {}
         ends = {partition: self._consumer.highwater(partition) for partition in self.partitions}
         return {partition: end for partition, end in ends.items() if end is not None}
 
@@ -166,6 +184,7 @@ class TopicReader:
         """
         unread = {tp for tp, position in (await self.positions()).items() if position < ends[tp]}
         self.pause(*(tp for tp in self.partitions if tp not in unread))
+        self.resume(*unread)
         while unread:
             polled = await self.poll()
             for tp in sorted(unread, key=lambda tp: (tp.topic, tp.partition)):
@@ -197,7 +216,6 @@ async def open_reader(
     )
     await consumer.start()
     try:
-        consumer.assign(list(partitions))
         yield TopicReader(consumer, partitions, plan.max_records)
     finally:
         await consumer.stop()
@@ -222,7 +240,8 @@ def group_member(
     return member
 
 
-# Short calls, by kafka-python: they may be made with an event loop running or without one.
+# Short calls: they may be made with an event loop running or without one. The metadata come by kafka-python,
+# which needs no loop; the records by aiokafka, which knows every codec with one more package, not three.
 
 
 @contextmanager
@@ -254,8 +273,12 @@ def existing_partitions(bootstrap: str, topics: Iterable[str]) -> dict[str, list
     partitions = partitions_of(bootstrap, topics)
     for topic, numbers in partitions.items():
         if not numbers:
-            raise FraudsimError(f"topic {topic} does not exist: create the topics with `fraudsim topics`")
+            raise missing_topic(topic)
     return partitions
+
+
+def missing_topic(topic: str) -> FraudsimError:
+    return FraudsimError(f"topic {topic} does not exist: create the topics with `fraudsim topics`")
 
 
 def log_ranges(bootstrap: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
@@ -289,21 +312,27 @@ def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0)
     """The records of a partition from an offset to the present end, and that end.
 
     Raises:
-        FraudsimError: the broker sends nothing for a minute.
+        FraudsimError: the topic does not exist, or the broker sends nothing for a minute.
     """
-    from kafka import TopicPartition as KafkaPythonPartition
+    with ThreadPoolExecutor(1) as thread:  # this thread may have an event loop already
+        return thread.submit(asyncio.run, _read_to_end(bootstrap, partition, from_offset)).result()
 
-    own = KafkaPythonPartition(partition.topic, partition.partition)
+
+async def _read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int) -> tuple[list[Any], int]:
     records: list[Any] = []
-    with _short_consumer(bootstrap) as consumer:
-        consumer.assign([own])
-        end = consumer.end_offsets([own])[own]
-        consumer.seek(own, from_offset)
+    async with open_reader(bootstrap, [partition], SHORT) as reader:
+        listed_by = time.monotonic() + LISTED_WITHIN_S
+        while partition.topic not in await reader.topics():
+            if time.monotonic() > listed_by:
+                raise missing_topic(partition.topic)
+            await asyncio.sleep(0.1)
+        begin, end = (await reader.begins())[partition], (await reader.ends())[partition]
+        reader.seek({partition: max(begin, from_offset)})
         give_up_at = time.monotonic() + TIMEOUT_S
-        while consumer.position(own) < end:
-            for polled in consumer.poll(timeout_ms=1_000).values():
-                records += polled
+        async for _, polled, _ in reader.read_until({partition: end}):
+            records += polled
+            if polled:
                 give_up_at = time.monotonic() + TIMEOUT_S
-            if time.monotonic() > give_up_at:
+            elif time.monotonic() > give_up_at:
                 raise FraudsimError(f"{partition.topic} cannot be read: no answer from Kafka at {bootstrap}")
     return records, end

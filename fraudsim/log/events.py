@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from fraudsim.log.patterns import whole_text
+
 SCHEMA_VERSION: Final = 1
 MAX_EVENT_BYTES: Final = 65_536
 """A larger value is a dead letter, whatever it holds; so is a transaction with a larger decision header."""
@@ -16,7 +18,7 @@ MAX_AMOUNT_CENTS: Final = 1_000_000_000
 MAX_TIME_MS: Final = 253_402_300_799_999
 """Last millisecond of the year 9999."""
 
-Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
+Id = Annotated[str, whole_text("[!-~]+", min_length=1, max_length=64)]
 TimeMs = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
 AmountCents = Annotated[int, Meta(ge=0, le=MAX_AMOUNT_CENTS)]
 Channel = Literal["pos", "ecommerce", "atm", "recurring", "moto"]
@@ -36,10 +38,10 @@ class Transaction(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True,
     merchant_id: Id | None = None
     device_id: Id | None = None
     ip: Annotated[str, Meta(min_length=2, max_length=45)] | None = None
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, whole_text("[A-Z]{3}")] | None = None
     mcc: Annotated[int, Meta(ge=0, le=9999)] | None = None
     channel: Channel | None = None
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")] | None = None
+    country: Annotated[str, whole_text("[A-Z]{2}")] | None = None
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
     lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
     sent_at: Annotated[int, Meta(ge=0, le=MAX_TIME_MS * 1000)] = 0
@@ -161,11 +163,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     wall_epoch_ms: TimeMs
     speed: Annotated[float, Meta(ge=0, le=1e9)]
     """Event milliseconds per wall millisecond; at 0 event time does not advance."""
-    past_ms: int
+    past_ms: TimeMs
     """A record whose event time lies more than this behind its arrival is not valid."""
-    future_ms: int
+    future_ms: TimeMs
     """A record whose event time lies more than this ahead of its arrival is not valid."""
-    horizon_ms: int
+    horizon_ms: TimeMs
     """State can be read at any `now` up to this far behind a key's newest event; equal in every segment."""
     history: str = ""
     history_fingerprint: str = ""

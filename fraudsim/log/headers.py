@@ -30,7 +30,11 @@ def header(headers: Headers, name: str) -> bytes | None:
 
 def int_header(headers: Headers, name: str) -> int | None:
     """The first header of that name as an integer of 1 to 18 digits; None if absent or anything else."""
-    value = header(headers, name)
+    return int_of(header(headers, name))
+
+
+def int_of(value: bytes | None) -> int | None:
+    """A header's value as an integer of 1 to 18 digits; None if absent or anything else."""
     if value is None or not value.isdigit() or len(value) > 18:
         return None
     return int(value)

@@ -11,12 +11,13 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from fraudsim.errors import FraudsimError
+from fraudsim.log.patterns import whole_text
 
 FORMAT_VERSION: Final = 1
 BUCKETS: Final = 10_000
 """Number of buckets of cards; a challenger decides for whole buckets."""
 
-Version = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Version = Annotated[str, whole_text("[0-9a-f]{16}")]
 
 
 class Challenger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,58 +2,66 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
+import structlog
+from aiokafka import TopicPartition
 
-from fraudsim.log.acceptance import Rejected, read_event
-from fraudsim.log.clock import Clock, LoggedSegment
-from fraudsim.log.events import decode_label, decode_segment
-from fraudsim.log.lenient_records import read_past_unreadable_headers
-from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
+from fraudsim import metrics
+from fraudsim.log.acceptance import Acceptance, Rejected, read_event
+from fraudsim.log.clock import Clock
+from fraudsim.log.clock_log import ClockLog
+from fraudsim.log.consumer import FetchPlan, TopicReader, open_reader
+from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from producers.label_feed.feed import LabelKey, key_of
 from producers.labels.back_office import Outcome
 from producers.sender.log_ends import STRAGGLER_WAIT_S
 
 POLL_MS: Final = 500
+_PLAN: Final = FetchPlan(wait_ms=500, min_bytes=512 * 1024, max_records=2_000)
+"""The latency of labels does not matter: few, large fetches."""
+_log = structlog.get_logger()
 E = TypeVar("E")
 _decode = msgspec.json.Decoder(Outcome).decode
 
 
 class FeedLogReader:
-    """One consumer: first `read_labels`, then `poll` for decisions and the clock."""
+    """First `read_labels`, then `poll` for decisions and the clock."""
 
-    def __init__(self, consumer: Any, partitions: dict[str, list[int]]) -> None:
-        from aiokafka import TopicPartition
-
-        self._consumer = consumer
+    def __init__(
+        self, reader: TopicReader, clock_log: ClockLog, partitions: Mapping[str, Sequence[int]]
+    ) -> None:
+        self._reader = reader
+        self._clock_log = clock_log
         self._labels = [TopicPartition(LABELS, p) for p in partitions[LABELS]]
         self._transactions = [TopicPartition(TRANSACTIONS, p) for p in partitions[DECISIONS]]
-        self._live = [TopicPartition(topic, p) for topic in (DECISIONS, CLOCK) for p in partitions[topic]]
+        self._decisions = [TopicPartition(DECISIONS, p) for p in partitions[DECISIONS]]
         self._last_decision_at = time.monotonic()
-        self._ends: dict[Any, int] = {}
-        self.clock = Clock()
+        self._ends: dict[TopicPartition, int] = {}
+        self._transaction_ends: dict[TopicPartition, int] = {}
+
+    @property
+    def clock(self) -> Clock:
+        """As far as it goes before the decisions that were polled."""
+        return self._clock_log.clock
 
     @classmethod
-    async def start(cls, settings: Settings, partitions: dict[str, list[int]]) -> "FeedLogReader":
-        from aiokafka import AIOKafkaConsumer
-
-        read_past_unreadable_headers()
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            max_poll_records=2_000,
-            fetch_min_bytes=512 * 1024,  # the latency of labels does not matter: few, large fetches
-            fetch_max_wait_ms=500,
-        )
-        await consumer.start()
-        return cls(consumer, partitions)
-
-    async def stop(self) -> None:
-        await self._consumer.stop()
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings, partitions: Mapping[str, Sequence[int]]
+    ) -> AsyncIterator["FeedLogReader"]:
+        """A reader of these partitions, by topic."""
+        labels = [TopicPartition(LABELS, p) for p in partitions[LABELS]]
+        async with open_reader(settings.kafka_bootstrap, labels, _PLAN) as reader:
+            clock_log = ClockLog(settings.kafka_bootstrap, Clock())
+            try:
+                yield cls(reader, clock_log, partitions)
+            finally:
+                await clock_log.close()
 
     @property
     def quiet_s(self) -> float:
@@ -61,31 +69,38 @@ class FeedLogReader:
         return time.monotonic() - self._last_decision_at
 
     async def read_labels(self) -> set[LabelKey]:
-        """Read every label in the log, then turn to decisions and clock, from their beginning."""
+        """Read every label in the log, then turn to decisions, from their beginning.
+
+        Labels that are not valid do not count: they are dead letters, and must be sent again.
+        """
         labels: set[LabelKey] = set()
+        acceptance = Acceptance(self.clock)
         await self._read_from_beginning(self._labels)
         grew = True
         while grew:  # until no label of a killed feed arrives any more
-            while not await self.caught_up():
-                for records in (await self._consumer.getmany(timeout_ms=POLL_MS)).values():
-                    labels.update(key_of(label) for label in _accepted(records, decode_label))
+            async for tp, records, _ in self._reader.read_until(self._ends):
+                await self._clock_log.catch_up_for(records)
+                for r in records:
+                    label = acceptance.label(tp.partition, r.offset, r.timestamp, r.headers, r.value)
+                    if not isinstance(label, Rejected):
+                        labels.add(key_of(label))
             await asyncio.sleep(STRAGGLER_WAIT_S)
-            self._ends = await self._consumer.end_offsets(self._labels)
+            self._ends = await self._reader.ends()
             grew = not await self.caught_up()
-        await self._read_from_beginning(self._live)
+        await self._read_from_beginning(self._decisions)
         return labels
 
-    async def _read_from_beginning(self, tps: list[Any]) -> None:
-        """Assign partitions from their beginning, and note their current ends for `caught_up`."""
-        self._consumer.assign(tps)
-        self._ends = await self._consumer.end_offsets(tps)
-        await self._consumer.seek_to_beginning(*tps)
+    async def _read_from_beginning(self, tps: Sequence[TopicPartition]) -> None:
+        """Assign partitions from their beginning, and note their present ends for `caught_up`."""
+        self._reader.assign(tps)
+        self._ends = await self._reader.ends()
+        await self._reader.seek_to_begins()
 
     async def caught_up(self) -> bool:
         """Whether everything has been read that the log held when reading began."""
-        for tp in list(self._ends):
-            if await self._consumer.position(tp) >= self._ends[tp]:
-                del self._ends[tp]
+        if self._ends:
+            positions = await self._reader.positions()
+            self._ends = {tp: end for tp, end in self._ends.items() if positions[tp] < end}
         return not self._ends
 
     async def all_decided(self, last_source: Mapping[int, int]) -> bool:
@@ -94,25 +109,52 @@ class FeedLogReader:
         Args:
             last_source: offset of the last decided transaction, by partition.
         """
-        ends = await self._consumer.end_offsets(self._transactions)
+        ends = await self._reader.ends(self._transactions)
         return all(last_source[tp.partition] + 1 >= end for tp, end in ends.items())
 
     async def poll(self) -> list[tuple[int, Outcome]]:
-        """New decisions, each with its partition; clock segments are added to `clock`."""
-        outcomes: list[tuple[int, Outcome]] = []
-        for tp, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
-            if tp.topic == CLOCK:
-                for record in records:
-                    self.clock.add(LoggedSegment(decode_segment(record.value), record.timestamp))
-            else:
-                outcomes += [(tp.partition, outcome) for outcome in _accepted(records, _decode)]
-                self._last_decision_at = time.monotonic()
-        return outcomes
+        """New decisions, each with its partition; `clock` is read to its end."""
+        polled = await self._reader.poll(POLL_MS)
+        await self._clock_log.catch_up()
+        decisions: list[tuple[int, Any, Outcome]] = []
+        for tp, records in polled.items():
+            self._last_decision_at = time.monotonic()
+            decisions += [(tp.partition, record, outcome) for record, outcome in _readable(records, _decode)]
+        if any(outcome.source_offset >= self._end(partition) for partition, _, outcome in decisions):
+            self._transaction_ends = await self._reader.ends(self._transactions)
+        return [
+            (partition, outcome)
+            for partition, record, outcome in decisions
+            if self._is_plausible(partition, record, outcome)
+        ]
+
+    def _end(self, partition: int) -> int:
+        return self._transaction_ends.get(TopicPartition(TRANSACTIONS, partition), 0)
+
+    def _is_plausible(self, partition: int, record: Any, outcome: Outcome) -> bool:
+        """Whether a decision can be one of a transaction in the log.
+
+        A forged one must not make the feed read its source to the end of time, or take all later decisions of
+        the partition for repetitions.
+        """
+        latest_ms = self.clock.latest_ms(record.timestamp)
+        if latest_ms is not None and outcome.ts <= latest_ms and outcome.source_offset < self._end(partition):
+            return True
+        metrics.TRANSACTIONS.labels("label_feed", "invalid").inc()
+        _log.warning(
+            "decision_ignored",
+            partition=partition,
+            offset=record.offset,
+            ts=outcome.ts,
+            source_offset=outcome.source_offset,
+            next_step="find out who writes to decisions beside the scorer",
+        )
+        return False
 
 
-def _accepted(records: Iterable[Any], decode: Callable[[bytes], E]) -> Iterator[E]:
-    """The events of the records that can be read."""
+def _readable(records: Iterable[Any], decode: Callable[[bytes], E]) -> Iterator[tuple[Any, E]]:
+    """The records that can be read, each with its event."""
     for record in records:
         event = read_event(record.value, decode)
         if not isinstance(event, Rejected):
-            yield event
+            yield record, event

@@ -8,16 +8,17 @@ from typing import Final
 from fraudsim import metrics
 from fraudsim.log import headers as h
 from fraudsim.log.clock import past_limit_ms
-from fraudsim.log.events import encoder
-from fraudsim.log.topics import CLOCK, DECISIONS, LABELS
+from fraudsim.log.consumer import existing_partitions
+from fraudsim.log.events import Label, Segment, encoder
+from fraudsim.log.topics import DECISIONS, LABELS
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
 from producers.label_feed.feed import FeedReport, LabelFeed
 from producers.label_feed.log_reader import FeedLogReader
 from producers.labels.back_office import BackOffice
 from producers.outbox.clients import open_outbox
+from producers.outbox.outbox import Outbox
 from producers.sender import schedule
-from producers.sender.log_ends import partitions_of
 from producers.sources.source import Source
 
 PROGRESS_S: Final = 1.0
@@ -50,44 +51,60 @@ async def feed_labels(
         FraudsimError: a topic is missing.
         SendError: Kafka did not acknowledge a label. End the process; the next start sends what is missing.
     """
-    partitions = partitions_of(settings, [LABELS, DECISIONS, CLOCK])
+    partitions = existing_partitions(settings.kafka_bootstrap, [LABELS, DECISIONS])
     outbox = open_outbox(settings, [LABELS])
-    reader = await FeedLogReader.start(settings, partitions)
     end_ms = schedule.end_ms(source.start_ms, speed, seconds)
-    source_header = (h.SOURCE, f"labels-{source.name}".encode())
     try:
-        logged_labels = await reader.read_labels()
-        late_ms = past_limit_ms(speed)
-        feed = LabelFeed(source, office, len(partitions[DECISIONS]), end_ms, late_ms, logged_labels)
-        freeze_gc()
-        complete, report_at = False, 0.0
-        while not stop.is_set() and not complete:
-            for partition, outcome in await reader.poll():
-                feed.add_decision(partition, outcome)
-            if await reader.caught_up() and reader.clock.current.speed > 0:
-                segment, now_ms = reader.clock.current, reader.clock.now_ms(time.time() * 1000)
-                complete = now_ms >= end_ms + END_MARGIN_S * 1000 * segment.speed and (
-                    reader.quiet_s > QUIET_S or await reader.all_decided(feed.first.last_source)
-                )
-                wait_ms = 0 if complete else round(DECISION_TIMEOUT_S * 1000 * segment.speed)
-                for label in feed.due_labels(now_ms, segment, wait_ms):
-                    while not outbox.wait_for_room():
-                        metrics.HEARTBEAT.set_to_current_time()
-                    headers = [(h.SEGMENT, h.encode_int(segment.number)), source_header]
-                    outbox.hand_over(LABELS, label.card_id, encoder.encode(label), headers)
-                    _SENT.inc()
-            outbox.check()
-            if time.monotonic() >= report_at:
-                report_at = time.monotonic() + PROGRESS_S
-                metrics.HEARTBEAT.set_to_current_time()
-                on_progress(feed.report(False))
-        outbox.flush(STOP_FLUSH_S)
-        report = feed.report(complete)
-        on_progress(report)
-        return report
+        async with FeedLogReader.open(settings, partitions) as reader:
+            logged_labels = await reader.read_labels()
+            late_ms = past_limit_ms(speed)
+            feed = LabelFeed(source, office, len(partitions[DECISIONS]), end_ms, late_ms, logged_labels)
+            freeze_gc()
+            sender = _LabelSender(outbox, f"labels-{source.name}")
+            complete, report_at = False, 0.0
+            while not stop.is_set() and not complete:
+                for partition, outcome in await reader.poll():
+                    feed.add_decision(partition, outcome)
+                if await reader.caught_up() and reader.clock.current.speed > 0:
+                    complete = await _send_due(feed, reader, sender, end_ms)
+                outbox.check()
+                if time.monotonic() >= report_at:
+                    report_at = time.monotonic() + PROGRESS_S
+                    metrics.HEARTBEAT.set_to_current_time()
+                    on_progress(feed.report(False))
+            outbox.flush(STOP_FLUSH_S)
+            report = feed.report(complete)
+            on_progress(report)
+            return report
     finally:
-        await reader.stop()
         outbox.close(0)
+
+
+async def _send_due(feed: LabelFeed, reader: FeedLogReader, sender: "_LabelSender", end_ms: float) -> bool:
+    """Send the labels that are due; True once the stream is over and its transactions are decided."""
+    segment, now_ms = reader.clock.current, reader.clock.now_ms(time.time() * 1000)
+    complete = now_ms >= end_ms + END_MARGIN_S * 1000 * segment.speed and (
+        reader.quiet_s > QUIET_S or await reader.all_decided(feed.first.last_source)
+    )
+    wait_ms = 0 if complete else round(DECISION_TIMEOUT_S * 1000 * segment.speed)
+    for label in feed.due_labels(now_ms, segment, wait_ms):
+        sender.send(label, segment)
+    return complete
+
+
+class _LabelSender:
+    """Hands labels to the outbox, in the name of a source."""
+
+    def __init__(self, outbox: Outbox, source: str) -> None:
+        self._outbox = outbox
+        self._source_header = (h.SOURCE, source.encode())
+
+    def send(self, label: Label, segment: Segment) -> None:
+        while not self._outbox.wait_for_room():
+            metrics.HEARTBEAT.set_to_current_time()
+        headers = [(h.SEGMENT, h.encode_int(segment.number)), self._source_header]
+        self._outbox.hand_over(LABELS, label.card_id, encoder.encode(label), headers)
+        _SENT.inc()
 
 
 _SENT = metrics.LABELS.labels(stage="sent", outcome="ok")

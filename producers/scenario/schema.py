@@ -8,11 +8,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from fraudsim.log.patterns import whole_text
+
 MAX_EVENTS: Final = 1_000
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION: Final = r"^\d+(\.\d+)?[smhd]$"
 
-Duration = Annotated[str, Meta(pattern=_DURATION)]
+Duration = Annotated[str, whole_text("[0-9]+([.][0-9]+)?[smhd]")]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -44,7 +45,7 @@ class Drift(_Event, frozen=True, tag="drift", tag_field="event"):
 class Outage(_Event, frozen=True, tag="outage", tag_field="event"):
     """A merchant takes no payments: they are not sent."""
 
-    merchant: Annotated[str, Meta(pattern=r"^[!-~]{1,64}$")]
+    merchant: Annotated[str, whole_text("[!-~]{1,64}")]
     from_: Duration = msgspec.field(name="from")
     until: Duration
 

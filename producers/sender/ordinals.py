@@ -10,7 +10,7 @@ maximum − 2·max_outstanding is enough even if records were sent again before,
 earlier in that partition cannot lie as far ahead as the candidates.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -23,7 +23,7 @@ FIRST_STEP: Final = 2_000
 P = TypeVar("P", bound=Hashable)
 OffsetRange = tuple[int, int]
 """Offsets [first, end)."""
-ReadOrdinals = Callable[[Mapping[P, OffsetRange]], Mapping[P, Iterable[int]]]
+ReadOrdinals = Callable[[Mapping[P, OffsetRange]], Awaitable[Mapping[P, Iterable[int]]]]
 """Reads a range of offsets in each partition and returns the ordinals of the source's records in it."""
 
 
@@ -57,7 +57,7 @@ def logged_ordinals(read_ordinals: Iterable[int], max_outstanding: int = MAX_OUT
     return LoggedOrdinals(maximum, frozenset(o for o in candidates if o not in ordinals))
 
 
-def read_back(
+async def read_back(
     log: Mapping[P, OffsetRange],
     read: ReadOrdinals[P],
     max_outstanding: int = MAX_OUTSTANDING,
@@ -82,7 +82,7 @@ def read_back(
         }
         if not ranges:
             return read_ordinals
-        for partition, ordinals in read(ranges).items():
+        for partition, ordinals in (await read(ranges)).items():
             for ordinal in ordinals:
                 read_ordinals.add(ordinal)
                 lowest[partition] = min(ordinal, lowest.get(partition, ordinal))

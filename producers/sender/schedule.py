@@ -26,10 +26,12 @@ SLEPT_US: Final = 30_000_000
 def intended_us(segment: Segment, due_ms: float) -> int:
     """Wall-clock time (µs since the epoch) at which a running segment reaches an event time.
 
+    What was due before the segment starts is intended at its start: it could not be sent earlier.
+
     Raises:
         InvariantError: the segment stands still.
     """
-    return round(wall_time_ms(segment, due_ms) * 1000)
+    return round(wall_time_ms(segment, max(due_ms, segment.event_epoch_ms)) * 1000)
 
 
 def tick_us(settings: Settings) -> int:

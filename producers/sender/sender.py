@@ -1,9 +1,8 @@
 """The open-loop sender: every record of a source at its intended time, exactly once across restarts."""
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum, auto
 from typing import Final
 
 import msgspec
@@ -11,7 +10,7 @@ import structlog
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log import headers as h
-from fraudsim.log.clock_log import ClockLog
+from fraudsim.log.consumer import existing_partitions
 from fraudsim.log.events import Segment, Transaction, encoder
 from fraudsim.log.topics import LABELS, TRUTH
 from fraudsim.log.topics import TRANSACTIONS as TRANSACTIONS_TOPIC
@@ -21,12 +20,13 @@ from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
 from producers.outbox.clients import open_outbox
 from producers.outbox.outbox import Outbox
-from producers.sender import schedule
-from producers.sender.clock_starter import ClockStarter, DirectClockStarter
-from producers.sender.log_ends import find_logged_ordinals, partitions_of
+from producers.sender import schedule, wall_time
+from producers.sender.clock_starter import ClockStarter
+from producers.sender.log_ends import find_logged_ordinals
 from producers.sender.ordinals import LoggedOrdinals
 from producers.sender.schedule_monitor import ScheduleMonitor
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendControl, SendPlan, SendReport
+from producers.sender.wall_time import JumpDetector
 from producers.sources.prefetch import Prefetch
 from producers.sources.source import Item, RawValue, Source
 
@@ -42,8 +42,6 @@ SWITCH_INTERVAL_S: Final = 0.0005
 thread that prefetches the source."""
 PROGRESS_US: Final = 1_000_000
 STOP_FLUSH_S: Final = 20.0
-React = Callable[[Item], Item | None]
-"""Returns a record as it is to be sent; None to leave it out."""
 _NumberedItem = tuple[Item, int]
 """A record and its ordinal."""
 _log = structlog.get_logger()
@@ -54,51 +52,43 @@ _LABELS_OK = LABELS_SENT.labels(stage="sent", outcome="ok")
 def send(
     source: Source,
     settings: Settings,
-    *,
-    speed: float,
-    seconds: float | None,
-    clock_log: ClockLog,
-    stop: threading.Event,
-    on_progress: Callable[[SendReport], None] | None = None,
-    earlier: SendReport | None = None,
-    prefix: str = "",
-    clock: ClockStarter | None = None,
+    plan: SendPlan,
+    clock: ClockStarter,
+    control: SendControl,
     outbox_opener: Callable[[Settings, Sequence[str]], Outbox] = open_outbox,
-    react: React | None = None,
 ) -> SendReport:
     """Send the records of a source's live stream that the log does not hold yet.
 
     Args:
-        speed: event milliseconds per wall millisecond.
-        seconds: wall seconds of live traffic; the stream ends at start_ms + seconds · speed in event time,
-            however often the sender was killed. None sends until the source ends.
-        stop: set it to stop early; outstanding records are flushed.
-        on_progress: called every second.
-        earlier: the report of the previous start, whose figures are carried on.
-        prefix: of the topics' names; `clock_log` must be of the same prefix.
-        clock: starts the run's clock; by default this sender does, in `clock_log`.
+        clock: starts the run's clock: a `DirectClockStarter` for the only sender of a log.
         outbox_opener: opens the outbox; by default the one that the settings name.
-        react: called just before a record is sent; may change it or leave it out.
 
     Raises:
         FraudsimError: the speed or the source does not fit the log; a topic, or the client, is missing.
         SendError: Kafka did not acknowledge a record. End the process; the next start sends what is missing.
     """
-    if not speed > 0:
-        raise FraudsimError(f"speed {speed:g} must be more than 0")
-    partitions = partitions_of(settings, [prefix + topic for topic in TOPICS])
+    if not plan.speed > 0:
+        raise FraudsimError(f"speed {plan.speed:g} must be more than 0")
+    partitions = existing_partitions(settings.kafka_bootstrap, [plan.prefix + topic for topic in TOPICS])
     outbox = outbox_opener(settings, list(partitions))
     try:
         by_topic = find_logged_ordinals(settings, partitions, source.name)
-        logged = {topic: by_topic[prefix + topic] for topic in TOPICS}
-        clock = clock or DirectClockStarter(clock_log, source.name, source.start_ms, speed)
-        tick_us = schedule.tick_us(settings)
-        run = _SenderRun(
-            source, outbox, clock, logged, speed, seconds, stop, on_progress, earlier, tick_us, prefix, react
-        )
+        logged = {topic: by_topic[plan.prefix + topic] for topic in TOPICS}
+        run = _SenderRun(source, outbox, clock, logged, plan, control, schedule.tick_us(settings))
         return run.run()
     finally:
         outbox.close(0)  # everything is flushed or given up
+
+
+class _Wait(Enum):
+    """Why a wait for a record's tick ended."""
+
+    DUE = auto()
+    STOPPED = auto()
+    BEHIND = auto()
+    """The record is overdue by more than `schedule.SLEPT_US`."""
+    JUMPED = auto()
+    """The wall clock was set, or the machine slept."""
 
 
 class _SenderRun:
@@ -110,29 +100,23 @@ class _SenderRun:
         outbox: Outbox,
         clock: ClockStarter,
         logged: Mapping[str, LoggedOrdinals],
-        speed: float,
-        seconds: float | None,
-        stop: threading.Event,
-        on_progress: Callable[[SendReport], None] | None,
-        earlier: SendReport | None,
+        plan: SendPlan,
+        control: SendControl,
         tick_us: int,
-        prefix: str,
-        react: React | None,
     ) -> None:
-        self._prefix = prefix
-        self._react = react
         self._source = source
         self._source_header = (h.SOURCE, source.name.encode())
         self._outbox = outbox
         self._clock = clock
         self._logged = logged
-        self._topics_with_gaps = {topic for topic, ordinals in logged.items() if ordinals.missing}
-        self._speed = speed
-        self._seconds = seconds
-        self._end_ms = schedule.end_ms(source.start_ms, speed, seconds)
-        self._stop = stop
-        self._on_progress = on_progress
+        self._plan = plan
+        self._end_ms = schedule.end_ms(source.start_ms, plan.speed, plan.seconds)
+        self._stop = control.stop
+        self._on_progress = control.on_progress
         self._tick_us = tick_us
+        self._jumps = JumpDetector()
+        self._topics_with_gaps = {topic for topic, ordinals in logged.items() if ordinals.missing}
+        earlier = control.earlier
         self._monitor = ScheduleMonitor(
             _log.bind(source=source.name),
             *((earlier.delay_us_counts, earlier.behind_s) if earlier else (None, 0.0)),
@@ -150,6 +134,7 @@ class _SenderRun:
         """Labels and truths to be handed over together: record, ordinal, intended time (µs)."""
         self._hold_until_us = 0
         self._next_progress_us = 0
+        """By the steady clock."""
         self._segment: Segment | None = None
         self._segment_header = (h.SEGMENT, b"")
 
@@ -168,7 +153,7 @@ class _SenderRun:
             elif not self._stop.is_set():
                 complete = True
         self._release_held()
-        self._monitor.close_window(_now_us(), None)
+        self._monitor.close_window(wall_time.now_us(), None)
         if self._stop.is_set():
             self._outbox.flush(STOP_FLUSH_S)
         else:
@@ -185,18 +170,24 @@ class _SenderRun:
 
     def _send_all(self, first: _NumberedItem, items: Prefetch[_NumberedItem]) -> bool:
         """Send until the end of the stream (True) or until `stop` is set (False)."""
-        day_tables: _NumberedItem | None = first
-        while day_tables is not None:
-            item, ordinal = day_tables
+        numbered: _NumberedItem | None = first
+        while numbered is not None:
+            item, ordinal = numbered
             intended_us = schedule.intended_us(self._current_segment, item.due_ms)
-            if not self._wait_until(intended_us):
-                return False
-            if _now_us() - intended_us > schedule.SLEPT_US:
-                # The machine slept: event time continues where it stopped.
-                self._use_segment(self._clock.restart(item.due_ms))
-                continue
-            self._send_or_hold(item, ordinal, intended_us)
-            day_tables = items.next(self._stop)
+            match self._wait_until(intended_us):
+                case _Wait.STOPPED:
+                    return False
+                case _Wait.JUMPED:
+                    # Event time goes on where it stopped: no time passed for the line.
+                    self._use_segment(self._clock.restart(item.due_ms))
+                case _Wait.BEHIND:
+                    segment = self._clock.start(item.due_ms, has_records=True)
+                    if segment is None:
+                        return False
+                    self._use_segment(segment)
+                case _Wait.DUE:
+                    self._send_or_hold(item, ordinal, intended_us)
+                    numbered = items.next(self._stop)
         return not self._stop.is_set()
 
     @property
@@ -204,25 +195,29 @@ class _SenderRun:
         assert self._segment is not None
         return self._segment
 
-    def _wait_until(self, intended_us: int) -> bool:
-        """Wait for a record's tick; meanwhile release held records and report progress. False on stop."""
+    def _wait_until(self, intended_us: int) -> _Wait:
+        """Wait for a record's tick; meanwhile release held records and report progress."""
         due_us = schedule.next_tick_us(intended_us, self._tick_us)
         while not self._stop.is_set():
-            now_us = _now_us()
-            if now_us >= self._next_progress_us:
+            now_us = wall_time.now_us()
+            if self._jumps.jumped():  # held records must bear the new segment
+                return _Wait.JUMPED
+            steady_us = wall_time.steady_us()
+            if steady_us >= self._next_progress_us:
                 self._progress(now_us, intended_us)
             if now_us - intended_us > schedule.SLEPT_US:
-                return True  # held records must bear the new segment
+                return _Wait.BEHIND  # held records must bear the new segment
             if now_us >= due_us and len(self._held) < MAX_HELD_RECORDS:
-                return True
+                return _Wait.DUE
             if self._held and (now_us >= self._hold_until_us or len(self._held) >= MAX_HELD_RECORDS):
                 self._release_held()
                 continue
-            until_us = min(due_us, self._next_progress_us)
+            # Never longer than to the next progress report, in which time a jump of the clock is noticed.
+            wait_us = min(due_us - now_us, self._next_progress_us - steady_us)
             if self._held:
-                until_us = min(until_us, self._hold_until_us)
-            self._stop.wait(max(until_us - now_us, 0) / 1e6)
-        return False
+                wait_us = min(wait_us, self._hold_until_us - now_us)
+            self._stop.wait(max(wait_us, 0) / 1e6)
+        return _Wait.STOPPED
 
     def _send_or_hold(self, item: Item, ordinal: int, intended_us: int) -> None:
         topic = item.topic
@@ -231,18 +226,18 @@ class _SenderRun:
             self._release_held()
             self._outbox.flush()
             self._topics_with_gaps.discard(topic)
-        if self._react is not None:
-            changed_item = self._react(item)
+        if self._plan.react is not None:
+            changed_item = self._plan.react(item)
             if changed_item is None:
                 self._left_out[topic].append(ordinal)
                 return
             item = changed_item
         if topic == TRANSACTIONS_TOPIC:
             self._hand_over(item, ordinal, intended_us)
-            self._monitor.add_send(intended_us, _now_us())
+            self._monitor.add_send(intended_us, wall_time.now_us())
             return
         if not self._held:
-            self._hold_until_us = _now_us() + MAX_HOLD_US
+            self._hold_until_us = wall_time.now_us() + MAX_HOLD_US
         self._held.append((item, ordinal, intended_us))
 
     def _release_held(self) -> None:
@@ -252,13 +247,13 @@ class _SenderRun:
 
     def _hand_over(self, item: Item, ordinal: int, intended_us: int) -> None:
         while not self._outbox.wait_for_room():
-            self._progress(_now_us(), intended_us)
+            self._progress(wall_time.now_us(), intended_us)
         event = item.event
         if isinstance(event, Transaction):
             event = msgspec.structs.replace(event, sent_at=intended_us)
         value = event.value if isinstance(event, RawValue) else encoder.encode(event)
         headers = [self._segment_header, (h.ORDINAL, h.encode_int(ordinal)), self._source_header]
-        self._outbox.hand_over(self._prefix + item.topic, item.key, value, headers)
+        self._outbox.hand_over(self._plan.prefix + item.topic, item.key, value, headers)
         self._sent[item.topic] += 1
         if item.topic == TRANSACTIONS_TOPIC:
             _TRANSACTIONS_OK.inc()
@@ -271,14 +266,14 @@ class _SenderRun:
         HEARTBEAT.set(now_us / 1e6)
         if self._on_progress:
             self._on_progress(self._report(False))
-        self._next_progress_us = now_us + PROGRESS_US
+        self._next_progress_us = wall_time.steady_us() + PROGRESS_US
 
     def _report(self, complete: bool) -> SendReport:
         delays = self._monitor.delays
         return SendReport(
             source=self._source.name,
-            speed=self._speed,
-            seconds=self._seconds,
+            speed=self._plan.speed,
+            seconds=self._plan.seconds,
             starts=self._starts,
             complete=complete,
             records=dict(self._sent),
@@ -303,7 +298,3 @@ def _missing(source: Source, logged: Mapping[str, LoggedOrdinals], end_ms: float
         ordinals[item.topic] += 1
         if ordinal not in logged[item.topic]:
             yield item, ordinal
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -8,7 +8,7 @@ from zlib import crc32
 from fraudsim.errors import FraudsimError
 from producers.sources.source import Item, Source
 
-_SHARD_SUFFIX: Final = re.compile(r"#\d+/(\d+)$")
+_SHARD_SUFFIX: Final = re.compile(r"#[0-9]+/([0-9]{1,9})\Z")
 
 
 class Shard:

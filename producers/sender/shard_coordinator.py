@@ -5,16 +5,14 @@ start concerns all. Recovery is the same as after any kill: the supervisor start
 """
 
 import multiprocessing
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final
 
 from fraudsim.errors import FraudsimError
-from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import Segment
 from fraudsim.log.topics import LABELS
 from fraudsim.log.topics import TRANSACTIONS as TRANSACTIONS_TOPIC
@@ -23,7 +21,7 @@ from fraudsim.metrics import LABELS as LABELS_SENT
 from producers.outbox.outbox import SendError
 from producers.sender import schedule
 from producers.sender.clock_starter import DirectClockStarter
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendControl, SendReport
 from producers.sender.sender import STOP_FLUSH_S
 from producers.sender.shard_messages import ShardFinished, ShardingPlan, ShardReady, ShardRefused
 from producers.sender.shard_process import POLL_S, run_shard
@@ -36,11 +34,8 @@ STOP_S: Final = STOP_FLUSH_S + 5
 def send_in_shards(
     plan: ShardingPlan,
     source: Source,
-    *,
-    clock_log: ClockLog,
-    stop: threading.Event,
-    on_progress: Callable[[SendReport], None] | None = None,
-    earlier: SendReport | None = None,
+    clock: DirectClockStarter,
+    control: SendControl,
 ) -> SendReport:
     """As `producers.sender.sender.send`, by `plan.shards` processes; returns their merged report.
 
@@ -51,7 +46,7 @@ def send_in_shards(
         SendError: a shard died. End the process; the next start sends what is missing.
     """
     with closing(_ShardProcesses(plan)) as processes:
-        return _ShardCoordinator(processes, plan, source, clock_log, stop, on_progress, earlier).run()
+        return _ShardCoordinator(processes, plan, source, clock, control).run()
 
 
 class _ShardProcesses:
@@ -96,18 +91,16 @@ class _ShardCoordinator:
         processes: _ShardProcesses,
         plan: ShardingPlan,
         source: Source,
-        clock_log: ClockLog,
-        stop: threading.Event,
-        on_progress: Callable[[SendReport], None] | None,
-        earlier: SendReport | None,
+        clock: DirectClockStarter,
+        control: SendControl,
     ) -> None:
         self._processes = processes
         self._plan = plan
         self._source = source
-        self._clock = DirectClockStarter(clock_log, source.name, source.start_ms, plan.speed)
-        self._stop = stop
-        self._on_progress = on_progress
-        self._earlier = earlier
+        self._clock = clock
+        self._stop = control.stop
+        self._on_progress = control.on_progress
+        self._earlier = control.earlier
         self._ready: dict[int, ShardReady] = {}
         self._reports: dict[int, SendReport] = {}
         self._finished: set[int] = set()

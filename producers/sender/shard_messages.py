@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fraudsim.log.clock import Clock
 from fraudsim.settings import Settings
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendReport
 from producers.sources.source import Source
 
 MakeSource = Callable[[Clock], Source]

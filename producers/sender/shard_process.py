@@ -15,6 +15,7 @@ from fraudsim.log.topics import CLOCK
 from fraudsim.process.logs import set_up_logs
 from producers.outbox.outbox import SendError
 from producers.sender import schedule
+from producers.sender.send_plan import SendControl, SendPlan
 from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sender.shard import Shard
 from producers.sender.shard_messages import ShardFinished, ShardingPlan, ShardReady, ShardRefused
@@ -38,13 +39,9 @@ def run_shard(pipe: Connection, plan: ShardingPlan, number: int) -> None:
         report = send(
             Shard(plan.make_source(clock_log.clock), number, plan.shards),
             plan.settings,
-            speed=plan.speed,
-            seconds=plan.seconds,
-            clock_log=clock_log,
-            stop=coordinator.stop,
-            on_progress=pipe.send,
-            prefix=plan.prefix,
-            clock=coordinator,
+            SendPlan(speed=plan.speed, seconds=plan.seconds, prefix=plan.prefix),
+            coordinator,
+            SendControl(stop=coordinator.stop, on_progress=pipe.send),
         )
         outcome = ShardFinished(report)
     except FraudsimError as error:
@@ -60,6 +57,7 @@ class _CoordinatorLink:
     def __init__(self, pipe: Connection) -> None:
         self.stop = threading.Event()
         self._pipe = pipe
+        self._started = False
         self._segments: queue.Queue[Segment] = queue.Queue()
         threading.Thread(target=self._listen, name="coordinator", daemon=True).start()
 
@@ -75,6 +73,9 @@ class _CoordinatorLink:
                 self._segments.put(segment)
 
     def start(self, first_due_ms: int, has_records: bool) -> Segment | None:
+        if self._started:
+            raise SendError(f"fell {schedule.SLEPT_US // 1_000_000} s behind, and all shards share one clock")
+        self._started = True
         self._pipe.send(ShardReady(first_due_ms, has_records))
         while not self.stop.is_set():
             try:
@@ -84,4 +85,4 @@ class _CoordinatorLink:
         return None
 
     def restart(self, event_ms: int) -> Segment:
-        raise SendError(f"fell {schedule.SLEPT_US // 1_000_000} s behind, and all shards share one clock")
+        raise SendError("the wall clock jumped, and all shards share one clock")

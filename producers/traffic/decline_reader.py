@@ -3,16 +3,19 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from aiokafka import TopicPartition
 
 from fraudsim.errors import FraudsimError
-from fraudsim.log.lenient_records import read_past_unreadable_headers
+from fraudsim.log.acceptance import Rejected, read_event
+from fraudsim.log.consumer import FetchPlan, open_reader
 from fraudsim.log.topics import DECISIONS
 from fraudsim.settings import Settings
 
 CATCH_UP_TIMEOUT_S: Final = 60.0
+_PLAN: Final = FetchPlan(wait_ms=100, min_bytes=32 * 1024)
 _DECLINE_BYTES: Final = b'"action":"decline"'
 """Every decline contains these bytes; other decisions are not decoded."""
 
@@ -75,35 +78,22 @@ class DeclineReader:
             self._caught_up.set()
 
     async def _read(self) -> None:
-        from aiokafka import AIOKafkaConsumer, TopicPartition
-
-        read_past_unreadable_headers()
-        consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_wait_ms=100,
-            fetch_min_bytes=32 * 1024,
-        )
-        await consumer.start()
-        try:
-            tps = [TopicPartition(DECISIONS, p) for p in self._partitions]
-            consumer.assign(tps)
-            ends = await consumer.end_offsets(tps)
-            await consumer.seek_to_beginning(*tps)
+        tps = [TopicPartition(DECISIONS, p) for p in self._partitions]
+        async with open_reader(self._settings.kafka_bootstrap, tps, _PLAN) as reader:
+            ends = await reader.ends()
+            await reader.seek_to_begins()
             while not self._stop.is_set():
-                for records in (await consumer.getmany(timeout_ms=200)).values():
+                for records in (await reader.poll()).values():
                     for record in records:
                         self._read_decision(record.value)
                 if not self._caught_up.is_set():
-                    reached_ends = [await consumer.position(tp) >= ends[tp] for tp in tps]
-                    if all(reached_ends):
+                    positions = await reader.positions()
+                    if all(positions[tp] >= ends[tp] for tp in tps):
                         self._caught_up.set()
-        finally:
-            await consumer.stop()
 
-    def _read_decision(self, value: bytes) -> None:
-        if _DECLINE_BYTES in value:
-            decision = _decode(value)
-            if decision.action == "decline":  # the bytes may stand within another text
+    def _read_decision(self, value: bytes | None) -> None:
+        if value is not None and _DECLINE_BYTES in value:
+            decision = read_event(value, _decode)
+            # The bytes may stand within another text, or in a record that is no decision.
+            if not isinstance(decision, Rejected) and decision.action == "decline":
                 self._on_decline(decision.tx_id)

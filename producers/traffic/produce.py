@@ -1,24 +1,24 @@
 """The producer's process: sends the live stream at its intended times, from where the log ends."""
 
 import sys
-import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import open_clock
+from fraudsim.log.consumer import existing_partitions
 from fraudsim.log.topics import CLOCK, DECISIONS, NULL
 from fraudsim.metrics import serve_metrics
 from fraudsim.process.logs import set_up_logs
 from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import Settings, load_settings
 from producers.outbox.outbox import SendError
-from producers.sender.log_ends import partitions_of
-from producers.sender.send_report import SendReport
+from producers.sender.clock_starter import DirectClockStarter
+from producers.sender.send_plan import SendControl, SendPlan, SendReport
 from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sender.shard_coordinator import send_in_shards
 from producers.sender.shard_messages import ShardingPlan
@@ -63,21 +63,22 @@ def run_producer(
     source = reacting_source or live.source
     log.info("producing", source=source.name, speed=stream.speed, metrics_port=serve_metrics(settings))
     earlier = read_report(report, SendReport)
-    common: dict[str, Any] = {
-        "clock_log": clock_log,
-        "stop": stop,
-        "on_progress": lambda state: write_report(report, state),
-        "earlier": earlier if earlier and earlier.source == source.name else None,
-    }
+    control = SendControl(
+        stop=stop,
+        on_progress=lambda state: write_report(report, state),
+        earlier=earlier if earlier and earlier.source == source.name else None,
+    )
+    plan = SendPlan(speed=stream.speed, seconds=seconds, prefix=prefix)
+    clock = DirectClockStarter(clock_log, source, stream.speed)
     try:
         if shards > 1:
             make_source = partial(_make_source, stream, settings)
-            plan = ShardingPlan(make_source, settings, shards, stream.speed, seconds, prefix)
-            sent = send_in_shards(plan, source, **common)
+            sharding = ShardingPlan(make_source, settings, shards, stream.speed, seconds, prefix)
+            sent = send_in_shards(sharding, source, clock, control)
         elif reacting_source is None:
-            sent = send(source, settings, speed=stream.speed, seconds=seconds, prefix=prefix, **common)
+            sent = send(source, settings, plan, clock, control)
         else:
-            sent = _send_reacting(reacting_source, settings, speed=stream.speed, seconds=seconds, **common)
+            sent = _send_reacting(reacting_source, settings, plan, clock, control)
             log.info("reacted", transactions=dict(reacting_source.counts))
     except SendError as error:
         log.error("ending, to go on in a new process", error=str(error))
@@ -97,12 +98,16 @@ def _check_reacting(stream: LiveStream, null: bool, shards: int, reacting: bool)
 
 
 def _send_reacting(
-    source: ReactingSource, settings: Settings, *, stop: threading.Event, **options: Any
+    source: ReactingSource,
+    settings: Settings,
+    plan: SendPlan,
+    clock: DirectClockStarter,
+    control: SendControl,
 ) -> SendReport:
-    """Send a source whose campaigns react to the declines in the log; `options` are those of `send`."""
-    partitions = partitions_of(settings, [DECISIONS])[DECISIONS]
-    with DeclineReader(settings, partitions, source.add_decline, stop) as declines:
-        report = send(source, settings, stop=stop, react=source.react, **options)
+    """Send a source whose campaigns react to the declines in the log."""
+    partitions = existing_partitions(settings.kafka_bootstrap, [DECISIONS])[DECISIONS]
+    with DeclineReader(settings, partitions, source.add_decline, control.stop) as declines:
+        report = send(source, settings, replace(plan, react=source.react), clock, control)
     if declines.failure is not None:
         raise SendError(f"declines cannot be read any more: {declines.failure}")
     return report

@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import msgspec
 
+from fraudsim.whole_files import write_whole
+
 R = TypeVar("R", bound=msgspec.Struct)
 
 
@@ -12,9 +14,7 @@ def write_report(path: Path | None, report: msgspec.Struct) -> None:
     """Replace the report file; without a path nothing is written."""
     if path is None:
         return
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    temporary.rename(path)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
 
 
 def read_report(path: Path | None, kind: type[R]) -> R | None:

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS
+from fraudsim.log.patterns import whole_text
 from model.artefact.thresholds import Costs, Thresholds
 from scorer.policy.policy import ActBy, ByExpectedCost, ByThresholds, Exploration, Limits, Policy, Variant
 from scorer.policy.rule_checks import suggestion
@@ -73,7 +74,7 @@ class PolicySpec(_StrictStruct, frozen=True):
     """`policy.json`."""
 
     format_version: int
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.]{1,40}$")]
+    name: Annotated[str, whole_text("[A-Za-z0-9_.]{1,40}")]
     act_by: ExpectedCost | FixedThresholds
     limits: LimitsSpec
     exploration: ExplorationSpec

@@ -18,6 +18,7 @@ from fraudsim.log.acceptance import Acceptance, Rejected
 from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.events import Label, Segment, Transaction
 from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
+from stream_features.vector import SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def archived_records(
 
 def accepted_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[RecordMetadata, Transaction]]:
     """The archived transactions that are valid and unique, in log order within each partition."""
-    acceptance = Acceptance(clock)
+    acceptance = Acceptance(clock, SIZE)
     for meta, value in archived_records(run_dir, TRANSACTIONS, Transaction):
         event = acceptance.transaction(meta.partition, meta.offset, meta.broker_ts_ms, meta.headers, value)
         if not isinstance(event, Rejected):
@@ -133,7 +134,7 @@ def accepted_transactions(run_dir: Path, clock: Clock) -> Iterator[tuple[RecordM
 
 def accepted_labels(run_dir: Path, clock: Clock) -> Iterator[tuple[RecordMetadata, Label]]:
     """The archived labels that are valid and unique, in log order within each partition."""
-    acceptance = Acceptance(clock)
+    acceptance = Acceptance(clock, SIZE)
     for meta, value in archived_records(run_dir, LABELS, Label):
         event = acceptance.label(meta.partition, meta.offset, meta.broker_ts_ms, meta.headers, value)
         if not isinstance(event, Rejected):

@@ -16,6 +16,7 @@ from fraudsim.log.events import Transaction
 from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.online.unfolded_log import UnfoldedLog
+from stream_features.vector import SIZE
 
 FETCH: Final = FetchPlan(max_records=2_000)
 
@@ -30,7 +31,8 @@ class LogReader:
         self, settings: Settings, clock_log: ClockLog, unfolded: UnfoldedLog, on_record: OnRecord
     ) -> None:
         self._settings = settings
-        self._acceptance = Acceptance(clock_log.clock, clock_log.refresh)
+        self._clock_log = clock_log
+        self._acceptance = Acceptance(clock_log.clock, SIZE)
         self._unfolded = unfolded
         self._on_record = on_record
         self._tps = [TopicPartition(TRANSACTIONS, p) for p in range(settings.partitions)]
@@ -60,6 +62,7 @@ class LogReader:
 
     async def stop(self) -> None:
         await self._open.aclose()
+        await self._clock_log.close()
 
     @property
     def filled(self) -> bool:
@@ -89,6 +92,7 @@ class LogReader:
             await self._apply_seeks()
             polled = await self._reader.poll()
             received_us = time.time_ns() // 1000
+            await self._clock_log.catch_up_for(record for records in polled.values() for record in records)
             positions = await self._reader.positions()
             # No await from here on, so no new seek comes in between.
             for tp, position in positions.items():

@@ -13,6 +13,7 @@ from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.store.keys import blob_key
 from stream_features.store.state_store import SlotWrite, StateStore
+from stream_features.vector import SIZE
 from stream_features.worker.dead_letters import DeadLetterWriter
 from stream_features.worker.slot_states import SlotStates
 
@@ -64,7 +65,8 @@ class BatchFolder:
         self._counts: defaultdict[int, _SlotCounts] = defaultdict(_SlotCounts)
         """By slot, what was collected since its last write was begun."""
         self.slot_states = SlotStates(n, settings.slots, clock_log.clock.horizon_ms)
-        self.acceptance = Acceptance(clock_log.clock, clock_log.refresh)
+        self._clock_log = clock_log
+        self.acceptance = Acceptance(clock_log.clock, SIZE)
         self.next_offsets = [0] * (2 * n)
         """Next offset to accept or reject, by source."""
         self.complete_until_ms = [0] * (2 * n)
@@ -94,6 +96,7 @@ class BatchFolder:
         """
         slot_states, partitions = self.slot_states, self._settings.partitions
         is_label, partition = source >= partitions, source % partitions
+        await self._clock_log.catch_up_for(records)
         accept = self.acceptance.label if is_label else self.acceptance.transaction
         home = partition % self._settings.slots
         folded_to = self._folded_to(home, source)

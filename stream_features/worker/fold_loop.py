@@ -163,3 +163,4 @@ async def fold_log(
         await positions.cancel_catch_up()
         await assignment.stop()
         await producer.stop()
+        await clock_log.close()

@@ -19,7 +19,9 @@ from fraudsim.log.events import Label, Transaction, Truth
 from fraudsim.log.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
 from fraudsim.settings import Settings
 from producers.datasets.registry import read_dataset, replay_source
+from producers.sender.clock_starter import DirectClockStarter
 from producers.sender.schedule import end_ms, intended_us
+from producers.sender.send_plan import SendControl, SendPlan
 from producers.sender.sender import send
 from producers.traffic.live_source import LiveStream, live_source
 from runner.record.archiver import run_archiver
@@ -59,11 +61,9 @@ def play(settings, run_dir, prefix, seconds):
             report = send(
                 live.source,
                 settings,
-                speed=SPEED,
-                seconds=seconds,
-                clock_log=clock_log,
-                stop=threading.Event(),
-                prefix=prefix,
+                SendPlan(speed=SPEED, seconds=seconds, prefix=prefix),
+                DirectClockStarter(clock_log, live.source, SPEED),
+                SendControl(stop=threading.Event()),
             )
         finally:
             stop.set()

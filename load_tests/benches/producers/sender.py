@@ -21,7 +21,9 @@ from fraudsim.settings import Settings
 from load_tests.rig.machine import machine
 from producers.outbox.clients import open_outbox
 from producers.outbox.outbox import Outbox
+from producers.sender.clock_starter import DirectClockStarter
 from producers.sender.schedule import LATE_US, TICKS_MS
+from producers.sender.send_plan import SendControl, SendPlan
 from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sources.even_source import START_MS, EvenSource
 from runner.stack.stack import start_stack
@@ -115,15 +117,14 @@ def run_turn(
         opened.append(TimedOutbox(open_outbox(settings, topics), broker))
         return opened[0]
 
+    source = EvenSource(variant.rate, round(variant.rate * seconds))
     report = send(
-        EvenSource(variant.rate, round(variant.rate * seconds)),
+        source,
         settings,
-        speed=1.0,
-        seconds=None,
-        clock_log=clock_log,
-        stop=threading.Event(),
-        prefix=prefix,
-        outbox_opener=opener,
+        SendPlan(speed=1.0, prefix=prefix),
+        DirectClockStarter(clock_log, source, 1.0),
+        SendControl(stop=threading.Event()),
+        opener,
     )
     (timed,) = opened
     assert timed.started is not None

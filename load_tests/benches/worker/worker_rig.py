@@ -28,6 +28,8 @@ from fraudsim.log.topics import TRANSACTIONS, create_topics
 from fraudsim.polling import poll_until
 from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings, variable
+from producers.sender.clock_starter import DirectClockStarter
+from producers.sender.send_plan import SendControl, SendPlan
 from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sources.even_source import START_MS, EvenSource
 from runner.stack.stack import start_stack
@@ -254,4 +256,5 @@ def sender_process(settings: Settings, source: EvenSource, speed: float) -> Iter
 def _send(settings: Settings, source: EvenSource, speed: float, stop: Any) -> None:
     set_up_logs(settings, "bench")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    send(source, settings, speed=speed, seconds=None, clock_log=open_clock(settings), stop=stop)
+    clock = DirectClockStarter(open_clock(settings), source, speed)
+    send(source, settings, SendPlan(speed=speed), clock, SendControl(stop=stop))

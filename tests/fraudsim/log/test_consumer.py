@@ -93,6 +93,8 @@ def test_partitions_are_numbers_and_a_missing_topic_is_named(stack, topic):
     assert partitions_of(stack.kafka_bootstrap, [topic, absent]) == {topic: [0, 1], absent: []}
     with pytest.raises(FraudsimError, match=f"topic {absent} does not exist: create the topics"):
         existing_partitions(stack.kafka_bootstrap, [topic, absent])
+    with pytest.raises(FraudsimError, match=f"topic {absent} does not exist: create the topics"):
+        read_to_end(stack.kafka_bootstrap, TopicPartition(absent, 0))
 
 
 def test_a_backlog_in_one_partition_leaves_the_others_their_share_of_every_poll(stack):
@@ -128,3 +130,17 @@ def test_a_backlog_in_one_partition_leaves_the_others_their_share_of_every_poll(
             assert offsets == list(range(30))
 
     asyncio.run(run())
+
+
+def test_a_partition_may_wait_for_its_first_offset(stack, topic):
+    """aiokafka reports a partition that is assigned without an offset as an error of the next poll."""
+
+    async def run():
+        partitions = [TopicPartition(topic, n) for n in (0, 1)]
+        async with open_reader(stack.kafka_bootstrap, partitions, SHORT) as reader:
+            await asyncio.sleep(0.5)
+            reader.seek(dict.fromkeys(partitions, 2))
+            ends = await reader.ends()
+            return [record.value async for _, records, _ in reader.read_until(ends) for record in records]
+
+    assert sorted(asyncio.run(run())) == [b"2", b"2", b"3", b"3", b"4"]

@@ -1,5 +1,6 @@
 """The ordinals that a killed sender left out are read_ordinals, in whatever order acknowledgements came."""
 
+import asyncio
 import random
 from collections.abc import Iterable, Mapping
 
@@ -16,14 +17,13 @@ def read(log: Log) -> tuple[set[int], int]:
     """What `read_back` finds, and how many records it read."""
     reads = 0
 
-    def ordinals(ranges: Mapping[int, OffsetRange]) -> Mapping[int, Iterable[int]]:
+    async def ordinals(ranges: Mapping[int, OffsetRange]) -> Mapping[int, Iterable[int]]:
         nonlocal reads
         reads += sum(end - first for first, end in ranges.values())
         return {p: [o for o in log[p][first:end] if o is not None] for p, (first, end) in ranges.items()}
 
-    read_ordinals = read_back(
-        {p: (0, len(partition_log)) for p, partition_log in log.items()}, ordinals, BOUND, first_step=4
-    )
+    ends = {p: (0, len(partition_log)) for p, partition_log in log.items()}
+    read_ordinals = asyncio.run(read_back(ends, ordinals, BOUND, first_step=4))
     return read_ordinals, reads
 
 

@@ -27,11 +27,13 @@ from fraudsim.log.partitioning import partition_of
 from fraudsim.log.topics import CLOCK, LABELS, TRANSACTIONS, TRUTH, create_topics
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
+from producers.outbox.clients import open_outbox
 from producers.outbox.kafka_python_outbox import KafkaPythonOutbox
 from producers.outbox.outbox import SendError
-from producers.sender import clock_starter, sender
+from producers.sender import sender, wall_time
+from producers.sender.clock_starter import DirectClockStarter
 from producers.sender.schedule import intended_us
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendControl, SendPlan, SendReport
 from producers.sender.sender import TOPICS, send
 from producers.sender.shard_coordinator import send_in_shards
 from producers.sender.shard_messages import ShardingPlan
@@ -126,9 +128,10 @@ def planned(source: EvenSource, seconds: float) -> Counter[str]:
 
 
 def send_here(settings: Settings, prefix: str, source: EvenSource, **fields: Any) -> SendReport:
-    options: dict[str, Any] = {"speed": SPEED, "seconds": None, "stop": threading.Event(), "prefix": prefix}
-    log = open_clock(settings, topic=prefix + CLOCK)
-    return send(source, settings, **{**options, "clock_log": log, **fields})
+    plan = SendPlan(speed=SPEED, seconds=fields.pop("seconds", None), prefix=prefix)
+    opener = fields.pop("outbox_opener", open_outbox)
+    clock = DirectClockStarter(open_clock(settings, topic=prefix + CLOCK), source, SPEED)
+    return send(source, settings, plan, clock, SendControl(**{"stop": threading.Event(), **fields}), opener)
 
 
 class SenderProcess:
@@ -252,18 +255,17 @@ def test_when_all_is_sent_another_start_adds_nothing(settings: Settings, prefix:
 def test_after_a_sleep_event_time_goes_on_where_it_stopped(
     settings: Settings, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    awake, slept_us = sender._now_us, 0
-    for module in (sender, clock_starter):
-        monkeypatch.setattr(module, "_now_us", lambda: awake() + slept_us)
+    awake, slept_us = wall_time.now_us, 0
+    monkeypatch.setattr(wall_time, "now_us", lambda: awake() + slept_us)
 
-    class Sleepy(EvenSource):
-        def items(self) -> Iterator[Item]:
+    class Sleep(threading.Event):
+        """The machine sleeps while the sender waits, not between the send of a record and its stamp."""
+
+        def wait(self, timeout: float | None = None) -> bool:
             nonlocal slept_us
-            for number, item in enumerate(super().items()):
-                if number == 300:
-                    assert poll_until(first_sent.is_set, 10)
-                    slept_us = 60_000_000
-                yield item
+            if first_sent.is_set():
+                slept_us = 60_000_000
+            return super().wait(timeout)
 
     first_sent = threading.Event()
     monkeypatch.setattr(
@@ -271,7 +273,7 @@ def test_after_a_sleep_event_time_goes_on_where_it_stopped(
         "hand_over",
         _after(KafkaPythonOutbox.hand_over, first_sent.set),
     )
-    done = send_here(settings, prefix, Sleepy(count=400))
+    done = send_here(settings, prefix, EvenSource(count=400), stop=Sleep())
     assert done.complete
     assert done.records[TRANSACTIONS] == 400
     before, after = done.segments
@@ -294,16 +296,10 @@ def test_a_source_that_starts_before_the_log_is_refused(settings: Settings, pref
 
 
 def test_a_missing_topic_is_named(settings: Settings, prefix: str) -> None:
+    clock = DirectClockStarter(open_clock(settings, topic=prefix + CLOCK), EvenSource(), SPEED)
+    plan, control = SendPlan(speed=SPEED, prefix="nowhere."), SendControl(stop=threading.Event())
     with pytest.raises(FraudsimError, match=r"nowhere\.transactions does not exist"):
-        send(
-            EvenSource(),
-            settings,
-            speed=SPEED,
-            seconds=1,
-            clock_log=open_clock(settings, topic=prefix + CLOCK),
-            stop=threading.Event(),
-            prefix="nowhere.",
-        )
+        send(EvenSource(), settings, plan, clock, control)
 
 
 def test_what_a_source_raises_ends_the_sender(settings: Settings, prefix: str) -> None:
@@ -378,8 +374,8 @@ def main(bootstrap: str, prefix: str, seconds: str, report: str, client: str, sh
         send_here(settings, prefix, EvenSource(), seconds=float(seconds), **keep)
         return
     plan = ShardingPlan(even_source, settings, int(shards), SPEED, float(seconds), prefix)
-    log = open_clock(settings, topic=prefix + CLOCK)
-    send_in_shards(plan, EvenSource(), clock_log=log, **keep)
+    clock = DirectClockStarter(open_clock(settings, topic=prefix + CLOCK), EvenSource(), SPEED)
+    send_in_shards(plan, EvenSource(), clock, SendControl(**keep))
 
 
 def even_source(_: Clock) -> EvenSource:

@@ -18,7 +18,7 @@ from fraudsim.log.topics import CLOCK, TRANSACTIONS
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from producers.sender.schedule import intended_us
-from producers.sender.send_report import SendReport
+from producers.sender.send_plan import SendReport
 from producers.sender.sender import TOPICS
 from producers.sender.shard import Shard, check_shard_count, shard_name, split_name
 from producers.sender.shard_coordinator import merge_reports

@@ -1,13 +1,13 @@
 """Reading on where offsets have no record, and where the log would seem to go back."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
 
 from fraudsim.errors import InvariantError
 from fraudsim.log.clock import Clock, LoggedSegment
+from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.online.log_reader import LogReader
@@ -45,7 +45,7 @@ def read(*polls, fill_to=0):
     unfolded = UnfoldedLog(1, 1_000)
     reader = LogReader(
         Settings(_env_file=None, partitions=1),
-        SimpleNamespace(clock=clock, refresh=lambda: None),
+        ClockLog("", clock),
         unfolded,
         lambda record, _event, _received_us: delivered.append(record.offset),
     )

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from fraudsim import metrics
 from fraudsim.log import headers as h
 from fraudsim.log.clock import Clock, LoggedSegment
+from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import Segment, Transaction, encoder
 from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.process.logs import set_up_logs
@@ -52,7 +53,7 @@ class HeldProducer:
 
 
 def resources_of(store, producer=None):
-    clock_log = SimpleNamespace(clock=Clock([LoggedSegment(SEGMENT, 0)]), refresh=lambda: None)
+    clock_log = ClockLog("", Clock([LoggedSegment(SEGMENT, 0)]))
     return FoldResources(SETTINGS, store, clock_log, producer, set_up_logs(SETTINGS, "test"))
 
 

@@ -8,6 +8,7 @@ from faust.types import TP
 from structlog.testing import ReturnLogger
 
 from fraudsim.log.clock import Clock, LoggedSegment
+from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import Transaction, encoder
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
@@ -153,7 +154,7 @@ class Worker:
     def __init__(self):
         clock = Clock()
         clock.add(LoggedSegment(make_segment(), T0))
-        clock_log = SimpleNamespace(clock=clock, refresh=lambda: None)
+        clock_log = ClockLog("", clock)
         settings = Settings(_env_file=None, partitions=1, slots=1)
         store = SimpleNamespace(read=_nothing, write=_nothing)
         resources = FoldResources(settings, store, clock_log, None, ReturnLogger())
