@@ -272,7 +272,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(kind, tmp_path
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").touch()
     folders = {"a file": "file", "below a file": "file/model", "other files": "full"}
-    with pytest.raises(FraudsimError, match=folders[kind]):
+    with pytest.raises(FraudsimError, match=folders[kind].split("/")[0]):
         check_writable(tmp_path / folders[kind])
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "letter.txt"]
 
