@@ -31,7 +31,7 @@ def single_request(name: str, number: int) -> bytes:
     body = encoder.encode(
         {"tx_id": f"{name}-{number}", "card_id": f"s{number % 500}", "amount_cents": 100 + number}
     )
-    head = f"POST /v1/score HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
