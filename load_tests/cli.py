@@ -12,11 +12,11 @@ bench = typer.Typer(no_args_is_help=True, help="Benchmarks against peers; each w
 app.add_typer(bench, name="bench")
 
 
-def writable(path: Path | None) -> Path | None:
+def writable(param: typer.CallbackParam, path: Path | None) -> Path | None:
     """Check before a benchmark, not after it, that its report can be written; what is there stays.
 
     Raises:
-        FraudsimError: it cannot; the message names it.
+        FraudsimError: it cannot; the message names the option and the file.
     """
     if path is not None:
         is_new = not path.exists()
@@ -25,7 +25,9 @@ def writable(path: Path | None) -> Path | None:
             if is_new:
                 path.unlink()
         except OSError as error:
-            raise FraudsimError(f"bench: {path}: {error.strerror}; name a file that can be written") from None
+            raise FraudsimError(
+                f"{param.opts[0]} {path}: {error.strerror}; name a file that can be written"
+            ) from None
     return path
 
 

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from fraudsim.addresses import http_url, open_direct
 from fraudsim.log.clock_log import next_segment, start_log
+from fraudsim.log.consumer import read_to_end
 from fraudsim.log.events import Decision, decode_decision
 from fraudsim.log.topics import DECISIONS, create_topics
 from fraudsim.polling import poll_until
@@ -88,16 +89,16 @@ def log_entries(folder: Path, event: str) -> list[dict[str, Any]]:
 
 def decisions_in_log(settings: Settings, count: int) -> list[Decision]:
     """All of `decisions`, once there are `count`, or after 20 s."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka_bootstrap)
-    consumer.assign([TopicPartition(DECISIONS, p) for p in range(settings.partitions)])
-    consumer.seek_to_beginning()
+    partitions = [TopicPartition(DECISIONS, p) for p in range(settings.partitions)]
     decisions: list[Decision] = []
 
     def complete() -> bool:
-        for records in consumer.poll(timeout_ms=200).values():
-            decisions.extend(decode_decision(record.value) for record in records)
+        decisions[:] = [
+            decode_decision(record.value)
+            for partition in partitions
+            for record in read_to_end(settings.kafka_bootstrap, partition)[0]
+        ]
         return len(decisions) >= count
 
     poll_until(complete, 20)
-    consumer.close()
     return decisions

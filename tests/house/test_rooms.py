@@ -212,3 +212,20 @@ def test_no_folder_on_the_path_holds_the_name_of_a_library() -> None:
     taken = set(sys.stdlib_module_names).union(*map(top_level, declared()))
     on_the_path = {*LEVEL, *(path.stem for path in (ROOT / "load_tests").glob("*.py"))}
     assert not on_the_path & taken
+
+
+def test_kafka_consumers_are_opened_in_one_module_only() -> None:
+    consumers = {"KafkaConsumer", "AIOKafkaConsumer"}
+    callers = {
+        name_of(path)
+        for path in modules().values()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in consumers
+    }
+    assert {name for name in callers if "rivals" not in name} == {"fraudsim/log/consumer.py"}
+
+
+def test_array_types_are_named_in_one_module_only() -> None:
+    alias = r"^\w+ = npt\.NDArray\[np\.(?:bool_|int64|int32|float32|float64)\]"
+    named = {name_of(path) for path in modules().values() if re.search(alias, path.read_text(), re.MULTILINE)}
+    assert named == {"fraudsim/arrays.py"}

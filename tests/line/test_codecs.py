@@ -26,7 +26,7 @@ from producers.label_feed.log_reader import FeedLogReader
 from producers.sender.log_ends import find_logged_ordinals
 from producers.traffic.decline_reader import DeclineReader
 from runner.record.archiver import run_archiver
-from scorer.stream.resumption import last_decided
+from scorer.stream.resumption import find_decided
 from stream_features.store.keys import watermark_key
 from stream_features.store.watermark import decode_watermark
 from testing.rigs.live_scorer import decisions_in_log, live_scorer
@@ -148,8 +148,8 @@ def check_other_readers(settings, decision, run):
     declines = []
     with DeclineReader(settings, every[TRANSACTIONS], declines.append, threading.Event()):
         assert declines == [decision.tx_id] * len(WAYS)
-    last = asyncio.run(last_decided(settings.kafka_bootstrap, every[TRANSACTIONS], get_logger()))
-    assert sum(offset + 1 for offset in last.values()) == COUNT
+    decided = asyncio.run(find_decided(settings.kafka_bootstrap, every[TRANSACTIONS], get_logger()))
+    assert sum(offsets.to + 1 for offsets in decided.values()) == COUNT
     stop = threading.Event()
     threading.Timer(3.0, stop.set).start()
     watched = run_watch(settings, stop, from_start=True, wait_s=0.1, reference=100)

@@ -20,6 +20,9 @@ import pytest
 from fraudsim.polling import poll_until
 from load_tests import __path__ as load_tests_path
 
+CSV_INTERVAL_S = 1.0
+
+
 LOCUSTFILE = Path(load_tests_path[0]) / "locustfile.py"
 RATE = 200
 USERS = 20
@@ -101,6 +104,11 @@ def run(folder: Path, port: int, enough: Callable[[], bool]) -> Outcome:
         )  # fmt: skip
         try:
             assert poll_until(lambda: enough() or locust.poll() is not None, 60)
+            # Locust writes its figures once a second, and not at its end.
+            stopwatch = time.monotonic()
+            assert poll_until(
+                lambda: locust.poll() is not None or time.monotonic() > stopwatch + 2 * CSV_INTERVAL_S, 60
+            )
             locust.send_signal(signal.SIGTERM)
             locust.wait(60)
         finally:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from fraudsim.arrays import Floats
 from fraudsim.errors import FraudsimError, InvariantError
 from load_tests.benches.scorer import trees as bench_trees
 from load_tests.benches.scorer.trees import ROWS, check_equal, contestants_of, rows_like
@@ -113,7 +114,7 @@ def test_a_score_that_differs_in_one_bit_ends_it(model: Model, name: str) -> Non
     check_equal(contestants, rows)
     right = contestants[name]
 
-    def wrong(matrix: bench_trees.Matrix) -> bench_trees.Matrix:
+    def wrong(matrix: Floats) -> Floats:
         scores = np.array(right(matrix))
         scores[-1] = np.nextafter(scores[-1], np.float32(2))
         return scores

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from fraudsim.arrays import Floats
 from fraudsim.errors import FraudsimError
 from model.cli import app
 from model.training import score_only as scoring
@@ -53,7 +54,7 @@ def test_a_predictor_that_differs_is_given_up_and_said(
 ) -> None:
     scores = scoring.TreePredictor.scores
 
-    def off(walk: scoring.TreePredictor, rows: scoring.Matrix) -> scoring.Scores:
+    def off(walk: scoring.TreePredictor, rows: Floats) -> Floats:
         wrong = scores(walk, rows).copy()
         wrong[0] = np.nextafter(wrong[0], np.float32(1))
         return wrong

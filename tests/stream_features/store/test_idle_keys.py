@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -46,6 +46,7 @@ def read(entity, state, at_hand):
 def test_what_is_idle_makes_no_difference_to_later_events_and_features(entity):
     seen = {True: 0, False: 0}
 
+    @example([tx("old", T0, 100, **{_argument(entity): "key"})], [], 300 * DAY, [], [], 0)
     @settings(deadline=None, max_examples=30)
     @given(events_of(), labels_of(), st.sampled_from(IDLE_MS), events_of(), labels_of(), st.integers(0, DAY))
     def check(events, labels, idle_ms, later, later_labels, wait_ms):
