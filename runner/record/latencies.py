@@ -8,10 +8,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-
-from producers.sender.schedule import DelayHistogram
+from hdrh.histogram import HdrHistogram
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
+LONGEST_US: Final = 3_600_000_000
+"""Longer latencies count as an hour; the maximum stays exact."""
 RECENT: Final = 20_000
 """Number of latest latencies that are kept exactly, for the live figures."""
 
@@ -21,24 +22,27 @@ class Latencies:
 
     def __init__(self) -> None:
         self.recent_ms: deque[float] = deque(maxlen=RECENT)
-        self._histogram = DelayHistogram()
+        self._histogram = HdrHistogram(1, LONGEST_US, 3)
         self._max_ms = 0.0
 
     def add(self, latency_ms: float) -> None:
         """Count a latency; a negative one, from clocks that differ, counts as 0."""
         self.recent_ms.append(latency_ms)
-        self._histogram.add(round(latency_ms * 1000))
+        self._histogram.record_value(min(max(round(latency_ms * 1000), 0), LONGEST_US))
         self._max_ms = max(self._max_ms, latency_ms)
 
     def percentiles(self) -> dict[str, float | None]:
         """The same as the function `percentiles` of all values in ms, within 1 %; the maximum is exact."""
-        buckets = sorted(self._histogram.counts.items())
-        if not buckets:
+        steps = [
+            (step.value_iterated_to, step.count_added_in_this_iter_step)
+            for step in self._histogram.get_recorded_iterator()
+        ]
+        if not steps:
             return dict.fromkeys(PERCENTILES)
-        cumulative_counts = list(accumulate(count for _, count in buckets))
+        cumulative_counts = list(accumulate(count for _, count in steps))
 
         def ranked_ms(rank: int) -> float:
-            return buckets[bisect_right(cumulative_counts, rank)][0] / 1000
+            return steps[bisect_right(cumulative_counts, rank)][0] / 1000
 
         def interpolated_ms(q: float) -> float:
             rank = (cumulative_counts[-1] - 1) * q / 100
