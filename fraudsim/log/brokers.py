@@ -1,10 +1,10 @@
 """Whether Kafka's brokers can be reached at all, found out before a client tries for half a minute."""
 
 import socket
-import time
 from typing import Final
 
 from fraudsim.errors import FraudsimError
+from fraudsim.polling import poll_until
 from fraudsim.settings import variable
 
 PATIENCE_S: Final = 2.0
@@ -38,19 +38,22 @@ def check_reachable(bootstrap: str, patience_s: float = PATIENCE_S) -> None:
         FraudsimError: none does for `patience_s`.
     """
     addresses = broker_addresses(bootstrap)
-    give_up_at = time.monotonic() + patience_s
-    while True:
+    problem = ""
+
+    def accepts() -> bool:
+        nonlocal problem
         for address in addresses:
             try:
                 socket.create_connection(address, CONNECT_TIMEOUT_S).close()
             except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
                 problem = getattr(error, "strerror", None) or str(error)
             else:
-                return
-        if time.monotonic() > give_up_at:
-            raise FraudsimError(
-                f"setting {variable('kafka_bootstrap')}={bootstrap}: no Kafka answers there "
-                f"({problem.lower()}); start a line with `fraudsim up`, or a stack with `fraudsim stack "
-                "up`, or name its brokers"
-            )
-        time.sleep(RETRY_S)
+                return True
+        return False
+
+    if not poll_until(accepts, patience_s, every_s=RETRY_S):
+        raise FraudsimError(
+            f"setting {variable('kafka_bootstrap')}={bootstrap}: no Kafka answers there "
+            f"({problem.lower()}); start a line with `fraudsim up`, or a stack with `fraudsim stack "
+            "up`, or name its brokers"
+        )
