@@ -19,7 +19,7 @@ from scorer.policy.quota import DailyQuota, reserve_quota
 from scorer.policy.served import ServedPolicy
 from scorer.resilience.dependency import AwayError, Dependency
 from stream_features.catalogue.features import DAY
-from stream_features.online.reader import FeatureReader, Reading, StateSnapshot
+from stream_features.online.reader import FeatureSource, Reading, StateSnapshot
 from stream_features.vector import as_list, vector
 
 PrefetchedState = asyncio.Future[StateSnapshot]
@@ -45,7 +45,7 @@ class Decider:
 
     def __init__(
         self,
-        reader: FeatureReader,
+        reader: FeatureSource,
         model: ServedModel,
         policy: ServedPolicy,
         quota: DailyQuota,
@@ -240,4 +240,5 @@ def _decision(
         probability=probability,
         held_back=choice.held_back,
         weight=choice.weight,
+        features_lag_ms=reading.lag_ms,
     )

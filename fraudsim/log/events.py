@@ -136,6 +136,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Why the action is not the policy's first choice: a limit, or exploration."""
     weight: float = 1.0
     """Inverse of the probability that exploration gave this action; 1 where exploration had no part."""
+    features_lag_ms: int = 0
+    """Of what its prefix holds, the windows have only events from before `ts` less this, event time."""
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
