@@ -40,7 +40,7 @@ def assert_equal(served, expected):
         assert (math.isnan(a) and math.isnan(b)) or a == b or abs(a - b) <= 1e-6 * abs(b)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(event_logs("a"), st.sampled_from([1, MINUTE, HOUR, DAY]), st.integers(0, 5))
 def test_every_state_holds_what_happened_before_its_time_in_whatever_order_it_came(log, lag_ms, seed):
     rng = random.Random(seed)
