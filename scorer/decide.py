@@ -240,5 +240,6 @@ def _decision(
         probability=probability,
         held_back=choice.held_back,
         weight=choice.weight,
+        channel=tx.channel,
         features_lag_ms=reading.lag_ms,
     )
