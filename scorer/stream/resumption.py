@@ -90,5 +90,5 @@ def _check_lag(decisions: Sequence[Decision | None], lag_ms: int) -> None:
         if decision is not None and not decision.degraded and decision.features_lag_ms != lag_ms:
             raise FraudsimError(
                 f"features lag {duration_text(lag_ms)}: this line's decisions have "
-                f"{duration_text(decision.features_lag_ms)}; give all its scorers the same, or start another line"
+                f"{duration_text(decision.features_lag_ms)}; give all its scorers the same"
             )
