@@ -21,7 +21,7 @@ def ledger_commands() -> None:
 @app.command()
 def show(run: Run = None) -> None:
     """Show a run's ledger: net loss, alerts, and the money by typology."""
-    from runner.record.ledger_tables import print_ledger
+    from runner.ledger.tables import print_ledger
 
     print_ledger(_ledger(run))
 
@@ -35,7 +35,7 @@ def campaign(
 ) -> None:
     """Show the money of one fraud campaign."""
     from fraudsim.errors import FraudsimError
-    from runner.record.ledger_tables import money, print_campaign
+    from runner.ledger.tables import money, print_campaign
 
     campaigns = _ledger(run).campaigns
     if campaign_id is None:
@@ -54,7 +54,7 @@ def compare(
     """Show what the second run of each pair costs more than the first: paired over seeds, with intervals."""
     from fraudsim.errors import FraudsimError
     from producers.ledger.comparison import compare as compare_ledgers
-    from runner.record.ledger_tables import print_comparison
+    from runner.ledger.tables import print_comparison
 
     if len(runs) % 2:
         raise FraudsimError(f"ledger compare: {len(runs)} runs are no pairs; name A1 B1 A2 B2 …")
@@ -66,7 +66,7 @@ def compare(
 
 def _ledger(run: Path | None) -> "Ledger":
     from fraudsim.settings import load_settings
-    from runner.record.run_ledger import run_ledger
+    from runner.ledger.run_ledger import run_ledger
 
     settings = load_settings()
     return run_ledger(run or settings.runs_dir / "latest", settings)

@@ -8,11 +8,11 @@ from fraudsim.log import topics
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.polling import poll_until
+from runner.ledger.run_ledger import ledger_figures, run_ledger, write_ledger
 from runner.line.line import POLL_S, Line
 from runner.record.latencies import Latencies
 from runner.record.manifest import write_manifest
 from runner.record.observer import RunTally
-from runner.record.run_ledger import ledger_figures, run_ledger, write_ledger
 from runner.record.summary import RunFigures, summarise, write_summary
 from stream_features.parity.check import ParityPlan, check_parity
 

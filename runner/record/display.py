@@ -13,8 +13,8 @@ from rich.text import Text
 
 from fraudsim.process.terminal import plain_console
 from producers.ledger.ledger import Ledger
+from runner.ledger.tables import print_ledger
 from runner.record.latencies import percentiles
-from runner.record.ledger_tables import print_ledger
 from runner.record.observer import RunTally
 
 console = plain_console()
