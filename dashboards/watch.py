@@ -4,15 +4,21 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from aiokafka import TopicPartition
 
+from dashboards.money_metrics import MoneyMetrics
 from dashboards.watch_metrics import WatchMetrics
 from fraudsim import metrics
+from fraudsim.errors import FraudsimError
+from fraudsim.log.clock_log import open_clock
 from fraudsim.log.consumer import FetchPlan, Offsets, TopicReader, existing_partitions, open_reader
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.settings import Settings
+from producers.history.reader import read_history
+from producers.world.settings import consequences
 
 TOPICS: Final = (DECISIONS, TRUTH, LABELS)
 TRUTH_BEFORE: Final = 1_000
@@ -37,7 +43,8 @@ def run_watch(
     Raises:
         FraudsimError: a topic is missing.
     """
-    watch_metrics = WatchMetrics(wait_s, reference)
+    money = MoneyMetrics(consequences(settings), settings.seed, _cards(settings))
+    watch_metrics = WatchMetrics(wait_s, reference, money)
     asyncio.run(_follow(settings, stop, watch_metrics, from_start))
     counts = watch_metrics.outcome_counts
     return {
@@ -45,6 +52,15 @@ def run_watch(
         "frauds": counts["fraud"],
         "repeated": watch_metrics.first.repeated,
     }
+
+
+def _cards(settings: Settings) -> int | None:
+    """The number of cards of the history that the log follows; None where it cannot be read here."""
+    try:
+        folder = open_clock(settings, wait_s=0).clock.first.history
+        return read_history(Path(folder)).manifest.cards if folder else None
+    except FraudsimError:
+        return None
 
 
 async def _follow(
@@ -70,7 +86,7 @@ async def _follow(
             lag = await _lag(reader, ends)
             if not lag[TRUTH]:
                 reader.resume(*others)
-                watch_metrics.count_honest(now_s)
+                watch_metrics.count_due(now_s)
             if now_s >= report_at:
                 watch_metrics.export_drift()
                 for topic, topic_lag in lag.items():

@@ -6,10 +6,8 @@ from typing import Annotated
 import typer
 
 from scorer.policy_cli import New, Run
-from scorer.policy_cli import policy as app
 
 
-@app.command()
 def curve(
     new: New,
     run: Run = None,

@@ -45,6 +45,14 @@ class Book:
         self._waiting: dict[str, JudgedPayment] = {}
         """Under review, not reached by the desk yet, by transaction."""
 
+    def __contains__(self, tx_id: str) -> bool:
+        """Whether a payment waits for its review."""
+        return tx_id in self._waiting
+
+    def __len__(self) -> int:
+        """Payments that wait for their review."""
+        return len(self._waiting)
+
     def add(self, judged: JudgedPayment) -> Entry | None:
         """Take in a payment; its entry, or None while it waits for its review."""
         payment = judged.payment

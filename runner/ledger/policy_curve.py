@@ -14,7 +14,6 @@ import numpy as np
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
-from producers.labels.blocks import BLOCK_RULE
 from producers.labels.outcome import DecidedPayment
 from producers.ledger.account import Account
 from producers.ledger.book import JudgedPayment, entries_of
@@ -23,7 +22,7 @@ from runner.ledger.run_ledger import basis_of, rules_of
 from runner.ledger.run_payments import frauds_of
 from scorer.explain.archived_decisions import ArchivedDecision, read_decisions, read_manifests
 from scorer.explain.dry_run import decide_again
-from scorer.policy.policy import Policy
+from scorer.policy.policy import Choice, Policy
 
 BUDGETS: Final = (0.0, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1)
 
@@ -64,7 +63,7 @@ def policy_curve(policy: Policy, run_dir: Path, settings: Settings) -> list[Curv
     points = []
     for name, bar in [*bars, ("as it is", policy.limits.flag_from_probability)]:
         tried = replace(policy, limits=replace(policy.limits, flag_from_probability=bar))
-        payments = _payments(decisions, [c.action for c in decide_again(tried, decisions, manifests)])
+        payments = _payments(decisions, decide_again(tried, decisions, manifests))
         judged = [JudgedPayment(payment, frauds.get(payment.tx_id)) for payment in payments]
         ledger = ledger_of(entries_of(judged, rules, seed), basis_of(run_dir, payments))
         points.append(CurvePoint(name, bar, ledger))
@@ -78,19 +77,19 @@ def _bar(probabilities: np.ndarray, budget: float) -> float:
     return float(np.quantile(probabilities, 1 - budget))
 
 
-def _payments(decisions: Sequence[ArchivedDecision], actions: Sequence[str]) -> list[DecidedPayment]:
-    """The payments under other actions. A blocked card stays blocked: no policy decided that."""
+def _payments(decisions: Sequence[ArchivedDecision], choices: Sequence[Choice]) -> list[DecidedPayment]:
+    """The payments under other choices. A blocked card stays blocked: no policy decided that."""
     return [
         DecidedPayment(
             tx_id=item.tx.tx_id,
             ts=item.tx.ts,
             card_id=item.tx.card_id,
             amount_cents=item.tx.amount_cents,
-            action="decline" if BLOCK_RULE in (item.row["rule_hits"] or ()) else action,  # type: ignore[arg-type]
+            action=choice.action,
             score=item.score,
             merchant_id=item.tx.merchant_id,
             channel=item.tx.channel,
-            rule_hits=item.row["rule_hits"] or [],
+            rule_hits=choice.rule_hits,
         )
-        for item, action in zip(decisions, actions, strict=True)
+        for item, choice in zip(decisions, choices, strict=True)
     ]

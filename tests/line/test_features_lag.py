@@ -35,6 +35,7 @@ def test_decisions_are_marked_with_the_lag_and_recomputed_with_it(tmp_path, prep
             }  # fmt: skip
             replies.append(ask_scorer(line, body))
         kill(line, "scorer")
+        line.wait_for_ready("scorer")
 
     summary = run_line(options, settings, during)
     assert [status for status, _ in replies] == [200] * 20
