@@ -29,7 +29,9 @@ CAVEAT: Final = (
 
 def print_curve(points: Sequence[CurvePoint]) -> None:
     """Print a row for each bar; the least net loss is marked."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="money per 1,000 cards and week")
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), title="money per 1,000 cards and week"
+    )
     for name in ("budget", "from p", "alerts", "frauds", "FP per", "hours/d", "net loss", "paid", "insults"):
         table.add_column(name, justify="right")
     least = min(points[:-1], key=lambda point: point.ledger.net_loss_rate)

@@ -52,8 +52,8 @@ def policy_curve(policy: Policy, run_dir: Path, settings: Settings) -> list[Curv
     Raises:
         FraudsimError: the folder holds no decisions of a stream, or they are another catalogue's.
     """
-    manifests = read_manifests(run_dir)
     decisions = [item for item in read_decisions(run_dir) if item.row["via"] == "stream"]
+    manifests = read_manifests(run_dir)
     if not decisions:
         raise FraudsimError(f"--run {run_dir} holds no decisions of a stream")
     rules, seed = rules_of(run_dir, settings)

@@ -23,10 +23,11 @@ from runner.ledger.run_payments import frauds_of, reviewed_of
 from stream_features.offline.archived_log import first_decisions
 
 LEDGER_FILE: Final = "ledger.json"
-_COLUMNS: Final = [
+COLUMNS: Final = [
     "tx_id", "ts", "card_id", "amount_cents", "action", "score", "source_offset", "merchant_id", "channel",
     "rule_hits",
 ]  # fmt: skip
+"""Of a decision in the archive, what its outcome depends on."""
 
 
 def run_ledger(run_dir: Path, settings: Settings) -> Ledger:
@@ -44,7 +45,7 @@ def run_ledger(run_dir: Path, settings: Settings) -> Ledger:
     decisions = first_decisions(run_dir)
     decisions = decisions.filter(pc.equal(decisions["via"], "stream"))
     frauds = frauds_of(run_dir)
-    payments = [_payment(row) for row in decisions.select(_COLUMNS).to_pylist()]
+    payments = [_payment(row) for row in decisions.select(COLUMNS).to_pylist()]
     judged = [JudgedPayment(payment, frauds.get(payment.tx_id)) for payment in payments]
     basis = basis_of(run_dir, payments)
     return ledger_of(entries_of(judged, rules, seed, reviewed_of(run_dir)), basis)
