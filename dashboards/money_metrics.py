@@ -8,7 +8,7 @@ from fraudsim import metrics
 from fraudsim.log.events import Label
 from producers.labels.consequences import Consequences
 from producers.ledger.account import Basis
-from producers.ledger.book import Book, JudgedPayment
+from producers.ledger.book import Book, Posting
 from producers.ledger.entry import Entry
 from producers.typologies import TYPOLOGY_CLASSES
 
@@ -42,7 +42,7 @@ class MoneyMetrics:
         """Transactions that were stopped."""
         self._unsettled: OrderedDict[str, int] = OrderedDict()
         """Cents of frauds by label, of transactions whose entry is not there yet."""
-        self._told: OrderedDict[str, None] = OrderedDict()
+        self._reported: OrderedDict[str, None] = OrderedDict()
         """Transactions whose fraud has been counted by labels."""
         self._typologies: set[str] = set()
         # Every counter starts at 0 here: Prometheus does not see the first step of one that appears later.
@@ -57,12 +57,12 @@ class MoneyMetrics:
         for truth in ("fraud", "honest"):
             metrics.ALERTS.labels(truth)
 
-    def add(self, judged: JudgedPayment) -> None:
+    def add(self, posting: Posting) -> None:
         """Add a payment, in the order of event time."""
-        payment = judged.payment
+        payment = posting.payment
         for entry in self._book.advance(payment.ts):
             self._count(entry)
-        entry_now = self._book.add(judged)
+        entry_now = self._book.add(posting)
         if entry_now is not None:
             self._count(entry_now)
         metrics.OPEN_REVIEWS.set(len(self._book))
@@ -75,9 +75,9 @@ class MoneyMetrics:
     def add_label(self, label: Label) -> None:
         """Add a label, in the order of the log."""
         before_start = self._first_ms is not None and label.ts < self._first_ms
-        if not label.is_fraud or before_start or label.tx_id in self._told:
+        if not label.is_fraud or before_start or label.tx_id in self._reported:
             return
-        _remember(self._told, label.tx_id, None)
+        _remember(self._reported, label.tx_id, None)
         if self._first_ms is None or label.ts >= self._last_ms or label.tx_id in self._book:
             _remember(self._unsettled, label.tx_id, label.amount_cents)
         elif label.tx_id not in self._stopped:

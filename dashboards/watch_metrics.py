@@ -14,7 +14,7 @@ from fraudsim import metrics
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.log.events import Label, LabelSource, decode_label, decode_truth
 from fraudsim.log.topics import DECISIONS, LABELS
-from producers.ledger.book import JudgedPayment
+from producers.ledger.book import Posting
 from producers.ledger.entry import UNNAMED, Fraud
 from stream_features.catalogue.features import NAMES
 
@@ -97,7 +97,7 @@ class WatchMetrics:
     def _count(self, truth: DecisionTruth) -> None:
         decision, fraud = truth
         self.outcome_counts["honest" if fraud is None else "fraud"] += 1
-        self._money.add(JudgedPayment(decision, fraud))
+        self._money.add(Posting(decision, fraud))
         if decision.probability is not None:
             edge = _EDGES[
                 min(bisect_left(metrics.CALIBRATION_BUCKETS, decision.probability), len(_EDGES) - 1)

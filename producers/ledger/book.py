@@ -15,7 +15,7 @@ from producers.ledger.entry import Entry, Fraud, entry_of
 _END_MS: Final = 2**62
 
 
-class JudgedPayment(NamedTuple):
+class Posting(NamedTuple):
     """A decided payment, and whether it was fraud, as far as known."""
 
     payment: DecidedPayment
@@ -36,13 +36,13 @@ class Book:
     def __init__(self, rules: Consequences, seed: int, reviewed: Mapping[str, int] | None = None) -> None:
         self._rules, self._seed = rules, seed
         self._reviewed = reviewed or {}
-        self._desk: AnalystDesk[JudgedPayment] = AnalystDesk(
+        self._desk: AnalystDesk[Posting] = AnalystDesk(
             int(rules.analysts),
             round(rules.review_minutes * MINUTE_MS),
             int(rules.review_queue),
             round(rules.review_patience_hours * HOUR_MS),
         )
-        self._waiting: dict[str, JudgedPayment] = {}
+        self._waiting: dict[str, Posting] = {}
         """Under review, not reached by the desk yet, by transaction."""
 
     def __contains__(self, tx_id: str) -> bool:
@@ -53,42 +53,42 @@ class Book:
         """Payments that wait for their review."""
         return len(self._waiting)
 
-    def add(self, judged: JudgedPayment) -> Entry | None:
+    def add(self, posting: Posting) -> Entry | None:
         """Take in a payment; its entry, or None while it waits for its review."""
-        payment = judged.payment
+        payment = posting.payment
         if payment.action != "review":
-            return self._entry(judged, None)
-        self._waiting[payment.tx_id] = judged
-        self._desk.add(judged, payment.ts, payment.score * payment.amount_cents)
+            return self._entry(posting, None)
+        self._waiting[payment.tx_id] = posting
+        self._desk.add(posting, payment.ts, payment.score * payment.amount_cents)
         return None
 
     def advance(self, now_ms: int) -> list[Entry]:
         """Advance event time; the entries of reviews that have begun, and of those that nobody will begin."""
         entries = []
         for case in self._desk.advance(now_ms):
-            judged = case.case
-            if self._waiting.pop(judged.payment.tx_id, None) is not None:
-                entries.append(self._entry(judged, case.done_ms))
+            posting = case.case
+            if self._waiting.pop(posting.payment.tx_id, None) is not None:
+                entries.append(self._entry(posting, case.done_ms))
         patience_ms = round(self._rules.review_patience_hours * HOUR_MS)
-        for tx_id, judged in list(self._waiting.items()):
-            if judged.payment.ts + patience_ms >= now_ms:
+        for tx_id, posting in list(self._waiting.items()):
+            if posting.payment.ts + patience_ms >= now_ms:
                 break
             del self._waiting[tx_id]
-            entries.append(self._entry(judged, None))
+            entries.append(self._entry(posting, None))
         return entries
 
     def close(self) -> list[Entry]:
         """The entries of all reviews that still wait, as the desk will come to them."""
         return self.advance(_END_MS)
 
-    def _entry(self, judged: JudgedPayment, done_ms: int | None) -> Entry:
-        payment, fraud, is_known = judged
+    def _entry(self, posting: Posting, done_ms: int | None) -> Entry:
+        payment, fraud, is_known = posting
         reviewed_ms = self._reviewed.get(payment.tx_id, done_ms)
         return entry_of(payment, fraud, self._rules, self._seed, reviewed_ms, is_known=is_known)
 
 
 def entries_of(
-    payments: Iterable[JudgedPayment],
+    payments: Iterable[Posting],
     rules: Consequences,
     seed: int,
     reviewed: Mapping[str, int] | None = None,
@@ -96,9 +96,9 @@ def entries_of(
     """The entries of all payments of a run."""
     book = Book(rules, seed, reviewed)
     entries = []
-    for judged in sorted(payments, key=lambda item: (item.payment.ts, item.payment.tx_id)):
-        entries += book.advance(judged.payment.ts)
-        entry = book.add(judged)
+    for posting in sorted(payments, key=lambda item: (item.payment.ts, item.payment.tx_id)):
+        entries += book.advance(posting.payment.ts)
+        entry = book.add(posting)
         if entry is not None:
             entries.append(entry)
     return entries + book.close()

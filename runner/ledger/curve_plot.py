@@ -37,14 +37,14 @@ def print_curve(points: Sequence[CurvePoint]) -> None:
     least = min(points[:-1], key=lambda point: point.ledger.net_loss_rate)
     for point in points:
         total, basis = point.ledger.total, point.ledger.basis
-        found = total.flagged_frauds
+        frauds = total.flagged_frauds
         days = basis.span_ms / 86_400_000
         table.add_row(
             point.name,
             f"{point.from_probability:.3f}",
             f"{point.alert_share:.2%}",
-            f"{found:,}",
-            f"{(total.flagged.count - found) / found:.1f}" if found else "-",
+            f"{frauds:,}",
+            f"{(total.flagged.count - frauds) / frauds:.1f}" if frauds else "-",
             f"{total.review_minutes / 60 / days:.1f}" if days else "-",
             money(basis.rate(total.net_loss_cents)),
             money(basis.rate(total.fraud_paid_cents)),

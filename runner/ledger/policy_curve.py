@@ -16,7 +16,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from producers.labels.outcome import DecidedPayment
 from producers.ledger.account import Account
-from producers.ledger.book import JudgedPayment, entries_of
+from producers.ledger.book import Posting, entries_of
 from producers.ledger.ledger import Ledger, ledger_of
 from runner.ledger.run_ledger import basis_of, rules_of
 from runner.ledger.run_payments import frauds_of
@@ -64,8 +64,8 @@ def policy_curve(policy: Policy, run_dir: Path, settings: Settings) -> list[Curv
     for name, bar in [*bars, ("as it is", policy.limits.flag_from_probability)]:
         tried = replace(policy, limits=replace(policy.limits, flag_from_probability=bar))
         payments = _payments(decisions, decide_again(tried, decisions, manifests))
-        judged = [JudgedPayment(payment, frauds.get(payment.tx_id)) for payment in payments]
-        ledger = ledger_of(entries_of(judged, rules, seed), basis_of(run_dir, payments))
+        postings = [Posting(payment, frauds.get(payment.tx_id)) for payment in payments]
+        ledger = ledger_of(entries_of(postings, rules, seed), basis_of(run_dir, payments))
         points.append(CurvePoint(name, bar, ledger))
     return points
 

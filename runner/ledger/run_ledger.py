@@ -16,7 +16,7 @@ from producers.history.reader import read_history
 from producers.labels.consequences import Consequences
 from producers.labels.outcome import DecidedPayment
 from producers.ledger.account import Basis
-from producers.ledger.book import JudgedPayment, entries_of
+from producers.ledger.book import Posting, entries_of
 from producers.ledger.ledger import Ledger, ledger_of
 from producers.world.settings import consequences
 from runner.ledger.run_payments import frauds_of, reviewed_of
@@ -46,9 +46,9 @@ def run_ledger(run_dir: Path, settings: Settings) -> Ledger:
     decisions = decisions.filter(pc.equal(decisions["via"], "stream"))
     frauds = frauds_of(run_dir)
     payments = [_payment(row) for row in decisions.select(COLUMNS).to_pylist()]
-    judged = [JudgedPayment(payment, frauds.get(payment.tx_id)) for payment in payments]
+    postings = [Posting(payment, frauds.get(payment.tx_id)) for payment in payments]
     basis = basis_of(run_dir, payments)
-    return ledger_of(entries_of(judged, rules, seed, reviewed_of(run_dir)), basis)
+    return ledger_of(entries_of(postings, rules, seed, reviewed_of(run_dir)), basis)
 
 
 def basis_of(run_dir: Path, payments: Sequence[DecidedPayment]) -> Basis:

@@ -1,4 +1,4 @@
-"""What a run's archive says of its payments: fraud or not, by the truth, and when analysts judged."""
+"""What a run's archive says of its payments: fraud or not, by the truth, and when analysts postings."""
 
 from pathlib import Path
 

@@ -70,7 +70,7 @@ _STOPS_BY_TITLE = {
 def _typologies(ledger: Ledger) -> Table:
     table = Table(
         "typology", "n", "at stake", "paid", *_STOP_TITLES.values(), title="frauds: paid, and stopped by",
-        box=SIMPLE_HEAD, pad_edge=False,
+        box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1),
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"

@@ -16,7 +16,7 @@ from model.training.label_knowledge import EVENTUALLY, LabelKnowledge
 from producers.labels.consequences import Consequences
 from producers.labels.outcome import DecidedPayment
 from producers.ledger.account import Basis
-from producers.ledger.book import JudgedPayment, entries_of
+from producers.ledger.book import Posting, entries_of
 from producers.ledger.entry import Fraud
 from producers.ledger.ledger import Ledger, ledger_of
 from scorer.explain.archived_decisions import ArchivedDecision, Manifests
@@ -101,15 +101,15 @@ def labelled_ledgers(
     reviewed = _verdict_times(labels)
     ledgers = []
     for payments, verdicts in ((before, reviewed), (after, {})):
-        judged = [
-            JudgedPayment(
+        postings = [
+            Posting(
                 payment,
                 Fraud() if payment.tx_id in frauds else None,
                 was.action in ("approve", "review") or payment.tx_id in labelled,
             )
             for payment, was in zip(payments, before, strict=True)
         ]
-        ledgers.append(ledger_of(entries_of(judged, rules, seed, verdicts), basis, "labels"))
+        ledgers.append(ledger_of(entries_of(postings, rules, seed, verdicts), basis, "labels"))
     return ledgers[0], ledgers[1]
 
 

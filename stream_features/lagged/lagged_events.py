@@ -25,13 +25,13 @@ _BEGINNING: Final = -1
 
 
 class _TimedRows:
-    """The rows of one kind, of one key, in time order, of which the first `taken` are in the kept state."""
+    """The rows of one kind, of one key, in time order, of which the first are in the kept state."""
 
     def __init__(self) -> None:
         self._events: list[_Event] = []
-        self._taken = 0
+        self._kept_count = 0
         self._late: list[tuple[int, ...]] = []
-        """Rows that belong to the taken ones, and came after these had been folded."""
+        """Rows that belong to those in the kept state, and came after it had been folded."""
 
     def __len__(self) -> int:
         return len(self._events)
@@ -39,14 +39,14 @@ class _TimedRows:
     def add(self, time_ms: int, row: tuple[int, ...], kept_until_ms: int) -> None:
         insort(self._events, (time_ms, row))
         if time_ms < kept_until_ms:
-            self._taken += 1
+            self._kept_count += 1
             self._late.append(row)
 
     def take(self, until_ms: int) -> list[tuple[int, ...]]:
-        """The rows before a time that the kept state lacks; they count as taken."""
+        """The rows before a time that the kept state lacks; it has them from now on."""
         end = bisect_left(self._events, (until_ms,))
-        rows = self._late + [row for _, row in self._events[self._taken : end]]
-        self._taken, self._late = max(self._taken, end), []
+        rows = self._late + [row for _, row in self._events[self._kept_count : end]]
+        self._kept_count, self._late = max(self._kept_count, end), []
         return rows
 
     def before(self, until_ms: int) -> list[tuple[int, ...]]:
@@ -57,7 +57,7 @@ class _TimedRows:
         """Drop the rows before a time; returns their number. The kept state must have them."""
         end = bisect_left(self._events, (until_ms,))
         del self._events[:end]
-        self._taken -= end
+        self._kept_count -= end
         return end
 
 

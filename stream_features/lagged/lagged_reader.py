@@ -110,10 +110,10 @@ def _history_events(segment: Segment, lag_ms: int) -> LaggedEvents:
     events = LaggedEvents(base, segment.horizon_ms, until_ms)
     for tx in _structs(transactions.filter(pc.invert(early)), Transaction):
         events.add_transaction(tx)
-    known = pc.and_(
+    is_late = pc.and_(
         pc.greater_equal(labels["known_at"], until_ms), pc.less(labels["known_at"], segment.event_epoch_ms)
     )
-    for label in _structs(labels.filter(known), Label):
+    for label in _structs(labels.filter(is_late), Label):
         events.add_label(label)
     return events
 

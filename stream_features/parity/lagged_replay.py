@@ -54,11 +54,11 @@ class _HistoryEnd:
             tables.transactions.filter(early), tables.labels, until_ms, first.horizon_ms
         )
         late = tables.transactions.filter(pc.invert(early))
-        known = pc.and_(
+        is_late = pc.and_(
             pc.greater_equal(tables.labels["known_at"], until_ms),
             pc.less(tables.labels["known_at"], first.event_epoch_ms),
         )
-        late_labels = tables.labels.filter(known)
+        late_labels = tables.labels.filter(is_late)
         self.rows: dict[Key, Ints] = {}
         self.labels: dict[Key, Ints] = {}
         for entity in WINDOWED:

@@ -7,7 +7,7 @@ from fraudsim.log.events import Label
 from fraudsim.metrics import registry
 from producers.labels.consequences import HOUR_MS, Consequences
 from producers.ledger.account import Basis
-from producers.ledger.book import JudgedPayment, entries_of
+from producers.ledger.book import Posting, entries_of
 from producers.ledger.entry import Fraud
 from producers.ledger.ledger import ledger_of
 from tests.producers.ledger.test_book import payment
@@ -38,17 +38,17 @@ def label(number, ts, is_fraud=True):
 
 def test_by_the_truth_they_are_the_ledger_s_sums():
     actions = ["approve", "step_up", "review", "decline"] * 10
-    judged = [
-        JudgedPayment(payment(n, T + n * HOUR_MS, action), Fraud() if n % 3 == 0 else None)
+    postings = [
+        Posting(payment(n, T + n * HOUR_MS, action), Fraud() if n % 3 == 0 else None)
         for n, action in enumerate(actions)
     ]
-    judged.append(JudgedPayment(payment(99, T + 999 * HOUR_MS, "approve")))  # by then every review is done
+    postings.append(Posting(payment(99, T + 999 * HOUR_MS, "approve")))  # by then every review is done
     before = cents("truth")
     money = MoneyMetrics(RULES, 7, 500)
-    for item in judged:
+    for item in postings:
         money.add(item)
     basis = Basis(500, 999 * HOUR_MS + 1)
-    ledger = ledger_of(entries_of(judged, RULES, 7), basis)
+    ledger = ledger_of(entries_of(postings, RULES, 7), basis)
     assert added(before, cents("truth")) == {
         "fraud_paid": ledger.total.fraud_paid_cents,
         "insult": ledger.total.insult_cents,
@@ -69,7 +69,7 @@ def test_by_labels_a_fraud_is_paid_when_it_is_reported_and_was_not_stopped(when)
         for report in reports:
             money.add_label(report)
     for item in (paid, stopped, silent, later):
-        money.add(JudgedPayment(item, Fraud()))
+        money.add(Posting(item, Fraud()))
     if when == "after":
         for report in [*reports, label(77, T - 1)]:  # the last one is of a payment before the start
             money.add_label(report)
@@ -79,5 +79,5 @@ def test_by_labels_a_fraud_is_paid_when_it_is_reported_and_was_not_stopped(when)
 def test_without_a_history_the_cards_seen_count():
     money = MoneyMetrics(Consequences(), 7, None)
     for number in range(6):
-        money.add(JudgedPayment(payment(number, T + number * HOUR_MS, "approve"), Fraud()))
+        money.add(Posting(payment(number, T + number * HOUR_MS, "approve"), Fraud()))
     assert value("fraudsim_ledger_net_loss_cents", view="truth") == Basis(3, 5 * HOUR_MS + 1).rate(6 * 5_000)

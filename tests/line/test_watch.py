@@ -15,7 +15,7 @@ from fraudsim.settings import Settings
 from producers.labels.consequences import Consequences
 from producers.labels.outcome import DecidedPayment
 from producers.ledger.account import Basis
-from producers.ledger.book import Book, JudgedPayment
+from producers.ledger.book import Book, Posting
 from producers.ledger.ledger import ledger_of
 from runner.ledger.run_ledger import COLUMNS
 from runner.ledger.run_payments import frauds_of
@@ -89,7 +89,7 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
     for row in sorted(decisions, key=lambda row: (row["ts"], row["tx_id"])):
         payment = DecidedPayment(**{name: row[name] for name in COLUMNS})
         entries += book.advance(payment.ts)
-        entry = book.add(JudgedPayment(payment, frauds.get(payment.tx_id)))
+        entry = book.add(Posting(payment, frauds.get(payment.tx_id)))
         entries += [] if entry is None else [entry]
     named = [(e.fraud.typology, outcome_name(e.outcome), e) for e in entries if e.fraud]
     honest = [(outcome_name(e.outcome), e) for e in entries if not e.fraud]

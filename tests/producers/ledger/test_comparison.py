@@ -6,7 +6,7 @@ import pytest
 from fraudsim.errors import FraudsimError
 from producers.labels.consequences import Consequences
 from producers.ledger.account import WEEK_MS, Basis
-from producers.ledger.book import JudgedPayment, entries_of
+from producers.ledger.book import Posting, entries_of
 from producers.ledger.comparison import compare, difference_of
 from producers.ledger.entry import Fraud
 from producers.ledger.ledger import Ledger, ledger_of
@@ -16,11 +16,10 @@ BASIS = Basis(1_000, WEEK_MS)
 
 
 def ledger(*cents, action="approve", typology="push_scam", basis=BASIS):
-    judged = [
-        JudgedPayment(payment(n, 10**9 + n, action, amount), Fraud(typology, "c"))
-        for n, amount in enumerate(cents)
+    postings = [
+        Posting(payment(n, 10**9 + n, action, amount), Fraud(typology, "c")) for n, amount in enumerate(cents)
     ]
-    return ledger_of(entries_of(judged, Consequences(), 7), basis)
+    return ledger_of(entries_of(postings, Consequences(), 7), basis)
 
 
 def test_the_interval_is_student_s_t():
