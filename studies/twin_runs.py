@@ -24,11 +24,20 @@ from runner.ledger.run_ledger import run_ledger
 from studies.report import Cell, Grid, Page, make_folder, spaced, write_report
 
 BASE: Final = "base"
-VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {
-    "no blocks": {"FRAUDSIM_CONSEQUENCES__BLOCK_HOURS": "0"},
-    "no reactions": {"FRAUDSIM_CONSEQUENCES__CAMPAIGNS_REACT": "0"},
+
+
+@dataclass(frozen=True)
+class Variant:
+    """In what a run differs from the base, where cards are blocked and campaigns react."""
+
+    variables: Mapping[str, str]
+    reacting: bool = True
+
+
+VARIANTS: Final[Mapping[str, Variant]] = {
+    "no blocks": Variant({"FRAUDSIM_CONSEQUENCES__BLOCK_HOURS": "0"}),
+    "no reactions": Variant({}, reacting=False),
 }
-"""What a variant's environment has beside that of the base, where cards are blocked and campaigns react."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +84,10 @@ def study(
     ledgers: dict[str, list[Ledger]] = {name: [] for name in (BASE, *VARIANTS)}
     for seed in plan.seeds:
         base = out_dir / f"seed-{seed}" / BASE
-        for name, variables in {BASE: {}, **VARIANTS}.items():
+        for name, variant in {BASE: Variant({}), **VARIANTS}.items():
             on_run(f"seed {seed}, {name}")
             run_dir = base.with_name(name.replace(" ", "-"))
-            _demo(run_dir, seed, plan, variables, base if name != BASE else None)
+            _demo(run_dir, seed, plan, variant, base if name != BASE else None)
             ledgers[name].append(run_ledger(run_dir, settings))
     result = TwinRuns(
         seeds=list(plan.seeds),
@@ -95,12 +104,12 @@ def study(
     return result
 
 
-def _demo(run_dir: Path, seed: int, plan: TwinPlan, variables: Mapping[str, str], twin: Path | None) -> None:
+def _demo(run_dir: Path, seed: int, plan: TwinPlan, variant: Variant, twin: Path | None) -> None:
     options = {
         "--out": run_dir, "--seed": seed, "--seconds": plan.seconds, "--rate": plan.rate,
         "--cards": plan.cards, "--history-days": plan.history_days,
     }  # fmt: skip
-    argv = [sys.executable, "-m", "fraudsim", "demo", "--reacting"]
+    argv = [sys.executable, "-m", "fraudsim", "demo", *(["--reacting"] if variant.reacting else [])]
     argv += [str(word) for option in options.items() for word in option]
     if twin is not None:
         argv += ["--reuse", str(twin)]
@@ -108,7 +117,7 @@ def _demo(run_dir: Path, seed: int, plan: TwinPlan, variables: Mapping[str, str]
     log_path = run_dir.with_name(f"{run_dir.name}.log")
     with log_path.open("wb") as log:
         code = subprocess.run(
-            argv, env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT, check=False
+            argv, env={**os.environ, **variant.variables}, stdout=log, stderr=subprocess.STDOUT, check=False
         ).returncode
     if code:
         raise FraudsimError(f"study twin-runs: the run {run_dir} ended with {code}; see {log_path}")

@@ -54,7 +54,8 @@ def test_each_seed_has_one_base_and_twins_of_its_history(tmp_path, commands):
         assert base[0][:2] == ["demo", "--reacting"]
         assert (base[1], "--reuse" in base[0]) == ({}, False)
         assert no_blocks[1] == {"FRAUDSIM_CONSEQUENCES__BLOCK_HOURS": "0"}
-        assert no_reactions[1] == {"FRAUDSIM_CONSEQUENCES__CAMPAIGNS_REACT": "0"}
+        assert no_blocks[0][:2] == ["demo", "--reacting"]
+        assert (no_reactions[1], "--reacting" in no_reactions[0]) == ({}, False)
         for words, _ in (no_blocks, no_reactions):
             assert words[-2:] == ["--reuse", str(folder / "base")]
     assert result.net_loss_by_seed["no blocks"] == [6_000, 9_000]
