@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,9 +43,11 @@ def run_watch(
     Raises:
         FraudsimError: a topic is missing.
     """
+    partitions_by_topic = existing_partitions(settings.kafka_bootstrap, TOPICS)
     money = MoneyMetrics(consequences(settings), settings.seed, _cards(settings))
     watch_metrics = WatchMetrics(wait_s, reference, money)
-    asyncio.run(_follow(settings, stop, watch_metrics, from_start))
+    tps = [TopicPartition(topic, p) for topic, partitions in partitions_by_topic.items() for p in partitions]
+    asyncio.run(_follow(settings, tps, stop, watch_metrics, from_start))
     counts = watch_metrics.outcome_counts
     return {
         "decisions": counts["fraud"] + counts["honest"],
@@ -64,10 +66,12 @@ def _cards(settings: Settings) -> int | None:
 
 
 async def _follow(
-    settings: Settings, stop: threading.Event, watch_metrics: WatchMetrics, from_start: bool
+    settings: Settings,
+    tps: Sequence[TopicPartition],
+    stop: threading.Event,
+    watch_metrics: WatchMetrics,
+    from_start: bool,
 ) -> None:
-    partitions_by_topic = existing_partitions(settings.kafka_bootstrap, TOPICS)
-    tps = [TopicPartition(topic, p) for topic, partitions in partitions_by_topic.items() for p in partitions]
     others = [tp for tp in tps if tp.topic != TRUTH]
     async with open_reader(settings.kafka_bootstrap, tps, PLAN, client_id="watch") as reader:
         begins, ends = await reader.begins(), await reader.ends()
