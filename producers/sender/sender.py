@@ -131,7 +131,6 @@ class _SenderRun:
         }
         self._sent = Counter({t: len(ordinals) - len(self._left_out[t]) for t, ordinals in logged.items()})
         self._retried = earlier.retried if earlier else 0
-        self._sent[TRANSACTIONS_TOPIC] += self._retried
         self._held: list[tuple[Item, int, int]] = []
         """Labels and truths to be handed over together: record, ordinal, intended time (µs)."""
         self._hold_until_us = 0
@@ -265,7 +264,7 @@ class _SenderRun:
         if ordinal is not None:
             headers.append((h.ORDINAL, h.encode_int(ordinal)))
         self._outbox.hand_over(self._plan.prefix + item.topic, item.key, value, headers)
-        self._sent[item.topic] += 1
+        self._sent[item.topic] += ordinal is not None
         if item.topic == TRANSACTIONS_TOPIC:
             _TRANSACTIONS_OK.inc()
         elif item.topic == LABELS:

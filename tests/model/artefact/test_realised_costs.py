@@ -11,7 +11,7 @@ from producers.labels.outcome import DecidedPayment, outcome_of
 from producers.labels.prices import price_of
 
 SEEDS = range(10)
-PAYMENTS = 1_500
+PAYMENTS = 3_000
 T_99 = 3.25
 """Student's t, 9 degrees of freedom, two-sided 99 %."""
 TS = 1_700_000_000_000
@@ -32,8 +32,8 @@ def payments(seed, action, channel):
     fraud = rng.random(PAYMENTS) < 0.3
     decided = [
         DecidedPayment(
-            tx_id=f"{seed}-{n}", ts=TS + n * 5 * MINUTE_MS, card_id=f"c{n}", amount_cents=int(amount), score=0.5,
-            action=action, channel=channel,
+            tx_id=f"{seed}-{n}", ts=TS + n * 5 * MINUTE_MS, card_id=f"c{n}", amount_cents=int(amount),
+            score=0.5, action=action, channel=channel,
         )
         for n, amount in enumerate(amounts)
     ]  # fmt: skip
