@@ -91,7 +91,10 @@ async def shared_poll(
 
 
 class TopicReader:
-    """A consumer with assigned partitions and no group. Positions are offsets of the next record."""
+    """A consumer with assigned partitions and no group. Positions are offsets of the next record.
+
+    `start` it, then set it going by `seek` or `seek_to_begins`.
+    """
 
     def __init__(
         self, consumer: Any, partitions: Sequence[TopicPartition], max_records: int | None = None
@@ -101,6 +104,14 @@ class TopicReader:
         self._max_records = max_records
         self.partitions = tuple(partitions)
         self._assigned = False
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._consumer.stop()
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         """Read other partitions from the next `seek` on."""
@@ -195,14 +206,13 @@ class TopicReader:
                     self.pause(tp)
 
 
-@asynccontextmanager
-async def open_reader(
+def topic_reader(
     bootstrap: str,
     partitions: Sequence[TopicPartition],
     plan: FetchPlan = PROMPT,
     client_id: str = "fraudsim",
-) -> AsyncIterator[TopicReader]:
-    """A started reader of `partitions`, which `seek` or `seek_to_begins` sets going."""
+) -> TopicReader:
+    """A reader of `partitions`, not yet started. Make it within a running event loop."""
     read_past_unreadable_headers()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -214,11 +224,23 @@ async def open_reader(
         fetch_min_bytes=plan.min_bytes,
         max_partition_fetch_bytes=plan.max_partition_bytes,
     )
-    await consumer.start()
+    return TopicReader(consumer, partitions, plan.max_records)
+
+
+@asynccontextmanager
+async def open_reader(
+    bootstrap: str,
+    partitions: Sequence[TopicPartition],
+    plan: FetchPlan = PROMPT,
+    client_id: str = "fraudsim",
+) -> AsyncIterator[TopicReader]:
+    """A started reader of `partitions`, which is stopped at the end."""
+    reader = topic_reader(bootstrap, partitions, plan, client_id)
+    await reader.start()
     try:
-        yield TopicReader(consumer, partitions, plan.max_records)
+        yield reader
     finally:
-        await consumer.stop()
+        await reader.stop()
 
 
 def group_member(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from fraudsim.settings import Settings
-from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, MAX_OUTSTANDING, BoundedOutbox, SendError
+from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, SendError
 
 LINGER_MS: Final = 5
 METADATA_S: Final = 20.0
@@ -34,16 +34,8 @@ class ConfluentOutbox(BoundedOutbox):
     poll_s = 0.05
     """A `poll` may take its whole time although reports arrive early (confluent-kafka-python issue 2215)."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        topics: Sequence[str],
-        max_outstanding: int = MAX_OUTSTANDING,
-        delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
-    ) -> None:
-        """Connect, and fetch the metadata of `topics`, so that the first record is sent at once."""
-        super().__init__(max_outstanding)
-        self._producer: Any = Producer(
+    def _connect(self, settings: Settings, topics: Sequence[str], delivery_timeout_ms: int) -> Any:
+        producer = Producer(
             {
                 "bootstrap.servers": settings.kafka_bootstrap,
                 "acks": "all",
@@ -58,9 +50,10 @@ class ConfluentOutbox(BoundedOutbox):
         )
         try:
             for topic in topics:
-                self._producer.list_topics(topic, timeout=METADATA_S)
+                producer.list_topics(topic, timeout=METADATA_S)
         except KafkaException as error:
             raise SendError(f"Kafka does not answer: {error.args[0].str()}") from error
+        return producer
 
     def _serve(self, wait_s: float) -> None:
         self._producer.poll(wait_s)

@@ -2,8 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
+
+from fraudsim.settings import Settings
 
 DELIVERY_TIMEOUT_MS: Final = 90_000
 """Less than the 120 s of wall time within which a late record is still valid: a record that was given up is
@@ -71,11 +74,27 @@ class BoundedOutbox(ABC):
     poll_s: float
     """How long to serve the client before checking for room again."""
 
-    def __init__(self, max_outstanding: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Sequence[str],
+        max_outstanding: int = MAX_OUTSTANDING,
+        delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
+    ) -> None:
+        """Connect, and fetch the metadata of `topics`, so that the first record is sent at once.
+
+        Raises:
+            SendError: Kafka does not answer.
+        """
+        self._producer = self._connect(settings, topics, delivery_timeout_ms)
         self._max_outstanding = max_outstanding
         self._unacknowledged: deque[Any] = deque()
         """Deliveries, each with `is_done`, in the order of handing over; done ones leave at the front."""
         self._failure: str | None = None
+
+    @abstractmethod
+    def _connect(self, settings: Settings, topics: Sequence[str], delivery_timeout_ms: int) -> Any:
+        """The client, connected, with the metadata of `topics`."""
 
     @abstractmethod
     def _serve(self, wait_s: float) -> None:
