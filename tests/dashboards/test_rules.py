@@ -154,6 +154,11 @@ MUTANTS = {
         ("unless fraudsim_dead_letters_total offset 10m", ""),
     ],
     "FencedWrites": [("> 10", "> 5"), ("> 10", "> 25"), ("[10m]", "[1m]")],
+    "RedisMemoryHigh": [
+        ("> 0.8", "> 0.7"),
+        ("> 0.8", "> 0.85"),
+        ("(fraudsim_redis_max_memory_bytes > 0)", "fraudsim_redis_max_memory_bytes"),
+    ],
     "RedisFull": [("> 0", ">= 0"), ("> 0", "> 5"), ("[5m]", "[1m]"), ("[5m]", "[15m]")],
     "DegradedDecisions": [("> 0.01", "> 0.004"), ("> 0.01", "> 0.06"), ("> 300", "> 0")],
     "DeclineRateShift": [
