@@ -161,7 +161,7 @@ def test_a_redis_that_is_full_from_the_start_ends_a_priming_in_one_line(settings
         redis.config_set("maxmemory", 1)
         try:
             with pytest.raises(FraudsimError, match=r"no memory left for the state: raise its maxmemory"):
-                prime(settings, segment(), {}, "", force=True)
+                prime(settings, segment(), {}, MINE, force=True)
         finally:
             redis.config_set("maxmemory", 0)
 
