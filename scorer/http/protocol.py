@@ -115,10 +115,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         cycle, in_body = self.cycle, self._unfinished and not self._in_head
         if in_body and cycle.response_started:
-            cycle.keep_alive, self._broken = (
-                False,
-                reason,
-            )  # refused before its end: a second reply would be wrong
+            # It was refused before its end: a second reply would be taken for that of another request.
+            cycle.keep_alive, self._broken = False, reason
             if cycle.response_complete:
                 self._close()
         elif self.pipeline or not (in_body or cycle is None or cycle.response_complete):
