@@ -69,6 +69,10 @@ class Inbox:
 
     # The loop's side
 
+    def mark_position_known(self) -> None:
+        """Record that the watermarks were read again; a rewind follows where slots are owned."""
+        self.position_lost = False
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing is queued."""
