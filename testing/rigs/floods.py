@@ -25,9 +25,9 @@ SERVERS: Final = ("kafka", "redis")
 _UNITS: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
 
 
-def metric(line: Line, part: str, name: str, **labels: str) -> float:
+def metric(line: Line, part: str, name: str, /, **labels: str) -> float:
     """The sum of the samples of this name in a part's metrics whose labels include these."""
-    with open_direct(line.metrics_url(part), timeout_s=20) as reply:
+    with open_direct(line.metrics_url(part), timeout_s=60) as reply:
         text = reply.read().decode()
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
@@ -100,7 +100,7 @@ class RequestFlood(threading.Thread):
     def _send(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those that were not accepted."""
         try:
-            status, reply = ask_scorer(self._line, {"transactions": batch}, "/v1/score/batch", 30)
+            status, reply = ask_scorer(self._line, {"transactions": batch}, "/v1/score/batch", 60)
         except OSError:
             status, reply = 0, None
         statuses = [item["status"] for item in reply["results"]] if status == 200 else [status] * len(batch)
@@ -141,16 +141,16 @@ def connection_flood(line: Line, count: int) -> Iterator[None]:
     address = ("127.0.0.1", line.settings.http_port)
     half = b"POST /v1/score HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{"
     openings = [b"", b"", b"", b"", half]
-    greedy = b"GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n" * 60
+    greedy = b"GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n" * 200  # more than the kernel buffers
     with contextlib.ExitStack() as connections:
         for number in range(count):
             with contextlib.suppress(OSError):  # refused or reset: what a flood may meet
                 connection = connections.enter_context(socket.socket())
                 connection.settimeout(5)
-                if number % 10 == 9:
+                if number % 100 == 99:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 connection.connect(address)
-                opening = greedy if number % 10 == 9 else openings[number % len(openings)]
+                opening = greedy if number % 100 == 99 else openings[number % len(openings)]
                 if opening:
                     connection.sendall(opening)
         yield

@@ -34,7 +34,8 @@ async def served_at(protocol=Hasty):
     try:
         yield port
     finally:
-        server.should_exit = True
+        # Forced: a connection that should have been closed and was not would hold it for ever.
+        server.should_exit = server.force_exit = True
         await serving
 
 
