@@ -26,14 +26,14 @@ def prime(
     force: bool = typer.Option(False, help="replace the state of another log or history"),
 ) -> None:
     """Fill Redis with a history's state; the same history again is a no-op."""
-    from fraudsim.log.clock_log import open_clock
+    from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
     from fraudsim.settings import load_settings
     from stream_features.offline.history_tables import history_fingerprint, read_history_tables
     from stream_features.store.prime import check_history, state_of_history
     from stream_features.store.prime import prime as write
 
     settings = load_settings()
-    segment = open_clock(settings).clock.first
+    segment = open_clock(settings, SHORT_WAIT_S).clock.first
     fingerprint = history_fingerprint(history)
     check_history(fingerprint, segment)
     transactions, labels = read_history_tables(history)
@@ -66,12 +66,12 @@ def rebuild(
 @features.command()
 def init(force: bool = typer.Option(False, help="replace the state that Redis holds")) -> None:
     """Start with empty state, for a log without a history."""
-    from fraudsim.log.clock_log import open_clock
+    from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
     from fraudsim.settings import load_settings
     from stream_features.store.prime import prime as write
 
     settings = load_settings()
-    typer.echo(write(settings, open_clock(settings).clock.first, {}, "", force=force))
+    typer.echo(write(settings, open_clock(settings, SHORT_WAIT_S).clock.first, {}, "", force=force))
 
 
 @features.command()

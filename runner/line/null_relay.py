@@ -9,15 +9,21 @@ import signal
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from fraudsim.log.brokers import check_reachable
 from fraudsim.log.consumer import TopicReader, open_reader
 from fraudsim.log.topics import DECISIONS, NULL, TRANSACTIONS
 from fraudsim.settings import Settings
 
 
 def run_relay(settings: Settings) -> None:
-    """Copy every record of `null.transactions` to `null.decisions` unchanged, until SIGINT or SIGTERM."""
+    """Copy every record of `null.transactions` to `null.decisions` unchanged, until SIGINT or SIGTERM.
+
+    Raises:
+        FraudsimError: no broker can be reached.
+    """
     import uvloop
 
+    check_reachable(settings.kafka_bootstrap)
     uvloop.run(_relay(settings))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from redis import Redis
 
 from fraudsim.errors import FraudsimError
-from fraudsim.log.clock_log import open_clock
+from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
 from stream_features.catalogue.features import EXACT, FEATURES, WINDOWED, Feature
@@ -49,7 +49,7 @@ def inspect_key(
     """
     if entity not in WINDOWED:
         raise FraudsimError(f"features inspect: ENTITY {entity!r} is not one of {', '.join(WINDOWED)}")
-    clock = open_clock(settings).clock
+    clock = open_clock(settings, SHORT_WAIT_S).clock
     slot = slot_of(entity, key, settings.slots)
     name = blob_key(slot, entity, key)
     with Redis.from_url(settings.redis_url) as client:

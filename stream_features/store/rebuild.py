@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from redis import Redis
 
 from fraudsim.errors import FraudsimError
-from fraudsim.log.clock_log import open_clock
+from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
 from fraudsim.log.consumer import log_ranges
 from fraudsim.log.events import Label, Transaction
 from fraudsim.log.topics import LABELS, TRANSACTIONS
@@ -124,7 +124,7 @@ def rebuild(
         FraudsimError: archive, history and log do not belong together; the log no longer holds the
             records after the archive; or a slot does not exist.
     """
-    segment = open_clock(settings).clock.first
+    segment = open_clock(settings, SHORT_WAIT_S).clock.first
     archived = archived_clock(run_dir).first
     if archived.log_id != segment.log_id:
         raise FraudsimError(f"{run_dir} is the archive of log {archived.log_id}, Kafka has {segment.log_id}")
