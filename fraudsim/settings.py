@@ -147,7 +147,10 @@ class Settings(BaseSettings):
         "kafka-python", description="Kafka client that sends live traffic; confluent is in the extra load"
     )
     tick_ms: int | None = Field(
-        None, ge=1, le=100, description="interval at which due transactions are sent, ms; unset: by client"
+        None,
+        ge=1,
+        le=100,
+        description="interval of sending what is due, ms; unset: by rate, cores and lateness",
     )
 
     # World, labels, model

@@ -11,12 +11,7 @@ from typing import Final
 
 from fraudsim.log.clock import wall_time_ms
 from fraudsim.log.events import Segment
-from fraudsim.settings import Settings
 
-TICKS_MS: Final = {"kafka-python": 15, "confluent": 1}
-"""Due transactions are handed over together at multiples of this, unless FRAUDSIM_TICK_MS is set.
-kafka-python, the broker and the scorer pay per wake-up: at 1,000 transactions/s the sender took 42, 30 and
-22 % of a core in ticks of 5, 10 and 15 ms (`fraudsim bench sender`). librdkafka batches in its own thread."""
 LATE_US: Final = 30_000
 """A transaction handed over more than this after its intended time counts as late."""
 SLEPT_US: Final = 30_000_000
@@ -32,11 +27,6 @@ def intended_us(segment: Segment, due_ms: float) -> int:
         InvariantError: the segment stands still.
     """
     return round(wall_time_ms(segment, max(due_ms, segment.event_epoch_ms)) * 1000)
-
-
-def tick_us(settings: Settings) -> int:
-    """Microseconds from one tick, at which transactions are handed over, to the next."""
-    return 1000 * (settings.tick_ms or TICKS_MS[settings.sender])
 
 
 def next_tick_us(time_us: int, tick_us: int) -> int:

@@ -1,5 +1,6 @@
 """The open-loop sender: every record of a source at its intended time, exactly once across restarts."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
@@ -26,6 +27,7 @@ from producers.sender.log_ends import find_logged_ordinals
 from producers.sender.ordinals import LoggedOrdinals
 from producers.sender.schedule_monitor import ScheduleMonitor
 from producers.sender.send_plan import SendControl, SendPlan, SendReport
+from producers.sender.tick import SendTick, fixed_us
 from producers.sender.wall_time import JumpDetector
 from producers.sources.prefetch import Prefetch
 from producers.sources.source import Item, RawValue, Source
@@ -74,7 +76,8 @@ def send(
     try:
         by_topic = find_logged_ordinals(settings, partitions, source.name)
         logged = {topic: by_topic[plan.prefix + topic] for topic in TOPICS}
-        run = _SenderRun(source, outbox, clock, logged, plan, control, schedule.tick_us(settings))
+        tick = SendTick(fixed_us(settings), usable_cores() / plan.processes)
+        run = _SenderRun(source, outbox, clock, logged, plan, control, tick)
         return run.run()
     finally:
         outbox.close(0)  # everything is flushed or given up
@@ -102,7 +105,7 @@ class _SenderRun:
         logged: Mapping[str, LoggedOrdinals],
         plan: SendPlan,
         control: SendControl,
-        tick_us: int,
+        tick: SendTick,
     ) -> None:
         self._source = source
         self._source_header = (h.SOURCE, source.name.encode())
@@ -113,7 +116,7 @@ class _SenderRun:
         self._end_ms = schedule.end_ms(source.start_ms, plan.speed, plan.seconds)
         self._stop = control.stop
         self._on_progress = control.on_progress
-        self._tick_us = tick_us
+        self._tick = tick
         self._jumps = JumpDetector()
         self._topics_with_gaps = {topic for topic, ordinals in logged.items() if ordinals.missing}
         earlier = control.earlier
@@ -197,7 +200,7 @@ class _SenderRun:
 
     def _wait_until(self, intended_us: int) -> _Wait:
         """Wait for a record's tick; meanwhile release held records and report progress."""
-        due_us = schedule.next_tick_us(intended_us, self._tick_us)
+        due_us = schedule.next_tick_us(intended_us, self._tick.us)
         while not self._stop.is_set():
             now_us = wall_time.now_us()
             if self._jumps.jumped():  # held records must bear the new segment
@@ -262,7 +265,9 @@ class _SenderRun:
 
     def _progress(self, now_us: int, next_us: int) -> None:
         self._outbox.check()
-        self._monitor.close_window(now_us, next_us)
+        window = self._monitor.close_window(now_us, next_us)
+        if window is not None:
+            self._tick.adapt(window)
         HEARTBEAT.set(now_us / 1e6)
         if self._on_progress:
             self._on_progress(self._report(False))
@@ -284,8 +289,14 @@ class _SenderRun:
             behind_s=round(self._monitor.behind_s, 3),
             delay_us_counts=dict(sorted(delays.counts.items())),
             segments=list(self._segments),
+            tick_ms=self._tick.us / 1000,
             left_out={topic: list(ordinals) for topic, ordinals in self._left_out.items() if ordinals},
         )
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _missing(source: Source, logged: Mapping[str, LoggedOrdinals], end_ms: float) -> Iterator[_NumberedItem]:
