@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from fraudsim.errors import FraudsimError
+from fraudsim.process.terminal import plain_console
 
 app = typer.Typer()
 features = typer.Typer(no_args_is_help=True, help="The feature state in Redis: prime, initialise, check.")
@@ -87,9 +88,9 @@ def inspect(
     import math
     from datetime import UTC, datetime
 
-    from rich.console import Console
     from rich.table import Table
 
+    from fraudsim.log.clock import event_span
     from fraudsim.settings import load_settings
     from stream_features.store.key_inspection import inspect_key
 
@@ -105,13 +106,14 @@ def inspect(
     else:
         typer.echo(f"newest transaction {utc(inspection.newest_ms)}")
     typer.echo(
-        f"folded to offsets {list(inspection.watermark.offsets)}, state {inspection.behind_ms:,.0f} ms old"
+        f"folded to offsets {list(inspection.watermark.offsets)}, state {inspection.behind_ms:,.0f} ms old, "
+        f"{event_span(inspection.behind_ms, inspection.speed)} of event time"
     )
     table = Table("feature", "value", "unit", "meaning", title=f"at {utc(inspection.at_ms)}")
     for feature, value in inspection.features:
         text = "null" if math.isnan(value) else f"{value:,.6g}"
         table.add_row(feature.name, text, feature.unit, feature.description)
-    Console().print(table)
+    plain_console().print(table)
 
 
 @features.command()
@@ -121,7 +123,6 @@ def catalogue(
     ),
 ) -> None:
     """Print the catalogue, or write its page."""
-    from rich.console import Console
     from rich.table import Table
 
     from fraudsim.whole_files import write_whole
@@ -139,7 +140,7 @@ def catalogue(
     table = Table(*headings, title=f"catalogue {HASH}: {len(FEATURES)} features")
     for feature in FEATURES:
         table.add_row(*table_row(feature))
-    Console().print(table)
+    plain_console().print(table)
 
 
 @features.command()

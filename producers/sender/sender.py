@@ -27,7 +27,6 @@ from producers.sender.log_ends import find_logged_ordinals
 from producers.sender.ordinals import LoggedOrdinals
 from producers.sender.schedule_monitor import ScheduleMonitor
 from producers.sender.send_plan import SendControl, SendPlan, SendReport
-from producers.sender.tick import SendTick, fixed_us
 from producers.sender.wall_time import JumpDetector
 from producers.sources.prefetch import Prefetch
 from producers.sources.source import Item, RawValue, Source
@@ -76,7 +75,7 @@ def send(
     try:
         by_topic = find_logged_ordinals(settings, partitions, source.name)
         logged = {topic: by_topic[plan.prefix + topic] for topic in TOPICS}
-        tick = SendTick(fixed_us(settings), usable_cores() / plan.processes)
+        tick = schedule.SendTick(schedule.fixed_us(settings), usable_cores() / plan.processes)
         run = _SenderRun(source, outbox, clock, logged, plan, control, tick)
         return run.run()
     finally:
@@ -105,7 +104,7 @@ class _SenderRun:
         logged: Mapping[str, LoggedOrdinals],
         plan: SendPlan,
         control: SendControl,
-        tick: SendTick,
+        tick: schedule.SendTick,
     ) -> None:
         self._source = source
         self._source_header = (h.SOURCE, source.name.encode())
@@ -267,7 +266,7 @@ class _SenderRun:
         self._outbox.check()
         window = self._monitor.close_window(now_us, next_us)
         if window is not None:
-            self._tick.adapt(window)
+            self._tick.adapt(window.intended_per_s, window.delay_p90_ms)
         HEARTBEAT.set(now_us / 1e6)
         if self._on_progress:
             self._on_progress(self._report(False))

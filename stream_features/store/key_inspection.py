@@ -25,6 +25,8 @@ class KeyInspection:
     watermark: Watermark
     behind_ms: float
     """Wall-clock age of the state; infinite where no worker has marked it fresh."""
+    speed: float
+    """Event seconds per wall second at present."""
     stored_bytes: int
     """0 where the key was never seen, or its state was removed."""
     newest_ms: int | None
@@ -72,6 +74,7 @@ def inspect_key(
         slot=slot,
         watermark=watermark,
         behind_ms=wall_ms - float(fresh_at) if fresh_at else float("inf"),
+        speed=clock.current.speed,
         stored_bytes=len(blob or b""),
         newest_ms=newest if newest >= 0 else None,
         contents=kernel.contents(state),

@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudsim.settings import Settings
-from producers.sender.schedule_monitor import ScheduleWindow
-from producers.sender.tick import (
+from producers.sender.schedule import (
+    BUSY_MS,
     GROWTH,
-    LATE_MS,
     LONGEST_US,
     SHORTEST_US,
     SendTick,
@@ -18,13 +17,6 @@ from producers.sender.tick import (
 )  # fmt: skip
 
 rates, cores = st.floats(0.1, 20_000), st.floats(0.25, 64)
-
-
-def window(rate: float | None, delay_p90_ms: float | None) -> ScheduleWindow:
-    return ScheduleWindow(
-        seconds=1.0, sent=100, achieved_per_s=100.0, intended_per_s=rate, delay_p90_ms=delay_p90_ms,
-        delay_p99_ms=delay_p90_ms, kept=True,
-    )  # fmt: skip
 
 
 def on_time(tick: SendTick) -> float:
@@ -60,33 +52,33 @@ def test_handovers_are_at_most_the_ticks_and_at_most_the_transactions(rate: floa
 def test_it_begins_long_and_follows_the_first_seconds_rate() -> None:
     tick = SendTick(None, 2)
     assert tick.us == LONGEST_US
-    tick.adapt(window(300, on_time(tick)))
+    tick.adapt(300, on_time(tick))
     assert tick.us == tick_for(300, 2)
-    tick.adapt(window(550, on_time(tick)))
+    tick.adapt(550, on_time(tick))
     assert tick.us == tick_for(550, 2)
 
 
 def test_lateness_lengthens_it_up_to_the_longest_and_punctuality_shortens_it_again() -> None:
     tick = SendTick(None, 2)
-    tick.adapt(window(300, on_time(tick)))
+    tick.adapt(300, on_time(tick))
     short = tick.us
-    tick.adapt(window(300, on_time(tick) + LATE_MS))
+    tick.adapt(300, on_time(tick) + BUSY_MS)
     assert tick.us == short * GROWTH
     for _ in range(20):
-        tick.adapt(window(300, on_time(tick) + LATE_MS))
+        tick.adapt(300, on_time(tick) + BUSY_MS)
     assert tick.us == LONGEST_US
     before = tick.us
-    tick.adapt(window(300, on_time(tick)))
+    tick.adapt(300, on_time(tick))
     assert short < tick.us < before
     for _ in range(30):
-        tick.adapt(window(300, on_time(tick)))
+        tick.adapt(300, on_time(tick))
     assert tick.us == short
 
 
 def test_a_late_second_never_shortens_it_however_the_rate_falls() -> None:
     tick = SendTick(None, 2)
-    tick.adapt(window(1_000, on_time(tick)))
-    tick.adapt(window(300, on_time(tick) + LATE_MS))
+    tick.adapt(1_000, on_time(tick))
+    tick.adapt(300, on_time(tick) + BUSY_MS)
     assert tick.us == LONGEST_US
 
 
@@ -96,16 +88,16 @@ def test_it_stays_between_its_bounds_whatever_is_measured(
 ) -> None:
     tick = SendTick(None, cores)
     for rate, delay_ms in windows:
-        tick.adapt(window(rate, delay_ms))
+        tick.adapt(rate, delay_ms)
         assert SHORTEST_US <= tick.us <= LONGEST_US
 
 
 def test_a_second_without_sends_and_a_fixed_tick_change_nothing() -> None:
     tick = SendTick(None, 2)
-    tick.adapt(window(None, None))
+    tick.adapt(None, None)
     assert tick.us == LONGEST_US
     fixed = SendTick(7_000, 2)
-    fixed.adapt(window(300, 500.0))
+    fixed.adapt(300, 500.0)
     assert fixed.us == 7_000
 
 
