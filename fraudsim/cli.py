@@ -36,7 +36,10 @@ SERVER_ERRORS: Final = (
 )
 """Modules, if they are loaded, with their exceptions for a server that is away, and what to check."""
 SHOWN_CHARACTERS: Final = 80
-"""An error shows so much of a wrong value."""
+"""A usage error shows so much of a wrong value."""
+LINE_START: Final = 600
+LINE_END: Final = 200
+"""A longer line of an error loses its middle: the value of a cell may be a whole file."""
 
 
 def build() -> typer.Typer:
@@ -129,6 +132,19 @@ def _option_values(option: str, arguments: Sequence[str]) -> list[str]:
     return separate + [word.removeprefix(prefix) for word in arguments if word.startswith(prefix)]
 
 
+def printable(message: str) -> str:
+    """A message that quotes data or paths, for a terminal: no control characters, lines of bounded length.
+
+    >>> printable("column \\x1b[31mamount: " + 900 * "x" + " is long")[:30]
+    'column \\\\x1b[31mamount: xxxxxxx'
+    """
+    lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in message.split("\n"))
+    return "\n".join(
+        f"{line[:LINE_START]} … {line[-LINE_END:]}" if len(line) > LINE_START + LINE_END else line
+        for line in lines
+    )
+
+
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     raise SystemExit(2) from None
