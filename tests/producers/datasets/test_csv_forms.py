@@ -207,5 +207,5 @@ def test_a_header_spelled_otherwise_is_named(
     if other == header:
         return
     # More than half of IEEE-CIS's names are in small letters: what is missing is named then.
-    with pytest.raises(FraudsimError, match=rf"^{file.layout} .*( is not spelled as published, '|is missing)"):
+    with pytest.raises(FraudsimError, match=rf"^{file.layout} .*(is not spelled as published, '|is missing)"):
         read_dataset(path)
