@@ -4,11 +4,12 @@ import socket
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fraudsim.addresses import running_line
+from fraudsim.addresses import mask_password, running_line
 from fraudsim.errors import FraudsimError
 
 PREFIX = "FRAUDSIM_"
@@ -20,6 +21,20 @@ def _insert_host(name: Any) -> Any:
 
 Name = Annotated[str, BeforeValidator(_insert_host)]
 """`{host}` in it is replaced by this host's name, since replicas of one container share their variables."""
+
+
+def _check_redis_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("redis", "rediss", "unix") and (parts.port is None or parts.port > 0)
+    except ValueError:  # the port
+        known = False
+    if not known:
+        raise ValueError("is not redis://[[user]:password@]host:port/number, nor rediss:// or unix://")
+    return url
+
+
+RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 
 
 def _cache_dir() -> Path:
@@ -42,7 +57,7 @@ class Settings(BaseSettings):
 
     # Addresses and folders
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
     runs_dir: Path = Field(Path("runs"), description="folder of run folders")
     cache_dir: Path = Field(_cache_dir(), description="downloaded Kafka, compiled kernels")
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
@@ -193,7 +208,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"
-        raise FraudsimError(f"setting {name}={first.get('input')!r}: {first['msg']}") from None
+        value = mask_password(repr(first.get("input")))
+        raise FraudsimError(f"setting {name}={value}: {first['msg']}") from None
 
 
 def _with_running_line(settings: Settings) -> Settings:

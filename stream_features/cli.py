@@ -32,9 +32,11 @@ def prime(
     from stream_features.offline.history_tables import history_fingerprint, read_history_tables
     from stream_features.store.prime import check_history, state_of_history
     from stream_features.store.prime import prime as write
+    from stream_features.store.redis_access import check_answers
 
     settings = load_settings()
     segment = open_clock(settings, SHORT_WAIT_S).clock.first
+    check_answers(settings)  # before the work of minutes
     fingerprint = history_fingerprint(history)
     check_history(fingerprint, segment)
     transactions, labels = read_history_tables(history)

@@ -27,7 +27,7 @@ from fraudsim.settings import Settings
 _log = structlog.get_logger()
 START_S: Final = 60.0
 """How long a part of the line waits at its start for the log to be named."""
-SHORT_WAIT_S: Final = 5.0
+SHORT_WAIT_S: Final = 3.0
 """The same for a command that people wait for."""
 ANNOUNCED_AFTER_S: Final = 2.0
 

@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from redis import Redis
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
@@ -14,6 +13,7 @@ from stream_features.catalogue.features import EXACT, FEATURES, WINDOWED, Featur
 from stream_features.encode import NO_ID, NO_LOCATION
 from stream_features.kernels.state import KERNELS, UnreadableStateError, empty, from_bytes
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
+from stream_features.store.redis_access import open_redis
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark
 
 
@@ -54,7 +54,7 @@ def inspect_key(
     clock = open_clock(settings, SHORT_WAIT_S).clock
     slot = slot_of(entity, key, settings.slots)
     name = blob_key(slot, entity, key)
-    with Redis.from_url(settings.redis_url) as client:
+    with open_redis(settings) as client:
         stored, fresh_at, blob = client.mget([watermark_key(slot), fresh_key(slot), name])
     if stored is None:
         raise FraudsimError(f"slot {slot} has no state: run `fraudsim features prime`")
