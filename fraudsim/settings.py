@@ -209,7 +209,7 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"
         value = mask_password(repr(first.get("input")))
-        raise FraudsimError(f"setting {name}={value}: {first['msg']}") from None
+        raise FraudsimError(f"setting {name}={value}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _with_running_line(settings: Settings) -> Settings:
