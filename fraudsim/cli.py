@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -68,6 +69,12 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Entry point: an error meant for people is printed as one line, with exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name or path that the terminal cannot show must not end a command that has done its work.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    empty = empty_option(sys.argv[1:])
+    if empty is not None:
+        _fail(f"option {empty} is empty (a variable that is not set?)")
     try:
         code = build()(standalone_mode=False, prog_name="fraudsim")
     except FraudsimError as error:
@@ -84,6 +91,19 @@ def main() -> None:
             raise
         _fail(line)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def empty_option(words: Sequence[str]) -> str | None:
+    """The option whose value is empty; as a path it would be the working folder.
+
+    Args:
+        words: the command line, without the program. What `stack run` runs is not looked at.
+    """
+    if list(words[:2]) == ["stack", "run"]:
+        return None
+    named = [word.removesuffix("=") for word in words if word.startswith("--") and word.endswith("=")]
+    named += [name for name, value in pairwise(words) if name.startswith("-") and value == ""]
+    return named[0] if named else None
 
 
 def environment_error_line(error: Exception) -> str | None:

@@ -1,5 +1,7 @@
 """The settings of every process, read from `FRAUDSIM_…` environment variables and `.env`."""
 
+import os
+import re
 import socket
 from functools import lru_cache
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from fraudsim.addresses import mask_password, running_line
 from fraudsim.errors import FraudsimError
@@ -52,7 +54,12 @@ class Settings(BaseSettings):
     """Frozen; units are in the names. Read it by `load_settings()`, which reports a bad value in one line."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", frozen=True, extra="ignore"
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_ignore_empty=True,  # `FRAUDSIM_POLICY=` is no policy, not the working folder
+        frozen=True,
+        extra="ignore",
     )
 
     # Addresses and folders
@@ -205,6 +212,13 @@ def load_settings() -> Settings:
     except (UnicodeDecodeError, OSError) as error:
         problem = getattr(error, "strerror", None) or "it is not UTF-8"
         raise FraudsimError(f"{Path('.env').absolute()}: {problem}; mend or remove it") from None
+    except SettingsError as error:  # a setting of several values that is no JSON
+        field = re.search(r'field "(\w+)"', str(error))
+        name = variable(field[1]) if field else PREFIX + "…"
+        raise FraudsimError(
+            f"setting {name}={os.environ.get(name, 'in .env')}: is not a JSON object; "
+            f"or set its parts one by one, as {name}__NAME=1"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"

@@ -79,7 +79,7 @@ def test_an_address_that_is_none_is_named(wrong):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["127.0.0.1:1", "http://:secret@x", "redis://:secret@h:port", "redis://h:0", "redis://h:99999", ""],,
+    ["127.0.0.1:1", "http://:secret@x", "redis://:secret@h:port", "redis://h:0", "redis://h:99999", "redis"],
 )
 def test_a_url_that_is_none_of_redis_is_named_without_its_password(wrong, monkeypatch):
     monkeypatch.setenv("FRAUDSIM_REDIS_URL", wrong)

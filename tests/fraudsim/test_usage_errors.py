@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fraudsim.cli import main, printable
+from fraudsim.cli import empty_option, main, printable
 
 
 def run(
@@ -64,6 +64,27 @@ def test_help_and_version_are_no_errors(
     code, out, error = run(monkeypatch, capsys, "--version")
     assert (code, error) == (0, "")
     assert out.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["world", "generate", "--out", ""], "--out"),
+        (["world", "generate", "--out="], "--out"),
+        (["world", "generate", "--out", "x", "--cards", ""], "--cards"),
+        (["demo", "--reuse", ""], "--reuse"),
+    ],
+)
+def test_an_empty_option_is_not_the_working_folder(
+    words: list[str], option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, error = run(monkeypatch, capsys, *words)
+    assert (code, out, error) == (2, "", f"error: option {option} is empty (a variable that is not set?)\n")
+
+
+def test_what_stack_run_runs_may_have_empty_words() -> None:
+    assert empty_option(["stack", "run", "grep", "-e", ""]) is None
+    assert empty_option(["model", "list", "--at", "x=", "--", "a"]) is None
 
 
 def test_what_a_message_quotes_cannot_flood_or_steer_the_terminal() -> None:
