@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -63,13 +64,16 @@ class Terminal:
         )  # fmt: skip
         os.close(slave)
         self.output = b""
+        self._closing = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
+        # Never within `read` for long: the terminal closes when nobody reads it any more.
         try:
-            while chunk := os.read(self.master, 65536):
-                self.output += chunk
+            while not self._closing.is_set():
+                if select.select([self.master], [], [], 0.05)[0]:
+                    self.output += os.read(self.master, 65536)
         except OSError:
             return
 
@@ -83,9 +87,10 @@ class Terminal:
             self.process.send_signal(signal.Signals[name])
 
     def close(self):
-        if self.master is not None:
+        if not self._closing.is_set():
+            self._closing.set()
+            self._reader.join()
             os.close(self.master)
-            self.master = None
 
 
 def signal_twice(run, prepared, awaited_file, first, second, gap_s):
