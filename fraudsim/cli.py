@@ -69,6 +69,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Entry point: an error meant for people is printed as one line, with exit code 2."""
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name or path that the terminal cannot show must not end a command that has done its work.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -91,6 +92,17 @@ def main() -> None:
             raise
         _fail(line)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """Open what a shell closed (`>&-`): the next file would take its number, and get what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def empty_option(words: Sequence[str]) -> str | None:
@@ -158,7 +170,8 @@ def printable(message: str) -> str:
     >>> printable("column \\x1b[31mamount: " + 900 * "x" + " is long")[:30]
     'column \\\\x1b[31mamount: xxxxxxx'
     """
-    lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in message.split("\n"))
+    lines = message.expandtabs(1).split("\n")
+    lines = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines]
     return "\n".join(
         f"{line[:LINE_START]} … {line[-LINE_END:]}" if len(line) > LINE_START + LINE_END else line
         for line in lines

@@ -110,6 +110,28 @@ def test_what_a_terminal_cannot_show_does_not_end_a_command(encoding, shown):
     assert (answer.returncode, answer.stdout.strip(), answer.stderr) == (0, shown, b"")
 
 
+CLOSED = """
+import os, sys
+from fraudsim import cli
+def command(**_):
+    print("said", file=sys.stderr)
+    print("said")
+    with open(sys.argv[1], "w") as file:
+        file.write(str(min(os.pipe())))
+cli.build = lambda: command
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_file_takes_the_place_of_a_closed_stream(closed, tmp_path):
+    shell = f'"$0" -c "$1" "$2" {closed}'
+    words = [sys.executable, CLOSED, str(tmp_path / "lowest")]
+    answer = subprocess.run(["/bin/sh", "-c", shell, *words], capture_output=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert int((tmp_path / "lowest").read_text()) > 2
+
+
 @pytest.mark.parametrize("in_env_file", [False, True])
 def test_an_empty_variable_is_not_set(in_env_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
