@@ -28,10 +28,10 @@ Name = Annotated[str, BeforeValidator(_insert_host)]
 def _check_redis_url(url: str) -> str:
     try:
         parts = urlsplit(url)
-        known = parts.scheme in ("redis", "rediss", "unix") and (parts.port is None or parts.port > 0)
+        is_redis = parts.scheme in ("redis", "rediss", "unix") and (parts.port is None or parts.port > 0)
     except ValueError:  # the port
-        known = False
-    if not known:
+        is_redis = False
+    if not is_redis:
         raise ValueError("is not redis://[[user]:password@]host:port/number, nor rediss:// or unix://")
     return url
 

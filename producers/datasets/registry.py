@@ -135,10 +135,10 @@ def _read_form_and_header(path: Path) -> tuple[str, list[str]]:
 
 def _refuse_other_spelling(path: Path, header: list[str]) -> None:
     """Raise an error if a layout's names are there, but for blanks around them or capitals."""
-    found = {name.strip().lower(): name for name in header}
+    by_plain_name = {name.strip().lower(): name for name in header}
     for layout in LAYOUTS:
-        spelled = {name: found.get(name.lower(), name) for name in layout.columns}
-        if 2 * sum(name.lower() in found for name in layout.columns) > len(layout.columns):
+        spelled = {name: by_plain_name.get(name.lower(), name) for name in layout.columns}
+        if 2 * sum(name.lower() in by_plain_name for name in layout.columns) > len(layout.columns):
             name, other = next((name, other) for name, other in spelled.items() if name != other)
             raise FraudsimError(
                 f"{layout.name} {path}: column {other!r} is not spelled as published, {name!r}: "
