@@ -1,12 +1,13 @@
 """The clock's segments on the topic `run.clock`: read, followed and appended."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiokafka import TopicPartition
@@ -15,6 +16,7 @@ from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log import headers as h
 from fraudsim.log.acceptance import HEADERS_REJECTED, Rejected, read_event
+from fraudsim.log.brokers import KafkaAwayError
 from fraudsim.log.clock import Clock, LoggedSegment, future_limit_ms, horizon_ms, past_limit_ms
 from fraudsim.log.consumer import SHORT, TopicReader, open_reader, read_to_end
 from fraudsim.log.events import Segment, decode_segment, encoder
@@ -23,6 +25,11 @@ from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 
 _log = structlog.get_logger()
+START_S: Final = 60.0
+"""How long a part of the line waits at its start for the log to be named."""
+SHORT_WAIT_S: Final = 3.0
+"""The same for a command that people wait for."""
+ANNOUNCED_AFTER_S: Final = 2.0
 
 
 def add_segments(clock: Clock, records: Iterable[Any]) -> None:
@@ -116,21 +123,28 @@ class ClockLog:
         self.refresh()
 
 
-def open_clock(settings: Settings, wait_s: float = 60.0, topic: str = CLOCK) -> ClockLog:
-    """The run's clock. Waits for its topic and its first segment.
+def open_clock(settings: Settings, wait_s: float = START_S, topic: str = CLOCK) -> ClockLog:
+    """The run's clock. Waits for its topic and its first segment, and logs that it does; not for Kafka.
 
     Raises:
-        FraudsimError: no topic or no segment within `wait_s` seconds.
+        FraudsimError: no topic or no segment within `wait_s` seconds, or no broker can be reached.
     """
     log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
     error = FraudsimError(f"{topic} has no segment: start a log with `fraudsim clock start`")
+    announce_at = time.monotonic() + ANNOUNCED_AFTER_S
 
     def has_segment() -> bool:
-        nonlocal error
+        nonlocal error, announce_at
         try:
             log.refresh()
+        except KafkaAwayError:
+            raise
         except FraudsimError as missing:
             error = missing
+        if not log.clock and time.monotonic() >= announce_at:
+            announce_at = math.inf
+            if wait_s > SHORT_WAIT_S:
+                _log.info("waiting_for_clock", reason=str(error), longest_s=wait_s)
         return bool(log.clock)
 
     if not poll_until(has_segment, wait_s, every_s=0.2):

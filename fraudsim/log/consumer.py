@@ -334,8 +334,9 @@ def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0)
     """The records of a partition from an offset to the present end, and that end.
 
     Raises:
-        FraudsimError: the topic does not exist, or the broker sends nothing for a minute.
+        FraudsimError: the topic does not exist, no broker can be reached, or it sends nothing for a minute.
     """
+    check_reachable(bootstrap)
     with ThreadPoolExecutor(1) as thread:  # this thread may have an event loop already
         return thread.submit(asyncio.run, _read_to_end(bootstrap, partition, from_offset)).result()
 

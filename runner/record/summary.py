@@ -71,6 +71,7 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
         "latency_ms": figures.latencies.percentiles(),
         "null_latency_ms": figures.null_latencies.percentiles(),
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
+        "send_tick_ms": report.get("tick_ms"),
         "send_late": report.get("late", 0),
         "send_behind_s": report.get("behind_s", 0.0),
         "staleness_ms": _percentiles_of(
