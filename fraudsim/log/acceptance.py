@@ -121,7 +121,7 @@ class Acceptance:
     ) -> Transaction | Rejected:
         """The transaction of a record if it is accepted, else the reason."""
         recent = self._recent_at(TRANSACTIONS, partition, offset)
-        event = read_event(value, decode_transaction)
+        event = read_event(value, decode_transaction, headers)
         if isinstance(event, Rejected):
             return event
         # HTTP answered by its own receive stamp, so that stamp applies: what was answered counts.
@@ -159,7 +159,7 @@ class Acceptance:
     ) -> Label | Rejected:
         """The label of a record if it is accepted, else the reason."""
         recent = self._recent_at(LABELS, partition, offset)
-        event = read_event(value, decode_label)
+        event = read_event(value, decode_label, headers)
         if isinstance(event, Rejected):
             return event
         rejected = self._check_time(event.known_at, "known_at", broker_ts_ms, broker_ts_ms, headers)
@@ -210,9 +210,16 @@ class Acceptance:
 E = TypeVar("E")
 
 
-def read_event(value: bytes | None, decode: Callable[[bytes], E]) -> E | Rejected:
-    """Decode one value; a rejection names the field that cannot be read."""
+def read_event(value: bytes | None, decode: Callable[[bytes], E], headers: h.Headers = ()) -> E | Rejected:
+    """Decode one value; a rejection names the field that cannot be read.
+
+    Args:
+        headers: the record's; they say where a reader left out a value that is too large.
+    """
     if value is None:
+        oversized = h.header(headers, h.OVERSIZED)
+        if oversized is not None:
+            return Rejected("invalid", "value", " ".join(oversized.decode("utf-8", "replace").split())[:300])
         return Rejected("invalid", "value", "the record has no value")
     if len(value) > MAX_EVENT_BYTES:
         return Rejected(

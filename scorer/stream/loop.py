@@ -190,9 +190,8 @@ class StreamScorer(ConsumerRebalanceListener):
         """The next transactions of the backlog, with their state prefetched; None where there are none."""
         queued: list[QueuedTransaction] = []
         for progress in self._progress.values():
-            backlog = progress.backlog
-            while backlog and len(queued) < MAX_BATCH:
-                queued.append(backlog.popleft())
+            while progress.backlog and len(queued) < MAX_BATCH:
+                queued.append(progress.take())
         if not queued:
             return None
         undecided = [entry.incoming for entry in queued if entry.http_decision is None]
