@@ -60,7 +60,7 @@ class DecodedRecords(fetcher.PartitionRecords):
 
 
 class BoundedFetch(fetcher.FetchResult):
-    """What one fetch brought of a partition; compressed batches are taken in bounded pieces."""
+    """What one fetch brought of a partition; compressed batches are polled in bounded pieces."""
 
     _partition_records: DecodedRecords | None
 
@@ -70,22 +70,22 @@ class BoundedFetch(fetcher.FetchResult):
             return super().getall(max_records)
         if not self.check_assignment(self._topic_partition):
             return []
-        taken: list[Any] = []
+        polled: list[Any] = []
         left = POLL_BYTES
         for record in records:
             size = bytes_of(record)
-            taken.append(record if size <= RECORD_LIMIT else _oversized(record, size))
+            polled.append(record if size <= RECORD_LIMIT else _oversized(record, size))
             left -= min(size, RECORD_LIMIT)
-            if left <= 0 or len(taken) == max_records:
+            if left <= 0 or len(polled) == max_records:
                 self._update_position()
-                return taken
+                return polled
         self._update_position()
         self._partition_records = None
-        return taken
+        return polled
 
 
 def _oversized(record: Any, size: int) -> ConsumerRecord[Any, Any]:
     text = f"the record of {size} bytes, of a compressed batch, is over the limit of {RECORD_LIMIT}"
     headers = ((OVERSIZED, text.encode()),)
-    place = (record.topic, record.partition, record.offset, record.timestamp, record.timestamp_type)
-    return ConsumerRecord(*place, None, None, record.checksum, -1, -1, headers)
+    identity = (record.topic, record.partition, record.offset, record.timestamp, record.timestamp_type)
+    return ConsumerRecord(*identity, None, None, record.checksum, -1, -1, headers)
