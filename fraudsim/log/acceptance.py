@@ -21,6 +21,7 @@ from fraudsim.log.events import (
     MAX_EVENT_BYTES,
     Decision,
     Label,
+    Segment,
     Transaction,
     decode_decision,
     decode_label,
@@ -33,6 +34,9 @@ UNIQUE_WITHIN: Final = 50_000
 GO_BACK: Final = 25_000
 """Offsets by which a reader can go back without reading ids again."""
 
+RECEIVED_WITHIN_MS: Final = 600_000
+"""By how much HTTP's receive stamp and the broker's may differ. A minute or two passes until HTTP gives up
+publishing; the rest is for clocks that differ. A forged stamp evades the limits of event time by no more."""
 
 _SHARED: Final = ("tx_id", "card_id", "ts", "amount_cents", "merchant_id")
 """The fields that a decision shares with its transaction."""
@@ -137,6 +141,13 @@ class Acceptance:
                     f"header decision is not a decision of this transaction: see its {differs}",
                 )
             arrived_ms = h.int_header(headers, h.RECEIVED) or broker_ts_ms
+            if abs(arrived_ms - broker_ts_ms) > RECEIVED_WITHIN_MS:
+                return Rejected(
+                    "invalid",
+                    h.RECEIVED,
+                    f"header {h.RECEIVED}={arrived_ms} is {arrived_ms - broker_ts_ms} ms from the broker's "
+                    f"time, more than {RECEIVED_WITHIN_MS}",
+                )
         rejected = self._check_time(event.ts, "ts", arrived_ms, broker_ts_ms, headers)
         if rejected is not None:
             return rejected
@@ -189,22 +200,26 @@ class Acceptance:
         segment = self.clock.segment(number, broker_ts_ms)
         if segment is None:
             return Rejected("invalid", "segment", f"header segment={number} is not in force in run.clock")
-        arrival = event_time_ms(segment, arrived_ms)
-        if event_ms - arrival > segment.future_ms:
-            return Rejected(
-                "invalid",
-                field,
-                f"{field}={event_ms} is {event_ms - arrival} ms ahead of its arrival, "
-                f"more than {segment.future_ms}",
-            )
-        if arrival - event_ms > segment.past_ms:
-            return Rejected(
-                "invalid",
-                field,
-                f"{field}={event_ms} is {arrival - event_ms} ms behind its arrival, "
-                f"more than {segment.past_ms}",
-            )
-        return None
+        return out_of_limits(segment, event_ms, field, arrived_ms)
+
+
+def out_of_limits(segment: Segment, event_ms: int, field: str, arrived_ms: int) -> Rejected | None:
+    """The rejection of an event time too far from its arrival (wall clock), by the limits of a segment."""
+    arrival = event_time_ms(segment, arrived_ms)
+    if event_ms - arrival > segment.future_ms:
+        return Rejected(
+            "invalid",
+            field,
+            f"{field}={event_ms} is {event_ms - arrival} ms ahead of its arrival, "
+            f"more than {segment.future_ms}",
+        )
+    if arrival - event_ms > segment.past_ms:
+        return Rejected(
+            "invalid",
+            field,
+            f"{field}={event_ms} is {arrival - event_ms} ms behind its arrival, more than {segment.past_ms}",
+        )
+    return None
 
 
 E = TypeVar("E")

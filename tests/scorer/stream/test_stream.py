@@ -140,6 +140,22 @@ def test_a_rejected_record_that_is_delivered_again_is_counted_once():
     assert counted() == before + 3
 
 
+def test_a_rejected_record_is_counted_by_the_scorer_that_has_its_partition_and_not_again_after_a_restart():
+    def counted():
+        return metrics.TRANSACTIONS.labels("decided", "invalid")._value.get()
+
+    one, other = scorer_of({0: 0, 1: 0}), scorer_of({0: 0, 1: 0})
+    for scorer, own in ((one, 0), (other, 1)):
+        scorer.on_partitions_revoked(set())
+        assign(scorer, [own], 4)  # up to offset 4 it was decided before this process started
+    before = counted()
+    rejected = Rejected("invalid", "ts", "too late")
+    for scorer in (one, other):
+        for partition, offset in ((0, 3), (0, 5), (1, 2), (1, 6), (1, 7)):
+            scorer.on_record(record(partition, offset), rejected, 0)
+    assert counted() == before + 3
+
+
 # Pending transactions
 
 
