@@ -109,7 +109,7 @@ class _LabelSender:
         self._outbox = outbox
         self._source_header = (h.SOURCE, source.encode())
         self._late: deque[Label] = deque()
-        """Labels that came to the broker so late that they are dead letters; filled by the client's thread."""
+        """Labels that came to the broker too late to be valid; filled by the client's thread."""
 
     def send(self, label: Label, segment: Segment) -> None:
         while not self._outbox.wait_for_room():
