@@ -11,7 +11,7 @@ from fraudsim.log.topics import DEAD_LETTERS, LABELS
 from runner.line.options import LineOptions
 from testing.rigs.live_line import check_state_equals_log, run_line, wait_for_decisions
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 EVERY = ("worker", "scorer", "archiver", "labels", "producer")
 
 
@@ -28,9 +28,9 @@ def pause(line, names, seconds):
     ("names", "pause_s"),
     [
         pytest.param(EVERY, 5, id="each for 5 s"),
-        pytest.param(EVERY, 140, id="each for 140 s", marks=pytest.mark.long),
-        pytest.param(("producer",), 140, id="the producer for 140 s", marks=pytest.mark.long),
-        pytest.param(("labels",), 140, id="the label feed for 140 s", marks=pytest.mark.long),
+        pytest.param(EVERY, 140, id="each for 140 s"),
+        pytest.param(("producer",), 140, id="the producer for 140 s"),
+        pytest.param(("labels",), 140, id="the label feed for 140 s"),
     ],
 )
 def test_after_a_pause_everything_is_decided_and_every_label_sent_counts(
@@ -48,6 +48,7 @@ def test_after_a_pause_everything_is_decided_and_every_label_sent_counts(
     assert summary["decided"] == summary["sent"] > 0.9 * 100 * seconds
     assert summary["parity"]["mismatches"] == 0
     assert "labels" not in summary["restarts"]
+    assert summary["labels"]["undecided"] == 0
     # A label that was on its way in the pause is a dead letter, is sent again, and counts once.
     labels = read_log(tmp_path / "run", LABELS, ["partition", "offset", "tx_id", "source", "is_fraud"])
     letters = read_log(tmp_path / "run", DEAD_LETTERS, ["letter_topic", "letter_partition", "letter_offset"])
