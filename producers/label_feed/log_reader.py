@@ -44,7 +44,7 @@ class FeedLogReader:
         self._decisions = [TopicPartition(DECISIONS, p) for p in partitions[DECISIONS]]
         self._polled_at = time.monotonic()
         self.quiet_s = 0.0
-        """Wall seconds without a decision. A pause of this process counts for a second: what came meanwhile is
+        """Wall seconds without a decision. A pause of this process counts for one: what came meanwhile is
         still unread."""
         self._ends: dict[TopicPartition, int] = {}
         self._transaction_ends: dict[TopicPartition, int] = {}
