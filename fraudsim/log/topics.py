@@ -77,20 +77,20 @@ def create_topics(settings: Settings, prefix: str = "") -> list[str]:
     check_reachable(settings.kafka_bootstrap)
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","))
     missing: list[Topic] = []
-    altered: list[str] = []
+    altered: dict[str, None] = {}  # in this order, each once: the broker may show the old value a while
 
     def all_exist() -> bool:
         nonlocal missing
         required = topics(settings, prefix)
         missing = _check_existing(admin, required, prefix)
-        altered.extend(_put_right(admin, [topic for topic in required if topic not in missing]))
+        altered.update(dict.fromkeys(_put_right(admin, [t for t in required if t not in missing])))
         return not missing or _create(admin, missing, settings.replication)
 
     try:
         if not poll_until(all_exist, VISIBLE_WITHIN_S, every_s=0.1):
             names = ", ".join(topic.name for topic in missing)
             raise FraudsimError(f"Kafka neither lists nor creates {names}: see the broker's log")
-        return altered
+        return [*altered]
     finally:
         admin.close()
 
