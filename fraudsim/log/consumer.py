@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.brokers import check_reachable
-from fraudsim.log.lenient_records import read_past_unreadable_headers
+from fraudsim.log.decoding.fetching import decode_within_bounds
 from fraudsim.settings import Settings
 
 POLL_MS: Final = 200
@@ -213,7 +213,7 @@ def topic_reader(
     client_id: str = "fraudsim",
 ) -> TopicReader:
     """A reader of `partitions`, not yet started. Make it within a running event loop."""
-    read_past_unreadable_headers()
+    decode_within_bounds()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
@@ -334,14 +334,30 @@ def read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int = 0)
     """The records of a partition from an offset to the present end, and that end.
 
     Raises:
-        FraudsimError: the topic does not exist, or the broker sends nothing for a minute.
+        FraudsimError: see `pass_to_end`.
     """
-    with ThreadPoolExecutor(1) as thread:  # this thread may have an event loop already
-        return thread.submit(asyncio.run, _read_to_end(bootstrap, partition, from_offset)).result()
-
-
-async def _read_to_end(bootstrap: str, partition: TopicPartition, from_offset: int) -> tuple[list[Any], int]:
     records: list[Any] = []
+    return records, pass_to_end(bootstrap, partition, from_offset, records.extend)
+
+
+def pass_to_end(
+    bootstrap: str, partition: TopicPartition, from_offset: int, use: Callable[[Sequence[Any]], None]
+) -> int:
+    """Pass the records of a partition from an offset to the present end to `use`, poll by poll.
+
+    Returns that end.
+
+    Raises:
+        FraudsimError: the topic does not exist, no broker can be reached, or it sends nothing for a minute.
+    """
+    check_reachable(bootstrap)
+    with ThreadPoolExecutor(1) as thread:  # this thread may have an event loop already
+        return thread.submit(asyncio.run, _pass_to_end(bootstrap, partition, from_offset, use)).result()
+
+
+async def _pass_to_end(
+    bootstrap: str, partition: TopicPartition, from_offset: int, use: Callable[[Sequence[Any]], None]
+) -> int:
     async with open_reader(bootstrap, [partition], SHORT) as reader:
         listed_by = time.monotonic() + LISTED_WITHIN_S
         while partition.topic not in await reader.topics():
@@ -352,9 +368,9 @@ async def _read_to_end(bootstrap: str, partition: TopicPartition, from_offset: i
         reader.seek({partition: max(begin, from_offset)})
         give_up_at = time.monotonic() + TIMEOUT_S
         async for _, polled, _ in reader.read_until({partition: end}):
-            records += polled
             if polled:
+                use(polled)
                 give_up_at = time.monotonic() + TIMEOUT_S
             elif time.monotonic() > give_up_at:
                 raise FraudsimError(f"{partition.topic} cannot be read: no answer from Kafka at {bootstrap}")
-    return records, end
+    return int(end)

@@ -9,7 +9,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudsim.log.partitioning import partition_of
 from fraudsim.settings import Settings
-from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, SendError
+from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, OnAck, SendError
 
 REQUEST_TIMEOUT_MS: Final = 20_000
 
@@ -38,7 +38,14 @@ class KafkaPythonOutbox(BoundedOutbox):
         if wait_s:
             time.sleep(wait_s)
 
-    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        on_ack: OnAck | None = None,
+    ) -> None:
         try:
             future = self._producer.send(
                 topic,
@@ -52,6 +59,8 @@ class KafkaPythonOutbox(BoundedOutbox):
             self._on_failure(error)
             self.check()
         future.add_errback(self._on_failure)
+        if on_ack is not None:
+            future.add_callback(lambda metadata: on_ack(metadata.timestamp))
         self._unacknowledged.append(future)
 
     def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -15,6 +15,10 @@ MAX_OUTSTANDING: Final = 20_000
 """Most records handed over since the oldest one that is not acknowledged."""
 ROOM_TIMEOUT_S: Final = 1.0
 """`wait_for_room` returns after this long at the latest."""
+
+
+OnAck = Callable[[int], None]
+"""Takes the broker's timestamp of a record, ms."""
 
 
 class SendError(Exception):
@@ -33,8 +37,18 @@ class Outbox(Protocol):
         """
         ...
 
-    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        on_ack: OnAck | None = None,
+    ) -> None:
         """Pass a record to the client, which may batch it with others.
+
+        Args:
+            on_ack: called, perhaps in the client's thread, once the broker has the record.
 
         Raises:
             SendError: the client takes no more records.

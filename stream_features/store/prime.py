@@ -20,6 +20,7 @@ from stream_features.kernels.state import NO_LABELS, NO_ROWS, State
 from stream_features.offline.columns import codes, column, entity_rows, label_rows
 from stream_features.store.eviction import check_keeps_all
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
+from stream_features.store.redis_access import open_redis
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark, encode_watermark
 
 StateTable = dict[tuple[str, str], State]
@@ -108,21 +109,22 @@ def prime(
 
     Raises:
         FraudsimError: the log follows another history; or `force` is False, and Redis holds the state of
-            another log or history, or of another number of slots or partitions; or Redis may evict keys.
+            another log or history, or of another number of slots or partitions; or Redis is away, or may
+            evict keys.
     """
     check_history(fingerprint, segment)
-    redis = Redis.from_url(settings.redis_url)
-    check_keeps_all(redis)
     sources = 2 * settings.partitions
-    stored = redis.mget([watermark_key(s) for s in range(settings.slots)])
-    watermarks = {slot: decode_watermark(value) for slot, value in enumerate(stored) if value is not None}
-    if watermarks and not force:
-        for slot, watermark in watermarks.items():
-            check_watermark(watermark, slot, segment, sources, settings.slots)
-        if len(watermarks) == settings.slots:
-            return "already primed"
-    # The pattern covers slots beyond the present number too: state primed for more would stay for ever.
-    replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
+    with open_redis(settings) as redis:
+        check_keeps_all(redis)
+        stored = redis.mget([watermark_key(s) for s in range(settings.slots)])
+        watermarks = {slot: decode_watermark(value) for slot, value in enumerate(stored) if value is not None}
+        if watermarks and not force:
+            for slot, watermark in watermarks.items():
+                check_watermark(watermark, slot, segment, sources, settings.slots)
+            if len(watermarks) == settings.slots:
+                return "already primed"
+        # The pattern covers slots beyond the present number too: state primed for more would stay for ever.
+        replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
     return "primed"
 
 
