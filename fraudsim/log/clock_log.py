@@ -18,7 +18,7 @@ from fraudsim.log import headers as h
 from fraudsim.log.acceptance import HEADERS_REJECTED, Rejected, read_event
 from fraudsim.log.brokers import KafkaAwayError
 from fraudsim.log.clock import Clock, LoggedSegment, future_limit_ms, horizon_ms, past_limit_ms
-from fraudsim.log.consumer import SHORT, TopicReader, open_reader, read_to_end
+from fraudsim.log.consumer import SHORT, TopicReader, open_reader, pass_to_end
 from fraudsim.log.events import Segment, decode_segment, encoder
 from fraudsim.log.topics import CLOCK
 from fraudsim.polling import poll_until
@@ -35,7 +35,7 @@ ANNOUNCED_AFTER_S: Final = 2.0
 def add_segments(clock: Clock, records: Iterable[Any]) -> None:
     """Add the segments in records of `run.clock`; a record that is none is skipped, counted and logged."""
     for record in records:
-        segment: Segment | Rejected = read_event(record.value, decode_segment)
+        segment: Segment | Rejected = read_event(record.value, decode_segment, record.headers)
         if h.header(record.headers, h.UNREADABLE_HEADERS) is not None:
             segment = HEADERS_REJECTED
         if isinstance(segment, Rejected):
@@ -69,8 +69,12 @@ class ClockLog:
 
     def refresh(self) -> None:
         """Read `run.clock` to its present end."""
-        records, self._next_offset = read_to_end(self.bootstrap, self._partition, self._next_offset)
-        add_segments(self.clock, records)
+        self._next_offset = pass_to_end(
+            self.bootstrap,
+            self._partition,
+            self._next_offset,
+            lambda records: add_segments(self.clock, records),
+        )
 
     async def catch_up_for(self, records: Iterable[Any]) -> None:
         """Read `run.clock` to its present end if one of these records names a segment that is not in `clock`.

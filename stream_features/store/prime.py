@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -169,6 +170,15 @@ class _Replacing:
         self._redis.eval(_RELEASE, 1, REPLACING, self._token)
 
 
+@contextmanager
+def _replacing(redis: Redis) -> Iterator[_Replacing]:
+    replacing = _Replacing(redis)
+    try:
+        yield replacing
+    finally:
+        replacing.release()
+
+
 def replace_state(
     redis: Redis,
     settings: Settings,
@@ -199,23 +209,21 @@ def replace_state(
     )
     # Nothing is older than the log; what it holds by now is for the worker to fold, and to say so.
     fresh_at = {fresh_key(slot): segment.wall_epoch_ms for slot in slots}
-    replacing = _Replacing(redis)
     try:
-        _delete(redis, replacing, patterns, slots)
-        for start in range(0, len(items), KEYS_PER_CALL):
-            replacing.renew()
-            pipe = redis.pipeline(transaction=False)
-            for slot, key, state in items[start : start + KEYS_PER_CALL]:
-                pipe.set(blob_key(slot, *key), states.to_bytes(state))
-            pipe.execute()
-        replacing.write(fresh_at | {watermark_key(slot): encode_watermark(watermark) for slot in slots})
+        with _replacing(redis) as replacing:
+            _delete(redis, replacing, patterns, slots)
+            for start in range(0, len(items), KEYS_PER_CALL):
+                replacing.renew()
+                pipe = redis.pipeline(transaction=False)
+                for slot, key, state in items[start : start + KEYS_PER_CALL]:
+                    pipe.set(blob_key(slot, *key), states.to_bytes(state))
+                pipe.execute()
+            replacing.write(fresh_at | {watermark_key(slot): encode_watermark(watermark) for slot in slots})
     except OutOfMemoryError:
         raise FraudsimError(
             "the Redis of FRAUDSIM_REDIS_URL has no memory left for the state: raise its maxmemory, then run "
             "the command again"
         ) from None
-    finally:
-        replacing.release()
     return len(items)
 
 

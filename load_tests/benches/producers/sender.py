@@ -20,7 +20,7 @@ from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from load_tests.rig.machine import machine
 from producers.outbox.clients import open_outbox
-from producers.outbox.outbox import Outbox
+from producers.outbox.outbox import OnAck, Outbox
 from producers.sender.clock_starter import DirectClockStarter
 from producers.sender.schedule import LATE_US
 from producers.sender.send_plan import SendControl, SendPlan
@@ -74,11 +74,18 @@ class TimedOutbox:
     def outstanding(self) -> int:
         return self._outbox.outstanding
 
-    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        on_ack: OnAck | None = None,
+    ) -> None:
         if self.started is None:
             self.started = self._clocks()
         before = time.perf_counter()
-        self._outbox.hand_over(topic, key, value, headers)
+        self._outbox.hand_over(topic, key, value, headers, on_ack)
         self.last_s = time.perf_counter()
         self.calls_us.append((self.last_s - before) * 1e6)
         self.records += 1
