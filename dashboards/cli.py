@@ -1,4 +1,6 @@
-"""`fraudsim watch`: the outcomes of decisions, as metrics for dashboards."""
+"""`fraudsim watch`: the outcomes of decisions, as metrics for dashboards. `fraudsim page`: the live page."""
+
+from pathlib import Path
 
 import typer
 
@@ -36,3 +38,22 @@ def watch(
     log.info(
         "watched", **run_watch(settings, stop, from_start=from_start, wait_s=wait_s, reference=reference)
     )
+
+
+@app.command()
+def page(
+    run: Path | None = typer.Option(
+        None, help="run folder whose parts are shown  [default: the services of compose, by name]"
+    ),
+    truth: bool = typer.Option(True, help="let readers see what only the simulation knows"),
+) -> None:
+    """Serve the live page of a line until SIGTERM; its address is in the log."""
+    from dashboards.page.process import run_page
+    from fraudsim.metrics import serve_metrics
+    from fraudsim.process.logs import set_up_logs
+    from fraudsim.settings import load_settings
+
+    settings = load_settings()
+    log = set_up_logs(settings, "page")
+    log.info("serving", metrics_port=serve_metrics(settings))
+    run_page(settings, log, run, with_truth=truth)

@@ -62,6 +62,12 @@ def _check_lag(text: str) -> str:
     return text
 
 
+def _check_page_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", key.get_secret_value()):
+        raise ValueError("has characters other than letters, digits, - and _")
+    return key
+
+
 ModelKind = Literal["full", "cascade", "distilled"]
 
 
@@ -174,6 +180,18 @@ class Settings(BaseSettings):
         ge=5,
         le=10_000,
         description="time limit of one HTTP decision, ms; if the state is not read in time it is degraded",
+    )
+
+    # The live page
+    page_host: str = Field("127.0.0.1", description="address the live page binds to")
+    page_hosts: str = Field(
+        "localhost,127.0.0.1,::1",
+        description="names, separated by commas, by which browsers may ask the live page, beside its address",
+    )
+    page_port: int = Field(8050, ge=0, le=65535, description="port of the live page; 0 takes a free one")
+    page_key: Annotated[SecretStr, AfterValidator(_check_page_key)] = Field(
+        SecretStr(""),
+        description="key in the address of the live page; empty: a new one at each start",
     )
 
     # Observability

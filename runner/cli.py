@@ -51,6 +51,8 @@ FEATURES_LAG = typer.Option(
     help="leave events of the last 10s, 5m, 1h or 1d of event time out of the scorer's features, for "
     "experiments  [default: FRAUDSIM_FEATURES_LAG]",
 )
+PAGE = typer.Option(False, "--page", help="serve the live page, whose address is printed")
+NO_PAGE = typer.Option(True, "--page/--no-page", help="serve the live page, whose address is printed")
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
@@ -70,6 +72,7 @@ def demo(
     reuse: Path | None = REUSE,
     shards: int = SHARDS,
     features_lag: str | None = FEATURES_LAG,
+    page: bool = PAGE,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -96,6 +99,7 @@ def up(
     reuse: Path | None = REUSE,
     shards: int = SHARDS,
     features_lag: str | None = FEATURES_LAG,
+    page: bool = NO_PAGE,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()

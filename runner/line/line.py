@@ -2,12 +2,15 @@
 
 import json
 import os
+import secrets
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
+
+from pydantic import SecretStr
 
 from fraudsim.addresses import RUNNING_FILE, RunningLine, RunningPart, http_url, mask_password
 from fraudsim.errors import FraudsimError
@@ -32,6 +35,7 @@ from runner.stack.stack import environment, start_stack
 from runner.supervise.supervisor import Event, Part, Supervisor
 
 POLL_S: Final = 0.05
+OPTIONAL: Final = frozenset(part.name for part in PARTS if part.optional)
 
 
 class Line:
@@ -55,7 +59,7 @@ class Line:
         self._metrics_ports: dict[str, int] = {}
         self._lock = threading.Lock()
         """Held while the file of the running parts is written: parts report from threads of their own."""
-        self._port_claim: int | None = None
+        self._port_claims: list[int] = []
 
     def __enter__(self) -> "Line":
         return self
@@ -67,9 +71,8 @@ class Line:
             self.supervisor.close()
         finally:
             (self.run_dir / RUNNING_FILE).unlink(missing_ok=True)
-        if self._port_claim is not None:
-            os.close(self._port_claim)
-            self._port_claim = None
+        while self._port_claims:
+            os.close(self._port_claims.pop())
 
     def _on_event(self, name: str, event: Event) -> None:
         self.events.append((time.time(), name, event))
@@ -101,7 +104,7 @@ class Line:
         self.say(
             "  ".join(f"{name}={mask_password(value)}" for name, value in environment(addresses).items())
         )
-        http_port = self._http_port()
+        http_port = self._port("http_port", self.settings.http_host)
         self.settings = self.settings.model_copy(
             update={
                 "kafka_bootstrap": addresses.kafka_bootstrap,
@@ -110,25 +113,44 @@ class Line:
                 "http_port": http_port,
             }
         )
+        if self.options.page:
+            settings = self.settings
+            self.settings = settings.model_copy(
+                update={
+                    "page_port": self._port("page_port", settings.page_host),
+                    "page_key": SecretStr(settings.page_key.get_secret_value() or secrets.token_urlsafe(24)),
+                }
+            )
         self._env = {
             **os.environ,
             **environment(addresses),
             variable("model_dir"): str(self.run_dir / "models"),
             variable("policy"): str(self.run_dir / "policy"),
             variable("http_port"): str(http_port),
+            variable("page_port"): str(self.settings.page_port),
+            variable("page_key"): self.settings.page_key.get_secret_value(),
         }
 
-    def _http_port(self) -> int:
+    def _port(self, field: str, host: str) -> int:
         """The port set explicitly; else, for `up`, the default one if it is free; else any free port."""
-        configured = self.settings.http_port
-        if "http_port" in self.settings.model_fields_set and configured:
+        configured: int = getattr(self.settings, field)
+        if field in self.settings.model_fields_set and configured:
             return configured
         if configured and self.options.seconds is None:
-            # Claimed, because the scorer listens only seconds later.
-            self._port_claim = claim_port(configured, self.settings.cache_dir, self.settings.http_host)
-            if self._port_claim is not None:
+            # Claimed, because the server listens only seconds later.
+            claim = claim_port(configured, self.settings.cache_dir, host)
+            if claim is not None:
+                self._port_claims.append(claim)
                 return configured
-        return free_port(configured, self.settings.http_host)
+        return free_port(configured, host)
+
+    @property
+    def page_address(self) -> str:
+        """The address of the live page, with its key."""
+        settings = self.settings
+        return (
+            f"{http_url(settings.page_host, settings.page_port)}/?key={settings.page_key.get_secret_value()}"
+        )
 
     # Processes
 
@@ -188,6 +210,8 @@ class Line:
         self.say(f"starting {', '.join(others)} and {last}" if others else f"starting {last}")
         self._start_parts(parts)
         self.wait_for_ready(*(part.name for part in parts))
+        if self.options.page:
+            self.say(f"page: {self.page_address}")
 
     def wait_for_ready(self, *names: str) -> None:
         """Wait until these parts can take a transaction."""
@@ -247,8 +271,9 @@ class Line:
         def holds_or_fails() -> bool:
             is_met = condition()
             if not is_met:
-                for reason in self.supervisor.failed.values():
-                    raise FraudsimError(reason)
+                for name, reason in self.supervisor.failed.items():
+                    if name not in OPTIONAL:
+                        raise FraudsimError(reason)
             return is_met
 
         if not poll_until(holds_or_fails, timeout_s, every_s=POLL_S):

@@ -35,4 +35,6 @@ class LineOptions:
     """Folder of an earlier run whose history and model are copied."""
     shards: int = 1
     """Number of processes that share the sending by card."""
+    page: bool = False
+    """Whether the live page is part of the run."""
     null_seconds: float = NULL_S

@@ -94,6 +94,8 @@ class LinePart:
     """What the line waits for after the start of all parts that start with it."""
     before_stop: Wait | None = None
     """What the drain waits for before it stops the part."""
+    optional: bool = False
+    """Whether the run goes on when the supervisor gives the part up."""
     runs: Callable[[LineOptions], bool] = lambda _: True
     """Whether a run with these options has the part."""
 
@@ -173,6 +175,17 @@ PARTS: Final = (
         finishes=True,
         stop_place=2,
         stop_timeout_s=30.0,  # it waits up to 20 s for acknowledgements, and 5 s more for its shards
+    ),
+    LinePart(
+        name="page",
+        title="the live page",
+        service="page",
+        job="page",
+        command=lambda run: ["page", "--run", str(run.options.run_dir)],
+        nice=10,
+        optional=True,
+        stop_place=4,
+        runs=lambda options: options.page,
     ),
     LinePart(
         name="watch",

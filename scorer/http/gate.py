@@ -25,9 +25,12 @@ _ENCODINGS: Final = {
 class HttpGate:
     """ASGI middleware that refuses requests failing these checks."""
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str]) -> None:
-        """`hosts` are the names, without ports, by which clients may ask."""
+    def __init__(
+        self, app: ASGIApp, token: str, hosts: Iterable[str], hosts_setting: str = "FRAUDSIM_HTTP_HOSTS"
+    ) -> None:
+        """`hosts` are the names, without ports, by which clients may ask; refusals name the setting."""
         self._app = app
+        self._hosts_setting = hosts_setting
         self._token = token.encode()
         self._hosts = frozenset(host.strip().strip("[]").lower().encode() for host in hosts)
 
@@ -75,7 +78,7 @@ class HttpGate:
         if host and _host_name(host) not in self._hosts:
             shown = host[:100].decode("ascii", "backslashreplace")
             return problem(
-                "unknown-host", f"host={shown} is not served; FRAUDSIM_HTTP_HOSTS lists the names", "host"
+                "unknown-host", f"host={shown} is not served; {self._hosts_setting} lists the names", "host"
             )
         if method in SAFE_METHODS:
             return None

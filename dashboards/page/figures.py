@@ -1,0 +1,162 @@
+"""The numbers of the page by name, each as a value and as a text for people. Pure."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from dashboards.page.counts.run_state import RunState
+from dashboards.page.counts.seconds import nearest_rank
+from dashboards.page.part_metrics import PartReading
+from fraudsim.log.events import ACTIONS
+from producers.ledger.ledger import Ledger
+
+Figure = tuple[float | None, str]
+"""Value, and text; without a value the text says why."""
+RATE_S: Final = 5
+RECENT_S: Final = 10
+QUIET_S: Final = 30.0
+"""Wall time without a decision after which the page says so."""
+OBJECTIVE_MS: Final = 50.0
+
+LOG_FIGURES: Final = (
+    "rate", "decided", "sent", "lost", "waiting", "duplicated", "repeats", "dead_lettered", "unreadable",
+    "p50_ms", "p99_ms", "p999_ms", "max_ms", "p50_recent_ms", "p99_recent_ms", "p999_recent_ms",
+    "staleness_ms", "stale", "degraded", "uncertain", *ACTIONS, "event_time", "speed", "policy",
+    "net_loss_cents", "net_loss_rate_cents", "fraud_paid_cents", "insult_cents", "friction_cents",
+    "review_cents", "at_stake_cents", "stopped_cents", "frauds", "insults", "open_reviews",
+    "predicted_frauds", "true_frauds", "null_p50_ms", "null_p99_ms",
+)  # fmt: skip
+TRUTH_FIGURES: Final = ("insult_cents", "insults", "stopped_cents", "true_frauds")
+"""What nobody but the simulation knows."""
+HIDDEN: Final[Figure] = (None, "only the simulation knows")
+
+
+def whole(value: float) -> Figure:
+    """A count."""
+    return round(value), f"{round(value):,}"
+
+
+def money(cents: int) -> Figure:
+    """An amount, in cents; the text is in whole units of currency."""
+    return cents, f"{cents / 100:,.2f}"
+
+
+def milliseconds(value: float | None, nothing: str = "none yet") -> Figure:
+    return (None, nothing) if value is None else (round(value, 3), f"{value:,.1f}")
+
+
+def log_figures(
+    state: RunState, null_ms: Mapping[str, float | None], run_ms: Mapping[str, float | None], truth: bool
+) -> dict[str, Figure]:
+    """The figures of `LOG_FIGURES`.
+
+    Args:
+        run_ms: percentiles of all latencies of the run, which take too long to count for each update.
+        truth: whether what only the simulation knows is among them.
+    """
+    now_s = time.time()
+    rate, _ = state.seconds.recent(now_s, RATE_S)
+    _, recent = state.seconds.recent(now_s, RECENT_S)
+    undecided, staleness = state.undecided, sorted(state.staleness_ms)
+    figures: dict[str, Figure] = {
+        "rate": (round(rate, 1), f"{rate:,.0f}"),
+        "decided": whole(state.decided),
+        "sent": whole(undecided.sent),
+        "lost": whole(undecided.lost),
+        "waiting": whole(undecided.waiting),
+        "duplicated": whole(state.first.repeated),
+        "repeats": whole(undecided.repeats),
+        "dead_lettered": whole(state.dead_letters),
+        "unreadable": whole(state.unreadable),
+        "p50_ms": milliseconds(run_ms.get("p50")),
+        "p99_ms": milliseconds(run_ms.get("p99")),
+        "p999_ms": milliseconds(run_ms.get("p999")),
+        "max_ms": milliseconds(run_ms.get("max")),
+        "p50_recent_ms": milliseconds(nearest_rank(recent, 0.5), "no traffic"),
+        "p99_recent_ms": milliseconds(nearest_rank(recent, 0.99), "no traffic"),
+        "p999_recent_ms": milliseconds(nearest_rank(recent, 0.999), "no traffic"),
+        "staleness_ms": milliseconds(nearest_rank(staleness, 0.5)),
+        **{flag: whole(state.flags[flag]) for flag in ("stale", "degraded", "uncertain")},
+        **{action: whole(state.actions[action]) for action in ACTIONS},
+        "event_time": _event_time(state, now_s),
+        "speed": _speed(state),
+        "policy": (None, state.policy_version or "none yet"),
+        "null_p50_ms": milliseconds(null_ms.get("p50"), "not run"),
+        "null_p99_ms": milliseconds(null_ms.get("p99"), "not run"),
+        "predicted_frauds": (round(state.predicted_frauds, 2), f"{state.predicted_frauds:,.1f}"),
+        "true_frauds": whole(state.frauds),
+        "open_reviews": whole(state.money.open_reviews),
+        **_ledger_figures(state.money.of("truth" if truth else "labels")),
+    }
+    return figures if truth else figures | dict.fromkeys(TRUTH_FIGURES, HIDDEN)
+
+
+def missing_figures(reason: str) -> dict[str, Figure]:
+    """The same names without a log."""
+    return dict.fromkeys(LOG_FIGURES, (None, reason))
+
+
+def _ledger_figures(ledger: Ledger) -> dict[str, Figure]:
+    account = ledger.total
+    return {
+        "net_loss_cents": money(account.net_loss_cents),
+        "net_loss_rate_cents": money(ledger.net_loss_rate),
+        "fraud_paid_cents": money(account.fraud_paid_cents),
+        "insult_cents": money(account.insult_cents),
+        "friction_cents": money(account.friction_cents),
+        "review_cents": money(account.review_cents),
+        "at_stake_cents": money(account.at_stake.cents),
+        "stopped_cents": money(account.stopped_frauds.cents),
+        "frauds": whole(account.at_stake.count),
+        "insults": whole(account.insults),
+    }
+
+
+def _event_time(state: RunState, now_s: float) -> Figure:
+    if not state.clock:
+        return None, "no clock yet"
+    if state.clock.current.speed == 0:
+        return None, "the clock stands still"
+    rows = state.seconds.rows(now_s)
+    if state.decided and (not rows or now_s - rows[-1].second > QUIET_S):
+        return state.last_ts, f"no traffic since {event_text(state.last_ts)}"
+    return state.last_ts or None, event_text(state.last_ts) if state.last_ts else "no decision yet"
+
+
+def _speed(state: RunState) -> Figure:
+    if not state.clock:
+        return None, "no clock yet"
+    speed = state.clock.current.speed
+    return speed, f"{speed:,.0f}"
+
+
+def event_text(ts_ms: int) -> str:
+    """An event time for people.
+
+    >>> event_text(1_514_764_800_000)
+    '2018-01-01 00:00:00'
+    """
+    return datetime.fromtimestamp(ts_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+STATUS_TEXT: Final = {
+    "up": "runs", "down": "down", "silent": "hangs", "ended": "has ended", "absent": "not here",
+}  # fmt: skip
+
+
+def part_figures(readings: Mapping[str, PartReading]) -> dict[str, Figure]:
+    """The figures of each part: `NAME_status`, `NAME_cpu`, `NAME_lag`, `NAME_restarts`, `NAME_rate`."""
+    figures: dict[str, Figure] = {}
+    for name, part in readings.items():
+        lost = "" if part.status == "up" else "–"
+        figures[f"{name}_status"] = (None, STATUS_TEXT[part.status] + _because(part))
+        figures[f"{name}_cpu"] = (part.cpu, lost or "–" if part.cpu is None else f"{part.cpu:.0%}")
+        figures[f"{name}_lag"] = (part.lag, lost or "–" if part.lag is None else f"{part.lag:,.0f}")
+        figures[f"{name}_rate"] = (part.rate, lost or "–" if part.rate is None else f"{part.rate:,.0f}")
+        figures[f"{name}_restarts"] = whole(part.restarts)
+    return figures
+
+
+def _because(part: PartReading) -> str:
+    return f": {part.reason}" if part.status == "silent" else ""

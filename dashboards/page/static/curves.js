@@ -1,0 +1,54 @@
+// Lines over time by uPlot, in the colours of the theme.
+import uPlot from "./vendor/uPlot.esm.js";
+
+export class Curves {
+  constructor(id, legendId, lines) {
+    this.node = document.getElementById(id);
+    this.lines = lines;
+    this.plot = null;
+    this.data = null;
+    const legend = document.getElementById(legendId);
+    for (const line of lines) {
+      const entry = document.createElement("span");
+      const sample = document.createElement("i");
+      sample.style.borderColor = `var(${line.colour})`;
+      sample.style.borderTopStyle = line.dash ? (line.dash[0] > 4 ? "dashed" : "dotted") : "solid";
+      entry.append(sample, line.label);
+      legend.append(entry);
+    }
+    new ResizeObserver(() => this.resize()).observe(this.node);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.rebuild());
+  }
+
+  resize() {
+    const size = { width: this.node.clientWidth, height: this.node.clientHeight };
+    if (this.plot && size.width && (size.width !== this.plot.width || size.height !== this.plot.height)) this.plot.setSize(size);
+  }
+
+  rebuild() {
+    this.plot?.destroy();
+    this.plot = null;
+    if (this.data) this.show(this.data);
+  }
+
+  show(data) {
+    this.data = data;
+    if (!this.node.clientWidth) return;
+    if (this.plot) {
+      this.plot.setData(data);
+      return;
+    }
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1 }, font: "12px system-ui, sans-serif" };
+    this.plot = new uPlot({
+      width: this.node.clientWidth,
+      height: this.node.clientHeight,
+      legend: { show: false },
+      cursor: { drag: { x: false, y: false } },
+      scales: { y: { range: (plot, low, high) => [Math.min(0, low), (high || 1) * 1.05] } },
+      axes: [axis, { ...axis, size: 64, values: (plot, values) => values.map((value) => value.toLocaleString("en")) }],
+      series: [{}, ...this.lines.map((line) => ({ label: line.label, stroke: colour(line.colour), width: 2, dash: line.dash, points: { show: false } }))],
+    }, data, this.node);
+  }
+}

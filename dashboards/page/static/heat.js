@@ -1,0 +1,68 @@
+// The heat map of latencies, on a canvas.
+const LEFT = 52;
+const BOTTOM = 18;
+const MOST_COLUMNS = 120;
+
+export function drawHeat(canvas, rows, counts, edges) {
+  const scale = devicePixelRatio || 1;
+  const { clientWidth: width, clientHeight: height } = canvas;
+  if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+  }
+  const context = canvas.getContext("2d");
+  const style = getComputedStyle(document.documentElement);
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
+  const cellWidth = (width - LEFT) / MOST_COLUMNS;
+  const cellHeight = (height - BOTTOM) / (edges.length + 1);
+  const y = (index) => height - BOTTOM - (index + 1) * cellHeight;
+  const last = rows.length ? rows[rows.length - 1][0] : 0;
+  const heat = style.getPropertyValue("--heat");
+  rows.forEach((row, column) => {
+    const x = width - (last - row[0] + 1) * cellWidth;
+    if (x < LEFT) return;
+    const total = counts[column].reduce((sum, count) => sum + count, 0);
+    counts[column].forEach((count, index) => {
+      if (!count) return;
+      context.fillStyle = `rgba(${heat}, ${(0.12 + 0.88 * Math.sqrt(count / total)).toFixed(3)})`;
+      context.fillRect(x, y(index), Math.max(cellWidth - 0.5, 1), cellHeight - 0.5);
+    });
+  });
+  context.fillStyle = style.getPropertyValue("--soft");
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  edges.forEach((edge, index) => {
+    if ([2, 10, 50, 200, 1000].includes(edge)) context.fillText(`${edge} ms`, LEFT - 6, y(index));
+  });
+  context.strokeStyle = style.getPropertyValue("--bad");
+  context.setLineDash([10, 5]);
+  context.beginPath();
+  context.moveTo(LEFT, y(edges.indexOf(50)));
+  context.lineTo(width, y(edges.indexOf(50)));
+  context.stroke();
+  context.setLineDash([]);
+  if (rows.length) {
+    context.textBaseline = "alphabetic";
+    context.fillText(new Date(last * 1000).toLocaleTimeString("en-GB"), width, height - 3);
+    context.textAlign = "left";
+    context.fillText(`${MOST_COLUMNS} s before`, LEFT, height - 3);
+  }
+}
+
+// The same numbers of the last ten seconds.
+export function heatTable(table, rows, counts, edges, clock) {
+  const seconds = rows.slice(-10);
+  const heads = ["up to, ms", ...seconds.map((row) => clock(row[0]))];
+  const head = table.tHead.rows[0] ?? table.tHead.insertRow();
+  while (head.cells.length < heads.length) head.append(document.createElement("th"));
+  heads.forEach((text, index) => { head.cells[index].textContent = text; });
+  const body = table.tBodies[0];
+  [...edges, "above"].forEach((edge, index) => {
+    const row = body.rows[index] ?? body.insertRow();
+    [edge, ...counts.slice(-10).map((column) => column[index])].forEach((value, column) => {
+      (row.cells[column] ?? row.insertCell()).textContent = value;
+    });
+  });
+}
