@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -39,7 +39,7 @@ DELIVERY_TIMEOUT_MS: Final = 1_800_000
 
 async def feed_labels(
     source: Source,
-    office: BackOffice,
+    make_office: Callable[[Mapping[str, int]], BackOffice],
     settings: Settings,
     *,
     speed: float,
@@ -50,6 +50,8 @@ async def feed_labels(
     """Send labels until the live stream ends or `stop` is set.
 
     Args:
+        make_office: makes the back office, given the event times of analysts' verdicts in the log, by
+            transaction.
         speed: event milliseconds per wall millisecond.
         seconds: wall seconds of live traffic; labels that become known later are not sent. None: endless.
 
@@ -64,6 +66,8 @@ async def feed_labels(
         async with FeedLogReader.open(settings, partitions) as reader:
             logged_labels = await reader.read_labels()
             late_ms = past_limit_ms(speed)
+            reviewed = {tx_id: ms for (tx_id, by, _), ms in logged_labels.items() if by == "analyst"}
+            office = make_office(reviewed)
             feed = LabelFeed(source, office, len(partitions[DECISIONS]), end_ms, late_ms, logged_labels)
             freeze_gc()
             sender = _LabelSender(outbox, f"labels-{source.name}")
