@@ -189,7 +189,7 @@ def test_every_container_is_limited_and_contained(services):
 
 def test_ports_are_published_on_the_loopback_only(services):
     published = [port for service in services.values() for port in service.get("ports", [])]
-    assert {port["target"] for port in published} == {3000, 8000, 8089, 9090}
+    assert {port["target"] for port in published} == {3000, 8000, 8050, 8089, 9090}
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
     assert "-" in services["scorer"]["ports"][0]["published"], "replicas need a port each"
     assert not [name for name, service in services.items() if "container_name" in service]

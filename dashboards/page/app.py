@@ -31,7 +31,7 @@ class PageApp:
         """`with_truth`: whether a reader may see the truth."""
         self._feed, self._snapshots, self._with_truth = feed, snapshots, with_truth
         self._template = (STATIC / "index.html").read_text()
-        self.broadcast = Broadcast(snapshots.snapshot, snapshots.series)
+        self.broadcast = Broadcast(snapshots.snapshot, snapshots.series, snapshots.observe)
         routes = [
             Route("/", self._page),
             Route("/events", self._events),

@@ -38,7 +38,9 @@ class _Client:
 class Broadcast:
     """Makes every event once for all clients with the truth, and once for all without."""
 
-    def __init__(self, snapshot: Make, series: Make) -> None:
+    def __init__(self, snapshot: Make, series: Make, observe: Callable[[], None]) -> None:
+        """`observe` is called once a second, with clients or without."""
+        self._observe = observe
         self._snapshot, self._series = snapshot, series
         self._clients: set[_Client] = set()
 
@@ -64,11 +66,13 @@ class Broadcast:
             self._clients.discard(client)
 
     async def run(self) -> None:
-        """Send updates until cancelled; without clients nothing is made."""
+        """Send updates until cancelled; without clients none is made."""
         turn = 0
         while True:
             await asyncio.sleep(EVERY_S)
             turn += 1
+            if turn % SERIES_EVERY == 0:
+                self._observe()
             for truth in {client.truth for client in self._clients}:
                 self._send(truth, "snapshot", self._snapshot)
                 if turn % SERIES_EVERY == 0:

@@ -17,7 +17,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log import topics
 from fraudsim.log.acceptance import read_event
 from fraudsim.log.clock_log import open_clock
-from fraudsim.log.consumer import FetchPlan, TopicReader, existing_partitions, open_reader
+from fraudsim.log.consumer import FetchPlan, Polled, TopicReader, existing_partitions, open_reader
 from fraudsim.settings import Settings
 from producers.history.reader import read_history
 from producers.world.settings import consequences
@@ -68,7 +68,7 @@ class LogFeed:
 
     async def _read(self) -> None:
         settings = self._settings
-        found = await asyncio.to_thread(existing_partitions, settings.kafka_bootstrap, self._topics)
+        partitions = await asyncio.to_thread(existing_partitions, settings.kafka_bootstrap, self._topics)
         clock = (await asyncio.to_thread(open_clock, settings, 0)).clock
         if clock.log_id != self._log_id:
             if self._log_id:
@@ -76,11 +76,30 @@ class LogFeed:
             self.state = RunState(consequences(settings), settings.seed, _cards(clock.first.history))
             self._log_id, self._positions = clock.log_id, {}
             await self._read_null_pipeline()
-        tps = [TopicPartition(topic, p) for topic, partitions in found.items() for p in partitions]
+        tps = [TopicPartition(topic, p) for topic, numbers in partitions.items() for p in numbers]
         async with open_reader(settings.kafka_bootstrap, tps, PLAN, client_id="page") as reader:
             begins = await reader.begins()
             reader.seek({tp: max(begins[tp], self._positions.get(tp, 0)) for tp in tps})
+            await self._read_truth(reader)
             await self._poll(reader)
+
+    async def _read_truth(self, reader: TopicReader) -> None:
+        """Read the truth to its present end, so that the decisions of a long log need not wait for it."""
+        others = [tp for tp in reader.partitions if tp.topic != topics.TRUTH]
+        if len(others) == len(reader.partitions):
+            return
+        ends = await reader.ends()
+        reader.pause(*others)
+        while any(p < ends[tp] for tp, p in (await reader.positions()).items() if tp.topic == topics.TRUTH):
+            self._add(await reader.poll(POLL_MS), time.monotonic())
+        reader.resume(*others)
+
+    def _add(self, polled: Polled, now_s: float) -> None:
+        assert self.state is not None
+        for tp, records in polled.items():
+            for record in records:
+                self.state.add_record(tp.topic, record, now_s)
+            self._positions[tp] = records[-1].offset + 1
 
     async def _poll(self, reader: TopicReader) -> None:
         assert self.state is not None
@@ -88,17 +107,13 @@ class LogFeed:
         while True:
             polled = await reader.poll(POLL_MS)
             now_s = time.monotonic()
-            for tp, records in polled.items():
-                for record in records:
-                    self.state.add_record(tp.topic, record, now_s)
-                self._positions[tp] = records[-1].offset + 1
+            self._add(polled, now_s)
             if now_s >= ask_at_s:
                 self.unread = await self._ask_unread(reader)
                 ask_at_s = time.monotonic() + ASK_ENDS_S
                 metrics.HEARTBEAT.set_to_current_time()
                 metrics.CONSUMER_LAG.labels("page", "all").set(self.unread)
-            if not self.unread:
-                self.state.advance(now_s)
+            self.state.advance(now_s)
             self.problem = ""
             await asyncio.sleep(0)
 
@@ -125,8 +140,8 @@ class LogFeed:
         topic = topics.NULL + topics.DECISIONS
         self.null_ms = {}
         with contextlib.suppress(FraudsimError, KafkaError):
-            found = await asyncio.to_thread(existing_partitions, self._settings.kafka_bootstrap, [topic])
-            tps = [TopicPartition(topic, p) for p in found[topic]]
+            partitions = await asyncio.to_thread(existing_partitions, self._settings.kafka_bootstrap, [topic])
+            tps = [TopicPartition(topic, p) for p in partitions[topic]]
             async with open_reader(self._settings.kafka_bootstrap, tps, client_id="page") as reader:
                 await reader.seek_to_begins()
                 latencies_ms: list[float] = []

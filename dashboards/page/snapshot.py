@@ -48,7 +48,7 @@ class Snapshots:
 
     def figures(self, truth: bool) -> dict[str, Figure]:
         """Every number of the page, by name."""
-        self._count_slow()
+        self.observe()
         state = self._feed.state
         if state is None:
             figures = missing_figures(NO_LOG)
@@ -144,7 +144,8 @@ class Snapshots:
             "kafka": "down" if self._feed.problem else "up",
         }
 
-    def _count_slow(self) -> None:
+    def observe(self) -> None:
+        """Count anew what takes long, if the last time is long enough ago."""
         state, now_s = self._feed.state, time.time()
         if state is not self._state:
             self._state, self._slow_at_s = state, 0.0

@@ -2,7 +2,8 @@
 import uPlot from "./vendor/uPlot.esm.js";
 
 export class Curves {
-  constructor(id, legendId, lines) {
+  constructor(id, legendId, lines, logarithmic = false) {
+    this.logarithmic = logarithmic;
     this.node = document.getElementById(id);
     this.lines = lines;
     this.plot = null;
@@ -46,8 +47,8 @@ export class Curves {
       height: this.node.clientHeight,
       legend: { show: false },
       cursor: { drag: { x: false, y: false } },
-      scales: { y: { range: (plot, low, high) => [Math.min(0, low), (high || 1) * 1.05] } },
-      axes: [axis, { ...axis, size: 64, values: (plot, values) => values.map((value) => value.toLocaleString("en")) }],
+      scales: { y: this.logarithmic ? { distr: 3, range: (plot, low, high) => [1, Math.max(100, high * 1.5)] } : { range: (plot, low, high) => [Math.min(0, low), (high || 1) * 1.05] } },
+      axes: [{ ...axis, space: 90, values: (plot, values) => values.map((value) => new Date(value * 1000).toLocaleTimeString("en-GB")) }, { ...axis, size: 64, values: (plot, values) => values.map((value) => (value === null ? "" : value.toLocaleString("en"))) }],
       series: [{}, ...this.lines.map((line) => ({ label: line.label, stroke: colour(line.colour), width: 2, dash: line.dash, points: { show: false } }))],
     }, data, this.node);
   }

@@ -1,5 +1,5 @@
 // The heat map of latencies, on a canvas.
-const LEFT = 52;
+const LEFT = 64;
 const BOTTOM = 18;
 const MOST_COLUMNS = 120;
 
@@ -21,7 +21,7 @@ export function drawHeat(canvas, rows, counts, edges) {
   const heat = style.getPropertyValue("--heat");
   rows.forEach((row, column) => {
     const x = width - (last - row[0] + 1) * cellWidth;
-    if (x < LEFT) return;
+    if (x < LEFT - 0.01) return;
     const total = counts[column].reduce((sum, count) => sum + count, 0);
     counts[column].forEach((count, index) => {
       if (!count) return;

@@ -18,7 +18,7 @@ const latency = new Curves("latency-plot", "latency-legend", [
   { label: "p99.9", colour: "--series-3", dash: [3, 3] },
   { label: "objective, 50 ms", colour: "--bad", dash: [10, 5] },
   { label: "null pipeline's p99", colour: "--soft", dash: [2, 5] },
-]);
+], true);
 const loss = new Curves("money-plot", "money-legend", [
   { label: "by labels", colour: "--series-1" },
   ...(truth ? [{ label: "by the truth", colour: "--series-2", dash: [8, 4] }] : []),
