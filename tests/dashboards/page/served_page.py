@@ -42,11 +42,12 @@ def transaction(offset, tx_id=None, partition=0):
 def decision(offset, **changes):
     """A decision on the transaction at this offset, 20 ms after its intended send."""
     at_ms = round(time.time() * 1000) - 2000
+    sent_us = (at_ms - 20) * 1000
     fields = {
-        "tx_id": f"t{offset}", "ts": T0 + offset, "card_id": f"c{offset}", "amount_cents": 10_000, "score": 0.5,
-        "action": "approve", "reasons": [], "rule_hits": [], "model_version": "m", "policy_version": "p",
+        "tx_id": f"t{offset}", "ts": T0 + offset, "card_id": f"c{offset}", "amount_cents": 10_000,
+        "score": 0.5, "action": "approve", "reasons": [], "rule_hits": [], "model_version": "m", "policy_version": "p",
         "variant": "champion", "source_partition": 0, "source_offset": offset, "staleness_ms": 1.0,
-        "stamps": Stamps(intended=(at_ms - 20) * 1000, received=2, state_read=3, features=4, scored=5, decided=6),
+        "stamps": Stamps(intended=sent_us, received=2, state_read=3, features=4, scored=5, decided=6),
         "prefix": LogPrefix(slots={}, tail_from=[], tail_to=[]), "features": [None] * len(NAMES),
         "feature_hash": HASH, "channel": "ecommerce",
     }  # fmt: skip

@@ -23,9 +23,10 @@ from tests.dashboards.page.served_page import decision, label, record, state_of,
 ACTIONS = ("approve", "step_up", "review", "decline")
 
 
-@given(
-    st.lists(st.sampled_from(["decided", "dead", "repeat", "left"]), max_size=40), st.randoms(use_true_random=False)
-)  # fmt: skip
+FATES = st.sampled_from(["decided", "dead", "repeat", "left"])
+
+
+@given(st.lists(FATES, max_size=40), st.randoms(use_true_random=False))
 def test_what_is_left_over_does_not_depend_on_which_stream_is_ahead(fates, rng):
     sent = [("tx", offset, "same" if fate == "repeat" else f"t{offset}") for offset, fate in enumerate(fates)]
     decided = [("decision", offset) for offset, fate in enumerate(fates) if fate == "decided"]

@@ -1,4 +1,4 @@
-"""The page over plain HTTP: what is served, the stream, who is refused, and that truth off hides the truth."""
+"""The page over plain HTTP: what is served, the stream, who is refused, and what is hidden."""
 
 import json
 import re
@@ -138,10 +138,9 @@ def test_a_page_without_truth_gives_none_whoever_asks():
 
 
 def test_a_script_in_every_string_of_the_log_stays_text():
-    fields = {
-        name: EVIL
-        for name in ("tx_id", "card_id", "model_version", "policy_version", "variant", "merchant_id")
-    }
+    fields = dict.fromkeys(
+        ("tx_id", "card_id", "model_version", "policy_version", "variant", "merchant_id"), EVIL
+    )
     evil = decision(0, reasons=[EVIL], rule_hits=[EVIL], held_back=[EVIL], action="decline", **fields)
     rows = [evil, truth(0, typology=EVIL, campaign=EVIL, tx_id=EVIL), record("labels", 0, b'"<script>"')]
     with served(state_of(*rows), problem=EVIL) as client:
@@ -224,16 +223,19 @@ def test_ten_read_and_the_eleventh_is_told():
 
 
 def test_a_client_that_takes_nothing_keeps_nobody_waiting_and_one_update_of_each_kind():
-    with served(state_of(*(decision(n) for n in range(50)))) as client:
-        with socket.create_connection(("127.0.0.1", client.port)) as slow, client.events() as (_, events):
-            slow.sendall(f"GET /events?key={KEY} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            started_s = time.monotonic()
-            for _ in range(8):
-                next(events)
-            assert time.monotonic() - started_s < 10
-            queues = [len(other.untaken) for other in client.page.broadcast._clients]
-            assert len(queues) == 2
-            assert max(queues) <= 2
+    with (
+        served(state_of(*(decision(n) for n in range(50)))) as client,
+        socket.create_connection(("127.0.0.1", client.port)) as slow,
+        client.events() as (_, events),
+    ):
+        slow.sendall(f"GET /events?key={KEY} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        started_s = time.monotonic()
+        for _ in range(8):
+            next(events)
+        assert time.monotonic() - started_s < 10
+        queues = [len(other.untaken) for other in client.page.broadcast._clients]
+        assert len(queues) == 2
+        assert max(queues) <= 2
 
 
 # Where there is nothing to show
