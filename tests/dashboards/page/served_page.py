@@ -45,11 +45,11 @@ def decision(offset, **changes):
     sent_us = (at_ms - 20) * 1000
     fields = {
         "tx_id": f"t{offset}", "ts": T0 + offset, "card_id": f"c{offset}", "amount_cents": 10_000,
-        "score": 0.5, "action": "approve", "reasons": [], "rule_hits": [], "model_version": "m", "policy_version": "p",
-        "variant": "champion", "source_partition": 0, "source_offset": offset, "staleness_ms": 1.0,
+        "score": 0.5, "action": "approve", "reasons": [], "rule_hits": [], "model_version": "m",
+        "policy_version": "p", "variant": "champion", "source_partition": 0, "source_offset": offset,
         "stamps": Stamps(intended=sent_us, received=2, state_read=3, features=4, scored=5, decided=6),
         "prefix": LogPrefix(slots={}, tail_from=[], tail_to=[]), "features": [None] * len(NAMES),
-        "feature_hash": HASH, "channel": "ecommerce",
+        "feature_hash": HASH, "channel": "ecommerce", "staleness_ms": 1.0,
     }  # fmt: skip
     return record(topics.DECISIONS, offset, Decision(**{**fields, **changes}), at_ms=at_ms)
 

@@ -1,4 +1,4 @@
-"""The page's files: the vendored ones are what npm has, the own ones set text, and nothing comes from elsewhere."""
+"""The page's files: the vendored ones are what npm has; the own ones set text and load nothing from afar."""
 
 import hashlib
 import re

@@ -1,0 +1,125 @@
+"""The page in a browser: numbers, text of the log, tabs, keyboard, sizes and themes."""
+
+import shutil
+
+import pytest
+
+from fraudsim.polling import poll_until
+from tests.dashboards.page.served_page import KEY, decision, label, served, state_of, transaction, truth
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+CHROMIUM = shutil.which("chromium")
+EVIL = "<img src=x onerror=alert(1)>"
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the system's chromium on PATH")
+WAIT_MS = 20_000
+SPILT = """() => [...document.querySelectorAll("svg.diagram .box")].filter((box) => {
+    const right = box.querySelector("rect").getBoundingClientRect().right;
+    return [...box.querySelectorAll("text")].some((text) => text.getBoundingClientRect().right > right);
+}).map((box) => box.dataset.box)"""
+
+
+@pytest.fixture(scope="module")
+def client():
+    state = state_of(
+        *(transaction(n) for n in range(30)),
+        *(decision(n, action="decline" if n % 3 else "approve", reasons=[EVIL]) for n in range(29)),
+        *(truth(n, typology=EVIL, campaign=f"{EVIL}{n % 4}") for n in range(0, 29, 5)),
+        decision(29, tx_id=EVIL, card_id=EVIL), label(0),
+    )  # fmt: skip
+    with served(state) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A tab, with whatever it complains of."""
+
+    def __init__(self, context, client):
+        self.complaints = []
+        self.page = context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.goto(f"http://127.0.0.1:{client.port}/?key={KEY}")
+        self.until("document.getElementById('stream-state').textContent === 'live'")
+        self.page.wait_for_selector("#decision-table tbody tr")
+
+    def until(self, expression):
+        """Wait until JavaScript holds. Playwright's own way needs an eval, which the page forbids."""
+        assert poll_until(lambda: self.page.evaluate(expression), WAIT_MS / 1000, every_s=0.05), expression
+
+
+@pytest.fixture
+def tab(browser, client):
+    with browser.new_context() as context:
+        tab = Tab(context, client)
+        yield tab
+        assert tab.complaints == []
+
+
+def test_numbers_follow_the_stream_and_the_key_leaves_the_address(tab, client):
+    figure = tab.page.locator("data[data-figure=decided]")
+    assert figure.get_attribute("value") == "30"
+    client.feed.state.add_record(*transaction(30), 0.0)
+    client.feed.state.add_record(*decision(30), 0.0)
+    tab.until("document.querySelector('data[data-figure=decided]').value === '31'")
+    assert "key" not in tab.page.url
+    assert tab.page.evaluate("document.cookie") == "", "no script reads the cookie"
+
+
+def test_what_the_log_says_is_text(tab):
+    tab.page.wait_for_selector(".fraud")
+    assert tab.page.locator("img").count() == 0
+    assert EVIL in tab.page.locator("#decision-table").inner_text()
+    assert EVIL in tab.page.locator("#campaign-table").inner_text()
+
+
+def test_tabs_share_one_stream(browser, client):
+    assert poll_until(lambda: len(client.page.broadcast) == 0, 20, every_s=0.1)
+    with browser.new_context() as context:
+        tabs = [Tab(context, client) for _ in range(3)]
+        assert len(client.page.broadcast) == 1
+        tabs[0].page.close()
+        for tab in tabs[1:]:
+            tab.until("document.querySelector('data[data-figure=sent]').value !== ''")
+        assert len(client.page.broadcast) == 1
+
+
+def test_truth_off_is_one_link_away_and_shows_none(tab):
+    tab.page.get_by_role("link", name="What a bank knows").click()
+    tab.page.wait_for_selector("#decision-table tbody tr")
+    assert tab.page.locator("#campaign-table").is_hidden()
+    assert "onerror=alert(1)>0" not in tab.page.content(), "no campaign's name"
+    assert tab.page.locator("data[data-figure=insult_cents]").inner_text() == "only the simulation knows"
+
+
+def test_a_decision_opens_and_closes_by_keyboard_and_focus_comes_back(tab):
+    tab.page.get_by_label("hold still").check()
+    button = tab.page.locator("#decision-table button").nth(1)
+    button.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_selector("dialog[open] h3")
+    assert "log prefix" in tab.page.locator("dialog").inner_text()
+    tab.page.keyboard.press("Escape")
+    tab.page.wait_for_selector("dialog:not([open])", state="attached")
+    assert button.evaluate("node => node === document.activeElement")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280, 2560])
+def test_nothing_is_cut_off_at_any_size_in_either_theme(browser, client, width, theme):
+    with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme) as context:
+        page = Tab(context, client).page
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        diagrams = page.locator("svg.diagram")
+        assert [diagrams.nth(n).is_visible() for n in range(2)] == [width > 700, width <= 700]
+        spilt = page.evaluate(SPILT)
+        assert spilt == []
