@@ -18,7 +18,7 @@ from fraudsim.addresses import http_url
 from fraudsim.errors import FraudsimError
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings, variable
-from runner.stack.ports import free_port
+from runner.stack.ports import free_port, is_port_free
 from scorer.http.protocol import BoundedProtocol
 
 
@@ -44,6 +44,11 @@ def run_page(settings: Settings, log: Any, run: Path | None, *, with_truth: bool
 async def _serve(settings: Settings, log: Any, run: Path | None, with_truth: bool) -> None:
     key = settings.page_key.get_secret_value() or secrets.token_urlsafe(24)
     port = settings.page_port or free_port(host=settings.page_host)
+    if not is_port_free(port, settings.page_host):
+        raise FraudsimError(
+            f"{variable('page_port')}={port} is in use on {settings.page_host}: stop what listens there, "
+            "or set it to 0 for a free one"
+        )
     feed, parts = LogFeed(settings, with_truth), PartMetrics(settings, run)
     page = PageApp(settings, key, feed, Snapshots(feed, parts), with_truth)
     server = _PageServer(
@@ -65,17 +70,15 @@ async def _serve(settings: Settings, log: Any, run: Path | None, with_truth: boo
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
     freeze_gc()
     address = f"{http_url(settings.page_host, port)}/?key={key}"
-    log.info("page", address=address, with_truth=with_truth)
     tasks = [asyncio.create_task(work()) for work in (feed.follow, parts.follow, page.broadcast.run)]
     serving = asyncio.create_task(server.serve())
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.02)
+    log.info("page", address=address, with_truth=with_truth)
     try:
         done, _ = await asyncio.wait([serving, *tasks], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-    except SystemExit:  # uvicorn's, where it cannot listen
-        raise FraudsimError(
-            f"port {port} is taken: set {variable('page_port')} to another, or 0 for a free one"
-        ) from None
     finally:
         server.should_exit = True
         for task in tasks:

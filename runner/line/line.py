@@ -30,11 +30,14 @@ from runner.line.parts import (
     parts_of,
 )
 from runner.line.preparation import copy_policy, event_speed, make_history, make_model, start_log_and_prime
+from runner.line.probes import page_answers
 from runner.stack.ports import claim_port, free_port
 from runner.stack.stack import environment, start_stack
 from runner.supervise.supervisor import Event, Part, Supervisor
 
 POLL_S: Final = 0.05
+PAGE_S: Final = 20.0
+"""Longest wait for the live page."""
 OPTIONAL: Final = frozenset(part.name for part in PARTS if part.optional)
 
 
@@ -211,7 +214,18 @@ class Line:
         self._start_parts(parts)
         self.wait_for_ready(*(part.name for part in parts))
         if self.options.page:
+            self._say_page()
+
+    def _say_page(self) -> None:
+        """Say the page's address once it answers; the run does not need it."""
+
+        def answers_or_fails() -> bool:
+            return "page" in self.supervisor.failed or page_answers(self.settings)
+
+        if poll_until(answers_or_fails, PAGE_S, every_s=POLL_S) and "page" not in self.supervisor.failed:
             self.say(f"page: {self.page_address}")
+        else:
+            self.say(f"the live page does not answer: see {self.supervisor.log('page')}")
 
     def wait_for_ready(self, *names: str) -> None:
         """Wait until these parts can take a transaction."""

@@ -21,6 +21,17 @@ def scorer_is_ready(settings: Settings) -> bool:
         return False
 
 
+def page_answers(settings: Settings) -> bool:
+    """Whether the live page answers `/healthz` with 200."""
+    try:
+        with open_direct(
+            f"{http_url(settings.page_host, settings.page_port)}/healthz", timeout_s=2
+        ) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def worker_has_caught_up(settings: Settings, started_s: float) -> bool:
     """Whether every slot has a heartbeat later than `started_s`, the Unix time of the worker's start.
 

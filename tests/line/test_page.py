@@ -1,6 +1,5 @@
 """The live page beside a run: its cumulative figures are the summary's; a killed worker is red, then back."""
 
-import json
 import re
 
 import pytest
@@ -59,19 +58,3 @@ def test_its_figures_are_the_summary_s_and_a_killed_worker_is_seen(tmp_path, pre
     assert 0 < last["p99_ms"] <= summary["latency_ms"]["p99"] * 1.01 + 1
     assert last["p50_ms"] > 0
     assert summary["lost"] == 0
-
-
-def test_a_page_that_cannot_start_ends_no_run(tmp_path, prepared):
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        settings = Settings(_env_file=None, page_port=taken.getsockname()[1])
-        options = LineOptions(
-            tmp_path / "run", seconds=5, rate=100, cards=800, null_seconds=0, reuse=prepared, page=True
-        )
-        summary = run_line(options, settings, brute_force=1)
-    assert summary["lost"] == 0
-    log = (tmp_path / "run" / "logs" / "page.log").read_text()
-    assert "FRAUDSIM_PAGE_PORT" in log
-    assert "Traceback" not in log
-    assert json.loads(log.splitlines()[0])["event"] == "serving"
