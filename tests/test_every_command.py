@@ -29,8 +29,8 @@ VALUES = {"share": "0.1", "entity": "card", "key": "c1", "command": "true", "ver
 """A value for each required parameter that is no path."""
 ANSWERS = {"stack down": 0, "stack status": 1}
 """Commands whose answer is that nothing runs, with its exit code."""
-WORK = {"compile"}
-"""Commands that need nothing of all this, and work for a minute."""
+WORK = {"compile", "page"}
+"""Commands that need nothing of all this, and work for a minute, or serve until they are stopped."""
 
 
 def commands() -> dict[str, Any]:

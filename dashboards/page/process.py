@@ -72,7 +72,7 @@ async def _serve(settings: Settings, log: Any, run: Path | None, with_truth: boo
     address = f"{http_url(settings.page_host, port)}/?key={key}"
     tasks = [asyncio.create_task(work()) for work in (feed.follow, parts.follow, page.broadcast.run)]
     serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     log.info("page", address=address, with_truth=with_truth)
     try:

@@ -45,7 +45,7 @@ def test_its_figures_are_the_summary_s_and_a_killed_worker_is_seen(tmp_path, pre
         last.update(figures_of(line)[0])
 
     options = LineOptions(
-        tmp_path / "run", seconds=12, rate=150, cards=800, null_seconds=0, reuse=prepared, page=True
+        tmp_path / "run", seconds=8, rate=150, cards=800, null_seconds=0, reuse=prepared, page=True
     )
     summary = run_line(options, Settings(_env_file=None), watch, brute_force=1)
     assert statuses == {"down", "up"}

@@ -23,8 +23,9 @@ V = TypeVar("V")
 class LiveLedger:
     """Two ledgers of the same decisions of the stream.
 
-    By labels, a fraud counts as paid once a label says so and the payment was not stopped. What a
-    bank stopped it cannot call an insult, and such cost is in the ledger by the truth alone.
+    By labels, a fraud counts as paid once a label says so and the payment was not stopped. What a bank
+    stopped it cannot call an insult, and such cost is in the ledger by the truth alone. The ledger by labels
+    has only what costs: payments that were stepped up, held or reviewed, and reported frauds.
     """
 
     def __init__(self, rules: Consequences, seed: int, cards: int | None) -> None:
@@ -89,9 +90,11 @@ class LiveLedger:
 
     def _count(self, entry: Entry) -> None:
         self.by_truth.add(entry)
-        # What holding it cost must not tell an honest payment from a fraud.
-        price = price_of(entry.outcome, entry.payment.amount_cents, False, self._rules)._replace(insult=0)
-        self.by_labels.add(entry._replace(fraud=None, is_known=False, price=price))
+        outcome = entry.outcome
+        if outcome.challenged or outcome.held_ms or outcome.review_minutes:
+            # What holding it cost must not tell an honest payment from a fraud.
+            price = price_of(outcome, entry.payment.amount_cents, False, self._rules)._replace(insult=0)
+            self.by_labels.add(entry._replace(fraud=None, is_known=False, price=price))
         if entry.outcome.paid:
             _remember(self._paid, entry.payment.tx_id, entry)
         cents = self._reported.pop(entry.payment.tx_id, None)

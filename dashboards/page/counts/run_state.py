@@ -8,7 +8,7 @@ import msgspec
 from dashboards.drift import DriftMonitor
 from dashboards.outcomes import AwaitedDecision
 from dashboards.page.counts.money import LiveLedger
-from dashboards.page.counts.seconds import Seconds
+from dashboards.page.counts.seconds import LatencyHistogram, Seconds
 from dashboards.page.counts.undecided import Undecided
 from dashboards.watch_metrics import DRIFT_OF, SCORE
 from fraudsim import metrics
@@ -20,7 +20,6 @@ from fraudsim.log.clock_log import add_segments
 from fraudsim.log.events import decode_dead_letter, decode_label, decode_truth
 from producers.labels.consequences import Consequences
 from producers.ledger.entry import UNNAMED, Fraud
-from runner.record.latencies import Latencies
 from stream_features.catalogue.features import NAMES
 
 LATEST: Final = 50
@@ -72,7 +71,7 @@ class RunState:
         self.undecided = Undecided()
         self.first = FirstDecisions()
         self.seconds = Seconds()
-        self.latencies = Latencies()
+        self.latencies = LatencyHistogram()
         self.money = LiveLedger(rules, seed, cards)
         self.drift = DriftMonitor((SCORE, *DRIFT_OF), DRIFT_REFERENCE)
         self.decided = 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.page.counts.run_state import SeenDecision
-from dashboards.page.counts.seconds import EDGES_MS, Seconds, nearest_rank
+from dashboards.page.counts.seconds import EDGES_MS, LatencyHistogram, Seconds, nearest_rank
 from dashboards.page.counts.undecided import Undecided
 from fraudsim.log import topics
 from fraudsim.log.events import DeadLetter
@@ -68,6 +68,17 @@ def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values, share):
     ascending = sorted(values)
     expected = ascending[max(math.ceil(len(values) * round(share * 1000) / 1000), 1) - 1]
     assert nearest_rank(ascending, share) == expected
+
+
+@given(st.lists(st.floats(0.02, 1e5), min_size=1, max_size=300))
+def test_a_run_s_percentiles_are_within_the_histogram_s_step(latencies):
+    histogram = LatencyHistogram()
+    for latency in latencies:
+        histogram.add(latency)
+    found = histogram.percentiles()
+    for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
+        assert found[name] == pytest.approx(nearest_rank(sorted(latencies), share), rel=0.003, abs=0.001)
+    assert found["max"] == round(max(latencies), 3)
 
 
 def test_a_second_counts_each_latency_in_its_row_and_late_records_too():
