@@ -19,9 +19,7 @@ def check_rate(rate: float, name: str = "--rate") -> float:
         FraudsimError: it is not above 0, or over the bound.
     """
     if not (math.isfinite(rate) and 0 < rate <= MAX_RATE):
-        raise FraudsimError(
-            f"{name} {rate:g} must be above 0 and at most {MAX_RATE:,.0f} requests a second"
-        )
+        raise FraudsimError(f"{name} {rate:g} must be above 0 and at most {MAX_RATE:,.0f} requests a second")
     return rate
 
 

@@ -73,4 +73,6 @@ def _check_numbers(text: str, name: str, numbers: tuple[float, ...]) -> None:
     if not all(math.isfinite(number) and number >= LOWEST for number in numbers):
         raise FraudsimError(f"--arrivals {text}: each number must be at least {LOWEST:g}")
     if name == "bursts" and numbers[1] >= numbers[2]:
-        raise FraudsimError(f"--arrivals {text}: a burst of {numbers[1]:g} s does not fit in {numbers[2]:g} s")
+        raise FraudsimError(
+            f"--arrivals {text}: a burst of {numbers[1]:g} s does not fit in {numbers[2]:g} s"
+        )

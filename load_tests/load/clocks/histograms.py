@@ -41,7 +41,9 @@ class LatencyHistogram:
         """The latency that a share `q` did not exceed; None without latencies."""
         if not self.count:
             return None
-        return round(min(float(self.histogram.get_value_at_percentile(100 * q)), float(self.max_us)) / 1000, 3)
+        return round(
+            min(float(self.histogram.get_value_at_percentile(100 * q)), float(self.max_us)) / 1000, 3
+        )
 
     def figures_ms(self) -> dict[str, float | None]:
         """p50, p90, p99, p999 and max; None for all without latencies."""

@@ -42,6 +42,4 @@ def lateness_of(records: Records, limit_us: int) -> Lateness:
     """The lateness of requests that were sent."""
     sendable_us = np.maximum(records["intended_us"], records["free_us"])
     delays_us = np.maximum(records["ready_us"] - sendable_us, 0)
-    return Lateness(
-        delays_us, delays_us > limit_us, records["free_us"] > records["intended_us"], limit_us
-    )
+    return Lateness(delays_us, delays_us > limit_us, records["free_us"] > records["intended_us"], limit_us)

@@ -11,8 +11,6 @@ from load_tests.load.generators.locust_run import run_of
 from load_tests.load.generators.locust_share import outcome_row
 
 FROM_INTENDED: Final = "from intended send"
-OPENED: Final = 8
-"""Senders that connect before the start."""
 
 
 class ScheduledSender(FastHttpUser):
@@ -28,14 +26,6 @@ class ScheduledSender(FastHttpUser):
         self._path = target.path
         client = self.client.client.clientpool.get_client(URL(plan.url))
         self._connection = KeptConnection(client, self._load.clock)
-
-    def on_start(self) -> None:
-        """Connect, if it is among the first, so that a run does not start with handshakes."""
-        if self._load.count_sender() <= OPENED:
-            try:
-                self._connection.connect()
-            except OSError:
-                self._connection.close()  # it tries again with its first request
 
     @task
     def send(self) -> None:
