@@ -32,14 +32,14 @@ def made_up_transaction(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def read_bodies(path: Path) -> list[bytes]:
+def read_bodies(path: str) -> list[bytes]:
     """The bodies of a file: one JSON value a line, or the whole file as one body.
 
     Raises:
         FraudsimError: the file cannot be read, or is empty.
     """
     try:
-        content = path.read_bytes()
+        content = Path(path).read_bytes()
     except OSError as error:
         raise FraudsimError(f"--body {path}: {error.strerror}; name a file of one or more bodies") from None
     if not content.strip():
@@ -67,9 +67,9 @@ class BodySupply:
         self._batch = plan.batch
         self._fraudsim = plan.fraudsim
         if plan.bodies is not None:
-            self._rests: Sequence[bytes] = read_bodies(Path(plan.bodies))
+            self._rests: Sequence[bytes] = read_bodies(plan.bodies)
             if plan.fraudsim:
-                self._rests = [_without_own_fields(body, plan.bodies) for body in self._rests]
+                self._rests = [_rest(without_own_fields(body, plan.bodies)) for body in self._rests]
         elif plan.fraudsim:
             rng = random.Random(plan.seed)
             count = min(VARIETY, max(1, round(plan.rate * plan.seconds)))
@@ -93,18 +93,23 @@ class BodySupply:
 
 
 def _rest(transaction: dict[str, Any]) -> bytes:
-    """A transaction's JSON without its opening brace and without the fields that are its own."""
-    fields = {name: value for name, value in transaction.items() if name not in OWN_FIELDS}
-    return msgspec.json.encode(fields)[1:]
+    """A transaction's JSON without its opening brace."""
+    return msgspec.json.encode(transaction)[1:]
 
 
-def _without_own_fields(body: bytes, path: str) -> bytes:
+def without_own_fields(body: bytes, path: str) -> dict[str, Any]:
+    """The transaction of a body, without the fields that are its own.
+
+    Raises:
+        FraudsimError: it is no JSON object, or holds nothing else.
+    """
     try:
         transaction = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise FraudsimError(
             f"--body {path}: fraudsim takes one transaction a line as a JSON object: {error}"
         ) from None
-    if not set(transaction) - set(OWN_FIELDS):
+    fields = {name: value for name, value in transaction.items() if name not in OWN_FIELDS}
+    if not fields:
         raise FraudsimError(f"--body {path}: a line holds no field besides {', '.join(OWN_FIELDS)}")
-    return _rest(transaction)
+    return fields
