@@ -6,8 +6,8 @@
 The first writes a result with a verdict and starts Locust itself; the second serves Locust's page. A user of
 Locust is only a sender: however many there are, and however long they wait for answers, the rate is
 `FRAUDSIM_LOAD_RATE` (requests a second over all workers, default 100), for `FRAUDSIM_LOAD_SECONDS` (600), in
-the shape `FRAUDSIM_LOAD_ARRIVALS` (`poisson`). The row "from intended send" counts from the schedule; Locust's
-own row counts from the send, and shows how wrong that is while the target stands still.
+the shape `FRAUDSIM_LOAD_ARRIVALS` (`poisson`). The row "from intended send" counts from the schedule;
+Locust's own row counts from the send, and shows how wrong that is while the target stands still.
 """
 
 from typing import Any

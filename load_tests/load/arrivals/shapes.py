@@ -1,7 +1,7 @@
-"""Shapes of arrivals, by name: `constant`, `poisson`, `steps:1,2,4`, `ramp:0.5,2`, `bursts:5,1,10`, `recorded:DIR`.
+"""Shapes of arrivals: `constant`, `poisson`, `steps:1,2,4`, `ramp:0.5,2`, `bursts:5,1,10`, `recorded:DIR`.
 
-Numbers of steps, ramp and bursts are multiples of the run's rate. All but `constant` are Poisson processes, as
-arrivals of independent customers are; a recorded one repeats a history's times, stretched to the rate.
+Numbers of steps, ramp and bursts are multiples of the run's rate. All but `constant` are Poisson processes,
+as arrivals of independent customers are; a recorded one repeats a history's times, stretched to the rate.
 """
 
 import math

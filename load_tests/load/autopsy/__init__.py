@@ -1,1 +1,1 @@
-"""Where the time of single requests went: the waterfall of stages, the slowest, and what happened meanwhile."""
+"""Where the time of single requests went: waterfalls of stages, the slowest, what happened meanwhile."""

@@ -1,4 +1,4 @@
-"""The stages of the requests at a quantile themselves: not the quantile of each stage, which sum to no request."""
+"""The stages of the requests at a quantile: not the quantiles of the stages, which sum to no request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import numpy as np
 from load_tests.load.clocks.records import Records
 
 MARKS: Final = (
-    "intended", "ready", "sent", "appended", "received", "dequeued", "state_read", "features", "scored", "decided",
-    "completed",
+    "intended", "ready", "sent", "appended", "received", "dequeued", "state_read", "features", "scored",
+    "decided", "completed",
 )  # fmt: skip
 TITLES: Final[Mapping[str, str]] = {
     "ready": "waiting for a sender",

@@ -1,1 +1,1 @@
-"""What became of each request: intended, sent and completed times, the server's stamps, histograms, lateness."""
+"""What became of each request: intended, sent, completed, the server's stamps; histograms, lateness."""

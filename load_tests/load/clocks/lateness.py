@@ -1,4 +1,4 @@
-"""Late and blocked: whether the generator, or a target that held every sender, kept a request from its time."""
+"""Late and blocked: what kept a request from its time, the generator or a target that held every sender."""
 
 from dataclasses import dataclass
 from typing import Final

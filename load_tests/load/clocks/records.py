@@ -14,8 +14,8 @@ import numpy.typing as npt
 from fraudsim.errors import FraudsimError
 
 TIMES: Final = ("intended_us", "free_us", "ready_us", "sent_us", "completed_us")
-"""When it was due; since when a sender had been free; when that sender began; when the request was written (for a
-stream: handed to the client); when its answer was complete. 0 is never."""
+"""When it was due; since when a sender had been free; when that sender began; when the request was written
+(for a stream: handed to the client); when its answer was complete. 0 is never."""
 STAMPS: Final = ("appended", "received", "dequeued", "state_read", "features", "scored", "decided")
 """The server's own stamps, in the order of its stages; 0 where the answer had none."""
 DTYPE: Final = np.dtype(

@@ -1,5 +1,5 @@
-"""What sends a schedule: senders inside Locust over HTTP, the producer's sender into Kafka, each in a process.
+"""What sends a schedule: senders inside Locust over HTTP, the producer's sender into Kafka.
 
-Locust patches the standard library for gevent when it is imported. What its file imports (`plan`, `bodies`,
-`timer`, `dispatcher`, `hub_probe`, `outcome`, `locust_user`, `locust_run`) imports nothing of asyncio, uvloop or Kafka.
+Locust patches the standard library for gevent when it is imported. So what its file imports, which is all but
+the modules named `stream_…`, imports nothing of asyncio, uvloop or Kafka.
 """

@@ -1,4 +1,4 @@
-"""Hands each request of a worker's share to a free sender when it is due: the schedule is no property of users."""
+"""Hands each request of a worker's share to a free sender when it is due: users have no schedule."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from gevent.event import AsyncResult, Event
 
 from fraudsim.arrays import Ints
 from load_tests.load.generators.timer import PreciseTimer
-
 
 NEVER_US: Final = 1 << 62
 
@@ -50,8 +49,8 @@ class Dispatcher:
     """The senders that are free, and the requests that are due.
 
     A sender that becomes free takes a request that is due already, so that many answers at once do not make
-    the next send late; else it waits, and the one that became free last sends next, so that few connections are
-    in use and stay open. With none free, due requests wait in their order.
+    the next send late; else it waits, and the one that became free last sends next, so that few connections
+    are in use and stay open. With none free, due requests wait in their order.
     """
 
     def __init__(self, clock: SteadyClock) -> None:

@@ -34,8 +34,8 @@ class Exchange:
 class KeptConnection:
     """Connects when it must, and keeps the connection.
 
-    The client's own `request` builds a request of many objects, hides when it is written, and looks for a dead
-    connection by select, which knows descriptors below 1,024 only. Here the bytes are written as they are.
+    The client's own `request` builds a request of many objects, hides when it is written, and looks for a
+    dead connection by select, which knows descriptors below 1,024 only. Here bytes are written as they are.
     """
 
     def __init__(self, client: HTTPClient, clock: SteadyClock) -> None:

@@ -29,7 +29,7 @@ from producers.sender import schedule
 from producers.sender.send_plan import SendControl, SendPlan
 from producers.sender.sender import SWITCH_INTERVAL_S, send
 
-LEAD_S: Final = 1.0
+LEAD_S: Final = 4.0
 """From the start of the sender to the first intended send: it connects and fills its prefetch meanwhile."""
 TICK_MS: Final = 1
 ROOM_US: Final = 200
@@ -54,9 +54,8 @@ class RunningClock:
 class StampedOutbox:
     """An `Outbox` that notes when each record is handed to the client it wraps."""
 
-    def __init__(self, inner: Outbox, segment: Segment) -> None:
+    def __init__(self, inner: Outbox) -> None:
         self._inner = inner
-        self._segment = segment
         self._free_us = 0
         self.records = bytearray()
         self.handed_over = 0
@@ -119,13 +118,18 @@ def send_plan(plan: LoadPlan, settings: Settings) -> None:
     outboxes: list[StampedOutbox] = []
 
     def opener(opener_settings: Settings, topics: Sequence[str]) -> StampedOutbox:
-        outboxes.append(StampedOutbox(open_outbox(opener_settings, topics), segment))
+        outboxes.append(StampedOutbox(open_outbox(opener_settings, topics)))
         return outboxes[-1]
 
     finished = False
     try:
         report = send(
-            source, settings, SendPlan(speed=segment.speed), RunningClock(segment), SendControl(stop=stop), opener
+            source,
+            settings,
+            SendPlan(speed=segment.speed),
+            RunningClock(segment),
+            SendControl(stop=stop),
+            opener,
         )
         finished = report.complete
     finally:

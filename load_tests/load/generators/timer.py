@@ -1,7 +1,7 @@
 """Waiting in gevent to the microsecond.
 
-libev's timers are whole milliseconds (epoll_wait's unit): `gevent.sleep` ended 0.69 ms late in the median here,
-a Linux timerfd 0.06 ms. Elsewhere the last millisecond is spent in turns of the hub.
+libev's timers are whole milliseconds (epoll_wait's unit): `gevent.sleep` ended 0.69 ms late in the median
+here, a Linux timerfd 0.06 ms. Elsewhere the last millisecond is spent in turns of the hub.
 """
 
 import ctypes

@@ -178,14 +178,23 @@ def _errors_section(kinds: Mapping[str, int]) -> str:
 def _conditions(result: Mapping[str, Any]) -> str:
     machine, generator = result.get("environment", {}), result["generator"]
     echo = generator["echo_p99_ms"]
+    schedule = (
+        f"{result.get('arrivals')}, seed {result.get('seed')}, {result.get('rate'):g}/s for "
+        f"{result.get('seconds'):g} s, {result.get('rounds')} rounds"
+    )
+    wakes = f"{generator['probe_late']:,} of {generator['probe_wakes']:,} wakes late"
+    hardware = (
+        f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB, "
+        f"load {machine.get('load_average')}"
+    )
     facts = {
         "command": machine.get("command"),
-        "arrivals": f"{result.get('arrivals')}, seed {result.get('seed')}, {result.get('rate'):g}/s for {result.get('seconds'):g} s, {result.get('rounds')} rounds",
+        "arrivals": schedule,
         "restarts": result.get("restarts"),
         "late above": f"{result['late_limit_ms']:g} ms; {result['late_allowed']:.3%} of the sends may be",
         "the generator alone": "-" if echo is None else f"p99 {echo:.2f} ms against a loopback echo",
-        "its loop": f"{generator['probe_late']:,} of {generator['probe_wakes']:,} wakes late, the worst {generator['probe_max_ms']:.2f} ms",
-        "machine": f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB, load {machine.get('load_average')}",
+        "its loop": f"{wakes}, the worst by {generator['probe_max_ms']:.2f} ms",
+        "machine": hardware,
         "versions": ", ".join(f"{name} {number}" for name, number in machine.get("versions", {}).items()),
     }
     null = result.get("null_latency_ms")

@@ -33,13 +33,13 @@ def draw_percentiles(
         return ""
     count = max(h.count for h in histograms.values() if h is not None)
     highest = max(
-        max(float(latencies.max()) for _, latencies in curves.values()), *objectives_ms.values(), LOWEST_MS
+        *(float(latencies.max()) for _, latencies in curves.values()), *objectives_ms.values(), LOWEST_MS
     )
     lowest = max(LOWEST_MS, min(float(latencies.min()) for _, latencies in curves.values()))
     plot = Plot(
         "Latency by percentile",
-        "From the intended send, from the send, and as the server says; the gap between the first two is what "
-        "a tool that waits for answers leaves out.",
+        "From the intended send, from the send, and as the server says; the gap between the first two is "
+        "what a tool that waits for answers leaves out.",
         width=1060, height=340, top=40,
     )  # fmt: skip
     lowest_tail = 1 / max(count, 100)
@@ -61,7 +61,7 @@ def draw_percentiles(
 
 def draw_over_time(records: Records, lateness: Lateness) -> str:
     """The latency of each second: median, 99th percentile and maximum, from intended."""
-    seconds, start_us, count = _seconds(records)
+    seconds, _, count = _seconds(records)
     if count < 2:
         return ""
     good = records["good"] == 1

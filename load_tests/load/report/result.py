@@ -134,6 +134,7 @@ def read_result(folder: Path) -> dict[str, Any]:
         raise FraudsimError(f"{path}: {error}; run the load again") from None
     if result.get("format") != FORMAT:
         raise FraudsimError(
-            f"{path}: format={result.get('format')} is another version's, this program reads {FORMAT}; run the load again"
+            f"{path}: format={result.get('format')} is another version's, this program reads {FORMAT}; "
+            "run the load again"
         )
     return result

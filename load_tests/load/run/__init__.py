@@ -1,1 +1,1 @@
-"""`fraudsim load run`: the target is checked, the generator's own floor measured, the load sent, the result written."""
+"""`fraudsim load run`: checks the target, measures the generator's own floor, sends the load, writes."""

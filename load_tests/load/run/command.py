@@ -13,8 +13,9 @@ from load_tests.load.report.files import write_report
 from load_tests.load.report.result import result_of
 from load_tests.load.report.text import print_result
 from load_tests.load.run.environment import environment
-from load_tests.load.run.http_run import run_http
+from load_tests.load.run.http_run import measurement_of, run_http
 from load_tests.load.run.options import LoadOptions, make_out
+from load_tests.load.run.stream_run import find_line, run_stream
 from load_tests.load.run.target import HttpTarget, check_answer, find_target
 from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.verdict import EXIT_CODES, reach_verdict
@@ -28,7 +29,7 @@ def run_load(options: LoadOptions, say: Say) -> int:
     Raises:
         FraudsimError: the target or the folder is not usable.
     """
-    measure = measure_http
+    measure = measure_stream if options.stream else measure_http
     measurement, context = measure(options, say, stop_on_signals())
     verdict = reach_verdict(measurement, options.objectives)
     result = result_of(measurement, options.objectives, verdict, context)
@@ -56,6 +57,18 @@ def measure_http(
     return measurement, _context(options, target)
 
 
+def measure_stream(
+    options: LoadOptions, say: Say, stop: threading.Event
+) -> tuple[Measurement, Mapping[str, Any]]:
+    """Load a running line through Kafka; the measurement, and what the report says besides."""
+    settings, _ = find_line(options.run)
+    options = replace(options, out=make_out(options.out))
+    plan = options.plan("", fraudsim=True)
+    sent_rounds = run_stream(plan, settings, options.rounds, stop, say)
+    target = HttpTarget(f"Kafka at {settings.kafka_bootstrap}", True, "", True)
+    return measurement_of("stream", sent_rounds, None), _context(options, target)
+
+
 def _context(options: LoadOptions, target: HttpTarget) -> dict[str, Any]:
     return {
         "target": target.url,
@@ -66,5 +79,5 @@ def _context(options: LoadOptions, target: HttpTarget) -> dict[str, Any]:
         "batch": options.batch,
         "rounds": options.rounds,
         "restarts": "none: the line is not ours" if options.run is None else "the scorer, between rounds",
-        "environment": environment("http"),
+        "environment": environment("stream" if options.stream else "http"),
     }

@@ -1,4 +1,4 @@
-"""A loopback server that answers every request at once: what is left of a latency against it is the generator's.
+"""A loopback server that answers every request at once: a latency against it is the generator's own.
 
     python -m load_tests.load.run.echo_server
 

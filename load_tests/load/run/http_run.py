@@ -96,17 +96,18 @@ def run_http(
             + (f", round {number + 1}" if rounds > 1 else "")
         )
         sent_rounds.append(send_by_locust(round_plan, workers, stop))
-    return _measurement(sent_rounds, echo_ms)
+    return measurement_of("http", sent_rounds, echo_ms)
 
 
-def _measurement(sent_rounds: list[SentLoad], echo_ms: float | None) -> Measurement:
+def measurement_of(kind: str, sent_rounds: list[SentLoad], echo_ms: float | None) -> Measurement:
+    """One measurement of all rounds."""
     records = [sent.records for sent in sent_rounds] or [np.zeros(0, dtype=DTYPE)]
     healths = [sent.health for sent in sent_rounds] or [GeneratorHealth()]
     errors: Counter[str] = Counter()
     for sent in sent_rounds:
         errors.update(sent.errors)
     return Measurement(
-        kind="http",
+        kind=kind,
         scheduled=sum(sent.scheduled for sent in sent_rounds),
         seconds=sum(sent.seconds for sent in sent_rounds),
         records=np.concatenate(records),

@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fraudsim.errors import FraudsimError
@@ -40,7 +40,7 @@ class LoadOptions:
     allow_host: str | None = None
     run: Path | None = None
     """Folder of the line that is loaded, if it runs on this machine."""
-    objectives: Objectives = Objectives()
+    objectives: Objectives = field(default_factory=Objectives)
 
     def __post_init__(self) -> None:
         check_rate(self.rate)

@@ -1,9 +1,9 @@
 """Intervals of quantiles by batch means: misses come in clusters, so requests are not independent.
 
 The share of requests above a latency is a mean of zeros and ones. Its variance is taken from the shares of
-batches (seconds, groups of seconds, restarts), the largest of these; what that leaves is the effective sample:
-the number of independent requests that would be as uncertain (Law, Simulation Modeling and Analysis, 9.5.3;
-the quantile's interval by order statistics: Hahn and Meeker, Statistical Intervals, 5.2).
+batches (seconds, groups of seconds, restarts), the largest of these; what that leaves is the effective
+sample: the number of independent requests that would be as uncertain (Law, Simulation Modeling and Analysis,
+9.5.3; the quantile's interval by order statistics: Hahn and Meeker, Statistical Intervals, 5.2).
 """
 
 import math
@@ -93,7 +93,7 @@ def quantile_interval(latencies_ms: Doubles, q: float, groupings: Sequence[Ints]
     if not count:
         return None
     ordered = np.sort(latencies_ms)
-    value = float(ordered[min(count - 1, max(0, math.ceil(q * count) - 1))])
+    value = float(ordered[max(1, int(q * count + 0.5)) - 1])  # the rank that HdrHistogram takes
     effective, batches = effective_sample(latencies_ms > value, groupings)
     spread = student(batches - 1 if batches else count) * math.sqrt(q * (1 - q) / max(effective, 1.0))
     low = float(ordered[max(0, math.floor((q - spread) * count) - 1)]) if q > spread else float(ordered[0])
@@ -110,7 +110,7 @@ def quantile_interval(latencies_ms: Doubles, q: float, groupings: Sequence[Ints]
 
 
 def student(freedom: int) -> float:
-    """Student's two-sided 95 % quantile, by the expansion of Cornish and Fisher; within 1 % from 3 degrees on.
+    """Student's two-sided 95 % quantile, by Cornish and Fisher's expansion; within 1 % from 3 degrees on.
 
     >>> round(student(9), 2), round(student(10_000), 2)
     (2.26, 1.96)

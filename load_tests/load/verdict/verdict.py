@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
 from load_tests.load.clocks.histograms import QUANTILES
 from load_tests.load.clocks.lateness import Lateness, late_limit_us, lateness_of
 from load_tests.load.verdict.intervals import (
@@ -102,25 +100,27 @@ def _refusal(measurement: Measurement, objectives: Objectives, lateness: Latenes
     if not sent:
         return "nothing was sent"
     if not (measurement.records["completed_us"] > 0).any():
-        return f"no request was answered: {max(measurement.errors, key=lambda e: measurement.errors[e], default='')}"
+        kinds = measurement.errors
+        return f"no request was answered: {max(kinds, key=lambda kind: kinds[kind], default='')}"
     limit_ms = lateness.limit_us / 1000
     if lateness.late_count > allowed * sent:
         return (
-            f"the generator was late: {lateness.late_count / sent:.2%} of the sends left over {limit_ms:g} ms after "
-            f"their time though a sender was free, {allowed:.2%} are allowed for {_name(claimed)}; lower the rate, "
-            "use more --workers, or free the machine"
+            f"the generator was late: {lateness.late_count / sent:.2%} of the sends left over {limit_ms:g} ms "
+            f"after their time though a sender was free, {allowed:.2%} are allowed for {_name(claimed)}; lower "
+            "the rate, use more --workers, or free the machine"
         )
     blocked_matters = lateness.blocked_count > allowed * sent
     if blocked_matters and health.probe_wakes and health.probe_late > allowed * health.probe_wakes:
+        late_wakes = health.probe_late / health.probe_wakes
         return (
-            f"the generator's loop stood still: {health.probe_late / health.probe_wakes:.2%} of its wakes were over "
-            f"{limit_ms:g} ms late, so requests that found no free sender may be its own doing"
+            f"the generator's loop stood still: {late_wakes:.2%} of its wakes were over {limit_ms:g} ms late, "
+            "so requests that found no free sender may be its own doing"
         )
     limit_echo_ms = ECHO_SHARE * (objectives.tightest_ms or math.inf)
     if measurement.echo_p99_ms is not None and measurement.echo_p99_ms > limit_echo_ms:
         return (
-            f"the generator alone has a p99 of {measurement.echo_p99_ms:.2f} ms against a loopback echo at this rate, "
-            f"over {limit_echo_ms:g} ms, a fifth of the objective; lower the rate or free the machine"
+            f"the generator alone has a p99 of {measurement.echo_p99_ms:.2f} ms against a loopback echo at "
+            f"this rate, over {limit_echo_ms:g} ms, a fifth of the objective; lower the rate or free the machine"
         )
     return ""
 
@@ -139,14 +139,14 @@ def _against(
         misses = int((latencies_ms > limit_ms).sum())
         if misses == 0 and count < fewest_requests(q):
             return "not measured", (
-                f"{shown} needs at least {fewest_requests(q)} requests, {count} were sent: raise --seconds or --rate"
+                f"{shown} needs {fewest_requests(q)} requests or more, {count} were sent: raise --seconds"
             )
         fails = misses > (1 - q) * count
         missed |= fails
-        value_ms, interval = float(np.quantile(latencies_ms, q, method="inverted_cdf")), intervals[name]
+        interval = intervals[name]
         sure = interval.low_ms > limit_ms if fails else (interval.high_ms or math.inf) <= limit_ms
         reasons.append(
-            f"{shown} {value_ms:.2f} ms is {'over' if fails else 'within'} {limit_ms:g} ms"
+            f"{shown} {interval.value_ms:.2f} ms is {'over' if fails else 'within'} {limit_ms:g} ms"
             + ("" if sure else ", but its 95 % interval reaches the other side")
         )
     if objectives.errors is not None:
