@@ -98,3 +98,47 @@ def _objectives(
         {name: parse_latency(f"--{name}", text) for name, text in texts.items() if text is not None},
         None if errors is None else parse_share("--errors", errors),
     )
+
+
+@load.command()
+def capacity(
+    out: Out,
+    url: Url = None,
+    stream: Stream = False,
+    seconds: Annotated[float, typer.Option("--seconds", help="length of a step")] = 10.0,
+    first: Annotated[float, typer.Option("--first", help="rate of the first step")] = 50.0,
+    most: Annotated[float, typer.Option("--most", help="highest rate")] = 20_000.0,
+    fewest: Annotated[int, typer.Option("--fewest", min=1, help="steps after the bracket, at least")] = 8,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="steps after the bracket, at most")] = 24,
+    arrivals: Arrivals = "poisson",
+    body: Body = None,
+    p50: P50 = None,
+    p90: P90 = None,
+    p99: P99 = None,
+    p999: P999 = None,
+    errors: Errors = None,
+    seed: Seed = 1,
+    batch: Batch = 1,
+    connections: Connections = None,
+    workers: Workers = 1,
+    timeout: Timeout = 10.0,
+    allow_host: AllowHost = None,
+    run: Run = None,
+) -> None:
+    """Find the highest rate that meets the objectives, with an interval; HTTP and stream by one rule.
+
+    Exit code 0: found; 3: not measured, such as where the generator is what saturates.
+    """
+    from load_tests.load.arrivals.bounds import check_rate
+    from load_tests.load.capacity.command import run_capacity
+    from load_tests.load.capacity.search import SearchLimits
+    from load_tests.load.run.options import LoadOptions
+
+    check_rate(most, "--most")
+    options = LoadOptions(
+        rate=check_rate(first, "--first"), seconds=seconds, out=out, url=url, stream=stream, arrivals=arrivals,
+        seed=seed, body=body, batch=batch, connections=connections, workers=workers, timeout_s=timeout,
+        allow_host=allow_host, run=run, objectives=_objectives(p50, p90, p99, p999, errors),
+    )  # fmt: skip
+    limits = SearchLimits(first, most, min(fewest, steps), steps)
+    raise typer.Exit(run_capacity(options, limits, typer.echo))

@@ -12,6 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from fraudsim.arrays import Doubles
+
 SINGLE_CORE: Final = ("worker", "scorer", "archiver", "labels", "producer", "redis", "target", "watch")
 """Processes that take at most one core: one event loop, or one thread."""
 BUSY: Final = 0.7
@@ -69,10 +71,7 @@ def fit_processes(steps: Sequence[CostStep]) -> list[ProcessFit]:
     return fits
 
 
-def _line(
-    rates: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-    shares: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-) -> tuple[float, float]:
+def _line(rates: Doubles, shares: Doubles) -> tuple[float, float]:
     """Least squares of share = fixed + rate · marginal, neither below 0."""
     through_origin = float((rates * shares).sum() / (rates**2).sum()) if rates.any() else 0.0
     if len(np.unique(rates)) < 2:

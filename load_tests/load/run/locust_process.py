@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +16,10 @@ import numpy as np
 
 import load_tests
 from fraudsim.errors import FraudsimError
-from load_tests.load.clocks.records import DTYPE, Records, read_records
+from load_tests.load.clocks.records import DTYPE, read_records
 from load_tests.load.generators.outcome import WorkerOutcome, read_outcomes, records_path
 from load_tests.load.generators.plan import PLAN_VARIABLE, LoadPlan
+from load_tests.load.run.sent_load import SentLoad
 from load_tests.load.verdict.measurement import GeneratorHealth
 from runner.stack.ports import free_port
 
@@ -29,20 +29,6 @@ END_S: Final = 15.0
 STOP_S: Final = 10.0
 POLL_S: Final = 0.05
 LOCUSTFILE: Final = Path(load_tests.__path__[0]) / "locustfile.py"
-
-
-@dataclass(frozen=True)
-class SentLoad:
-    """What Locust sent of one plan."""
-
-    scheduled: int
-    """Requests of the schedule; if it was stopped, those that were due."""
-    records: Records
-    health: GeneratorHealth
-    errors: dict[str, int]
-    partial: bool
-    start_us: int
-    seconds: float
 
 
 def send_by_locust(

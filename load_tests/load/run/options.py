@@ -63,6 +63,11 @@ class LoadOptions:
         if self.stream and (self.batch > 1 or self.workers > 1):
             raise FraudsimError("--stream goes without --batch and --workers: one sender hands to Kafka")
 
+    @property
+    def kind(self) -> str:
+        """The word for the way in."""
+        return "stream" if self.stream else "http"
+
     def plan(self, url: str, fraudsim: bool) -> LoadPlan:
         """The plan of the generator."""
         return LoadPlan(

@@ -1,5 +1,6 @@
 """A load through Kafka: the producer's sender in a process, decisions read back here."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -8,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from fraudsim.addresses import RunningLine, running_line
@@ -22,8 +22,7 @@ from load_tests.load.clocks.records import DTYPE, STAMPS, Records, read_records
 from load_tests.load.generators.outcome import outcome_path, read_outcomes, records_path
 from load_tests.load.generators.plan import LoadPlan
 from load_tests.load.run.decision_reader import DecisionReader
-from load_tests.load.run.http_run import Renew, Say
-from load_tests.load.run.locust_process import SentLoad
+from load_tests.load.run.sent_load import SentLoad
 from load_tests.load.verdict.measurement import GeneratorHealth
 
 START_S: Final = 60.0
@@ -90,8 +89,6 @@ def send_stream(
 
 
 def _start(plan_path: Path, settings: Settings, log: Path) -> subprocess.Popen[bytes]:
-    import os
-
     env = {**os.environ, variable("kafka_bootstrap"): settings.kafka_bootstrap}
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -168,25 +165,3 @@ def _sent_load(plan: LoadPlan, folder: Path, records: Records, stopped: bool) ->
 def _last_line(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return (lines or [f"the sender ended without a word ({log})"])[-1]
-
-
-def run_stream(
-    plan: LoadPlan,
-    settings: Settings,
-    rounds: int,
-    stop: threading.Event,
-    say: Say,
-    renew: Renew = lambda _: None,
-) -> list[SentLoad]:
-    """Send a plan one or several times; `renew` is called between."""
-    sent_rounds: list[SentLoad] = []
-    for number in range(rounds):
-        if stop.is_set():
-            break
-        if number:
-            renew(number)
-        run_id = f"{plan.run_id}-{number}" if number else plan.run_id
-        round_plan = msgspec.structs.replace(plan, run_id=run_id, seed=plan.seed + number)
-        say(f"load: {plan.rate:g}/s for {plan.seconds:g} s into {settings.kafka_bootstrap}")
-        sent_rounds.append(send_stream(round_plan, settings, stop))
-    return sent_rounds
