@@ -136,9 +136,53 @@ def capacity(
 
     check_rate(most, "--most")
     options = LoadOptions(
-        rate=check_rate(first, "--first"), seconds=seconds, out=out, url=url, stream=stream, arrivals=arrivals,
-        seed=seed, body=body, batch=batch, connections=connections, workers=workers, timeout_s=timeout,
+        rate=check_rate(first, "--first"), seconds=seconds, out=out, url=url, stream=stream,
+        arrivals=arrivals, seed=seed, body=body, batch=batch, connections=connections, workers=workers, timeout_s=timeout,
         allow_host=allow_host, run=run, objectives=_objectives(p50, p90, p99, p999, errors),
     )  # fmt: skip
     limits = SearchLimits(first, most, min(fewest, steps), steps)
     raise typer.Exit(run_capacity(options, limits, typer.echo))
+
+
+@load.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="URL, commit, or folder of an earlier load with --rounds")],
+    b: Annotated[str, typer.Argument(help="the other one")],
+    out: Out,
+    rate: Rate = 100.0,
+    seconds: Seconds = 15.0,
+    turns: Annotated[int, typer.Option("--turns", help="loads of each")] = 6,
+    stream: Stream = False,
+    body: Body = None,
+    seed: Seed = 1,
+    connections: Connections = None,
+    timeout: Timeout = 10.0,
+    allow_host: AllowHost = None,
+) -> None:
+    """Load two targets in turns and say what differs: median, CPU a transaction, p99.
+
+    Exit code 0: no difference that so many turns detect, or better; 1: B is worse; 3: not measured.
+    """
+    from load_tests.load.compare.command import run_compare
+    from load_tests.load.run.options import LoadOptions
+
+    options = LoadOptions(
+        rate=rate, seconds=seconds, out=out, url=None if stream else a, stream=stream, body=body, seed=seed,
+        connections=connections, timeout_s=timeout, allow_host=allow_host,
+    )  # fmt: skip
+    raise typer.Exit(run_compare(a, b, options, turns, typer.echo))
+
+
+@load.command()
+def bill(
+    capacity: Annotated[Path, typer.Argument(help="folder of `fraudsim load capacity` with --run")],
+    out: Out,
+    rate: Annotated[
+        list[float] | None,
+        typer.Option("--rate", min=0.001, help="rate to bill; repeatable [default: 1000, 10000, 65000]"),
+    ] = None,
+) -> None:
+    """Say what rates would take: fitted below half load, checked against the measured capacity."""
+    from load_tests.load.bill.command import run_bill
+
+    raise typer.Exit(run_bill(capacity, out, rate or [1_000.0, 10_000.0, 65_000.0], typer.echo))

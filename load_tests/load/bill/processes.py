@@ -1,4 +1,4 @@
-"""The processes whose cost a load measures: a line's parts and servers, or whoever listens at a URL's port."""
+"""The processes whose cost is measured: a line's parts and servers, or what listens at a URL's port."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The utilisation law: a process that takes a fixed share and D µs a transaction is busy for fixed + X·D at X/s.
+"""The utilisation law: a process with a fixed share and D µs a transaction is busy for fixed + X·D at X/s.
 
 (Denning and Buzen 1978; Lazowska et al., Quantitative System Performance, chapter 3.) Fixed and marginal cost
 are fitted by least squares over rates below half of the load, where queues do not change what a transaction
@@ -85,7 +85,7 @@ def _line(rates: Doubles, shares: Doubles) -> tuple[float, float]:
 
 
 def predicted_capacity(fits: Sequence[ProcessFit], cores: int) -> tuple[float, str]:
-    """The rate at which the first resource is full, and which: a single-core process, or all cores together."""
+    """The rate at which the first resource is full, and which: one process's core, or all cores."""
     per_process = min(fits, key=lambda fit: fit.saturation, default=None)
     fixed = sum(fit.fixed_share for fit in fits)
     marginal = sum(fit.marginal_us for fit in fits) / 1e6

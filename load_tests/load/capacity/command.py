@@ -23,10 +23,13 @@ from load_tests.load.capacity.trend import unstable
 from load_tests.load.report.result import FORMAT, RESULT_FILE
 from load_tests.load.run.options import LoadOptions
 from load_tests.load.run.probe import LoadProbe, Probed
+from load_tests.load.verdict.intervals import fewest_requests
 
 OVERLOAD_S: Final = 3.0
 RESTART_EVERY: Final = 4
 """Steps after which the scorer is restarted, where the line is ours."""
+MARGIN: Final = 1.2
+"""Of the requests that a step needs: a Poisson process may give fewer than its rate."""
 Say = Callable[[str], None]
 
 
@@ -50,11 +53,16 @@ class StepLoader:
             overload = round(rate * OVERLOAD, 1)
             self.say(f"overload: {overload:g}/s for {OVERLOAD_S:g} s, to see whether it recovers")
             self.probe.send(overload, OVERLOAD_S, 1_000 + number)
-        probed = self.probe.measure(rate, self.seconds, number + 1)
+        probed = self.probe.measure(rate, self._step_s(rate), number + 1)
         step = self._step(rate, from_above, probed)
         self.say(f"{rate:g}/s: {step.word}, {step.why}")
         self.reports.append(_report(step, probed))
         return step
+
+    def _step_s(self, rate: float) -> float:
+        """The length of a step: long enough for the requests that its quantile needs."""
+        q = self.probe.options.objectives.highest_quantile or 0.5
+        return max(self.seconds, MARGIN * fewest_requests(q) / rate)
 
     def _step(self, rate: float, from_above: bool, probed: Probed) -> CapacityStep:
         verdict, records = probed.verdict, probed.measurement.records

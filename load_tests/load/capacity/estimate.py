@@ -1,8 +1,8 @@
 """Rate at which half of the steps meet the objective, from steps that were met or missed. Pure.
 
 P(met) at rate r is 1 / (1 + exp((ln r − ln c) / s)), with a small chance that a step is met or missed for
-another reason. The posterior of capacity c and width s is computed on a grid: a fit by maximum likelihood does
-not exist where the steps can be separated, which is what a sharp limit gives.
+another reason. The posterior of capacity c and width s is computed on a grid: a fit by maximum likelihood
+does not exist where the steps can be separated, which is what a sharp limit gives.
 """
 
 from collections.abc import Sequence

@@ -29,7 +29,8 @@ def capacity_page(result: Mapping[str, Any]) -> str:
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{escape(lead)}.</p>",
-        f'<p class="quiet">{escape(str(conditions["target"]))}; objectives {escape(str(result["objectives"]))}; '
+        f'<p class="quiet">{escape(str(conditions["target"]))}; objectives '
+        f"{escape(str(result['objectives']))}; "
         f"restarts: {escape(str(conditions['restarts']))}</p>",
         figure(_draw(result), "Dots: steps that met (above) or missed (below) the objective.", wide=True),
         "<h2>Steps</h2>",

@@ -1,4 +1,4 @@
-"""The search: bracket by doubling, then rates drawn at random around the candidate, from below and from above."""
+"""The search: bracket by doubling, then random rates around the candidate, from below and from above."""
 
 import random
 from collections.abc import Callable, Sequence

@@ -65,8 +65,8 @@ def delay_means_us(records: Records, lateness: Lateness, bins: int = BINS) -> Do
 def unstable(records: Records, lateness: Lateness, objective_ms: float) -> str:
     """Why a step does not count as met; empty if it was stable.
 
-    In a steady state rate times the objective are under way (Little's law): growth of more than half of that is
-    a queue that builds up.
+    In a steady state rate times the objective are under way (Little's law): growth of more than half of that
+    is a queue that builds up.
     """
     if len(records) < 2:
         return ""

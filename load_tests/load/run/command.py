@@ -7,7 +7,7 @@ from load_tests.load.report.files import write_report
 from load_tests.load.report.result import result_of
 from load_tests.load.report.text import print_result
 from load_tests.load.run.options import LoadOptions
-from load_tests.load.run.probe import LoadProbe
+from load_tests.load.run.probe import LoadProbe, figures_of
 from load_tests.load.verdict.verdict import EXIT_CODES
 
 Say = Callable[[str], None]
@@ -29,7 +29,8 @@ def run_load(options: LoadOptions, say: Say) -> int:
             break
         rounds.append(probe.send(options.rate, options.seconds, options.seed + number))
     probed = probe.conclude(rounds)
-    context = {**probe.describe(), "costs": probed.costs}
+    own = [figures_of(probe.conclude([sent])) for sent in rounds]
+    context = {**probe.describe(), "costs": probed.costs, "rounds_figures": own}
     result = result_of(probed.measurement, options.objectives, probed.verdict, context)
     write_report(probe.options.out, probed.measurement, probed.verdict, result)
     print_result(result, probed.verdict, say)

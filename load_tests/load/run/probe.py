@@ -1,4 +1,4 @@
-"""One target that is loaded again and again, at one rate or another: over HTTP or through Kafka by one rule."""
+"""One target that is loaded at one rate after another, over HTTP or through Kafka by one rule."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,7 @@ from runner.record.costs import CostMeter
 
 ECHO_STEP: Final = 1.25
 """The self-check is repeated when the rate is this much above the highest one checked."""
+Figures = dict[str, float | None]
 Say = Callable[[str], None]
 
 
@@ -135,3 +136,18 @@ class LoadProbe:
         if plan.rate > checked_rate * ECHO_STEP:
             self._say("self-check: the same generator against a loopback echo")
             self._echo = (plan.rate, echo_p99_ms(plan, self.options.workers, self._stop))
+
+
+def figures_of(probed: Probed) -> Figures:
+    """What is compared of one load."""
+    intervals = probed.verdict.intervals
+    processes: Mapping[str, Mapping[str, float]] = probed.costs.get("processes", {})
+    return {
+        "p50_ms": _finite(intervals["p50"].value_ms) if "p50" in intervals else None,
+        "p99_ms": _finite(intervals["p99"].value_ms) if "p99" in intervals else None,
+        "cpu_us": sum(cost["cpu_us"] for cost in processes.values()) or None,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if value < float("inf") else None

@@ -1,4 +1,4 @@
-"""Restarts of the scorer of a line on this machine, so that an interval covers how a process happens to start."""
+"""Restarts of a line's scorer, so that an interval covers how a process happens to start."""
 
 import os
 import signal

@@ -18,6 +18,7 @@ from fraudsim.arrays import Doubles, Flags, Ints
 
 CONFIDENCE: Final = 0.95
 BATCH_LENGTHS_S: Final = (1, 2, 5)
+FEWEST_ROUNDS: Final = 3
 FEWEST_BATCHES: Final = 10
 """Batches of seconds; fewer say too little of their variance."""
 
@@ -59,7 +60,7 @@ def batch_groupings(intended_us: Ints, rounds: Ints) -> list[Ints]:
         batches = seconds // length
         if len(np.unique(batches)) >= FEWEST_BATCHES:
             groupings.append(batches)
-    if len(np.unique(rounds)) >= 2:
+    if len(np.unique(rounds)) >= FEWEST_ROUNDS:
         groupings.append(rounds)
     return groupings
 

@@ -20,6 +20,8 @@ DEFAULT_CLAIM: Final = 0.99
 ECHO_SHARE: Final = 0.2
 """Of the tightest objective: above this the generator's own p99 is too large to judge by."""
 LATE_DIVISOR: Final = 5
+SINGLE: Final = 1
+"""One late send refuses no run: of few requests it is a large share, and says nothing of one."""
 Word = Literal["met", "missed", "measured", "not measured"]
 EXIT_CODES: Final[Mapping[str, int]] = {"met": 0, "measured": 0, "missed": 1, "not measured": 3}
 
@@ -102,25 +104,26 @@ def _refusal(measurement: Measurement, objectives: Objectives, lateness: Latenes
     if not (measurement.records["completed_us"] > 0).any():
         kinds = measurement.errors
         return f"no request was answered: {max(kinds, key=lambda kind: kinds[kind], default='')}"
-    limit_ms = lateness.limit_us / 1000
-    if lateness.late_count > allowed * sent:
+    limit = f"{lateness.limit_us / 1000:g} ms"
+    if lateness.late_count > max(SINGLE, allowed * sent):
         return (
-            f"the generator was late: {lateness.late_count / sent:.2%} of the sends left over {limit_ms:g} ms "
-            f"after their time though a sender was free, {allowed:.2%} are allowed for {_name(claimed)}; lower "
-            "the rate, use more --workers, or free the machine"
+            f"the generator was late: {lateness.late_count / sent:.2%} of the sends left over {limit} after "
+            f"their time though a sender was free, {allowed:.2%} are allowed for {_name(claimed)}; lower the "
+            "rate, use more --workers, or free the machine"
         )
     blocked_matters = lateness.blocked_count > allowed * sent
     if blocked_matters and health.probe_wakes and health.probe_late > allowed * health.probe_wakes:
         late_wakes = health.probe_late / health.probe_wakes
         return (
-            f"the generator's loop stood still: {late_wakes:.2%} of its wakes were over {limit_ms:g} ms late, "
-            "so requests that found no free sender may be its own doing"
+            f"the generator's loop stood still: {late_wakes:.2%} of its wakes were over {limit} late, so "
+            "  requests that found no free sender may be its own doing"
         )
     limit_echo_ms = ECHO_SHARE * (objectives.tightest_ms or math.inf)
     if measurement.echo_p99_ms is not None and measurement.echo_p99_ms > limit_echo_ms:
         return (
             f"the generator alone has a p99 of {measurement.echo_p99_ms:.2f} ms against a loopback echo at "
-            f"this rate, over {limit_echo_ms:g} ms, a fifth of the objective; lower the rate or free the machine"
+            f"this rate, over {limit_echo_ms:g} ms, a fifth of the objective; lower the rate, or free the "
+            "machine"
         )
     return ""
 
@@ -145,8 +148,14 @@ def _against(
         missed |= fails
         interval = intervals[name]
         sure = interval.low_ms > limit_ms if fails else (interval.high_ms or math.inf) <= limit_ms
+        unanswered = count - len(measurement.good)
+        value = (
+            f"{interval.value_ms:.2f} ms"
+            if math.isfinite(interval.value_ms)
+            else f"of {count}, {unanswered} had no good answer: it"
+        )
         reasons.append(
-            f"{shown} {interval.value_ms:.2f} ms is {'over' if fails else 'within'} {limit_ms:g} ms"
+            f"{shown} {value} is {'over' if fails else 'within'} {limit_ms:g} ms"
             + ("" if sure else ", but its 95 % interval reaches the other side")
         )
     if objectives.errors is not None:
