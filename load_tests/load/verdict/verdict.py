@@ -116,7 +116,7 @@ def _refusal(measurement: Measurement, objectives: Objectives, lateness: Latenes
         late_wakes = health.probe_late / health.probe_wakes
         return (
             f"the generator's loop stood still: {late_wakes:.2%} of its wakes were over {limit} late, so "
-            "  requests that found no free sender may be its own doing"
+            "requests that found no free sender may be its own doing"
         )
     limit_echo_ms = ECHO_SHARE * (objectives.tightest_ms or math.inf)
     if measurement.echo_p99_ms is not None and measurement.echo_p99_ms > limit_echo_ms:
