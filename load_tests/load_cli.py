@@ -138,7 +138,8 @@ def capacity(
     options = LoadOptions(
         rate=check_rate(first, "--first"), seconds=seconds, out=out, url=url, stream=stream,
         arrivals=arrivals, seed=seed, body=body, batch=batch, connections=connections, workers=workers,
-        timeout_s=timeout, allow_host=allow_host, run=run, objectives=_objectives(p50, p90, p99, p999, errors),
+        timeout_s=timeout, allow_host=allow_host, run=run,
+        objectives=_objectives(p50, p90, p99, p999, errors),
     )  # fmt: skip
     limits = SearchLimits(first, most, min(fewest, steps), steps)
     raise typer.Exit(run_capacity(options, limits, typer.echo))

@@ -15,8 +15,8 @@ from fraudsim.arrays import Doubles
 
 LAPSE: Final = 0.03
 """Chance that a step says the opposite whatever its rate, such as a pause of the machine."""
-WIDTHS: Final = np.geomspace(0.01, 0.6, 30)
-GRID: Final = 600
+WIDTHS: Final = np.geomspace(0.01, 0.6, 16)
+GRID: Final = 300
 SPAN: Final = 3.0
 """The grid reaches from the lowest rate divided by this to the highest one times this."""
 

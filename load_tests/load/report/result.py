@@ -1,5 +1,6 @@
 """`result.json`: the figures of a load, and the verdict on them."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -78,7 +79,7 @@ def result_of(
         "late_allowed": verdict.late_allowed,
         "over_top": {n: h.over_top for n, h in histograms.items() if h is not None},
         "generator": {
-            "echo_p99_ms": measurement.echo_p99_ms,
+            "echo_p99_ms": finite(measurement.echo_p99_ms),
             "workers": measurement.health.workers,
             "lost_workers": measurement.health.lost_workers,
             "probe_wakes": measurement.health.probe_wakes,
@@ -138,3 +139,8 @@ def read_result(folder: Path) -> dict[str, Any]:
             "run the load again"
         )
     return result
+
+
+def finite(value: float | None) -> float | None:
+    """The value for JSON, which has no infinity."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,5 +1,6 @@
 """One target that is loaded at one rate after another, over HTTP or through Kafka by one rule."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from load_tests.load.run.environment import environment
 from load_tests.load.run.locust_process import send_by_locust
 from load_tests.load.run.options import LoadOptions, make_out
 from load_tests.load.run.restarts import restart_scorer
-from load_tests.load.run.sent_load import SentLoad, measurement_of
+from load_tests.load.run.sent_load import SentLoad, measurement_of, nothing_sent
 from load_tests.load.run.stream_process import find_line, send_stream
 from load_tests.load.run.target import check_answer, find_target
 from load_tests.load.verdict.measurement import Measurement
@@ -83,10 +84,12 @@ class LoadProbe:
         return self.conclude([self.send(rate, seconds, seed)])
 
     def send(self, rate: float, seconds: float, seed: int) -> tuple[SentLoad, CostMeter]:
-        """Send one load."""
+        """Send one load; nothing where the generator does not even get through to its echo."""
         plan = self.plan(rate, seconds, seed)
         if not self.options.stream:
             self._check_echo(plan)
+            if self._echo[1] == math.inf:
+                return nothing_sent(plan), CostMeter(self.pids)
         self._say(f"load: {rate:g}/s for {seconds:g} s to {self.target}")
         meter = CostMeter(self.pids)
         if self.options.stream:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from load_tests.load.clocks.records import DTYPE, Records
+from load_tests.load.generators.plan import LoadPlan
 from load_tests.load.verdict.measurement import GeneratorHealth, Measurement
 
 
@@ -48,4 +49,17 @@ def measurement_of(kind: str, sent_rounds: Sequence[SentLoad], echo_ms: float | 
         partial=not sent_rounds or any(sent.partial for sent in sent_rounds),
         echo_p99_ms=echo_ms,
         errors=dict(errors),
+    )
+
+
+def nothing_sent(plan: LoadPlan) -> SentLoad:
+    """The load of a generator that could not begin."""
+    return SentLoad(
+        scheduled=len(plan.schedule()),
+        records=np.zeros(0, dtype=DTYPE),
+        health=GeneratorHealth(),
+        errors={},
+        partial=False,
+        start_us=0,
+        seconds=plan.seconds,
     )

@@ -97,8 +97,12 @@ def _refusal(measurement: Measurement, objectives: Objectives, lateness: Latenes
     health = measurement.health
     sent = len(measurement.records)
     allowed = late_share_allowed(claimed)
+    if measurement.echo_p99_ms == math.inf and not measurement.partial:
+        return "the generator did not get through to a loopback echo at this rate: free the machine"
     if health.lost_workers:
-        return f"{health.lost_workers} of {health.workers} workers of the generator were lost: run it again"
+        detail = "" if sent else next(iter(measurement.errors), "")
+        lost = f"{health.lost_workers} of {health.workers} workers of the generator were lost: run it again"
+        return f"{lost} {detail}".rstrip()
     if not sent:
         return "nothing was sent"
     if not (measurement.records["completed_us"] > 0).any():

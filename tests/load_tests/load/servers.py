@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 ANSWER = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-PERIOD_S, STALL_S = 4.0, 0.5
+PERIOD_S, STALL_S = 2.0, 0.5
 """The server `stall` stands still for `STALL_S` at the end of each period."""
-TAIL_EVERY, TAIL_S = 50, 0.2
+TAIL_EVERY, TAIL_S, FAIL_EVERY = 40, 0.2, 10
 SERVICE_S = 0.004
 
 
@@ -36,8 +36,12 @@ class Handler:
     async def delay(self) -> int:
         """Wait as the mode says; returns the status."""
         match self.mode:
-            case "tail" if next(self.numbers) % TAIL_EVERY == 0:
-                await asyncio.sleep(TAIL_S)
+            case "tail":
+                number = next(self.numbers)
+                if number % TAIL_EVERY == 0:
+                    await asyncio.sleep(TAIL_S)
+                elif number % FAIL_EVERY == 5:
+                    return 500
             case "stall":
                 phase_s = (time.time() - self.started_s) % PERIOD_S
                 if phase_s >= PERIOD_S - STALL_S:
@@ -49,8 +53,6 @@ class Handler:
                 return 400
             case "token":
                 return 401
-            case "fails" if next(self.numbers) % 10 == 9:
-                return 500
         return 200
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -76,13 +76,13 @@ def test_a_shape_that_is_none_is_named(text):
 
 def test_a_load_is_bounded_in_rate_time_and_connections():
     for rate in (0, -1, float("nan"), float("inf"), 1e9):
-        with pytest.raises(FraudsimError, match="^--rate "):
+        with pytest.raises(FraudsimError, match=r"^--rate "):
             check_rate(rate)
     for seconds in (0, float("inf"), 1e6):
-        with pytest.raises(FraudsimError, match="^--seconds "):
+        with pytest.raises(FraudsimError, match=r"^--seconds "):
             check_seconds(seconds, 1)
     with pytest.raises(FraudsimError, match="requests, over"):
         check_seconds(20_000, 10_000)
     for connections in (0, 100_000):
-        with pytest.raises(FraudsimError, match="^--connections "):
+        with pytest.raises(FraudsimError, match=r"^--connections "):
             check_connections(connections)

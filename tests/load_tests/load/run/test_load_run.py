@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from fraudsim.polling import poll_until
 from load_tests.load.clocks.records import read_records
-from tests.load_tests.load.servers import PERIOD_S, STALL_S, TAIL_EVERY, TAIL_S, serving
+from tests.load_tests.load.servers import FAIL_EVERY, PERIOD_S, STALL_S, TAIL_EVERY, TAIL_S, serving
 
 PAUSE_MS = 25
 """What a busy machine may add to a quantile of a tail."""
@@ -38,13 +39,22 @@ def result_of(out: Path, done: subprocess.CompletedProcess[str]) -> dict:
 
 
 def test_a_server_that_stalls_shows_its_stall_from_the_intended_send_and_not_to_few_connections(tmp_path):
-    words = ("--rate", "200", "--seconds", str(2 * PERIOD_S), "--arrivals", "constant", "--connections", "4")
+    words = (
+        "--rate",
+        "200",
+        "--seconds",
+        str(int(2 * PERIOD_S)),
+        "--arrivals",
+        "constant",
+        "--connections",
+        "4",
+    )
     with serving("stall") as server:
         result = result_of(tmp_path / "out", load_run(tmp_path / "out", "--url", server.url, *words))
     assert (result["scheduled"], result["sent"], result["completed"], result["errors"]) == (
-        1600,
-        1600,
-        1600,
+        800,
+        800,
+        800,
         0,
     )
     assert result["server_ms"] is None
@@ -57,16 +67,19 @@ def test_a_server_that_stalls_shows_its_stall_from_the_intended_send_and_not_to_
         assert result["from_intended_ms"][name] == pytest.approx(truth, rel=0.02, abs=PAUSE_MS)
     # Four connections send four requests into a stall; the others do not show there.
     assert result["from_sent_ms"]["p99"] < 0.5 * result["from_intended_ms"]["p99"]
-    assert result["blocked"] > 150
+    assert result["blocked"] > 80
     assert result["blocked"] == int((records["free_us"] > records["intended_us"]).sum())
 
 
 def test_a_tail_is_measured_and_reported(tmp_path):
-    words = ("--rate", "200", "--seconds", "5", "--p99", "1s", "--errors", "1%")
+    words = ("--rate", "200", "--seconds", "3", "--p99", "1s", "--errors", "20%")
     with serving("tail") as server:
         done = load_run(tmp_path / "out", "--url", server.url, *words)
     result = result_of(tmp_path / "out", done)
     assert result["from_intended_ms"]["p99"] == pytest.approx(1000 * TAIL_S, rel=0.02, abs=PAUSE_MS)
+    assert result["errors"] == pytest.approx(result["sent"] / FAIL_EVERY, abs=2)
+    assert list(result["error_kinds"]) == ["500: {}"]
+    assert result["completed"] == result["sent"]
     assert result["from_intended_ms"]["p50"] < 1000 * TAIL_S / 2
     slow = read_records(tmp_path / "out" / "records-0.bin")
     slow = slow[slow["completed_us"] - slow["sent_us"] >= 1e6 * TAIL_S]
@@ -91,46 +104,30 @@ def test_a_tail_is_measured_and_reported(tmp_path):
     assert lines[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
 
 
-def test_errors_are_counted_by_what_was_wrong(tmp_path):
-    words = ("--rate", "100", "--seconds", "4", "--p99", "1s", "--errors", "1%")
-    with serving("fails") as server:
-        result = result_of(tmp_path / "out", load_run(tmp_path / "out", "--url", server.url, *words))
-    assert result["errors"] == pytest.approx(result["sent"] / 10, abs=2)
-    assert result["completed"] == result["sent"]
-    assert list(result["error_kinds"]) == ["500: {}"]
-    assert result["verdict"] in ("missed", "not measured")
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin processes")
 def test_a_starved_generator_is_refused(tmp_path):
     core = min(os.sched_getaffinity(0))
     spin = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"]
-    busy = [subprocess.Popen(spin) for _ in range(2)]
-    body = tmp_path / "body.json"
+    body, out = tmp_path / "body.json", tmp_path / "out"
     body.write_text("{}")
-    words = ["load", "run", "--rate", "300", "--seconds", "3", "--p99", "50ms", "--body", str(body)]
-    starve = f"import os, sys; os.sched_setaffinity(0, {{{core}}}); os.nice(19); os.execv(sys.executable, sys.argv[1:])"
-    try:
-        with serving("ok") as server:
-            command = [
-                sys.executable,
-                "-m",
-                "fraudsim",
-                *words,
-                "--url",
-                server.url,
-                "--out",
-                str(tmp_path / "out"),
-            ]
-            done = subprocess.run(
-                [sys.executable, "-c", starve, *command], capture_output=True, text=True, timeout=240, check=False
-            )  # fmt: skip
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
-    result = result_of(tmp_path / "out", done)
-    assert (done.returncode, result["verdict"]) == (3, "not measured")
+    words = ["load", "run", "--rate", "200", "--seconds", "5", "--p99", "50ms", "--body", str(body)]
+    with serving("ok") as server:
+        command = [sys.executable, "-m", "fraudsim", *words, "--url", server.url, "--out", str(out)]
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        records = out / "records-0.bin"
+        assert poll_until(lambda: records.exists() and records.stat().st_size > 1_000, 60)
+        busy = subprocess.Popen(spin)
+        try:
+            # Starved from here on: to start it so would take minutes.
+            for child in psutil.Process(run.pid).children(recursive=True):
+                child.cpu_affinity([core])
+                child.nice(19)
+            stdout, stderr = run.communicate(timeout=90)
+        finally:
+            busy.kill()
+            busy.wait()
+    result = result_of(out, subprocess.CompletedProcess(command, run.returncode, stdout, stderr))
+    assert (run.returncode, result["verdict"]) == (3, "not measured")
     assert "the generator" in result["why"]
 
 

@@ -81,13 +81,13 @@ def test_a_partial_run_says_so():
 
 @pytest.mark.parametrize("text", ["", "fast", "ms", "-5ms", "0", "nan", "5 parsecs", "inf"])
 def test_an_objective_without_a_number_is_named(text):
-    with pytest.raises(FraudsimError, match="^--p99 .*an objective takes a number"):
+    with pytest.raises(FraudsimError, match=r"^--p99 .*an objective takes a number"):
         parse_latency("--p99", text)
 
 
 @pytest.mark.parametrize("text", ["", "%", "few", "-1", "100%", "nan"])
 def test_a_share_of_errors_without_a_number_is_named(text):
-    with pytest.raises(FraudsimError, match="^--errors "):
+    with pytest.raises(FraudsimError, match=r"^--errors "):
         parse_share("--errors", text)
 
 

@@ -1,0 +1,38 @@
+"""Waterfalls and the slowest requests."""
+
+import numpy as np
+import pytest
+
+from load_tests.load.autopsy.slowest import Happening, slowest_requests
+from load_tests.load.autopsy.waterfall import stages_of, waterfalls
+from load_tests.load.clocks.lateness import lateness_of
+from tests.load_tests.load.samples import START_US, records_of
+
+
+def stamped(latencies_ms):
+    records = records_of(latencies_ms)
+    sent_us = records["sent_us"]
+    for offset, name in enumerate(("received", "state_read", "features", "scored", "decided"), 1):
+        records[name] = sent_us + 100 * offset
+    return records
+
+
+def test_the_stages_of_a_request_sum_to_its_latency():
+    records = stamped(np.linspace(5, 50, 1000))
+    for fall in waterfalls(records, {"p50": 0.5, "p99": 0.99}):
+        assert sum(fall.stages_ms.values()) == pytest.approx(fall.latency_ms, rel=0.01)
+        assert "appended" not in fall.stages_ms  # no answer had this stamp
+    assert stages_of(records[0])["received"] == pytest.approx(0.1)
+
+
+def test_the_slowest_are_named_with_what_happened_then():
+    latencies_ms = np.full(1000, 5.0)
+    latencies_ms[[100, 200]] = 300, 200
+    records = records_of(latencies_ms, blocked_us=np.where(np.arange(1000) == 200, 50_000, 0))
+    pause = Happening("collector", START_US + 1_050_000, START_US + 1_200_000, "of the scorer")
+    slow = slowest_requests(records, lateness_of(records, 1000), [pause], count=3)
+    assert [(request.number, request.latency_ms) for request in slow[:2]] == [(100, 300.0), (200, 200.0)]
+    assert slow[0].explanation == "collector 150.0 ms of the scorer"
+    assert slow[1].explanation == "blocked: no sender was free"
+    assert slow[1].longest_stage == "back to the client"
+    assert slow[2].explanation == ""
