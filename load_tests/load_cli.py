@@ -71,6 +71,7 @@ def run(
     timeout: Timeout = 10.0,
     allow_host: AllowHost = None,
     run: Run = None,
+    spin: Annotated[bool, typer.Option("--spin", help="watch the scheduler from a core of its own")] = False,
 ) -> None:
     """Send a schedule, and say what the latency was and whether that can be believed.
 
@@ -82,7 +83,7 @@ def run(
     options = LoadOptions(
         rate=rate, seconds=seconds, out=out, url=url, stream=stream, arrivals=arrivals, seed=seed, body=body,
         batch=batch, connections=connections, workers=workers, rounds=rounds, timeout_s=timeout,
-        allow_host=allow_host, run=run, objectives=_objectives(p50, p90, p99, p999, errors),
+        allow_host=allow_host, spin=spin, run=run, objectives=_objectives(p50, p90, p99, p999, errors),
     )  # fmt: skip
     code = run_load(options, lambda line: typer.echo(line, err=False))
     raise typer.Exit(code)

@@ -21,7 +21,7 @@ from fraudsim.log.clock_log import ClockLog, open_clock
 from fraudsim.log.consumer import group_member
 from fraudsim.log.events import Transaction
 from fraudsim.log.topics import DECISIONS, TRANSACTIONS
-from fraudsim.process.garbage_collection import freeze_gc
+from fraudsim.process.garbage_collection import freeze_gc, watch_collections
 from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from scorer.context import ScorerContext
@@ -131,6 +131,7 @@ class Service:
         await self._stream.start()
         await self._warm_up()
         freeze_gc()
+        watch_collections(self._on_collection)
         tasks: list[asyncio.Task[None]] = [
             asyncio.create_task(work, name=name)
             for name, work in (
@@ -167,6 +168,9 @@ class Service:
             if not task.cancelled() and task.exception() is not None:
                 raise task.exception()  # type: ignore[misc]
             raise RuntimeError(f"{task.get_name()} ended by itself")
+
+    def _on_collection(self, pause_ms: float, generation: int) -> None:
+        self._log.info("collector_paused", ms=round(pause_ms, 3), generation=generation)
 
     async def _warm_up(self) -> None:
         """Make decisions that are not published, so that the first request waits for no lazy set-up."""

@@ -6,21 +6,12 @@ from typing import Final
 
 import numpy as np
 
+from load_tests.load.autopsy.happenings import Happening
 from load_tests.load.autopsy.waterfall import TITLES, stages_of
 from load_tests.load.clocks.lateness import Lateness
 from load_tests.load.clocks.records import Records
 
 SLOWEST: Final = 20
-
-
-@dataclass(frozen=True)
-class Happening:
-    """Something that took a stretch of wall clock time: a collector's pause, a rebalance, a slow command."""
-
-    kind: str
-    start_us: int
-    end_us: int
-    detail: str
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""What sends a schedule: senders inside Locust over HTTP, the producer's sender into Kafka.
+"""What sends a schedule over HTTP, inside Locust.
 
-Locust patches the standard library for gevent when it is imported. So what its file imports, which is all but
-the modules named `stream_…`, imports nothing of asyncio, uvloop or Kafka.
+Locust patches the standard library for gevent when it is imported. So these modules, which its file imports,
+import nothing of asyncio, uvloop or Kafka.
 """

@@ -14,7 +14,8 @@ from load_tests.load.generators.locust_share import LocustShare
 from load_tests.load.generators.plan import LoadPlan, plan_from_environment
 
 START_IN_S: Final = 0.3
-"""From the start's message to the first intended send."""
+START_WITH_WORKERS_S: Final = 1.5
+"""From the start's message to the first intended send: no worker moves it, one that is slow is late."""
 START_MESSAGE: Final = "fraudsim_start"
 DONE_MESSAGE: Final = "fraudsim_done"
 POLL_S: Final = 0.2
@@ -59,12 +60,12 @@ class LocustRun:
 
     def _on_spawned(self, **_: Any) -> None:
         runner = self._environment.runner
-        start_us = int((self.plan.start_at_s or time.time() + START_IN_S) * 1e6)
         if isinstance(runner, WorkerRunner):
             return
         if not isinstance(runner, MasterRunner):
-            self._start_share(0, 1, start_us)
+            self._start_share(0, 1, None)
             return
+        start_us = int((time.time() + START_WITH_WORKERS_S) * 1e6)
         clients = [*runner.clients.running, *runner.clients.spawning, *runner.clients.ready]
         self._workers = sorted({client.id for client in clients})
         self._done.clear()
@@ -76,14 +77,14 @@ class LocustRun:
     def _on_start_message(self, environment: Any, msg: Any, **_: Any) -> None:
         self._start_share(msg.data["index"], msg.data["workers"], msg.data["start_us"])
 
-    def _start_share(self, index: int, workers: int, start_us: int) -> None:
+    def _start_share(self, index: int, workers: int, start_us: int | None) -> None:
         if self._share is not None:
             return  # users were added while it runs: the schedule is the same
         self._share = LocustShare(self.plan, index, workers)
         freeze_gc()
         self._ready.set()
-        # Later than asked for if the schedule took long to make.
-        self._share.start(max(start_us, self.clock.now_us() + 50_000))
+        # Alone it starts when the schedule has been made.
+        self._share.start(start_us or self.clock.now_us() + int(START_IN_S * 1e6))
         gevent.spawn(self._finish, self._share)
 
     # End

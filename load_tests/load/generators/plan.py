@@ -46,9 +46,6 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 10.0
     """A request without an answer for this long is an error."""
     late_limit_us: int = 1_000
-    start_at_s: float | None = None
-    """Unix time of the first intended send; None: as soon as every sender is there."""
-    cpu: int | None = None
 
     def schedule(self) -> Ints:
         """Intended times, µs since the start."""

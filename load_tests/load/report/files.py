@@ -6,7 +6,8 @@ from typing import Any
 
 from fraudsim.errors import FraudsimError
 from fraudsim.whole_files import write_whole
-from load_tests.load.autopsy.slowest import Happening, slowest_requests
+from load_tests.load.autopsy.happenings import Happening
+from load_tests.load.autopsy.slowest import slowest_requests
 from load_tests.load.autopsy.waterfall import waterfalls
 from load_tests.load.clocks.histograms import QUANTILES
 from load_tests.load.report.page import page

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from fraudsim.process.stop_signals import stop_on_signals
+from load_tests.load.autopsy.stall_probe import stall_probe
 from load_tests.load.report.files import write_report
 from load_tests.load.report.result import result_of
 from load_tests.load.report.text import print_result
@@ -22,17 +23,20 @@ def run_load(options: LoadOptions, say: Say) -> int:
     stop = stop_on_signals()
     probe = LoadProbe(options, stop, say)
     rounds = []
-    for number in range(options.rounds):
-        if number and not stop.is_set():
-            probe.restart()
-        if stop.is_set():
-            break
-        rounds.append(probe.send(options.rate, options.seconds, options.seed + number))
+    stalls = probe.options.out / "stalls.txt"
+    with stall_probe(stalls, options.spin):
+        for number in range(options.rounds):
+            if number and not stop.is_set():
+                probe.restart()
+            if stop.is_set():
+                break
+            rounds.append(probe.send(options.rate, options.seconds, options.seed + number))
     probed = probe.conclude(rounds)
     own = [figures_of(probe.conclude([sent])) for sent in rounds]
     context = {**probe.describe(), "costs": probed.costs, "rounds_figures": own}
     result = result_of(probed.measurement, options.objectives, probed.verdict, context)
-    write_report(probe.options.out, probed.measurement, probed.verdict, result)
+    happenings = probe.happenings(stalls, probed.measurement.records)
+    write_report(probe.options.out, probed.measurement, probed.verdict, result, happenings)
     print_result(result, probed.verdict, say)
     say(f"written: {options.out}/result.json, {options.out}/report.html")
     return EXIT_CODES[probed.verdict.word]

@@ -22,7 +22,7 @@ from load_tests.load.run.sent_load import SentLoad
 from load_tests.load.verdict.measurement import GeneratorHealth
 from runner.stack.ports import free_port
 
-START_S: Final = 30.0
+START_S: Final = 60.0
 """Longest time from the start of the processes to the first intended send."""
 END_S: Final = 15.0
 STOP_S: Final = 10.0

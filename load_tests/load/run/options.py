@@ -38,6 +38,8 @@ class LoadOptions:
     rounds: int = 1
     timeout_s: float = 10.0
     allow_host: str | None = None
+    spin: bool = False
+    """Whether the probe of the scheduler spins, on a core of its own."""
     run: Path | None = None
     """Folder of the line that is loaded, if it runs on this machine."""
     objectives: Objectives = field(default_factory=Objectives)

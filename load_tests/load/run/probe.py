@@ -9,7 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
+from fraudsim.addresses import running_line
+from load_tests.load.autopsy.happenings import Happening, happenings_of
 from load_tests.load.bill.processes import line_pids, target_pids
+from load_tests.load.clocks.records import Records
 from load_tests.load.generators.bodies import BodySupply
 from load_tests.load.generators.plan import LoadPlan
 from load_tests.load.run.echo_check import echo_p99_ms
@@ -133,6 +136,20 @@ class LoadProbe:
         if run is not None:
             return line_pids(run)
         return target_pids(self._url) if self._url else {}
+
+    def happenings(self, stalls: Path, records: Records) -> list[Happening]:
+        """What happened on the line, and to this machine, while these requests were under way."""
+        if not len(records):
+            return []
+        run = self.options.run
+        line = running_line(run) if run is not None else None
+        window_us = int(records["intended_us"].min()), int(records["completed_us"].max())
+        return happenings_of(
+            sorted((run / "logs").glob("*.log")) if run is not None else [],
+            line.redis_url if line is not None else None,
+            stalls,
+            window_us,
+        )
 
     def _check_echo(self, plan: LoadPlan) -> None:
         checked_rate, _ = self._echo

@@ -92,7 +92,7 @@ def _start(plan_path: Path, settings: Settings, log: Path) -> subprocess.Popen[b
     env = {**os.environ, variable("kafka_bootstrap"): settings.kafka_bootstrap}
     with log.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "load_tests.load.generators.stream_sender", str(plan_path)],
+            [sys.executable, "-m", "load_tests.load.streaming.sender_process", str(plan_path)],
             env=env, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 

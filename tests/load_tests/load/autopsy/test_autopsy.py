@@ -1,9 +1,15 @@
 """Waterfalls and the slowest requests."""
 
+import time
+
 import numpy as np
+import psutil
 import pytest
 
-from load_tests.load.autopsy.slowest import Happening, slowest_requests
+from fraudsim.polling import poll_until
+from load_tests.load.autopsy.happenings import Happening, logged_happenings
+from load_tests.load.autopsy.slowest import slowest_requests
+from load_tests.load.autopsy.stall_probe import read_stalls, stall_probe
 from load_tests.load.autopsy.waterfall import stages_of, waterfalls
 from load_tests.load.clocks.lateness import lateness_of
 from tests.load_tests.load.samples import START_US, records_of
@@ -36,3 +42,33 @@ def test_the_slowest_are_named_with_what_happened_then():
     assert slow[1].explanation == "blocked: no sender was free"
     assert slow[1].longest_stage == "back to the client"
     assert slow[2].explanation == ""
+
+
+def test_a_process_s_log_says_what_happened():
+    lines = [
+        '{"event": "collector_paused", "process": "scorer", "ms": 12.5, "timestamp": "2026-01-01T00:00:01Z"}',
+        '{"event": "model_served", "process": "scorer", "timestamp": "2026-01-01T00:00:02Z"}',
+        '{"event": "scorer_starting", "timestamp": "2026-01-01T00:00:02Z"}',
+        "plain text", "[]", '{"event": "model_served"}',
+    ]  # fmt: skip
+    pause, exchange = logged_happenings(lines)
+    assert (pause.kind, pause.end_us - pause.start_us, pause.detail) == ("collector", 12_500, "of scorer")
+    assert exchange.kind == "exchange of model"
+    assert exchange.end_us - pause.end_us == 1_000_000
+
+
+def test_a_stall_of_the_probe_is_kept(tmp_path):
+    with stall_probe(tmp_path / "stalls", spin=False):
+        probe = next(p for p in psutil.Process().children() if "stall_probe" in " ".join(p.cmdline()))
+        assert poll_until((tmp_path / "stalls").exists, 30)
+        time.sleep(0.05)
+        probe.suspend()
+        time.sleep(0.1)
+        probe.resume()
+        assert poll_until(
+            lambda: any(end - start > 90_000 for start, end in read_stalls(tmp_path / "stalls")), 30
+        )
+    assert not probe.is_running()
+    (tmp_path / "stalls").write_text("1 2\n3")
+    assert read_stalls(tmp_path / "stalls") == [(1, 2)]
+    assert read_stalls(tmp_path / "none") == []
