@@ -46,7 +46,7 @@ def page(
         figure(plots.draw_over_time(measurement.records, verdict.lateness), "", wide=True),
         figure(plots.draw_throughput(measurement.records), "", wide=True),
         _waterfall_section(falls),
-        _slowest_section(slow),
+        _slowest_section(slow, int(measurement.records["intended_us"].min()) if slow else 0),
         _costs_section(result.get("costs", {})),
         _errors_section(result["error_kinds"]),
         _conditions(result),
@@ -130,10 +130,9 @@ def _waterfall_section(falls: Sequence[Waterfall]) -> str:
     return f"<h2>Waterfall</h2>{figure(plots.draw_waterfalls(falls), caption, wide=True)}"
 
 
-def _slowest_section(slow: Sequence[SlowRequest]) -> str:
+def _slowest_section(slow: Sequence[SlowRequest], start_us: int) -> str:
     if not slow:
         return ""
-    start_us = min(request.intended_us for request in slow)
     rows = "".join(
         f'<tr><td class="number">{request.latency_ms:,.2f}</td>'
         f'<td class="number">{(request.intended_us - start_us) / 1e6:,.3f}</td>'
@@ -144,7 +143,6 @@ def _slowest_section(slow: Sequence[SlowRequest]) -> str:
     return (
         '<h2>The slowest</h2><div class="wide"><table><tr><th>ms</th><th>at s</th><th>longest stage</th>'
         f"<th>ms of it</th><th>meanwhile</th></tr>{rows}</table></div>"
-        '<p class="quiet">Seconds count from the first of these.</p>'
     )
 
 

@@ -1,6 +1,7 @@
 """Plots of a load: latency by quantile, latency and throughput over time, stages."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -83,8 +84,10 @@ def draw_over_time(records: Records, lateness: Lateness) -> str:
     plot.y_axis(y, log_ticks(low, high), "ms from the intended send")
     plot.x_axis(x, linear_ticks(0, count, 10), "s")
     colours = [("median", PALETTE[0]), ("99 %", PALETTE[1]), ("slowest", PALETTE[3])]
+    stretches = _stretches(xs)
     for values, (_, colour) in zip((medians, tails, maxima), colours, strict=True):
-        plot.line(xs, [max(value, low) for value in values], x, y, colour)
+        for stretch in stretches:
+            plot.line(xs[stretch], [max(value, low) for value in values[stretch]], x, y, colour)
     late = np.bincount(np.clip(seconds[lateness.late], 0, count - 1), minlength=count)
     for second in np.nonzero(late)[0].tolist():
         plot.dot(x(second + 0.5), y(low), FRAUD, f"second {second}: {late[second]} late sends", radius=3)
@@ -155,6 +158,12 @@ def _legend_rows(plot: Plot, entries: Sequence[tuple[str, str]]) -> None:
         rows[-1].append(entry)
     for number, row in enumerate(rows):
         plot.legend(row, y=16 + 18 * number)
+
+
+def _stretches(xs: Sequence[float]) -> list[slice]:
+    """The parts of a series of seconds between which seconds are missing, as between two rounds."""
+    cuts = [index for index in range(1, len(xs)) if xs[index] - xs[index - 1] > 1]
+    return [slice(start, end) for start, end in pairwise([0, *cuts, len(xs)])]
 
 
 def _seconds(records: Records) -> tuple[Ints, int, int]:
