@@ -1,0 +1,71 @@
+"""Load tests of a running line: through Kafka and over HTTP, with its costs, beside its own traffic."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from load_tests.load.arrivals.schedule import schedule_us
+from load_tests.load.arrivals.shapes import parse_shape
+from load_tests.load.clocks.records import read_records
+from runner.line.options import LineOptions
+from testing.rigs.live_line import run_line
+
+pytestmark = [pytest.mark.stack]
+RATE, SECONDS = 60, 5
+
+
+def load(out, *words):
+    command = [
+        sys.executable,
+        "-m",
+        "fraudsim",
+        "load",
+        "run",
+        "--rate",
+        str(RATE),
+        "--seconds",
+        str(SECONDS),
+    ]
+    done = subprocess.run(
+        [*command, "--out", str(out), "--p99", "10s", *words],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    assert (out / "result.json").exists(), done.stdout + done.stderr
+    return json.loads((out / "result.json").read_text())
+
+
+def test_stream_and_http_are_loaded_by_one_schedule_and_nothing_is_lost(tmp_path, line_settings):
+    results = {}
+
+    def load_both(line, observer):
+        run = ("--run", str(line.run_dir))
+        results["stream"] = load(tmp_path / "stream", "--stream", *run)
+        results["http"] = load(tmp_path / "http", "--url", line._running_line({}).http_url, *run)
+
+    options = LineOptions(tmp_path / "run", seconds=60, rate=20, cards=600, history_days=40)
+    summary = run_line(options, line_settings, load_both, brute_force=20)
+    schedule = schedule_us(parse_shape("poisson"), RATE, SECONDS, 1)
+    for name, result in results.items():
+        assert result["scheduled"] == result["sent"] == result["completed"] == len(schedule)
+        assert (result["errors"], result["kind"]) == (0, name)
+        assert (
+            result["server_ms"]["p50"] <= result["from_sent_ms"]["p50"] <= result["from_intended_ms"]["p50"]
+        )
+        records = read_records(tmp_path / name / "records-0.bin")
+        assert records["number"].tolist() == list(range(len(schedule)))
+        processes = result["costs"]["processes"]
+        assert {"worker", "scorer", "archiver", "kafka", "redis"} <= processes.keys()
+        assert processes["scorer"]["cpu_us"] > 0
+        falls = result["waterfall_ms"]["p50"]
+        assert {"received", "state_read", "features", "scored", "decided", "completed"} <= falls.keys()
+        assert ("dequeued" in falls) == ("appended" in falls) == (name == "stream")
+        assert min(falls.values()) > -2  # the broker stamps whole milliseconds
+    # The sender hands over at whole milliseconds.
+    offsets = read_records(tmp_path / "stream" / "records-0.bin")["intended_us"]
+    assert np.abs((offsets - offsets[0]) - (schedule - schedule[0])).max() < 2_500
+    assert summary["sent"] == summary["decided"] > 1200
+    assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
