@@ -37,6 +37,7 @@ class LocustRun:
         self.clock = SteadyClock()
         self._share: LocustShare | None = None
         self._ready = Event()
+        self._senders = 0
         self._workers: list[str] = []
         """Master only: the workers among which the schedule is split, in the order of their shares."""
         self._done: set[str] = set()
@@ -49,6 +50,11 @@ class LocustRun:
             runner.register_message(START_MESSAGE, self._on_start_message)
         elif isinstance(runner, MasterRunner):
             runner.register_message(DONE_MESSAGE, self._on_done_message)
+
+    def count_sender(self) -> int:
+        """The number of senders so far, with the one that asks."""
+        self._senders += 1
+        return self._senders
 
     def wait_for_share(self) -> LocustShare:
         """The worker's share, once there is one."""

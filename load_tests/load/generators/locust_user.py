@@ -27,6 +27,14 @@ class ScheduledSender(FastHttpUser):
         client = self.client.client.clientpool.get_client(URL(plan.url))
         self._connection = KeptConnection(client, self._load.clock)
 
+    def on_start(self) -> None:
+        """Connect, if it is among those that connect before the start."""
+        if self._load.count_sender() <= self._load.plan.opened:
+            try:
+                self._connection.connect()
+            except OSError:
+                self._connection.close()  # it tries again with its first request
+
     @task
     def send(self) -> None:
         """Wait for a due request, send it, keep its record."""

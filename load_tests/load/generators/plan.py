@@ -39,6 +39,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     connections: int = 64
     """Senders of a worker, each with one connection."""
+    opened: int = 0
+    """Of these, connected before the start: a target that stands still would take no new connection."""
     batch: int = 1
     """Transactions in a request."""
     bodies: str | None = None

@@ -27,6 +27,8 @@ from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.verdict import Verdict, reach_verdict
 from runner.record.costs import CostMeter
 
+OPENED: Final = 512
+"""Most connections of a worker that are opened before the start."""
 ECHO_STEP: Final = 1.25
 """The self-check is repeated when the rate is this much above the highest one checked."""
 Figures = dict[str, float | None]
@@ -49,6 +51,7 @@ class LoadProbe:
         """Raises FraudsimError: the target or the folder is not usable."""
         self._say = say
         self._stop = stop
+        self._opened = 0
         self._echo: tuple[float, float | None] = (0.0, None)
         """The highest rate of the self-check, and its p99."""
         if options.stream:
@@ -64,7 +67,7 @@ class LoadProbe:
             self._fraudsim = target.fraudsim
             first = options.plan(target.url, target.fraudsim)
             body = BodySupply(msgspec.structs.replace(first, run_id=f"{first.run_id}-first")).body(0)
-            check_answer(target, body)
+            self._opened = OPENED if check_answer(target, body) else 0
         self.options = replace(options, out=make_out(options.out))
 
     @property
@@ -80,7 +83,9 @@ class LoadProbe:
 
     def plan(self, rate: float, seconds: float, seed: int) -> LoadPlan:
         """A plan at a rate, with ids of its own."""
-        return replace(self.options, rate=rate, seconds=seconds, seed=seed).plan(self._url, self._fraudsim)
+        options = replace(self.options, rate=rate, seconds=seconds, seed=seed)
+        plan = options.plan(self._url, self._fraudsim)
+        return msgspec.structs.replace(plan, opened=min(self._opened, plan.connections))
 
     def measure(self, rate: float, seconds: float, seed: int) -> Probed:
         """Send one load; its verdict is by the options' objectives."""

@@ -32,6 +32,11 @@ class HttpTarget:
     host: str
     loopback: bool
 
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        return self.host, parts.port or (443 if parts.scheme == "https" else 80)
+
 
 class _Clock(msgspec.Struct):
     """What identifies fraudsim's scorer."""
@@ -121,14 +126,34 @@ def _token_message(url: str, status: int) -> str:
     return f"--url {url}: it wants a token ({status}); set {TOKEN_VARIABLE}"
 
 
-def check_answer(target: HttpTarget, body: bytes) -> None:
-    """Send one request, as the load will.
+def check_answer(target: HttpTarget, body: bytes) -> bool:
+    """Send one request, as the load will, while another connection is open and idle.
+
+    Returns:
+        Whether it was answered although that connection was idle: a server that serves one connection at a
+        time would wait for it, so to such a one no connection may be open before it is needed.
 
     Raises:
         FraudsimError: it is not answered, or answered by 4xx.
     """
     try:
-        with open_direct(_request(target.url, body), TIMEOUT_S) as answer:
+        idle = socket.create_connection(target.address, timeout=CLOCK_TIMEOUT_S)
+    except OSError as error:
+        raise FraudsimError(f"--url {target.url}: it takes no connection: {error}") from None
+    with idle:
+        try:
+            _ask(target, body, CLOCK_TIMEOUT_S)
+            return True
+        except TimeoutError:
+            pass
+    _ask(target, body, TIMEOUT_S)
+    return False
+
+
+def _ask(target: HttpTarget, body: bytes, timeout_s: float) -> None:
+    """Send a request. Raises FraudsimError as `check_answer` does; TimeoutError if a short wait was in vain."""
+    try:
+        with open_direct(_request(target.url, body), timeout_s) as answer:
             answer.read()
     except urllib.error.HTTPError as error:
         detail = " ".join(error.read(SHOWN).decode(errors="replace").split())
@@ -141,6 +166,8 @@ def check_answer(target: HttpTarget, body: bytes) -> None:
             ) from None
     except OSError as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError) and timeout_s < TIMEOUT_S:
+            raise TimeoutError from None
         raise FraudsimError(f"--url {target.url}: the first request got no answer: {reason}") from None
     except HTTPException as error:
         raise FraudsimError(f"--url {target.url}: it does not speak HTTP: {error!r}") from None

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import open_clock
+from fraudsim.polling import poll_until
 from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import Settings, load_settings
 from load_tests.load.generators.outcome import WorkerOutcome, records_path, write_outcome
@@ -30,6 +31,8 @@ from producers.sender.sender import SWITCH_INTERVAL_S, send
 LEAD_S: Final = 4.0
 """From the start of the sender to the first intended send: it connects and fills its prefetch meanwhile."""
 TICK_MS: Final = 1
+CLOCK_S: Final = 10.0
+"""Longest wait for the line's clock to run."""
 
 
 def send_plan(plan: LoadPlan, settings: Settings) -> None:
@@ -41,7 +44,14 @@ def send_plan(plan: LoadPlan, settings: Settings) -> None:
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     stop = stop_on_signals()
-    segment = open_clock(settings, wait_s=10.0).clock.current
+    clock_log = open_clock(settings, wait_s=CLOCK_S)
+
+    def clock_runs() -> bool:
+        clock_log.refresh()
+        return clock_log.clock.current.speed > 0
+
+    poll_until(clock_runs, CLOCK_S, every_s=0.2)
+    segment = clock_log.clock.current
     if segment.speed <= 0:
         raise FraudsimError(
             "--stream: the line's clock stands still: it runs once its producer sends (fraudsim up, produce)"
