@@ -100,8 +100,9 @@ def _sent(
 
     Returns:
         The ids that need a decision (records with a source's ordinal or a decision of HTTP), the number of
-        ids that came by HTTP only or from another source, such as a load test, and two numbers of records of the run's own source that need no decision:
-        those that repeat an id, and those that became dead letters, as a script's bad data should.
+        ids that came by HTTP only or from another source, such as a load test, and two numbers of records of
+        the run's own source that need no decision: those that repeat an id, and those that became dead
+        letters, as a script's bad data should.
     """
     source_ids: set[str] = set()
     http_ids: set[str] = set()

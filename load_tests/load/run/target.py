@@ -151,7 +151,7 @@ def check_answer(target: HttpTarget, body: bytes) -> bool:
 
 
 def _ask(target: HttpTarget, body: bytes, timeout_s: float) -> None:
-    """Send a request. Raises FraudsimError as `check_answer` does; TimeoutError if a short wait was in vain."""
+    """Send a request. Raises FraudsimError as `check_answer` does, TimeoutError after a short wait."""
     try:
         with open_direct(_request(target.url, body), timeout_s) as answer:
             answer.read()
