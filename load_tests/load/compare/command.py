@@ -20,6 +20,8 @@ from load_tests.load.run.environment import environment
 from load_tests.load.run.options import LoadOptions, make_out
 from load_tests.load.run.probe import Figures, LoadProbe, Probed, figures_of
 
+ATTEMPTS: Final = 3
+SEED_STEP: Final = 1_000
 REPOSITORY: Final = Path(load_tests.__path__[0]).parent
 Say = Callable[[str], None]
 
@@ -119,9 +121,7 @@ def _take_turns(
                 own = replace(options, out=folder / "load", seed=options.seed + turn)
                 folder.mkdir(parents=True, exist_ok=True)
                 if is_url(name):
-                    probed = LoadProbe(replace(own, url=name), stop, say).measure(
-                        own.rate, own.seconds, own.seed
-                    )
+                    probed = _measure(LoadProbe(replace(own, url=name), stop, say), say)
                 else:
                     probed, reuse = _load_line(trees[name], folder / "run", reuse, own, stop, say)
                 if probed.verdict.word == "not measured":
@@ -137,4 +137,15 @@ def _load_line(
     with line_of(tree, run, reuse) as line:
         url = None if options.stream else line.http_url
         probe = LoadProbe(replace(options, url=url, run=run), stop, say)
-        return probe.measure(options.rate, options.seconds, options.seed), reuse or run
+        return _measure(probe, say), reuse or run
+
+
+def _measure(probe: LoadProbe, say: Say) -> Probed:
+    """Load until something was measured, a few times at most: a pause of the machine passes."""
+    options = probe.options
+    for number in range(ATTEMPTS):
+        probed = probe.measure(options.rate, options.seconds, options.seed + SEED_STEP * number)
+        if probed.verdict.word != "not measured":
+            break
+        say(f"again: {probed.verdict.why}")
+    return probed
