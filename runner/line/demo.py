@@ -55,7 +55,7 @@ def _run_traffic(
     _say_traffic(line)
     with signals.set_event() as stop:
         line.start_producer()
-        with live_figures(observer.tally, seconds) as figures:
+        with live_figures(observer.tally, seconds, line.speed) as figures:
             _await_producer(line, stop, figures, meter)
     return time.monotonic() - started_s
 
