@@ -6,7 +6,7 @@ from typing import Final
 from fraudsim.log import headers as h
 from fraudsim.log.topics import TRANSACTIONS
 from load_tests.load.clocks.records import NO_STAMPS, pack_record
-from producers.outbox.outbox import Outbox
+from producers.outbox.outbox import OnAck, Outbox
 
 ROOM_US: Final = 200
 """A wait for room that took longer blocked the record."""
@@ -25,7 +25,14 @@ class StampedOutbox:
     def outstanding(self) -> int:
         return self._inner.outstanding
 
-    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        on_ack: OnAck | None = None,
+    ) -> None:
         """Note the time, and pass the record on."""
         if topic == TRANSACTIONS:
             number = int(dict(headers)[h.ORDINAL])
@@ -33,7 +40,7 @@ class StampedOutbox:
             times = (_sent_at(value), self._free_us, sent_us, sent_us, 0)
             self.records += pack_record(number, times, NO_STAMPS, 0, False)
             self.handed_over += 1
-        self._inner.hand_over(topic, key, value, headers)
+        self._inner.hand_over(topic, key, value, headers, on_ack)
 
     def wait_for_room(self, timeout_s: float = 1.0) -> bool:
         """As the client it wraps; a wait means that no room, the stream's sender, was free."""
