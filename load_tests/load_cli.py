@@ -22,7 +22,7 @@ Arrivals = Annotated[
         help="constant, poisson, steps:1,2,4, ramp:0.5,2, bursts:MULTIPLE,LENGTH,PERIOD, recorded:HISTORY",
     ),
 ]
-Body = Annotated[Path | None, typer.Option("--body", help="file of a body, or of one JSON body a line")]
+Body = Annotated[Path | None, typer.Option("--body", help="file of a body or of one a line, or a history")]
 Run = Annotated[Path | None, typer.Option("--run", help="run folder of the line that is loaded")]
 P50 = Annotated[str | None, typer.Option("--p50", help="objective: half within this, such as 5ms")]
 P90 = Annotated[str | None, typer.Option("--p90", help="objective: 90 % within this")]

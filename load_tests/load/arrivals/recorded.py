@@ -1,4 +1,4 @@
-"""The gaps between the transactions of a history's last day."""
+"""What a history gives to a load: the gaps between its last day's transactions, and its transactions."""
 
 from pathlib import Path
 from typing import Final
@@ -10,6 +10,9 @@ from fraudsim.errors import FraudsimError
 
 DAY_MS: Final = 86_400_000
 FEWEST: Final = 100
+OWN_FIELDS: Final = ("tx_id", "ts")
+"""Of a transaction sent anew these are new."""
+MOST_BODIES: Final = 50_000
 
 
 def recorded_gaps(folder: Path) -> Doubles:
@@ -29,3 +32,24 @@ def recorded_gaps(folder: Path) -> Doubles:
             f"{FEWEST} at different times are needed"
         )
     return gaps_s
+
+
+def write_bodies(folder: Path, path: Path) -> None:
+    """Write the latest transactions of a history as bodies, one a line.
+
+    Raises:
+        FraudsimError: the folder is no history, or the file cannot be written.
+    """
+    import msgspec
+
+    from producers.history.reader import read_history
+
+    rows = read_history(folder).transactions()
+    lines = []
+    for row in rows.slice(max(0, rows.num_rows - MOST_BODIES)).to_pylist():
+        present = {name: value for name, value in row.items() if value is not None and name not in OWN_FIELDS}
+        lines.append(msgspec.json.encode(present))
+    try:
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    except OSError as error:
+        raise FraudsimError(f"{path}: {error.strerror}") from None

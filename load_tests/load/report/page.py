@@ -195,11 +195,6 @@ def _conditions(result: Mapping[str, Any]) -> str:
         "machine": hardware,
         "versions": ", ".join(f"{name} {number}" for name, number in machine.get("versions", {}).items()),
     }
-    null = result.get("null_latency_ms")
-    if null:
-        facts["null pipeline"] = (
-            f"p50 {null['p50']} ms, p99 {null['p99']} ms: a floor of Kafka and this machine"
-        )
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in facts.items()
     )

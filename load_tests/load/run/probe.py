@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from fraudsim.addresses import running_line
+from load_tests.load.arrivals.recorded import write_bodies
 from load_tests.load.autopsy.happenings import Happening, happenings_of
 from load_tests.load.bill.processes import line_pids, target_pids
 from load_tests.load.clocks.records import Records
@@ -65,10 +66,11 @@ class LoadProbe:
                 say(f"loading {target.host} with {options.rate:g} requests a second")
             self.target = self._url = target.url
             self._fraudsim = target.fraudsim
+            options = replace(options, body=_bodies(options))
             first = options.plan(target.url, target.fraudsim)
             body = BodySupply(msgspec.structs.replace(first, run_id=f"{first.run_id}-first")).body(0)
             self._opened = OPENED if check_answer(target, body) else 0
-        self.options = replace(options, out=make_out(options.out))
+        self.options = replace(options, body=_bodies(options), out=make_out(options.out))
 
     @property
     def is_ours(self) -> bool:
@@ -161,6 +163,15 @@ class LoadProbe:
         if plan.rate > checked_rate * ECHO_STEP:
             self._say("self-check: the same generator against a loopback echo")
             self._echo = (plan.rate, echo_p99_ms(plan, self.options.workers, self._stop))
+
+
+def _bodies(options: LoadOptions) -> Path | None:
+    """The file of bodies; that of a history's folder is written into the load's."""
+    if options.body is None or not options.body.is_dir():
+        return options.body
+    path = make_out(options.out) / "bodies.jsonl"
+    write_bodies(options.body, path)
+    return path
 
 
 def figures_of(probed: Probed) -> Figures:

@@ -1,5 +1,6 @@
 """The schedule: its rate, its shape, its split among workers."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +8,15 @@ from hypothesis import strategies as st
 
 from fraudsim.errors import FraudsimError
 from load_tests.load.arrivals.bounds import check_connections, check_rate, check_seconds
+from load_tests.load.arrivals.recorded import recorded_gaps, write_bodies
 from load_tests.load.arrivals.schedule import schedule_us, share_numbers
 from load_tests.load.arrivals.shapes import parse_shape
+from load_tests.load.generators.bodies import BodySupply
+from load_tests.load.generators.plan import LoadPlan
+from producers.history.writer import write_history
+from producers.world.config import WorldConfig
+from producers.world.world import World
+from scorer.http.schemas import ScoreRequest
 
 
 def counts_by_second(text: str, rate: float, seconds: int, seed: int = 1) -> np.ndarray:
@@ -86,3 +94,25 @@ def test_a_load_is_bounded_in_rate_time_and_connections():
     for connections in (0, 100_000):
         with pytest.raises(FraudsimError, match=r"^--connections "):
             check_connections(connections)
+
+
+def test_a_history_gives_its_gaps_and_its_transactions(tmp_path):
+    history = write_history(tmp_path / "history", World(WorldConfig(cards=60, seed=3)), 10)
+    shape = parse_shape(f"recorded:{tmp_path / 'history'}")
+    times = schedule_us(shape, 50, 20, 1)
+    assert len(times) == pytest.approx(1000, rel=0.05)
+    gaps_s = recorded_gaps(tmp_path / "history")
+    # As uneven as the recording: night and day.
+    assert np.diff(times).std() / np.diff(times).mean() == pytest.approx(
+        gaps_s.std() / gaps_s.mean(), rel=0.3
+    )
+    write_bodies(tmp_path / "history", tmp_path / "bodies.jsonl")
+    plan = LoadPlan(run_id="r", folder="", rate=50, seconds=1, bodies=str(tmp_path / "bodies.jsonl"))
+    supply = BodySupply(plan)
+    bodies = [msgspec.json.decode(supply.body(number), type=ScoreRequest) for number in range(300)]
+    assert len({body.tx_id for body in bodies}) == 300
+    assert len({body.card_id for body in bodies}) > 20
+    assert history.transactions >= len((tmp_path / "bodies.jsonl").read_bytes().splitlines()) > 100
+    batch = msgspec.structs.replace(plan, batch=3)
+    ids = [item["tx_id"] for item in msgspec.json.decode(BodySupply(batch).body(1))["transactions"]]
+    assert ids == ["load-r-3", "load-r-4", "load-r-5"]
