@@ -29,8 +29,7 @@ def capacity_page(result: Mapping[str, Any]) -> str:
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{escape(lead)}.</p>",
-        f'<p class="quiet">{escape(str(conditions["target"]))}; objectives '
-        f"{escape(str(result['objectives']))}; "
+        f'<p class="quiet">{escape(str(conditions["target"]))}; {escape(_objectives(result["objectives"]))}; '
         f"restarts: {escape(str(conditions['restarts']))}</p>",
         figure(_draw(result), "Dots: steps that met (above) or missed (below) the objective.", wide=True),
         "<h2>Steps</h2>",
@@ -38,6 +37,15 @@ def capacity_page(result: Mapping[str, Any]) -> str:
         f'<p class="quiet"><code>{escape(conditions["environment"]["command"])}</code></p>',
     ]
     return html_page(title, body)
+
+
+def _objectives(limits: Mapping[str, float]) -> str:
+    """The objectives in words."""
+    words = [
+        f"errors within {limit:.3%}" if key == "errors" else f"{key.removesuffix('_ms')} within {limit:g} ms"
+        for key, limit in limits.items()
+    ]
+    return ", ".join(words)
 
 
 def _row(step: Mapping[str, Any]) -> str:
