@@ -21,14 +21,16 @@ STEPS = [
     )
 ]
 RESULT = {
-    "rate": 140.0, "low": 120.0, "high": 170.0, "why": "half", "objectives": {"p99_ms": 50.0, "errors": 0.001},
+    "rate": 140.0, "low": 120.0, "high": 170.0, "why": "half",
+    "objectives": {"p99_ms": 50.0, "errors": 0.001},
     "steps": STEPS, "conditions": {"target": "http://t", "restarts": "none", "environment": {"command": "c"}},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"rate": None, "low": None, "high": None}, {"steps": STEPS[2:], "rate": None}]
-)
+CHANGES = [{}, {"rate": None, "low": None, "high": None}, {"steps": STEPS[2:], "rate": None}]
+
+
+@pytest.mark.parametrize("changes", CHANGES)
 def test_a_page_shows_steps_and_says_what_was_asked(changes):
     page = capacity_page({**RESULT, **changes})
     assert "p99 within 50 ms, errors within 0.100%" in page
