@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 ANSWER = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+WANTS_TOKEN = (ANSWER % 401).replace(b"/json", b"/problem+json")
 PERIOD_S, STALL_S = 2.0, 0.5
 """The server `stall` stands still for `STALL_S` at the end of each period."""
 TAIL_EVERY, TAIL_S, FAIL_EVERY = 40, 0.2, 10
@@ -51,8 +52,6 @@ class Handler:
                     await asyncio.sleep(SERVICE_S)
             case "refuses":
                 return 400
-            case "token":
-                return 401
         return 200
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,8 +60,10 @@ class Handler:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 if b"content-length:" in head:
                     await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-                status = 404 if head.startswith(b"get") else await self.delay()
-                writer.write(ANSWER % status)
+                if head.startswith(b"get"):
+                    writer.write(WANTS_TOKEN if self.mode == "token" else ANSWER % 404)
+                else:
+                    writer.write(ANSWER % await self.delay())
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

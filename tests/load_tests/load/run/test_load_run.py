@@ -172,7 +172,12 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path):
 
 
 def test_bad_input_is_one_line(tmp_path):
-    with socket.socket() as closed, serving("ok") as foreign, serving("refuses") as refuses:
+    with (
+        socket.socket() as closed,
+        serving("ok") as foreign,
+        serving("refuses") as refuses,
+        serving("token") as token,
+    ):
         closed.bind(("127.0.0.1", 0))
         absent = f"http://127.0.0.1:{closed.getsockname()[1]}"
         body = ["--body", str(tmp_path / "body.json")]
@@ -182,6 +187,7 @@ def test_bad_input_is_one_line(tmp_path):
         cases = [
             (["--url", absent, *common], "nothing answers there"),
             (["--url", foreign.url, *common], "is not fraudsim's"),
+            (["--url", token.url, *common], "it wants a token (401); set FRAUDSIM_HTTP_TOKEN"),
             (["--url", refuses.url, *body, *common], "answers 400 to the first request"),
             (["--url", foreign.url, *body, "--rate", "0", "--seconds", "1"], "--rate 0 must be above 0"),
             (["--url", foreign.url, *body, *common, "--p99", "fast"], "takes a number"),
