@@ -54,7 +54,7 @@ def test_a_master_and_two_workers_send_the_schedule_and_nothing_twice(tmp_path):
 
 def test_a_lost_worker_invalidates_the_run(tmp_path):
     with serving("ok") as server:
-        command, out = two_workers(tmp_path, server.url, "--rate", "100", "--seconds", "6")
+        command, out = two_workers(tmp_path, server.url, "--rate", "100", "--seconds", "4")
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         records = out / "records-1.bin"
         assert poll_until(lambda: records.exists() and records.stat().st_size > 1_000, 60)

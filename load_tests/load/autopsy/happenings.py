@@ -7,9 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import redis
 
 from load_tests.load.autopsy.stall_probe import read_stalls
+from load_tests.load.clocks.records import Records
 
 KINDS: Final = {
     "collector_paused": "collector",
@@ -24,6 +26,8 @@ KINDS: Final = {
 }
 """The log's events that can delay a request, and what a report calls them."""
 SLOW_LOG: Final = 128
+FETCH_GAP_US: Final = 20_000
+"""From a record's append to its receipt; the scorer fetches several times as often."""
 TIMEOUT_S: Final = 2.0
 
 
@@ -69,6 +73,21 @@ def slow_commands(redis_url: str) -> list[Happening]:
         )
         for entry in entries
     ]
+
+
+def fetch_gaps(records: Records) -> list[Happening]:
+    """Stretches in which records lay in the broker's log and the scorer received none.
+
+    They follow from the stamps: a record that was received long after it was appended waited in one.
+    """
+    waited = records[(records["appended"] > 0) & (records["received"] - records["appended"] > FETCH_GAP_US)]
+    gaps: list[Happening] = []
+    for record in waited[np.argsort(waited["appended"], kind="stable")]:
+        start_us, end_us = int(record["appended"]), int(record["received"])
+        if gaps and start_us <= gaps[-1].end_us:
+            start_us, end_us = gaps[-1].start_us, max(end_us, gaps.pop().end_us)
+        gaps.append(Happening("fetch gap", start_us, end_us, "of the scorer"))
+    return gaps
 
 
 def happenings_of(

@@ -11,7 +11,7 @@ import msgspec
 
 from fraudsim.addresses import running_line
 from load_tests.load.arrivals.recorded import write_bodies
-from load_tests.load.autopsy.happenings import Happening, happenings_of
+from load_tests.load.autopsy.happenings import Happening, fetch_gaps, happenings_of
 from load_tests.load.bill.processes import line_pids, target_pids
 from load_tests.load.clocks.records import Records
 from load_tests.load.generators.bodies import BodySupply
@@ -151,7 +151,7 @@ class LoadProbe:
         run = self.options.run
         line = running_line(run) if run is not None else None
         window_us = int(records["intended_us"].min()), int(records["completed_us"].max())
-        return happenings_of(
+        return fetch_gaps(records) + happenings_of(
             sorted((run / "logs").glob("*.log")) if run is not None else [],
             line.redis_url if line is not None else None,
             stalls,

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from fraudsim.polling import poll_until
-from load_tests.load.autopsy.happenings import Happening, logged_happenings
+from load_tests.load.autopsy.happenings import Happening, fetch_gaps, logged_happenings
 from load_tests.load.autopsy.slowest import slowest_requests
 from load_tests.load.autopsy.stall_probe import read_stalls, stall_probe
 from load_tests.load.autopsy.waterfall import stages_of, waterfalls
@@ -72,3 +72,16 @@ def test_a_stall_of_the_probe_is_kept(tmp_path):
     (tmp_path / "stalls").write_text("1 2\n3")
     assert read_stalls(tmp_path / "stalls") == [(1, 2)]
     assert read_stalls(tmp_path / "none") == []
+
+
+def test_records_that_waited_in_the_broker_s_log_show_a_gap_between_fetches():
+    records = records_of([100.0] * 50)
+    records["appended"] = records["sent_us"] + 1_000
+    records["received"] = records["appended"] + 5_000
+    assert fetch_gaps(records) == []
+    end_us = int(records["appended"][20]) + 60_000
+    records["received"][20:26] = end_us  # appended 10 ms apart, received together
+    (gap,) = fetch_gaps(records)
+    assert (gap.kind, gap.start_us, gap.end_us) == ("fetch gap", int(records["appended"][20]), end_us)
+    records["appended"] = 0
+    assert fetch_gaps(records) == []
