@@ -152,12 +152,13 @@ def _costs_section(costs: Mapping[str, Any]) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{escape(name)}</td>{_number(cost['cpu_us'])}{_number(100 * cost['core_share'])}"
-        f"{_number(cost['memory_mb'])}</tr>"
+        f"{_number(cost['memory_mb'])}{_number(cost['written_bytes'])}</tr>"
         for name, cost in processes.items()
     )
     return (
         '<h2>What it costs</h2><div class="wide"><table><tr><th>process</th><th>CPU µs a transaction</th>'
-        f"<th>% of a core</th><th>memory MB</th></tr>{rows}</table></div>"
+        "<th>% of a core</th><th>memory MB</th><th>bytes to disk a transaction</th></tr>"
+        f"{rows}</table></div>"
     )
 
 

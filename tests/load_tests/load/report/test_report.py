@@ -23,7 +23,19 @@ CASES = {
     "never completed": records_of([-2e12] * 500, good=0),
     "many": records_of(np.linspace(1, 90, 4000)),
 }
-CONTEXT = {"target": "<t>", "rate": 100.0, "seconds": 4.0, "arrivals": "poisson", "seed": 1, "rounds": 1}
+CONTEXT = {
+    "target": "<t>",
+    "rate": 100.0,
+    "seconds": 4.0,
+    "arrivals": "poisson",
+    "seed": 1,
+    "rounds": 1,
+    "costs": {
+        "processes": {
+            "scorer": {"cpu_us": 512.5, "core_share": 0.05, "memory_mb": 321.0, "written_bytes": 7.0}
+        }
+    },
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -45,6 +57,8 @@ def test_every_load_leaves_a_result_and_a_page(name, tmp_path):
     assert f"<h1>Load: {expected}</h1>" in page
     assert "&lt;t&gt;" in page
     assert "nan" not in page
+    assert "<td>scorer</td>" in page
+    assert "512.50" in page
     assert (tmp_path / "from_intended.hgrm").exists() == (name in ("one", "many"))
 
 
