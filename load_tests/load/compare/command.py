@@ -14,7 +14,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.whole_files import write_whole
 from load_tests.load.compare.contestants import checked_out, is_url, line_of
-from load_tests.load.compare.statistics import FEWEST_TURNS, Difference, compare_turns
+from load_tests.load.compare.statistics import FEWEST_TURNS, FigureDifference, compare_turns
 from load_tests.load.report.result import FORMAT, RESULT_FILE, read_result
 from load_tests.load.run.environment import environment
 from load_tests.load.run.options import LoadOptions, make_out
@@ -63,14 +63,14 @@ def run_compare(a: str, b: str, options: LoadOptions, turns: int, say: Say) -> i
     return {"worse": 1, "not measured": 3}.get(word, 0)
 
 
-def _word(differences: Sequence[Difference], why: str) -> str:
+def _word(differences: Sequence[FigureDifference], why: str) -> str:
     if why or not differences:
         return "not measured"
     words = {difference.word for difference in differences}
     return "worse" if "worse" in words else "better" if "better" in words else "no difference"
 
 
-def _as_json(difference: Difference) -> dict[str, Any]:
+def _as_json(difference: FigureDifference) -> dict[str, Any]:
     return {
         "figure": difference.figure,
         "ratio": round(difference.ratio, 4),

@@ -17,7 +17,7 @@ FEWEST_TURNS: Final = 4
 
 
 @dataclass(frozen=True)
-class Difference:
+class FigureDifference:
     """How a figure of B compares with A's: a ratio above 1 is worse."""
 
     figure: str
@@ -37,7 +37,7 @@ class Difference:
 
 def compare_turns(
     a: Sequence[Mapping[str, float | None]], b: Sequence[Mapping[str, float | None]]
-) -> list[Difference]:
+) -> list[FigureDifference]:
     """The difference of every figure that all turns have."""
     differences = []
     level = FALSE_ALARMS / len(FIGURES)
@@ -48,7 +48,7 @@ def compare_turns(
             continue
         error = stdev(logs) / math.sqrt(len(logs))
         limit = student_limit(level, len(logs) - 1) * error
-        differences.append(Difference(figure, math.exp(fmean(logs)), math.exp(limit), len(logs)))
+        differences.append(FigureDifference(figure, math.exp(fmean(logs)), math.exp(limit), len(logs)))
     return differences
 
 

@@ -14,7 +14,7 @@ from load_tests.load.report.page import page
 from load_tests.load.report.result import histograms_of, write_result
 from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.objectives import SHOWN_NAMES
-from load_tests.load.verdict.verdict import Verdict
+from load_tests.load.verdict.verdict import LoadVerdict
 
 DRAWN: Mapping[str, float] = {SHOWN_NAMES[name]: q for name, q in QUANTILES.items() if name != "p90"}
 
@@ -22,7 +22,7 @@ DRAWN: Mapping[str, float] = {SHOWN_NAMES[name]: q for name, q in QUANTILES.item
 def write_report(
     folder: Path,
     measurement: Measurement,
-    verdict: Verdict,
+    verdict: LoadVerdict,
     result: Mapping[str, Any],
     happenings: Sequence[Happening] = (),
 ) -> None:

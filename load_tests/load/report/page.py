@@ -11,7 +11,7 @@ from load_tests.load.clocks.histograms import QUANTILES, LatencyHistogram
 from load_tests.load.report import plots
 from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.objectives import SHOWN_NAMES
-from load_tests.load.verdict.verdict import Verdict
+from load_tests.load.verdict.verdict import LoadVerdict
 
 CLOCKS: Final = (
     ("from_intended", "from the intended send"),
@@ -23,7 +23,7 @@ CLOCKS: Final = (
 def page(
     result: Mapping[str, Any],
     measurement: Measurement,
-    verdict: Verdict,
+    verdict: LoadVerdict,
     histograms: Mapping[str, LatencyHistogram | None],
     falls: Sequence[Waterfall],
     slow: Sequence[SlowRequest],
@@ -71,7 +71,7 @@ def _facts(result: Mapping[str, Any]) -> str:
     return f'<dl class="facts">{cells}</dl>'
 
 
-def _latency_table(result: Mapping[str, Any], verdict: Verdict) -> str:
+def _latency_table(result: Mapping[str, Any], verdict: LoadVerdict) -> str:
     shown = [name for name in QUANTILES if verdict.prints(name)]
     heads = "".join(f"<th>{SHOWN_NAMES[name]}</th>" for name in shown)
     rows = []
@@ -107,7 +107,7 @@ def _span(interval: Mapping[str, Any]) -> str:
     return f"{'?' if low is None else f'{low:,.2f}'} to {'?' if high is None else f'{high:,.2f}'}"
 
 
-def _gap(result: Mapping[str, Any], verdict: Verdict) -> str:
+def _gap(result: Mapping[str, Any], verdict: LoadVerdict) -> str:
     """Where the clocks disagree, and which requests make the difference."""
     intended, sent = result["from_intended_ms"], result["from_sent_ms"]
     names = [n for n in QUANTILES if intended[n] is not None and sent[n] is not None and verdict.prints(n)]

@@ -14,7 +14,7 @@ from load_tests.load.clocks.histograms import QUANTILES, LatencyHistogram
 from load_tests.load.clocks.records import Records
 from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.objectives import Objectives
-from load_tests.load.verdict.verdict import Verdict
+from load_tests.load.verdict.verdict import LoadVerdict
 
 RESULT_FILE: Final = "result.json"
 FORMAT: Final = 1
@@ -39,7 +39,7 @@ def server_us(records: Records) -> Any:
 
 
 def result_of(
-    measurement: Measurement, objectives: Objectives, verdict: Verdict, context: Mapping[str, Any]
+    measurement: Measurement, objectives: Objectives, verdict: LoadVerdict, context: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of `result.json`. Latencies are of good answers, in ms, of every quantile of the sample;
     `borne` names those that the effective sample and the late sends allow to be believed."""

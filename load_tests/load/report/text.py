@@ -6,10 +6,10 @@ from typing import Any
 from load_tests.load.clocks.histograms import QUANTILES
 from load_tests.load.report.page import CLOCKS
 from load_tests.load.verdict.objectives import SHOWN_NAMES
-from load_tests.load.verdict.verdict import Verdict
+from load_tests.load.verdict.verdict import LoadVerdict
 
 
-def print_result(result: Mapping[str, Any], verdict: Verdict, say: Callable[[str], None]) -> None:
+def print_result(result: Mapping[str, Any], verdict: LoadVerdict, say: Callable[[str], None]) -> None:
     """Print counts, the latency by each clock, and the verdict."""
     counts = ("scheduled", "sent", "late", "blocked", "completed", "errors")
     say("  ".join(f"{name} {result[name]:,}" for name in counts))

@@ -25,7 +25,7 @@ from load_tests.load.run.sent_load import SentLoad, measurement_of, nothing_sent
 from load_tests.load.run.stream_process import find_line, send_stream
 from load_tests.load.run.target import check_answer, find_target
 from load_tests.load.verdict.measurement import Measurement
-from load_tests.load.verdict.verdict import Verdict, reach_verdict
+from load_tests.load.verdict.verdict import LoadVerdict, reach_verdict
 from runner.record.costs import CostMeter
 
 OPENED: Final = 512
@@ -41,7 +41,7 @@ class Probed:
     """What one load of a probe gave."""
 
     measurement: Measurement
-    verdict: Verdict
+    verdict: LoadVerdict
     costs: Mapping[str, Any]
 
 

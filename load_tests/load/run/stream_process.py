@@ -21,7 +21,7 @@ from fraudsim.settings import Settings, load_settings, variable
 from load_tests.load.clocks.records import DTYPE, STAMPS, Records, read_records
 from load_tests.load.generators.outcome import outcome_path, read_outcomes, records_path
 from load_tests.load.generators.plan import LoadPlan
-from load_tests.load.run.decision_reader import DecisionReader
+from load_tests.load.run.arrival_reader import ArrivalReader
 from load_tests.load.run.sent_load import SentLoad
 from load_tests.load.verdict.measurement import GeneratorHealth
 
@@ -70,7 +70,7 @@ def send_stream(
     plan_path = folder / "plan.json"
     plan.write(plan_path)
     freeze_gc()
-    with DecisionReader(settings, f"load-{plan.run_id}-") as reader:
+    with ArrivalReader(settings, f"load-{plan.run_id}-") as reader:
         deadline_s = time.monotonic() + START_S + plan.seconds + plan.timeout_s
         child = _start(plan_path, settings, folder / "sender.log")
         try:
@@ -106,7 +106,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _await_decisions(reader: DecisionReader, expected: int, timeout_s: float, stop: threading.Event) -> None:
+def _await_decisions(reader: ArrivalReader, expected: int, timeout_s: float, stop: threading.Event) -> None:
     """Wait for the decisions of all that was sent, at most the timeout after the last one that came."""
     count, since_s = -1, time.monotonic()
     while len(reader.arrivals) < expected and time.monotonic() - since_s < timeout_s:
@@ -117,7 +117,7 @@ def _await_decisions(reader: DecisionReader, expected: int, timeout_s: float, st
             return
 
 
-def _with_decisions(sent: Records, reader: DecisionReader) -> Records:
+def _with_decisions(sent: Records, reader: ArrivalReader) -> Records:
     records = sent.copy()
     for index, number in enumerate(sent["number"].tolist()):
         arrival = reader.arrivals.get(number)

@@ -27,7 +27,7 @@ EXIT_CODES: Final[Mapping[str, int]] = {"met": 0, "measured": 0, "missed": 1, "n
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LoadVerdict:
     """What can be said of a measurement."""
 
     word: Word
@@ -61,7 +61,7 @@ def late_share_allowed(q: float) -> float:
     return (1 - q) / LATE_DIVISOR
 
 
-def reach_verdict(measurement: Measurement, objectives: Objectives) -> Verdict:
+def reach_verdict(measurement: Measurement, objectives: Objectives) -> LoadVerdict:
     """The verdict on a measurement."""
     records = measurement.records
     lateness = lateness_of(records, late_limit_us(objectives.tightest_ms))
@@ -82,7 +82,7 @@ def reach_verdict(measurement: Measurement, objectives: Objectives) -> Verdict:
         word, why = _against(measurement, objectives, intervals)
     if measurement.partial:
         why = f"stopped after {measurement.seconds:.1f} s, what was sent till then counts: {why}"
-    return Verdict(word, why, claimed, lateness, allowed, intervals)
+    return LoadVerdict(word, why, claimed, lateness, allowed, intervals)
 
 
 def _default_claim(count: int) -> float:

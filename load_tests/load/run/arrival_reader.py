@@ -25,7 +25,7 @@ class _LoadDecision(msgspec.Struct, frozen=True):
 _decode: Final = msgspec.json.Decoder(_LoadDecision).decode
 
 
-class DecisionReader:
+class ArrivalReader:
     """Reads `decisions` from its end on, in a thread of its own, for the length of a `with` block."""
 
     def __init__(self, settings: Settings, prefix: str) -> None:
@@ -39,7 +39,7 @@ class DecisionReader:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="read-decisions", daemon=True)
 
-    def __enter__(self) -> "DecisionReader":
+    def __enter__(self) -> "ArrivalReader":
         self._thread.start()
         self._ready.wait(READY_S)
         self.check()
