@@ -82,7 +82,7 @@ def line_of(tree: Path, out: Path, reuse: Path | None) -> Iterator[RunningLine]:
         yield _await_ready(process, out, log)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # SIGINT is ignored below a shell in the background
         try:
             process.wait(STOP_S)
         except subprocess.TimeoutExpired:
