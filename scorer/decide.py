@@ -240,4 +240,5 @@ def _decision(
         probability=probability,
         held_back=choice.held_back,
         weight=choice.weight,
+        channel=tx.channel,
     )

@@ -15,7 +15,8 @@ import msgspec
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.log.events import Label, Segment, Truth
 from fraudsim.log.partitioning import partition_of
-from producers.labels.back_office import BackOffice, Outcome
+from producers.labels.back_office import BackOffice
+from producers.labels.outcome import DecidedPayment
 from producers.sources.source import Item, Source
 
 MAX_FRAUDS: Final = 1_000_000
@@ -65,7 +66,7 @@ class LabelFeed:
         self._office = office
         self._end_ms = end_ms
         self._late_ms = late_ms
-        self._frauds: dict[str, Outcome | None] = {}
+        self._frauds: dict[str, DecidedPayment | None] = {}
         """Fraudulent transactions by id, with the decision once there is one."""
         self._due: list[tuple[int, int, Label, bool]] = []
         """Heap of (known_at, sequence number, label, whether it is the world's and not the back office's)."""
@@ -80,16 +81,16 @@ class LabelFeed:
         self.undecided = 0
         self.delayed = 0
 
-    def add_decision(self, partition: int, outcome: Outcome) -> None:
+    def add_decision(self, partition: int, payment: DecidedPayment) -> None:
         """Take in a decision, in the order of its partition; only the first for a source offset counts."""
-        if not self.first.is_first(partition, outcome.source_offset):
+        if not self.first.is_first(partition, payment.source_offset):
             return
-        self._decided_to[partition] = max(self._decided_to[partition], outcome.ts)
-        self._read_source(outcome.ts + self._late_ms)
-        is_fraud = outcome.tx_id in self._frauds
+        self._decided_to[partition] = max(self._decided_to[partition], payment.ts)
+        self._read_source(payment.ts + self._late_ms)
+        is_fraud = payment.tx_id in self._frauds
         if is_fraud:
-            self._frauds[outcome.tx_id] = outcome
-        for label in self._office.on_decision(outcome, is_fraud):
+            self._frauds[payment.tx_id] = payment
+        for label in self._office.on_decision(payment, is_fraud):
             self._add(label, from_world=False)
 
     def due_labels(self, now_ms: int, segment: Segment, wait_ms: int) -> list[Label]:
@@ -115,9 +116,15 @@ class LabelFeed:
                 else:
                     self.undecided += 1
                 continue
-            if from_world and not self._office.admits(label):
-                self.withheld += 1
-                continue
+            if from_world:
+                admitted_from_ms = self._office.admitted_from_ms(label)
+                if admitted_from_ms is None:
+                    self.withheld += 1
+                    continue
+                if admitted_from_ms > now_ms:
+                    waiting.append((known_at, number, label, from_world))
+                    continue
+                label = msgspec.structs.replace(label, known_at=admitted_from_ms)
             due.append(self._with_valid_time(self._as_decided(label), now_ms, segment))
         for entry in waiting:
             heappush(self._due, entry)
@@ -150,15 +157,15 @@ class LabelFeed:
 
     def _as_decided(self, label: Label) -> Label:
         """The label with the keys of the decided transaction, which a reacting campaign may have changed."""
-        outcome = self._frauds.get(label.tx_id)
-        if outcome is None:
+        payment = self._frauds.get(label.tx_id)
+        if payment is None:
             return label
         return msgspec.structs.replace(
             label,
-            card_id=outcome.card_id,
-            ts=outcome.ts,
-            amount_cents=outcome.amount_cents,
-            merchant_id=outcome.merchant_id,
+            card_id=payment.card_id,
+            ts=payment.ts,
+            amount_cents=payment.amount_cents,
+            merchant_id=payment.merchant_id,
         )
 
     def _with_valid_time(self, label: Label, now_ms: int, segment: Segment) -> Label:

@@ -8,7 +8,8 @@ from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, LABELS
 from fraudsim.settings import Settings
 from producers.history.reader import read_history, world_of
 from producers.label_feed.feed import LabelFeed
-from producers.labels.back_office import BackOffice, Outcome
+from producers.labels.back_office import BackOffice
+from producers.labels.outcome import DecidedPayment
 from producers.population.columns import DAY_MS
 from producers.sender import schedule
 from producers.sources.world_source import WorldSource
@@ -29,11 +30,11 @@ def expected(run, settings, speed):
     office = BackOffice(consequences(settings), world.config.seed, 1_000 * DAY_MS)
     end_ms = schedule.end_ms(source.start_ms, speed, SECONDS)
     feed = LabelFeed(source, office, settings.partitions, end_ms, past_limit_ms(speed))
-    names = [name for name in Outcome.__struct_fields__ if name != "source_offset"]
+    names = [name for name in DecidedPayment.__struct_fields__ if name != "source_offset"]
     decisions = read_log(run, DECISIONS, ["partition", "offset", "source_offset", *names])
     for row in sorted(decisions.to_pylist(), key=lambda row: (row["ts"], row["offset"])):
         fields = {name: row[name] for name in (*names, "source_offset")}
-        feed.add_decision(row["partition"], Outcome(**fields))
+        feed.add_decision(row["partition"], DecidedPayment(**fields))
     labels = feed.due_labels(int(end_ms), archived_clock(run).current, 0)
     return {(label.tx_id, label.source, label.is_fraud) for label in labels}
 

@@ -5,8 +5,9 @@ import pytest
 from fraudsim.log.events import Label, Transaction, Truth
 from fraudsim.log.topics import LABELS, TRANSACTIONS, TRUTH
 from producers.label_feed.feed import LabelFeed
-from producers.labels.back_office import BackOffice, Outcome
+from producers.labels.back_office import BackOffice
 from producers.labels.consequences import Consequences
+from producers.labels.outcome import DecidedPayment
 from producers.sources.source import Item
 from testing.samples.log import T0, make_segment
 
@@ -44,7 +45,7 @@ def make_feed(logged=(), end_ms=float("inf")):
 
 def decide(feed, actions, first=0):
     for offset, action in enumerate(actions, first):
-        outcome = Outcome(
+        outcome = DecidedPayment(
             tx_id=f"t{offset}", ts=T0 + offset * MINUTE, card_id="c", amount_cents=100, score=0.5,
             action=action, source_offset=offset,
         )  # fmt: skip

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fraudsim.errors import FraudsimError
-from producers.labels.consequences import MINUTE_MS, Consequences, analyst_says_fraud, step_up_reply
+from producers.labels.consequences import MINUTE_MS, Consequences
+from producers.labels.outcome import analyst_says_fraud, step_up_reply
 
 IDS = [f"t{n}" for n in range(20_000)]
 RULES = Consequences(step_up_answered=0.8, step_up_fooled=0.1, step_up_slips=0.03, review_misses=0.2)
