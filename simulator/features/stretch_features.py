@@ -44,6 +44,12 @@ class StretchFeatures:
     def ts(self) -> Ints:
         return self._windows.columns.ts[self._first :]
 
+    @property
+    def card(self) -> Ints:
+        """Hash of each row's card."""
+        return self._windows.columns.card[self._first :]
+
+    @property
     def seen_to(self) -> Ints:
         """Event time up to which each row has seen events, ms."""
         return self._windows.seen_to[self._first :]

@@ -5,8 +5,7 @@ other row goes through `Policy.assess`, `reserve_quota` and `Policy.choose`, as 
 """
 
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -46,8 +45,7 @@ def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     raise InvariantError("a decision of the fast-forward waits for something")
 
 
-@dataclass(frozen=True, eq=False)
-class Judgement:
+class Judgement(NamedTuple):
     """What costs and rules say of each row before limits; arrays have shape (n,)."""
 
     scores: Floats
