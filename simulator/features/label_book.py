@@ -28,6 +28,9 @@ _ALL: Final = specification("merchant")
 RATES: Final = np.ascontiguousarray(_ALL[_ALL[:, 0] == CODES["fraud_rate"]])
 """The specification of the fraud rates."""
 
+MAX_SUSPECTS: Final = 1_000_000
+"""Beyond, the first is forgotten; years pass until then."""
+
 
 @njit(cache=True)
 def _fill(
@@ -71,10 +74,18 @@ class LabelBook:
         """How far behind the newest label a row may be read."""
         self._tumbling = tumbling
         self._states: dict[int, State] = {}
+        self._suspects: dict[str, None] = {}
+        """Transactions that a label has called fraud, in this order."""
 
     def add(self, label: Label) -> int:
-        """Take in a label; returns the hash of its merchant, `NOBODY` without one."""
+        """Take in a label; returns the hash of the merchant whose rates may change, `NOBODY` for none."""
         merchant = id_hash(label.merchant_id)
+        if label.is_fraud:
+            self._suspects[label.tx_id] = None
+            if len(self._suspects) > MAX_SUSPECTS:
+                del self._suspects[next(iter(self._suspects))]
+        elif label.tx_id not in self._suspects:
+            return NOBODY  # it was honest before
         if merchant == NOBODY:
             return merchant
         state = self._states.get(merchant)

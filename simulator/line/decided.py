@@ -45,17 +45,15 @@ class DecidedStretch:
     """Labels that became known during the stretch, in this order."""
 
     @classmethod
-    def approved(
-        cls, stretch: Stretch, vectors: Floats, scores: Floats, probabilities: Doubles, seen_to: Ints
-    ) -> "DecidedStretch":
+    def approved(cls, stretch: Stretch, vectors: Floats, seen_to: Ints) -> "DecidedStretch":
         """With every payment approved and paid."""
         n = len(stretch)
         amount = stretch.transactions["amount_cents"].to_numpy().astype(np.int64)
         prices = np.zeros((n, len(KINDS)), np.int64)
         prices[:, 0] = np.where(stretch.is_fraud, amount, 0)
         return cls(
-            stretch, vectors, scores, probabilities, seen_to, np.full(n, APPROVE, np.int8),
-            np.ones(n, np.bool_), np.ones(n, np.bool_), prices, amount,
+            stretch, vectors, np.zeros(n, np.float32), np.zeros(n, np.float64), seen_to,
+            np.full(n, APPROVE, np.int8), np.ones(n, np.bool_), np.ones(n, np.bool_), prices, amount,
         )  # fmt: skip
 
     def resolve_row(self, row: int, outcome: Outcome, price: Price) -> None:

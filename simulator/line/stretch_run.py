@@ -13,14 +13,16 @@ from producers.labels.prices import price_of
 from scorer.policy.policy import APPROVE, Choice
 from simulator.features.stretch_features import StretchFeatures
 from simulator.line.decided import ACTION_INDEX, DecidedStretch
-from simulator.line.jobs import Jobs, ScoredRows
+from simulator.line.jobs import ScoredRows
 from simulator.line.line_state import LineState, OpenReview
-from simulator.line.scoring import Judgement, Scoring
+from simulator.line.scoring import Scoring
 from simulator.line.traffic import Stretch
 from stream_features.catalogue.features import DAY
 from stream_features.encode import id_hash
 from stream_features.offline.columns import codes
 
+AHEAD_MS: Final = DAY
+"""Rows are scored so far ahead: a label that comes later changes their vectors first."""
 _BLOCKED: Final = Choice("decline", [BLOCK_RULE], [], 1.0)
 _APPROVED: Final = Choice("approve", [], [], 1.0)
 
@@ -40,57 +42,57 @@ class StretchRun:
         self._card_order = np.argsort(card_codes, kind="stable")
         self._card_codes = card_codes[self._card_order]
         self._code_of = {name: code for code, name in enumerate(names)}
-        self._decided = self._judge_all()
+        self._stale: Flags = np.ones(self._n, np.bool_)
+        """Rows whose vector has changed since they were scored."""
+        self._scored_to = 0
+        """Rows before it are scored as of now; later ones wait, for a label may change them yet."""
+        self._decided = DecidedStretch.approved(stretch, features.values, features.seen_to)
+        self._begin()
 
     # Scores
 
-    def _judge_all(self) -> DecidedStretch:
-        """Score the stretch, and mark the rows to be visited."""
-        line, stretch, features = self._line, self._stretch, self._features
-        scoring, jobs = line.scoring, line.jobs
-        judgement = Judgement(
-            np.zeros(self._n, np.float32), np.zeros(self._n, np.float64), np.zeros(self._n, np.bool_)
-        )
-        if scoring is not None and jobs is None:
-            judgement = scoring.judge(features.values, stretch.transactions, self._amounts)
-        elif jobs is not None:
-            if line.regime.acts == "by card":
-                judgement = self._judge_by_card(np.arange(self._n), jobs)
-            for end_ms in jobs.ends(stretch.start_ms, stretch.end_ms):
+    def _begin(self) -> None:
+        """Mark the rows that are visited whatever their score, and let jobs end."""
+        line, stretch = self._line, self._stretch
+        if line.jobs is not None:
+            for end_ms in line.jobs.ends(stretch.start_ms, stretch.end_ms):
                 line.add_event(end_ms, "job")
-        self._marked = judgement.to_decide.copy()
         if line.campaigns is not None:
             self._marked |= stretch.campaign[0] >= 0
         for card, until_ms in line.blocked_until.items():
             self._mark_card(card, stretch.start_ms, until_ms)
-        return DecidedStretch.approved(
-            stretch, features.values, judgement.scores, judgement.probabilities, features.seen_to
-        )
 
-    def _judge_by_card(self, rows: Ints, jobs: Jobs) -> Judgement:
-        scoring = self._scoring
-        return scoring.judge_scores(
-            jobs.risks_of(self._features.card[rows]), self._features.values[rows],
-            self._stretch.transactions, self._amounts, rows,
-        )  # fmt: skip
+    def _score_ahead(self) -> None:
+        """Score the rows of the next `AHEAD_MS`."""
+        end = int(np.searchsorted(self._ts, self._ts[self._scored_to] + AHEAD_MS))
+        rows = self._scored_to + np.flatnonzero(self._stale[self._scored_to : end])
+        self._scored_to = end
+        self._judge(rows)
+
+    def _judge_again(self, rows: Ints) -> None:
+        """Score rows anew whose vectors changed: now those near, the others when their turn comes."""
+        self._stale[rows] = True
+        self._judge(rows[rows < self._scored_to])
+
+    def _judge(self, rows: Ints) -> None:
+        line, decided = self._line, self._decided
+        self._stale[rows] = False
+        if not len(rows) or line.scoring is None or line.regime.acts == "by job":
+            return
+        table, values = self._stretch.transactions, self._features.values[rows]
+        if line.jobs is None:
+            judgement = line.scoring.judge(values, table, self._amounts, rows)
+        else:
+            risks = line.jobs.risks_of(self._features.card[rows])
+            judgement = line.scoring.judge_scores(risks, values, table, self._amounts, rows)
+        decided.scores[rows], decided.probabilities[rows] = judgement.scores, judgement.probabilities
+        # A row that is marked for another reason stays so: to look at it once more changes nothing.
+        self._marked[rows] |= judgement.to_decide
 
     @property
     def _scoring(self) -> Scoring:
         assert self._line.scoring is not None
         return self._line.scoring
-
-    def _judge_again(self, rows: Ints) -> None:
-        """Score rows anew whose vectors changed."""
-        if not len(rows) or self._line.scoring is None or self._line.jobs is not None:
-            return
-        table, values = self._stretch.transactions, self._features.values
-        self._note_judgement(rows, self._scoring.judge(values[rows], table, self._amounts, rows))
-
-    def _note_judgement(self, rows: Ints, judgement: Judgement) -> None:
-        decided = self._decided
-        decided.scores[rows], decided.probabilities[rows] = judgement.scores, judgement.probabilities
-        # A row that is marked for another reason stays so: to look at it once more changes nothing.
-        self._marked[rows] |= judgement.to_decide
 
     def _mark_card(self, card: str, after_ms: int, until_ms: int) -> None:
         code = self._code_of.get(card)
@@ -108,17 +110,19 @@ class StretchRun:
             line.add_event(label.known_at, "label", label, from_world=True)
         row, end_ms = 0, self._stretch.end_ms
         while True:
-            ahead = self._marked[row:]
+            ahead = self._marked[row : self._scored_to]
             step = int(ahead.argmax()) if len(ahead) else 0
-            next_row = row + step if len(ahead) and ahead[step] else self._n
+            next_row = row + step if len(ahead) and ahead[step] else self._scored_to
             at_ms = int(self._ts[next_row]) if next_row < self._n else end_ms
             if events and events[0].at_ms < at_ms:
                 self._happen()
-            elif next_row == self._n:
-                break
-            else:
+            elif next_row < self._scored_to:
                 self._visit(next_row)
                 row = next_row + 1
+            elif next_row < self._n:
+                self._score_ahead()
+            else:
+                break
         self._count_to(self._n)
         approved = (self._decided.action == APPROVE) & self._decided.present
         line.office.counts["approve"] += int(approved.sum()) - self._visited_approved
@@ -262,8 +266,7 @@ class StretchRun:
             parts.append(self._score_for_job(rows))
         if line.regime.acts == "by card":
             jobs.set_risk(parts)
-            later = np.flatnonzero(self._ts > now_ms)
-            self._note_judgement(later, self._judge_by_card(later, jobs))
+            self._judge_again(np.flatnonzero(self._ts > now_ms))
             return
         for part in parts:
             for index in np.flatnonzero(part.judgement.to_decide).tolist():

@@ -1,6 +1,6 @@
 """Stretches of traffic: some days of a world, or of a public file's history, with labels and truth."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -22,7 +22,6 @@ from stream_features.offline.columns import codes
 ROWS: Final = 100_000
 """A stretch has about so many transactions, in whole days, at most `DAYS`."""
 DAYS: Final = 10
-_FIELDS: Final = [name for name in Transaction.__struct_fields__ if name not in ("schema_version", "sent_at")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +56,31 @@ class Stretch:
         ids: list[str] = self.transactions["tx_id"].to_pylist()
         return ids
 
+    @cached_property
+    def _values(self) -> list[Callable[[int], Any]]:
+        """By column, what gives the value of a row: far faster than a row of an Arrow table."""
+        return [_value_at(values.combine_chunks()) for values in self.transactions.columns]
+
     def transaction(self, row: int) -> Transaction:
         """A row as an event."""
-        fields: dict[str, Any] = self.transactions.slice(row, 1).to_pylist()[0]
-        return Transaction(**{name: value for name, value in fields.items() if value is not None})
+        values = zip(self.transactions.column_names, self._values, strict=True)
+        return Transaction(**{name: value(row) for name, value in values})
 
     def events(self) -> list[Label]:
         """The labels as events, by (known_at, tx_id, source)."""
         return labels_of(self.labels)
+
+
+def _value_at(array: pa.Array) -> Callable[[int], Any]:
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        words = [*array.dictionary.to_pylist(), None]
+        indices = array.indices.fill_null(-1).to_pylist()
+        return lambda row: words[indices[row]]
+    if pa.types.is_string(array.type):
+        return lambda row: array[row].as_py()
+    return array.to_pylist().__getitem__
 
 
 def labels_of(table: pa.Table) -> list[Label]:
