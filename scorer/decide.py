@@ -16,6 +16,7 @@ from scorer.models.arms import Arm
 from scorer.models.served import ServedModel
 from scorer.policy.policy import Assessment, Choice, Limit, Policy, Variant
 from scorer.policy.quota import DailyQuota, reserve_quota
+from scorer.policy.rules import RuleInput
 from scorer.policy.served import ServedPolicy
 from scorer.resilience.dependency import AwayError, Dependency
 from stream_features.catalogue.features import DAY
@@ -131,7 +132,7 @@ class Decider:
         probabilities = [arm.calibration.probability(score) for arm, score in zip(arms, scores, strict=True)]
         assessments = [
             policy.assess(
-                item.tx, reading.features, score, probability, variant, arm.thresholds,
+                RuleInput(item.tx, reading.features, score, probability), variant, arm.thresholds,
                 self._policy.rule_failed,
             )
             for item, reading, arm, score, probability in zip(

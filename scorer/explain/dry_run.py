@@ -16,7 +16,7 @@ from model.training.label_knowledge import EVENTUALLY, LabelKnowledge
 from scorer.explain.archived_decisions import ArchivedDecision, Manifests
 from scorer.policy.policy import Choice, Limit, Policy
 from scorer.policy.quota import LocalQuota, reserve_quota
-from scorer.policy.rules import RuleError
+from scorer.policy.rules import RuleError, RuleInput
 from stream_features.catalogue.features import DAY
 
 
@@ -45,10 +45,10 @@ async def _decide_again(
 
     for decision in decisions:
         manifest = manifests.of(decision)
+        rule_input = RuleInput(decision.tx, decision.features, decision.score, decision.probability(manifest))
         assessment = policy.assess(
-            decision.tx, decision.features, decision.score, decision.probability(manifest), decision.variant,
-            decision.thresholds(manifest), _raise,
-        )  # fmt: skip
+            rule_input, decision.variant, decision.thresholds(manifest), _raise, decision.block
+        )
         quota.count_decided(decision.tx.ts // DAY, 1)
         await reserve_quota(policy, [(decision.tx, assessment)], reserve)
         choices.append(policy.choose(decision.tx, assessment))

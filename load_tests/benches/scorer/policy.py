@@ -64,8 +64,8 @@ def by_policy(
 ) -> Choice:
     """The policy as the scorer applies it."""
     opinion = policy.assess(
-        decided.tx, decided.features, decided.score, calibrate(decided.score), "champion",
-        manifest.thresholds, _rule_failed,
+        RuleInput(decided.tx, decided.features, decided.score, calibrate(decided.score)), "champion",
+        manifest.thresholds, _rule_failed, decided.block,
     )  # fmt: skip
     return policy.choose(decided.tx, opinion)
 

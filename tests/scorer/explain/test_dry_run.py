@@ -14,12 +14,14 @@ from fraudsim.cli import build
 from fraudsim.log.events import ACTIONS, Decision, Label, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from model.artefact.calibration import Calibration
+from model.artefact.costs import expected_costs
 from model.artefact.files import read_manifest
 from model.artefact.manifest import REQUEST_NAMES, feature_hash, seal, to_json
-from model.artefact.thresholds import Thresholds, expected_costs
+from model.artefact.thresholds import Thresholds
 from scorer.explain.archived_decisions import Manifests, read_decisions, read_manifests
 from scorer.explain.dry_run import decide_again, known_frauds, transitions
 from scorer.policy.file import SHIPPED, load_policy
+from scorer.policy.rules import RuleInput
 from scorer.policy.store import put
 from stream_features.catalogue.features import DAY, HASH, NAMES
 from stream_features.catalogue.reason_text import sentences
@@ -68,7 +70,9 @@ def run(tmp_path_factory):
     for n in range(200):
         tx, features, score = sampled(n)
         probability = model.to_probability.probability(score)
-        assessment = policy.assess(tx, features, score, probability, "champion", model.thresholds, None)
+        assessment = policy.assess(
+            RuleInput(tx, features, score, probability), "champion", model.thresholds, None
+        )
         choice = policy.choose(tx, assessment)
         decision = Decision(
             tx_id=tx.tx_id, ts=tx.ts, card_id="c", amount_cents=tx.amount_cents, score=score,
@@ -144,9 +148,9 @@ def test_another_policy_changes_what_it_must_and_limits_hold_by_day(run, tmp_pat
     assert sum(transition.fraud_cents for transition in table.values()) == sum(
         decision.tx.amount_cents for decision in decisions if decision.tx.tx_id in frauds
     )
-    pair = table["decline", "review"]
+    pair = table["decline", "step_up"]
     assert pair.count == sum(
-        (decision.action, choice.action) == ("decline", "review")
+        (decision.action, choice.action) == ("decline", "step_up")
         for decision, choice in zip(decisions, choices, strict=True)
     )
 
@@ -169,7 +173,7 @@ def test_an_explanation_tells_features_rules_costs_and_versions(run):
     assert "action      review" in output
     assert "burst_of_one_card asks for review at least: feature.card_count_1m=30.0" in output
     costs = load_policy(SHIPPED).act_by["champion"].costs
-    for action, cents in zip(ACTIONS, expected_costs(tx.amount_cents, probability, costs), strict=True):
+    for action, cents in zip(ACTIONS, expected_costs(tx.amount_cents, probability, 0.0, costs), strict=True):
         assert f"  {action:10} {cents / 100:12,.2f}\n" in output
     assert f"policy      {load_policy(SHIPPED).version}\n" in output
     assert f"model       {manifest().version} (champion)\n" in output
