@@ -20,6 +20,7 @@ ROOMS: Final = (
     "model",
     "scorer",
     "runner",
+    "simulator",
     "load_tests",
     "dashboards",
     "studies",

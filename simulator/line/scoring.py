@@ -12,14 +12,16 @@ import pyarrow as pa
 
 from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.errors import InvariantError
-from fraudsim.log.events import Transaction
+from fraudsim.log.events import Block, Transaction
 from model.artefact.calibration import Calibration
-from model.artefact.thresholds import Thresholds, expected_costs
+from model.artefact.costs import expected_costs
+from model.artefact.thresholds import Thresholds
 from model.forest.forest import Forest
 from scorer.models.arms import Arm
 from scorer.policy.policy import APPROVE, ByExpectedCost, Choice, Limit, Policy, Variant
 from scorer.policy.quota import LocalQuota, reserve_quota
-from scorer.policy.rules import RuleError
+from scorer.policy.rules import RuleError, RuleInput
+from producers.labels.outcome import CARD_NOT_PRESENT
 from stream_features.catalogue.features import DAY, NAMES
 from stream_features.offline.columns import codes, column
 
@@ -43,6 +45,21 @@ def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T:
         result: T = end.value
         return result
     raise InvariantError("a decision of the fast-forward waits for something")
+
+
+class PaymentColumns(NamedTuple):
+    """A stretch as far as costs and rules depend on it; arrays have one entry per row."""
+
+    table: pa.Table
+    amount: Ints
+    can_hold: Flags
+    """Whether a review can hold the payment: the card is not present."""
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "PaymentColumns":
+        index, channels = codes(table, "channel")
+        can_hold = np.array([*(channel in CARD_NOT_PRESENT for channel in channels), False])[index]
+        return cls(table, column(table, "amount_cents").astype(np.int64), can_hold)
 
 
 class Judgement(NamedTuple):
@@ -70,37 +87,38 @@ class Scoring:
     def limited(self) -> bool:
         return self._policy.limited
 
-    def judge(self, vectors: Floats, table: pa.Table, amounts: Ints, rows: Ints | None = None) -> Judgement:
-        """Score rows of a stretch; `table` and `amounts` are the whole stretch's, `vectors` those of `rows`."""
-        return self.judge_scores(scores_of_rows(self._forest, vectors), vectors, table, amounts, rows)
+    def judge(self, vectors: Floats, columns: PaymentColumns, rows: Ints) -> Judgement:
+        """Score some rows of a stretch; `vectors` are those rows' own."""
+        return self.judge_scores(scores_of_rows(self._forest, vectors), vectors, columns, rows)
 
     def judge_scores(
-        self, scores: Floats, vectors: Floats, table: pa.Table, amounts: Ints, rows: Ints | None = None
+        self, scores: Floats, vectors: Floats, columns: PaymentColumns, rows: Ints
     ) -> Judgement:
         """As `judge`, with scores from elsewhere."""
         probability = self._calibration.probability
         probabilities = np.array([probability(score) for score in scores.tolist()], np.float64)
-        chosen = amounts if rows is None else amounts[rows]
         act_by = self._policy.act_by[self._variant]
         if isinstance(act_by, ByExpectedCost):
-            costs = np.stack(expected_costs(chosen.astype(np.float64), probabilities, act_by.costs))
+            amount, can_hold = (values[rows].astype(np.float64) for values in columns[1:])
+            costs = np.stack(expected_costs(amount, probabilities, can_hold, act_by.costs))
             to_decide = costs.argmin(axis=0) != APPROVE
         else:
             fixed = act_by.fixed or self._thresholds
             to_decide = scores.astype(np.float64) >= fixed.step_up
         for rule_file in self._policy.rules:
-            to_decide |= rule_file.may_hit_rows(_Values(vectors, scores, probabilities, table, rows), len(scores))
+            to_decide |= rule_file.may_hit_rows(_Values(vectors, scores, probabilities, columns.table, rows), len(scores))
         return Judgement(scores, probabilities, to_decide)
 
     def count_decided(self, ts: int, count: int) -> None:
         """Add to the number of transactions decided on a day, of which declines may be a share."""
         self._quota.count_decided(ts // DAY, count)
 
-    def decide(self, tx: Transaction, vector: Floats, score: float, probability: float) -> Choice:
+    def decide(
+        self, tx: Transaction, vector: Floats, score: float, probability: float, block: Block | None = None
+    ) -> Choice:
         """The policy's choice for one transaction."""
-        assessment = self._policy.assess(
-            tx, vector, score, probability, self._variant, self._thresholds, _raise
-        )
+        rule_input = RuleInput(tx, vector, score, probability)
+        assessment = self._policy.assess(rule_input, self._variant, self._thresholds, _raise, block)
         if self._policy.limited:
             run_at_once(reserve_quota(self._policy, [(tx, assessment)], self._reserve))
         return self._policy.choose(tx, assessment)
@@ -118,7 +136,7 @@ class _Values:
     """What rules can read of many transactions, by column; a `ColumnValues`."""
 
     def __init__(
-        self, vectors: Floats, scores: Floats, probabilities: Doubles, table: pa.Table, rows: Ints | None
+        self, vectors: Floats, scores: Floats, probabilities: Doubles, table: pa.Table, rows: Ints
     ) -> None:
         self._vectors, self._scores, self._probabilities = vectors, scores, probabilities
         self._table, self._rows = table, rows
@@ -132,10 +150,11 @@ class _Values:
             return _distinct(self._scores.astype(np.float64))
         if kind == "probability":
             return _distinct(self._probabilities)
-        table = self._table if self._rows is None else self._table.take(pa.array(self._rows))
-        if field in table.column_names and pa.types.is_integer(table.schema.field(field).type):
-            return _distinct(column(table, field).astype(np.float64))
-        if field in table.column_names and pa.types.is_floating(table.schema.field(field).type):
+        if field not in self._table.column_names:
+            return np.zeros(len(self._rows), np.int64), [None]
+        table = self._table.select([field]).take(pa.array(self._rows))
+        kind_of = table.schema.field(field).type
+        if pa.types.is_integer(kind_of) or pa.types.is_floating(kind_of):
             return _distinct(column(table, field).astype(np.float64))
         indices, names = codes(table, field)
         return np.where(indices < 0, len(names), indices), [*names, None]

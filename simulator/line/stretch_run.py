@@ -15,7 +15,7 @@ from simulator.features.stretch_features import StretchFeatures
 from simulator.line.decided import ACTION_INDEX, DecidedStretch
 from simulator.line.jobs import ScoredRows
 from simulator.line.line_state import LineState, OpenReview
-from simulator.line.scoring import Scoring
+from simulator.line.scoring import PaymentColumns, Scoring
 from simulator.line.traffic import Stretch
 from stream_features.catalogue.features import DAY
 from stream_features.encode import id_hash
@@ -33,7 +33,7 @@ class StretchRun:
     def __init__(self, line: LineState, stretch: Stretch, features: StretchFeatures) -> None:
         self._line, self._stretch, self._features = line, stretch, features
         self._ts, self._n = features.ts, len(stretch)
-        self._amounts: Ints = stretch.transactions["amount_cents"].to_numpy().astype(np.int64)
+        self._columns = PaymentColumns.of(stretch.transactions)
         self._marked: Flags = np.zeros(self._n, np.bool_)
         """Rows that somebody must look at."""
         self._counted = 0
@@ -79,12 +79,12 @@ class StretchRun:
         self._stale[rows] = False
         if not len(rows) or line.scoring is None or line.regime.acts == "by job":
             return
-        table, values = self._stretch.transactions, self._features.values[rows]
+        values = self._features.values[rows]
         if line.jobs is None:
-            judgement = line.scoring.judge(values, table, self._amounts, rows)
+            judgement = line.scoring.judge(values, self._columns, rows)
         else:
             risks = line.jobs.risks_of(self._features.card[rows])
-            judgement = line.scoring.judge_scores(risks, values, table, self._amounts, rows)
+            judgement = line.scoring.judge_scores(risks, values, self._columns, rows)
         decided.scores[rows], decided.probabilities[rows] = judgement.scores, judgement.probabilities
         # A row that is marked for another reason stays so: to look at it once more changes nothing.
         self._marked[rows] |= judgement.to_decide
@@ -180,7 +180,8 @@ class StretchRun:
     def _change(self, row: int, tx: Transaction) -> None:
         """A campaign makes another payment than planned."""
         decided = self._decided
-        decided.changed[row], decided.amount[row], self._amounts[row] = tx, tx.amount_cents, tx.amount_cents
+        decided.changed[row] = tx
+        decided.amount[row] = self._columns.amount[row] = tx.amount_cents
         decided.prices[row, 0] = tx.amount_cents
         self._line.changed[tx.tx_id] = tx
         rows = self._features.change(row, tx, id_hash(tx.merchant_id))
@@ -191,11 +192,10 @@ class StretchRun:
         block = line.block_of(tx.card_id, tx.ts)
         if block is not None:
             decided.blocks[row] = block
-            return _BLOCKED
         if line.scoring is None or line.regime.acts == "by job":
-            return _APPROVED
+            return _APPROVED if block is None else _BLOCKED
         score, probability = float(decided.scores[row]), float(decided.probabilities[row])
-        return line.scoring.decide(tx, self._features.values[row], score, probability)
+        return line.scoring.decide(tx, self._features.values[row], score, probability, block)
 
     def _follow_up(self, row: int, tx: Transaction, choice: Choice) -> None:
         """What a decision leads to."""
@@ -252,7 +252,7 @@ class StretchRun:
 
     def _score_for_job(self, rows: Ints) -> ScoredRows:
         values = self._features.values[rows]
-        judgement = self._scoring.judge(values, self._stretch.transactions, self._amounts, rows)
+        judgement = self._scoring.judge(values, self._columns, rows)
         return ScoredRows(self._decided, rows, self._features.card[rows], self._ts[rows], values, judgement)
 
     def _finish_job(self, now_ms: int) -> None:
