@@ -50,3 +50,35 @@ def simulate(
         f"{summary['decisions_per_second']:,.0f} decisions a second"
     )
     typer.echo(f"summary: {out}/summary.json   log: {out}/log")
+
+
+@app.command()
+def proof(
+    run: Path = typer.Option(Path("runs/latest"), help="folder of a live run"),
+    generate: bool = typer.Option(True, help="also generate the run's time again from its history"),
+) -> None:
+    """Prove on a live run that the fast-forward is the line; exit 1 where it is not."""
+    from fraudsim.settings import load_settings
+    from simulator.proof.decided_again import decide_again
+    from simulator.proof.generated_again import generate_again
+
+    settings = load_settings()
+    again = decide_again(run, settings)
+    typer.echo(
+        f"decided again: {again.decisions:,} decisions, {again.vectors_differ:,} vectors, "
+        f"{again.scores_differ:,} scores and {again.actions_differ:,} actions differ; not compared: "
+        f"{again.limited:,} actions under a daily limit, {again.left_out:,} decisions"
+    )
+    holds = again.holds
+    if generate:
+        made = generate_again(run, settings)
+        holds &= made.holds
+        typer.echo(
+            f"generated again: {made.transactions:,} transactions, {made.transactions_differ:,} differ; "
+            f"{made.decisions:,} decisions, {made.vectors_differ:,} vectors and {made.actions_differ:,} actions "
+            f"differ, {made.unexplained:,} unexplained"
+        )
+        for cause, count in made.causes.items():
+            typer.echo(f"  {cause}: {count:,}")
+    if not holds:
+        raise typer.Exit(1)

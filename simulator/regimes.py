@@ -1,7 +1,7 @@
 """Regimes: how fresh features are and when a decision acts, as data. Pure.
 
 A regime says, for each decision, up to which event time its features have seen transactions and labels
-(`seen_to`), and at which event time its windows end (`read_at`).
+(`seen_to`), and where its windows end.
 """
 
 import re
@@ -54,10 +54,6 @@ class Regime:
         """Event time before which events are in the features of decisions at `ts`, ms, shape (n,)."""
         finished = ts - self.delay_ms
         return finished // self.period_ms * self.period_ms if self.period_ms else finished
-
-    def read_at(self, ts: Ints) -> Ints:
-        """Event time at which the windows of decisions at `ts` end, ms, shape (n,)."""
-        return self.seen_to(ts) if self.windows == "hopping" else ts
 
     @property
     def longest_staleness_ms(self) -> int:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +33,7 @@ from simulator.line.scoring import Scoring
 from simulator.regimes import Regime
 from stream_features.catalogue.features import KEY_FIELD
 from stream_features.offline.columns import codes
-
-SIMULATION_FILE: Final = "simulation.json"
-
+from stream_features.parity.check import SIMULATION_FILE
 
 class ArchiveWriter:
     """Writes what was decided into the folder of a run."""

@@ -16,17 +16,20 @@ from stream_features.vector import REQUEST_INDEXES, SIZE, request_features
 class StretchFeatures:
     """The vectors of a stretch, shape (n, SIZE), in `values`."""
 
-    def __init__(self, regime: Regime, table: pa.Table, past: RowColumns, labels: LabelBook) -> None:
+    def __init__(
+        self, regime: Regime, table: pa.Table, past: RowColumns, labels: LabelBook, primed_ms: int | None = None
+    ) -> None:
         """
         Args:
             table: the transactions, in order of time.
             labels: those known so far; later ones come by `add_label`.
+            past, primed_ms: as `WindowFeatures` takes them.
         """
         self._labels = labels
         stretch = RowColumns.of(table)
         self.values: Floats = np.full((len(stretch.ts), SIZE), np.nan, np.float32)
         self.values[:, REQUEST_INDEXES] = request_matrix(table)
-        self._windows = WindowFeatures(regime, past, stretch)
+        self._windows = WindowFeatures(regime, past, stretch, primed_ms)
         self._first = len(past.ts)
         self._merchants: Ints = stretch.merchant.copy()
         order = np.argsort(self._merchants, kind="stable")

@@ -68,13 +68,21 @@ class WindowFeatures:
     `LabelBook`.
     """
 
-    def __init__(self, regime: Regime, past: RowColumns, stretch: RowColumns) -> None:
-        """`past` holds the transactions of the last `REACH_MS` and of the regime's longest staleness."""
+    def __init__(
+        self, regime: Regime, past: RowColumns, stretch: RowColumns, primed_ms: int | None = None
+    ) -> None:
+        """
+        Args:
+            past: the transactions of the last `REACH_MS` and of the regime's longest staleness.
+            primed_ms: event time at which a run begins with the state of all before; None for no such time.
+        """
         self._regime = regime
         self.columns = past.followed_by(stretch)
         self._first = len(past.ts)
         self.seen_to = regime.seen_to(self.columns.ts)
-        self.read_at = regime.read_at(self.columns.ts)
+        if primed_ms is not None:
+            self.seen_to = np.maximum(self.seen_to, np.minimum(primed_ms, self.columns.ts))
+        self.read_at = self.seen_to if regime.windows == "hopping" else self.columns.ts
         self._active = np.ones(len(self.columns.ts), np.bool_)
         self._orders: dict[str, tuple[Ints, Ints]] = {}
         """By entity, the rows by key and time, and their keys."""

@@ -45,10 +45,10 @@ class SimulatedLine:
         """Each stretch once it is over; what became of a reviewed payment may still be resolved later."""
         regime, state = self._features_by, self._state
         book = LabelBook(regime.longest_staleness_ms, tumbling=regime.windows == "tumbling")
-        past = self._begin(book)
+        past, start_ms = self._begin(book), self._traffic.start_ms
         for stretch in self._traffic.stretches():
             state.forget(stretch.start_ms)
-            features = StretchFeatures(regime, stretch.transactions, past, book)
+            features = StretchFeatures(regime, stretch.transactions, past, book, start_ms)
             yield StretchRun(state, stretch, features).run()
             past = features.past_for(stretch.end_ms)
 
