@@ -18,7 +18,9 @@ def simulate(
     duration: str | None = typer.Option(None, help="the job's duration, or the pipeline's delay, as 5m"),
     days: int = typer.Option(28, min=1, max=3650, help="days of event time"),
     model: Path | None = typer.Option(None, help="folder of a model  [default: one trained for the regime]"),
-    skewed: bool = typer.Option(False, "--skewed", help="train on fresh features, whatever the regime serves"),
+    skewed: bool = typer.Option(
+        False, "--skewed", help="train on fresh features, whatever the regime serves"
+    ),
     policy: Path | None = typer.Option(None, help="folder of a policy  [default: FRAUDSIM_POLICY]"),
     seed: int | None = typer.Option(None, min=0, help="of replies and verdicts  [default: the world's]"),
     reacting: bool = typer.Option(False, "--reacting", help="campaigns of fraud react to what stops them"),
@@ -71,14 +73,15 @@ def proof(
     )
     holds = again.holds
     if generate:
-        made = generate_again(run, settings)
-        holds &= made.holds
+        generated = generate_again(run, settings)
+        holds &= generated.holds
         typer.echo(
-            f"generated again: {made.transactions:,} transactions, {made.transactions_differ:,} differ; "
-            f"{made.decisions:,} decisions, {made.vectors_differ:,} vectors and {made.actions_differ:,} actions "
-            f"differ, {made.unexplained:,} unexplained"
+            f"generated again: {generated.transactions:,} transactions, {generated.transactions_differ:,} differ; "
+            f"{generated.decisions:,} decisions, {generated.vectors_differ:,} vectors and "
+            f"{generated.actions_differ:,} actions "
+            f"differ, {generated.unexplained:,} unexplained"
         )
-        for cause, count in made.causes.items():
+        for cause, count in generated.causes.items():
             typer.echo(f"  {cause}: {count:,}")
     if not holds:
         raise typer.Exit(1)

@@ -73,7 +73,9 @@ class Regime:
         if self.acts == "by card":
             return "a decision takes the score of earlier transactions of its card"
         if self.features != "all":
-            return f"its decisions look at {'the request alone' if self.features == 'request' else 'no feature'}"
+            return (
+                f"its decisions look at {'the request alone' if self.features == 'request' else 'no feature'}"
+            )
         if self.windows == "hopping":
             return "its windows end at the last job, not at the decision"
         if self.windows == "tumbling":
@@ -157,7 +159,9 @@ def span_ms(text: str, option: str) -> int:
     """
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise FraudsimError(f"{option} {text!r} is no time: write a number with ms, s, m, h or d, as 5m or 1h")
+        raise FraudsimError(
+            f"{option} {text!r} is no time: write a number with ms, s, m, h or d, as 5m or 1h"
+        )
     return int(match[1]) * _UNITS[match[2]]
 
 

@@ -109,7 +109,9 @@ def read_decisions(run_dir: Path, tx_id: str | None = None) -> Iterator[Archived
                 f"--run {run_dir}: its catalogue is {row['feature_hash']}, this program's {HASH}"
             )
         if row["features"] is None:
-            raise FraudsimError(f"--run {run_dir} was written without vectors: simulate it again with --vectors")
+            raise FraudsimError(
+                f"--run {run_dir} was written without vectors: simulate it again with --vectors"
+            )
         tx = by_location.get((row["source_partition"], row["source_offset"]))
         if tx is not None:
             yield ArchivedDecision(

@@ -49,7 +49,7 @@ class ColumnValues(Protocol):
     """Values of many transactions."""
 
     def __call__(self, name: str) -> tuple[Ints, list[Any]]:
-        """The index of each transaction's value among the distinct values of a column, and these; NULL is None."""
+        """The distinct values of a column, None for null, and the index of each transaction's value."""
         ...
 
 

@@ -30,7 +30,7 @@ class TopicOffsets:
         return partition, offset
 
     def last_before(self, times: Ints) -> Ints:
-        """By time and partition, the offset of the last record before it, -1 for none; shape (n, partitions)."""
+        """The offset of the last record before each time, -1 for none; shape (n, partitions)."""
         return np.column_stack(
             [
                 self._ends[number] - len(recent) + np.searchsorted(recent, times) - 1

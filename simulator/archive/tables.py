@@ -19,7 +19,9 @@ from stream_features.vector import SIZE
 
 _NONE: Final = Choice("approve", [], [], 1.0)
 _DEFAULTS: Final = {
-    field.name: field.default for field in msgspec.structs.fields(Decision) if field.default is not msgspec.NODEFAULT
+    field.name: field.default
+    for field in msgspec.structs.fields(Decision)
+    if field.default is not msgspec.NODEFAULT
 }
 
 
@@ -40,10 +42,12 @@ class ServedBy(NamedTuple):
     variant: str
 
 
-def archived(topic: str, positions: Positions, keys: Sequence[str] | pa.Array, fields: Mapping[str, Any]) -> pa.Table:
+def archived(
+    topic: str, positions: Positions, keys: Sequence[str] | pa.Array, fields: Mapping[str, Any]
+) -> pa.Table:
     """Records of a topic in the archive's layout; fields that are not given are null."""
     schema, n = LAYOUTS[topic].schema, len(positions.offset)
-    known = {
+    columns_by_name = {
         "topic": pa.repeat(topic, n),
         "partition": pa.array(positions.partition.astype(np.int32)),
         "offset": pa.array(positions.offset),
@@ -54,7 +58,7 @@ def archived(topic: str, positions: Positions, keys: Sequence[str] | pa.Array, f
     }
     columns = []
     for field in schema:
-        values = known.get(field.name)
+        values = columns_by_name.get(field.name)
         if values is None:
             columns.append(pa.nulls(n, field.type))
             continue
@@ -66,7 +70,7 @@ def archived(topic: str, positions: Positions, keys: Sequence[str] | pa.Array, f
 def headers(source: str, ordinals: Ints | None, n: int) -> pa.Array:
     """The headers of records: the clock's segment, the source, and the ordinals if there are any."""
     names, values = [SEGMENT, SOURCE], [b"0", source.encode()]
-    each = 2 if ordinals is None else 3
+    per_record = 2 if ordinals is None else 3
     all_names = names * n if ordinals is None else [*names, ORDINAL] * n
     all_values: list[bytes] = (
         values * n
@@ -76,7 +80,7 @@ def headers(source: str, ordinals: Ints | None, n: int) -> pa.Array:
     structs = pa.StructArray.from_arrays(
         [pa.array(all_names, pa.string()), pa.array(all_values, pa.binary())], ["name", "value"]
     )
-    return pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * each), structs)
+    return pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * per_record), structs)
 
 
 def made_transactions(decided: DecidedStretch, rows: Ints) -> pa.Table:
@@ -115,7 +119,9 @@ def label_table(labels: Sequence[Label], positions: Positions, header_lists: pa.
     """Labels of the archive."""
     names = [field.name for field in LAYOUTS[LABELS].fields if field.name != "schema_version"]
     fields: dict[str, Any] = {name: [getattr(label, name) for label in labels] for name in names}
-    return archived(LABELS, positions, [label.card_id for label in labels], fields | {"headers": header_lists})
+    return archived(
+        LABELS, positions, [label.card_id for label in labels], fields | {"headers": header_lists}
+    )
 
 
 def decision_table(
@@ -137,13 +143,19 @@ def decision_table(
     stamps = pa.array(positions.at_ms * 1000)
     blocks = [decided.blocks.get(row) for row in rows.tolist()] if decided.blocks else [None] * n
     fields: dict[str, Any] = {
-        **{name: transactions[name] for name in ("tx_id", "ts", "card_id", "amount_cents", "merchant_id", "channel")},
+        **{
+            name: transactions[name]
+            for name in ("tx_id", "ts", "card_id", "amount_cents", "merchant_id", "channel")
+        },
         "score": decided.scores[rows].astype(np.float64),
         "action": actions,
         "model_version": pa.repeat(served_by.model_version, n),
         "policy_version": pa.repeat(served_by.policy_version, n),
         "variant": pa.repeat(served_by.variant, n),
-        **{f"stamp_{name}": stamps for name in ("intended", "received", "state_read", "features", "scored", "decided")},
+        **{
+            f"stamp_{name}": stamps
+            for name in ("intended", "received", "state_read", "features", "scored", "decided")
+        },
         "source_partition": positions.partition,
         "source_offset": positions.offset,
         "staleness_ms": (positions.at_ms - decided.seen_to[rows]).astype(np.float64),
@@ -176,7 +188,8 @@ def vector_lists(decided: DecidedStretch, rows: Ints) -> pa.Array:
 def slots_of(transactions: pa.Table, slot_by: Mapping[str, Mapping[str | None, int]]) -> list[list[int]]:
     """The slots of each transaction's keys, each once; `slot_by` has them by entity and key."""
     columns = [
-        [slot_by[entity][key] for key in transactions[field].to_pylist()] for entity, field in KEY_FIELD.items()
+        [slot_by[entity][key] for key in transactions[field].to_pylist()]
+        for entity, field in KEY_FIELD.items()
     ]
     return [sorted({slot for slot in row if slot >= 0}) for row in zip(*columns, strict=True)]
 

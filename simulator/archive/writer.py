@@ -35,6 +35,7 @@ from stream_features.catalogue.features import KEY_FIELD
 from stream_features.offline.columns import codes
 from stream_features.parity.check import SIMULATION_FILE
 
+
 class ArchiveWriter:
     """Writes what was decided into the folder of a run."""
 
@@ -111,7 +112,9 @@ class ArchiveWriter:
                 self._run_dir, LABELS, self._number, label_table(decided.labels, positions, header_lists)
             )
 
-    def _vector_columns(self, decided: DecidedStretch, rows: Any, transactions: Any, ts: Any) -> dict[str, Any]:
+    def _vector_columns(
+        self, decided: DecidedStretch, rows: Any, transactions: Any, ts: Any
+    ) -> dict[str, Any]:
         """Vectors, log prefixes and reasons."""
         slot_by = {
             entity: {

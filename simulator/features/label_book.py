@@ -19,7 +19,7 @@ from stream_features.catalogue.features import (
     RISK_WEIGHT,
 )
 from stream_features.encode import id_hash, label_row
-from stream_features.kernels.state import KIND, LABEL_REACH, LEVELS, NO_ROWS, State, empty, specification
+from stream_features.kernels.state import LABEL_REACH, LEVELS, NO_ROWS, State, empty, specification
 from stream_features.kernels.tiled import CODES, count_frauds, fold_tiled
 from stream_features.kernels.tumbling import tumble
 

@@ -1,4 +1,4 @@
-"""All features of a stretch: request, windows, fraud rates; kept right while labels arrive and rows change."""
+"""All features of a stretch: request, windows, fraud rates; right while labels arrive and rows change."""
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,12 @@ class StretchFeatures:
     """The vectors of a stretch, shape (n, SIZE), in `values`."""
 
     def __init__(
-        self, regime: Regime, table: pa.Table, past: RowColumns, labels: LabelBook, primed_ms: int | None = None
+        self,
+        regime: Regime,
+        table: pa.Table,
+        past: RowColumns,
+        labels: LabelBook,
+        primed_ms: int | None = None,
     ) -> None:
         """
         Args:

@@ -1,4 +1,4 @@
-"""The window features of a stretch of traffic under a regime, by the kernels; and again where rows changed."""
+"""The window features of a stretch under a regime, by the kernels; and again where rows changed."""
 
 from typing import Final
 
@@ -99,7 +99,7 @@ class WindowFeatures:
             self._read(entity, order, order - self._first, out)
 
     def _read(self, entity: str, index: Ints, target: Ints, out: Floats) -> None:
-        """Read the rows at `index`, which are grouped by key, into rows `target` of `out`; none if negative."""
+        """Read the rows at `index`, grouped by key, into rows `target` of `out`; a negative one is not read."""
         if not len(index):
             return
         keys = self.columns.key(entity)[index]
@@ -123,7 +123,9 @@ class WindowFeatures:
         rows, order = self.columns.rows(entity, index), target.copy()
         tumbling = self._regime.windows == "tumbling"
         if entity in EXACT:
-            bulk_exact(rows, order, starts, seen_to, read_at, _SPEC[entity], MAX_ROWS, tumbling, DISTINCT_CAP, out)
+            bulk_exact(
+                rows, order, starts, seen_to, read_at, _SPEC[entity], MAX_ROWS, tumbling, DISTINCT_CAP, out
+            )
             return
         bulk_tiled(
             rows, order, starts, NO_LABELS, np.zeros(len(starts), np.int64), seen_to, read_at, _SPEC[entity],

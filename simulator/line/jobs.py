@@ -28,10 +28,10 @@ class ScoredRows(NamedTuple):
     def of(self, start_ms: int, end_ms: int) -> "ScoredRows":
         """Those of [start_ms, end_ms)."""
         chosen = (self.ts >= start_ms) & (self.ts < end_ms)
-        found = self.judgement
+        judged = self.judgement
         return ScoredRows(
             self.decided, self.rows[chosen], self.card[chosen], self.ts[chosen], self.vectors[chosen],
-            Judgement(found.scores[chosen], found.probabilities[chosen], found.to_decide[chosen]),
+            Judgement(judged.scores[chosen], judged.probabilities[chosen], judged.to_decide[chosen]),
         )  # fmt: skip
 
 
@@ -66,9 +66,9 @@ class Jobs:
     def carried(self, end_ms: int) -> list[ScoredRows]:
         """The kept payments that the job scores which ends at `end_ms`; those of earlier jobs are dropped."""
         start_ms, to_ms = self.period_of(end_ms)
-        found = [part.of(start_ms, to_ms) for part in self._carried]
+        parts = [part.of(start_ms, to_ms) for part in self._carried]
         self._carried = [rest for part in self._carried if len((rest := part.of(to_ms, 1 << 62)).rows)]
-        return [part for part in found if len(part.rows)]
+        return [part for part in parts if len(part.rows)]
 
     def set_risk(self, parts: list[ScoredRows]) -> None:
         """The cards' risks by a job's scores."""

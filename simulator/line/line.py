@@ -19,7 +19,13 @@ class SimulatedLine:
     """Decides a traffic; see `LineState` for the arguments."""
 
     def __init__(
-        self, traffic: Traffic, regime: Regime, scoring: Scoring | None, rules: Consequences, *, reacting: bool
+        self,
+        traffic: Traffic,
+        regime: Regime,
+        scoring: Scoring | None,
+        rules: Consequences,
+        *,
+        reacting: bool,
     ) -> None:
         self._traffic = traffic
         self._state = LineState(traffic, regime, scoring, rules, reacting=reacting)

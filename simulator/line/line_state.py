@@ -51,7 +51,13 @@ class LineState:
     """
 
     def __init__(
-        self, traffic: Traffic, regime: Regime, scoring: Scoring | None, rules: Consequences, *, reacting: bool
+        self,
+        traffic: Traffic,
+        regime: Regime,
+        scoring: Scoring | None,
+        rules: Consequences,
+        *,
+        reacting: bool,
     ) -> None:
         self.regime, self.scoring, self.rules, self.seed = regime, scoring, rules, traffic.seed
         self.office = BackOffice(rules, traffic.seed, traffic.longest_days * DAY)

@@ -17,11 +17,11 @@ from model.artefact.calibration import Calibration
 from model.artefact.costs import expected_costs
 from model.artefact.thresholds import Thresholds
 from model.forest.forest import Forest
+from producers.labels.outcome import CARD_NOT_PRESENT
 from scorer.models.arms import Arm
 from scorer.policy.policy import APPROVE, ByExpectedCost, Choice, Limit, Policy, Variant
 from scorer.policy.quota import LocalQuota, reserve_quota
 from scorer.policy.rules import RuleError, RuleInput
-from producers.labels.outcome import CARD_NOT_PRESENT
 from stream_features.catalogue.features import DAY, NAMES
 from stream_features.offline.columns import codes, column
 
@@ -91,9 +91,7 @@ class Scoring:
         """Score some rows of a stretch; `vectors` are those rows' own."""
         return self.judge_scores(scores_of_rows(self._forest, vectors), vectors, columns, rows)
 
-    def judge_scores(
-        self, scores: Floats, vectors: Floats, columns: PaymentColumns, rows: Ints
-    ) -> Judgement:
+    def judge_scores(self, scores: Floats, vectors: Floats, columns: PaymentColumns, rows: Ints) -> Judgement:
         """As `judge`, with scores from elsewhere."""
         probability = self._calibration.probability
         probabilities = np.array([probability(score) for score in scores.tolist()], np.float64)
@@ -106,7 +104,9 @@ class Scoring:
             fixed = act_by.fixed or self._thresholds
             to_decide = scores.astype(np.float64) >= fixed.step_up
         for rule_file in self._policy.rules:
-            to_decide |= rule_file.may_hit_rows(_Values(vectors, scores, probabilities, columns.table, rows), len(scores))
+            to_decide |= rule_file.may_hit_rows(
+                _Values(vectors, scores, probabilities, columns.table, rows), len(scores)
+            )
         return Judgement(scores, probabilities, to_decide)
 
     def count_decided(self, ts: int, count: int) -> None:

@@ -164,11 +164,12 @@ def traffic_of(history: History, days: int) -> Traffic:
     start_ms = manifest.end_ms - days * DAY
     if start_ms <= manifest.start_ms:
         raise FraudsimError(
-            f"--days {days}: history {history.directory} of a {manifest.source} file has {manifest.days} days, "
-            "and the last of them are simulated; give fewer"
+            f"--days {days}: history {history.directory} of a {manifest.source} file has {manifest.days} "
+            "days, and the last of them are simulated; give fewer"
         )
     transactions, labels = history.transactions(), history.labels()
     return Traffic(
         start_ms, transactions.filter(pc.less(transactions["ts"], start_ms)),
-        labels.filter(pc.less(labels["ts"], start_ms)), None, manifest.seed, 121, manifest.cards, days, history,
+        labels.filter(pc.less(labels["ts"], start_ms)), None, manifest.seed, 121, manifest.cards,
+        days, history,
     )  # fmt: skip

@@ -51,7 +51,9 @@ class ArchivedRun:
     def __init__(self, run_dir: Path, settings: Settings) -> None:
         self.run_dir, self.settings = run_dir, settings
         self.log = LogEvents(run_dir, settings.partitions)
-        table = first_decisions(run_dir).sort_by([("stamp_decided", "ascending"), ("source_offset", "ascending")])
+        table = first_decisions(run_dir).sort_by(
+            [("stamp_decided", "ascending"), ("source_offset", "ascending")]
+        )
         others = pc.unique(table["feature_hash"]).to_pylist()
         if any(name != HASH for name in others):
             raise FraudsimError(f"--run {run_dir}: its catalogue is {others[0]}, this program's {HASH}")
@@ -71,15 +73,15 @@ class ArchivedRun:
     def decisions(self) -> list[LiveDecision]:
         """The decisions whose vectors can be recomputed, in the order they were made."""
         vectors = _matrix(self._table["features"])
-        found = []
+        comparable = []
         rows = self._table.drop_columns(["features"]).to_pylist()
         for row, vector in zip(rows, vectors, strict=True):
             tx = self.log.transactions.get((row["source_partition"], row["source_offset"]))
             prefix = _decode_prefix(row["prefix"])
             lost = any(tx_id not in self.log.position_of_id for tx_id in prefix.pending)
             if tx is not None and not (row["degraded"] or row["uncertain"] or row["stale"] or lost):
-                found.append(LiveDecision(tx, prefix, row, vector))
-        return found
+                comparable.append(LiveDecision(tx, prefix, row, vector))
+        return comparable
 
     @property
     def left_out(self) -> int:

@@ -69,12 +69,18 @@ def decide_again(run_dir: Path, settings: Settings) -> DecidedAgain:
     run = ArchivedRun(run_dir, settings)
     scoring = scoring_of(run_dir / "model", REGIMES["real-time"], run_dir / "policy")
     version = scoring.arm.model.version
-    decisions = [item for item in run.decisions if (item.row["model_version"], item.row["variant"]) == (version, "champion")]
+    decisions = [
+        item
+        for item in run.decisions
+        if (item.row["model_version"], item.row["variant"]) == (version, "champion")
+    ]
     replay = Replay(run.log, run.primed, settings.slots)
     vectors = np.full((len(decisions), SIZE), np.nan, np.float32)
     for index, item in enumerate(decisions):
         vectors[index] = replay.vector(item.tx, item.prefix)
-    table: pa.Table = event_table(type(decisions[0].tx), (item.tx for item in decisions)) if decisions else None
+    table: pa.Table = (
+        event_table(type(decisions[0].tx), (item.tx for item in decisions)) if decisions else None
+    )
     vectors_differ = scores_differ = actions_differ = limited = 0
     if decisions:
         judgement = scoring.judge(vectors, PaymentColumns.of(table), np.arange(len(decisions)))

@@ -88,23 +88,24 @@ def generate_again(run_dir: Path, settings: Settings) -> GeneratedAgain:
 
 
 def _simulated(stretches: Iterator[DecidedStretch], end_ms: int) -> _Simulated:
-    found = _Simulated({}, {}, {}, [])
+    gathered = _Simulated({}, {}, {}, [])
     for decided in stretches:
         ts = decided.stretch.transactions["ts"].to_numpy()
         for row in np.flatnonzero(ts <= end_ms).tolist():
             tx = decided.transaction(row)
-            found.transactions[tx.tx_id] = tx
-            found.vectors[tx.tx_id] = decided.vectors[row]
-            found.actions[tx.tx_id] = ACTIONS[decided.action[row]]
-        found.labels.extend(decided.labels)
-    return found
+            gathered.transactions[tx.tx_id] = tx
+            gathered.vectors[tx.tx_id] = decided.vectors[row]
+            gathered.actions[tx.tx_id] = ACTIONS[decided.action[row]]
+        gathered.labels.extend(decided.labels)
+    return gathered
 
 
 def _compare_transactions(run: ArchivedRun, simulated: _Simulated, result: GeneratedAgain) -> None:
     live = {tx.tx_id: msgspec.structs.replace(tx, sent_at=0) for tx in run.log.transactions.values()}
     result.transactions = len(live)
     result.transactions_differ = sum(
-        live.get(tx_id) != simulated.transactions.get(tx_id) for tx_id in live.keys() | simulated.transactions.keys()
+        live.get(tx_id) != simulated.transactions.get(tx_id)
+        for tx_id in live.keys() | simulated.transactions.keys()
     )
 
 
@@ -189,7 +190,9 @@ class _Causes:
         events = log.labels_by_key.get(("merchant", tx.merchant_id))
         return any(
             row[1] < tx.ts and offset > watermarks[log.partitions + partition]
-            for (partition, offset), row in (zip(events.positions, events.rows, strict=True) if events else ())
+            for (partition, offset), row in (
+                zip(events.positions, events.rows, strict=True) if events else ()
+            )
         )
 
     def _lacks_card_label(self, item: LiveDecision) -> bool:
@@ -202,9 +205,9 @@ class _Causes:
 
 
 def _facts(labels: "Sequence[Label] | object", key: str = "merchant_id") -> dict[str, list[LabelFact]]:
-    found: dict[str, list[LabelFact]] = {}
+    gathered: dict[str, list[LabelFact]] = {}
     for label in labels:  # type: ignore[attr-defined]
         name = getattr(label, key)
         if name is not None:
-            found.setdefault(name, []).append((label.tx_id, label.source, label.is_fraud, label.known_at))
-    return found
+            gathered.setdefault(name, []).append((label.tx_id, label.source, label.is_fraud, label.known_at))
+    return gathered
