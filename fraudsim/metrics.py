@@ -63,6 +63,14 @@ STALENESS_EVENT_TIME: Final = Histogram(
     "fraudsim_staleness_event_time_seconds", "The same age in event time",
     buckets=(1, 10, 60, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600), registry=registry,
 )  # fmt: skip
+CARD_BLOCKS: Final = Gauge(
+    "fraudsim_card_blocks", "Verdicts of fraud by which this scorer blocks cards now", registry=registry
+)
+CARD_BLOCKS_DROPPED: Final = Gauge(
+    "fraudsim_card_blocks_dropped",
+    "Verdicts forgotten before their time, too many to keep",
+    registry=registry,
+)
 DEAD_LETTERS: Final = Counter(
     "fraudsim_dead_letters", "Records set aside, by field", ["field"], registry=registry
 )

@@ -28,6 +28,8 @@ class Attack(_Event, frozen=True, tag="attack", tag_field="event"):
     at: Duration
     campaigns: Annotated[int, Meta(ge=1, le=10_000)] = 1
     camouflage: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    tempo: Annotated[float, Meta(ge=0.1, le=1_000)] | None = None
+    """How many times as fast as usual; None: as the world's attacks."""
 
 
 class Drift(_Event, frozen=True, tag="drift", tag_field="event"):

@@ -17,6 +17,7 @@ from stream_features.catalogue.features import HASH, KEY_FIELD, LABELLED, WINDOW
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS, State
 from stream_features.offline.columns import codes, column, entity_rows, label_rows
+from stream_features.store import reported_labels
 from stream_features.store.eviction import check_keeps_all
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark, encode_watermark
@@ -94,13 +95,20 @@ def check_history(fingerprint: str, segment: Segment) -> None:
 
 
 def prime(
-    settings: Settings, segment: Segment, table: StateTable, fingerprint: str, *, force: bool = False
+    settings: Settings,
+    segment: Segment,
+    table: StateTable,
+    fingerprint: str,
+    *,
+    labels: pa.Table | None = None,
+    force: bool = False,
 ) -> str:
     """Write every key's state, then each slot's watermark with nothing folded.
 
     Args:
         table: the state of a history.
         fingerprint: that history's; "" for a start without one.
+        labels: that history's, of which the last are kept for blocks of cards.
         force: replace state of another log or history.
 
     Returns "primed", or "already primed" where Redis holds the state of this log and this history.
@@ -120,6 +128,7 @@ def prime(
             check_watermark(watermark, slot, segment, sources, settings.slots)
         if len(watermarks) == settings.slots:
             return "already primed"
+    redis.set(reported_labels.KEY, reported_labels.encode_reported(labels, segment.event_epoch_ms))
     # The pattern covers slots beyond the present number too: state primed for more would stay for ever.
     replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
     return "primed"
