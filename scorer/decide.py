@@ -21,7 +21,7 @@ from scorer.policy.rules import RuleInput
 from scorer.policy.served import ServedPolicy
 from scorer.resilience.dependency import AwayError, Dependency
 from stream_features.catalogue.features import DAY
-from stream_features.online.reader import FeatureReader, Reading, StateSnapshot
+from stream_features.online.reader import FeatureSource, Reading, StateSnapshot
 from stream_features.vector import as_list, vector
 
 PrefetchedState = asyncio.Future[StateSnapshot]
@@ -47,7 +47,7 @@ class Decider:
 
     def __init__(
         self,
-        reader: FeatureReader,
+        reader: FeatureSource,
         model: ServedModel,
         policy: ServedPolicy,
         quota: DailyQuota,
@@ -285,4 +285,5 @@ def _decision(
         weight=choice.weight,
         channel=tx.channel,
         block=block,
+        features_lag_ms=reading.lag_ms,
     )

@@ -42,8 +42,10 @@ from scorer.resilience.budget import STREAM_BUDGETS
 from scorer.resilience.dependency import AwayError, Dependency
 from scorer.stream.loop import StreamScorer
 from stream_features.kernels.state import warm_up_kernel
+from stream_features.lagged.lagged_log import LaggedLog
+from stream_features.lagged.lagged_reader import open_lagged_reader
 from stream_features.online.log_reader import LogReader
-from stream_features.online.reader import FeatureReader, NotPrimedError
+from stream_features.online.reader import FeatureReader, FeatureSource, NotPrimedError
 from stream_features.online.unfolded_log import UnfoldedLog
 from stream_features.store.connection import RedisClient
 from stream_features.store.reported_labels import KEY, decode_reported
@@ -101,9 +103,13 @@ class Service:
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,
         )
+        features: FeatureSource = self._reader
+        self._lagged_log: LaggedLog | None = None
+        if settings.features_lag_ms:
+            features, self._lagged_log = open_lagged_reader(settings, clock_log)
         self._blocks = BlockLog(settings, clock_log, consequences(settings).block_ms)
         self._decider = Decider(
-            self._reader, self._served, self._policy, self._quota, state=self._state, limits=self._limits,
+            features, self._served, self._policy, self._quota, state=self._state, limits=self._limits,
             state_wait_s=STREAM_BUDGETS * settings.deadline_ms / 1000, blocks=self._blocks,
         )  # fmt: skip
         in_flight, on_decided = self._reader.in_flight, self._shadows.offer
@@ -132,6 +138,8 @@ class Service:
         await self._producer.start()
         self._served.refresh()
         await self._served.await_loaded()
+        if self._lagged_log is not None:
+            await self._lagged_log.start()
         await self._log_reader.start(watermarks)
         block_reading = asyncio.create_task(self._blocks.run(), name="blocks")
         await self._await_blocks(block_reading)
@@ -148,6 +156,7 @@ class Service:
                 ("upkeep", self._upkeep()),
                 ("admission", self._api.admission.watch()),
                 ("shadows", self._shadows.run()),
+                *([("lagged log", self._lagged_log.run())] if self._lagged_log is not None else []),
                 ("http", self._server.serve()),
             )
         ]
@@ -168,6 +177,8 @@ class Service:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._stream.stop()
         await self._log_reader.stop()
+        if self._lagged_log is not None:
+            await self._lagged_log.stop()
         await self._blocks.stop()
         await self._producer.stop()
         await self._quota.close()

@@ -77,8 +77,8 @@ def proof(
         holds &= generated.holds
         typer.echo(
             f"generated again: {generated.transactions:,} transactions, {generated.transactions_differ:,} differ; "
-            f"{generated.decisions:,} decisions, {generated.vectors_differ:,} vectors and "
-            f"{generated.actions_differ:,} actions "
+            f"{generated.decisions:,} decisions, "
+            f"{generated.vectors_differ:,} vectors and {generated.actions_differ:,} actions "
             f"differ, {generated.unexplained:,} unexplained"
         )
         for cause, count in generated.causes.items():

@@ -16,6 +16,7 @@ from producers.history.reader import read_history
 from producers.world.settings import consequences
 from scorer.models.arms import Arm
 from scorer.policy.file import SHIPPED, load_policy
+from scorer.policy.policy import Variant
 from scorer.policy.store import put
 from simulator.archive.tables import ServedBy
 from simulator.archive.writer import ArchiveWriter
@@ -140,6 +141,6 @@ def scoring_of(model: Path, regime: Regime, policy: Path) -> Scoring:
     Raises:
         FraudsimError: model or policy cannot be used.
     """
-    arm_variant = "fallback" if regime.features == "request" else "champion"
+    arm_variant: Variant = "fallback" if regime.features == "request" else "champion"
     arm = Arm.of(load_model(model), arm_variant, challenging=False)
     return Scoring(arm, load_policy(policy), arm_variant)

@@ -48,3 +48,27 @@ def detectability(
         )
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")
+
+
+@study_app.command("twin-runs")
+def twin_runs(
+    out: Path = typer.Option(..., help="folder for the runs, twin_runs.json and twin_runs.md"),
+    seeds: int = typer.Option(5, min=1, help="number of seeds; each has three runs of the whole line"),
+    first_seed: int = typer.Option(1, min=0, help="the first of them"),
+    seconds: float = typer.Option(20.0, min=1, help="wall seconds of live traffic of each run"),
+    rate: float = typer.Option(300.0, min=0.1, help="transactions per wall second"),
+    cards: int = typer.Option(2_000, min=10, help="cards of each world"),
+    history_days: int = typer.Option(75, min=10, help="days of history of each world"),
+) -> None:
+    """What blocks of cards and fraudsters' reactions are worth: net loss of twin runs, paired over seeds."""
+    from rich.console import Console
+
+    from fraudsim.settings import load_settings
+    from studies import twin_runs as module
+
+    console = Console(markup=False, emoji=False)
+    plan = module.TwinPlan(range(first_seed, first_seed + seeds), seconds, rate, cards, history_days)
+    with console.status("twin runs") as status:
+        result = module.study(out, load_settings(), plan, on_run=status.update)
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")

@@ -153,6 +153,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The transaction's."""
     block: Block | None = None
     """The block of the card at this time; such a transaction is declined by the rule `card_blocked`."""
+    features_lag_ms: int = 0
+    """Of what its prefix holds, the windows have only events from before `ts` less this, event time."""
     schema_version: Literal[1] = SCHEMA_VERSION
 
 

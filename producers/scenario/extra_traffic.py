@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fraudsim.durations import duration_ms
 from producers.history.tables import day_tables
 from producers.labels.delays import label_transactions
 from producers.population.columns import DAY_MS, Columns, concatenate
 from producers.population.habits import honest_transactions
 from producers.rng import generator, mix64, salt
-from producers.scenario.schema import Attack, Peak, Script, duration_ms
+from producers.scenario.schema import Attack, Peak, Script
 from producers.sources.source import Item
 from producers.sources.world_source import label_items, label_order, transaction_items
 from producers.typologies import TYPOLOGY_CLASSES

@@ -10,10 +10,11 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from fraudsim.durations import duration_ms
 from fraudsim.errors import FraudsimError
 from fraudsim.log.acceptance import name_field
 from producers.reference import CATEGORY_INDEX
-from producers.scenario.schema import Attack, Drift, Event, Fault, Script, duration_ms
+from producers.scenario.schema import Attack, Drift, Event, Fault, Script
 from producers.typologies import TYPOLOGY_CLASSES
 
 MAX_BYTES: Final = 1_000_000

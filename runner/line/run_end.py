@@ -8,6 +8,7 @@ from fraudsim.log import topics
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.polling import poll_until
+from runner.ledger.run_ledger import ledger_figures, run_ledger, write_ledger
 from runner.line.line import POLL_S, Line
 from runner.record.latencies import Latencies
 from runner.record.manifest import write_manifest
@@ -59,6 +60,8 @@ def close_and_summarise(
     write_manifest(run_dir, line.history, clock_log.clock, settings, line.options)
     restarts = line.supervisor.restarts
     line.supervisor.close()
+    ledger = run_ledger(run_dir, settings)
+    write_ledger(run_dir, ledger)
     model = json.loads((run_dir / "model" / "manifest.json").read_text())
     figures = RunFigures(
         planned=line.planned(),
@@ -68,6 +71,7 @@ def close_and_summarise(
         null_latencies=null_latencies,
         restarts={name: n for name, n in restarts.items() if n},
         model_version=model["version"],
+        ledger=ledger_figures(ledger),
     )
     summary = summarise(run_dir, figures)
     decisions = read_log(run_dir, topics.DECISIONS, ["offset"]).num_rows

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from fraudsim.process.terminal import plain_console
+from producers.ledger.ledger import Ledger
+from runner.ledger.tables import print_ledger
 from runner.record.latencies import percentiles
 from runner.record.observer import RunTally
 
@@ -96,11 +99,10 @@ def print_summary(summary: dict[str, Any]) -> None:
     for name, key in (("fraudsim", "latency_ms"), ("null pipeline", "null_latency_ms")):
         values = summary[key]
         latency.add_row(name, *(_ms(values[q]) for q in ("p50", "p90", "p99", "p999", "max")))
-    caught = Table("typology", "fraud", "caught", title="frauds flagged (step-up, review or decline)")
-    for name, counts in summary["by_typology"].items():
-        caught.add_row(name, f"{counts['fraud']:,}", f"{counts['caught']:,}")
-    for table in (totals, latency, caught):
+    for table in (totals, latency):
         console.print(table)
+    if "ledger" in summary:
+        print_ledger(msgspec.convert(_with_campaigns(summary["ledger"]), Ledger))
     if summary["send_behind_s"]:
         console.print(
             f"the sender did not keep its schedule for {summary['send_behind_s']:.0f} s: "
@@ -109,8 +111,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     detection = summary["detection"]
     console.print(
         f"average precision {detection['average_precision']}   AUC {detection['auc']}   "
-        f"card precision@100 {detection['card_precision_at_100']}   "
-        f"false alarms {summary['false_alarms']:,}   model {summary['model']}"
+        f"card precision@100 {detection['card_precision_at_100']}   model {summary['model']}"
     )
     _print_labels(summary["labels"])
     parity = summary.get("parity")
@@ -120,6 +121,10 @@ def print_summary(summary: dict[str, Any]) -> None:
             f"parity: {parity['vectors']:,} vectors recomputed from the log, {parity['mismatches']} differ"
             + degraded
         )
+
+
+def _with_campaigns(figures: dict[str, Any]) -> dict[str, Any]:
+    return {"campaigns": {}, **figures}
 
 
 def _print_labels(report: dict[str, Any]) -> None:

@@ -46,6 +46,8 @@ class RunFigures:
     restarts: Mapping[str, int]
     """Number of restarts by process; a process without any is left out."""
     model_version: str
+    ledger: Mapping[str, Any]
+    """Of what the stream decided, by the truth."""
 
 
 def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
         "restarts": dict(figures.restarts),
         "actions": {a: int(pc.sum(pc.equal(decisions["action"], a)).as_py() or 0) for a in ACTIONS},
         **_detection(run_dir, decisions),
+        "ledger": figures.ledger,
         "model": figures.model_version,
         "versions": {
             "fraudsim": __version__,
@@ -160,26 +163,14 @@ def _stages(decisions: pa.Table) -> dict[str, dict[str, float | None]]:
 
 def _detection(run_dir: Path, decisions: pa.Table) -> dict[str, Any]:
     """Detection figures of the stream. A transaction that the truth does not name is honest."""
-    truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "typology", "error"])
+    truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "error"])
     truth = truth.filter(pc.is_null(truth["error"])).drop_columns(["error"])
-    keys = truth.group_by("tx_id").aggregate([("is_fraud", "max"), ("typology", "max")])
+    keys = truth.group_by("tx_id").aggregate([("is_fraud", "max")])
     stream = decisions.filter(pc.equal(decisions["via"], "stream"))
-    joined = stream.select(["tx_id", "ts", "card_id", "score", "action"]).join(keys, "tx_id")
+    joined = stream.select(["tx_id", "ts", "card_id", "score"]).join(keys, "tx_id")
     is_fraud = pc.fill_null(joined["is_fraud_max"], False).to_numpy(zero_copy_only=False).astype(bool)
     scores = joined["score"].to_numpy()
-    caught = np.array([action != "approve" for action in joined["action"].to_pylist()], dtype=bool)
-    typologies = np.array([name or "unnamed" for name in joined["typology_max"].to_pylist()], dtype=object)
-    return {
-        "detection": _detection_figures(joined, scores, is_fraud),
-        "by_typology": {
-            str(name): {
-                "fraud": int((is_fraud & (typologies == name)).sum()),
-                "caught": int((is_fraud & caught & (typologies == name)).sum()),
-            }
-            for name in sorted(set(typologies[is_fraud].tolist()))
-        },
-        "false_alarms": int((caught & ~is_fraud).sum()),
-    }
+    return {"detection": _detection_figures(joined, scores, is_fraud)}
 
 
 def _detection_figures(

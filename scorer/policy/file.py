@@ -70,12 +70,13 @@ class FixedThresholds(_StrictStruct, frozen=True, tag="thresholds"):
     fallback: CutOffs | None = None
 
 
-class LimitsSpec(_StrictStruct, frozen=True):
-    """See `scorer.policy.policy.Limits`."""
+class LimitsSpec(_StrictStruct, frozen=True, omit_defaults=True):
+    """See `scorer.policy.policy.Limits`. A field with a default may be missing, as in earlier policies."""
 
     reviews_per_day: Annotated[int, Meta(ge=0)] | None
     decline_from_cents: Cents
     declined_share_of_day: Annotated[float, Meta(ge=0, le=1)] | None
+    flag_from_probability: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class ExplorationSpec(_StrictStruct, frozen=True):
@@ -134,7 +135,12 @@ def parse_policy(files: Mapping[str, bytes], where: str) -> Policy:
     return Policy(
         version=_version(spec, decisions),
         act_by=_act_by(policy_path, spec),
-        limits=Limits(limits.reviews_per_day, limits.decline_from_cents, limits.declined_share_of_day),
+        limits=Limits(
+            limits.reviews_per_day,
+            limits.decline_from_cents,
+            limits.declined_share_of_day,
+            limits.flag_from_probability,
+        ),
         exploration=Exploration(exploration.share, exploration.salt, exploration.up_to_cents),
         rules=tuple(rules),
     )

@@ -83,6 +83,8 @@ class Limits:
     """Nothing below this amount is declined."""
     declined_share_of_day: float | None = None
     """Of the transactions decided on that day so far."""
+    flag_from_probability: float = 0.0
+    """Nothing of a lower probability of fraud is flagged, unless a rule asks for it: the alert budget."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,12 @@ class Assessment(msgspec.Struct):
         if allowed:
             return min(allowed, key=self.rank.__getitem__)
         return max(action for action in range(self.mildest) if action not in self.excluded)
+
+    def exclude_alerts(self, reason: str) -> None:
+        """Rule out all but approval; the reason is recorded only if something else was preferred."""
+        if self.preferred != APPROVE:
+            self.held_back.append(reason)
+        self.excluded |= {STEP_UP, REVIEW, DECLINE}
 
     def exclude(self, action: int, reason: str) -> None:
         """Rule an action out; the reason is recorded only if the action was preferred."""
@@ -179,6 +187,8 @@ class Policy:
             return Assessment([Hit(BLOCK_RULE, "decline"), *hits], DECLINE, rank, blocked=True)
         mildest = max([_INDEX[hit.action] for hit in hits]) if hits else APPROVE
         assessment = Assessment(hits, mildest, rank)
+        if rule_input.probability < self.limits.flag_from_probability and not hits:
+            assessment.exclude_alerts("flag_from_probability")
         if rule_input.tx.amount_cents < self.limits.decline_from_cents:
             assessment.exclude(DECLINE, "decline_from_cents")
         return assessment

@@ -8,8 +8,10 @@ import msgspec
 from aiokafka import TopicPartition
 
 from fraudsim import metrics
+from fraudsim.durations import duration_text
+from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import SHORT, open_reader
-from fraudsim.log.events import decode_decision
+from fraudsim.log.events import Decision, decode_decision
 from fraudsim.log.topics import DECISIONS
 
 MAX_OUT_OF_ORDER: Final = 2_300
@@ -47,9 +49,16 @@ def decided_offsets(sources: Sequence[int], log_begins_with_them: bool) -> Decid
 
 
 async def find_decided(
-    kafka_bootstrap: str, partitions: Sequence[int], log: Any
+    kafka_bootstrap: str, partitions: Sequence[int], log: Any, lag_ms: int = 0
 ) -> dict[int, DecidedOffsets]:
-    """What each partition's `decisions` hold."""
+    """What each partition's `decisions` hold.
+
+    Args:
+        lag_ms: of the features of the decisions that are to follow.
+
+    Raises:
+        FraudsimError: the decisions there were made with another lag.
+    """
     if not partitions:
         return {}
     tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
@@ -59,16 +68,27 @@ async def find_decided(
         starts = {tp: max(begins[tp], ends[tp] - DECISIONS_READ_BACK) for tp in tps}
         reader.seek(starts)
         async for tp, records, _ in reader.read_until(ends):
-            offsets = [_source_offset(record, log) for record in records]
+            decisions = [_read(record, log) for record in records]
+            offsets = [decision.source_offset for decision in decisions if decision is not None]
             sources[tp.partition] += [offset for offset in offsets if offset >= 0]
+            _check_lag(decisions, lag_ms)
     return {tp.partition: decided_offsets(sources[tp.partition], starts[tp] == 0) for tp in tps}
 
 
-def _source_offset(record: Any, log: Any) -> int:
-    """Source offset of a record of `decisions`; -1 if the record cannot be read."""
+def _read(record: Any, log: Any) -> Decision | None:
+    """A record of `decisions`; None if it cannot be read."""
     try:
-        return decode_decision(record.value or b"").source_offset
+        return decode_decision(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         metrics.TRANSACTIONS.labels("resumed", "unreadable").inc()
         log.warning("decision_unreadable", partition=record.partition, offset=record.offset, error=str(error))
-        return -1
+        return None
+
+
+def _check_lag(decisions: Sequence[Decision | None], lag_ms: int) -> None:
+    for decision in decisions:
+        if decision is not None and not decision.degraded and decision.features_lag_ms != lag_ms:
+            raise FraudsimError(
+                f"features lag {duration_text(lag_ms)}: this line's decisions have "
+                f"{duration_text(decision.features_lag_ms)}; give all its scorers the same"
+            )

@@ -99,7 +99,7 @@ class WindowFeatures:
             self._read(entity, order, order - self._first, out)
 
     def _read(self, entity: str, index: Ints, target: Ints, out: Floats) -> None:
-        """Read the rows at `index`, grouped by key, into rows `target` of `out`; a negative one is not read."""
+        """Read the rows at `index`, by key, into rows `target` of `out`; not where that is negative."""
         if not len(index):
             return
         keys = self.columns.key(entity)[index]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudsim.arrays import Floats
+from fraudsim.arrays import Flags, Floats
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import LogPrefix, Transaction
 from fraudsim.settings import Settings
@@ -94,6 +94,7 @@ def _matrix(lists: pa.ChunkedArray) -> Floats:
     return values.astype(np.float32).reshape(len(lists), SIZE)
 
 
-def same_bits(a: Floats, b: Floats) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
-    """Whether float32 values are the same, null beside null."""
-    return (a.view(np.int32) == b.view(np.int32)) | (np.isnan(a) & np.isnan(b))
+def rows_differ(a: Floats, b: Floats) -> Flags:
+    """Whether rows of float32 values differ in any bit, null beside null apart; shape (n,)."""
+    same = (a.view(np.int32) == b.view(np.int32)) | (np.isnan(a) & np.isnan(b))
+    return ~same.all(axis=1)

@@ -11,7 +11,7 @@ from fraudsim.settings import Settings
 from producers.labels.blocks import CardBlocks
 from producers.world.settings import consequences
 from simulator.line.scoring import PaymentColumns
-from simulator.proof.archived_run import ArchivedRun, LiveDecision, same_bits
+from simulator.proof.archived_run import ArchivedRun, LiveDecision, rows_differ
 from simulator.regimes import REGIMES
 from simulator.simulate import scoring_of
 from stream_features.offline.event_tables import event_table
@@ -85,7 +85,7 @@ def decide_again(run_dir: Path, settings: Settings) -> DecidedAgain:
     if decisions:
         judgement = scoring.judge(vectors, PaymentColumns.of(table), np.arange(len(decisions)))
         served = np.array([item.vector for item in decisions])
-        vectors_differ = int((~same_bits(served, vectors)).any(axis=1).sum())
+        vectors_differ = int(rows_differ(served, vectors).sum())
         served_scores = np.array([item.row["score"] for item in decisions])
         scores_differ = int((judgement.scores.astype(np.float64) != served_scores).sum())
         blocks = _PrefixBlocks(run, consequences(settings).block_ms)

@@ -1,7 +1,7 @@
 """Proof (b): from a run's history alone, the same transactions; what was decided otherwise, by its cause."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from producers.world.settings import consequences
 from simulator.line.decided import DecidedStretch
 from simulator.line.line import SimulatedLine
 from simulator.line.traffic import traffic_of
-from simulator.proof.archived_run import ArchivedRun, LiveDecision, same_bits
+from simulator.proof.archived_run import ArchivedRun, LiveDecision, rows_differ
 from simulator.regimes import REGIMES
 from simulator.simulate import scoring_of
 from stream_features.catalogue.features import DAY
@@ -116,9 +116,9 @@ def _compare_decisions(run: ArchivedRun, simulated: _Simulated, result: Generate
         return
     vectors = np.array([simulated.vectors[item.tx.tx_id] for item in decisions])
     served = np.array([item.vector for item in decisions])
-    differs = (~same_bits(served, vectors)).any(axis=1)
+    differs = rows_differ(served, vectors)
     fresh = fresh_vectors([item.tx for item in decisions], run.log, run.primed)
-    explains = same_bits(np.ascontiguousarray(fresh), vectors).all(axis=1)
+    explains = ~rows_differ(np.ascontiguousarray(fresh), vectors)
     causes = _Causes(run, simulated.labels)
     counts: Counter[str] = Counter()
     for index, item in enumerate(decisions):
@@ -204,9 +204,9 @@ class _Causes:
         )
 
 
-def _facts(labels: "Sequence[Label] | object", key: str = "merchant_id") -> dict[str, list[LabelFact]]:
+def _facts(labels: Iterable[Label], key: str = "merchant_id") -> dict[str, list[LabelFact]]:
     gathered: dict[str, list[LabelFact]] = {}
-    for label in labels:  # type: ignore[attr-defined]
+    for label in labels:
         name = getattr(label, key)
         if name is not None:
             gathered.setdefault(name, []).append((label.tx_id, label.source, label.is_fraud, label.known_at))

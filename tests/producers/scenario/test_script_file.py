@@ -1,7 +1,8 @@
 import pytest
 
+from fraudsim.durations import duration_ms
 from fraudsim.errors import FraudsimError
-from producers.scenario.schema import Attack, Drift, Fault, duration_ms
+from producers.scenario.schema import Attack, Drift, Fault
 from producers.scenario.script_file import read_script
 
 GOOD = """\

@@ -116,9 +116,20 @@ def test_thresholds_are_the_trained_ones_unless_the_policy_has_its_own():
 def test_rules_raise_the_action_and_never_lower_it():
     assert choice(policy(), 0.0, card_count_1m=15).action == "review"
     assert choice(policy(), 0.9, card_count_1m=15).action == "decline"
-    both = choice(policy(), 0.0, card_count_1m=20, card_speed=2_000)
+    both = choice(policy(), 0.02, card_count_1m=20, card_speed=2_000)
     assert (both.action, both.rule_hits) == ("review", ["burst_of_one_card", "impossible_travel"])
     assert choice(policy(), 0.0).rule_hits == []
+
+
+def test_below_the_bar_nothing_is_flagged_unless_a_rule_asks_for_it():
+    limited = policy(limits=Limits(flag_from_probability=0.5))
+    assert (choice(limited, 0.49).action, choice(limited, 0.49).held_back) == (
+        "approve",
+        ["flag_from_probability"],
+    )
+    assert choice(limited, 0.5).action == choice(policy(), 0.5).action != "approve"
+    assert choice(limited, 0.0).held_back == []
+    assert choice(limited, 0.0, card_count_1m=15).action == "review"
 
 
 def test_below_the_amount_nothing_is_declined_and_only_what_would_have_been_says_so():
