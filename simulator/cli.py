@@ -47,8 +47,9 @@ def simulate(
         summary = run(plan, load_settings(), status.update)
     actions = ", ".join(f"{count:,} {action}" for action, count in summary["actions"].items())
     typer.echo(f"{summary['decided']:,} decisions of {days} days under {regime}: {actions}")
+    loss = summary["ledger"]["net_loss_cents_per_1000_cards_week"]
     typer.echo(
-        f"net loss {summary['net_loss_cents_per_1000_cards_week'] / 100:,.2f} per 1,000 cards and week; "
+        f"net loss {loss / 100:,.2f} per 1,000 cards and week; "
         f"{summary['decisions_per_second']:,.0f} decisions a second"
     )
     typer.echo(f"summary: {out}/summary.json   log: {out}/log")
@@ -76,8 +77,8 @@ def proof(
         generated = generate_again(run, settings)
         holds &= generated.holds
         typer.echo(
-            f"generated again: {generated.transactions:,} transactions, {generated.transactions_differ:,} differ; "
-            f"{generated.decisions:,} decisions, "
+            f"generated again: {generated.transactions:,} transactions, "
+            f"{generated.transactions_differ:,} differ; {generated.decisions:,} decisions, "
             f"{generated.vectors_differ:,} vectors and {generated.actions_differ:,} actions "
             f"differ, {generated.unexplained:,} unexplained"
         )

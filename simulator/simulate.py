@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from fraudsim.whole_files import write_whole
@@ -24,7 +26,7 @@ from simulator.line.line import SimulatedLine
 from simulator.line.scoring import Scoring
 from simulator.line.traffic import Traffic, traffic_of
 from simulator.regimes import REGIMES, Regime
-from simulator.summary import Figures, versions
+from simulator.summary import Figures, ledger_content, versions
 from simulator.training import train_under
 
 Say = Callable[[str], None]
@@ -91,7 +93,7 @@ def _simulate(plan: SimulationPlan, traffic: Traffic, settings: Settings, say: S
         served_by = ServedBy(scoring.arm.model.version, policy.version, scoring.arm.variant)
     writer = ArchiveWriter(out, regime, scoring, served_by, settings, vectors=plan.vectors)
     line = SimulatedLine(traffic, regime, scoring, consequences(settings), reacting=plan.reacting)
-    writer.start(traffic.history, traffic.start_ms, f"simulated-{traffic.history.manifest.fingerprint[:16]}")
+    writer.start(traffic.history, traffic.start_ms, traffic.seed)
     figures = Figures()
     began, began_cpu = time.perf_counter(), time.process_time()
     for decided in line.run():
@@ -100,7 +102,8 @@ def _simulate(plan: SimulationPlan, traffic: Traffic, settings: Settings, say: S
         say(f"{figures.decided:,} decisions")
     seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
     summary = {
-        **figures.content(traffic.cards, traffic.days),
+        **figures.content(),
+        "ledger": ledger_content(line.ledger),
         "seconds": round(seconds, 3),
         "throughput_tps": round(figures.decided / seconds, 1),
         "decisions_per_second": round(figures.decided / seconds, 1),
@@ -117,6 +120,7 @@ def _simulate(plan: SimulationPlan, traffic: Traffic, settings: Settings, say: S
         "policy": served_by.policy_version,
         "versions": versions(),
     }
+    write_whole(out / "ledger.json", msgspec.json.format(msgspec.json.encode(line.ledger), indent=2) + b"\n")
     write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
 

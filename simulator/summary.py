@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from fraudsim import __version__
 from fraudsim.arrays import Flags, Floats
 from fraudsim.log.events import ACTIONS
 from model.training.ranking import area_under_roc, average_precision, card_precision_at
+from producers.ledger.ledger import Ledger
 from scorer.policy.policy import APPROVE
-from simulator.line.decided import KINDS, DecidedStretch
+from simulator.line.decided import DecidedStretch
 from stream_features.catalogue.features import DAY
 from stream_features.offline.columns import codes
 
@@ -36,11 +38,9 @@ class Figures:
         self._by_typology: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._false_alarms = 0
         self._precision: list[tuple[float, float]] = []
-        self._stretches: list[DecidedStretch] = []
-        self._prices = np.zeros(len(KINDS), np.int64)
 
     def add(self, decided: DecidedStretch) -> None:
-        """Add a stretch. Its prices are taken once the next one is added: a review may still change them."""
+        """Add a stretch."""
         rows = decided.present
         fraud, action = decided.stretch.is_fraud[rows], decided.action[rows]
         self.decided += int(rows.sum())
@@ -61,14 +61,9 @@ class Figures:
             days = (decided.stretch.end_ms - decided.stretch.start_ms) / DAY
             precision, _ = card_precision_at(TOP, ts, card, fraud, decided.scores[rows], int(ts.min()))
             self._precision.append((precision, days))
-        self._stretches.append(decided)
-        for earlier in self._stretches[:-1]:
-            self._prices += earlier.prices.sum(axis=0)
-        del self._stretches[:-1]
 
-    def content(self, cards: int, days: float) -> dict[str, Any]:
-        """Counts, ranking figures and money of the whole run."""
-        prices = self._prices + sum(part.prices.sum(axis=0) for part in self._stretches)
+    def content(self) -> dict[str, Any]:
+        """Counts and ranking figures of the whole run."""
         scores = np.concatenate(self._scores) if self._scores else np.empty(0, np.float32)
         frauds = np.concatenate(self._frauds) if self._frauds else np.empty(0, np.bool_)
         both = bool(frauds.any() and not frauds.all())
@@ -87,9 +82,18 @@ class Figures:
             },
             "by_typology": {name: dict(counts) for name, counts in sorted(self._by_typology.items())},
             "false_alarms": self._false_alarms,
-            "cost_cents": dict(zip(KINDS, prices.tolist(), strict=True)),
-            "net_loss_cents_per_1000_cards_week": round(float(prices.sum()) / cards * 1000 / days * 7, 1),
         }
+
+
+def ledger_content(ledger: Ledger) -> dict[str, Any]:
+    """The ledger as a live run's summary has it: all but the campaigns, with the headline first."""
+    content: dict[str, Any] = msgspec.to_builtins(ledger)
+    del content["campaigns"]
+    return {
+        "net_loss_cents": ledger.total.net_loss_cents,
+        "net_loss_cents_per_1000_cards_week": ledger.net_loss_rate,
+        **content,
+    }
 
 
 def versions() -> Mapping[str, str]:

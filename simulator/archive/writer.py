@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from fraudsim import __version__
 from fraudsim.archive.log_files import log_folder, write_file
 from fraudsim.log.clock import future_limit_ms, horizon_ms, past_limit_ms
 from fraudsim.log.events import Segment
@@ -31,7 +33,7 @@ from simulator.archive.tables import (
 from simulator.line.decided import DecidedStretch
 from simulator.line.scoring import Scoring
 from simulator.regimes import Regime
-from stream_features.catalogue.features import KEY_FIELD
+from stream_features.catalogue.features import HASH, KEY_FIELD
 from stream_features.offline.columns import codes
 from stream_features.parity.check import SIMULATION_FILE
 
@@ -48,7 +50,7 @@ class ArchiveWriter:
             vectors: whether decisions have their vectors, log prefixes and reasons.
         """
         self._run_dir, self._regime, self._scoring, self._served_by = run_dir, regime, scoring, served_by
-        self._vectors, self._slots = vectors, settings.slots
+        self._vectors, self._slots, self._settings = vectors, settings.slots, settings
         self._transactions = TopicOffsets(settings.partitions)
         self._labels = TopicOffsets(settings.partitions)
         self._truths = TopicOffsets(settings.partitions)
@@ -56,8 +58,9 @@ class ArchiveWriter:
         self._number = 0
         self._source = "fast-forward"
 
-    def start(self, history: History, start_ms: int, log_id: str) -> None:
-        """Write the clock, and how the run was made."""
+    def start(self, history: History, start_ms: int, seed: int) -> None:
+        """Write the clock, and how the run was made; `seed` is that of replies and verdicts."""
+        log_id = f"simulated-{history.manifest.fingerprint[:16]}"
         log_folder(self._run_dir).mkdir(parents=True)
         # Wall time is event time, so that a record arrives when it says.
         segment = Segment(
@@ -70,6 +73,21 @@ class ArchiveWriter:
         fields: dict[str, Any] = {name: [getattr(segment, name)] for name in names}
         write_file(self._run_dir, CLOCK, 1, archived(CLOCK, position, [log_id], fields))
         reason = self._regime.not_in_a_prefix if self._vectors else "it was written without vectors"
+        recorded = ("partitions", "slots", "label_gap_days", "consequences")
+        manifest = {
+            "fraudsim": __version__,
+            "log_id": log_id,
+            "history": {
+                "path": "history",
+                "source": history.manifest.source,
+                "fingerprint": history.manifest.fingerprint,
+                "end_ms": history.manifest.end_ms,
+            },
+            "clock": [msgspec.to_builtins(segment)],
+            "catalogue": HASH,
+            "settings": {name: getattr(self._settings, name) for name in recorded} | {"seed": seed},
+        }
+        write_whole(self._run_dir / "manifest.json", json.dumps(manifest, indent=2) + "\n")
         content = {"regime": self._regime.name, "not_in_a_prefix": reason}
         write_whole(self._run_dir / SIMULATION_FILE, json.dumps(content, indent=2) + "\n")
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.log.events import ACTIONS, Action, Block, Label, Transaction
-from producers.labels.outcome import Outcome
 from producers.labels.prices import Price
+from producers.ledger.entry import Entry
 from scorer.policy.policy import APPROVE, Choice
 from simulator.line.traffic import Stretch
 
@@ -56,10 +56,10 @@ class DecidedStretch:
             np.full(n, APPROVE, np.int8), np.ones(n, np.bool_), np.ones(n, np.bool_), prices, amount,
         )  # fmt: skip
 
-    def resolve_row(self, row: int, outcome: Outcome, price: Price) -> None:
+    def resolve_row(self, row: int, entry: Entry) -> None:
         """Note what became of a payment."""
-        self.paid[row] = outcome.paid
-        self.prices[row] = price
+        self.paid[row] = entry.outcome.paid
+        self.prices[row] = entry.price
 
     def leave_out(self, row: int) -> None:
         """Note that a payment was not made: its campaign had ended."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from producers.labels.consequences import Consequences
+from producers.ledger.ledger import Ledger
 from simulator.features.columns import RowColumns
 from simulator.features.label_book import LabelBook
 from simulator.features.stretch_features import StretchFeatures
@@ -43,6 +44,11 @@ class SimulatedLine:
         return dict(sorted(self._state.counts.items()))
 
     @property
+    def ledger(self) -> Ledger:
+        """What frauds and defences cost so far."""
+        return self._state.ledger
+
+    @property
     def reactions(self) -> dict[str, int]:
         """Payments that campaigns changed or left out, by reaction."""
         return self._state.campaigns.counts if self._state.campaigns else {}
@@ -57,6 +63,7 @@ class SimulatedLine:
             features = StretchFeatures(regime, stretch.transactions, past, book, start_ms)
             yield StretchRun(state, stretch, features).run()
             past = features.past_for(stretch.end_ms)
+        state.close()
 
     def _begin(self, book: LabelBook) -> RowColumns:
         """Take in the labels known at the start; queue the later ones. Returns the rows that still matter."""

@@ -6,12 +6,17 @@ from itertools import count
 from typing import Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
 from fraudsim.log.events import Block, Label, Transaction
 from producers.labels.back_office import BackOffice
 from producers.labels.blocks import BLOCKING_SOURCES, CardBlocks
 from producers.labels.consequences import MINUTE_MS, Consequences
 from producers.labels.outcome import DecidedPayment
+from producers.labels.prices import Price
+from producers.ledger.account import Basis
+from producers.ledger.entry import Entry, entry_of
+from producers.ledger.ledger import Ledger
 from simulator.line.campaigns import ReactingCampaigns
 from simulator.line.decided import DecidedStretch
 from simulator.line.jobs import Jobs
@@ -37,9 +42,10 @@ class OpenReview(NamedTuple):
     """A payment on the analysts' desk, and where its decision stands."""
 
     payment: DecidedPayment
-    is_fraud: bool
     decided: DecidedStretch
     row: int
+    counted: bool = False
+    """Whether the payment is in the ledger already: it was approved, and reviewed later."""
 
 
 class LineState:
@@ -74,6 +80,7 @@ class LineState:
         """By card, when its last block ends."""
         self.counts: Counter[str] = Counter()
         """Labels by source, and those that never came to be."""
+        self.ledger = Ledger("truth", Basis(traffic.cards, traffic.days * DAY))
         self._blocks = CardBlocks(rules.block_ms)
         self._job_blocks: dict[str, Block] = {}
         self._numbers = count()
@@ -98,6 +105,29 @@ class LineState:
         if self.office.waiting and not self._desk_awake:
             self._desk_awake = True
             self.add_event(now_ms + self._desk_step_ms, "desk")
+
+    def resolve_review(self, review: OpenReview, reviewed_ms: int | None) -> Entry:
+        """Note what became of a reviewed payment; None: nobody came to it."""
+        fraud = review.decided.stretch.fraud(review.row)
+        entry = entry_of(review.payment, fraud, self.rules, self.seed, reviewed_ms)
+        if review.counted:
+            self.charge_later(review.decided, review.row, Price(review=entry.price.review))
+        else:
+            review.decided.resolve_row(review.row, entry)
+            self.ledger.add(entry)
+        return entry
+
+    def close(self) -> None:
+        """Resolve the reviews that nobody has come to by the end."""
+        for review in self.reviews.values():
+            self.resolve_review(review, None)
+        self.reviews.clear()
+
+    def charge_later(self, decided: DecidedStretch, row: int, price: Price) -> None:
+        """Add what is spent on a payment that is in the ledger already, or will be with its stretch."""
+        decided.prices[row] += np.array(price)
+        self.ledger.total.friction_cents += price.friction
+        self.ledger.total.review_cents += price.review
 
     def admitted_from_ms(self, label: Label) -> int | None:
         """When a label of the world can occur; None, and counted, if it never does."""

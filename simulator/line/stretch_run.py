@@ -8,8 +8,10 @@ import numpy as np
 from fraudsim.arrays import Flags, Ints
 from fraudsim.log.events import Block, Label, Transaction
 from producers.labels.blocks import BLOCK_RULE
-from producers.labels.outcome import DecidedPayment, outcome_of, step_up_reply
-from producers.labels.prices import price_of
+from producers.labels.outcome import DecidedPayment, step_up_reply
+from producers.labels.prices import Price
+from producers.ledger.account import Account, Tally
+from producers.ledger.entry import entry_of
 from scorer.policy.policy import APPROVE, Choice
 from simulator.features.stretch_features import StretchFeatures
 from simulator.line.decided import ACTION_INDEX, DecidedStretch
@@ -36,6 +38,7 @@ class StretchRun:
         self._columns = PaymentColumns.of(stretch.transactions)
         self._marked: Flags = np.zeros(self._n, np.bool_)
         """Rows that somebody must look at."""
+        self._visited: Flags = np.zeros(self._n, np.bool_)
         self._counted = 0
         self._visited_approved = 0
         card_codes, names = codes(stretch.transactions, "card_id")
@@ -126,10 +129,22 @@ class StretchRun:
         self._count_to(self._n)
         approved = (self._decided.action == APPROVE) & self._decided.present
         line.office.counts["approve"] += int(approved.sum()) - self._visited_approved
+        self._enter_unvisited()
         if line.jobs is not None:
             rows = np.flatnonzero(self._ts >= line.jobs.unscored_from(end_ms - 1))
             line.jobs.carry(self._score_for_job(rows))
         return self._decided
+
+    def _enter_unvisited(self) -> None:
+        """Put the payments into the ledger that nobody had to look at: they were approved."""
+        line, decided, fraud = self._line, self._decided, self._stretch.is_fraud
+        for row in np.flatnonzero(~self._visited & fraud).tolist():
+            payment = payment_of(decided.transaction(row), _APPROVED, float(decided.scores[row]))
+            line.ledger.add(entry_of(payment, decided.stretch.fraud(row), line.rules, line.seed))
+        honest = ~self._visited & ~fraud
+        approved = line.ledger.by_action.setdefault("approve", Account())
+        for account in (line.ledger.total, approved):
+            account.payments.merge(Tally(int(honest.sum()), int(decided.amount[honest].sum())))
 
     def _count_to(self, row: int) -> None:
         """Count the rows before `row` as decided, for limits that are a share of them."""
@@ -155,6 +170,7 @@ class StretchRun:
     def _visit(self, row: int) -> None:
         """Decide one row."""
         line, decided, stretch = self._line, self._decided, self._stretch
+        self._visited[row] = True
         tx = stretch.transaction(row)
         campaign = int(stretch.campaign[0][row])
         if line.campaigns is not None and campaign >= 0:
@@ -204,13 +220,15 @@ class StretchRun:
         self._visited_approved += choice.action == "approve"
         for label in line.office.on_decision(payment, is_fraud):
             line.add_event(label.known_at, "label", label)
-        outcome = outcome_of(payment, is_fraud, line.rules, line.seed)
-        decided.resolve_row(row, outcome, price_of(outcome, tx.amount_cents, is_fraud, line.rules))
-        if not outcome.paid and is_fraud and line.campaigns is not None:
-            line.campaigns.add_stop(tx.tx_id)
+        entry = entry_of(payment, decided.stretch.fraud(row), line.rules, line.seed)
+        decided.resolve_row(row, entry)
         if payment.action == "review":
-            line.reviews[tx.tx_id] = OpenReview(payment, is_fraud, decided, row)
+            line.reviews[tx.tx_id] = OpenReview(payment, decided, row)
             self._advance_desk(tx.ts)
+            return
+        line.ledger.add(entry)
+        if not entry.outcome.paid and is_fraud and line.campaigns is not None:
+            line.campaigns.add_stop(tx.tx_id)
 
     # What follows
 
@@ -221,11 +239,8 @@ class StretchRun:
             review = line.reviews.pop(label.tx_id, None)
             if review is None:
                 continue
-            payment, is_fraud = review.payment, review.is_fraud
-            outcome = outcome_of(payment, is_fraud, line.rules, line.seed, label.known_at)
-            price = price_of(outcome, payment.amount_cents, is_fraud, line.rules)
-            review.decided.resolve_row(review.row, outcome, price)
-            if not outcome.paid and is_fraud and line.campaigns is not None:
+            entry = line.resolve_review(review, label.known_at)
+            if not entry.outcome.paid and entry.fraud is not None and line.campaigns is not None:
                 line.campaigns.add_stop(label.tx_id)
         line.wake_desk(now_ms)
 
@@ -286,7 +301,7 @@ class StretchRun:
             line.block_by_job(tx.card_id, block)
             self._mark_card(tx.card_id, now_ms, until_ms)
         elif choice.action == "step_up":
-            part.decided.prices[row, 2] += round(line.rules.step_up_cost_cents)
+            line.charge_later(part.decided, row, Price(friction=round(line.rules.step_up_cost_cents)))
             reply = step_up_reply(tx.tx_id, is_fraud, line.rules, line.seed)
             if reply is not None:
                 known_ms = now_ms + reply.after_ms
@@ -295,7 +310,7 @@ class StretchRun:
             # It went through long ago: nothing is held.
             payment = msgspec.structs.replace(payment_of(tx, choice, score), channel=None)
             line.office.on_decision(payment, is_fraud)
-            line.reviews[tx.tx_id] = OpenReview(payment, is_fraud, part.decided, row)
+            line.reviews[tx.tx_id] = OpenReview(payment, part.decided, row, counted=True)
             self._advance_desk(now_ms)
 
 

@@ -15,6 +15,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label, Transaction
 from producers.history.reader import History, world_of
 from producers.history.tables import Tables, day_tables
+from producers.ledger.entry import UNNAMED, Fraud
 from producers.world.world import World
 from stream_features.catalogue.features import DAY
 from stream_features.offline.columns import codes
@@ -65,6 +66,17 @@ class Stretch:
         """A row as an event."""
         values = zip(self.transactions.column_names, self._values, strict=True)
         return Transaction(**{name: value(row) for name, value in values})
+
+    def fraud(self, row: int) -> Fraud | None:
+        """What the truth says of a row; None where it is honest."""
+        if not self.is_fraud[row]:
+            return None
+        (types, type_names), (campaigns, campaign_ids) = self.typology, self.campaign
+        typology, campaign = int(types[row]), int(campaigns[row])
+        return Fraud(
+            (type_names[typology] or UNNAMED) if typology >= 0 else UNNAMED,
+            (campaign_ids[campaign] or "") if campaign >= 0 else "",
+        )
 
     def events(self) -> list[Label]:
         """The labels as events, by (known_at, tx_id, source)."""
