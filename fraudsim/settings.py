@@ -179,7 +179,7 @@ class Settings(BaseSettings):
         {}, description="who reports fraud, how late, how wrongly: FRAUDSIM_LABEL_DELAYS__NEVER=0.1"
     )
     consequences: dict[str, float] = Field(
-        {}, description="step-up replies and the analysts' desk: FRAUDSIM_CONSEQUENCES__ANALYSTS=3"
+        {}, description="what decisions do and cost: FRAUDSIM_CONSEQUENCES__BLOCK_HOURS=48"
     )
     label_gap_days: float = Field(
         7, ge=0, le=365, description="days between the end of training and the test period"

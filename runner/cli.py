@@ -42,7 +42,9 @@ CONSEQUENCES = typer.Option(
 )
 SHARDS = typer.Option(1, min=1, max=64, help="processes that share the sending by card")
 REACTING = typer.Option(
-    False, "--reacting", help="campaigns of fraud react to declines: they change, move on or end"
+    False,
+    "--reacting",
+    help="fraud campaigns and customers react to what stops their payments",
 )
 FEATURES_LAG = typer.Option(
     None,

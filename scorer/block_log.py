@@ -113,8 +113,8 @@ class BlockLog:
         wall_ms = needed_from_ms(self._clock_log.clock, time.time() * 1000, self._block_ms)
         starts = dict(begins)
         if wall_ms is not None:
-            found = await reader.offsets_at(round(wall_ms) - _START_MARGIN_MS)
-            for tp, offset in found.items():
+            first_needed = await reader.offsets_at(round(wall_ms) - _START_MARGIN_MS)
+            for tp, offset in first_needed.items():
                 starts[tp] = ends[tp] if offset is None else max(begins[tp], offset)
         for tp, start in starts.items():
             starts[tp] = self._acceptance.begin(LABELS, tp.partition, start, begins[tp])

@@ -30,7 +30,11 @@ def policy_commands() -> None:
 
 @policy.command()
 def check(new: New) -> None:
-    """Say whether a policy can be served: its fields, its rules, the examples beside them."""
+    """Say whether a policy can be served, and how far its costs are from the consequences' own."""
+    from fraudsim.settings import load_settings
+    from model.artefact.costs import Costs
+    from producers.world.settings import consequences
+    from scorer.policy.cost_check import cost_lines
     from scorer.policy.file import load_policy
 
     checked = load_policy(new)
@@ -42,6 +46,8 @@ def check(new: New) -> None:
             else "asked where it could hit"
         )
         typer.echo(f"  {rules.name}: {', '.join(sorted(rules.rule_names)) or 'rules'}; {evaluation}")
+    for line in cost_lines(checked, Costs.of(consequences(load_settings()))):
+        typer.echo(line)
 
 
 @policy.command("dry-run")

@@ -126,8 +126,8 @@ class TopicReader:
     async def offsets_at(self, timestamp_ms: int) -> dict[TopicPartition, int | None]:
         """Offset of the first record appended at a wall time or later, by partition; None for none."""
         times = dict.fromkeys(self.partitions, max(timestamp_ms, 0))
-        found = await self._consumer.offsets_for_times(times)
-        return {tp: None if found.get(tp) is None else found[tp].offset for tp in self.partitions}
+        records = await self._consumer.offsets_for_times(times)
+        return {tp: None if records.get(tp) is None else records[tp].offset for tp in self.partitions}
 
     def seek(self, offsets: Offsets) -> None:
         """Go on at these offsets. After `assign`, give every partition its offset before the next await."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from fraudsim import metrics
@@ -33,7 +33,7 @@ STOP_FLUSH_S: Final = 10.0
 
 async def feed_labels(
     source: Source,
-    office: BackOffice,
+    make_office: Callable[[Mapping[str, int]], BackOffice],
     settings: Settings,
     *,
     speed: float,
@@ -44,6 +44,8 @@ async def feed_labels(
     """Send labels until the live stream ends or `stop` is set.
 
     Args:
+        make_office: makes the back office, given the event times of analysts' verdicts in the log, by
+            transaction.
         speed: event milliseconds per wall millisecond.
         seconds: wall seconds of live traffic; labels that become known later are not sent. None: endless.
 
@@ -58,6 +60,8 @@ async def feed_labels(
         async with FeedLogReader.open(settings, partitions) as reader:
             logged_labels = await reader.read_labels()
             late_ms = past_limit_ms(speed)
+            reviewed = {tx_id: ms for (tx_id, by, _), ms in logged_labels.items() if by == "analyst"}
+            office = make_office(reviewed)
             feed = LabelFeed(source, office, len(partitions[DECISIONS]), end_ms, late_ms, logged_labels)
             freeze_gc()
             sender = _LabelSender(outbox, f"labels-{source.name}")

@@ -13,6 +13,8 @@ from producers.labels.delays import LABEL_MEMORY_DAYS
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
+MAX_BLOCK_DAYS: Final = 30
+"""A test holds it to `KEPT_DAYS` of `stream_features.store.reported_labels`."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,16 @@ class Consequences:
                 f"honest_retries={self.honest_retries:g} and honest_leaves={self.honest_leaves:g} come to "
                 f"{self.honest_retries + self.honest_leaves:g}; at most 1"
             )
-        for name in ("review_patience_hours", "block_hours"):
-            if getattr(self, name) > 24 * LABEL_MEMORY_DAYS:
-                raise FraudsimError(
-                    f"{name}={getattr(self, name):g} is beyond the {LABEL_MEMORY_DAYS} days for which "
-                    "features remember a label; give less"
-                )
+        if self.review_patience_hours > 24 * LABEL_MEMORY_DAYS:
+            raise FraudsimError(
+                f"review_patience_hours={self.review_patience_hours:g} is beyond the "
+                f"{LABEL_MEMORY_DAYS} days for which features remember a label; give less"
+            )
+        if self.block_hours > 24 * MAX_BLOCK_DAYS:
+            raise FraudsimError(
+                f"block_hours={self.block_hours:g} is beyond the {MAX_BLOCK_DAYS} days for which a history's "
+                "reports are kept; give less"
+            )
 
     @property
     def hold_ms(self) -> int:

@@ -121,6 +121,12 @@ def print_summary(summary: dict[str, Any]) -> None:
             f"parity: {parity['vectors']:,} vectors recomputed from the log, {parity['mismatches']} differ"
             + degraded
         )
+    blocks = summary.get("blocks")
+    if blocks is not None:
+        console.print(
+            f"blocks: {blocks['blocked']:,} transactions of blocked cards declined; found again from the log "
+            f"for {blocks['decisions']:,} decisions, {blocks['mismatches']} differ"
+        )
 
 
 def _with_campaigns(figures: dict[str, Any]) -> dict[str, Any]:

@@ -58,8 +58,8 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
     decided_ids = set(decisions["tx_id"].to_pylist())
     report = _report(run_dir / "producer.json")
     dead_letters = _dead_letters(run_dir)
-    expected_ids, http_count, repeats, rejected = _sent(transactions, report.get("source"), dead_letters)
-    sent = figures.planned + http_count - repeats - rejected
+    expected_ids, added_count, repeats, rejected = _sent(transactions, report.get("source"), dead_letters)
+    sent = figures.planned + added_count - repeats - rejected
     decided = len(expected_ids & decided_ids)
     return {
         "sent": sent,
@@ -102,12 +102,13 @@ def _sent(
     """The transactions of the log that need a decision.
 
     Returns:
-        The ids that need a decision (records with a source's ordinal or a decision of HTTP), the number of
-        ids that came by HTTP only, and two numbers of records of the run's own source that need no decision:
-        those that repeat an id, and those that became dead letters, as a script's bad data should.
+        The ids that need a decision (records with a source's ordinal or a decision of HTTP, and payments that
+        customers tried again), the number of ids that are not the source's, and two numbers of records of the
+        run's own source that need no decision: those that repeat an id, and those that became dead letters,
+        as a script's bad data should.
     """
     source_ids: set[str] = set()
-    http_ids: set[str] = set()
+    added_ids: set[str] = set()
     repeats = rejected = 0
     columns = (transactions[name].to_pylist() for name in ("partition", "offset", "tx_id", "headers"))
     for partition, offset, tx_id, headers in zip(*columns, strict=True):
@@ -118,9 +119,9 @@ def _sent(
         elif h.ORDINAL in header_values and tx_id is not None:
             repeats += is_own and tx_id in source_ids
             source_ids.add(tx_id)
-        elif h.DECISION in header_values and tx_id is not None:
-            http_ids.add(tx_id)
-    return source_ids | http_ids, len(http_ids - source_ids), repeats, rejected
+        elif (is_own or h.DECISION in header_values) and tx_id is not None:
+            added_ids.add(tx_id)
+    return source_ids | added_ids, len(added_ids - source_ids), repeats, rejected
 
 
 def _dead_letters(run_dir: Path) -> set[tuple[str, int, int]]:

@@ -3,8 +3,11 @@
 from collections import deque
 from collections.abc import Iterator
 
-from fraudsim.log.events import Transaction
-from fraudsim.log.topics import TRANSACTIONS
+from fraudsim.log.events import Transaction, Truth
+from fraudsim.log.topics import TRANSACTIONS, TRUTH
+from producers.labels.consequences import Consequences
+from producers.labels.outcome import DecidedPayment
+from producers.ledger.entry import Fraud
 from producers.sources.reacting_source import ReactingSource
 from producers.sources.source import Item
 from producers.world.world import World
@@ -25,27 +28,36 @@ class _OneByOne:
 
 
 class ReactingCampaigns:
-    """Payments of campaigns as they are made after what happened to earlier ones."""
+    """Payments of campaigns as they are made after what happened to earlier ones.
 
-    def __init__(self, world: World) -> None:
+    Honest customers do not react here: their retries would be payments that the world does not have.
+    """
+
+    def __init__(self, world: World, rules: Consequences) -> None:
         self._feed = _OneByOne()
-        self._source = ReactingSource(self._feed, world)
+        self._source = ReactingSource(self._feed, world, rules)
 
     @property
     def counts(self) -> dict[str, int]:
         """Payments changed or left out, by reaction."""
         return dict(self._source.counts)
 
-    def next_payment(self, tx: Transaction, campaign_id: str) -> Transaction | None:
+    def next_payment(self, tx: Transaction, fraud: Fraud) -> Transaction | None:
         """The payment that the campaign makes in place of `tx`; None if it has ended."""
-        self._feed.queue.append(Item(tx.ts, TRANSACTIONS, tx.card_id, tx, campaign_id))
-        (item,) = self._source.items()
+        truth = Truth(tx_id=tx.tx_id, is_fraud=True, typology=fraud.typology, campaign_id=fraud.campaign_id)
+        self._feed.queue.append(Item(tx.ts, TRUTH, tx.card_id, truth, fraud.campaign_id))
+        self._feed.queue.append(Item(tx.ts, TRANSACTIONS, tx.card_id, tx, fraud.campaign_id))
+        *_, item = self._source.items()
         reacted = self._source.react(item)
         if reacted is None:
             return None
         assert isinstance(reacted.event, Transaction)
         return reacted.event
 
-    def add_stop(self, tx_id: str) -> None:
-        """Take in that a payment was stopped."""
-        self._source.add_decline(tx_id)
+    def add_decision(self, payment: DecidedPayment) -> None:
+        """Take in a decision other than an approval."""
+        self._source.add_decision(payment)
+
+    def add_verdict(self, tx_id: str, known_ms: int) -> None:
+        """Take in an analyst's verdict."""
+        self._source.add_verdict(tx_id, known_ms)

@@ -67,7 +67,7 @@ class LineState:
     ) -> None:
         self.regime, self.scoring, self.rules, self.seed = regime, scoring, rules, traffic.seed
         self.office = BackOffice(rules, traffic.seed, traffic.longest_days * DAY)
-        self.campaigns = ReactingCampaigns(traffic.world) if reacting and traffic.world else None
+        self.campaigns = ReactingCampaigns(traffic.world, rules) if reacting and traffic.world else None
         self.jobs = None if regime.acts == "at once" else Jobs(regime)
         self.events: list[Event] = []
         """A heap of what is to come."""

@@ -174,9 +174,9 @@ class StretchRun:
         tx = stretch.transaction(row)
         campaign = int(stretch.campaign[0][row])
         if line.campaigns is not None and campaign >= 0:
-            campaign_id = stretch.campaign[1][campaign]
-            assert campaign_id is not None
-            payment = line.campaigns.next_payment(tx, campaign_id)
+            fraud = stretch.fraud(row)
+            assert fraud is not None
+            payment = line.campaigns.next_payment(tx, fraud)
             if payment is None:
                 line.left_out.add(tx.tx_id)
                 decided.leave_out(row)
@@ -222,13 +222,13 @@ class StretchRun:
             line.add_event(label.known_at, "label", label)
         entry = entry_of(payment, decided.stretch.fraud(row), line.rules, line.seed)
         decided.resolve_row(row, entry)
+        if is_fraud and line.campaigns is not None and choice.action != "approve":
+            line.campaigns.add_decision(payment)
         if payment.action == "review":
             line.reviews[tx.tx_id] = OpenReview(payment, decided, row)
             self._advance_desk(tx.ts)
             return
         line.ledger.add(entry)
-        if not entry.outcome.paid and is_fraud and line.campaigns is not None:
-            line.campaigns.add_stop(tx.tx_id)
 
     # What follows
 
@@ -240,8 +240,8 @@ class StretchRun:
             if review is None:
                 continue
             entry = line.resolve_review(review, label.known_at)
-            if not entry.outcome.paid and entry.fraud is not None and line.campaigns is not None:
-                line.campaigns.add_stop(label.tx_id)
+            if entry.fraud is not None and line.campaigns is not None:
+                line.campaigns.add_verdict(label.tx_id, label.known_at)
         line.wake_desk(now_ms)
 
     def _hear(self, label: Label, from_world: bool) -> None:

@@ -13,16 +13,16 @@ SURE = Consequences(
 )
 
 
-def outcome(action, tx_id="t", ts=1_000_000, score=0.5, amount=1_000):
+def outcome(action, tx_id="t", ts=1_000_000, score=0.5, amount=1_000, channel="pos", rule_hits=()):
     return DecidedPayment(
         tx_id=tx_id, ts=ts, card_id="c", merchant_id="m", amount_cents=amount, score=score, action=action,
-        source_offset=0,
+        source_offset=0, channel=channel, rule_hits=list(rule_hits),
     )  # fmt: skip
 
 
-def world_label(source, tx_id="t"):
+def world_label(source, tx_id="t", known_at=9_000_000):
     return Label(
-        tx_id=tx_id, card_id="c", ts=0, amount_cents=1, is_fraud=True, source=source, known_at=9_000_000
+        tx_id=tx_id, card_id="c", ts=0, amount_cents=1, is_fraud=True, source=source, known_at=known_at
     )
 
 
@@ -102,3 +102,51 @@ def test_what_is_too_old_for_labels_is_forgotten():
     desk.on_decision(outcome("decline"), True)
     desk.advance(1_000_000 + DAY_MS + 1)
     assert admits(desk, world_label("customer"))
+
+
+def test_a_held_payment_that_an_analyst_calls_fraud_is_never_reported_by_anybody_else():
+    desk = office()
+    desk.on_decision(outcome("review", channel="ecommerce"), True)
+    held = world_label("customer", known_at=1_000_000 + MINUTE_MS)
+    assert desk.admitted_from_ms(held) == 1_000_000 + 12 * 60 * MINUTE_MS  # the longest that it is held
+    (label,) = desk.advance(1_000_000 + 60 * MINUTE_MS)
+    assert label.is_fraud
+    assert desk.admitted_from_ms(held) is None
+    assert (desk.counts["review_held"], desk.counts["review_stopped"]) == (1, 1)
+
+
+def test_a_label_of_a_held_payment_waits_for_the_end_of_the_hold():
+    desk = office(review_misses=1)
+    desk.on_decision(outcome("review", channel="ecommerce"), True)
+    (label,) = desk.advance(1_000_000 + 60 * MINUTE_MS)
+    early, late = (world_label("customer", known_at=1_000_000 + n * MINUTE_MS) for n in (5, 15))
+    assert desk.admitted_from_ms(early) == label.known_at
+    assert desk.admitted_from_ms(late) == late.known_at
+
+
+def test_a_case_that_the_desk_drops_is_paid_at_the_end_of_the_hold_and_not_reviewed_by_the_world():
+    desk = office(analysts=0, review_patience_hours=24)
+    desk.on_decision(outcome("review", channel="ecommerce"), True)
+    assert desk.advance(1_000_000 + DAY_MS) == []
+    late = world_label("customer", known_at=1_000_000 + DAY_MS)
+    assert desk.admitted_from_ms(late) == late.known_at
+    assert desk.admitted_from_ms(world_label("analyst", known_at=late.known_at)) is None
+
+
+def test_a_desk_that_starts_again_stands_by_the_verdicts_in_the_log():
+    first = office(analysts=1)
+    payment = outcome("review", channel="ecommerce")
+    first.on_decision(payment, True)
+    (label,) = first.advance(1_000_000 + DAY_MS)
+    again = BackOffice(SURE, 7, keep_ms=DAY_MS, reviewed={"t": label.known_at})
+    again.on_decision(payment, True)
+    assert again.admitted_from_ms(world_label("customer")) is None  # before the desk comes to it again
+
+
+def test_a_payment_stopped_by_a_block_is_counted_by_whose_it_was():
+    desk = office()
+    for n, is_fraud in enumerate((True, False, False)):
+        blocked = outcome("decline", f"t{n}", rule_hits=["card_blocked"])
+        assert desk.on_decision(blocked, is_fraud) == []
+        assert not admits(desk, world_label("customer", f"t{n}"))
+    assert (desk.counts["blocked_fraud"], desk.counts["blocked_honest"]) == (1, 2)

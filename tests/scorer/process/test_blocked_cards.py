@@ -88,7 +88,6 @@ def test_every_scorer_blocks_a_reported_card_over_http_and_stream_also_after_a_k
         assert blocked(line, "another") is None
         now_ms = int(time.time() * 1000)
         send(line, TRANSACTIONS, Transaction(tx_id="by-log", ts=now_ms, card_id="reported", amount_cents=5))
-        in_log = {d.tx_id: d for d in decisions_in_log(line, len(range(next(numbers) + 3)))}
         assert poll_until(lambda: "by-log" in {d.tx_id for d in decisions_in_log(line, 1)}, 20)
         in_log = {d.tx_id: d for d in decisions_in_log(line, 1)}
         assert in_log["by-log"].block == in_log["after"].block == block
@@ -98,14 +97,13 @@ def test_every_scorer_blocks_a_reported_card_over_http_and_stream_also_after_a_k
         of_history = [label("known", "before-the-log", known_at - HOUR)]
         Redis.from_url(line.redis_url).set(KEY, encoder.encode(of_history))
         second = line.model_copy(update={"http_port": free_port(), "scorer_name": "scorer-1"})
-        for _ in range(2):
-            process = start_scorer(second, model, tmp_path)
-            try:
-                assert score(second, f"again-{next(numbers)}", "reported")["block"] == declined["block"]
-                assert blocked(second, "known")["tx_id"] == "before-the-log"
-            finally:
-                os.kill(process.pid, signal.SIGKILL)
-                process.wait()
+        process = start_scorer(second, model, tmp_path)
+        try:
+            assert score(second, "again", "reported")["block"] == declined["block"]
+            assert blocked(second, "known")["tx_id"] == "before-the-log"
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
 
         cleared_at = int(time.time() * 1000)
         send(line, LABELS, label("reported", "stolen", cleared_at, is_fraud=False, source="analyst"))
