@@ -23,7 +23,7 @@ from scorer.policy.store import put
 from simulator.archive.tables import ServedBy
 from simulator.archive.writer import ArchiveWriter
 from simulator.line.line import SimulatedLine
-from simulator.line.scoring import Scoring
+from simulator.line.scoring import Scoring, ScoringArm
 from simulator.line.traffic import Traffic, traffic_of
 from simulator.regimes import REGIMES, Regime
 from simulator.summary import Figures, ledger_content, versions
@@ -90,7 +90,7 @@ def _simulate(plan: SimulationPlan, traffic: Traffic, settings: Settings, say: S
     policy = load_policy(out / "policy")
     served_by = ServedBy("none", policy.version, "none")
     if scoring is not None:
-        served_by = ServedBy(scoring.arm.model.version, policy.version, scoring.arm.variant)
+        served_by = ServedBy(scoring.arm.model_version, policy.version, scoring.arm.variant)
     writer = ArchiveWriter(out, regime, scoring, served_by, settings, vectors=plan.vectors)
     line = SimulatedLine(traffic, regime, scoring, consequences(settings), reacting=plan.reacting)
     writer.start(traffic.history, traffic.start_ms, traffic.seed)
@@ -147,4 +147,5 @@ def scoring_of(model: Path, regime: Regime, policy: Path) -> Scoring:
     """
     arm_variant: Variant = "fallback" if regime.features == "request" else "champion"
     arm = Arm.of(load_model(model), arm_variant, challenging=False)
-    return Scoring(arm, load_policy(policy), arm_variant)
+    scoring_arm = ScoringArm(arm.forest, arm.thresholds, arm.calibration, arm.model.version, arm.variant)
+    return Scoring(scoring_arm, load_policy(policy), arm_variant)

@@ -14,11 +14,11 @@ from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.errors import InvariantError
 from fraudsim.log.events import Block, Transaction
 from model.artefact.calibration import Calibration
+from model.artefact.cascade import Cascade
 from model.artefact.costs import expected_costs
 from model.artefact.thresholds import Thresholds
 from model.forest.forest import Forest
 from producers.labels.outcome import CARD_NOT_PRESENT
-from scorer.models.arms import Arm
 from scorer.policy.policy import APPROVE, ByExpectedCost, Choice, Limit, Policy, Variant
 from scorer.policy.quota import LocalQuota, reserve_quota
 from scorer.policy.rules import RuleError, RuleInput
@@ -31,7 +31,7 @@ _INDEX: Final = {name: index for index, name in enumerate(NAMES)}
 T = TypeVar("T")
 
 
-def scores_of_rows(forest: Any, vectors: Floats) -> Floats:
+def scores_of_rows(forest: Forest | Cascade, vectors: Floats) -> Floats:
     """Scores of many vectors, shape (n,)."""
     scores = [forest.predict(vectors[i : i + ROWS_A_CALL]) for i in range(0, len(vectors), ROWS_A_CALL)]
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
@@ -71,17 +71,26 @@ class Judgement(NamedTuple):
     """Rows that the policy must see: another action than approval is cheapest, or a rule may hit."""
 
 
+class ScoringArm(NamedTuple):
+    """What scores: a forest, with what goes with its scores."""
+
+    forest: Forest | Cascade
+    thresholds: Thresholds
+    calibration: Calibration
+    model_version: str
+    variant: str
+    """As decisions say it."""
+
+
 class Scoring:
     """One arm of a model and one policy."""
 
-    def __init__(self, arm: Arm, policy: Policy, variant: Variant) -> None:
-        self._forest: Any = arm.forest
-        self._calibration: Calibration = arm.calibration
-        self._thresholds: Thresholds = arm.thresholds
+    def __init__(self, arm: ScoringArm, policy: Policy, variant: Variant) -> None:
+        self.arm = arm
+        self._forest, self._thresholds, self._calibration = arm[:3]
         self._policy = policy
         self._variant: Variant = variant
         self._quota = LocalQuota()
-        self.arm = arm
 
     @property
     def limited(self) -> bool:
@@ -128,8 +137,7 @@ class Scoring:
 
     def reasons(self, vector: Floats) -> list[str]:
         """The reasons of a decision that does not approve."""
-        forest: Forest = self._forest
-        return forest.reasons(vector)
+        return self._forest.reasons(vector)
 
 
 class _Values:

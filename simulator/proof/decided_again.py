@@ -68,7 +68,7 @@ def decide_again(run_dir: Path, settings: Settings) -> DecidedAgain:
     """
     run = ArchivedRun(run_dir, settings)
     scoring = scoring_of(run_dir / "model", REGIMES["real-time"], run_dir / "policy")
-    version = scoring.arm.model.version
+    version = scoring.arm.model_version
     decisions = [
         item
         for item in run.decisions
