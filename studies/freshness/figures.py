@@ -41,8 +41,9 @@ def heat_map(cells: Sequence[TypologyCell], staleness: dict[str, float], tempo: 
         f"Loss by staleness, {tempo_text(tempo)}",
         "Rows are typologies, columns jobs by their period; darker loses more. Hatched: under 30 campaigns.",
         width=WIDTH,
-        height=70 + ROW * len(names),
+        height=80 + ROW * len(names),
         left=150,
+        top=34,
     )
     x = plot.x_scale(0, len(arms))
     y = LinearScale(0, len(names), plot.top, plot.top + ROW * len(names))
@@ -88,7 +89,8 @@ def curve_plot(cells: Sequence[TypologyCell], staleness: dict[str, float], curve
         f"Each dot is a typology at a tempo under a job; the line rises where all of them do, and explains "
         f"{100 * curve.spread:.0f} % of their variance.",
         width=WIDTH,
-        height=330,
+        height=350,
+        top=44,
     )
     points = [
         (staleness[cell.arm] / max(_time(cell, over), 0.01), cell)
@@ -137,8 +139,8 @@ def net_loss_plot(cells: Sequence[ArmCell], tempo: float, fresh: str) -> Plot:
         f"Net loss against real time, {tempo_text(tempo)}",
         "Per 1,000 cards and week, paired over seeds, 95 % intervals; to the right costs more.",
         width=WIDTH,
-        height=70 + ROW * len(shown),
-        left=170,
+        height=60 + ROW * len(shown),
+        left=180,
     )
     ends = [
         value / 100

@@ -24,10 +24,14 @@ _STYLE: Final = (
 body { margin: 0 auto; max-width: 900px; padding: 28px 20px 60px; background: var(--paper);
   color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
 h1 { font-size: 27px; line-height: 1.25; } h2 { font-size: 20px; margin: 36px 0 6px; }
-p, li { max-width: 70ch; } .answer { font-size: 18px; } .quiet, figcaption { color: var(--quiet); font-size: 14px; }
-figure { margin: 14px 0; overflow-x: auto; } figure svg { display: block; width: 100%; min-width: 560px; height: auto; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 14px; min-width: 560px; width: 100%; }
-th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--grid); vertical-align: top; }
+p, li { max-width: 70ch; } .answer { font-size: 18px; }
+.quiet, figcaption { color: var(--quiet); font-size: 14px; }
+figure { margin: 14px 0; overflow-x: auto; }
+figure svg { display: block; width: 100%; min-width: 560px; height: auto; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 14px; min-width: 560px; width: 100%; }
+th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--grid);
+  vertical-align: top; }
 td { font-variant-numeric: tabular-nums; } pre { overflow-x: auto; }
 """
 )
@@ -51,8 +55,8 @@ def answer(result: FreshnessResult) -> list[str]:
     untold = sum(knee.verdict == "not told apart" for knee in result.knees)
     few = sum(knee.verdict == "too few campaigns" for knee in result.knees)
     sentences.append(
-        f"Of {len(result.knees)} pairs of typology and tempo, {untold} are not told apart from fresh features by "
-        f"{len(result.seeds)} worlds, and {few} have too few campaigns to say anything."
+        f"Of {len(result.knees)} pairs of typology and tempo, {untold} are not told apart from fresh "
+        f"features by {len(result.seeds)} worlds, and {few} have too few campaigns to say anything."
     )
     stalest = max(result.staleness_minutes, key=result.staleness_minutes.__getitem__)
     for cell in result.arms:
@@ -139,14 +143,15 @@ def terminal_pages(result: FreshnessResult) -> list[Page]:
 def set_up(result: FreshnessResult) -> str:
     """The set-up in words."""
     return (
-        f"{len(result.seeds)} worlds at each tempo, of {result.cards:,} cards, {result.history_days} days of history "
-        f"and {result.days} days that are decided, with {result.fraud_scale:g} times the usual fraud. All regimes see "
-        "the same world: a decline, a block or a campaign's reaction changes what comes next in each of them. Every "
-        "regime has a model of its own, trained on features as it serves them, in a world that is not measured, and "
-        "may flag the same share of the traffic there. Money is that of the ledger: fraud paid, insults, friction and "
-        "reviews. A job starts every period and takes no time, so its features are 0 to one period old. The unit of "
-        "all intervals is the world (seed), differences are paired, intervals are 95 % one at a time: with this many "
-        "cells, one in twenty of those without an effect would show one by chance."
+        f"{len(result.seeds)} worlds at each tempo, of {result.cards:,} cards, {result.history_days} days of "
+        f"history and {result.days} days that are decided, with {result.fraud_scale:g} times the "
+        "usual fraud. All regimes see the same world: a decline, a block or a campaign's reaction changes "
+        "what comes next in each of them. Every regime has a model of its own, trained on features as it serves them, in a "
+        "world that is not measured, and may flag the same share of the traffic there. Money is that of the "
+        "ledger: fraud paid, insults, friction and reviews. A job starts every period and takes no time, so "
+        "its features are 0 to one period old. The unit of all intervals is the world (seed), differences "
+        "are paired, intervals are 95 % one at a time: with this many cells, one in twenty of those without an "
+        "effect would show one by chance."
     )
 
 
@@ -164,12 +169,12 @@ def controls_text(result: FreshnessResult) -> list[str]:
     lines = []
     for control in result.controls:
         lines.append(
-            f"Tempo {control.tempo:g}: two fits of real time differ by {control.null.text} (no effect expected); with "
-            f"{control.planted / 100:+,.2f} added to one of them, {control.found.text}."
+            f"Tempo {control.tempo:g}: two fits of real time differ by {control.null.text} (no effect "
+            f"expected); with {control.planted / 100:+,.2f} added to one of them, {control.found.text}."
         )
     lines += [
-        f"Tempo {item.tempo:g}: a job every {item.period} costs {item.difference.text} against constant delays of the "
-        "same distribution."
+        f"Tempo {item.tempo:g}: a job every {item.period} costs {item.difference.text} against constant "
+        "delays of the same distribution."
         for item in result.sawtooth
     ]
     return lines
@@ -218,8 +223,8 @@ def figures_of(result: FreshnessResult) -> list[tuple[str, str, str]]:
         figures.append((f"net-loss-{tempo:g}", caption, plot.render()))
         plot = heat_map(result.typologies, result.staleness_minutes, tempo)
         caption = (
-            f"Points of the money at stake that are paid beyond real time, {tempo_text(tempo)}; columns are the "
-            "periods of the job. Hatched cells have fewer than 30 campaigns."
+            f"Points of the money at stake that are paid beyond real time, {tempo_text(tempo)}; columns are "
+            "the periods of the job. Hatched cells have fewer than 30 campaigns."
         )
         figures.append((f"heat-map-{tempo:g}", caption, plot.render()))
     for over, curve in (

@@ -1,4 +1,4 @@
-"""What the study runs: regimes, tempos, seeds; and the fingerprint by which a run is known again. Pure but for it."""
+"""What the study runs: regimes, tempos, seeds; and the fingerprint by which figures are found again."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -50,8 +50,8 @@ class StudyPlan:
     spread: int = 0
     """Number of constant delays that the sawtooth of `SPREAD_OF` is compared with; 0: none."""
     width: float = 0.1
-    """Seeds are added until the half-width of the day-old features' loss is at most this share of the loss
-    with fresh features."""
+    """Seeds are added until the half-width of the stalest job's loss is at most this share of the loss with
+    fresh features."""
 
     def arms(self) -> list[Arm]:
         """Every twin of a seed and tempo."""
@@ -67,13 +67,14 @@ class StudyPlan:
 
 
 QUICK: Final = StudyPlan(
-    "quick", (15 * MINUTE, 2 * HOUR, LONGEST), ("request-only", "blocklist", "score-later"), (1.0, 20.0), 3, 3,
-    cards=1500, history_days=30, days=8, fraud_scale=4.0,
+    "quick", (15 * MINUTE, 2 * HOUR, LONGEST), ("request-only", "blocklist", "score-later"), (1.0, 20.0),
+    seeds=3, most_seeds=3, cards=1500, history_days=30, days=8, fraud_scale=4.0,
 )  # fmt: skip
 FULL: Final = StudyPlan(
     "full", (5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, SPREAD_OF, 12 * HOUR, LONGEST),
     ("nightly", "hybrid", "hopping", "tumbling", "request-only", "blocklist", "score-later", "card-risk"),
-    (0.2, 1.0, 10.0, 100.0), 6, 30, cards=2500, history_days=45, days=14, fraud_scale=4.0, spread=4,
+    (0.2, 1.0, 10.0, 100.0), seeds=6, most_seeds=30, cards=2500, history_days=45, days=14,
+    fraud_scale=4.0, spread=4,
 )  # fmt: skip
 
 

@@ -12,13 +12,13 @@ import pyarrow as pa
 from fraudsim.settings import Settings
 from fraudsim.whole_files import whole_folder
 from model.artefact.calibration import fit_calibration
+from model.artefact.costs import Costs
 from model.artefact.thresholds import choose_thresholds
 from model.forest.fit import fit_trees, scores_of
 from model.forest.forest import Forest
 from model.training.dataset import build_dataset
 from model.training.fallback import request_only
 from model.training.split import split_history
-from model.artefact.costs import Costs
 from producers.history.reader import History, read_history
 from producers.history.writer import write_history
 from producers.ledger.ledger import CampaignAccount
@@ -90,7 +90,7 @@ class FittedArm(NamedTuple):
 def fit_arm(history: History, arm: Arm, settings: Settings) -> FittedArm | None:
     """A model matched to a regime; None where it has none.
 
-    It may flag `ALERT_SHARE` of what it has not seen at the end of its history: so all regimes have one budget.
+    It may flag `ALERT_SHARE` of what it has not seen at the end of its history: all have one budget.
     """
     regime = arm.regime
     if regime.features == "none":

@@ -191,7 +191,7 @@ def knees(cells: Sequence[TypologyCell], staleness: Mapping[str, float]) -> list
 
 
 def common_curve(ratios: Sequence[float], losses: Sequence[float], weights: Sequence[float]) -> Curve:
-    """The rising curve nearest to all cells (isotonic regression), and how much of their variance it explains."""
+    """The rising curve nearest to all cells (isotonic regression), and its share of their variance."""
     from sklearn.isotonic import IsotonicRegression
 
     x, y, w = (np.array(values, np.float64) for values in (ratios, losses, weights))

@@ -2,11 +2,9 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -15,8 +13,10 @@ from fraudsim.settings import Settings
 from fraudsim.whole_files import write_whole
 from model.artefact.files import current_versions
 from model.artefact.manifest import Versions
+from producers.history.worker_pool import WorkerPool
 from producers.ledger.comparison import Difference, difference_of
-from studies.freshness.plan import FRESH, NULL, SPREAD_OF, Arm, Cell, StudyPlan, code_fingerprint, span
+from simulator.regimes import span
+from studies.freshness.plan import FRESH, NULL, SPREAD_OF, Arm, Cell, StudyPlan, code_fingerprint
 from studies.freshness.run_cell import CellFigures, run_cell
 from studies.freshness.statistics import (
     ArmCell,
@@ -30,7 +30,7 @@ from studies.freshness.statistics import (
     typology_cells,
 )
 
-PLANTED: float = 0.05
+PLANTED: Final = 0.05
 """The effect that is planted, as a share of the net loss with fresh features."""
 
 
@@ -84,11 +84,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class _Task:
-    """The seeds of one arm and tempo: one process fits its model once."""
+    """The cells of one arm and tempo: one process fits its model once."""
 
-    arm: Arm
-    tempo: float
-    seeds: tuple[int, ...]
+    cells: tuple[Cell, ...]
+    files: tuple[Path, ...]
+    """Where the figures of each belong: named before the code can change."""
 
 
 def study(
@@ -138,25 +138,25 @@ def _runs(
                     runs[arm.name, tempo, seed] = figures
     to_do = len(plan.tempos) * len(plan.arms()) * len(seeds)
     on_progress(len(runs), to_do)
-    tasks = [_Task(arm, tempo, tuple(numbers)) for (arm, tempo), numbers in missing.items()]
+    tasks = []
+    for (arm, tempo), numbers in missing.items():
+        cells = tuple(Cell(arm, seed, tempo) for seed in numbers)
+        tasks.append(_Task(cells, tuple(_path(out, cell, plan, settings) for cell in cells)))
     if not tasks:
         return runs
     scratch = out / "worlds"
     for tempo in plan.tempos:  # worlds are shared: made before the processes that read them
         _make_worlds(scratch, plan, settings, tempo, seeds)
-    workers = min(len(tasks), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_run_task, task, plan, settings, out) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                for key, figures in future.result():
-                    runs[key] = figures
-                on_progress(len(runs), to_do)
-        except BrokenProcessPool:
-            raise FraudsimError("study freshness: a process was killed; the same command goes on") from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = WorkerPool(
+        min(len(tasks), os.cpu_count() or 1), "study freshness", "the same command goes on from there"
+    )
+    try:
+        arguments = [(task, plan, settings, scratch) for task in tasks]
+        for finished in pool.in_order(_run_task, arguments, len(tasks)):
+            runs.update(finished)
+            on_progress(len(runs), to_do)
+    finally:
+        pool.close()
     return runs
 
 
@@ -170,21 +170,23 @@ def _make_worlds(
 
 
 def _run_task(
-    task: _Task, plan: StudyPlan, settings: Settings, out: Path
+    task: _Task, plan: StudyPlan, settings: Settings, worlds: Path
 ) -> list[tuple[tuple[str, float, int], CellFigures]]:
     done = []
-    for seed in task.seeds:
-        cell = Cell(task.arm, seed, task.tempo)
-        figures = run_cell(cell, plan, settings, out / "worlds")
-        write_whole(out / "cells" / cell.file_name(plan, settings), msgspec.json.encode(figures))
-        done.append(((task.arm.name, task.tempo, seed), figures))
+    for cell, path in zip(task.cells, task.files, strict=True):
+        figures = run_cell(cell, plan, settings, worlds)
+        write_whole(path, msgspec.json.encode(figures))
+        done.append(((cell.arm.name, cell.tempo, cell.seed), figures))
     return done
 
 
+def _path(out: Path, cell: Cell, plan: StudyPlan, settings: Settings) -> Path:
+    return out / "cells" / cell.file_name(plan, settings)
+
+
 def _read(out: Path, cell: Cell, plan: StudyPlan, settings: Settings) -> CellFigures | None:
-    path = out / "cells" / cell.file_name(plan, settings)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=CellFigures)
+        return msgspec.json.decode(_path(out, cell, plan, settings).read_bytes(), type=CellFigures)
     except (OSError, msgspec.DecodeError):
         return None
 
