@@ -143,15 +143,16 @@ def terminal_pages(result: FreshnessResult) -> list[Page]:
 def set_up(result: FreshnessResult) -> str:
     """The set-up in words."""
     return (
-        f"{len(result.seeds)} worlds at each tempo, of {result.cards:,} cards, {result.history_days} days of "
-        f"history and {result.days} days that are decided, with {result.fraud_scale:g} times the "
-        "usual fraud. All regimes see the same world: a decline, a block or a campaign's reaction changes "
-        "what comes next in each of them. Every regime has a model of its own, trained on features as it serves them, in a "
-        "world that is not measured, and may flag the same share of the traffic there. Money is that of the "
-        "ledger: fraud paid, insults, friction and reviews. A job starts every period and takes no time, so "
-        "its features are 0 to one period old. The unit of all intervals is the world (seed), differences "
-        "are paired, intervals are 95 % one at a time: with this many cells, one in twenty of those without an "
-        "effect would show one by chance."
+        f"{len(result.seeds)} worlds at each tempo, of {result.cards:,} cards, "
+        f"{result.history_days} days of history and {result.days} days that are decided, with "
+        f"{result.fraud_scale:g} times the usual fraud. All regimes see the same world: a decline, "
+        "a block or a campaign's reaction changes what comes next in each of them. Every regime "
+        "has a model of its own, trained on features as it serves them, in a world that is not "
+        "measured, and may flag the same share of the traffic there. Money is that of the ledger: "
+        "fraud paid, insults, friction and reviews. A job starts every period and takes no time, "
+        "so its features are 0 to one period old. The unit of all intervals is the world (seed), "
+        "differences are paired, intervals are 95 % one at a time: with this many cells, one in "
+        "twenty of those without an effect would show one by chance."
     )
 
 
