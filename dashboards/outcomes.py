@@ -22,11 +22,8 @@ def outcome_name(outcome: Outcome) -> str:
 
 
 class AwaitedDecision(DecidedPayment, frozen=True, kw_only=True, gc=False):
-    """The part of a `Decision` that is watched."""
+    """The part of a `Decision` that waits for the truth."""
 
-    features: list[float | None]
-    via: str = "stream"
-    degraded: bool = False
     probability: float | None = None
 
 

@@ -28,9 +28,19 @@ MAX_WAITING: Final = 200_000
 """Decisions, of about half a kB each, that may wait for the truth at once."""
 
 _log = structlog.get_logger()
-_decode = msgspec.json.Decoder(AwaitedDecision).decode
 _DRIFT_INDICES: Final = [NAMES.index(name) for name in DRIFT_OF]
 _EDGES: Final = tuple(map(str, metrics.CALIBRATION_BUCKETS))
+
+
+class WatchedDecision(AwaitedDecision, frozen=True, kw_only=True, gc=False):
+    """The part of a `Decision` that is watched."""
+
+    features: list[float | None]
+    via: str = "stream"
+    degraded: bool = False
+
+
+_decode: Final = msgspec.json.Decoder(WatchedDecision).decode
 
 
 class WatchMetrics:
@@ -80,14 +90,14 @@ class WatchMetrics:
             metrics.DRIFT.labels(name).set(psi.value)
             metrics.DRIFT_LIMIT.labels(name).set(psi.limit)
 
-    def _add_decision(self, partition: int, decision: AwaitedDecision, now_s: float) -> None:
+    def _add_decision(self, partition: int, decision: WatchedDecision, now_s: float) -> None:
         # The truth says nothing about transactions of HTTP clients.
         if not self.first.is_first(partition, decision.source_offset) or decision.via != "stream":
             return
         # Without state most features are unknown: that is no drift, and has a counter of its own.
         if not decision.degraded and len(decision.features) == len(NAMES):
             self._drift.add([decision.score, *(decision.features[i] for i in _DRIFT_INDICES)])
-        self._awaiting.add_decision(msgspec.structs.replace(decision, features=[]), now_s)
+        self._awaiting.add_decision(msgspec.convert(decision, AwaitedDecision, from_attributes=True), now_s)
 
     def _add_label(self, label: Label) -> None:
         verdict = "fraud" if label.is_fraud else "honest"

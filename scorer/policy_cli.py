@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fraudsim.errors import FraudsimError
+from fraudsim.process.terminal import plain_console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,7 +54,6 @@ def check(new: New) -> None:
 @policy.command("dry-run")
 def dry_run(new: New, run: Run = None) -> None:
     """Show what a policy would have decided on an archived run, beside what was decided."""
-    from rich.console import Console
     from rich.table import Table
 
     from fraudsim.settings import load_settings
@@ -91,7 +91,7 @@ def dry_run(new: New, run: Run = None) -> None:
             f"{transition.known_frauds:,}", f"{transition.fraud_cents / 100:,.2f}",
             style=None if old == now else "bold",
         )  # fmt: skip
-    console = Console(width=max(100, Console().width))
+    console = plain_console(least_width=100)
     console.print(table)
     console.print(_money_table(*ledgers))
     console.print(

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from fraudsim.errors import FraudsimError
+from fraudsim.process.terminal import plain_console
 
 app = typer.Typer()
 
@@ -27,8 +28,6 @@ def simulate(
     vectors: bool = typer.Option(True, help="write vectors, log prefixes and reasons"),
 ) -> None:
     """Run the line in event time without waiting: no Kafka, no Redis, days in seconds."""
-    from rich.console import Console
-
     from fraudsim.settings import load_settings
     from simulator.regimes import regime_of, span_ms
     from simulator.simulate import SimulationPlan
@@ -42,7 +41,7 @@ def simulate(
         None if duration is None else span_ms(duration, "--duration"),
     )
     plan = SimulationPlan(history, chosen, out, days, model, skewed, policy, seed, reacting, vectors)
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     with console.status("reading the history") as status:
         summary = run(plan, load_settings(), status.update)
     actions = ", ".join(f"{count:,} {action}" for action, count in summary["actions"].items())

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from fraudsim.process.terminal import plain_console
+
 app = typer.Typer()
 study_app = typer.Typer(no_args_is_help=True, help="Experiments on a history; each writes JSON and a page.")
 app.add_typer(study_app, name="study")
@@ -26,7 +28,6 @@ def freshness(
     full: bool = typer.Option(False, "--full", help="the study: all regimes, 2 hours"),
 ) -> None:
     """What is freshness worth, by typology and tempo? Twin runs under regimes from real time to nightly."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from fraudsim.errors import FraudsimError
@@ -38,7 +39,7 @@ def freshness(
 
     if quick and full:
         raise FraudsimError("--quick and --full: take one of them")
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     with Progress(console=console) as progress:
         task = progress.add_task("runs")
         result = study(
@@ -58,12 +59,10 @@ def detectability(
     days: int = typer.Option(45, min=20, help="days of each world; the last third is scored"),
 ) -> None:
     """How well one fixed model finds each typology when fraudsters hide not at all, somewhat and well."""
-    from rich.console import Console
-
     from fraudsim.settings import load_settings
     from studies import detectability as module
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     with console.status("detectability") as status:
         result = module.study(
             out, load_settings(), cards, days, on_dial=lambda dial: status.update(f"camouflage {dial:g}")

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fraudsim.log.clock import event_span, in_event_time
 from fraudsim.process.terminal import plain_console
 from producers.ledger.ledger import Ledger
 from runner.ledger.tables import print_ledger
@@ -30,9 +31,11 @@ def say(text: str) -> None:
 class LiveFigures:
     """Live figures of a run: a table on a terminal, else a line every five seconds."""
 
-    def __init__(self, tally: RunTally, seconds: float | None, live: Live | None) -> None:
+    def __init__(self, tally: RunTally, seconds: float | None, speed: float, live: Live | None) -> None:
+        """`speed` is the clock's, event seconds per wall second."""
         self._tally = tally
         self._seconds = seconds
+        self._speed = speed
         self._live = live
         self._started_s = time.monotonic()
         self._shown_s = self._started_s
@@ -57,6 +60,7 @@ class LiveFigures:
             "tx/s": f"{rate:,.0f}",
             "p50 ms": _ms(recent["p50"]),
             "p99 ms": _ms(recent["p99"]),
+            "in event time": "-" if recent["p99"] is None else event_span(recent["p99"], self._speed),
             "flagged": f"{flagged:,}",
             "declined": f"{tally.actions.get('decline', 0):,}",
             "restarts": str(restarts),
@@ -72,13 +76,13 @@ class LiveFigures:
 
 
 @contextmanager
-def live_figures(tally: RunTally, seconds: float | None) -> Iterator[LiveFigures]:
+def live_figures(tally: RunTally, seconds: float | None, speed: float) -> Iterator[LiveFigures]:
     """Show live figures while the block runs."""
     if sys.stdout.isatty():
         with Live(console=console, refresh_per_second=4) as live:
-            yield LiveFigures(tally, seconds, live)
+            yield LiveFigures(tally, seconds, speed, live)
     else:
-        yield LiveFigures(tally, seconds, None)
+        yield LiveFigures(tally, seconds, speed, None)
 
 
 def _ms(value: float | None) -> str:
@@ -99,8 +103,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     for name, key in (("fraudsim", "latency_ms"), ("null pipeline", "null_latency_ms")):
         values = summary[key]
         latency.add_row(name, *(_ms(values[q]) for q in ("p50", "p90", "p99", "p999", "max")))
-    for table in (totals, latency):
-        console.print(table)
+    console.print(totals, latency)
+    _print_scale(summary)
     if "ledger" in summary:
         print_ledger(msgspec.convert(_with_campaigns(summary["ledger"]), Ledger))
     if summary["send_behind_s"]:
@@ -131,6 +135,15 @@ def print_summary(summary: dict[str, Any]) -> None:
 
 def _with_campaigns(figures: dict[str, Any]) -> dict[str, Any]:
     return {"campaigns": {}, **figures}
+
+
+def _print_scale(summary: dict[str, Any]) -> None:
+    """What the latencies are in event time, and the sender's part of them."""
+    p50_ms, tick_ms = summary["latency_ms"]["p50"], summary.get("send_tick_ms")
+    if p50_ms is not None:
+        console.print(in_event_time(p50_ms, summary["speed"]))
+    if tick_ms is not None:
+        console.print(f"the sender handed over every {tick_ms:g} ms at the end: half of that is in every p50")
 
 
 def _print_labels(report: dict[str, Any]) -> None:

@@ -12,9 +12,7 @@ FRAUD = Fraud("bin_attack", "a")
 
 
 def decision(tx_id, ts=0):
-    return AwaitedDecision(
-        tx_id=tx_id, ts=ts, card_id="c", action="approve", amount_cents=100, score=0.1, features=[]
-    )
+    return AwaitedDecision(tx_id=tx_id, ts=ts, card_id="c", action="approve", amount_cents=100)
 
 
 def test_a_fraud_is_named_before_or_after_its_decision():

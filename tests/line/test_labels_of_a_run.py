@@ -54,6 +54,10 @@ def test_a_run_s_labels_are_those_that_follow_from_its_decisions(tmp_path, prepa
     summary = run_line(options, settings, kill_the_feed, check_state_equals_log)
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     assert summary["restarts"] == {"labels": 1}
+    # Denied step-ups and analysts' verdicts block cards, and every block is found again from the log.
+    assert summary["blocks"]["blocked"] > 0
+    assert summary["blocks"]["mismatches"] == 0
+    assert summary["blocks"]["decisions"] > 1_000
     labels = read_log(run, LABELS).to_pylist()
     sent = [(label["tx_id"], label["source"], label["is_fraud"]) for label in labels]
     assert len(sent) == len(set(sent)) > 20

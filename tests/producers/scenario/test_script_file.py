@@ -58,6 +58,8 @@ def test_a_script_is_read(tmp_path):
         ("seed: 3", "seed: -1", 2, "seed"),
         ("seed: 3", "sead: 3", 1, "sead"),
         ("typology: card_testing", "typology: card_tasting", 5, "typology"),
+        ("typology: card_testing", "typology: lost_card\n    tempo: 5", 6, "tempo"),
+        ("typology: card_testing", "typology: card_testing\n    tempo: 0", 6, "tempo"),
         ("at: 2h", "at: two hours", 6, "at"),
         ("campaigns: 5", "campaigns: 0", 7, "campaigns"),
         ("campaigns: 5", "campaign: 5", 4, "campaign"),

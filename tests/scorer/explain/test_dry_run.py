@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from fraudsim.archive.log_files import log_folder, write_file
 from fraudsim.archive.records import Record, to_table
 from fraudsim.cli import build
-from fraudsim.log.events import ACTIONS, Decision, Label, LogPrefix, Stamps, Transaction, encoder
+from fraudsim.log.events import ACTIONS, Block, Decision, Label, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from model.artefact.calibration import Calibration
 from model.artefact.costs import expected_costs
@@ -20,6 +21,7 @@ from model.artefact.manifest import REQUEST_NAMES, feature_hash, seal, to_json
 from model.artefact.thresholds import Thresholds
 from scorer.explain.archived_decisions import Manifests, read_decisions, read_manifests
 from scorer.explain.dry_run import decide_again, known_frauds, transitions
+from scorer.explain.explanation import explain
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.rules import RuleInput
 from scorer.policy.store import put
@@ -241,3 +243,18 @@ def decision_of(run, n):
     stamps = Stamps(**{name: row[f"stamp_{name}"] for name in Stamps.__struct_fields__})
     fields = {name: row[name] for name in Decision.__struct_fields__ if name not in ("stamps", "prefix")}
     return Decision(**fields, stamps=stamps, prefix=LogPrefix(slots={}, tail_from=[], tail_to=[]))
+
+
+def test_a_blocked_card_stays_declined_under_any_policy_and_is_explained(run, tmp_path):
+    block = Block(tx_id="reported", source="customer", from_ms=T0 - 1, until_ms=T0 + DAY)
+    decision = next(iter(read_decisions(run, "t20")))
+    blocked = replace(decision, row={**decision.row, "block": encoder.encode(block).decode()})
+    lenient = changed(tmp_path, limits={
+        "reviews_per_day": 0, "decline_from_cents": 1_000_000, "declined_share_of_day": 0.0,
+    })  # fmt: skip
+    policy, manifests = load_policy(lenient), read_manifests(run)
+    before, after = (decide_again(policy, [one], manifests)[0] for one in (decision, blocked))
+    assert (before.action, before.rule_hits) == ("approve", [])
+    assert (after.action, after.rule_hits, after.held_back) == ("decline", ["card_blocked"], [])
+    lines = [*explain(blocked, manifests.initial, policy)]
+    assert any("blocked     until" in line and "by the customer's word on reported" in line for line in lines)

@@ -156,6 +156,17 @@ def test_a_full_redis_ends_a_priming_in_one_line(settings):
 
 
 @pytest.mark.stack
+def test_a_redis_that_is_full_from_the_start_ends_a_priming_in_one_line(settings):
+    with Redis.from_url(settings.redis_url) as redis:
+        redis.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(FraudsimError, match=r"no memory left for the state: raise its maxmemory"):
+                prime(settings, segment(), {}, MINE, force=True)
+        finally:
+            redis.config_set("maxmemory", 0)
+
+
+@pytest.mark.stack
 def test_a_primed_state_is_as_old_as_the_log(settings):
     """What the log holds already is not folded, so the state is not fresh by now."""
     first = segment()
