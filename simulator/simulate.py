@@ -24,7 +24,7 @@ from simulator.archive.tables import ServedBy
 from simulator.archive.writer import ArchiveWriter
 from simulator.line.line import SimulatedLine
 from simulator.line.scoring import Scoring, ScoringArm
-from simulator.line.traffic import Traffic, traffic_of
+from simulator.line.traffic import SimulatedTraffic, traffic_of
 from simulator.regimes import REGIMES, Regime
 from simulator.summary import Figures, ledger_content, versions
 from simulator.training import train_under
@@ -75,7 +75,7 @@ def simulate(plan: SimulationPlan, settings: Settings, say: Say = lambda _: None
         raise FraudsimError(f"--out {error.filename or plan.out}: {error.strerror or error}") from None
 
 
-def _check_not_trained_on(traffic: Traffic) -> None:
+def _check_not_trained_on(traffic: SimulatedTraffic) -> None:
     if traffic.world is None:
         raise FraudsimError(
             f"history {traffic.history.directory} of a public file: its last days are simulated, and a model "
@@ -83,7 +83,9 @@ def _check_not_trained_on(traffic: Traffic) -> None:
         )
 
 
-def _simulate(plan: SimulationPlan, traffic: Traffic, settings: Settings, say: Say) -> dict[str, Any]:
+def _simulate(
+    plan: SimulationPlan, traffic: SimulatedTraffic, settings: Settings, say: Say
+) -> dict[str, Any]:
     out, regime = plan.out, plan.regime
     (out / "history").symlink_to(plan.history.resolve(), target_is_directory=True)
     scoring = _scoring(plan, settings, say)

@@ -82,12 +82,11 @@ def twin_runs(
     history_days: int = typer.Option(75, min=10, help="days of history of each world"),
 ) -> None:
     """What blocks of cards and fraudsters' reactions are worth: net loss of twin runs, paired over seeds."""
-    from rich.console import Console
 
     from fraudsim.settings import load_settings
     from studies import twin_runs as module
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     plan = module.TwinPlan(range(first_seed, first_seed + seeds), seconds, rate, cards, history_days)
     with console.status("twin runs") as status:
         result = module.study(out, load_settings(), plan, on_run=status.update)

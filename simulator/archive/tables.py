@@ -25,7 +25,7 @@ _DEFAULTS: Final = {
 }
 
 
-class Positions(NamedTuple):
+class LogPositions(NamedTuple):
     """Where records stand in the log, shape (n,) each."""
 
     partition: Ints
@@ -43,7 +43,7 @@ class ServedBy(NamedTuple):
 
 
 def archived(
-    topic: str, positions: Positions, keys: Sequence[str] | pa.Array, fields: Mapping[str, Any]
+    topic: str, positions: LogPositions, keys: Sequence[str] | pa.Array, fields: Mapping[str, Any]
 ) -> pa.Table:
     """Records of a topic in the archive's layout; fields that are not given are null."""
     schema, n = LAYOUTS[topic].schema, len(positions.offset)
@@ -99,7 +99,7 @@ def made_transactions(decided: DecidedStretch, rows: Ints) -> pa.Table:
     return table if len(rows) == table.num_rows else table.take(pa.array(rows))
 
 
-def transaction_table(table: pa.Table, positions: Positions, header_lists: pa.Array) -> pa.Table:
+def transaction_table(table: pa.Table, positions: LogPositions, header_lists: pa.Array) -> pa.Table:
     """Transactions of the archive."""
     fields = {name: table[name] for name in table.column_names}
     fields |= {"headers": header_lists, "sent_at": np.zeros(table.num_rows, np.int64)}
@@ -112,10 +112,10 @@ def truth_table(decided: DecidedStretch, rows: Ints, partition: Ints, offset: In
     at_ms = decided.stretch.transactions["ts"].to_numpy()[rows]
     keys = [decided.transaction(row).card_id for row in rows.tolist()]
     fields = {name: truth[name] for name in truth.column_names}
-    return archived(TRUTH, Positions(partition, offset, at_ms), keys, fields)
+    return archived(TRUTH, LogPositions(partition, offset, at_ms), keys, fields)
 
 
-def label_table(labels: Sequence[Label], positions: Positions, header_lists: pa.Array) -> pa.Table:
+def label_table(labels: Sequence[Label], positions: LogPositions, header_lists: pa.Array) -> pa.Table:
     """Labels of the archive."""
     names = [field.name for field in LAYOUTS[LABELS].fields if field.name != "schema_version"]
     fields: dict[str, Any] = {name: [getattr(label, name) for label in labels] for name in names}
@@ -128,7 +128,7 @@ def decision_table(
     decided: DecidedStretch,
     rows: Ints,
     transactions: pa.Table,
-    positions: Positions,
+    positions: LogPositions,
     served_by: ServedBy,
     extra: Mapping[str, Any],
 ) -> pa.Table:

@@ -18,7 +18,7 @@ from fraudsim.whole_files import write_whole
 from producers.history.reader import History
 from simulator.archive.offsets import TopicOffsets, prefix_texts
 from simulator.archive.tables import (
-    Positions,
+    LogPositions,
     ServedBy,
     archived,
     decision_table,
@@ -69,7 +69,7 @@ class ArchiveWriter:
             history=str(history.directory), history_fingerprint=history.manifest.fingerprint,
         )  # fmt: skip
         names = [name for name in Segment.__struct_fields__ if name != "schema_version"]
-        position = Positions(*(np.array([value], np.int64) for value in (0, 0, start_ms)))
+        position = LogPositions(*(np.array([value], np.int64) for value in (0, 0, start_ms)))
         fields: dict[str, Any] = {name: [getattr(segment, name)] for name in names}
         write_file(self._run_dir, CLOCK, 1, archived(CLOCK, position, [log_id], fields))
         reason = self._regime.not_in_a_prefix if self._vectors else "it was written without vectors"
@@ -100,7 +100,7 @@ class ArchiveWriter:
         indices, cards = codes(transactions, "card_id")
         words = [str(cards[index]) for index in indices.tolist()]
         partition, offset = self._transactions.add(words, ts)
-        positions = Positions(partition, offset, ts)
+        positions = LogPositions(partition, offset, ts)
         ordinals = np.arange(self._ordinal, self._ordinal + len(rows))
         self._ordinal += len(rows)
         self._write_labels(decided)
@@ -124,7 +124,7 @@ class ArchiveWriter:
         if decided.labels:
             at_ms = np.maximum.accumulate([label.known_at for label in decided.labels])
             partition, offset = self._labels.add([label.card_id for label in decided.labels], at_ms)
-            positions = Positions(partition, offset, at_ms)
+            positions = LogPositions(partition, offset, at_ms)
             header_lists = headers(f"labels-{self._source}", None, len(at_ms))
             write_file(
                 self._run_dir, LABELS, self._number, label_table(decided.labels, positions, header_lists)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fraudsim.arrays import Floats, Ints
 from simulator.line.decided import DecidedStretch
-from simulator.line.scoring import Judgement
+from simulator.line.scoring import Assessed
 from simulator.regimes import Regime
 
 
@@ -23,15 +23,15 @@ class ScoredRows(NamedTuple):
     """Hash of each card."""
     ts: Ints
     vectors: Floats
-    judgement: Judgement
+    assessed: Assessed
 
     def of(self, start_ms: int, end_ms: int) -> "ScoredRows":
         """Those of [start_ms, end_ms)."""
         chosen = (self.ts >= start_ms) & (self.ts < end_ms)
-        judged = self.judgement
+        assessed = self.assessed
         return ScoredRows(
             self.decided, self.rows[chosen], self.card[chosen], self.ts[chosen], self.vectors[chosen],
-            Judgement(judged.scores[chosen], judged.probabilities[chosen], judged.to_decide[chosen]),
+            Assessed(assessed.scores[chosen], assessed.probabilities[chosen], assessed.to_decide[chosen]),
         )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ class Jobs:
         """The cards' risks by a job's scores."""
         self.risk = {}
         for part in parts:
-            for card, score in zip(part.card.tolist(), part.judgement.scores.tolist(), strict=True):
+            for card, score in zip(part.card.tolist(), part.assessed.scores.tolist(), strict=True):
                 self.risk[card] = max(score, self.risk.get(card, 0.0))
 
     def risks_of(self, card: Ints) -> Floats:

@@ -12,7 +12,7 @@ from simulator.line.decided import DecidedStretch
 from simulator.line.line_state import LineState
 from simulator.line.scoring import Scoring
 from simulator.line.stretch_run import StretchRun
-from simulator.line.traffic import Traffic, labels_of
+from simulator.line.traffic import SimulatedTraffic, labels_of
 from simulator.regimes import REGIMES, Regime
 
 
@@ -21,7 +21,7 @@ class SimulatedLine:
 
     def __init__(
         self,
-        traffic: Traffic,
+        traffic: SimulatedTraffic,
         regime: Regime,
         scoring: Scoring | None,
         rules: Consequences,

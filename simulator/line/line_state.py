@@ -21,7 +21,7 @@ from simulator.line.campaigns import ReactingCampaigns
 from simulator.line.decided import DecidedStretch
 from simulator.line.jobs import Jobs
 from simulator.line.scoring import Scoring
-from simulator.line.traffic import Traffic
+from simulator.line.traffic import SimulatedTraffic
 from simulator.regimes import Regime
 from stream_features.catalogue.features import DAY
 
@@ -58,7 +58,7 @@ class LineState:
 
     def __init__(
         self,
-        traffic: Traffic,
+        traffic: SimulatedTraffic,
         regime: Regime,
         scoring: Scoring | None,
         rules: Consequences,

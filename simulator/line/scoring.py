@@ -62,7 +62,7 @@ class PaymentColumns(NamedTuple):
         return cls(table, column(table, "amount_cents").astype(np.int64), can_hold)
 
 
-class Judgement(NamedTuple):
+class Assessed(NamedTuple):
     """What costs and rules say of each row before limits; arrays have shape (n,)."""
 
     scores: Floats
@@ -96,12 +96,12 @@ class Scoring:
     def limited(self) -> bool:
         return self._policy.limited
 
-    def judge(self, vectors: Floats, columns: PaymentColumns, rows: Ints) -> Judgement:
+    def assess(self, vectors: Floats, columns: PaymentColumns, rows: Ints) -> Assessed:
         """Score some rows of a stretch; `vectors` are those rows' own."""
-        return self.judge_scores(scores_of_rows(self._forest, vectors), vectors, columns, rows)
+        return self.assess_scores(scores_of_rows(self._forest, vectors), vectors, columns, rows)
 
-    def judge_scores(self, scores: Floats, vectors: Floats, columns: PaymentColumns, rows: Ints) -> Judgement:
-        """As `judge`, with scores from elsewhere."""
+    def assess_scores(self, scores: Floats, vectors: Floats, columns: PaymentColumns, rows: Ints) -> Assessed:
+        """As `assess`, with scores from elsewhere."""
         probability = self._calibration.probability
         probabilities = np.array([probability(score) for score in scores.tolist()], np.float64)
         act_by = self._policy.act_by[self._variant]
@@ -116,7 +116,7 @@ class Scoring:
             to_decide |= rule_file.may_hit_rows(
                 _Values(vectors, scores, probabilities, columns.table, rows), len(scores)
             )
-        return Judgement(scores, probabilities, to_decide)
+        return Assessed(scores, probabilities, to_decide)
 
     def count_decided(self, ts: int, count: int) -> None:
         """Add to the number of transactions decided on a day, of which declines may be a share."""

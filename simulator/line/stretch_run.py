@@ -70,27 +70,27 @@ class StretchRun:
         end = int(np.searchsorted(self._ts, self._ts[self._scored_to] + AHEAD_MS))
         rows = self._scored_to + np.flatnonzero(self._stale[self._scored_to : end])
         self._scored_to = end
-        self._judge(rows)
+        self._assess(rows)
 
-    def _judge_again(self, rows: Ints) -> None:
+    def _assess_again(self, rows: Ints) -> None:
         """Score rows anew whose vectors changed: now those near, the others when their turn comes."""
         self._stale[rows] = True
-        self._judge(rows[rows < self._scored_to])
+        self._assess(rows[rows < self._scored_to])
 
-    def _judge(self, rows: Ints) -> None:
+    def _assess(self, rows: Ints) -> None:
         line, decided = self._line, self._decided
         self._stale[rows] = False
         if not len(rows) or line.scoring is None or line.regime.acts == "by job":
             return
         values = self._features.values[rows]
         if line.jobs is None:
-            judgement = line.scoring.judge(values, self._columns, rows)
+            assessed = line.scoring.assess(values, self._columns, rows)
         else:
             risks = line.jobs.risks_of(self._features.card[rows])
-            judgement = line.scoring.judge_scores(risks, values, self._columns, rows)
-        decided.scores[rows], decided.probabilities[rows] = judgement.scores, judgement.probabilities
+            assessed = line.scoring.assess_scores(risks, values, self._columns, rows)
+        decided.scores[rows], decided.probabilities[rows] = assessed.scores, assessed.probabilities
         # A row that is marked for another reason stays so: to look at it once more changes nothing.
-        self._marked[rows] |= judgement.to_decide
+        self._marked[rows] |= assessed.to_decide
 
     @property
     def _scoring(self) -> Scoring:
@@ -181,7 +181,7 @@ class StretchRun:
                 line.left_out.add(tx.tx_id)
                 decided.leave_out(row)
                 rows = self._features.change(row, None, 0)
-                self._judge_again(rows[rows > row])
+                self._assess_again(rows[rows > row])
                 return
             if payment != tx:
                 self._change(row, payment)
@@ -201,7 +201,7 @@ class StretchRun:
         decided.prices[row, 0] = tx.amount_cents
         self._line.changed[tx.tx_id] = tx
         rows = self._features.change(row, tx, id_hash(tx.merchant_id))
-        self._judge_again(rows[rows >= row])
+        self._assess_again(rows[rows >= row])
 
     def _choose(self, row: int, tx: Transaction) -> Choice:
         line, decided = self._line, self._decided
@@ -261,14 +261,14 @@ class StretchRun:
         until_ms = line.add_block(label)
         if until_ms is not None:
             self._mark_card(label.card_id, label.known_at, until_ms)
-        self._judge_again(self._features.add_label(label))
+        self._assess_again(self._features.add_label(label))
 
     # Jobs
 
     def _score_for_job(self, rows: Ints) -> ScoredRows:
         values = self._features.values[rows]
-        judgement = self._scoring.judge(values, self._columns, rows)
-        return ScoredRows(self._decided, rows, self._features.card[rows], self._ts[rows], values, judgement)
+        assessed = self._scoring.assess(values, self._columns, rows)
+        return ScoredRows(self._decided, rows, self._features.card[rows], self._ts[rows], values, assessed)
 
     def _finish_job(self, now_ms: int) -> None:
         """Act on what a job found."""
@@ -281,10 +281,10 @@ class StretchRun:
             parts.append(self._score_for_job(rows))
         if line.regime.acts == "by card":
             jobs.set_risk(parts)
-            self._judge_again(np.flatnonzero(self._ts > now_ms))
+            self._assess_again(np.flatnonzero(self._ts > now_ms))
             return
         for part in parts:
-            for index in np.flatnonzero(part.judgement.to_decide).tolist():
+            for index in np.flatnonzero(part.assessed.to_decide).tolist():
                 if part.decided.paid[part.rows[index]]:
                     self._act_later(part, index, now_ms)
 
@@ -292,7 +292,7 @@ class StretchRun:
         """Act on a payment that went through before it was scored."""
         line, row = self._line, int(part.rows[index])
         tx, is_fraud = part.decided.transaction(row), bool(part.decided.stretch.is_fraud[row])
-        score, probability = (float(values[index]) for values in part.judgement[:2])
+        score, probability = (float(values[index]) for values in part.assessed[:2])
         choice = self._scoring.decide(tx, part.vectors[index], score, probability)
         line.counts[f"later_{choice.action}"] += 1
         if choice.action == "decline":

@@ -134,7 +134,7 @@ def file_traffic(history: History, from_ms: int) -> Iterator[Stretch]:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class SimulatedTraffic:
     """What is simulated: the transactions after `start_ms`, and everything before."""
 
     start_ms: int
@@ -159,7 +159,7 @@ class Traffic:
         return file_traffic(self.history, self.start_ms)
 
 
-def traffic_of(history: History, days: int) -> Traffic:
+def traffic_of(history: History, days: int) -> SimulatedTraffic:
     """The `days` that follow a world's history, or the last `days` of a public file's.
 
     Raises:
@@ -169,7 +169,7 @@ def traffic_of(history: History, days: int) -> Traffic:
     if manifest.source == "world":
         world = world_of(history)
         delays = world.config.delays
-        return Traffic(
+        return SimulatedTraffic(
             manifest.end_ms, history.transactions(), history.labels(), world, world.config.seed,
             delays.longest_days, manifest.cards, days, history,
         )  # fmt: skip
@@ -180,7 +180,7 @@ def traffic_of(history: History, days: int) -> Traffic:
             "days, and the last of them are simulated; give fewer"
         )
     transactions, labels = history.transactions(), history.labels()
-    return Traffic(
+    return SimulatedTraffic(
         start_ms, transactions.filter(pc.less(transactions["ts"], start_ms)),
         labels.filter(pc.less(labels["ts"], start_ms)), None, manifest.seed, 121, manifest.cards,
         days, history,

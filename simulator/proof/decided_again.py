@@ -83,20 +83,20 @@ def decide_again(run_dir: Path, settings: Settings) -> DecidedAgain:
     )
     vectors_differ = scores_differ = actions_differ = limited = 0
     if decisions:
-        judgement = scoring.judge(vectors, PaymentColumns.of(table), np.arange(len(decisions)))
+        assessed = scoring.assess(vectors, PaymentColumns.of(table), np.arange(len(decisions)))
         served = np.array([item.vector for item in decisions])
         vectors_differ = int(rows_differ(served, vectors).sum())
         served_scores = np.array([item.row["score"] for item in decisions])
-        scores_differ = int((judgement.scores.astype(np.float64) != served_scores).sum())
+        scores_differ = int((assessed.scores.astype(np.float64) != served_scores).sum())
         blocks = _PrefixBlocks(run, consequences(settings).block_ms)
         for index, item in enumerate(decisions):
             if item.limited:
                 limited += 1
                 continue
             block, action = blocks.at(item), "approve"
-            if block is not None or judgement.to_decide[index]:
+            if block is not None or assessed.to_decide[index]:
                 scoring.count_decided(item.tx.ts, 1)
-                score, probability = float(judgement.scores[index]), float(judgement.probabilities[index])
+                score, probability = float(assessed.scores[index]), float(assessed.probabilities[index])
                 action = scoring.decide(item.tx, vectors[index], score, probability, block).action
             actions_differ += action != item.row["action"]
     left_out = run.left_out + len(run.decisions) - len(decisions)

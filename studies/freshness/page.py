@@ -171,7 +171,7 @@ def controls_text(result: FreshnessResult) -> list[str]:
     for control in result.controls:
         lines.append(
             f"Tempo {control.tempo:g}: two fits of real time differ by {control.null.text} (no effect "
-            f"expected); with {control.planted / 100:+,.2f} added to one of them, {control.found.text}."
+            f"expected); with {control.planted / 100:+,.2f} added to one of them, {control.observed.text}."
         )
     lines += [
         f"Tempo {item.tempo:g}: a job every {item.period} costs {item.difference.text} against constant "

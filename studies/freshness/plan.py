@@ -23,7 +23,7 @@ SPREAD_OF: Final = 6 * HOUR
 
 
 @dataclass(frozen=True)
-class Arm:
+class Twin:
     """One of the twins: a regime under a name of its own."""
 
     name: str
@@ -53,16 +53,16 @@ class StudyPlan:
     """Seeds are added until the half-width of the stalest job's loss is at most this share of the loss with
     fresh features."""
 
-    def arms(self) -> list[Arm]:
+    def arms(self) -> list[Twin]:
         """Every twin of a seed and tempo."""
         jobs = [regime_of("micro-batch", period, 0) for period in self.periods_ms]
         delays = spread_ms(regime_of("micro-batch", SPREAD_OF, 0), self.spread) if self.spread else []
         return [
-            Arm(FRESH, REGIMES[FRESH]),
-            Arm(NULL, REGIMES[FRESH], fit_seed=2),
-            *(Arm(f"job every {span(job.period_ms)}", job) for job in jobs),
-            *(Arm(name, REGIMES[name]) for name in self.baselines),
-            *(Arm(f"delay {span(delay)}", regime_of("delayed", None, delay)) for delay in delays),
+            Twin(FRESH, REGIMES[FRESH]),
+            Twin(NULL, REGIMES[FRESH], fit_seed=2),
+            *(Twin(f"job every {span(job.period_ms)}", job) for job in jobs),
+            *(Twin(name, REGIMES[name]) for name in self.baselines),
+            *(Twin(f"delay {span(delay)}", regime_of("delayed", None, delay)) for delay in delays),
         ]
 
 
@@ -79,10 +79,10 @@ FULL: Final = StudyPlan(
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """One run: an arm in the world of a seed and a tempo."""
 
-    arm: Arm
+    arm: Twin
     seed: int
     tempo: float
 

@@ -29,7 +29,7 @@ from simulator.line.line import SimulatedLine
 from simulator.line.scoring import Scoring, ScoringArm
 from simulator.line.traffic import traffic_of
 from simulator.training import features_under
-from studies.freshness.plan import Arm, Cell, StudyPlan
+from studies.freshness.plan import StudyCell, StudyPlan, Twin
 
 ALERT_SHARE: Final = 0.02
 """Of the transactions; rules may add to it."""
@@ -87,7 +87,7 @@ class FittedArm(NamedTuple):
     flag_from: float
 
 
-def fit_arm(history: History, arm: Arm, settings: Settings) -> FittedArm | None:
+def fit_arm(history: History, arm: Twin, settings: Settings) -> FittedArm | None:
     """A model matched to a regime; None where it has none.
 
     It may flag `ALERT_SHARE` of what it has not seen at the end of its history: all have one budget.
@@ -105,23 +105,23 @@ def fit_arm(history: History, arm: Arm, settings: Settings) -> FittedArm | None:
     before = dataset.train & ~dataset.calibration
     early = fit_trees(features[before], dataset.known_fraud[before], arm.fit_seed)
     held_out = scores_of(early, features[dataset.calibration])
-    known = dataset.known_fraud[dataset.calibration]
+    known_fraud = dataset.known_fraud[dataset.calibration]
     thresholds = choose_thresholds(held_out, dataset.known_stakes(dataset.calibration), Costs())
     ubj = fit_trees(features[dataset.train], dataset.known_fraud[dataset.train], arm.fit_seed)
-    calibration = fit_calibration(held_out, known)
+    calibration = fit_calibration(held_out, known_fraud)
     flag_from = calibration.probability(float(np.quantile(held_out, 1 - ALERT_SHARE)))
     return FittedArm(ScoringArm(Forest(ubj), thresholds, calibration, arm.name, "champion"), flag_from)
 
 
 @lru_cache(maxsize=64)
-def _fitted(folder: Path, arm: Arm, settings_key: int) -> FittedArm | None:
+def _fitted(folder: Path, arm: Twin, settings_key: int) -> FittedArm | None:
     return fit_arm(read_history(folder), arm, _SETTINGS[settings_key])
 
 
 _SETTINGS: dict[int, Settings] = {}
 
 
-def run_cell(cell: Cell, plan: StudyPlan, settings: Settings, scratch: Path) -> CellFigures:
+def run_cell(cell: StudyCell, plan: StudyPlan, settings: Settings, scratch: Path) -> CellFigures:
     """Run one cell.
 
     Raises:
@@ -183,8 +183,8 @@ class _CampaignTimes:
 
     def add(self, truth: pa.Table, ts: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> None:
         rows = np.flatnonzero(truth["is_fraud"].to_numpy())
-        some = truth.take(pa.array(rows)).select(["typology", "campaign_id"]).to_pylist()
-        for row, at_ms in zip(some, ts[rows].tolist(), strict=True):
+        rows_of_frauds = truth.take(pa.array(rows)).select(["typology", "campaign_id"]).to_pylist()
+        for row, at_ms in zip(rows_of_frauds, ts[rows].tolist(), strict=True):
             if row["campaign_id"] is not None:
                 self._times.setdefault((row["typology"], row["campaign_id"]), []).append(at_ms)
 

@@ -16,7 +16,7 @@ from model.artefact.manifest import Versions
 from producers.history.worker_pool import WorkerPool
 from producers.ledger.comparison import Difference, difference_of
 from simulator.regimes import span
-from studies.freshness.plan import FRESH, NULL, SPREAD_OF, Arm, Cell, StudyPlan, code_fingerprint
+from studies.freshness.plan import FRESH, NULL, SPREAD_OF, StudyCell, StudyPlan, Twin, code_fingerprint
 from studies.freshness.run_cell import CellFigures, run_cell
 from studies.freshness.statistics import (
     ArmCell,
@@ -41,7 +41,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     null: Difference
     """Two fits of one regime: no effect."""
     planted: float
-    found: Difference
+    observed: Difference
     """With `planted` added to one of them."""
 
 
@@ -86,7 +86,7 @@ Progress = Callable[[int, int], None]
 class _Task:
     """The cells of one arm and tempo: one process fits its model once."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[StudyCell, ...]
     files: tuple[Path, ...]
     """Where the figures of each belong: named before the code can change."""
 
@@ -127,11 +127,11 @@ def _runs(
 ) -> dict[tuple[str, float, int], CellFigures]:
     """The figures of every cell, from their files or by running them."""
     runs: dict[tuple[str, float, int], CellFigures] = {}
-    missing: dict[tuple[Arm, float], list[int]] = {}
+    missing: dict[tuple[Twin, float], list[int]] = {}
     for tempo in plan.tempos:
         for arm in plan.arms():
             for seed in seeds:
-                figures = _read(out, Cell(arm, seed, tempo), plan, settings)
+                figures = _read(out, StudyCell(arm, seed, tempo), plan, settings)
                 if figures is None:
                     missing.setdefault((arm, tempo), []).append(seed)
                 else:
@@ -140,7 +140,7 @@ def _runs(
     on_progress(len(runs), to_do)
     tasks = []
     for (arm, tempo), numbers in missing.items():
-        cells = tuple(Cell(arm, seed, tempo) for seed in numbers)
+        cells = tuple(StudyCell(arm, seed, tempo) for seed in numbers)
         tasks.append(_Task(cells, tuple(_path(out, cell, plan, settings) for cell in cells)))
     if not tasks:
         return runs
@@ -180,11 +180,11 @@ def _run_task(
     return done
 
 
-def _path(out: Path, cell: Cell, plan: StudyPlan, settings: Settings) -> Path:
+def _path(out: Path, cell: StudyCell, plan: StudyPlan, settings: Settings) -> Path:
     return out / "cells" / cell.file_name(plan, settings)
 
 
-def _read(out: Path, cell: Cell, plan: StudyPlan, settings: Settings) -> CellFigures | None:
+def _read(out: Path, cell: StudyCell, plan: StudyPlan, settings: Settings) -> CellFigures | None:
     try:
         return msgspec.json.decode(_path(out, cell, plan, settings).read_bytes(), type=CellFigures)
     except (OSError, msgspec.DecodeError):
@@ -198,12 +198,12 @@ def _narrow_enough(
     stalest = f"job every {span(max(plan.periods_ms))}"
     for tempo in plan.tempos:
         fresh = [runs[FRESH, tempo, seed].net_loss_rate for seed in seeds]
-        found = difference_of(
+        observed = difference_of(
             [runs[stalest, tempo, seed].net_loss_rate - base for seed, base in zip(seeds, fresh, strict=True)]
         )
-        if found.low is None or found.high is None:
+        if observed.low is None or observed.high is None:
             return False
-        if (found.high - found.low) / 2 > plan.width * sum(fresh) / len(fresh):
+        if (observed.high - observed.low) / 2 > plan.width * sum(fresh) / len(fresh):
             return False
     return True
 
@@ -254,12 +254,12 @@ def _control(runs: dict[tuple[str, float, int], CellFigures], tempo: float, seed
         tempo=tempo,
         null=difference_of(differences),
         planted=planted,
-        found=planted_difference(differences, planted),
+        observed=planted_difference(differences, planted),
     )
 
 
 def _sawtooth(
-    runs: dict[tuple[str, float, int], CellFigures], tempo: float, seeds: Sequence[int], arms: Sequence[Arm]
+    runs: dict[tuple[str, float, int], CellFigures], tempo: float, seeds: Sequence[int], arms: Sequence[Twin]
 ) -> Sawtooth:
     delays = [arm.name for arm in arms if arm.name.startswith("delay ")]
     job = f"job every {span(SPREAD_OF)}"

@@ -13,7 +13,7 @@ from stream_features.catalogue.features import HOUR
 from studies.freshness import plan as plans
 from studies.freshness import run_cell, study
 from studies.freshness.page import QUESTION, terminal_pages
-from studies.freshness.plan import FRESH, QUICK, Arm, Cell
+from studies.freshness.plan import FRESH, QUICK, StudyCell, Twin
 from studies.freshness.report import write
 from studies.freshness.statistics import TypologyCell, common_curve, knees, planted_difference
 
@@ -64,7 +64,7 @@ def test_what_is_done_is_not_done_again_and_another_question_is(finished, monkey
     monkeypatch.setattr(study, "_run_task", None)  # nothing may run
     assert study.study(out, TINY, SETTINGS).arms == result.arms
     other = SETTINGS.model_copy(update={"consequences": {"block_hours": 1.0}})
-    cell = Cell(TINY.arms()[0], 1, 1.0)
+    cell = StudyCell(TINY.arms()[0], 1, 1.0)
     assert cell.file_name(TINY, SETTINGS) != cell.file_name(TINY, other)
     assert cell.file_name(TINY, SETTINGS) != cell.file_name(replace(TINY, days=4), SETTINGS)
     assert cell.file_name(TINY, SETTINGS) != replace(cell, tempo=2.0).file_name(TINY, SETTINGS)
@@ -129,4 +129,4 @@ def test_one_curve_is_told_from_two():
 def test_a_world_without_fraud_cannot_be_trained_on(tmp_path):
     quiet = replace(TINY, fraud_scale=0.0)
     with pytest.raises(FraudsimError, match="0 are known frauds"):
-        run_cell.run_cell(Cell(Arm(FRESH, plans.REGIMES[FRESH]), 1, 1.0), quiet, SETTINGS, tmp_path)
+        run_cell.run_cell(StudyCell(Twin(FRESH, plans.REGIMES[FRESH]), 1, 1.0), quiet, SETTINGS, tmp_path)
