@@ -28,6 +28,7 @@ def simulate(
     vectors: bool = typer.Option(True, help="write vectors, log prefixes and reasons"),
 ) -> None:
     """Run the line in event time without waiting: no Kafka, no Redis, days in seconds."""
+    from fraudsim.process.garbage_collection import freeze_gc
     from fraudsim.settings import load_settings
     from simulator.regimes import regime_of, span_ms
     from simulator.simulate import SimulationPlan
@@ -41,6 +42,7 @@ def simulate(
         None if duration is None else span_ms(duration, "--duration"),
     )
     plan = SimulationPlan(history, chosen, out, days, model, skewed, policy, seed, reacting, vectors)
+    freeze_gc()
     console = plain_console()
     with console.status("reading the history") as status:
         summary = run(plan, load_settings(), status.update)
@@ -63,6 +65,8 @@ def proof(
     from fraudsim.settings import load_settings
     from simulator.proof.decided_again import decide_again
     from simulator.proof.generated_again import generate_again
+    from simulator.proof.lagged_job import compare_with_job
+    from simulator.regimes import span
 
     settings = load_settings()
     again = decide_again(run, settings)
@@ -83,5 +87,14 @@ def proof(
         )
         for cause, count in generated.causes.items():
             typer.echo(f"  {cause}: {count:,}")
+        if generated.lag_ms:
+            job = compare_with_job(run, settings)
+            for name, mean in (("flagged", job.flagged), ("score", job.score)):
+                typer.echo(
+                    f"a job every {span(2 * job.lag_ms)} beside the line's lag of {span(job.lag_ms)} at "
+                    f"{job.speed:,.0f} event s per s: {name} {mean.simulated:.4f} and {mean.live:.4f}, "
+                    f"difference {mean.low:+.4f} to {mean.high:+.4f}"
+                )
+                holds &= mean.agrees
     if not holds:
         raise typer.Exit(1)

@@ -27,8 +27,11 @@ class SimulatedLine:
         rules: Consequences,
         *,
         reacting: bool,
+        primed: bool = True,
     ) -> None:
+        """`primed`: features begin with the state of the whole history, however stale the regime is."""
         self._traffic = traffic
+        self._primed_ms = traffic.start_ms if primed else None
         self._state = LineState(traffic, regime, scoring, rules, reacting=reacting)
         # A job scores payments by the features of their own time.
         self._features_by = regime if regime.acts == "at once" else REGIMES["real-time"]
@@ -57,10 +60,10 @@ class SimulatedLine:
         """Each stretch once it is over; what became of a reviewed payment may still be resolved later."""
         regime, state = self._features_by, self._state
         book = LabelBook(regime.longest_staleness_ms, tumbling=regime.windows == "tumbling")
-        past, start_ms = self._begin(book), self._traffic.start_ms
+        past = self._begin(book)
         for stretch in self._traffic.stretches():
             state.forget(stretch.start_ms)
-            features = StretchFeatures(regime, stretch.transactions, past, book, start_ms)
+            features = StretchFeatures(regime, stretch.transactions, past, book, self._primed_ms)
             yield StretchRun(state, stretch, features).run()
             past = features.past_for(stretch.end_ms)
         state.close()

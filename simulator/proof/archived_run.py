@@ -36,6 +36,11 @@ class LiveDecision:
     vector: Floats
 
     @property
+    def lag_ms(self) -> int:
+        """How far the vector was made stale on purpose."""
+        return int(self.row.get("features_lag_ms") or 0)
+
+    @property
     def limited(self) -> bool:
         """Whether a daily limit had a part in its action."""
         return not LIMITS.isdisjoint(self.row["held_back"] or ())

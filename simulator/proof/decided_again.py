@@ -15,6 +15,8 @@ from simulator.proof.archived_run import ArchivedRun, LiveDecision, rows_differ
 from simulator.regimes import REGIMES
 from simulator.simulate import scoring_of
 from stream_features.offline.event_tables import event_table
+from stream_features.parity.lagged_replay import lagged_vectors
+from stream_features.parity.log_events import ServedDecision
 from stream_features.parity.replay import Replay
 from stream_features.vector import SIZE
 
@@ -76,8 +78,16 @@ def decide_again(run_dir: Path, settings: Settings) -> DecidedAgain:
     ]
     replay = Replay(run.log, run.primed, settings.slots)
     vectors = np.full((len(decisions), SIZE), np.nan, np.float32)
+    lagged = [index for index, item in enumerate(decisions) if item.lag_ms]
+    if lagged:
+        served_decisions = [
+            ServedDecision(decisions[index].tx, decisions[index].prefix, decisions[index].lag_ms)
+            for index in lagged
+        ]
+        vectors[lagged] = lagged_vectors(served_decisions, run.log, run.history, settings.slots)
     for index, item in enumerate(decisions):
-        vectors[index] = replay.vector(item.tx, item.prefix)
+        if not item.lag_ms:
+            vectors[index] = replay.vector(item.tx, item.prefix)
     table: pa.Table = (
         event_table(type(decisions[0].tx), (item.tx for item in decisions)) if decisions else None
     )

@@ -19,7 +19,7 @@ from simulator.line.decided import DecidedStretch
 from simulator.line.line import SimulatedLine
 from simulator.line.traffic import traffic_of
 from simulator.proof.archived_run import ArchivedRun, LiveDecision, rows_differ
-from simulator.regimes import REGIMES
+from simulator.regimes import REGIMES, regime_of
 from simulator.simulate import scoring_of
 from stream_features.catalogue.features import DAY
 from stream_features.parity.staleness import fresh_vectors
@@ -39,6 +39,8 @@ class GeneratedAgain:
     decisions: int = 0
     vectors_differ: int = 0
     actions_differ: int = 0
+    lag_ms: int = 0
+    """Of the run's features."""
     causes: dict[str, int] = field(default_factory=dict)
     """Of the decisions whose vector or action differs."""
 
@@ -79,9 +81,11 @@ def generate_again(run_dir: Path, settings: Settings) -> GeneratedAgain:
     rules = consequences(settings)
     if not any(item.prefix.labels_to for item in run.decisions):
         rules = replace(rules, block_hours=0.0)  # the run is of a version that blocked no cards
-    line = SimulatedLine(traffic_of(history, days), REGIMES["real-time"], scoring, rules, reacting=False)
+    lags = {item.lag_ms for item in run.decisions}
+    regime = regime_of("delayed", None, max(lags)) if max(lags, default=0) else REGIMES["real-time"]
+    line = SimulatedLine(traffic_of(history, days), regime, scoring, rules, reacting=False, primed=False)
     simulated = _simulated(line.run(), end_ms)
-    result = GeneratedAgain()
+    result = GeneratedAgain(lag_ms=max(lags, default=0))
     _compare_transactions(run, simulated, result)
     _compare_decisions(run, simulated, result)
     return result
@@ -117,8 +121,10 @@ def _compare_decisions(run: ArchivedRun, simulated: _Simulated, result: Generate
     vectors = np.array([simulated.vectors[item.tx.tx_id] for item in decisions])
     served = np.array([item.vector for item in decisions])
     differs = rows_differ(served, vectors)
-    fresh = fresh_vectors([item.tx for item in decisions], run.log, run.primed)
-    explains = ~rows_differ(np.ascontiguousarray(fresh), vectors)
+    explains = np.zeros(len(decisions), np.bool_)
+    if not any(item.lag_ms for item in decisions):
+        fresh = fresh_vectors([item.tx for item in decisions], run.log, run.primed)
+        explains = ~rows_differ(np.ascontiguousarray(fresh), vectors)
     causes = _Causes(run, simulated.labels)
     counts: Counter[str] = Counter()
     for index, item in enumerate(decisions):
@@ -149,7 +155,7 @@ class _Causes:
                 return "the prefix lacked a transaction"
             if self._lacks_label(item):
                 return "the prefix lacked a label"
-        merchant, now = item.tx.merchant_id, item.tx.ts
+        merchant, now = item.tx.merchant_id, item.tx.ts - item.lag_ms
         if merchant is not None and self._before(self._live, merchant, now) != self._before(
             self._simulated, merchant, now
         ):
@@ -172,7 +178,7 @@ class _Causes:
 
     def _lacks_transaction(self, item: LiveDecision) -> bool:
         """Whether the log has an earlier transaction of one of its keys beyond the prefix."""
-        log, prefix, now = self._run.log, item.prefix, item.tx.ts
+        log, prefix, now = self._run.log, item.prefix, item.tx.ts - item.lag_ms
         for entity, key in keys_of(item.tx):
             watermarks = prefix.slots[str(slot_of(entity, key, self._run.settings.slots))]
             events = log.by_key.get((entity, key))
@@ -189,7 +195,7 @@ class _Causes:
         watermarks = item.prefix.slots[str(slot_of("merchant", tx.merchant_id, self._run.settings.slots))]
         events = log.labels_by_key.get(("merchant", tx.merchant_id))
         return any(
-            row[1] < tx.ts and offset > watermarks[log.partitions + partition]
+            row[1] < tx.ts - item.lag_ms and offset > watermarks[log.partitions + partition]
             for (partition, offset), row in (
                 zip(events.positions, events.rows, strict=True) if events else ()
             )

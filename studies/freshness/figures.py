@@ -42,7 +42,7 @@ def heat_map(cells: Sequence[TypologyCell], staleness: dict[str, float], tempo: 
         "Rows are typologies, columns jobs by their period; darker loses more. Hatched: under 30 campaigns.",
         width=WIDTH,
         height=80 + ROW * len(names),
-        left=150,
+        left=172,
         top=34,
     )
     x = plot.x_scale(0, len(arms))
