@@ -12,6 +12,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from producers.ledger.ledger import Ledger
 from runner.ledger.run_ledger import run_ledger
+from simulator.proof.decided_again import decide_again
 from simulator.regimes import regime_of
 from simulator.simulate import SimulationPlan, simulate
 from stream_features.catalogue.features import HOUR, MINUTE
@@ -35,6 +36,13 @@ def test_vectors_are_those_of_independent_engines_while_campaigns_react(reacting
     assert summary["labels"]["decisions"]["blocked_fraud"] > 0
     result = check_parity(run, history, Settings(), ParityPlan(brute_force=30, sample=150))
     assert (result.vectors, result.mismatches) == (summary["decided"], 0)
+
+
+def test_scores_and_actions_are_those_of_the_vectors_and_blocks_as_written(reacting_run):
+    run, summary = reacting_run
+    again = decide_again(run, Settings())
+    assert (again.decisions, again.left_out) == (summary["decided"], 0)
+    assert (again.vectors_differ, again.scores_differ, again.actions_differ) == (0, 0, 0)
 
 
 def test_the_ledger_is_what_the_archive_comes_to(reacting_run):
