@@ -73,7 +73,8 @@ class SimulatedLine:
         start_ms = self._traffic.start_ms
         for label in labels_of(self._traffic.labels_before):
             if label.known_at < start_ms:
-                book.add(label)  # blocks follow from the labels of the log alone, as on the line
+                book.add(label)
+                self._state.add_block(label)
             else:
                 self._state.add_event(label.known_at, "label", label, from_world=True)
         past = RowColumns.of(self._traffic.past)

@@ -11,6 +11,7 @@ from fraudsim.settings import Settings
 from producers.labels.blocks import CardBlocks
 from producers.world.settings import consequences
 from simulator.line.scoring import PaymentColumns
+from simulator.line.traffic import labels_of
 from simulator.proof.archived_run import ArchivedRun, LiveDecision, rows_differ
 from simulator.regimes import REGIMES
 from simulator.simulate import scoring_of
@@ -40,10 +41,12 @@ class DecidedAgain:
 
 
 class _PrefixBlocks:
-    """The blocks of cards as each decision's prefix of the labels gives them."""
+    """The blocks of cards by the history's labels and each decision's prefix of the log's."""
 
     def __init__(self, run: ArchivedRun, block_ms: int) -> None:
-        self._labels = sorted(run.log.labels.items())
+        start_ms = run.log.clock.first.event_epoch_ms
+        before = [((0, -1), label) for label in labels_of(run.history.labels) if label.known_at < start_ms]
+        self._labels = [*before, *sorted(run.log.labels.items())]
         self._block_ms = block_ms
         self._by_card: dict[str, list[int]] = {}
         for index, (_, label) in enumerate(self._labels):
