@@ -128,7 +128,7 @@ def _exit_on_termination() -> Iterator[None]:
 
 def _options(
     *, seed: int | None, out: Path | None, replay: Path | None, script: Path | None, reuse: Path | None,
-    speed: float | None, features_lag: str | None, **line_options: Any,
+    speed: float | None, features_lag: str | None = None, **line_options: Any,
 ) -> tuple["LineOptions", "Settings"]:  # fmt: skip
     """The options and settings of a run. Raises FraudsimError for an option that cannot be met."""
     from fraudsim.errors import FraudsimError

@@ -82,7 +82,6 @@ def twin_runs(
     history_days: int = typer.Option(75, min=10, help="days of history of each world"),
 ) -> None:
     """What blocks of cards and fraudsters' reactions are worth: net loss of twin runs, paired over seeds."""
-
     from fraudsim.settings import load_settings
     from studies import twin_runs as module
 

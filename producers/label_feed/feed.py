@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from fraudsim.archive.first_decisions import FirstDecisions
-from fraudsim.log.events import Label, Segment, Truth
+from fraudsim.log.events import Label, Segment, Transaction, Truth
 from fraudsim.log.partitioning import partition_of
 from producers.labels.back_office import BackOffice
 from producers.labels.outcome import DecidedPayment
@@ -73,6 +73,8 @@ class LabelFeed:
         self._sequence = count()
         self._decided_to = [-1] * partitions
         """By partition, the latest event time of a decided transaction, ms."""
+        self._last_ts = self._start_ms
+        """Event time of the stream's latest transaction that was read from the source."""
         self.first = FirstDecisions()
         self._sent_keys = set(logged)
         self._partitions = partitions
@@ -131,11 +133,21 @@ class LabelFeed:
             heappush(self._due, entry)
         return [label for label in due if self._mark_sent(label)]
 
+    def is_decided_to_end(self, margin_ms: float) -> bool:
+        """Whether some of the source's transactions in the last `margin_ms` of the stream are decided.
+
+        If not, its sender may be paused, whatever the clock says. Ask once event time has passed the end.
+        """
+        self._read_source(round(self._end_ms))
+        return max(self._decided_to) >= self._last_ts - margin_ms
+
     def _read_source(self, until_ms: int) -> None:
         while self._next is not None and self._next.due_ms <= until_ms:
             event = self._next.event
             if isinstance(event, Label):
                 self._add(event, from_world=True)
+            elif isinstance(event, Transaction) and self._next.due_ms < self._end_ms:
+                self._last_ts = max(self._last_ts, event.ts)
             elif isinstance(event, Truth) and event.is_fraud:
                 self._frauds[event.tx_id] = None
                 if len(self._frauds) > MAX_FRAUDS:

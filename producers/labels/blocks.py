@@ -14,8 +14,8 @@ from fraudsim.log.events import Block, Label, LabelSource
 BLOCK_RULE: Final = "card_blocked"
 """The rule named in the decision on a transaction of a blocked card."""
 BLOCKING_SOURCES: Final[frozenset[LabelSource]] = frozenset({"customer", "analyst"})
-MAX_VERDICTS: Final = 1_000_000
-"""Verdicts of fraud kept at most, about 300 bytes each; beyond, the one known first is dropped."""
+MAX_VERDICTS: Final = 500_000
+"""Verdicts of fraud kept at most, about 600 bytes each; beyond, the one known first is dropped."""
 
 
 @dataclass(slots=True)

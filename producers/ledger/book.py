@@ -70,7 +70,8 @@ class Book:
             if self._waiting.pop(posting.payment.tx_id, None) is not None:
                 entries.append(self._entry(posting, case.done_ms))
         patience_ms = round(self._rules.review_patience_hours * HOUR_MS)
-        for tx_id, posting in list(self._waiting.items()):
+        while self._waiting:
+            tx_id, posting = next(iter(self._waiting.items()))
             if posting.payment.ts + patience_ms >= now_ms:
                 break
             del self._waiting[tx_id]

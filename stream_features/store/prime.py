@@ -131,10 +131,29 @@ def prime(
                 check_watermark(watermark, slot, segment, sources, settings.slots)
             if len(watermarks) == settings.slots:
                 return "already primed"
-        redis.set(reported_labels.KEY, reported_labels.encode_reported(labels, segment.event_epoch_ms))
+        write_reported(redis, labels, segment)
         # The pattern covers slots beyond the present number too: state primed for more would stay for ever.
         replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
     return "primed"
+
+
+def write_reported(redis: Redis, labels: pa.Table | None, segment: Segment) -> None:
+    """Write what the history's end reported; None where there is no history.
+
+    Raises:
+        FraudsimError: Redis has no memory left.
+    """
+    try:
+        redis.set(reported_labels.KEY, reported_labels.encode_reported(labels, segment.event_epoch_ms))
+    except OutOfMemoryError:
+        raise _no_memory() from None
+
+
+def _no_memory() -> FraudsimError:
+    return FraudsimError(
+        "the Redis of FRAUDSIM_REDIS_URL has no memory left for the state: raise its maxmemory, then run "
+        "the command again"
+    )
 
 
 class _Replacing:
@@ -229,10 +248,7 @@ def replace_state(
                 pipe.execute()
             replacing.write(fresh_at | {watermark_key(slot): encode_watermark(watermark) for slot in slots})
     except OutOfMemoryError:
-        raise FraudsimError(
-            "the Redis of FRAUDSIM_REDIS_URL has no memory left for the state: raise its maxmemory, then run "
-            "the command again"
-        ) from None
+        raise _no_memory() from None
     return len(items)
 
 

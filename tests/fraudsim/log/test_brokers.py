@@ -144,7 +144,7 @@ def test_a_wait_for_the_clock_is_announced_once(monkeypatch):
     def missing(*_):
         raise FraudsimError("topic run.clock does not exist")
 
-    monkeypatch.setattr(clock_log, "read_to_end", missing)
+    monkeypatch.setattr(clock_log, "pass_to_end", missing)
     monkeypatch.setattr(clock_log, "ANNOUNCED_AFTER_S", 0.0)
     monkeypatch.setattr(clock_log, "SHORT_WAIT_S", 0.1)
     with capture_logs() as logs, pytest.raises(FraudsimError, match="does not exist"):

@@ -69,6 +69,14 @@ def test_labels_come_when_they_are_known_and_only_of_what_went_through():
     assert feed.withheld == 2
 
 
+def test_the_stream_is_over_when_its_last_transactions_are_decided_whatever_the_clock_says():
+    feed = make_feed(end_ms=T0 + 8 * MINUTE)
+    decide(feed, ["approve"] * 6)
+    assert not feed.is_decided_to_end(MINUTE)  # the eighth, at minute 7, is the last
+    decide(feed, ["approve"], first=6)
+    assert feed.is_decided_to_end(MINUTE)
+
+
 def test_a_label_waits_for_the_decision_but_not_for_ever():
     feed = make_feed()
     decide(feed, ["approve"])

@@ -234,16 +234,16 @@ def test_a_client_that_takes_no_replies_is_hung_up_on(closing):
             open_connections.discard(self)
 
     async def scene():
-        async with served_at(Recorded) as port, asyncio.timeout(30):
-            taciturn = socket.socket()
-            taciturn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            taciturn.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(taciturn, ("127.0.0.1", port))
-            ask = b"GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n%b\r\n" % closing
-            await asyncio.get_running_loop().sock_sendall(taciturn, ask if closing else ask * 40)
-            await until(lambda: open_connections)
-            await until(lambda: not open_connections)
-            taciturn.close()
+        # Closed whatever happens: its task waits for it, and takes no cancelling.
+        with socket.socket() as taciturn:
+            async with served_at(Recorded) as port, asyncio.timeout(30):
+                taciturn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                taciturn.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(taciturn, ("127.0.0.1", port))
+                ask = b"GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n%b\r\n" % closing
+                await asyncio.get_running_loop().sock_sendall(taciturn, ask if closing else ask * 40)
+                await until(lambda: open_connections)
+                await until(lambda: not open_connections)
 
     asyncio.run(scene())
 

@@ -26,6 +26,11 @@ SEGMENT = make_segment(event_epoch_ms=START, wall_epoch_ms=START)
 """Event time is wall time."""
 
 
+@pytest.fixture(autouse=True)
+def it_is_now(monkeypatch):
+    monkeypatch.setattr(lagged_log.time, "time", lambda: NOW / 1000)
+
+
 class FakeReader:
     """Hands out one record of each partition that is not paused, at each poll."""
 

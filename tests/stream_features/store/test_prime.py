@@ -181,7 +181,7 @@ def log_after_mine(settings, monkeypatch):
     topic = f"{uuid.uuid4().hex[:8]}.run.clock"
     create_topics(settings, topic.removesuffix("run.clock"))
     log = start_log(settings, 0, 1.0, "runs/one/history", MINE, topic)
-    monkeypatch.setattr("fraudsim.log.clock_log.open_clock", lambda _: log)
+    monkeypatch.setattr("fraudsim.log.clock_log.open_clock", lambda *_: log)
     monkeypatch.setenv("FRAUDSIM_REDIS_URL", settings.redis_url)
     return log
 
@@ -199,7 +199,7 @@ def test_the_commands_refuse_what_the_log_does_not_follow(tmp_path, settings, lo
 
 @pytest.mark.stack
 def test_a_key_can_be_looked_at(settings, log_after_mine, monkeypatch):
-    monkeypatch.setattr("stream_features.store.key_inspection.open_clock", lambda _: log_after_mine)
+    monkeypatch.setattr("stream_features.store.key_inspection.open_clock", lambda *_: log_after_mine)
     prime(settings, log_after_mine.clock.first, table(3), MINE)
     shown = CliRunner().invoke(
         app, ["features", "inspect", "card", "c1", "--at", "1000", "--amount-cents", "40"]
@@ -226,7 +226,7 @@ def test_a_key_can_be_looked_at(settings, log_after_mine, monkeypatch):
 def test_what_cannot_be_looked_at_is_said_in_a_line(
     settings, log_after_mine, monkeypatch, entity, blob, words
 ):
-    monkeypatch.setattr("stream_features.store.key_inspection.open_clock", lambda _: log_after_mine)
+    monkeypatch.setattr("stream_features.store.key_inspection.open_clock", lambda *_: log_after_mine)
     prime(settings, log_after_mine.clock.first, table(3), MINE)
     if blob is not None:
         with Redis.from_url(settings.redis_url) as redis:
