@@ -80,13 +80,16 @@ def twin_runs(
     rate: float = typer.Option(300.0, min=0.1, help="transactions per wall second"),
     cards: int = typer.Option(2_000, min=10, help="cards of each world"),
     history_days: int = typer.Option(75, min=10, help="days of history of each world"),
+    days: int | None = typer.Option(
+        None, min=1, max=3650, help="days of event time by the fast-forward, instead of --seconds"
+    ),
 ) -> None:
     """What blocks of cards and fraudsters' reactions are worth: net loss of twin runs, paired over seeds."""
     from fraudsim.settings import load_settings
     from studies import twin_runs as module
 
     console = plain_console()
-    plan = module.TwinPlan(range(first_seed, first_seed + seeds), seconds, rate, cards, history_days)
+    plan = module.TwinPlan(range(first_seed, first_seed + seeds), seconds, rate, cards, history_days, days)
     with console.status("twin runs") as status:
         result = module.study(out, load_settings(), plan, on_run=status.update)
     module.page_of(result).print_to(console)
