@@ -21,6 +21,7 @@ ROOMS: Final = (
     "model",
     "scorer",
     "runner",
+    "simulator",
     "load_tests",
     "dashboards",
     "studies",

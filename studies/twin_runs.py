@@ -1,7 +1,8 @@
 """Study: what blocks of cards, and fraudsters' reactions, are worth: twin runs of the line, seed by seed.
 
-Every seed has one history and one model, and a run of the whole line for each variant. The differences are
-paired over seeds; the intervals are Student's t.
+Every seed has one history and one model, and a run for each variant: of the whole line, or of the
+fast-forward, which gives weeks of event time. The differences are paired over seeds; the intervals are
+Student's t.
 """
 
 import os
@@ -49,6 +50,15 @@ class TwinPlan:
     rate: float
     cards: int
     history_days: int
+    days: int | None = None
+    """Days of event time by the fast-forward, instead of a live line's seconds."""
+
+    @property
+    def length(self) -> str:
+        """How long each run is, in words."""
+        if self.days is not None:
+            return f"{self.days} days in the fast-forward"
+        return f"{self.seconds:g} s at {self.rate:g} payments a second"
 
 
 class Paired(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +73,7 @@ class TwinRuns(msgspec.Struct, frozen=True, kw_only=True):
     """`twin_runs.json`."""
 
     seeds: list[int]
-    seconds: float
-    rate: float
+    length: str
     cards: int
     net_loss_by_seed: dict[str, list[int]]
     """Cents per 1,000 cards and week, by variant and `base`."""
@@ -81,18 +90,18 @@ def study(
         FraudsimError: a run failed, or `out_dir` cannot be written.
     """
     make_folder(out_dir)
+    run_one = _demo if plan.days is None else _simulate
     ledgers: dict[str, list[Ledger]] = {name: [] for name in (BASE, *VARIANTS)}
     for seed in plan.seeds:
         base = out_dir / f"seed-{seed}" / BASE
         for name, variant in {BASE: Variant({}), **VARIANTS}.items():
             on_run(f"seed {seed}, {name}")
             run_dir = base.with_name(name.replace(" ", "-"))
-            _demo(run_dir, seed, plan, variant, base if name != BASE else None)
+            run_one(run_dir, seed, plan, variant, base if name != BASE else None)
             ledgers[name].append(run_ledger(run_dir, settings))
     result = TwinRuns(
         seeds=list(plan.seeds),
-        seconds=plan.seconds,
-        rate=plan.rate,
+        length=plan.length,
         cards=plan.cards,
         net_loss_by_seed={name: [run.net_loss_rate for run in runs] for name, runs in ledgers.items()},
         differences={
@@ -109,15 +118,41 @@ def _demo(run_dir: Path, seed: int, plan: TwinPlan, variant: Variant, twin: Path
         "--out": run_dir, "--seed": seed, "--seconds": plan.seconds, "--rate": plan.rate,
         "--cards": plan.cards, "--history-days": plan.history_days,
     }  # fmt: skip
-    argv = [sys.executable, "-m", "fraudsim", "demo", *(["--reacting"] if variant.reacting else [])]
-    argv += [str(word) for option in options.items() for word in option]
+    argv = ["demo", *(["--reacting"] if variant.reacting else []), *_words(options)]
     if twin is not None:
         argv += ["--reuse", str(twin)]
+    _run(run_dir, argv, variant)
+
+
+def _simulate(run_dir: Path, seed: int, plan: TwinPlan, variant: Variant, twin: Path | None) -> None:
+    history = run_dir.with_name("history")
+    if twin is None:
+        world = {
+            "--out": history, "--seed": seed, "--cards": plan.cards, "--days": plan.history_days,
+        }  # fmt: skip
+        _run(history, ["world", "generate", *_words(world)], variant)
+    options = {"--history": history, "--out": run_dir, "--days": plan.days}
+    argv = ["simulate", *(["--reacting"] if variant.reacting else []), "--no-vectors", *_words(options)]
+    if twin is not None:
+        argv += ["--model", str(twin / "model")]
+    _run(run_dir, argv, variant)
+
+
+def _words(options: Mapping[str, object]) -> list[str]:
+    return [str(word) for option in options.items() for word in option]
+
+
+def _run(run_dir: Path, words: Sequence[str], variant: Variant) -> None:
+    """Run a command of ours, with its output in a file beside `run_dir`."""
     run_dir.parent.mkdir(parents=True, exist_ok=True)
     log_path = run_dir.with_name(f"{run_dir.name}.log")
     with log_path.open("wb") as log:
         code = subprocess.run(
-            argv, env={**os.environ, **variant.variables}, stdout=log, stderr=subprocess.STDOUT, check=False
+            [sys.executable, "-m", "fraudsim", *words],
+            env={**os.environ, **variant.variables},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
         ).returncode
     if code:
         raise FraudsimError(f"study twin-runs: the run {run_dir} ended with {code}; see {log_path}")
@@ -149,8 +184,7 @@ def page_of(result: TwinRuns) -> Page:
     )
     return Page(
         "What blocks and reactions are worth",
-        f"{len(result.seeds)} seeds, {result.cards:,} cards, {result.seconds:g} s at {result.rate:g} "
-        f"payments a second. Mean net loss per 1,000 cards and week: {losses}. Below: the variant less the "
+        f"{len(result.seeds)} seeds, {result.cards:,} cards, {result.length}. Mean net loss per 1,000 cards and week: {losses}. Below: the variant less the "
         "base, paired over seeds, with 95 % intervals.",
         Grid(["per 1,000 cards and week", *result.differences], rows),
     )

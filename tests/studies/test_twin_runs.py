@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,21 @@ def test_each_seed_has_one_base_and_twins_of_its_history(tmp_path, commands):
     assert json.loads((tmp_path / "twin_runs.json").read_text())["seeds"] == [4, 5]
     assert "+55.00 (" in (tmp_path / "twin_runs.md").read_text()
     assert "paid: leaked card" in page_of(result).markdown()
+
+
+def test_in_the_fast_forward_twins_share_history_and_model(tmp_path, commands):
+    result = study(tmp_path, Settings(_env_file=None), replace(PLAN, days=30))
+    generate, base, no_blocks, no_reactions = (words for words, _ in commands[:4])
+    folder = tmp_path / "seed-4"
+    world = ["--seed", "4", "--cards", "1000", "--days", "20"]
+    assert generate == ["world", "generate", "--out", str(folder / "history"), *world]
+    for words in (base, no_blocks, no_reactions):
+        assert words[words.index("--history") + 1] == str(folder / "history")
+    assert "--model" not in base
+    assert no_blocks[-2:] == no_reactions[-2:] == ["--model", str(folder / "base" / "model")]
+    assert ["--reacting" in words for words in (base, no_blocks, no_reactions)] == [True, True, False]
+    assert commands[2][1] == {"FRAUDSIM_CONSEQUENCES__BLOCK_HOURS": "0"}
+    assert "30 days in the fast-forward" in page_of(result).markdown()
 
 
 def test_a_run_that_fails_is_named_with_its_log(tmp_path, monkeypatch):
