@@ -8,7 +8,7 @@ import msgspec
 from dashboards.drift import DriftMonitor
 from dashboards.outcomes import AwaitedDecision
 from dashboards.page.counts.money import LiveLedger
-from dashboards.page.counts.seconds import LatencyHistogram, Seconds
+from dashboards.page.counts.seconds import RunLatencies, Seconds
 from dashboards.page.counts.undecided import Undecided
 from dashboards.watch_metrics import DRIFT_OF, SCORE
 from fraudsim import metrics
@@ -71,7 +71,7 @@ class RunState:
         self.undecided = Undecided()
         self.first = FirstDecisions()
         self.seconds = Seconds()
-        self.latencies = LatencyHistogram()
+        self.latencies = RunLatencies()
         self.money = LiveLedger(rules, seed, cards)
         self.drift = DriftMonitor((SCORE, *DRIFT_OF), DRIFT_REFERENCE)
         self.decided = 0

@@ -49,7 +49,7 @@ def nearest_rank(ascending: Sequence[float], share: float) -> float | None:
     return ascending[max(0, min(len(ascending) - 1, -(-int(len(ascending) * share * 1000) // 1000) - 1))]
 
 
-class LatencyHistogram:
+class RunLatencies:
     """Latencies of a whole run, by steps of 0.5 %; a percentile of it is cheaper than of an HDR histogram."""
 
     def __init__(self) -> None:

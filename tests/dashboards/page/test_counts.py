@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.page.counts.run_state import SeenDecision
-from dashboards.page.counts.seconds import EDGES_MS, LatencyHistogram, Seconds, nearest_rank
+from dashboards.page.counts.seconds import EDGES_MS, RunLatencies, Seconds, nearest_rank
 from dashboards.page.counts.undecided import Undecided
 from fraudsim.log import topics
 from fraudsim.log.events import DeadLetter
@@ -72,7 +72,7 @@ def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values, share):
 
 @given(st.lists(st.floats(0.02, 1e5), min_size=1, max_size=300))
 def test_a_run_s_percentiles_are_within_the_histogram_s_step(latencies):
-    histogram = LatencyHistogram()
+    histogram = RunLatencies()
     for latency in latencies:
         histogram.add(latency)
     found = histogram.percentiles()
