@@ -5,8 +5,10 @@ from pathlib import Path
 import typer
 
 from model.registry.cli import model
+from model.tuning.cli import tune
 
 app = typer.Typer()
+model.command("tune")(tune)
 app.add_typer(model, name="model")
 
 
