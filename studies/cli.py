@@ -1,5 +1,6 @@
 """`fraudsim study NAME`: runs a study and prints its page."""
 
+from datetime import datetime
 from pathlib import Path
 
 import typer
@@ -46,5 +47,26 @@ def detectability(
         result = module.study(
             out, load_settings(), cards, days, on_dial=lambda dial: status.update(f"camouflage {dial:g}")
         )
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")
+
+
+@study_app.command()
+def handbook(
+    file: Path = typer.Argument(..., help="Parquet file of the Fraud Detection Handbook's layout"),
+    out: Path = typer.Option(..., help="folder for result.json and result.md"),
+    test_from: datetime | None = typer.Option(
+        None, formats=["%Y-%m-%d"], help="first of seven days of test [default: the file's last seven]"
+    ),
+) -> None:
+    """The Handbook's protocol: average precision, AUC and card precision@100 beside the published ones."""
+    from rich.console import Console
+
+    from fraudsim.settings import load_settings
+    from studies import handbook as module
+
+    console = Console(markup=False, emoji=False)
+    with console.status("handbook"):
+        result = module.study(file, out, load_settings(), test_from.date() if test_from else None)
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")
