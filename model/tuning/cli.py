@@ -26,7 +26,7 @@ def tune(
     from fraudsim.settings import load_settings
     from model.forest.fit import SHIPPED
     from model.tuning import tune_report
-    from model.tuning.search import Budget, require_optuna, search
+    from model.tuning.search import SearchBudget, require_optuna, search
     from model.tuning.trials import Trial, choose
     from model.tuning.worlds import MONTH, WorldSize, file_world, handbook_like_world, own_worlds, prepare
 
@@ -50,7 +50,7 @@ def tune(
             style="dim",
         )
 
-    finished = search(worlds, out / "trials.jsonl", Budget(trials, minutes), seed, on_trial)
+    finished = search(worlds, out / "trials.jsonl", SearchBudget(trials, minutes), seed, on_trial)
     if not finished:
         raise FraudsimError(f"model tune: --minutes {minutes:g} leaves no time for a trial; give more")
     choice = choose(finished)

@@ -39,7 +39,7 @@ FIRST: Final = (SHIPPED, XGBOOST_DEFAULTS)
 
 
 @dataclass(frozen=True)
-class Budget:
+class SearchBudget:
     """A search ends with the first of both."""
 
     trials: int
@@ -64,7 +64,7 @@ def require_optuna() -> Any:
 def search(
     worlds: Sequence[ValidationWorld],
     path: Path,
-    budget: Budget,
+    budget: SearchBudget,
     seed: int,
     on_trial: Callable[[int, Trial], None] = lambda number, trial: None,
 ) -> list[Trial]:

@@ -8,7 +8,7 @@ from model.cli import app
 from model.forest.fit import SHIPPED, XGBOOST_DEFAULTS
 from model.tuning import trials
 from model.tuning.paired import PairedDifference
-from model.tuning.search import Budget, require_optuna, search
+from model.tuning.search import SearchBudget, require_optuna, search
 from model.tuning.trials import Trial, WorldTrial, append_trial, choose, read_trials
 from model.tuning.tune_report import markdown, report_of
 from model.tuning.worlds import WorldSize, handbook_like_world, prepare
@@ -61,10 +61,10 @@ def test_xgboosts_defaults_do_not_differ_from_themselves(world):
 def test_a_search_stops_at_its_budget_and_goes_on_from_its_file(world, tmp_path):
     pytest.importorskip("optuna", reason="Optuna, the extra `tune`, is not installed")
     path = tmp_path / "trials.jsonl"
-    first = search([world], path, Budget(2, 5), 7)
+    first = search([world], path, SearchBudget(2, 5), 7)
     assert [trial.parameters for trial in first] == [SHIPPED, XGBOOST_DEFAULTS]
     heard = []
-    second = search([world], path, Budget(4, 5), 7, on_trial=lambda number, trial: heard.append(number))
+    second = search([world], path, SearchBudget(4, 5), 7, on_trial=lambda number, trial: heard.append(number))
     assert second[:2] == first
     assert heard == [3, 4]
     assert len({trial.parameters for trial in second}) == 4

@@ -36,9 +36,7 @@ def test_features_are_kept_and_no_fold_touches_the_last_week(tmp_path, monkeypat
 
 def test_too_short_a_world_is_named(tmp_path):
     plan = worlds.handbook_like_world(worlds.WorldSize(handbook_customers=50, handbook_days=20))
-    with pytest.raises(
-        FraudsimError, match=r"^after the Handbook's simulator: .* 13 days are too few"
-    ):
+    with pytest.raises(FraudsimError, match=r"^after the Handbook's simulator: .* 13 days are too few"):
         prepare(plan, tmp_path)
 
 
