@@ -10,10 +10,7 @@ def run(*arguments):
 def test_the_shares_known_and_the_recent_rates_are_shown_and_drawn(small_history, tmp_path):
     result = run("--history", small_history, "--svg", tmp_path / "maturity.svg")
     assert result.exit_code == 0, result.output
-    assert {"any", "customer", "chargeback"} <= {
-        line.split()[0] for line in result.output.splitlines() if line
-    }
-    assert result.output.count("2024-") == 6
+    assert {"any", "customer", "chargeback", "2023-12-30", "2024-02-03"} <= set(result.output.split())
     assert "customer" in (tmp_path / "maturity.svg").read_text()
 
 
