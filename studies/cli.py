@@ -70,3 +70,23 @@ def handbook(
         result = module.study(file, out, load_settings(), test_from.date() if test_from else None)
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")
+
+
+@study_app.command()
+def treatments(
+    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
+    out: Path = typer.Option(..., help="folder for treatments.json, treatments.md and reliability.svg"),
+) -> None:
+    """Class weights, focal loss, undersampling: average precision, cost and calibration."""
+    from rich.console import Console
+
+    from fraudsim.settings import load_settings
+    from studies import treatments as module
+
+    console = Console(markup=False, emoji=False)
+    with console.status("treatments") as status:
+        result = module.study(
+            history, out, load_settings(), on_step=lambda name: status.update(f"treatments: {name}")
+        )
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")
