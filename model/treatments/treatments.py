@@ -8,7 +8,7 @@ import numpy as np
 
 from fraudsim.arrays import Flags, Floats
 from model.forest.fit import SHIPPED, fit_trees, scores_of
-from model.treatments.focal import focal_objective
+from model.treatments.focal import focal_base, focal_objective
 from model.treatments.undersampling import balancing_beta, population_probability, undersampled_rows
 
 Scorer = Callable[[Floats], Floats]
@@ -58,7 +58,9 @@ def _undersampled(*, corrected: bool) -> Callable[[Floats, Flags, int], Scorer]:
 
 
 def _focal(features: Floats, is_fraud: Flags, seed: int) -> Scorer:
-    return _boosted(features, is_fraud, seed, {}, focal_objective(GAMMA, float(is_fraud.mean())))
+    rate = float(is_fraud.mean())
+    start = {"base_score": focal_base(GAMMA, rate)}
+    return _boosted(features, is_fraud, seed, start, focal_objective(GAMMA, rate))
 
 
 def _boosted(
