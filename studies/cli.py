@@ -90,3 +90,23 @@ def treatments(
         )
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")
+
+
+@study_app.command()
+def tradeoffs(
+    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
+    out: Path = typer.Option(..., help="folder for tradeoffs.json and tradeoffs.md"),
+) -> None:
+    """Models from logistic regression to a GRU: average precision, net loss, latency, size, training time."""
+    from rich.console import Console
+
+    from fraudsim.settings import load_settings
+    from studies import tradeoffs as module
+
+    console = Console(markup=False, emoji=False)
+    with console.status("tradeoffs") as status:
+        result = module.study(
+            history, out, load_settings(), on_step=lambda name: status.update(f"tradeoffs: {name}")
+        )
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")

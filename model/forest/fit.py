@@ -44,12 +44,14 @@ class TreeParameters:
 XGBOOST_DEFAULTS: Final = TreeParameters()
 SHIPPED: Final = TreeParameters(
     trees=200,
-    max_depth=6,
-    eta=0.05,
+    max_depth=4,
+    eta=0.07,
     min_child_weight=5,
-    subsample=0.8,
-    colsample_bytree=0.8,
-    max_bin=256,
+    subsample=0.95,
+    colsample_bytree=0.4,
+    reg_lambda=0.6,
+    gamma=0.5,
+    max_bin=512,
 )
 """Chosen by `fraudsim model tune`: docs/models.md has the table."""
 

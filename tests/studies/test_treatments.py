@@ -14,7 +14,7 @@ from studies.treatments import page_of, study
 @pytest.fixture(scope="module")
 def result_and_files(tmp_path_factory):
     history, out = tmp_path_factory.mktemp("history"), tmp_path_factory.mktemp("out")
-    write_history(history, World(WorldConfig(cards=500, seed=5, fraud_scale=6)), 36)
+    write_history(history, World(WorldConfig(cards=350, seed=5, fraud_scale=8)), 36)
     patch = pytest.MonkeyPatch()
     few = replace(treatments.SHIPPED, trees=20, eta=0.2)
     for module in ("studies.treatments", "model.treatments.treatments", "model.forest.fit"):
