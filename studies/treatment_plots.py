@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fraudsim.drawing.plot import Plot
 from fraudsim.drawing.themes import GRID, PALETTE
 from fraudsim.errors import FraudsimError
 from fraudsim.whole_files import write_whole
 from model.treatments.reliability import ReliabilityBin
-
-if TYPE_CHECKING:
-    from studies.treatments import Treatments
 
 LEAST: Final = 1e-4
 TICKS: Final = ((1e-4, "0.01 %"), (1e-3, "0.1 %"), (1e-2, "1 %"), (1e-1, "10 %"), (1.0, "100 %"))
@@ -41,15 +38,12 @@ def reliability_svg(series: Mapping[str, Sequence[ReliabilityBin]]) -> str:
     return plot.render()
 
 
-def write_reliability(out_dir: Path, result: "Treatments") -> None:
-    """Write `reliability.svg`: the first treatment by calibrator, and the undersampled ones as they are.
+def write_reliability(out_dir: Path, series: Mapping[str, Sequence[ReliabilityBin]]) -> None:
+    """Write `reliability.svg`.
 
     Raises:
         FraudsimError: the folder cannot be written.
     """
-    first = result.treatments[0]
-    series = {f"logistic loss, {name}": one.bins for name, one in first.calibrated.items()}
-    series |= {item.name: item.calibrated["none"].bins for item in result.treatments[-2:]}
     try:
         write_whole(out_dir / "reliability.svg", reliability_svg(series))
     except OSError as error:

@@ -30,6 +30,7 @@ from stream_features.offline.bulk import bulk_features
 from studies.detectability import typology_codes
 from studies.parts import StudyParts
 from studies.report import Cell, Grid, Page, make_folder, write_report
+from studies.treatment_plots import write_reliability
 
 AMOUNTS: Final = (0, 1_000, 5_000, 20_000, 100_000)
 """Lower edges of the bands of amounts, cents."""
@@ -108,8 +109,6 @@ def study(
         FraudsimError: the history is too short or has no fraud in its test period, or `out_dir` cannot be
             written.
     """
-    from studies.treatment_plots import write_reliability
-
     history = read_history(history_dir)
     make_folder(out_dir)
     manifest = history.manifest
@@ -154,7 +153,7 @@ def study(
         versions=current_versions(),
     )
     write_report(out_dir, "treatments", result, page_of(result))
-    write_reliability(out_dir, result)
+    write_reliability(out_dir, reliability_series(result))
     return result
 
 
@@ -224,6 +223,13 @@ def _group(name: str, probability: Floats, fraud: Flags, rows: Flags) -> GroupCa
         mean_probability=mean_of(probability[rows]),
         fraud_rate=float(fraud[rows].mean()),
     )
+
+
+def reliability_series(result: Treatments) -> dict[str, list[ReliabilityBin]]:
+    """What is drawn: the first treatment by calibrator, and the undersampled ones as they are."""
+    first, *_, sampled, corrected = result.treatments
+    series = {f"logistic loss, {name}": one.bins for name, one in first.calibrated.items()}
+    return series | {item.name: item.calibrated["none"].bins for item in (sampled, corrected)}
 
 
 def page_of(result: Treatments) -> Page:

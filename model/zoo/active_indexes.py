@@ -27,11 +27,11 @@ class IndexEncoder:
     @classmethod
     def fitted(cls, features: Floats) -> "IndexEncoder":
         """Edges at the quantiles of training rows, shape (n, SIZE)."""
-        wanted = np.linspace(0, 1, BINS)[1:-1]
+        shares = np.linspace(0, 1, BINS)[1:-1]
         edges = []
         for values in features.T:
             present = values[~np.isnan(values)].astype(np.float64)
-            edges.append(np.unique(np.quantile(present, wanted)) if len(present) else np.empty(0))
+            edges.append(np.unique(np.quantile(present, shares)) if len(present) else np.empty(0))
         return cls(tuple(edges))
 
     @property
