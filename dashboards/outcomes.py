@@ -25,18 +25,13 @@ UNNAMED: Final = "unnamed"
 """The typology of a fraud whose source names none."""
 
 
-class AwaitedDecision(msgspec.Struct, gc=False):
-    """The part of a `Decision` that is watched."""
+class AwaitedDecision(msgspec.Struct, frozen=True, gc=False):
+    """The part of a `Decision` that waits for the truth."""
 
     tx_id: str
     action: Action
     amount_cents: int
-    source_offset: int
-    score: float
-    features: list[float | None]
-    via: str = "stream"
-    degraded: bool = False
-    probability: float | None = None
+    probability: float | None
 
 
 class DecisionTruth(NamedTuple):

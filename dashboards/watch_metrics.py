@@ -11,7 +11,7 @@ from dashboards.drift import DriftMonitor
 from dashboards.outcomes import OUTCOME, AwaitedDecision, AwaitingTruth, DecisionTruth
 from fraudsim import metrics
 from fraudsim.archive.first_decisions import FirstDecisions
-from fraudsim.log.events import Label, LabelSource, decode_label, decode_truth
+from fraudsim.log.events import Action, Label, LabelSource, decode_label, decode_truth
 from fraudsim.log.topics import DECISIONS, LABELS
 from producers.typologies import TYPOLOGY_CLASSES
 from stream_features.catalogue.features import NAMES
@@ -28,9 +28,25 @@ MAX_TYPOLOGIES: Final = 50
 """Further names are counted together as `other`."""
 
 _log = structlog.get_logger()
-_decode = msgspec.json.Decoder(AwaitedDecision).decode
 _DRIFT_INDICES: Final = [NAMES.index(name) for name in DRIFT_OF]
 _EDGES: Final = tuple(map(str, metrics.CALIBRATION_BUCKETS))
+
+
+class WatchedDecision(msgspec.Struct, frozen=True, gc=False):
+    """The part of a `Decision` that is watched."""
+
+    tx_id: str
+    action: Action
+    amount_cents: int
+    source_offset: int
+    score: float
+    features: list[float | None]
+    via: str = "stream"
+    degraded: bool = False
+    probability: float | None = None
+
+
+_decode: Final = msgspec.json.Decoder(WatchedDecision).decode
 
 
 class WatchMetrics:
@@ -84,15 +100,17 @@ class WatchMetrics:
             metrics.DRIFT.labels(name).set(psi.value)
             metrics.DRIFT_LIMIT.labels(name).set(psi.limit)
 
-    def _add_decision(self, partition: int, decision: AwaitedDecision, now_s: float) -> None:
+    def _add_decision(self, partition: int, decision: WatchedDecision, now_s: float) -> None:
         # The truth says nothing about transactions of HTTP clients.
         if not self.first.is_first(partition, decision.source_offset) or decision.via != "stream":
             return
         # Without state most features are unknown: that is no drift, and has a counter of its own.
         if not decision.degraded and len(decision.features) == len(NAMES):
             self._drift.add([decision.score, *(decision.features[i] for i in _DRIFT_INDICES)])
-        decision.features = []
-        self._count(self._awaiting.add_decision(decision, now_s))
+        awaited = AwaitedDecision(
+            decision.tx_id, decision.action, decision.amount_cents, decision.probability
+        )
+        self._count(self._awaiting.add_decision(awaited, now_s))
 
     def _add_label(self, label: Label) -> None:
         verdict = "fraud" if label.is_fraud else "honest"

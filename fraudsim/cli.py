@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,10 @@ SERVER_ERRORS: Final = (
 )
 """Modules, if they are loaded, with their exceptions for a server that is away, and what to check."""
 SHOWN_CHARACTERS: Final = 80
-"""An error shows so much of a wrong value."""
+"""A usage error shows so much of a wrong value."""
+LINE_START: Final = 600
+LINE_END: Final = 200
+"""A longer line of an error loses its middle: the value of a cell may be a whole file."""
 
 
 def build() -> typer.Typer:
@@ -65,6 +69,13 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Entry point: an error meant for people is printed as one line, with exit code 2."""
+    _open_standard_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name or path that the terminal cannot show must not end a command that has done its work.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    empty = empty_option(sys.argv[1:])
+    if empty is not None:
+        _fail(f"option {empty} is empty (a variable that is not set?)")
     try:
         code = build()(standalone_mode=False, prog_name="fraudsim")
     except FraudsimError as error:
@@ -81,6 +92,30 @@ def main() -> None:
             raise
         _fail(line)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """Open what a shell closed (`>&-`): the next file would take its number, and get what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
+def empty_option(words: Sequence[str]) -> str | None:
+    """The option whose value is empty; as a path it would be the working folder.
+
+    Args:
+        words: the command line, without the program. What `stack run` runs is not looked at.
+    """
+    if list(words[:2]) == ["stack", "run"]:
+        return None
+    named = [word.removesuffix("=") for word in words if word.startswith("--") and word.endswith("=")]
+    named += [name for name, value in pairwise(words) if name.startswith("-") and value == ""]
+    return named[0] if named else None
 
 
 def environment_error_line(error: Exception) -> str | None:
@@ -129,6 +164,20 @@ def _option_values(option: str, arguments: Sequence[str]) -> list[str]:
     return separate + [word.removeprefix(prefix) for word in arguments if word.startswith(prefix)]
 
 
+def printable(message: str) -> str:
+    """A message that quotes data or paths, for a terminal: no control characters, lines of bounded length.
+
+    >>> printable("column \\x1b[31mamount: " + 900 * "x" + " is long")[:30]
+    'column \\\\x1b[31mamount: xxxxxxx'
+    """
+    lines = message.expandtabs(1).split("\n")
+    lines = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines]
+    return "\n".join(
+        f"{line[:LINE_START]} … {line[-LINE_END:]}" if len(line) > LINE_START + LINE_END else line
+        for line in lines
+    )
+
+
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     raise SystemExit(2) from None

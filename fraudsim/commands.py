@@ -38,11 +38,12 @@ def settings() -> None:
 
 @app.command()
 def topics() -> None:
-    """Create the run's topics on Kafka; existing ones are checked and kept."""
+    """Create the run's topics on Kafka; existing ones are checked, put right where possible, and kept."""
     from fraudsim.log.topics import create_topics
     from fraudsim.log.topics import topics as required_topics
     from fraudsim.settings import load_settings
 
-    create_topics(load_settings())
+    for sentence in create_topics(load_settings()):
+        typer.echo(sentence)
     for topic in required_topics(load_settings()):
         typer.echo(f"{topic.name}  {topic.partitions} partitions")

@@ -130,11 +130,24 @@ FENCED: Final = Counter("fraudsim_fenced_writes", "Writes refused by the fence",
 REDIS_FULL: Final = Counter(
     "fraudsim_redis_full_writes", "Writes of state that Redis refused for want of memory", registry=registry
 )
+REDIS_MEMORY: Final = Gauge(
+    "fraudsim_redis_memory_bytes", "Memory that Redis uses, as the workers ask it every 5 s",
+    registry=registry,
+)  # fmt: skip
+REDIS_MAX_MEMORY: Final = Gauge(
+    "fraudsim_redis_max_memory_bytes", "Memory from which on Redis refuses writes (maxmemory); 0: no limit",
+    registry=registry,
+)  # fmt: skip
 KEYS_SWEPT: Final = Counter(
     "fraudsim_idle_keys_swept", "Keys removed from Redis because no transaction sees them", registry=registry
 )
 HTTP_REPLIES: Final = Counter(
     "fraudsim_http_replies", "HTTP replies, by status", ["status"], registry=registry
+)
+REPLIES_NOT_SHARED: Final = Counter(
+    "fraudsim_http_replies_not_shared",
+    "HTTP replies that Redis did not take: repeats get them only from the process that decided",
+    registry=registry,
 )
 
 DEGRADED: Final = Counter(

@@ -1,14 +1,17 @@
 """The settings of every process, read from `FRAUDSIM_…` environment variables and `.env`."""
 
+import os
+import re
 import socket
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from fraudsim.addresses import running_line
+from fraudsim.addresses import mask_password, running_line
 from fraudsim.errors import FraudsimError
 
 PREFIX = "FRAUDSIM_"
@@ -20,6 +23,20 @@ def _insert_host(name: Any) -> Any:
 
 Name = Annotated[str, BeforeValidator(_insert_host)]
 """`{host}` in it is replaced by this host's name, since replicas of one container share their variables."""
+
+
+def _check_redis_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_redis = parts.scheme in ("redis", "rediss", "unix") and (parts.port is None or parts.port > 0)
+    except ValueError:  # the port
+        is_redis = False
+    if not is_redis:
+        raise ValueError("is not redis://[[user]:password@]host:port/number, nor rediss:// or unix://")
+    return url
+
+
+RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 
 
 def _cache_dir() -> Path:
@@ -37,12 +54,17 @@ class Settings(BaseSettings):
     """Frozen; units are in the names. Read it by `load_settings()`, which reports a bad value in one line."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", frozen=True, extra="ignore"
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_ignore_empty=True,  # `FRAUDSIM_POLICY=` is no policy, not the working folder
+        frozen=True,
+        extra="ignore",
     )
 
     # Addresses and folders
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", description="Redis that holds the feature state")
     runs_dir: Path = Field(Path("runs"), description="folder of run folders")
     cache_dir: Path = Field(_cache_dir(), description="downloaded Kafka, compiled kernels")
     model_dir: Path = Field(Path("runs/latest/model"), description="model artefact the scorer serves")
@@ -147,7 +169,10 @@ class Settings(BaseSettings):
         "kafka-python", description="Kafka client that sends live traffic; confluent is in the extra load"
     )
     tick_ms: int | None = Field(
-        None, ge=1, le=100, description="interval at which due transactions are sent, ms; unset: by client"
+        None,
+        ge=1,
+        le=100,
+        description="interval of sending what is due, ms; unset: by rate, cores and lateness",
     )
 
     # World, labels, model
@@ -187,10 +212,18 @@ def load_settings() -> Settings:
     except (UnicodeDecodeError, OSError) as error:
         problem = getattr(error, "strerror", None) or "it is not UTF-8"
         raise FraudsimError(f"{Path('.env').absolute()}: {problem}; mend or remove it") from None
+    except SettingsError as error:  # a setting of several values that is no JSON
+        field = re.search(r'field "(\w+)"', str(error))
+        name = variable(field[1]) if field else PREFIX + "…"
+        raise FraudsimError(
+            f"setting {name}={os.environ.get(name, 'in .env')}: is not a JSON object; "
+            f"or set its parts one by one, as {name}__NAME=1"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"
-        raise FraudsimError(f"setting {name}={first.get('input')!r}: {first['msg']}") from None
+        value = mask_password(repr(first.get("input")))
+        raise FraudsimError(f"setting {name}={value}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _with_running_line(settings: Settings) -> Settings:

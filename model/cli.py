@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from fraudsim.process.terminal import plain_console
 from model.registry.cli import model
 from model.tuning.cli import tune
 
@@ -25,13 +26,11 @@ def train(
     ),
 ) -> None:
     """Train a model on a history, choose its thresholds by cost, test it, and write it."""
-    from rich.console import Console
-
     from fraudsim.settings import load_settings
     from model.report.model_table import model_table
     from model.training.train import TrainingPlan, train_model
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     plan = TrainingPlan(warm_up_days=warm_up_days, variants=variants)
     manifest = train_model(history, out, load_settings(), plan, console)
     console.print(model_table(manifest))
@@ -44,16 +43,15 @@ def score_only(
     json: Path | None = typer.Option(None, "--json", help="also write the figures as JSON"),
 ) -> None:
     """Train on the first day of a file without cards, score the rest without state, and say how well."""
-    from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
     from fraudsim.settings import load_settings
     from model.report.score_only_table import score_only_table
     from model.training import score_only as scoring
     from producers.datasets.registry import read_score_only
 
-    console = Console(markup=False, emoji=False)
-    with console.status(escape(f"reading {file.name}")):
+    console = plain_console()
+    with console.status(Text(f"reading {file.name}")):
         rows = read_score_only(file)
     with console.status(f"training on the first day of {len(rows):,} transactions"):
         result = scoring.score_only(rows, load_settings().seed)

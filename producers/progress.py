@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from fraudsim.process.terminal import plain_console
+
 QUIET_SECONDS: Final = 2.0
 
 
@@ -15,10 +17,9 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda _done: None
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    bar = Progress(console=Console(stderr=True), transient=True)
+    bar = Progress(console=plain_console(stderr=True), transient=True)
     task = bar.add_task(title, total=total)
     started = time.monotonic()
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fraudsim.errors import FraudsimError
+from fraudsim.process.terminal import plain_console
 
 policy = typer.Typer(
     no_args_is_help=True, help="The policy: rules, costs, limits. Check it, try it, exchange it."
@@ -42,7 +43,6 @@ def check(new: New) -> None:
 @policy.command("dry-run")
 def dry_run(new: New, run: Run = None) -> None:
     """Show what a policy would have decided on an archived run, beside what was decided."""
-    from rich.console import Console
     from rich.table import Table
 
     from scorer.explain.archived_decisions import read_decisions, read_manifests
@@ -75,7 +75,7 @@ def dry_run(new: New, run: Run = None) -> None:
             f"{transition.known_frauds:,}", f"{transition.fraud_cents / 100:,.2f}",
             style=None if old == now else "bold",
         )  # fmt: skip
-    console = Console(width=max(100, Console().width))
+    console = plain_console(least_width=100)
     console.print(table)
     console.print(
         "Known frauds are those that the run's labels tell of; what was declined is never reported."

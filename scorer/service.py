@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock_log import ClockLog, open_clock
-from fraudsim.log.consumer import group_member
+from fraudsim.log.consumer import group_member, topic_reader
 from fraudsim.log.events import Transaction
 from fraudsim.log.topics import DECISIONS, TRANSACTIONS
 from fraudsim.process.garbage_collection import freeze_gc
@@ -40,7 +40,7 @@ from scorer.resilience.budget import STREAM_BUDGETS
 from scorer.resilience.dependency import AwayError, Dependency
 from scorer.stream.loop import StreamScorer
 from stream_features.kernels.state import warm_up_kernel
-from stream_features.online.log_reader import LogReader
+from stream_features.online.log_reader import FETCH, LogReader, log_partitions
 from stream_features.online.reader import FeatureReader, NotPrimedError
 from stream_features.online.unfolded_log import UnfoldedLog
 from stream_features.store.connection import RedisClient
@@ -102,9 +102,12 @@ class Service:
             state_wait_s=STREAM_BUDGETS * settings.deadline_ms / 1000,
         )  # fmt: skip
         in_flight, on_decided = self._reader.in_flight, self._shadows.offer
+        topic = topic_reader(
+            settings.kafka_bootstrap, log_partitions(settings), FETCH, f"{settings.scorer_name}-log"
+        )
         self._stream = StreamScorer(
             context, self._decider, in_flight, self._producer, on_decided,
-            lambda on_record: LogReader(settings, clock_log, unfolded_log, on_record),
+            lambda on_record: LogReader(settings, clock_log, unfolded_log, on_record, topic),
             lambda listener: group_member(settings, GROUP, settings.scorer_name, TRANSACTIONS, listener),
         )  # fmt: skip
         self._log_reader = self._stream.log_reader

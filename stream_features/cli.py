@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from fraudsim.errors import FraudsimError
+from fraudsim.process.terminal import plain_console
 
 app = typer.Typer()
 features = typer.Typer(no_args_is_help=True, help="The feature state in Redis: prime, initialise, check.")
@@ -26,14 +27,16 @@ def prime(
     force: bool = typer.Option(False, help="replace the state of another log or history"),
 ) -> None:
     """Fill Redis with a history's state; the same history again is a no-op."""
-    from fraudsim.log.clock_log import open_clock
+    from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
     from fraudsim.settings import load_settings
     from stream_features.offline.history_tables import history_fingerprint, read_history_tables
     from stream_features.store.prime import check_history, state_of_history
     from stream_features.store.prime import prime as write
+    from stream_features.store.redis_access import check_answers
 
     settings = load_settings()
-    segment = open_clock(settings).clock.first
+    segment = open_clock(settings, SHORT_WAIT_S).clock.first
+    check_answers(settings)  # before the work of minutes
     fingerprint = history_fingerprint(history)
     check_history(fingerprint, segment)
     transactions, labels = read_history_tables(history)
@@ -66,12 +69,12 @@ def rebuild(
 @features.command()
 def init(force: bool = typer.Option(False, help="replace the state that Redis holds")) -> None:
     """Start with empty state, for a log without a history."""
-    from fraudsim.log.clock_log import open_clock
+    from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
     from fraudsim.settings import load_settings
     from stream_features.store.prime import prime as write
 
     settings = load_settings()
-    typer.echo(write(settings, open_clock(settings).clock.first, {}, "", force=force))
+    typer.echo(write(settings, open_clock(settings, SHORT_WAIT_S).clock.first, {}, "", force=force))
 
 
 @features.command()
@@ -87,9 +90,9 @@ def inspect(
     import math
     from datetime import UTC, datetime
 
-    from rich.console import Console
     from rich.table import Table
 
+    from fraudsim.log.clock import event_span
     from fraudsim.settings import load_settings
     from stream_features.store.key_inspection import inspect_key
 
@@ -105,13 +108,14 @@ def inspect(
     else:
         typer.echo(f"newest transaction {utc(inspection.newest_ms)}")
     typer.echo(
-        f"folded to offsets {list(inspection.watermark.offsets)}, state {inspection.behind_ms:,.0f} ms old"
+        f"folded to offsets {list(inspection.watermark.offsets)}, state {inspection.behind_ms:,.0f} ms old, "
+        f"{event_span(inspection.behind_ms, inspection.speed)} of event time"
     )
     table = Table("feature", "value", "unit", "meaning", title=f"at {utc(inspection.at_ms)}")
     for feature, value in inspection.features:
         text = "null" if math.isnan(value) else f"{value:,.6g}"
         table.add_row(feature.name, text, feature.unit, feature.description)
-    Console().print(table)
+    plain_console().print(table)
 
 
 @features.command()
@@ -121,7 +125,6 @@ def catalogue(
     ),
 ) -> None:
     """Print the catalogue, or write its page."""
-    from rich.console import Console
     from rich.table import Table
 
     from fraudsim.whole_files import write_whole
@@ -139,7 +142,7 @@ def catalogue(
     table = Table(*headings, title=f"catalogue {HASH}: {len(FEATURES)} features")
     for feature in FEATURES:
         table.add_row(*table_row(feature))
-    Console().print(table)
+    plain_console().print(table)
 
 
 @features.command()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import typer
 
+from fraudsim.process.terminal import plain_console
+
 app = typer.Typer()
 study_app = typer.Typer(no_args_is_help=True, help="Experiments on a history; each writes JSON and a page.")
 app.add_typer(study_app, name="study")
@@ -16,12 +18,10 @@ def freshness(
     out: Path = typer.Option(..., help="folder for freshness.json and freshness.md"),
 ) -> None:
     """Average precision and recall by typology with features fresh, 5 min, 1 h and 1 d old."""
-    from rich.console import Console
-
     from fraudsim.settings import load_settings
     from studies import freshness as module
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     with console.status("freshness") as status:
         result = module.study(
             history, out, load_settings(), on_lag=lambda name: status.update(f"freshness: {name}")
@@ -37,12 +37,10 @@ def detectability(
     days: int = typer.Option(45, min=20, help="days of each world; the last third is scored"),
 ) -> None:
     """How well one fixed model finds each typology when fraudsters hide not at all, somewhat and well."""
-    from rich.console import Console
-
     from fraudsim.settings import load_settings
     from studies import detectability as module
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     with console.status("detectability") as status:
         result = module.study(
             out, load_settings(), cards, days, on_dial=lambda dial: status.update(f"camouflage {dial:g}")

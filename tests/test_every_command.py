@@ -1,7 +1,7 @@
 """Every command of the console script, where the machine is not as its authors' was.
 
 The commands are found from the script itself. Whatever is wrong, a command says so in one line, with exit
-code 2; it never ends in a traceback, and does not hang. `GAPS` lists what is not so yet.
+code 2; it never ends in a traceback, and does not hang.
 """
 
 import json
@@ -20,21 +20,6 @@ from fraudsim.cli import build
 
 LIMIT_S = 20.0
 """A command that has not ended by then hangs."""
-
-SLOW = "it answers only when kafka-python has given up, after 30 s: see `fraudsim.log.brokers`"
-GAPS: dict[str, str] = {
-    "clock show": SLOW,
-    "features init": SLOW,
-    "features inspect": SLOW,
-    "features prime": SLOW,
-    "features rebuild": SLOW,
-    "labels": SLOW,
-    "produce": SLOW,
-    "relay": "aiokafka's own log line comes before the message",
-    "scorer": SLOW,
-    "worker": SLOW,
-}
-"""Commands that do not yet answer at once where the servers are away, and what is wrong."""
 
 FILES = {"json", "svg", "file", "tx_id"}
 """Parameters where a file is due; other paths are folders."""
@@ -72,6 +57,8 @@ class Machine(NamedTuple):
     env: dict[str, str]
     folder: Path
     encoding: str = "utf-8"
+    plain_user: bool = False
+    """Whether the command obeys the permissions of files even where the tests run as root."""
 
 
 @pytest.fixture(scope="session")
@@ -82,24 +69,59 @@ def closed_port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def run_command() -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.command_runner"], cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    requests, replies = process.stdin, process.stdout
+def silent_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0), backlog=500) as server:  # the kernel accepts; nobody answers
+        yield server.getsockname()[1]
 
-    def run(request: dict[str, Any]) -> dict[str, Any]:
-        requests.write(json.dumps(request) + "\n")
-        requests.flush()
-        reply: dict[str, Any] = json.loads(replies.readline())
-        return reply
 
-    yield run
-    requests.close()
-    process.wait(30)
+class Outcomes:
+    """The ends of all commands that this session tries, side by side, since most wait for a server."""
+
+    def __init__(self, requests: dict[str, dict[str, Any]]) -> None:
+        self.requests = requests
+        self._outcomes: dict[str, dict[str, Any]] = {}
+        self._runner = subprocess.Popen(
+            [sys.executable, "-m", "tests.command_runner"], cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self._runner.stdin is not None
+        self._runner.stdin.writelines(json.dumps({"id": id, **r}) + "\n" for id, r in requests.items())
+        self._runner.stdin.close()
+
+    def of(self, id: str) -> dict[str, Any]:
+        assert self._runner.stdout is not None
+        while id not in self._outcomes:
+            reply = json.loads(self._runner.stdout.readline())
+            self._outcomes[reply["id"]] = reply
+        return self._outcomes[id]
+
+    def close(self) -> None:
+        self._runner.kill()
+        self._runner.wait()
+
+
+@pytest.fixture(scope="session")
+def outcomes(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    closed_port: int,
+    silent_port: int,
+) -> Iterator[Outcomes]:
+    requests = {}
+    for item in request.session.items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if "situation" not in parameters:
+            continue
+        name, situation = parameters["name"], parameters["situation"]
+        folder = tmp_path_factory.mktemp("machine")
+        machine = situation(folder, silent_port if situation is silent_servers else closed_port)
+        requests[f"{name} {situation.__name__}"] = {
+            "words": words_of(name, machine), "env": machine.env, "folder": str(machine.folder),
+            "encoding": machine.encoding, "limit_s": LIMIT_S, "plain_user": machine.plain_user,
+        }  # fmt: skip
+    everything = Outcomes(requests)
+    yield everything
+    everything.close()
 
 
 def environment(port: int, paths: str, **variables: str) -> dict[str, str]:
@@ -158,7 +180,22 @@ def a_loop(folder: Path, port: int) -> Machine:
     return Machine(lambda name: str(folder / "loop"), env, folder)
 
 
-MACHINES = [nothing_there, below_a_file, the_other_kind, nonsense, a_loop]
+def forbidden(folder: Path, port: int) -> Machine:
+    """Files and folders that nobody may read, in a folder that nobody may write into."""
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "file").write_text("x")
+    (folder / "theirs").chmod(0)
+    folder.chmod(0o500)
+    paths = str(folder / "theirs" / "file")
+    return Machine(lambda name: paths, environment(port, paths, HOME=paths), folder, plain_user=True)
+
+
+def silent_servers(folder: Path, port: int) -> Machine:
+    """Servers that accept connections and say nothing."""
+    return Machine(lambda name: f"/proc/none/{name}", environment(port, "/proc/none"), folder)
+
+
+MACHINES = [nothing_there, below_a_file, the_other_kind, nonsense, a_loop, forbidden, silent_servers]
 
 
 def words_of(name: str, machine: Machine) -> list[str]:
@@ -181,24 +218,15 @@ def words_of(name: str, machine: Machine) -> list[str]:
 @pytest.mark.parametrize("situation", MACHINES, ids=lambda situation: situation.__name__)
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - WORK))
 def test_what_is_wrong_is_said_in_one_line(
-    name: str,
-    situation: Callable[[Path, int], Machine],
-    tmp_path: Path,
-    closed_port: int,
-    run_command: Callable[[dict[str, Any]], dict[str, Any]],
+    name: str, situation: Callable[[Path, int], Machine], outcomes: Outcomes
 ) -> None:
-    if name in GAPS and situation is not nonsense:
-        pytest.xfail(GAPS[name])
-    machine = situation(tmp_path, closed_port)
-    request = {
-        "words": words_of(name, machine), "env": machine.env, "folder": str(machine.folder),
-        "encoding": machine.encoding, "limit_s": LIMIT_S,
-    }  # fmt: skip
-    outcome = run_command(request)
+    id = f"{name} {situation.__name__}"
+    outcome = outcomes.of(id)
     if outcome["code"] == ANSWERS.get(name):
         return
     problem = problem_of(outcome)
-    assert problem is None, f"{' '.join(request['words'])}: {problem}\n{outcome['err'][-3000:]}"
+    words = " ".join(outcomes.requests[id]["words"])
+    assert problem is None, f"{words}: {problem}\n{outcome['err'][-3000:]}"
 
 
 def problem_of(outcome: dict[str, Any]) -> str | None:

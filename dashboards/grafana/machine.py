@@ -25,6 +25,13 @@ def make_board() -> Dashboard:
             width=12,
         ),
         series(
+            "Redis memory",
+            ("max(fraudsim_redis_memory_bytes)", "used"),
+            ("max(fraudsim_redis_max_memory_bytes)", "limit, 0 for none"),
+            unit=units.BytesIEC,
+            about="At its limit Redis refuses writes, and nothing is folded.",
+        ),
+        series(
             "File descriptors",
             ("process_open_fds / process_max_fds", _PROCESS),
             unit=units.PercentUnit,

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fraudsim.archive.layout import LAYOUTS
-from fraudsim.archive.offset_ranges import Ranges, ranges_of
+from fraudsim.archive.offset_ranges import Ranges, merge_ranges, ranges_of
 from fraudsim.errors import InvariantError
 from fraudsim.whole_files import whole_file
 
 RANGES_KEY: Final = b"fraudsim.ranges"
-"""Footer entry: {partition: [[first, last], …]} of the offsets in the file, JSON."""
+"""Footer entry: {partition: [[first, last], …]} of the offsets in the file, JSON. Offsets without a record
+(a transaction's marker, for one) belong to them where the archiver read past them."""
 _FILE_NAME: Final = re.compile(r"(?P<topic>.+)-(?P<number>\d{6,})\.parquet")
 
 
@@ -37,8 +38,11 @@ def log_files(run_dir: Path, topic: str) -> list[Path]:
     return [path for _, path in sorted(numbered)]
 
 
-def write_file(run_dir: Path, topic: str, number: int, table: pa.Table) -> Path:
+def write_file(run_dir: Path, topic: str, number: int, table: pa.Table, passed: Ranges | None = None) -> Path:
     """Write records of one topic, as `to_table` has them, as one file. On return it is complete and on disk.
+
+    Args:
+        passed: offsets read, by partition: those of the records, and those that hold none.
 
     Raises:
         InvariantError: the file exists.
@@ -46,8 +50,11 @@ def write_file(run_dir: Path, topic: str, number: int, table: pa.Table) -> Path:
     path = log_folder(run_dir) / f"{topic}-{number:06d}.parquet"
     if path.exists():
         raise InvariantError(f"{path} exists: two archivers write to this folder")
-    ranges = json.dumps({str(partition): ranges for partition, ranges in ranges_of(table).items()})
-    table = table.replace_schema_metadata({RANGES_KEY: ranges.encode()})
+    offsets = ranges_of(table)
+    for partition, ranges in (passed or {}).items():
+        offsets[partition] = merge_ranges([*offsets.get(partition, ()), *ranges])
+    ranges_json = json.dumps({str(partition): ranges for partition, ranges in offsets.items()})
+    table = table.replace_schema_metadata({RANGES_KEY: ranges_json.encode()})
     with whole_file(path) as temporary, temporary.open("wb") as file:
         # Values rarely repeat; dictionaries took a third more time and a sixth more space.
         pq.write_table(table, file, compression="zstd", use_dictionary=False)

@@ -35,6 +35,27 @@ def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
+def without(ranges: Iterable[tuple[int, int]], others: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The offsets of ascending ranges that others, ascending and apart, do not hold.
+
+    >>> without([(0, 9), (12, 12)], [(3, 4), (9, 20)])
+    [(0, 2), (5, 8)]
+    """
+    left: list[tuple[int, int]] = []
+    holes = list(others)
+    for first, last in ranges:
+        start = first
+        for hole_first, hole_last in holes:
+            if hole_last < start or hole_first > last:
+                continue
+            if hole_first > start:
+                left.append((start, hole_first - 1))
+            start = hole_last + 1
+        if start <= last:
+            left.append((start, last))
+    return left
+
+
 def gaps_in(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The ranges of offsets that are missing between 0 and the last offset.
 

@@ -36,7 +36,7 @@ def to_table(topic: str, records: Sequence[Record]) -> pa.Table:
     rows: list[tuple[Any, ...]] = []
     errors: list[str | None] = []
     for record in records:
-        event = read_event(record.value, layout.decode)
+        event = read_event(record.value, layout.decode, record.headers)
         if isinstance(event, Rejected):
             rows.append(nulls)
             errors.append(_error_text(event))

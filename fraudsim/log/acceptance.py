@@ -21,6 +21,7 @@ from fraudsim.log.events import (
     MAX_EVENT_BYTES,
     Decision,
     Label,
+    Segment,
     Transaction,
     decode_decision,
     decode_label,
@@ -33,6 +34,9 @@ UNIQUE_WITHIN: Final = 50_000
 GO_BACK: Final = 25_000
 """Offsets by which a reader can go back without reading ids again."""
 
+RECEIVED_WITHIN_MS: Final = 600_000
+"""By how much HTTP's receive stamp and the broker's may differ. A minute or two passes until HTTP gives up
+publishing; the rest is for clocks that differ. A forged stamp evades the limits of event time by no more."""
 
 _SHARED: Final = ("tx_id", "card_id", "ts", "amount_cents", "merchant_id")
 """The fields that a decision shares with its transaction."""
@@ -121,7 +125,7 @@ class Acceptance:
     ) -> Transaction | Rejected:
         """The transaction of a record if it is accepted, else the reason."""
         recent = self._recent_at(TRANSACTIONS, partition, offset)
-        event = read_event(value, decode_transaction)
+        event = read_event(value, decode_transaction, headers)
         if isinstance(event, Rejected):
             return event
         # HTTP answered by its own receive stamp, so that stamp applies: what was answered counts.
@@ -137,6 +141,13 @@ class Acceptance:
                     f"header decision is not a decision of this transaction: see its {differs}",
                 )
             arrived_ms = h.int_header(headers, h.RECEIVED) or broker_ts_ms
+            if abs(arrived_ms - broker_ts_ms) > RECEIVED_WITHIN_MS:
+                return Rejected(
+                    "invalid",
+                    h.RECEIVED,
+                    f"header {h.RECEIVED}={arrived_ms} is {arrived_ms - broker_ts_ms} ms from the broker's "
+                    f"time, more than {RECEIVED_WITHIN_MS}",
+                )
         rejected = self._check_time(event.ts, "ts", arrived_ms, broker_ts_ms, headers)
         if rejected is not None:
             return rejected
@@ -159,7 +170,7 @@ class Acceptance:
     ) -> Label | Rejected:
         """The label of a record if it is accepted, else the reason."""
         recent = self._recent_at(LABELS, partition, offset)
-        event = read_event(value, decode_label)
+        event = read_event(value, decode_label, headers)
         if isinstance(event, Rejected):
             return event
         rejected = self._check_time(event.known_at, "known_at", broker_ts_ms, broker_ts_ms, headers)
@@ -189,30 +200,41 @@ class Acceptance:
         segment = self.clock.segment(number, broker_ts_ms)
         if segment is None:
             return Rejected("invalid", "segment", f"header segment={number} is not in force in run.clock")
-        arrival = event_time_ms(segment, arrived_ms)
-        if event_ms - arrival > segment.future_ms:
-            return Rejected(
-                "invalid",
-                field,
-                f"{field}={event_ms} is {event_ms - arrival} ms ahead of its arrival, "
-                f"more than {segment.future_ms}",
-            )
-        if arrival - event_ms > segment.past_ms:
-            return Rejected(
-                "invalid",
-                field,
-                f"{field}={event_ms} is {arrival - event_ms} ms behind its arrival, "
-                f"more than {segment.past_ms}",
-            )
-        return None
+        return out_of_limits(segment, event_ms, field, arrived_ms)
+
+
+def out_of_limits(segment: Segment, event_ms: int, field: str, arrived_ms: int) -> Rejected | None:
+    """The rejection of an event time too far from its arrival (wall clock), by the limits of a segment."""
+    arrival = event_time_ms(segment, arrived_ms)
+    if event_ms - arrival > segment.future_ms:
+        return Rejected(
+            "invalid",
+            field,
+            f"{field}={event_ms} is {event_ms - arrival} ms ahead of its arrival, "
+            f"more than {segment.future_ms}",
+        )
+    if arrival - event_ms > segment.past_ms:
+        return Rejected(
+            "invalid",
+            field,
+            f"{field}={event_ms} is {arrival - event_ms} ms behind its arrival, more than {segment.past_ms}",
+        )
+    return None
 
 
 E = TypeVar("E")
 
 
-def read_event(value: bytes | None, decode: Callable[[bytes], E]) -> E | Rejected:
-    """Decode one value; a rejection names the field that cannot be read."""
+def read_event(value: bytes | None, decode: Callable[[bytes], E], headers: h.Headers = ()) -> E | Rejected:
+    """Decode one value; a rejection names the field that cannot be read.
+
+    Args:
+        headers: the record's; they say where a reader left out a value that is too large.
+    """
     if value is None:
+        oversized = h.header(headers, h.OVERSIZED)
+        if oversized is not None:
+            return Rejected("invalid", "value", " ".join(oversized.decode("utf-8", "replace").split())[:300])
         return Rejected("invalid", "value", "the record has no value")
     if len(value) > MAX_EVENT_BYTES:
         return Rejected(

@@ -46,6 +46,31 @@ def wall_time_ms(segment: Segment, event_ms: float) -> float:
     return segment.wall_epoch_ms + (event_ms - segment.event_epoch_ms) / segment.speed
 
 
+def event_span(wall_ms: float, speed: float) -> str:
+    """Event time that passes in a wall time, for people.
+
+    >>> [event_span(25, speed) for speed in (1, 2_720, 60_000, 1e7)]
+    ['25 ms', '68 s', '25 min', '69.4 h']
+    """
+    ms = wall_ms * speed
+    if ms < 1_000:
+        return f"{ms:.3g} ms"
+    for unit, unit_ms in (("s", 1_000), ("min", 60_000)):
+        if ms < 120 * unit_ms:
+            return f"{ms / unit_ms:.3g} {unit}"
+    return f"{ms / 3_600_000:,.1f} h"
+
+
+def in_event_time(wall_ms: float, speed: float) -> str:
+    """A latency beside the clock's speed, without which its cost to features is not seen.
+
+    >>> in_event_time(25, 2_720)
+    'at 2,720 event seconds a second 25 ms are 68 s of event time'
+    """
+    span = event_span(wall_ms, speed)
+    return f"at {speed:,.4g} event seconds a second {wall_ms:.3g} ms are {span} of event time"
+
+
 @dataclass(frozen=True)
 class LoggedSegment:
     """A segment with the broker's append time of its record."""

@@ -1,12 +1,13 @@
 """The clock's segments on the topic `run.clock`: read, followed and appended."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiokafka import TopicPartition
@@ -15,20 +16,26 @@ from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log import headers as h
 from fraudsim.log.acceptance import HEADERS_REJECTED, Rejected, read_event
+from fraudsim.log.brokers import KafkaAwayError
 from fraudsim.log.clock import Clock, LoggedSegment, future_limit_ms, horizon_ms, past_limit_ms
-from fraudsim.log.consumer import SHORT, TopicReader, open_reader, read_to_end
+from fraudsim.log.consumer import SHORT, TopicReader, open_reader, pass_to_end
 from fraudsim.log.events import Segment, decode_segment, encoder
 from fraudsim.log.topics import CLOCK
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 
 _log = structlog.get_logger()
+START_S: Final = 60.0
+"""How long a part of the line waits at its start for the log to be named."""
+SHORT_WAIT_S: Final = 3.0
+"""The same for a command that people wait for."""
+ANNOUNCED_AFTER_S: Final = 2.0
 
 
 def add_segments(clock: Clock, records: Iterable[Any]) -> None:
     """Add the segments in records of `run.clock`; a record that is none is skipped, counted and logged."""
     for record in records:
-        segment: Segment | Rejected = read_event(record.value, decode_segment)
+        segment: Segment | Rejected = read_event(record.value, decode_segment, record.headers)
         if h.header(record.headers, h.UNREADABLE_HEADERS) is not None:
             segment = HEADERS_REJECTED
         if isinstance(segment, Rejected):
@@ -62,8 +69,12 @@ class ClockLog:
 
     def refresh(self) -> None:
         """Read `run.clock` to its present end."""
-        records, self._next_offset = read_to_end(self.bootstrap, self._partition, self._next_offset)
-        add_segments(self.clock, records)
+        self._next_offset = pass_to_end(
+            self.bootstrap,
+            self._partition,
+            self._next_offset,
+            lambda records: add_segments(self.clock, records),
+        )
 
     async def catch_up_for(self, records: Iterable[Any]) -> None:
         """Read `run.clock` to its present end if one of these records names a segment that is not in `clock`.
@@ -116,21 +127,28 @@ class ClockLog:
         self.refresh()
 
 
-def open_clock(settings: Settings, wait_s: float = 60.0, topic: str = CLOCK) -> ClockLog:
-    """The run's clock. Waits for its topic and its first segment.
+def open_clock(settings: Settings, wait_s: float = START_S, topic: str = CLOCK) -> ClockLog:
+    """The run's clock. Waits for its topic and its first segment, and logs that it does; not for Kafka.
 
     Raises:
-        FraudsimError: no topic or no segment within `wait_s` seconds.
+        FraudsimError: no topic or no segment within `wait_s` seconds, or no broker can be reached.
     """
     log = ClockLog(settings.kafka_bootstrap, Clock(), topic)
     error = FraudsimError(f"{topic} has no segment: start a log with `fraudsim clock start`")
+    announce_at = time.monotonic() + ANNOUNCED_AFTER_S
 
     def has_segment() -> bool:
-        nonlocal error
+        nonlocal error, announce_at
         try:
             log.refresh()
+        except KafkaAwayError:
+            raise
         except FraudsimError as missing:
             error = missing
+        if not log.clock and time.monotonic() >= announce_at:
+            announce_at = math.inf
+            if wait_s > SHORT_WAIT_S:
+                _log.info("waiting_for_clock", reason=str(error), longest_s=wait_s)
         return bool(log.clock)
 
     if not poll_until(has_segment, wait_s, every_s=0.2):

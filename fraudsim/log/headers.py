@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
+from fraudsim.log.decoding import markers
+
 SEGMENT: Final = "segment"
 """Number of the clock segment in force when the record was made."""
 ORDINAL: Final = "ordinal"
@@ -14,8 +16,8 @@ DECISION: Final = "decision"
 RECEIVED: Final = "received_at_ms"
 """Wall-clock time at which HTTP accepted the transaction, ms; its event time is checked against it,
 not against the broker's timestamp."""
-UNREADABLE_HEADERS: Final = "unreadable-headers"
-"""Replaces all headers of a record in which a header's name is not UTF-8; its value is their bytes."""
+UNREADABLE_HEADERS: Final = markers.UNREADABLE_HEADERS
+OVERSIZED: Final = markers.OVERSIZED
 
 Headers = Iterable[tuple[str, bytes]]
 

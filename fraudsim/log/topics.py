@@ -23,6 +23,10 @@ NULL: Final = "null."
 VISIBLE_WITHIN_S: Final = 10.0
 """How long a topic that another process has just created may take until the broker lists it."""
 TIMESTAMP_TYPE: Final = "message.timestamp.type"
+COMPRESSION: Final = "compression.type"
+BYTES: Final = "max.message.bytes"
+ALTERED: Final = (COMPRESSION, BYTES)
+"""Settings that are put right on topics that exist: they say nothing about the records that are there."""
 STAMPED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK)
 """Topics whose broker timestamps decide acceptance, the segment in force and the freshness of the state."""
 
@@ -46,7 +50,10 @@ def topics(settings: Settings, prefix: str = "") -> tuple[Topic, ...]:
         TIMESTAMP_TYPE: "LogAppendTime",
         "retention.ms": "-1",
         "retention.bytes": "-1",
-        "max.message.bytes": str(1024 * 1024),
+        BYTES: str(1024 * 1024),
+        # As it was sent. To store it otherwise, the broker would hold every record of a batch in its heap:
+        # half a megabyte that unpacks to 500 ends it. Our readers unpack within bounds.
+        COMPRESSION: "producer",
     }
     shared = [
         Topic(prefix + name, settings.partitions, config, "partitions")
@@ -56,8 +63,10 @@ def topics(settings: Settings, prefix: str = "") -> tuple[Topic, ...]:
     return (*shared, *single, Topic(prefix + SLOTS, settings.slots, config, "slots"))
 
 
-def create_topics(settings: Settings, prefix: str = "") -> None:
-    """Create the missing topics and check the existing ones.
+def create_topics(settings: Settings, prefix: str = "") -> list[str]:
+    """Create the missing topics, check the existing ones, and put right what can be.
+
+    Returns what was put right, a sentence for each setting and topic.
 
     Raises:
         FraudsimError: an existing topic has another number of partitions than the settings say, or does not
@@ -68,16 +77,20 @@ def create_topics(settings: Settings, prefix: str = "") -> None:
     check_reachable(settings.kafka_bootstrap)
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap.split(","))
     missing: list[Topic] = []
+    altered: dict[str, None] = {}  # in this order, each once: the broker may show the old value a while
 
     def all_exist() -> bool:
         nonlocal missing
-        missing = _check_existing(admin, topics(settings, prefix), prefix)
+        required = topics(settings, prefix)
+        missing = _check_existing(admin, required, prefix)
+        altered.update(dict.fromkeys(_put_right(admin, [t for t in required if t not in missing])))
         return not missing or _create(admin, missing, settings.replication)
 
     try:
         if not poll_until(all_exist, VISIBLE_WITHIN_S, every_s=0.1):
             names = ", ".join(topic.name for topic in missing)
             raise FraudsimError(f"Kafka neither lists nor creates {names}: see the broker's log")
+        return [*altered]
     finally:
         admin.close()
 
@@ -87,7 +100,8 @@ def _check_existing(admin: Any, required: Sequence[Topic], prefix: str) -> list[
     existing = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}
     check_partitions(required, existing)
     stamped = [prefix + name for name in STAMPED if prefix + name in existing]
-    check_timestamp_types(_timestamp_types(admin, stamped))
+    timestamp_types = _configs(admin, stamped, [TIMESTAMP_TYPE])
+    check_timestamp_types({name: values[TIMESTAMP_TYPE] for name, values in timestamp_types.items()})
     return [topic for topic in required if topic.name not in existing]
 
 
@@ -140,11 +154,34 @@ def check_timestamp_types(timestamp_types: Mapping[str, str]) -> None:
             )
 
 
-def _timestamp_types(admin: Any, names: Sequence[str]) -> dict[str, str]:
+def _put_right(admin: Any, required: Sequence[Topic]) -> list[str]:
+    """Alter the settings `ALTERED` where they differ."""
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    actual = _configs(admin, [topic.name for topic in required], ALTERED)
+    altered: list[str] = []
+    for topic in required:
+        differing = {
+            key: topic.config[key] for key in ALTERED if actual[topic.name][key] != topic.config[key]
+        }
+        if differing:
+            resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, differing)
+            result = admin.alter_configs([resource])["topic"][topic.name]
+            if result != "OK":
+                raise FraudsimError(f"topic {topic.name}: {differing} cannot be set: {result}")
+            altered += [
+                f"topic {topic.name}: {key} was {actual[topic.name][key]}, is now {value}"
+                for key, value in differing.items()
+            ]
+    return altered
+
+
+def _configs(admin: Any, names: Sequence[str], keys: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Settings of topics, in force, by topic and key."""
     from kafka.admin import ConfigResource, ConfigResourceType
 
     if not names:
         return {}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, [TIMESTAMP_TYPE]) for name in names]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, list(keys)) for name in names]
     configs = admin.describe_configs(resources, config_filter="all")["topic"]
-    return {name: configs[name][TIMESTAMP_TYPE]["value"] for name in names}
+    return {name: {key: configs[name][key]["value"] for key in keys} for name in names}

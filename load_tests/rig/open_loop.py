@@ -9,7 +9,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from hdrh.histogram import HdrHistogram
@@ -27,7 +27,7 @@ MakeRequest = Callable[[int], bytes]
 """From a request's number to the whole request, head and body."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Load:
     """Answers and latencies of one period of load."""
 
@@ -35,11 +35,22 @@ class Load:
     """Requests that were due."""
     seconds: float
     """From the first intended send time to the last answer."""
-    answered: int = 0
-    refused: dict[int, int] = field(default_factory=dict)
-    """Answers that do not count, by status: 0 is a broken connection, 200 a body that contains `spoiled`."""
-    latency_us: HdrHistogram = field(default_factory=lambda: HdrHistogram(1, LONGEST_US, DIGITS))
-    """Of the answers that count, from the intended send time (closed loop: the send) to the last byte."""
+    answers: "Answers"
+
+    @property
+    def answered(self) -> int:
+        """Answers that count."""
+        return self.answers.answered
+
+    @property
+    def refused(self) -> dict[int, int]:
+        """Answers that do not count, by status: 0 is a broken connection, 200 a spoiled body."""
+        return self.answers.refused
+
+    @property
+    def latency_us(self) -> HdrHistogram:
+        """Of the answers that count, from the intended send time (closed loop: the send) to the last byte."""
+        return self.answers.latency_us
 
     @property
     def per_second(self) -> float:
@@ -52,6 +63,24 @@ class Load:
 
     def percentile_ms(self, percent: float) -> float:
         return float(self.latency_us.get_value_at_percentile(percent)) / 1000
+
+
+class Answers:
+    """Counts answers as they come."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.refused: dict[int, int] = {}
+        self.latency_us = HdrHistogram(1, LONGEST_US, DIGITS)
+
+    def add(self, intended_s: float) -> None:
+        """An answer that counts, and has just come."""
+        self.answered += 1
+        self.latency_us.record_value(max(1, round((time.perf_counter() - intended_s) * 1e6)))
+
+    def refuse(self, status: int) -> None:
+        """An answer that does not count."""
+        self.refused[status] = self.refused.get(status, 0) + 1
 
 
 class _Connection:
@@ -128,7 +157,7 @@ class LoadGenerator:
         """Send requests `first`, `first` + 1, … at `rate` a second; one without a free connection waits."""
         self._renew_closed()
         count = max(1, round(rate * seconds))
-        load = Load(requests=count, seconds=0.0)
+        answers = Answers()
         started_s = time.perf_counter() + 0.01
         give_up_s = started_s + seconds + PATIENCE_S
         sent = 0
@@ -141,15 +170,15 @@ class LoadGenerator:
                 self._send(make(first + sent), started_s + sent / rate)
                 sent += 1
             next_s = started_s + sent / rate if sent < count and self._idle else give_up_s
-            self._receive(max(0.0, min(next_s - time.perf_counter(), 0.1)), load)
-        load.seconds = max(seconds, time.perf_counter() - started_s)
+            self._receive(max(0.0, min(next_s - time.perf_counter(), 0.1)), answers)
+        took_s = max(seconds, time.perf_counter() - started_s)
         self._renew_busy()
-        return load
+        return Load(count, took_s, answers)
 
     def closed(self, make: MakeRequest, first: int, connections: int, seconds: float) -> Load:
         """Keep `connections` requests in flight for `seconds`."""
         self._renew_closed()
-        load = Load(requests=0, seconds=0.0)
+        answers = Answers()
         started_s = time.perf_counter()
         ends_s = started_s + seconds
         sent = 0
@@ -160,17 +189,17 @@ class LoadGenerator:
                 sent += 1
             if not self._busy or now_s > ends_s + PATIENCE_S:
                 break
-            self._receive(0.1, load)
-        load.requests, load.seconds = sent, time.perf_counter() - started_s
+            self._receive(0.1, answers)
+        took_s = time.perf_counter() - started_s
         self._renew_busy()
-        return load
+        return Load(sent, took_s, answers)
 
     def _send(self, request: bytes, intended_s: float) -> None:
         connection = self._idle.popleft()
         self._busy[connection.socket.fileno()] = connection
         connection.send(request, intended_s)
 
-    def _receive(self, wait_s: float, load: Load) -> None:
+    def _receive(self, wait_s: float, answers: Answers) -> None:
         ready, _, _ = select.select(self._busy, (), (), wait_s)
         for descriptor in ready:
             connection = self._busy[descriptor]
@@ -178,7 +207,7 @@ class LoadGenerator:
                 complete = connection.receive()
             except OSError:
                 del self._busy[descriptor]
-                load.refused[0] = load.refused.get(0, 0) + 1
+                answers.refuse(0)
                 connection.socket.close()
                 self._idle.append(_Connection(self._address))
                 continue
@@ -187,12 +216,9 @@ class LoadGenerator:
             del self._busy[descriptor]
             self._idle.append(connection)
             if connection.status == 200 and not (self._spoiled and self._spoiled in connection.body):
-                load.answered += 1
-                load.latency_us.record_value(
-                    max(1, round((time.perf_counter() - connection.intended_s) * 1e6))
-                )
+                answers.add(connection.intended_s)
             else:
-                load.refused[connection.status] = load.refused.get(connection.status, 0) + 1
+                answers.refuse(connection.status)
 
     def _renew_closed(self) -> None:
         """Replace idle connections that the server closed, as uvicorn does after five seconds."""

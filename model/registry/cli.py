@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from fraudsim.errors import FraudsimError
+from fraudsim.process.terminal import plain_console
 from model.artefact.manifest import Manifest
 from model.registry.aliases import Aliases
 
@@ -26,13 +27,12 @@ RegistryFolder = Annotated[
 @model.command()
 def check(directory: NewModel) -> None:
     """Check a model as the scorer does, and show what it is."""
-    from rich.console import Console
 
     from model.artefact.files import load_model
     from model.report.model_table import model_table
     from model.report.variants_table import variants_table
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     loaded = load_model(directory)
     console.print(model_table(loaded.manifest))
     if len(loaded.kinds) > 1:
@@ -53,7 +53,6 @@ def put(new: NewModel, at: RegistryFolder = None) -> None:
 @model.command("list")
 def list_models(at: RegistryFolder = None) -> None:
     """List the versions of a registry: what each does, and how it tested."""
-    from rich.console import Console
     from rich.table import Table
 
     from model.registry.versions import load_manifests, read_aliases
@@ -64,7 +63,7 @@ def list_models(at: RegistryFolder = None) -> None:
         table.add_column(title, justify="left" if title in ("version", "role") else "right")
     for manifest in manifests:
         table.add_row(manifest.version, _role_text(aliases, manifest.version), *_figures(manifest))
-    console = Console(width=max(100, Console().width), markup=False, emoji=False)
+    console = plain_console(least_width=100)
     console.print(table)
     console.print(
         "Each is tested on the days after its own training; cost is that of approving everything = 1."
@@ -133,11 +132,10 @@ def shadows(
     ] = None,
 ) -> None:
     """Show how the shadows of a running scorer differ from its champion."""
-    from rich.console import Console
     from rich.table import Table
 
     served = _get_served_model(url)
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     if not served.shadows:
         console.print(f"champion {served.version} has no shadow: `fraudsim model shadow VERSION` makes one")
     for tally in served.shadows:

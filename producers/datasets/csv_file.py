@@ -1,7 +1,7 @@
 """CSV files read as texts, block by block, with line numbers.
 
-Nothing is inferred: no types, no nulls, no skipped blank lines. So an amount is the decimal that the file
-holds, and a message can name the line.
+Nothing is inferred: no types, no nulls, no blank lines skipped but those at the end. So an amount is the
+decimal that the file holds, and a message can name the line.
 """
 
 import re
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from fraudsim.arrays import Flags
 from fraudsim.errors import FraudsimError
 from producers.datasets.csv_block import CsvBlock
 from producers.datasets.csv_form import read_form
@@ -36,6 +37,7 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
             reason = "is missing" if counts[name] == 0 else "occurs twice in the header"
             raise FraudsimError(f"{layout} {path}: column {name} {reason}")
     line = form.line + 1
+    blank_line: int | None = None
     try:
         with pa_csv.open_csv(
             path,
@@ -54,8 +56,16 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
             for batch in reader:
                 if batch.num_rows:
                     block = CsvBlock(layout, path, line, batch)
-                    _refuse_unreadable(block, columns)
-                    yield block
+                    blank = _blank_rows(block, columns)
+                    filled = len(block) - _trailing(blank)
+                    if filled and blank_line is not None:
+                        raise _is_empty(block, blank_line)
+                    if blank[:filled].any():
+                        raise _is_empty(block, line + int(np.flatnonzero(blank)[0]))
+                    if filled < len(block) and blank_line is None:
+                        blank_line = line + filled
+                    if filled:
+                        yield CsvBlock(layout, path, line, batch.slice(0, filled))
                 line += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         # The error's text is parsed: a handler of invalid rows fails on rows that are not UTF-8.
@@ -69,7 +79,8 @@ def read_blocks(layout: str, path: Path, columns: tuple[str, ...]) -> Iterator[C
         raise FraudsimError(f"{layout} {path}: after line {line - 1}: {str(error).splitlines()[0]}") from None
 
 
-def _refuse_unreadable(block: CsvBlock, columns: tuple[str, ...]) -> None:
+def _blank_rows(block: CsvBlock, columns: tuple[str, ...]) -> Flags:
+    """The empty lines, shape (n,). Raises FraudsimError for a text that is not UTF-8."""
     blank = np.ones(len(block), np.bool_)
     for name in columns:
         texts = block.texts(name)
@@ -80,9 +91,18 @@ def _refuse_unreadable(block: CsvBlock, columns: tuple[str, ...]) -> None:
             where = f"{block.layout} {block.path}: line {block.first_line + row}"
             raise FraudsimError(f"{where}: {name} is not UTF-8") from None
         blank &= np.asarray(pc.equal(texts, ""))
-    if blank.any():
-        line = block.first_line + int(np.flatnonzero(blank)[0])
-        raise FraudsimError(f"{block.layout} {block.path}: line {line} is empty")
+    return blank
+
+
+def _trailing(blank: Flags) -> int:
+    """How many rows are blank at the end; those at the end of a file say nothing."""
+    return int(np.argmin(blank[::-1])) if not blank.all() else len(blank)
+
+
+def _is_empty(block: CsvBlock, line: int) -> FraudsimError:
+    return FraudsimError(
+        f"{block.layout} {block.path}: line {line} is empty, and rows follow: remove it, if no row was lost"
+    )
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -49,6 +49,7 @@ def batches(path: Path) -> Iterator[Batch]:
         raw = file.read(columns=list(COLUMNS)).combine_chunks()
     except (OSError, pa.ArrowException) as error:
         raise FraudsimError(f"handbook {path}: {_first_line(error)}") from None
+    raw = _decoded(raw)
     if raw.num_rows == 0:
         raise FraudsimError(f"handbook {path}: there are no rows")
     ts = _times_ms(path, raw["TX_DATETIME"])
@@ -93,6 +94,15 @@ def _open(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise FraudsimError(f"handbook {path}: {_first_line(error)}") from None
+
+
+def _decoded(raw: pa.Table) -> pa.Table:
+    """The columns by their values: pandas writes its categories as dictionaries."""
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in raw.schema
+    ]
+    return raw.cast(pa.schema(fields))
 
 
 def _first_line(error: Exception) -> str:

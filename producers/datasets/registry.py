@@ -41,6 +41,7 @@ def layout_of(path: Path) -> Layout:
         )
     fitting = [layout for layout in LAYOUTS if layout.fits(header)]
     if not fitting:
+        _refuse_other_spelling(path, header)
         titles = ", ".join(layout.title for layout in LAYOUTS)
         first = ", ".join(header[:4])
         raise FraudsimError(f"replay {path}: header {first}… has no known layout; known are: {titles}")
@@ -130,6 +131,19 @@ def _read_form_and_header(path: Path) -> tuple[str, list[str]]:
         return "Parquet", pq.ParquetFile(path).schema_arrow.names
     except (OSError, pa.ArrowException) as error:
         raise FraudsimError(f"replay {path}: {str(error).splitlines()[0]}") from None
+
+
+def _refuse_other_spelling(path: Path, header: list[str]) -> None:
+    """Raise an error if a layout's names are there, but for blanks around them or capitals."""
+    by_plain_name = {name.strip().lower(): name for name in header}
+    for layout in LAYOUTS:
+        spelled = {name: by_plain_name.get(name.lower(), name) for name in layout.columns}
+        if 2 * sum(name.lower() in by_plain_name for name in layout.columns) > len(layout.columns):
+            name, other = next((name, other) for name, other in spelled.items() if name != other)
+            raise FraudsimError(
+                f"{layout.name} {path}: column {other!r} is not spelled as published, {name!r}: "
+                "no blanks around names, the same capitals"
+            )
 
 
 def _refuse_pickles(path: Path, files: str) -> None:

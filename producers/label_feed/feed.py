@@ -98,7 +98,8 @@ class LabelFeed:
         Args:
             now_ms: event time.
             segment: the clock's current segment.
-            wait_ms: event time for which a label waits for the decision on its transaction.
+            wait_ms: event time for which a label waits for the decision on its transaction, once those after
+                it are decided; 0 at the end of the stream: no label waits.
         """
         now_ms = int(min(now_ms, self._end_ms))
         self._read_source(now_ms)
@@ -110,7 +111,7 @@ class LabelFeed:
             if known_at >= self._end_ms:
                 continue
             if from_world and not self._is_decided(label):
-                if now_ms - known_at < wait_ms:
+                if now_ms - known_at < wait_ms or (wait_ms and not self._is_passed(label)):
                     waiting.append((known_at, number, label, from_world))
                 else:
                     self.undecided += 1
@@ -145,8 +146,11 @@ class LabelFeed:
         """
         if label.tx_id in self._frauds:
             return self._frauds[label.tx_id] is not None
-        partition = partition_of(label.card_id, self._partitions)
-        return label.ts < self._start_ms or self._decided_to[partition] >= label.ts
+        return label.ts < self._start_ms or self._is_passed(label)
+
+    def _is_passed(self, label: Label) -> bool:
+        """Whether a later transaction of its partition is decided; if not, sender or scorer may be paused."""
+        return self._decided_to[partition_of(label.card_id, self._partitions)] >= label.ts
 
     def _as_decided(self, label: Label) -> Label:
         """The label with the keys of the decided transaction, which a reacting campaign may have changed."""

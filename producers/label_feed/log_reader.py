@@ -22,6 +22,8 @@ from producers.labels.back_office import Outcome
 from producers.sender.log_ends import STRAGGLER_WAIT_S
 
 POLL_MS: Final = 500
+LONGEST_POLL_S: Final = 1.0
+"""More than that between two polls was a pause."""
 _PLAN: Final = FetchPlan(wait_ms=500, min_bytes=512 * 1024, max_records=2_000)
 """The latency of labels does not matter: few, large fetches."""
 _log = structlog.get_logger()
@@ -40,7 +42,10 @@ class FeedLogReader:
         self._labels = [TopicPartition(LABELS, p) for p in partitions[LABELS]]
         self._transactions = [TopicPartition(TRANSACTIONS, p) for p in partitions[DECISIONS]]
         self._decisions = [TopicPartition(DECISIONS, p) for p in partitions[DECISIONS]]
-        self._last_decision_at = time.monotonic()
+        self._polled_at = time.monotonic()
+        self.quiet_s = 0.0
+        """Wall seconds without a decision. A pause of this process counts for one: what came meanwhile is
+        still unread."""
         self._ends: dict[TopicPartition, int] = {}
         self._transaction_ends: dict[TopicPartition, int] = {}
 
@@ -62,11 +67,6 @@ class FeedLogReader:
                 yield cls(reader, clock_log, partitions)
             finally:
                 await clock_log.close()
-
-    @property
-    def quiet_s(self) -> float:
-        """Wall seconds since the last decision."""
-        return time.monotonic() - self._last_decision_at
 
     async def read_labels(self) -> set[LabelKey]:
         """Read every label in the log, then turn to decisions, from their beginning.
@@ -115,10 +115,11 @@ class FeedLogReader:
     async def poll(self) -> list[tuple[int, Outcome]]:
         """New decisions, each with its partition; `clock` is read to its end."""
         polled = await self._reader.poll(POLL_MS)
+        before, self._polled_at = self._polled_at, time.monotonic()
+        self.quiet_s = 0.0 if polled else self.quiet_s + min(self._polled_at - before, LONGEST_POLL_S)
         await self._clock_log.catch_up()
         decisions: list[tuple[int, Any, Outcome]] = []
         for tp, records in polled.items():
-            self._last_decision_at = time.monotonic()
             decisions += [(tp.partition, record, outcome) for record, outcome in _readable(records, _decode)]
         if any(outcome.source_offset >= self._end(partition) for partition, _, outcome in decisions):
             self._transaction_ends = await self._reader.ends(self._transactions)

@@ -2,12 +2,16 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from fraudsim import metrics
 from fraudsim.log import headers as h
-from fraudsim.log.clock import past_limit_ms
+from fraudsim.log.acceptance import out_of_limits
+from fraudsim.log.clock import Clock, past_limit_ms
 from fraudsim.log.consumer import existing_partitions
 from fraudsim.log.events import Label, Segment, encoder
 from fraudsim.log.topics import DECISIONS, LABELS
@@ -29,6 +33,8 @@ QUIET_S: Final = 5.0
 END_MARGIN_S: Final = 1.0
 """The feed ends this long after the end of the stream, when the last transactions are in the log."""
 STOP_FLUSH_S: Final = 10.0
+DELIVERY_TIMEOUT_MS: Final = 1_800_000
+"""A label may be long in coming, as after a pause of the process: one that is too late is sent once more."""
 
 
 async def feed_labels(
@@ -52,7 +58,7 @@ async def feed_labels(
         SendError: Kafka did not acknowledge a label. End the process; the next start sends what is missing.
     """
     partitions = existing_partitions(settings.kafka_bootstrap, [LABELS, DECISIONS])
-    outbox = open_outbox(settings, [LABELS])
+    outbox = open_outbox(settings, [LABELS], delivery_timeout_ms=DELIVERY_TIMEOUT_MS)
     end_ms = schedule.end_ms(source.start_ms, speed, seconds)
     try:
         async with FeedLogReader.open(settings, partitions) as reader:
@@ -73,6 +79,8 @@ async def feed_labels(
                     metrics.HEARTBEAT.set_to_current_time()
                     on_progress(feed.report(False))
             outbox.flush(STOP_FLUSH_S)
+            while sender.send_late_again(reader.clock):
+                outbox.flush(STOP_FLUSH_S)
             report = feed.report(complete)
             on_progress(report)
             return report
@@ -89,6 +97,8 @@ async def _send_due(feed: LabelFeed, reader: FeedLogReader, sender: "_LabelSende
     wait_ms = 0 if complete else round(DECISION_TIMEOUT_S * 1000 * segment.speed)
     for label in feed.due_labels(now_ms, segment, wait_ms):
         sender.send(label, segment)
+        _SENT.inc()
+    feed.delayed += sender.send_late_again(reader.clock)
     return complete
 
 
@@ -98,13 +108,30 @@ class _LabelSender:
     def __init__(self, outbox: Outbox, source: str) -> None:
         self._outbox = outbox
         self._source_header = (h.SOURCE, source.encode())
+        self._late: deque[Label] = deque()
+        """Labels that came to the broker too late to be valid; filled by the client's thread."""
 
     def send(self, label: Label, segment: Segment) -> None:
         while not self._outbox.wait_for_room():
             metrics.HEARTBEAT.set_to_current_time()
         headers = [(h.SEGMENT, h.encode_int(segment.number)), self._source_header]
-        self._outbox.hand_over(LABELS, label.card_id, encoder.encode(label), headers)
-        _SENT.inc()
+
+        def on_ack(broker_ts_ms: int) -> None:
+            if out_of_limits(segment, label.known_at, "known_at", broker_ts_ms) is not None:
+                self._late.append(label)
+
+        self._outbox.hand_over(LABELS, label.card_id, encoder.encode(label), headers, on_ack)
+
+    def send_late_again(self, clock: Clock) -> int:
+        """Send the labels that came too late once more, as known now; returns their number.
+
+        This process was paused, or Kafka was away, between their time and the broker's.
+        """
+        count = len(self._late)
+        for _ in range(count):
+            now_ms = clock.now_ms(time.time() * 1000)
+            self.send(msgspec.structs.replace(self._late.popleft(), known_at=now_ms), clock.current)
+        return count
 
 
 _SENT = metrics.LABELS.labels(stage="sent", outcome="ok")

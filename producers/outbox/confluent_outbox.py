@@ -7,7 +7,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from fraudsim.settings import Settings
-from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, MAX_OUTSTANDING, BoundedOutbox, SendError
+from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, OnAck, SendError
 
 LINGER_MS: Final = 5
 METADATA_S: Final = 20.0
@@ -16,15 +16,18 @@ METADATA_S: Final = 20.0
 class _Delivery:
     """The delivery report of one record; librdkafka calls it with the error, None on success."""
 
-    __slots__ = ("_on_failure", "is_done")
+    __slots__ = ("_on_ack", "_on_failure", "is_done")
 
-    def __init__(self, on_failure: Callable[[str], None]) -> None:
+    def __init__(self, on_failure: Callable[[str], None], on_ack: OnAck | None) -> None:
         self._on_failure = on_failure
+        self._on_ack = on_ack
         self.is_done = False
 
-    def __call__(self, error: Any, _: Any) -> None:
+    def __call__(self, error: Any, message: Any) -> None:
         if error is not None:
             self._on_failure(error.str())
+        elif self._on_ack is not None:
+            self._on_ack(message.timestamp()[1])
         self.is_done = True
 
 
@@ -34,16 +37,8 @@ class ConfluentOutbox(BoundedOutbox):
     poll_s = 0.05
     """A `poll` may take its whole time although reports arrive early (confluent-kafka-python issue 2215)."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        topics: Sequence[str],
-        max_outstanding: int = MAX_OUTSTANDING,
-        delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
-    ) -> None:
-        """Connect, and fetch the metadata of `topics`, so that the first record is sent at once."""
-        super().__init__(max_outstanding)
-        self._producer: Any = Producer(
+    def _connect(self, settings: Settings, topics: Sequence[str], delivery_timeout_ms: int) -> Any:
+        producer = Producer(
             {
                 "bootstrap.servers": settings.kafka_bootstrap,
                 "acks": "all",
@@ -58,15 +53,23 @@ class ConfluentOutbox(BoundedOutbox):
         )
         try:
             for topic in topics:
-                self._producer.list_topics(topic, timeout=METADATA_S)
+                producer.list_topics(topic, timeout=METADATA_S)
         except KafkaException as error:
             raise SendError(f"Kafka does not answer: {error.args[0].str()}") from error
+        return producer
 
     def _serve(self, wait_s: float) -> None:
         self._producer.poll(wait_s)
 
-    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        delivery = _Delivery(self._on_failure)
+    def hand_over(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        on_ack: OnAck | None = None,
+    ) -> None:
+        delivery = _Delivery(self._on_failure, on_ack)
         try:
             self._producer.produce(topic, value, key, on_delivery=delivery, headers=headers)
         except KafkaException as error:

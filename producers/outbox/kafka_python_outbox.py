@@ -9,7 +9,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudsim.log.partitioning import partition_of
 from fraudsim.settings import Settings
-from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, MAX_OUTSTANDING, BoundedOutbox, SendError
+from producers.outbox.outbox import DELIVERY_TIMEOUT_MS, BoundedOutbox, OnAck, SendError
 
 REQUEST_TIMEOUT_MS: Final = 20_000
 
@@ -19,16 +19,8 @@ class KafkaPythonOutbox(BoundedOutbox):
 
     poll_s = 0.005
 
-    def __init__(
-        self,
-        settings: Settings,
-        topics: Sequence[str],
-        max_outstanding: int = MAX_OUTSTANDING,
-        delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
-    ) -> None:
-        """Connect, and fetch the metadata of `topics`, so that the first record is sent at once."""
-        super().__init__(max_outstanding)
-        self._producer: Any = KafkaProducer(
+    def _connect(self, settings: Settings, topics: Sequence[str], delivery_timeout_ms: int) -> Any:
+        producer = KafkaProducer(
             bootstrap_servers=settings.kafka_bootstrap.split(","),
             acks="all",
             enable_idempotence=True,  # one batch in flight per partition, so retries keep the order
@@ -39,13 +31,21 @@ class KafkaPythonOutbox(BoundedOutbox):
             metrics_enabled=False,
             allow_auto_create_topics=False,
         )
-        self._partitions = {topic: len(self._producer.partitions_for(topic)) for topic in topics}
+        self._partitions = {topic: len(producer.partitions_for(topic)) for topic in topics}
+        return producer
 
     def _serve(self, wait_s: float) -> None:
         if wait_s:
             time.sleep(wait_s)
 
-    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        on_ack: OnAck | None = None,
+    ) -> None:
         try:
             future = self._producer.send(
                 topic,
@@ -59,6 +59,8 @@ class KafkaPythonOutbox(BoundedOutbox):
             self._on_failure(error)
             self.check()
         future.add_errback(self._on_failure)
+        if on_ack is not None:
+            future.add_callback(lambda metadata: on_ack(metadata.timestamp))
         self._unacknowledged.append(future)
 
     def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000) -> None:

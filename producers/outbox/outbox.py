@@ -2,8 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
+
+from fraudsim.settings import Settings
 
 DELIVERY_TIMEOUT_MS: Final = 90_000
 """Less than the 120 s of wall time within which a late record is still valid: a record that was given up is
@@ -12,6 +15,10 @@ MAX_OUTSTANDING: Final = 20_000
 """Most records handed over since the oldest one that is not acknowledged."""
 ROOM_TIMEOUT_S: Final = 1.0
 """`wait_for_room` returns after this long at the latest."""
+
+
+OnAck = Callable[[int], None]
+"""Takes the broker's timestamp of a record, ms."""
 
 
 class SendError(Exception):
@@ -30,8 +37,18 @@ class Outbox(Protocol):
         """
         ...
 
-    def hand_over(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def hand_over(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        on_ack: OnAck | None = None,
+    ) -> None:
         """Pass a record to the client, which may batch it with others.
+
+        Args:
+            on_ack: called, perhaps in the client's thread, once the broker has the record.
 
         Raises:
             SendError: the client takes no more records.
@@ -71,11 +88,27 @@ class BoundedOutbox(ABC):
     poll_s: float
     """How long to serve the client before checking for room again."""
 
-    def __init__(self, max_outstanding: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Sequence[str],
+        max_outstanding: int = MAX_OUTSTANDING,
+        delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
+    ) -> None:
+        """Connect, and fetch the metadata of `topics`, so that the first record is sent at once.
+
+        Raises:
+            SendError: Kafka does not answer.
+        """
+        self._producer = self._connect(settings, topics, delivery_timeout_ms)
         self._max_outstanding = max_outstanding
         self._unacknowledged: deque[Any] = deque()
         """Deliveries, each with `is_done`, in the order of handing over; done ones leave at the front."""
         self._failure: str | None = None
+
+    @abstractmethod
+    def _connect(self, settings: Settings, topics: Sequence[str], delivery_timeout_ms: int) -> Any:
+        """The client, connected, with the metadata of `topics`."""
 
     @abstractmethod
     def _serve(self, wait_s: float) -> None:

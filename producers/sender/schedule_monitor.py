@@ -22,6 +22,7 @@ class ScheduleWindow(msgspec.Struct, frozen=True):
     achieved_per_s: float
     intended_per_s: float | None
     """The rate of the intended times; None if fewer than two of them differ."""
+    delay_p90_ms: float | None
     delay_p99_ms: float | None
     kept: bool
 
@@ -93,6 +94,7 @@ class ScheduleMonitor:
             sent=sent,
             achieved_per_s=round(sent / max(sending_us, 1) * 1e6, 1),
             intended_per_s=round((sent - 1) / span_us * 1e6, 1) if span_us else None,
+            delay_p90_ms=delays.quantile_ms(0.9),
             delay_p99_ms=delays.quantile_ms(0.99),
             kept=kept,
         )

@@ -36,6 +36,8 @@ class SendReport(msgspec.Struct, kw_only=True):
     """The distribution of that delay: µs (three significant digits) → transactions."""
     segments: list[Segment]
     """Appended to the clock by the sender."""
+    tick_ms: float | None = None
+    """The sender's latest tick: half of it is in the median latency."""
     left_out: dict[str, list[int]] = {}
     """Ordinals per topic of records that were not sent, because their campaign had ended before them."""
 
@@ -51,6 +53,8 @@ class SendPlan:
     often the sender was killed. None sends until the source ends."""
     prefix: str = ""
     """Of the topics' names; the clock must be of the same prefix."""
+    processes: int = 1
+    """Senders of the log that share this machine's cores."""
     react: React | None = None
     """Called just before a record is sent; may change it or leave it out."""
 

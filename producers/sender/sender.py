@@ -1,5 +1,6 @@
 """The open-loop sender: every record of a source at its intended time, exactly once across restarts."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
@@ -74,7 +75,8 @@ def send(
     try:
         by_topic = find_logged_ordinals(settings, partitions, source.name)
         logged = {topic: by_topic[plan.prefix + topic] for topic in TOPICS}
-        run = _SenderRun(source, outbox, clock, logged, plan, control, schedule.tick_us(settings))
+        tick = schedule.SendTick(schedule.fixed_us(settings), usable_cores() / plan.processes)
+        run = _SenderRun(source, outbox, clock, logged, plan, control, tick)
         return run.run()
     finally:
         outbox.close(0)  # everything is flushed or given up
@@ -102,7 +104,7 @@ class _SenderRun:
         logged: Mapping[str, LoggedOrdinals],
         plan: SendPlan,
         control: SendControl,
-        tick_us: int,
+        tick: schedule.SendTick,
     ) -> None:
         self._source = source
         self._source_header = (h.SOURCE, source.name.encode())
@@ -113,7 +115,7 @@ class _SenderRun:
         self._end_ms = schedule.end_ms(source.start_ms, plan.speed, plan.seconds)
         self._stop = control.stop
         self._on_progress = control.on_progress
-        self._tick_us = tick_us
+        self._tick = tick
         self._jumps = JumpDetector()
         self._topics_with_gaps = {topic for topic, ordinals in logged.items() if ordinals.missing}
         earlier = control.earlier
@@ -197,7 +199,7 @@ class _SenderRun:
 
     def _wait_until(self, intended_us: int) -> _Wait:
         """Wait for a record's tick; meanwhile release held records and report progress."""
-        due_us = schedule.next_tick_us(intended_us, self._tick_us)
+        due_us = schedule.next_tick_us(intended_us, self._tick.us)
         while not self._stop.is_set():
             now_us = wall_time.now_us()
             if self._jumps.jumped():  # held records must bear the new segment
@@ -262,7 +264,9 @@ class _SenderRun:
 
     def _progress(self, now_us: int, next_us: int) -> None:
         self._outbox.check()
-        self._monitor.close_window(now_us, next_us)
+        window = self._monitor.close_window(now_us, next_us)
+        if window is not None:
+            self._tick.adapt(window.intended_per_s, window.delay_p90_ms)
         HEARTBEAT.set(now_us / 1e6)
         if self._on_progress:
             self._on_progress(self._report(False))
@@ -284,8 +288,14 @@ class _SenderRun:
             behind_s=round(self._monitor.behind_s, 3),
             delay_us_counts=dict(sorted(delays.counts.items())),
             segments=list(self._segments),
+            tick_ms=self._tick.us / 1000,
             left_out={topic: list(ordinals) for topic, ordinals in self._left_out.items() if ordinals},
         )
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _missing(source: Source, logged: Mapping[str, LoggedOrdinals], end_ms: float) -> Iterator[_NumberedItem]:

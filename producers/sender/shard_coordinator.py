@@ -209,6 +209,7 @@ def merge_reports(
         # Shards run side by side: the longest time counts, not the sum.
         behind_s=max((r.behind_s for r in reports), default=0.0) + (earlier.behind_s if earlier else 0.0),
         delay_us_counts=dict(sorted(delays.counts.items())),
+        tick_ms=max((r.tick_ms for r in reports if r.tick_ms is not None), default=None),
         segments=[*(earlier.segments if earlier else ()), *segments],
     )
 

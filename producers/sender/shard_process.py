@@ -39,7 +39,7 @@ def run_shard(pipe: Connection, plan: ShardingPlan, number: int) -> None:
         report = send(
             Shard(plan.make_source(clock_log.clock), number, plan.shards),
             plan.settings,
-            SendPlan(speed=plan.speed, seconds=plan.seconds, prefix=plan.prefix),
+            SendPlan(speed=plan.speed, seconds=plan.seconds, prefix=plan.prefix, processes=plan.shards),
             coordinator,
             SendControl(stop=coordinator.stop, on_progress=pipe.send),
         )

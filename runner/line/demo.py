@@ -46,7 +46,7 @@ def _run_traffic(line: Line, observer: Observer, seconds: float | None, signals:
     _say_traffic(line)
     with signals.set_event() as stop:
         line.start_producer()
-        with live_figures(observer.tally, seconds) as figures:
+        with live_figures(observer.tally, seconds, line.speed) as figures:
             _await_producer(line, stop, figures)
     return time.monotonic() - started_s
 

@@ -92,7 +92,7 @@ class Line:
         self.speed = event_speed(self.options, self.history)
         make_model(self.options, self.settings, self.say)
         self.say("creating topics, starting the run's clock, priming Redis from the history")
-        primed_keys = start_log_and_prime(self.options, self.settings, self.history, self.speed)
+        primed_keys = start_log_and_prime(self.options, self.settings, self.history, self.speed, self.say)
         self.say(f"primed {primed_keys:,} keys")
 
     def _start_stack(self) -> None:

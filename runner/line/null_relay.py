@@ -9,15 +9,20 @@ import signal
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from fraudsim.log.consumer import TopicReader, open_reader
+from fraudsim.log.consumer import TopicReader, existing_partitions, open_reader
 from fraudsim.log.topics import DECISIONS, NULL, TRANSACTIONS
 from fraudsim.settings import Settings
 
 
 def run_relay(settings: Settings) -> None:
-    """Copy every record of `null.transactions` to `null.decisions` unchanged, until SIGINT or SIGTERM."""
+    """Copy every record of `null.transactions` to `null.decisions` unchanged, until SIGINT or SIGTERM.
+
+    Raises:
+        FraudsimError: no broker can be reached, or a topic is missing.
+    """
     import uvloop
 
+    existing_partitions(settings.kafka_bootstrap, [NULL + TRANSACTIONS, NULL + DECISIONS])
     uvloop.run(_relay(settings))
 
 

@@ -101,13 +101,16 @@ def make_model(options: LineOptions, settings: Settings, say: Say) -> None:
     registry.add_version(run_dir / "model", run_dir / "models")
 
 
-def start_log_and_prime(options: LineOptions, settings: Settings, history: History, speed: float) -> int:
+def start_log_and_prime(
+    options: LineOptions, settings: Settings, history: History, speed: float, say: Say
+) -> int:
     """Create the topics, start the run's clock and prime Redis from the history.
 
     Returns:
         The number of keys primed.
     """
-    topics.create_topics(settings)
+    for sentence in topics.create_topics(settings):
+        say(sentence)
     folder, manifest = options.run_dir / "history", history.manifest
     clock_log = start_log(settings, manifest.end_ms, speed, str(folder), manifest.fingerprint)
     from stream_features.offline.history_tables import read_history_tables

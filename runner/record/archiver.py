@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from fraudsim.archive.log_files import log_files, log_folder, read_ranges, write_file
-from fraudsim.archive.offset_ranges import Ranges, gaps_in, merge_ranges
+from fraudsim.archive.offset_ranges import Ranges, gaps_in, merge_ranges, without
 from fraudsim.archive.records import Record, to_table
 from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import FetchPlan, Polled, TopicReader, open_reader, partitions_of
@@ -27,6 +28,8 @@ from fraudsim.settings import Settings
 
 FLUSH_EVERY_S: Final = 5.0
 FLUSH_RECORDS: Final = 50_000
+FLUSH_BYTES: Final = 32 * 1024 * 1024
+"""Of the buffered columns: a file is written when it is due, or when this much waits for it."""
 POLL_MS: Final = 500
 """The broker delays a fetch by this time, or until it has `FETCH_BYTES`: two wake-ups a second."""
 FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -123,6 +126,11 @@ class _Archiver:
         self._file_number = {topic: self._next_file_number(topic) for topic in ARCHIVED}
         self._tables: dict[str, list[pa.Table]] = {topic: [] for topic in ARCHIVED}
         self._buffered_records = 0
+        self._buffered_bytes = 0
+        self._read_to: dict[TopicPartition, int] = {}
+        """Next offset to read, by partition."""
+        self._passed: dict[str, Ranges] = {topic: {} for topic in ARCHIVED}
+        """Offsets read since the last file of a topic was written."""
         self._flush_at = 0.0
         self._written = dict.fromkeys(ARCHIVED, 0)
         self._lag = {topic: CONSUMER_LAG.labels(process="archiver", topic=topic) for topic in ARCHIVED}
@@ -163,12 +171,16 @@ class _Archiver:
                     f"offset {next_offset - 1}, Kafka's log ends at {ends[partition]}: "
                     "this folder belongs to another log"
                 )
-            reader.seek({partition: max(gaps[0][0] if gaps else next_offset, begins[partition])})
+            first = max(gaps[0][0] if gaps else next_offset, begins[partition])
+            reader.seek({partition: first})
+            self._read_to[partition] = first
 
     async def _read(self, reader: TopicReader) -> None:
         """Buffer the fetched records, and flush when enough records or seconds have passed."""
         self._buffer(await reader.poll(timeout_ms=POLL_MS, max_records=10_000))
-        if self._buffered_records >= FLUSH_RECORDS or time.monotonic() >= self._flush_at:
+        self._pass_to(await reader.positions())
+        is_full = self._buffered_records >= FLUSH_RECORDS or self._buffered_bytes >= FLUSH_BYTES
+        if is_full or time.monotonic() >= self._flush_at:
             self._flush()
             await self._report_lag(reader)
 
@@ -193,18 +205,31 @@ class _Archiver:
                     )
                 )
         for topic, topic_records in new_records.items():
-            self._tables[topic].append(to_table(topic, topic_records))
+            table = to_table(topic, topic_records)
+            self._tables[topic].append(table)
             self._buffered_records += len(topic_records)
+            self._buffered_bytes += table.nbytes
+
+    def _pass_to(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Note the offsets between the positions before and after a poll, with a record or without."""
+        for tp, position in positions.items():
+            topic, first = self._topic_name(tp), self._read_to[tp]
+            if position > first:
+                fresh = without([(first, position - 1)], self._covered[topic].get(tp.partition, []))
+                passed = self._passed[topic]
+                passed[tp.partition] = merge_ranges([*passed.get(tp.partition, ()), *fresh])
+            self._read_to[tp] = position
 
     def _flush(self) -> None:
         for topic, tables in self._tables.items():
             if tables:
                 table = pa.concat_tables(tables)
-                write_file(self._run_dir, topic, self._file_number[topic], table)
+                write_file(self._run_dir, topic, self._file_number[topic], table, self._passed[topic])
+                self._passed[topic] = {}
                 self._file_number[topic] += 1
                 self._written[topic] += table.num_rows
                 self._tables[topic] = []
-        self._buffered_records = 0
+        self._buffered_records = self._buffered_bytes = 0
         self._flush_at = time.monotonic() + self._flush_every_s
         HEARTBEAT.set_to_current_time()
 

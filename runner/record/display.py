@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fraudsim.log.clock import event_span, in_event_time
 from fraudsim.process.terminal import plain_console
 from runner.record.latencies import percentiles
 from runner.record.observer import RunTally
@@ -27,9 +28,11 @@ def say(text: str) -> None:
 class LiveFigures:
     """Live figures of a run: a table on a terminal, else a line every five seconds."""
 
-    def __init__(self, tally: RunTally, seconds: float | None, live: Live | None) -> None:
+    def __init__(self, tally: RunTally, seconds: float | None, speed: float, live: Live | None) -> None:
+        """`speed` is the clock's, event seconds per wall second."""
         self._tally = tally
         self._seconds = seconds
+        self._speed = speed
         self._live = live
         self._started_s = time.monotonic()
         self._shown_s = self._started_s
@@ -54,6 +57,7 @@ class LiveFigures:
             "tx/s": f"{rate:,.0f}",
             "p50 ms": _ms(recent["p50"]),
             "p99 ms": _ms(recent["p99"]),
+            "in event time": "-" if recent["p99"] is None else event_span(recent["p99"], self._speed),
             "flagged": f"{flagged:,}",
             "declined": f"{tally.actions.get('decline', 0):,}",
             "restarts": str(restarts),
@@ -69,13 +73,13 @@ class LiveFigures:
 
 
 @contextmanager
-def live_figures(tally: RunTally, seconds: float | None) -> Iterator[LiveFigures]:
+def live_figures(tally: RunTally, seconds: float | None, speed: float) -> Iterator[LiveFigures]:
     """Show live figures while the block runs."""
     if sys.stdout.isatty():
         with Live(console=console, refresh_per_second=4) as live:
-            yield LiveFigures(tally, seconds, live)
+            yield LiveFigures(tally, seconds, speed, live)
     else:
-        yield LiveFigures(tally, seconds, None)
+        yield LiveFigures(tally, seconds, speed, None)
 
 
 def _ms(value: float | None) -> str:
@@ -99,8 +103,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     caught = Table("typology", "fraud", "caught", title="frauds flagged (step-up, review or decline)")
     for name, counts in summary["by_typology"].items():
         caught.add_row(name, f"{counts['fraud']:,}", f"{counts['caught']:,}")
-    for table in (totals, latency, caught):
-        console.print(table)
+    console.print(totals, latency)
+    _print_scale(summary)
+    console.print(caught)
     if summary["send_behind_s"]:
         console.print(
             f"the sender did not keep its schedule for {summary['send_behind_s']:.0f} s: "
@@ -120,6 +125,15 @@ def print_summary(summary: dict[str, Any]) -> None:
             f"parity: {parity['vectors']:,} vectors recomputed from the log, {parity['mismatches']} differ"
             + degraded
         )
+
+
+def _print_scale(summary: dict[str, Any]) -> None:
+    """What the latencies are in event time, and the sender's part of them."""
+    p50_ms, tick_ms = summary["latency_ms"]["p50"], summary.get("send_tick_ms")
+    if p50_ms is not None:
+        console.print(in_event_time(p50_ms, summary["speed"]))
+    if tick_ms is not None:
+        console.print(f"the sender handed over every {tick_ms:g} ms at the end: half of that is in every p50")
 
 
 def _print_labels(report: dict[str, Any]) -> None:

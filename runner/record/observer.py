@@ -9,6 +9,7 @@ import msgspec
 import uvloop
 from aiokafka import TopicPartition
 
+from fraudsim.log.acceptance import Rejected, read_event
 from fraudsim.log.consumer import open_reader
 from fraudsim.settings import Settings
 from runner.record.latencies import Latencies
@@ -38,6 +39,8 @@ class RunTally:
     decisions: int = 0
     stream_decisions: int = 0
     """Of `decisions`, those that were not decided by HTTP."""
+    unreadable: int = 0
+    """Records that are none; they are not among `decisions`."""
     actions: dict[str, int] = field(default_factory=dict)
     latencies: Latencies = field(default_factory=Latencies)
     """From intended send to read back; records without a send time are left out."""
@@ -84,7 +87,11 @@ class Observer:
                 arrived_us = time.time_ns() // 1000
                 for records in polled.values():
                     for record in records:
-                        self._count(_decode(record.value), arrived_us)
+                        decision = read_event(record.value, _decode)
+                        if isinstance(decision, Rejected):
+                            self.tally.unreadable += 1
+                        else:
+                            self._count(decision, arrived_us)
 
     def _count(self, decision: ObservedDecision, arrived_us: int) -> None:
         tally = self.tally

@@ -52,7 +52,7 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
     """The content of `summary.json`."""
     transactions = read_log(run_dir, TRANSACTIONS, ["partition", "offset", "tx_id", "headers", "error"])
     decisions = first_decisions(run_dir)
-    decision_records = read_log(run_dir, DECISIONS, ["offset"]).num_rows
+    decision_errors = read_log(run_dir, DECISIONS, ["error"])["error"]  # of those that are no decisions
     decided_ids = set(decisions["tx_id"].to_pylist())
     report = _report(run_dir / "producer.json")
     dead_letters = _dead_letters(run_dir)
@@ -63,7 +63,7 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
         "sent": sent,
         "decided": decided,
         "lost": sent - decided,
-        "duplicated": decision_records - decisions.num_rows,
+        "duplicated": decision_errors.null_count - decisions.num_rows,
         "repeats": repeats,
         "dead_lettered": len(dead_letters),
         "seconds": round(figures.seconds, 3),
@@ -71,6 +71,7 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
         "latency_ms": figures.latencies.percentiles(),
         "null_latency_ms": figures.null_latencies.percentiles(),
         "send_delay_ms": {"p50": report.get("delay_p50_ms"), "p99": report.get("delay_p99_ms")},
+        "send_tick_ms": report.get("tick_ms"),
         "send_late": report.get("late", 0),
         "send_behind_s": report.get("behind_s", 0.0),
         "staleness_ms": _percentiles_of(

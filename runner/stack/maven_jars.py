@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fraudsim.errors import FraudsimError
-from fraudsim.whole_files import write_whole
+from fraudsim.whole_files import resumed_folder, write_whole
 from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack.download_progress import DownloadProgress, download_progress
 
@@ -85,22 +85,20 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _download_all(pins: list[PinnedJar], folder: Path, label: str) -> None:
     # An interrupted download leaves verified jars, so that the next attempt fetches only the missing ones.
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(exist_ok=True)
-    missing = [pin for pin in pins if not (partial / pin.name).exists()]
-    with (
-        download_progress(label, len(missing)) as progress,
-        ThreadPoolExecutor(_CONNECTIONS) as pool,
-    ):
-        downloads = [pool.submit(_download, pin, partial, progress) for pin in missing]
-        try:
-            for download in downloads:
-                download.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    _write_stamp(pins, partial)
-    partial.rename(folder)
+    with resumed_folder(folder) as partial:
+        missing = [pin for pin in pins if not (partial / pin.name).exists()]
+        with (
+            download_progress(label, len(missing)) as progress,
+            ThreadPoolExecutor(_CONNECTIONS) as pool,
+        ):
+            downloads = [pool.submit(_download, pin, partial, progress) for pin in missing]
+            try:
+                for download in downloads:
+                    download.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        _write_stamp(pins, partial)
     progress.finished()
 
 

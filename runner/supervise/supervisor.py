@@ -77,6 +77,8 @@ class _Child:
     over: threading.Event = field(default_factory=threading.Event)
     # Held while a signal is sent and while the dead process is reaped, so that no signal hits a reused pid.
     lock: threading.Lock = field(default_factory=threading.Lock)
+    # Acquired for good by the one thread that watches it.
+    watch: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Supervisor:
@@ -163,7 +165,7 @@ class Supervisor:
             self._restarts.setdefault(part.name, 0)
         pid = child.process.pid
         self._emit(part.name, "started")
-        threading.Thread(target=self._watch, args=(child,), name=f"watch-{part.name}", daemon=True).start()
+        self._start_watching(child)
         return pid
 
     def wait(self, name: str, timeout_s: float | None = None) -> int:
@@ -192,6 +194,7 @@ class Supervisor:
         if child is None:
             return
         child.stopping.set()
+        self._start_watching(child)  # a signal may have interrupted `start` before it did
         self._signal(child, child.part.stop_signal)
         if not child.over.wait(child.part.stop_timeout_s):
             self._signal(child, signal.SIGKILL)
@@ -260,7 +263,15 @@ class Supervisor:
         end_groups([pid], grace_s)
         self.guard.forget(pid)
 
+    def _start_watching(self, child: _Child) -> None:
+        """Watch a child in a thread of its own, unless one watches it already."""
+        if not child.watch.locked():
+            name = f"watch-{child.part.name}"
+            threading.Thread(target=self._watch, args=(child,), name=name, daemon=True).start()
+
     def _watch(self, child: _Child) -> None:
+        if not child.watch.acquire(blocking=False):
+            return
         try:
             event = self._run_to_end(child)
             with self._lock:

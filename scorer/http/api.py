@@ -30,7 +30,7 @@ from scorer.http.schemas import (
     ShadowReply,
     decode_batch,
 )
-from scorer.http.score_request import Received, ScoreResult
+from scorer.http.score_request import Received, ScoreResult, not_readable
 from scorer.http.scoring import HttpScoring
 from scorer.models.served import ServedModel
 from scorer.models.shadows import Shadows, ShadowTally
@@ -131,10 +131,7 @@ class HttpApi:
             try:
                 batch = decode_batch(body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                field, reason = name_field(str(error))
-                return problem_response(
-                    problem("not-json" if field == "value" else "not-valid", reason, field)
-                )
+                return problem_response(not_readable(body, *name_field(str(error))))
             received = [Received(bytes(item), received_us) for item in batch.transactions]
             budget = Budget.of(started_s, self._settings.deadline_ms, len(received))
             results = await self._scoring.score_batch(received, budget)

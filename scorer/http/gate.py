@@ -15,6 +15,11 @@ MAX_HEADERS_BYTES: Final = 16_384
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Health probes need no token, and may ask by any name."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ENCODINGS: Final = {
+    b"content-encoding": (b"", b"identity"),
+    b"transfer-encoding": (b"chunked",),
+}
+"""By header, the values that leave a body as it is."""
 
 
 class HttpGate:
@@ -43,21 +48,29 @@ class HttpGate:
             limit = f"the headers are over the limit of {MAX_HEADERS_BYTES} bytes"
             return problem("headers-too-large", limit, "headers")
         if scope["path"] not in OPEN_PATHS:
-            refusal = self._foreign(scope["method"], dict(headers))
+            refusal = self._foreign(scope["method"], headers)
             if refusal is not None:
                 return refusal
         if self._token and scope["path"] not in OPEN_PATHS and not self._authorised(headers):
             return problem("unauthorized", "send the header Authorization: Bearer …", "authorization")
         for name, value in headers:
-            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                return problem("unsupported-encoding", "send the body as it is", "content-encoding")
+            if name in _ENCODINGS and value.strip().lower() not in _ENCODINGS[name]:
+                return problem("unsupported-encoding", "send the body as it is", name.decode())
         return None
 
-    def _foreign(self, method: str, headers: dict[bytes, bytes]) -> Problem | None:
+    def _foreign(self, method: str, all_headers: list[tuple[bytes, bytes]]) -> Problem | None:
         """Refuse what a browser sends for another site's page, and names that were pointed at this address.
 
         As Go's net/http.CrossOriginProtection; whoever sends neither header is no browser.
         """
+        headers = dict(all_headers)
+        if len(headers) < len(all_headers):
+            names = [name for name, _ in all_headers]
+            if names.count(b"host") > 1:
+                return problem("unknown-host", "there is more than one Host header", "host")
+            for name in (b"sec-fetch-site", b"origin"):
+                if names.count(name) > 1:
+                    return problem("cross-site", "there is more than one header of this name", name.decode())
         host = headers.get(b"host", b"")
         if host and _host_name(host) not in self._hosts:
             shown = host[:100].decode("ascii", "backslashreplace")

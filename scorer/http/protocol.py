@@ -1,6 +1,7 @@
 """uvicorn's protocol with limits that it lacks, and with upgrades that are declined instead of half taken."""
 
 import asyncio
+import re
 from typing import Any, Final
 
 import httptools
@@ -34,6 +35,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = False
     _head_bytes = 0
     _unfinished = False
+    _broken = ""
+    """Why what came last is no HTTP: no more is read, and 400 follows the replies to what came before."""
     _declined_upgrade = False
     """The parser stopped at the head of a request with an upgrade; the request is parsed again without it."""
     _request_timer: asyncio.TimerHandle | None = None
@@ -73,13 +76,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Refuse a head that is too long; start the timer of an incomplete request."""
+        if self._broken:
+            return
         was_in_head = self._in_head
         self._unset_keepalive_if_required()
         self._parse(data)
         if was_in_head and self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The head of the request is too large.")
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._break_off("The head of the request is too large.")
         if self._request_timer is None and self._awaits_request and not self.transport.is_closing():
             self._request_timer = self.loop.call_later(self.request_s, self._time_out)
 
@@ -101,9 +106,25 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
             except httptools.HttpParserError:
-                if not self.transport.is_closing():
-                    self.send_400_response("Invalid HTTP request received.")
+                self._break_off("Invalid HTTP request received.")
                 return
+
+    def _break_off(self, reason: str) -> None:
+        """Reply 400 to what is no HTTP and close; first come the replies to complete requests before it."""
+        if self.transport.is_closing():
+            return
+        cycle, in_body = self.cycle, self._unfinished and not self._in_head
+        if in_body and cycle.response_started:
+            # It was refused before its end: a second reply would be taken for that of another request.
+            cycle.keep_alive, self._broken = False, reason
+            if cycle.response_complete:
+                self._close()
+        elif self.pipeline or not (in_body or cycle is None or cycle.response_complete):
+            self._broken = reason
+            if in_body:
+                self.pipeline.popleft()  # itself, which would wait for its body
+        else:
+            self.send_400_response(reason)
 
     def _head_without_upgrade(self) -> bytes:
         """The head of the current request without its offer of another protocol."""
@@ -123,12 +144,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._head_bytes, self._unfinished = True, 0, True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. Trailers are dropped: they would change what the head says, as the host."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> Any:
         """Note that the head is complete; over the limit of connections, answer by health or 503."""
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._declined_upgrade = True  # httptools would skip the body
             return
         self._in_head = False
+        _, absolute, rest = self.url.partition(b"://")
+        if absolute and not self.url.startswith(b"/"):
+            authority = re.split(rb"[/?#]", rest, maxsplit=1)[0].rpartition(b"@")[2]
+            others = [header for header in self.headers if header[0] != b"host"]
+            self.headers[:] = [(b"host", authority), *others]  # RFC 9112, 3.2.2
         if len(self.connections) > self.max_connections:
             self.app = _full(self.config.loaded_app)
         super().on_headers_complete()
@@ -170,7 +201,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Take up the next request, or wait for it."""
+        is_last = not self.pipeline
         super().on_response_complete()
+        if self._broken and is_last and not self.transport.is_closing():
+            self.send_400_response(self._broken)
         if self.transport.is_closing():
             self._limit_drain()
 

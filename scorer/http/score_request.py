@@ -1,6 +1,8 @@
 """A transaction of a scoring request: as received, once it is valid, and the problems it may end with."""
 
+import codecs
 from ipaddress import ip_address
+from typing import Final
 
 import msgspec
 
@@ -12,6 +14,8 @@ from scorer.http.problems import Problem, problem
 from scorer.http.schemas import decode_request, repeated_key
 from scorer.idempotency.claims import Claim, PriorClaim
 from stream_features.online.in_flight import InFlightFullError
+
+_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 ScoreResult = bytes | Problem
 """The decision as JSON, or why there is none."""
@@ -41,7 +45,7 @@ def read_transaction(received: Received, segment: Segment) -> Transaction | Prob
     """The transaction, if it is valid on arrival under the log's acceptance rules."""
     event = read_event(received.body, decode_request)
     if isinstance(event, Rejected):
-        return problem("not-json" if event.field == "value" else "not-valid", event.reason, event.field)
+        return not_readable(received.body, event.field, event.reason)
     refusal = _unclear(received.body, event)
     if refusal is not None:
         return refusal
@@ -55,6 +59,15 @@ def read_transaction(received: Received, segment: Segment) -> Transaction | Prob
         reason = f"ts={tx.ts} is {now_ms - tx.ts} ms behind now, more than {segment.past_ms}"
         return problem("not-valid", reason, "ts")
     return tx
+
+
+def not_readable(body: bytes, field: str, reason: str) -> Problem:
+    """The problem of a body that cannot be decoded; `field` is "value" where that is no field's fault."""
+    if field != "value":
+        return problem("not-valid", reason, field)
+    if body.startswith(_MARKS) or b"\0" in body[:4]:
+        reason = "JSON is UTF-8 without a byte order mark: encode the body so"
+    return problem("not-json", reason, field)
 
 
 def _unclear(body: bytes, event: Transaction) -> Problem | None:

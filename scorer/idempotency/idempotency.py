@@ -8,6 +8,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from fraudsim import metrics
 from scorer.idempotency.claims import Claim, PriorClaim
 from scorer.idempotency.local_claims import LocalClaims
 from scorer.idempotency.redis_claims import RedisClaims
@@ -102,15 +103,19 @@ class Idempotency:
         except AwayError:
             late = late + claimed_in_redis
         for claim, decision in late:
-            if self._dependency.away is None and len(self._late_stores) < MAX_LATE_STORES:
+            if self._dependency.away is not None or len(self._late_stores) >= MAX_LATE_STORES:
+                metrics.REPLIES_NOT_SHARED.inc()
+            else:
                 # Redis was slow, not gone: it may hold the claim without a decision.
                 task = asyncio.create_task(self._store_late(claim, decision))
                 self._late_stores.add(task)
                 task.add_done_callback(self._late_stores.discard)
 
     async def _store_late(self, claim: Claim, decision: bytes) -> None:
-        with contextlib.suppress(RedisError, OSError):
+        try:
             await self._redis_claims.store_late(claim, decision)
+        except (RedisError, OSError):
+            metrics.REPLIES_NOT_SHARED.inc()
 
     async def release(self, claim: Claim) -> None:
         """Free a claim without a decision."""

@@ -1,6 +1,5 @@
 """Exchange of a policy's folder as a whole; the previous folder is kept beside it for a rollback."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -30,11 +29,8 @@ def put(new: Path, folder: Path) -> Policy:
     policy = load_policy(new)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with whole_folder(folder) as copy:
+        with whole_folder(folder, previous=previous_of(folder)) as copy:
             shutil.copytree(new, copy, dirs_exist_ok=True)
-            if folder.exists():
-                shutil.rmtree(previous_of(folder), ignore_errors=True)
-                os.rename(folder, previous_of(folder))
     except OSError as error:
         raise FraudsimError(f"policy {error.filename or folder}: {error.strerror or error}") from None
     return policy

@@ -63,7 +63,7 @@ class StreamScorer(ConsumerRebalanceListener):
         self._progress: dict[int, PartitionProgress] = {}
         """By partition that this process decides."""
         self._rejected_to: dict[int, int] = {}
-        """Last offset counted as rejected, by partition of the log: some records are delivered again."""
+        """Last offset counted as rejected, by partition: some records are delivered again."""
         self._revocations = 0
         """A batch taken before a revocation is not published after it."""
         self._arrived = asyncio.Event()
@@ -79,13 +79,14 @@ class StreamScorer(ConsumerRebalanceListener):
         """Take a record of `transactions`, of any partition."""
         partition, offset = record.partition, record.offset
         self._in_flight.read_back(partition, event.tx_id)
-        if isinstance(event, Rejected):
-            if offset > self._rejected_to.get(partition, -1):
-                self._rejected_to[partition] = offset
-                metrics.TRANSACTIONS.labels("decided", event.kind).inc()
-            return
         progress = self._progress.get(partition)
         if progress is None:
+            return
+        if isinstance(event, Rejected):
+            counted_to = self._rejected_to.get(partition, progress.decided_before.to)
+            if offset > counted_to:
+                self._rejected_to[partition] = offset
+                metrics.TRANSACTIONS.labels("decided", event.kind).inc()
             return
 
         def queued() -> QueuedTransaction:
@@ -190,9 +191,8 @@ class StreamScorer(ConsumerRebalanceListener):
         """The next transactions of the backlog, with their state prefetched; None where there are none."""
         queued: list[QueuedTransaction] = []
         for progress in self._progress.values():
-            backlog = progress.backlog
-            while backlog and len(queued) < MAX_BATCH:
-                queued.append(backlog.popleft())
+            while progress.backlog and len(queued) < MAX_BATCH:
+                queued.append(progress.take())
         if not queued:
             return None
         undecided = [entry.incoming for entry in queued if entry.http_decision is None]

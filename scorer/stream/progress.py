@@ -10,6 +10,8 @@ from scorer.stream.resumption import DecidedOffsets
 
 MAX_BACKLOG: Final = 20_000
 """Transactions of one partition that wait to be decided; those beyond are read again later."""
+MAX_BACKLOG_BYTES: Final = 16 * 1024 * 1024
+"""Likewise, bytes of the decisions that came with them by HTTP."""
 
 
 @dataclass(slots=True)
@@ -23,6 +25,7 @@ class PartitionProgress:
     queued_to: int = field(init=False)
     """Last source offset put into the backlog."""
     backlog: deque[QueuedTransaction] = field(default_factory=deque)
+    backlog_bytes: int = 0
     skipped_from: int | None = None
     """First offset that found the backlog full; all after it are skipped too."""
 
@@ -33,12 +36,20 @@ class PartitionProgress:
         """Put an accepted record into the backlog; False if it is there, is decided, or finds no room."""
         if offset <= self.queued_to or self.skipped_from is not None or offset in self.decided_before.beyond:
             return False
-        if len(self.backlog) >= MAX_BACKLOG:
+        if len(self.backlog) >= MAX_BACKLOG or self.backlog_bytes >= MAX_BACKLOG_BYTES:
             self.skipped_from = offset
             return False
-        self.backlog.append(queue())
+        queued = queue()
+        self.backlog.append(queued)
+        self.backlog_bytes += len(queued.http_decision or b"")
         self.queued_to = offset
         return True
+
+    def take(self) -> QueuedTransaction:
+        """The next of the backlog."""
+        queued = self.backlog.popleft()
+        self.backlog_bytes -= len(queued.http_decision or b"")
+        return queued
 
     def take_skipped(self) -> int | None:
         """The offset to read again from, once the backlog before it is empty."""

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from fraudsim import metrics
 from fraudsim.log.consumer import SHORT, open_reader
 from fraudsim.log.events import decode_decision
-from fraudsim.log.topics import DECISIONS
+from fraudsim.log.topics import DECISIONS, TRANSACTIONS
 
 MAX_OUT_OF_ORDER: Final = 2_300
 """A decision is at most this many records late: others were sent, and acknowledged, while a send failed or a
@@ -53,22 +53,39 @@ async def find_decided(
     if not partitions:
         return {}
     tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
+    source_tps = [TopicPartition(TRANSACTIONS, partition) for partition in partitions]
     sources: dict[int, list[int]] = {partition: [] for partition in partitions}
     async with open_reader(kafka_bootstrap, tps, SHORT) as reader:
         begins, ends = await reader.begins(), await reader.ends()
+        source_ends = await reader.ends(source_tps)  # after `ends`: so no decision is ahead of them
         starts = {tp: max(begins[tp], ends[tp] - DECISIONS_READ_BACK) for tp in tps}
         reader.seek(starts)
         async for tp, records, _ in reader.read_until(ends):
-            offsets = [_source_offset(record, log) for record in records]
+            source_end = source_ends[TopicPartition(TRANSACTIONS, tp.partition)]
+            offsets = [_source_offset(record, source_end, log) for record in records]
             sources[tp.partition] += [offset for offset in offsets if offset >= 0]
     return {tp.partition: decided_offsets(sources[tp.partition], starts[tp] == 0) for tp in tps}
 
 
-def _source_offset(record: Any, log: Any) -> int:
-    """Source offset of a record of `decisions`; -1 if the record cannot be read."""
+def _source_offset(record: Any, source_end: int, log: Any) -> int:
+    """Source offset of a record of `decisions`; -1 if the record cannot be read, or be of a transaction.
+
+    A forged one from beyond the log's end must not make the partition wait for that offset.
+    """
     try:
-        return decode_decision(record.value or b"").source_offset
+        offset = decode_decision(record.value or b"").source_offset
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         metrics.TRANSACTIONS.labels("resumed", "unreadable").inc()
         log.warning("decision_unreadable", partition=record.partition, offset=record.offset, error=str(error))
         return -1
+    if offset < source_end:
+        return offset
+    metrics.TRANSACTIONS.labels("resumed", "invalid").inc()
+    log.warning(
+        "decision_ignored",
+        partition=record.partition,
+        offset=record.offset,
+        source_offset=offset,
+        next_step="find out who writes to decisions beside the scorer",
+    )
+    return -1

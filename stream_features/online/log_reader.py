@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -11,7 +10,7 @@ from fraudsim import metrics
 from fraudsim.errors import InvariantError
 from fraudsim.log.acceptance import UNIQUE_WITHIN, Acceptance, Rejected
 from fraudsim.log.clock_log import ClockLog
-from fraudsim.log.consumer import FetchPlan, TopicReader, open_reader
+from fraudsim.log.consumer import FetchPlan, TopicReader
 from fraudsim.log.events import Transaction
 from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.settings import Settings
@@ -24,34 +23,41 @@ OnRecord = Callable[[Any, "Transaction | Rejected", int], None]
 """Called with the Kafka record, its transaction or rejection, and the wall-clock time of receipt, µs."""
 
 
+def log_partitions(settings: Settings) -> list[TopicPartition]:
+    """All partitions of `transactions`."""
+    return [TopicPartition(TRANSACTIONS, p) for p in range(settings.partitions)]
+
+
 class LogReader:
     """Reads all partitions of `transactions`, without a group; accepts or rejects in offset order."""
 
     def __init__(
-        self, settings: Settings, clock_log: ClockLog, unfolded: UnfoldedLog, on_record: OnRecord
+        self,
+        settings: Settings,
+        clock_log: ClockLog,
+        unfolded: UnfoldedLog,
+        on_record: OnRecord,
+        reader: TopicReader,
     ) -> None:
+        """`reader` is one of `log_partitions`, not yet started."""
         self._settings = settings
         self._clock_log = clock_log
         self._acceptance = Acceptance(clock_log.clock, SIZE)
         self._unfolded = unfolded
         self._on_record = on_record
-        self._tps = [TopicPartition(TRANSACTIONS, p) for p in range(settings.partitions)]
+        self._tps = log_partitions(settings)
         self._seeks: dict[int, int] = {}
         self._fill_to = [0] * settings.partitions
         self.next = [0] * settings.partitions
         """Next offset to be read, by partition."""
-        self._open = AsyncExitStack()
-        self._reader: TopicReader
+        self._reader = reader
 
     async def start(self, watermarks: list[int] | None) -> None:
         """Begin beyond the watermarks, by partition, and 50,000 records before that to find repeats.
 
         Without watermarks, begin as far back as the unfolded log can hold.
         """
-        name = f"{self._settings.scorer_name}-log"
-        self._reader = await self._open.enter_async_context(
-            open_reader(self._settings.kafka_bootstrap, self._tps, FETCH, name)
-        )
+        await self._reader.start()
         begins, ends = await self._reader.begins(), await self._reader.ends()
         capacity = self._settings.tail_max_records // len(self._tps)
         for partition, tp in enumerate(self._tps):
@@ -61,7 +67,7 @@ class LogReader:
             self._seek_to(partition, self._unfolded.starts[partition], begins[tp])
 
     async def stop(self) -> None:
-        await self._open.aclose()
+        await self._reader.stop()
         await self._clock_log.close()
 
     @property

@@ -4,16 +4,16 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from redis import Redis
 
 from fraudsim.errors import FraudsimError
-from fraudsim.log.clock_log import open_clock
+from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
 from fraudsim.log.partitioning import slot_of
 from fraudsim.settings import Settings
 from stream_features.catalogue.features import EXACT, FEATURES, WINDOWED, Feature
 from stream_features.encode import NO_ID, NO_LOCATION
 from stream_features.kernels.state import KERNELS, UnreadableStateError, empty, from_bytes
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
+from stream_features.store.redis_access import open_redis
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark
 
 
@@ -25,6 +25,8 @@ class KeyInspection:
     watermark: Watermark
     behind_ms: float
     """Wall-clock age of the state; infinite where no worker has marked it fresh."""
+    speed: float
+    """Event seconds per wall second at present."""
     stored_bytes: int
     """0 where the key was never seen, or its state was removed."""
     newest_ms: int | None
@@ -49,10 +51,10 @@ def inspect_key(
     """
     if entity not in WINDOWED:
         raise FraudsimError(f"features inspect: ENTITY {entity!r} is not one of {', '.join(WINDOWED)}")
-    clock = open_clock(settings).clock
+    clock = open_clock(settings, SHORT_WAIT_S).clock
     slot = slot_of(entity, key, settings.slots)
     name = blob_key(slot, entity, key)
-    with Redis.from_url(settings.redis_url) as client:
+    with open_redis(settings) as client:
         stored, fresh_at, blob = client.mget([watermark_key(slot), fresh_key(slot), name])
     if stored is None:
         raise FraudsimError(f"slot {slot} has no state: run `fraudsim features prime`")
@@ -72,6 +74,7 @@ def inspect_key(
         slot=slot,
         watermark=watermark,
         behind_ms=wall_ms - float(fresh_at) if fresh_at else float("inf"),
+        speed=clock.current.speed,
         stored_bytes=len(blob or b""),
         newest_ms=newest if newest >= 0 else None,
         contents=kernel.contents(state),

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from stream_features.kernels.state import NO_LABELS, NO_ROWS, State
 from stream_features.offline.columns import codes, column, entity_rows, label_rows
 from stream_features.store.eviction import check_keeps_all
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
+from stream_features.store.redis_access import open_redis
 from stream_features.store.watermark import Watermark, check_watermark, decode_watermark, encode_watermark
 
 StateTable = dict[tuple[str, str], State]
@@ -107,21 +109,22 @@ def prime(
 
     Raises:
         FraudsimError: the log follows another history; or `force` is False, and Redis holds the state of
-            another log or history, or of another number of slots or partitions; or Redis may evict keys.
+            another log or history, or of another number of slots or partitions; or Redis is away, or may
+            evict keys.
     """
     check_history(fingerprint, segment)
-    redis = Redis.from_url(settings.redis_url)
-    check_keeps_all(redis)
     sources = 2 * settings.partitions
-    stored = redis.mget([watermark_key(s) for s in range(settings.slots)])
-    watermarks = {slot: decode_watermark(value) for slot, value in enumerate(stored) if value is not None}
-    if watermarks and not force:
-        for slot, watermark in watermarks.items():
-            check_watermark(watermark, slot, segment, sources, settings.slots)
-        if len(watermarks) == settings.slots:
-            return "already primed"
-    # The pattern covers slots beyond the present number too: state primed for more would stay for ever.
-    replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
+    with open_redis(settings) as redis:
+        check_keeps_all(redis)
+        stored = redis.mget([watermark_key(s) for s in range(settings.slots)])
+        watermarks = {slot: decode_watermark(value) for slot, value in enumerate(stored) if value is not None}
+        if watermarks and not force:
+            for slot, watermark in watermarks.items():
+                check_watermark(watermark, slot, segment, sources, settings.slots)
+            if len(watermarks) == settings.slots:
+                return "already primed"
+        # The pattern covers slots beyond the present number too: state primed for more would stay for ever.
+        replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
     return "primed"
 
 
@@ -167,6 +170,15 @@ class _Replacing:
         self._redis.eval(_RELEASE, 1, REPLACING, self._token)
 
 
+@contextmanager
+def _replacing(redis: Redis) -> Iterator[_Replacing]:
+    replacing = _Replacing(redis)
+    try:
+        yield replacing
+    finally:
+        replacing.release()
+
+
 def replace_state(
     redis: Redis,
     settings: Settings,
@@ -197,23 +209,21 @@ def replace_state(
     )
     # Nothing is older than the log; what it holds by now is for the worker to fold, and to say so.
     fresh_at = {fresh_key(slot): segment.wall_epoch_ms for slot in slots}
-    replacing = _Replacing(redis)
     try:
-        _delete(redis, replacing, patterns, slots)
-        for start in range(0, len(items), KEYS_PER_CALL):
-            replacing.renew()
-            pipe = redis.pipeline(transaction=False)
-            for slot, key, state in items[start : start + KEYS_PER_CALL]:
-                pipe.set(blob_key(slot, *key), states.to_bytes(state))
-            pipe.execute()
-        replacing.write(fresh_at | {watermark_key(slot): encode_watermark(watermark) for slot in slots})
+        with _replacing(redis) as replacing:
+            _delete(redis, replacing, patterns, slots)
+            for start in range(0, len(items), KEYS_PER_CALL):
+                replacing.renew()
+                pipe = redis.pipeline(transaction=False)
+                for slot, key, state in items[start : start + KEYS_PER_CALL]:
+                    pipe.set(blob_key(slot, *key), states.to_bytes(state))
+                pipe.execute()
+            replacing.write(fresh_at | {watermark_key(slot): encode_watermark(watermark) for slot in slots})
     except OutOfMemoryError:
         raise FraudsimError(
             "the Redis of FRAUDSIM_REDIS_URL has no memory left for the state: raise its maxmemory, then run "
             "the command again"
         ) from None
-    finally:
-        replacing.release()
     return len(items)
 
 

@@ -7,10 +7,9 @@ from typing import Final
 
 import numpy as np
 from aiokafka import TopicPartition
-from redis import Redis
 
 from fraudsim.errors import FraudsimError
-from fraudsim.log.clock_log import open_clock
+from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock
 from fraudsim.log.consumer import log_ranges
 from fraudsim.log.events import Label, Transaction
 from fraudsim.log.topics import LABELS, TRANSACTIONS
@@ -29,6 +28,7 @@ from stream_features.offline.archived_log import (
 from stream_features.offline.history_tables import history_fingerprint, read_history_tables
 from stream_features.store.eviction import check_keeps_all
 from stream_features.store.prime import StateTable, check_history, replace_state, state_of_history
+from stream_features.store.redis_access import check_answers, open_redis
 from stream_features.vector import keys_of
 
 FOLD_RECORDS: Final = 50_000
@@ -124,7 +124,8 @@ def rebuild(
         FraudsimError: archive, history and log do not belong together; the log no longer holds the
             records after the archive; or a slot does not exist.
     """
-    segment = open_clock(settings).clock.first
+    segment = open_clock(settings, SHORT_WAIT_S).clock.first
+    check_answers(settings)  # before the work of minutes
     archived = archived_clock(run_dir).first
     if archived.log_id != segment.log_id:
         raise FraudsimError(f"{run_dir} is the archive of log {archived.log_id}, Kafka has {segment.log_id}")
@@ -144,7 +145,7 @@ def rebuild(
         table = state_of_history(*read_history_tables(folder), segment.event_epoch_ms, segment.horizon_ms)
     records = fold_archive(table, run_dir, ends)
     offsets = [end.offset for end in ends]
-    with Redis.from_url(settings.redis_url) as redis:
+    with open_redis(settings) as redis:
         check_keeps_all(redis)
         all_slots = len(chosen_slots) == settings.slots
         patterns = ["{s*}:*"] if all_slots else [f"{{s{slot}}}:*" for slot in chosen_slots]

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 from stream_features.store.connection import Command, RedisClient
 from stream_features.store.eviction import policy_in
 from stream_features.store.keys import fresh_key, watermark_key
+from stream_features.store.redis_memory import RedisMemory, memory_in
 
 _FOLDER: Final = Path(__file__).parent
 FENCE: Final = (_FOLDER / "fence.lua").read_text()
@@ -105,7 +106,15 @@ class StateStore:
 
     async def evicts_by(self) -> str:
         """Redis's policy for a full memory, "noeviction" if it does not tell."""
-        return policy_in((await self._client.execute("INFO", "memory")).decode())
+        return policy_in(await self._memory_info())
+
+    async def memory(self) -> RedisMemory:
+        """How much memory Redis uses, and may."""
+        return memory_in(await self._memory_info())
+
+    async def _memory_info(self) -> str:
+        info: bytes = await self._client.execute("INFO", "memory")
+        return info.decode()
 
     # Removing keys
 

@@ -21,6 +21,7 @@ from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from stream_features.kernels.state import warm_up_kernel
 from stream_features.store.connection import RedisClient
+from stream_features.store.redis_access import await_redis
 from stream_features.store.state_store import StateStore
 from stream_features.worker.fold_loop import fold_log
 from stream_features.worker.inbox import Inbox
@@ -87,6 +88,7 @@ def run_worker(settings: Settings) -> None:
     log = set_up_logs(settings, settings.worker_name)
     log.info("worker_starting", metrics_port=metrics.serve_metrics(settings))
     clock_log = open_clock(settings)
+    await_redis(settings, log)
     warm_up_kernel()
     store = StateStore(RedisClient.with_long_timeouts(settings.redis_url))
     inbox = Inbox()

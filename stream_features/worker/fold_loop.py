@@ -21,6 +21,8 @@ from stream_features.worker.positions import Positions
 IDLE_HEARTBEAT_S: Final = 0.1
 REDIS_RETRY_S: Final = 0.2
 SWEEP_EVERY_S: Final = 1.0
+MEMORY_EVERY_S: Final = 5.0
+"""Interval between two questions about Redis's memory: some 0.2 ms each."""
 
 
 class FoldLoop:
@@ -38,11 +40,13 @@ class FoldLoop:
         self._inbox = inbox
         self._sweep = IdleKeySweep(resources.store, resources.clock_log.clock)
         self._next_sweep_s = 0.0
+        self._next_memory_s = 0.0
 
     async def run(self) -> None:
         """Fold for ever."""
         while True:
             try:
+                await self._export_memory_if_due()
                 await self._finish_catch_up()
                 if self._positions.slots_changed or self._inbox.position_lost:
                     await self._positions.take_over_slots()
@@ -115,6 +119,16 @@ class FoldLoop:
         metrics.KEYS_SWEPT.inc(
             await self._sweep.step(lambda: {number: slot.stored for number, slot in ready.items()})
         )
+
+    async def _export_memory_if_due(self) -> None:
+        """Every `MEMORY_EVERY_S`: the alert on it comes before Redis is full."""
+        now_s = time.monotonic()
+        if now_s < self._next_memory_s:
+            return
+        self._next_memory_s = now_s + MEMORY_EVERY_S
+        memory = await self._store.memory()
+        metrics.REDIS_MEMORY.set(memory.used)
+        metrics.REDIS_MAX_MEMORY.set(memory.limit)
 
     async def _finish_catch_up(self) -> None:
         if self._positions.finish_catch_up():

@@ -8,8 +8,12 @@ from typing import Any, Final
 
 from faust.types import TP
 
+from fraudsim.log.decoding.fetching import bytes_of
+
 MAX_QUEUED_RECORDS: Final = 20_000
 """Records delivered and not folded yet; beyond that the agent waits."""
+MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
+"""Likewise, what these records take in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,9 @@ class Inbox:
         """Set when the loop has something to do."""
         self._expected_epoch = 0
         self._rewind: Mapping[TP, int] | None = None
-        self._queue: deque[Delivery] = deque()
+        self._queue: deque[tuple[Delivery, int]] = deque()
         self._queued_records = 0
+        self._queued_bytes = 0
         self._drained = asyncio.Event()
 
     # The transport's side
@@ -60,14 +65,20 @@ class Inbox:
 
     async def deliver(self, delivery: Delivery) -> None:
         """Queue a delivery of the agent; waits while too much is queued."""
-        while self._queued_records > MAX_QUEUED_RECORDS:
+        size = sum(map(bytes_of, delivery.records))
+        while self._queued_records > MAX_QUEUED_RECORDS or self._queued_bytes > MAX_QUEUED_BYTES:
             self._drained.clear()
             await self._drained.wait()
-        self._queue.append(delivery)
+        self._queue.append((delivery, size))
         self._queued_records += len(delivery.records)
+        self._queued_bytes += size
         self.wake_up.set()
 
     # The loop's side
+
+    def mark_position_known(self) -> None:
+        """Record that the watermarks were read again; a rewind follows where slots are owned."""
+        self.position_lost = False
 
     @property
     def is_empty(self) -> bool:
@@ -83,15 +94,16 @@ class Inbox:
         """The next delivery; None where it was fetched before the last rewind, or nothing is queued."""
         if not self._queue:
             return None
-        delivery = self._queue.popleft()
+        delivery, size = self._queue.popleft()
         self._queued_records -= len(delivery.records)
+        self._queued_bytes -= size
         self._drained.set()
         return delivery if delivery.epoch == self._expected_epoch else None
 
     def clear(self) -> None:
         """Drop what is queued."""
         self._queue.clear()
-        self._queued_records = 0
+        self._queued_records = self._queued_bytes = 0
         self._drained.set()
 
     def rewind_to(self, offsets: Mapping[TP, int]) -> None:

@@ -98,7 +98,7 @@ class Positions:
             self._slot_states.own(slot, stored[slot])
         self._slot_states.release(lagging)
         metrics.SLOTS_OWNED.set(len(slots))
-        self._inbox.position_lost = False
+        self._inbox.mark_position_known()
         if slots:
             self._rewind_to_watermarks({slot: stored[slot] for slot in lagging}, begins, ends)
 

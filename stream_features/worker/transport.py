@@ -20,7 +20,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from fraudsim.log.consumer import shared_poll
-from fraudsim.log.lenient_records import read_past_unreadable_headers
+from fraudsim.log.decoding.fetching import decode_within_bounds
 from stream_features.worker.inbox import Delivery, Inbox
 
 POLL_EVERY_S: Final = 0.16
@@ -223,5 +223,5 @@ class WholePollTransport(driver.Transport):
 
     def __init__(self, url: Any, app: Any, inbox: Inbox) -> None:
         super().__init__(url, app)
-        read_past_unreadable_headers()
+        decode_within_bounds()
         self.inbox = inbox

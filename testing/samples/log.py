@@ -32,5 +32,5 @@ def make_record(offset: int) -> SimpleNamespace:
     tx = Transaction(tx_id=f"t{offset}", ts=T0, card_id="c", amount_cents=1)
     headers = (("segment", b"0"),)
     return SimpleNamespace(
-        offset=offset, timestamp=T0, headers=headers, value=encoder.encode(tx), partition=0
+        offset=offset, timestamp=T0, headers=headers, key=None, value=encoder.encode(tx), partition=0
     )

@@ -8,8 +8,8 @@ from dashboards.outcomes import UNNAMED, AwaitedDecision, AwaitingTruth, Decisio
 from fraudsim.archive.first_decisions import FirstDecisions
 
 
-def decision(tx_id, offset=0):
-    return AwaitedDecision(tx_id, "approve", 100, offset, 0.1, [])
+def decision(tx_id):
+    return AwaitedDecision(tx_id, "approve", 100, None)
 
 
 def test_a_fraud_is_returned_once_named_and_decided_in_either_order():

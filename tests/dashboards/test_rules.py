@@ -139,6 +139,7 @@ MUTANTS = {
         ("> 300", "> 0"),
     ],
     "HeartbeatLost": [("> 20", "> 10"), ("> 20", "> 400"), ("time() -", "0 *")],
+    "HeartbeatInFuture": [("> 5", "> 2"), ("> 5", "> 10"), ("- time()", "* 1")],
     "TargetDown": [
         ("up == 0", "up == 2"),
         ("up == 0", "up >= 0"),
@@ -154,6 +155,11 @@ MUTANTS = {
         ("unless fraudsim_dead_letters_total offset 10m", ""),
     ],
     "FencedWrites": [("> 10", "> 5"), ("> 10", "> 25"), ("[10m]", "[1m]")],
+    "RedisMemoryHigh": [
+        ("> 0.8", "> 0.7"),
+        ("> 0.8", "> 0.85"),
+        ("(fraudsim_redis_max_memory_bytes > 0)", "fraudsim_redis_max_memory_bytes"),
+    ],
     "RedisFull": [("> 0", ">= 0"), ("> 0", "> 5"), ("[5m]", "[1m]"), ("[5m]", "[15m]")],
     "DegradedDecisions": [("> 0.01", "> 0.004"), ("> 0.01", "> 0.06"), ("> 300", "> 0")],
     "DeclineRateShift": [

@@ -77,6 +77,26 @@ def test_an_address_that_is_none_is_named(wrong):
         check_reachable(wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    ["127.0.0.1:1", "http://:secret@x", "redis://:secret@h:port", "redis://h:0", "redis://h:99999", "redis"],
+)
+def test_a_url_that_is_none_of_redis_is_named_without_its_password(wrong, monkeypatch):
+    monkeypatch.setenv("FRAUDSIM_REDIS_URL", wrong)
+    load_settings.cache_clear()
+    with pytest.raises(FraudsimError, match=r"setting FRAUDSIM_REDIS_URL='.*': is not redis://") as error:
+        load_settings()
+    assert "secret" not in str(error.value)
+    load_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "right", ["redis://h", "redis://:p@h:1/2", "rediss://u:p@[::1]:6379/0", "unix:///run/redis.sock?db=1"]
+)
+def test_every_form_of_a_redis_url_is_a_setting(right):
+    assert Settings(_env_file=None, redis_url=right).redis_url == right
+
+
 def test_a_kafka_that_is_away_is_one_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

@@ -11,7 +11,7 @@ import redis.exceptions
 
 from fraudsim import cli
 from fraudsim.errors import FraudsimError, InvariantError
-from fraudsim.settings import load_settings
+from fraudsim.settings import Settings, load_settings, variable
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,70 @@ def test_a_user_without_a_home_has_settings():
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "FRAUDSIM_CACHE_DIR=.cache/fraudsim  #" in ran.stdout
+
+
+SHOWING = """
+from fraudsim import cli
+cli.build = lambda: lambda **_: print("Müller \\udcff")
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", b"M\\xfcller \\udcff"), ("utf-8", b"M\xc3\xbcller \\udcff")]
+)
+def test_what_a_terminal_cannot_show_does_not_end_a_command(encoding, shown):
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    answer = subprocess.run([sys.executable, "-c", SHOWING], env=env, capture_output=True, check=False)
+    assert (answer.returncode, answer.stdout.strip(), answer.stderr) == (0, shown, b"")
+
+
+CLOSED = """
+import os, sys
+from fraudsim import cli
+def command(**_):
+    print("said", file=sys.stderr)
+    print("said")
+    with open(sys.argv[1], "w") as file:
+        file.write(str(min(os.pipe())))
+cli.build = lambda: command
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_file_takes_the_place_of_a_closed_stream(closed, tmp_path):
+    shell = f'"$0" -c "$1" "$2" {closed}'
+    words = [sys.executable, CLOSED, str(tmp_path / "lowest")]
+    answer = subprocess.run(["/bin/sh", "-c", shell, *words], capture_output=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert int((tmp_path / "lowest").read_text()) > 2
+
+
+@pytest.mark.parametrize("in_env_file", [False, True])
+def test_an_empty_variable_is_not_set(in_env_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [variable(name) for name in Settings.model_fields]
+    if in_env_file:
+        (tmp_path / ".env").write_text("".join(f"{name}=\n" for name in names))
+    for name in names:
+        monkeypatch.delenv(name, raising=False) if in_env_file else monkeypatch.setenv(name, "")
+    load_settings.cache_clear()
+    assert load_settings() == Settings.model_construct()
+    load_settings.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["WORLD", "LABEL_DELAYS", "CONSEQUENCES"])
+@pytest.mark.parametrize("in_env_file", [False, True])
+def test_a_setting_of_several_values_that_is_no_json_is_named(name, in_env_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if in_env_file:
+        (tmp_path / ".env").write_text(f"FRAUDSIM_{name}={{bad\n")
+    else:
+        monkeypatch.setenv(f"FRAUDSIM_{name}", "{bad")
+    load_settings.cache_clear()
+    with pytest.raises(
+        FraudsimError, match=rf"^setting FRAUDSIM_{name}=.*: is not a JSON object; .*__NAME=1$"
+    ):
+        load_settings()
+    load_settings.cache_clear()

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fraudsim.cli import main
+from fraudsim.cli import empty_option, main, printable
 
 
 def run(
@@ -64,3 +64,34 @@ def test_help_and_version_are_no_errors(
     code, out, error = run(monkeypatch, capsys, "--version")
     assert (code, error) == (0, "")
     assert out.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["world", "generate", "--out", ""], "--out"),
+        (["world", "generate", "--out="], "--out"),
+        (["world", "generate", "--out", "x", "--cards", ""], "--cards"),
+        (["demo", "--reuse", ""], "--reuse"),
+    ],
+)
+def test_an_empty_option_is_not_the_working_folder(
+    words: list[str], option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, error = run(monkeypatch, capsys, *words)
+    assert (code, out, error) == (2, "", f"error: option {option} is empty (a variable that is not set?)\n")
+
+
+def test_what_stack_run_runs_may_have_empty_words() -> None:
+    assert empty_option(["stack", "run", "grep", "-e", ""]) is None
+    assert empty_option(["model", "list", "--at", "x=", "--", "a"]) is None
+
+
+def test_what_a_message_quotes_cannot_flood_or_steer_the_terminal() -> None:
+    flood = printable("file: line 7: merchant='" + "x" * 3_000_000 + "' is not an id")
+    assert len(flood) < 1_000
+    assert flood.startswith("file: line 7: merchant='xx")
+    assert flood.endswith("xx' is not an id")
+    steering = "header \x1b]0;title\x07\x1b[31m\x9b\u202e\r…"
+    assert printable(steering) == r"header \x1b]0;title\x07\x1b[31m\x9b\u202e\r…"
+    assert printable("worker ended\nlast line é 日本") == "worker ended\nlast line é 日本"

@@ -1,11 +1,23 @@
 """Files and folders appear whole, or what was there stays."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
-from fraudsim.whole_files import whole_file, whole_folder, write_whole
+from fraudsim import whole_files
+from fraudsim.whole_files import (
+    STALE_S,
+    resumed_folder,
+    sweep_leftovers,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 
 
 def names(folder):
@@ -87,3 +99,81 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
         (temporary / "new").touch()
     assert names(path) == ["old"]
     assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_s_predecessor_is_kept_and_only_that(tmp_path):
+    path, previous = tmp_path / "policy", tmp_path / "policy.previous"
+    for name in ("first", "second", "third"):
+        with whole_folder(path, previous=previous) as temporary:
+            (temporary / name).touch()
+    assert (names(path), names(previous)) == (["third"], ["second"])
+    assert names(tmp_path) == ["policy", "policy.previous"]
+
+
+def test_an_interrupted_folder_is_gone_on_with(tmp_path):
+    path = tmp_path / "jars"
+
+    def download(name, error=None):
+        with resumed_folder(path) as partial:
+            (partial / name).touch()
+            if error is not None:
+                raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        download("a", KeyboardInterrupt())
+    assert not path.exists()
+    download("b")
+    assert names(path) == ["a", "b"]
+    assert names(tmp_path) == ["jars"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from fraudsim.whole_files import whole_file, whole_folder
+with whole_file(Path(sys.argv[1]) / "a.json"), whole_folder(Path(sys.argv[1]) / "model") as folder:
+    (folder / "half").touch()
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def age(path, seconds):
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path, monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"writing\n"
+        process.send_signal(signal.SIGKILL)
+    left = sorted(tmp_path.iterdir())
+    assert len(left) == 2
+    write_whole(tmp_path / "b.json", "")
+    assert set(left) < set(tmp_path.iterdir()), "somebody may still write it"
+    for path in left:
+        age(path, STALE_S + 60)
+    monkeypatch.setattr(whole_files, "_swept_at_s", {})  # as the next process
+    write_whole(tmp_path / "c.json", "")
+    assert names(tmp_path) == ["b.json", "c.json"]
+
+
+def test_nothing_else_is_swept(tmp_path):
+    kept = [".hidden", ".a.tmp", "a.12345678.tmp", ".a.1234567.tmp", ".only.old.abcdefgh"]
+    for name in kept:
+        (tmp_path / name).touch()
+    (tmp_path / "model").mkdir()
+    (tmp_path / ".model.old.abcdefgh").mkdir()  # its successor is there
+    for path in tmp_path.iterdir():
+        age(path, 10 * STALE_S)
+    assert sweep_leftovers(tmp_path) == 1
+    assert names(tmp_path) == sorted([*kept, "model"])
+    assert sweep_leftovers(tmp_path / "absent") == 0
+
+
+def test_a_folder_is_not_looked_through_at_every_write(tmp_path, monkeypatch):
+    swept = []
+    monkeypatch.setattr(whole_files, "sweep_leftovers", swept.append)
+    for n in range(5):
+        write_whole(tmp_path / f"{n}.json", "")
+    assert swept == [tmp_path]

@@ -225,6 +225,16 @@ def test_kafka_consumers_are_opened_in_one_module_only() -> None:
     assert {name for name in callers if "rivals" not in name} == {"fraudsim/log/consumer.py"}
 
 
+def test_consoles_are_made_in_one_module_only() -> None:
+    callers = {
+        name_of(path)
+        for path in modules().values()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Console"
+    }
+    assert callers == {"fraudsim/process/terminal.py"}
+
+
 def test_array_types_are_named_in_one_module_only() -> None:
     alias = r"^\w+ = npt\.NDArray\[np\.(?:bool_|int64|int32|float32|float64)\]"
     named = {name_of(path) for path in modules().values() if re.search(alias, path.read_text(), re.MULTILINE)}

@@ -1,14 +1,17 @@
-"""Ctrl-C twice on a terminal, in any phase and with any gap, leaves no process."""
+"""Two signals on a terminal, of any kind, in any phase and with any gap, leave no process."""
 
 import fcntl
 import os
 import pty
 import random
+import select
+import signal
 import subprocess
 import sys
 import termios
 import threading
 import time
+from itertools import product
 
 import psutil
 import pytest
@@ -21,6 +24,13 @@ PHASES = {
     "start": ("logs/worker.log", "logs/labels.log"),
     "traffic": ("producer.json",),
 }
+
+SIGNALS = ("ctrl-c", "hang-up", "SIGINT", "SIGTERM", "SIGHUP")
+"""Ctrl-C on the terminal, its closing, and signals to the command alone."""
+MIXTURES = [
+    (first, second) for first, second in product(SIGNALS, SIGNALS)
+    if first != second and (first != "hang-up" or second.startswith("SIG"))
+]  # fmt: skip
 
 
 def left_of(session, run):
@@ -54,24 +64,36 @@ class Terminal:
         )  # fmt: skip
         os.close(slave)
         self.output = b""
+        self._closing = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
+        # Never within `read` for long: the terminal closes when nobody reads it any more.
         try:
-            while chunk := os.read(self.master, 65536):
-                self.output += chunk
+            while not self._closing.is_set():
+                if select.select([self.master], [], [], 0.05)[0]:
+                    self.output += os.read(self.master, 65536)
         except OSError:
             return
 
-    def interrupt(self):
-        os.write(self.master, b"\x03")
+    def send(self, name):
+        """One of `SIGNALS`."""
+        if name == "ctrl-c":
+            os.write(self.master, b"\x03")
+        elif name == "hang-up":
+            self.close()  # the kernel sends SIGHUP to the command and to whatever has the foreground
+        else:
+            self.process.send_signal(signal.Signals[name])
 
     def close(self):
-        os.close(self.master)
+        if not self._closing.is_set():
+            self._closing.set()
+            self._reader.join()
+            os.close(self.master)
 
 
-def interrupt_twice(run, prepared, awaited_file, gap_s):
+def signal_twice(run, prepared, awaited_file, first, second, gap_s):
     """What is left of a run, once its command has ended, and what it has printed."""
     options = ["--seconds", "300", "--rate", "50", "--cards", "800", "--reuse", str(prepared)]
     env = {**os.environ, "FRAUDSIM_RUNS_DIR": str(run.parent / "runs"), "FRAUDSIM_KAFKA_HEAP_MB": "256"}
@@ -80,9 +102,9 @@ def interrupt_twice(run, prepared, awaited_file, gap_s):
     try:
         poll_until(lambda: (run / awaited_file).exists() or terminal.process.poll() is not None, 200)
         assert (run / awaited_file).exists(), terminal.output.decode()
-        terminal.interrupt()
+        terminal.send(first)
         time.sleep(gap_s)
-        terminal.interrupt()
+        terminal.send(second)
         terminal.process.wait(60)
         poll_until(lambda: not left_of(session, run.parent), 15)
         return left_of(session, run.parent), terminal.output.decode()
@@ -95,15 +117,22 @@ def interrupt_twice(run, prepared, awaited_file, gap_s):
 @pytest.mark.parametrize("phase", PHASES)
 def test_no_process_is_left(phase, tmp_path, prepared):
     awaited_file, gap_s = random.choice(PHASES[phase]), random.uniform(0.0, 0.8)
-    left, output = interrupt_twice(tmp_path / "run", prepared, awaited_file, gap_s)
+    left, output = signal_twice(tmp_path / "run", prepared, awaited_file, "ctrl-c", "ctrl-c", gap_s)
     assert left == [], (awaited_file, gap_s)
     assert "Traceback" not in output, output
 
 
 @pytest.mark.long
-def test_no_process_is_left_in_forty_tries(tmp_path, prepared):
+@pytest.mark.parametrize(
+    "pairs", [[("ctrl-c", "ctrl-c")], MIXTURES], ids=["interrupts", "mixtures of signals"]
+)
+def test_no_process_is_left_in_forty_tries(pairs, tmp_path, prepared):
     for attempt in range(40):
         phase = (*PHASES,)[attempt % len(PHASES)]
         awaited_file, gap_s = random.choice(PHASES[phase]), random.uniform(0.0, 1.5)
-        left, _ = interrupt_twice(tmp_path / str(attempt) / "run", prepared, awaited_file, gap_s)
-        assert left == [], (attempt, awaited_file, gap_s)
+        first, second = random.choice(pairs)
+        left, output = signal_twice(
+            tmp_path / str(attempt) / "run", prepared, awaited_file, first, second, gap_s
+        )
+        assert left == [], (attempt, awaited_file, first, second, gap_s)
+        assert "Traceback" not in output, (attempt, awaited_file, first, second, gap_s, output)

@@ -15,7 +15,14 @@ from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from load_tests.benches.http.contestants import CONTESTANTS, FEATURES, MODEL, NAMES, HttpContestant, present
-from load_tests.benches.http.measurement import CLOSED, HELD_MS, OWN_SHARE, RATE, measure
+from load_tests.benches.http.measurement import (
+    CLOSED,
+    HELD_MS,
+    OWN_SHARE,
+    RATE,
+    ServerFigures,
+    measure,
+)
 from load_tests.benches.http.requests import BenchWorld, make_world, requests_of
 from load_tests.benches.http.server import (
     CHECKED,
@@ -86,9 +93,9 @@ def bench_http(
             contestants = [contestant for contestant in selected if contestant.table == table]
             with _servers(contestants, folder, world, redis_url, cores, supervisor) as servers:
                 with pinned(cores.driver):
-                    measure(servers, seconds, turns)
-                for server in servers:
-                    results.append(_result(server))
+                    measured = measure(servers, seconds, turns)
+                for figures in measured:
+                    results.append(_result(figures))
                     say(_summary_line(results[-1]))
     return {
         "machine": machine(("xgboost", "starlette", "uvicorn", "redis", "hdrhistogram")),
@@ -147,30 +154,31 @@ def _servers(
         yield servers
 
 
-def _result(server: RunningServer) -> dict[str, Any]:
+def _result(figures: ServerFigures) -> dict[str, Any]:
+    server, loads = figures.server, [turn.load for turn in figures.turns]
     histogram = HdrHistogram(1, LONGEST_US, DIGITS)
-    for load in server.open:
+    for load in loads:
         histogram.add(load.latency_us)
     percentiles = {
         name: round(histogram.get_value_at_percentile(percent) / 1000, 3)
         for name, percent in (("p50_ms", 50), ("p99_ms", 99), ("p99_9_ms", 99.9))
     }
-    stages = {name: round(us, 1) for name, us in server.stages_us.items()}
+    stages = {name: round(us, 1) for name, us in figures.turns[-1].stages_us.items()}
     return {
         "name": server.contestant.name,
         "table": server.contestant.table,
-        "value": round(server.held),
+        "value": round(figures.held),
         "unit": f"requests/s held with p99 under {HELD_MS:g} ms",
-        "closed_per_second": round(statistics.median(server.closed)),
-        "closed_turns": [round(rate) for rate in server.closed],
-        "open_rate": server.rate,
+        "closed_per_second": round(statistics.median(figures.closed)),
+        "closed_turns": [round(rate) for rate in figures.closed],
+        "open_rate": figures.rate,
         **percentiles,
-        "p99_turns_ms": [round(load.percentile_ms(99), 3) for load in server.open],
-        "unanswered": sum(load.requests - load.answered for load in server.open),
-        "cpu_us_per_request": round(statistics.median(server.cpu_us), 1),
+        "p99_turns_ms": [round(load.percentile_ms(99), 3) for load in loads],
+        "unanswered": sum(load.requests - load.answered for load in loads),
+        "cpu_us_per_request": round(statistics.median(turn.cpu_us for turn in figures.turns), 1),
         "first_answer_s": round(server.first_answer_s, 2),
-        "others_core_share": round(statistics.median(server.others), 2),
-        "ladder": server.ladder,
+        "others_core_share": round(statistics.median(turn.others for turn in figures.turns), 2),
+        "ladder": figures.ladder,
         **({"stages_us": stages} if stages else {}),
     }
 

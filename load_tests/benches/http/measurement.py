@@ -3,13 +3,16 @@
 import os
 import statistics
 import time
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from fraudsim.addresses import open_direct
 from load_tests.benches.http.contestants import FEATURES
 from load_tests.benches.http.server import RunningServer
+from load_tests.rig.open_loop import Load
 from load_tests.rig.process_tree import cpu_s, machine_cpu_s, process_tree
 
 HELD_MS: Final = 50.0
@@ -28,41 +31,84 @@ WARM_UP_S: Final = 1.0
 RECOVERY_S: Final = 1.0
 STAGE_METRIC: Final = "fraudsim_stage_latency_seconds"
 
+T = TypeVar("T")
 
-def measure(servers: list[RunningServer], seconds: float, turns: int) -> None:
-    """Fill in the servers' figures; servers take turns within each kind of load."""
+
+@dataclass(frozen=True)
+class OpenTurn:
+    """One turn of the open loop."""
+
+    load: Load
+    cpu_us: float
+    """CPU of the server per request."""
+    others: float
+    """Cores that the rest of the machine used."""
+    stages_us: dict[str, float]
+    """Mean time of each stage of our scorer; empty for others."""
+
+
+@dataclass(frozen=True)
+class ServerFigures:
+    """What was measured of a server."""
+
+    server: RunningServer
+    closed: list[float]
+    """Answers a second of each closed-loop turn."""
+    rate: float
+    """Requests a second of the open loop."""
+    turns: list[OpenTurn]
+    ladder: list[dict[str, Any]]
+    """Steps of the bisection."""
+    held: float
+    """The highest rate held, requests a second."""
+
+
+def measure(servers: Sequence[RunningServer], seconds: float, turns: int) -> list[ServerFigures]:
+    """The servers' figures; servers take turns within each kind of load."""
     for server in servers:
-        server.generator.closed(server.make, server.reserve(WARM_UP_S * 50_000), CLOSED, WARM_UP_S)
+        _closed_turn(server, WARM_UP_S)
+    closed = _in_turns(servers, turns, lambda index: _closed_turn(servers[index], seconds))
+    rates = [min(float(RATE), round(OWN_SHARE * statistics.median(per_second))) for per_second in closed]
+    opened = _in_turns(servers, turns, lambda index: _open_turn(servers[index], rates[index], seconds))
+    figures = []
+    for index, server in enumerate(servers):
+        held, ladder = _bisect(server, statistics.median(closed[index]), seconds)
+        figures.append(ServerFigures(server, closed[index], rates[index], opened[index], ladder, held))
+    return figures
+
+
+def _in_turns(servers: Sequence[RunningServer], turns: int, turn: Callable[[int], T]) -> list[list[T]]:
+    """What each server's turns gave; `turn` takes the server's index."""
+    outcomes: list[list[T]] = [[] for _ in servers]
     for _ in range(turns):
-        for server in servers:
-            load = server.generator.closed(server.make, server.reserve(seconds * 50_000), CLOSED, seconds)
-            server.closed.append(load.per_second)
-    for server in servers:
-        server.rate = min(float(RATE), round(OWN_SHARE * statistics.median(server.closed)))
-    for _ in range(turns):
-        for server in servers:
-            _open_turn(server, seconds)
-    for server in servers:
-        _bisect(server, seconds)
+        for index, of_server in enumerate(outcomes):
+            of_server.append(turn(index))
+    return outcomes
 
 
-def _open_turn(server: RunningServer, seconds: float) -> None:
-    """One turn at the fixed rate: latency, CPU, stages."""
+def _closed_turn(server: RunningServer, seconds: float) -> float:
+    """Answers a second of one turn of the closed loop."""
+    first = server.numbers.reserve(seconds * 50_000)
+    return server.generator.closed(server.make, first, CLOSED, seconds).per_second
+
+
+def _open_turn(server: RunningServer, rate: float, seconds: float) -> OpenTurn:
+    """One turn at a fixed rate: latency, CPU, stages."""
     processes = process_tree(server.pid)
     bench_processes = [*processes, *process_tree(os.getpid())]
     stages_before, server_before, bench_before, machine_before = (
         _stage_totals(server), cpu_s(processes), cpu_s(bench_processes), machine_cpu_s()
     )  # fmt: skip
     started_s = time.perf_counter()
-    load = server.generator.open(server.make, server.reserve(server.rate * seconds), server.rate, seconds)
+    load = server.generator.open(server.make, server.numbers.reserve(rate * seconds), rate, seconds)
     took_s = time.perf_counter() - started_s
-    server.open.append(load)
-    server.cpu_us.append((cpu_s(processes) - server_before) / max(1, load.answered) * 1e6)
+    cpu_us = (cpu_s(processes) - server_before) / max(1, load.answered) * 1e6
     others_s = machine_cpu_s() - machine_before - (cpu_s(bench_processes) - bench_before)
-    server.others.append(max(0.0, others_s) / took_s)
+    stages_us = {}
     for stage, (total_s, count) in _stage_totals(server).items():
         before_s, before_count = stages_before.get(stage, (0.0, 0.0))
-        server.stages_us[stage] = (total_s - before_s) / max(1.0, count - before_count) * 1e6
+        stages_us[stage] = (total_s - before_s) / max(1.0, count - before_count) * 1e6
+    return OpenTurn(load, cpu_us, max(0.0, others_s) / took_s, stages_us)
 
 
 def _stage_totals(server: RunningServer) -> dict[str, tuple[float, float]]:
@@ -83,18 +129,21 @@ def _stage_totals(server: RunningServer) -> dict[str, tuple[float, float]]:
     return totals
 
 
-def _bisect(server: RunningServer, seconds: float) -> None:
-    """Bisect for the highest rate that is held."""
-    low, high = 0.0, LADDER_TOP * statistics.median(server.closed)
+def _bisect(
+    server: RunningServer, closed_per_second: float, seconds: float
+) -> tuple[float, list[dict[str, Any]]]:
+    """Bisect for the highest rate that is held. Returns it and the steps."""
+    low, high = 0.0, LADDER_TOP * closed_per_second
+    ladder = []
     for probe in range(PROBES):
         rate = (low + high) / 2 if probe else high * OWN_SHARE / LADDER_TOP
-        load = server.generator.open(server.make, server.reserve(rate * seconds), rate, seconds)
+        load = server.generator.open(server.make, server.numbers.reserve(rate * seconds), rate, seconds)
         held = load.complete and load.percentile_ms(99) < HELD_MS
-        server.ladder.append(
+        ladder.append(
             {"rate": round(rate), "held": held, "p99_ms": round(load.percentile_ms(99), 2),
              "unanswered": load.requests - load.answered}
         )  # fmt: skip
         low, high = (rate, high) if held else (low, rate)
         if not held:
             time.sleep(RECOVERY_S)  # for the requests that were given up
-    server.held = low
+    return low, ladder

@@ -4,9 +4,9 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fraudsim.polling import poll_until
 from load_tests.benches.http.contestants import ROOT, HttpContestant
 from load_tests.benches.http.requests import BenchWorld, score_in
 from load_tests.rig.cores import Cores, pinned
-from load_tests.rig.open_loop import Load, LoadGenerator
+from load_tests.rig.open_loop import LoadGenerator
 from load_tests.rivals.scoring_setup import VARIABLE, RivalSetup, open_reader
 from model.forest.forest import Matrix
 from runner.supervise.supervisor import Part, Supervisor
@@ -33,9 +33,22 @@ TOLERANCE: Final = 1e-6
 READY_S: Final = 180.0
 
 
-@dataclass
+class RequestNumbers:
+    """Numbers for requests, each given out once."""
+
+    def __init__(self, first: int = 0) -> None:
+        self._next = first
+
+    def reserve(self, count: float) -> int:
+        """Reserve `count` numbers. Returns the first."""
+        first = self._next
+        self._next += int(count) + 1
+        return first
+
+
+@dataclass(frozen=True)
 class RunningServer:
-    """A server that answers, and its figures so far."""
+    """A server that answers."""
 
     contestant: HttpContestant
     pid: int
@@ -44,28 +57,8 @@ class RunningServer:
     make: Callable[[int], bytes]
     """From a request's number to the request."""
     first_answer_s: float
-    next_number: int = 0
-    closed: list[float] = field(default_factory=list)
-    """Answers a second of each closed-loop turn."""
-    rate: float = 0.0
-    """Requests a second of the open loop."""
-    open: list[Load] = field(default_factory=list)
-    cpu_us: list[float] = field(default_factory=list)
-    """CPU per request of each open-loop turn."""
-    others: list[float] = field(default_factory=list)
-    """Cores that the rest of the machine used in each open-loop turn."""
-    ladder: list[dict[str, Any]] = field(default_factory=list)
-    """Steps of the bisection."""
-    held: float = 0.0
-    """The highest rate held, requests a second."""
-    stages_us: dict[str, float] = field(default_factory=dict)
-    """Mean time of each stage of our scorer, in the last turn."""
-
-    def reserve(self, count: float) -> int:
-        """Reserve `count` request numbers that were never used. Returns the first."""
-        first = self.next_number
-        self.next_number += int(count) + 1
-        return first
+    numbers: RequestNumbers
+    """Of the requests to this server."""
 
 
 def start_server(
@@ -112,7 +105,7 @@ def start_server(
         raise FraudsimError(f"bench: {_no_answer(contestant, supervisor)}")
     first_answer_s = time.perf_counter() - started_s
     generator = LoadGenerator("127.0.0.1", setup.port, CONNECTIONS, DEGRADED)
-    return RunningServer(contestant, pid, setup, generator, make, first_answer_s, next_number=1)
+    return RunningServer(contestant, pid, setup, generator, make, first_answer_s, RequestNumbers(1))
 
 
 def _no_answer(contestant: HttpContestant, supervisor: Supervisor) -> str:
@@ -142,7 +135,7 @@ def check_scores(server: RunningServer, scores: Matrix) -> None:
     """
     for _ in range(CHECKED):
         for _ in range(TRIES):
-            number = server.reserve(1)
+            number = server.numbers.reserve(1)
             status, body = server.generator.ask(server.make(number))
             if DEGRADED not in body:
                 break

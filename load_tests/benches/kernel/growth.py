@@ -20,6 +20,7 @@ from load_tests.benches.kernel.one_key import (
     read_often,
 )
 from load_tests.rig.machine import machine
+from load_tests.rig.turns import times_in_turns
 from stream_features.catalogue.features import DAY, DISTINCT_CAP, FEATURES, HASH, LONGEST
 from stream_features.kernels import state as states
 from stream_features.kernels.state import KERNELS, NO_LABELS
@@ -150,14 +151,10 @@ def bench_growth(
     measurements = [
         (point, name, action) for point in sweep_points(heat, days) for name, action in actions(point)
     ]
-    for _, _, action in measurements:
-        action()  # compile, or load the compiled code
-    times_ns: list[list[float]] = [[] for _ in measurements]
-    for _ in range(turns):
-        for turn_times, (_, _, action) in zip(times_ns, measurements, strict=True):
-            started = time.process_time()
-            action()
-            turn_times.append((time.process_time() - started) / CALLS * 1e9)
+    times_ns = [
+        [seconds / CALLS * 1e9 for seconds in turn_times]
+        for turn_times in times_in_turns([action for _, _, action in measurements], turns, time.process_time)
+    ]
     results = [
         {
             "name": f"{point.entity} {name}",
@@ -166,9 +163,7 @@ def bench_growth(
             "sweep": point.sweep,
             "entity": point.entity,
             "at": point.position,
-            "bytes": point.rows.shape[0] * WIDTH_BYTES[point.entity]
-            if name == "recompute"
-            else point.key.state.nbytes,
+            "bytes": _bytes(point, name),
             "turns": [round(ns) for ns in turn_times],
         }
         for turn_times, (point, name, _) in zip(times_ns, measurements, strict=True)

@@ -1,7 +1,6 @@
 """`fraudsim bench kernel`: the cost of folding and reading one key, by its number and span of events."""
 
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +10,7 @@ from numba import njit
 
 from fraudsim.arrays import Floats, Ints
 from load_tests.rig.machine import machine
+from load_tests.rig.turns import times_in_turns
 from stream_features.catalogue.features import (
     DAY,
     DISTINCT_CAP,
@@ -162,14 +162,10 @@ def bench_kernel(events: tuple[int, ...] = EVENTS, turns: int = 5) -> dict[str, 
     keys = [make_key(entity, n, "30 d") for entity, n in TYPICAL]
     keys += [make_key(entity, n, span) for entity in ENTITIES for span in SPANS for n in events]
     measurements = [(key, name, action) for key in keys for name, action in actions(key)]
-    for _, _, action in measurements:
-        action()  # compile, or load the compiled code
-    times_us: list[list[float]] = [[] for _ in measurements]
-    for _ in range(turns):
-        for turn_times, (_, _, action) in zip(times_us, measurements, strict=True):
-            started = time.perf_counter()
-            action()
-            turn_times.append((time.perf_counter() - started) / CALLS * 1e6)
+    times_us = [
+        [seconds / CALLS * 1e6 for seconds in turn_times]
+        for turn_times in times_in_turns([action for _, _, action in measurements], turns)
+    ]
     results = [
         {
             "name": f"{key.entity} {name}",

@@ -166,7 +166,8 @@ def main(folder: Path, turns: int) -> None:
     """Print every figure of the model in `folder`; at least two turns."""
     champion, challenger, *_ = measure_loading(folder, turns)
     measure_split()
-    challenger.manifest = msgspec.structs.replace(challenger.manifest, version="other")
+    renamed = msgspec.structs.replace(challenger.manifest, version="other")
+    challenger = Model(challenger.ubj, challenger.fallback.ubj, renamed)
     policy = SimpleNamespace(policy=load_policy(SHIPPED), rule_failed=None)
     batch = [Incoming(transaction(9, 100 + n, f"c{n % 99}"), 1, 0, n) for n in range(SLICE)]
     lineups = {

@@ -148,7 +148,7 @@ class ScoringRig:
         answers = answers_since(self._settings.kafka_bootstrap, first_offsets)
         check_each_answered_once(contestant.name, transactions, answers)
         if contestant is OURS:
-            figures.decision_figures = check_ours(answers, self._primed.model)
+            figures.decision_figures.update(check_ours(answers, self._primed.model))
 
     def _start(self, name: str, argv: Sequence[str], env: dict[str, str]) -> int:
         env = {

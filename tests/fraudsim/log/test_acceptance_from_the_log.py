@@ -58,6 +58,20 @@ def test_a_forged_decision_is_a_dead_letter_that_names_the_field(forged):
     assert next(iter(forged)) in rejected.reason
 
 
+@pytest.mark.parametrize(("apart_ms", "is_valid"), [
+    (-600_000, True), (600_000, True), (0, True), (-600_001, False), (600_001, False), (-(10**9), False),
+])  # fmt: skip
+def test_a_receive_stamp_far_from_the_brokers_time_evades_no_limit_of_event_time(apart_ms, is_valid):
+    """With the stamp of its choice, any event time was within the limits."""
+    received = T0 + apart_ms
+    tx = msgspec.structs.replace(TX, ts=received)
+    decision = encoder.encode(msgspec.structs.replace(DECISION, ts=received))
+    headers = [(h.SEGMENT, b"0"), (h.DECISION, decision), (h.RECEIVED, h.encode_int(received))]
+    clock = Clock([LoggedSegment(make_segment(), T0 - 10**10)])
+    event = Acceptance(clock, features=2).transaction(0, 0, T0, headers, encoder.encode(tx))
+    assert event == tx if is_valid else (event.kind, event.field) == ("invalid", h.RECEIVED)
+
+
 @pytest.mark.parametrize("broker_behind_ms", [-3_600_000, 0, 5_000, 3_600_000])
 def test_the_readers_own_time_has_no_say(monkeypatch, broker_behind_ms):
     """Readers whose clocks differ by any amount from the broker's decide alike, also on new segments."""

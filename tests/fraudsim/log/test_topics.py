@@ -45,6 +45,18 @@ def test_creating_again_keeps_what_is_there(settings, prefix):
     create_topics(settings, prefix)
 
 
+def test_what_says_nothing_about_the_records_that_are_there_is_altered_and_said(settings, prefix, create):
+    config = {"message_timestamp_type": "LogAppendTime", "compression_type": "uncompressed"}
+    create(prefix + TRANSACTIONS, settings.partitions, **config, max_message_bytes="1048576")
+    create(prefix + CLOCK, 1, **config, max_message_bytes="99999999")
+    assert create_topics(settings, prefix) == [
+        f"topic {prefix}transactions: compression.type was uncompressed, is now producer",
+        f"topic {prefix}run.clock: compression.type was uncompressed, is now producer",
+        f"topic {prefix}run.clock: max.message.bytes was 99999999, is now 1048576",
+    ]
+    assert create_topics(settings, prefix) == []
+
+
 @pytest.mark.parametrize("name", STAMPED)
 def test_a_topic_with_the_sender_s_timestamps_is_refused(settings, prefix, create, name):
     partitions = next(t.partitions for t in topics(settings) if t.name == name)

@@ -14,7 +14,7 @@ from load_tests.benches.http import bench as bench_http
 from load_tests.benches.http import contestants as http_contestants
 from load_tests.benches.http import measurement
 from load_tests.benches.http.requests import requests_of
-from load_tests.benches.http.server import RunningServer, check_scores
+from load_tests.benches.http.server import RequestNumbers, RunningServer, check_scores
 from load_tests.cli import app
 from load_tests.rig.open_loop import LoadGenerator
 
@@ -132,7 +132,7 @@ def test_a_server_that_scores_otherwise_is_not_timed() -> None:
     server = FakeServer(body=b'{"score":0.5}')
     generator = LoadGenerator("127.0.0.1", server.port, 1)
     contestant = http_contestants.CONTESTANTS[1]
-    running = RunningServer(contestant, 0, None, generator, MAKE, 0.0)  # type: ignore[arg-type]
+    running = RunningServer(contestant, 0, None, generator, MAKE, 0.0, RequestNumbers())  # type: ignore[arg-type]
     check_scores(running, [0.5])  # type: ignore[arg-type]
     with pytest.raises(InvariantError, match=r"starlette\+xgboost .* the model's score is 0.6"):
         check_scores(running, [0.6])  # type: ignore[arg-type]

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from load_tests.benches.producers.sender import bench_sender
-from producers.sender.schedule import TICKS_MS
+from load_tests.benches.producers.sender import TICKS_MS, bench_sender
 from producers.sources.even_source import EvenSource
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fraudsim.errors import FraudsimError
+from producers.datasets import csv_file
 from producers.datasets.registry import layout_of, read_dataset, read_score_only
 from testing.samples.published_files import (
     IDENTITY_HEADER,
@@ -166,4 +167,45 @@ def test_a_merged_file_without_a_part_of_the_device_is_refused(tmp_path: Path) -
     path = tmp_path / "train_merged.csv"
     path.write_text("\n".join([merged[0].replace("id_31", "browser"), *merged[1:]]) + "\n")
     with pytest.raises(FraudsimError, match="column id_31 is missing"):
+        read_dataset(path)
+
+
+@CSV
+@pytest.mark.parametrize("end", [b"\n\n\n", b"\r\n\r\n", b"\r\r"])
+def test_blank_lines_at_the_end_say_nothing(
+    tmp_path: Path, file: Published, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file.write(tmp_path)
+    plain, content = read_dataset(path).fingerprint, path.read_bytes().rstrip(b"\n")
+    path.write_bytes(content.replace(b"\n", b"\r\n" if end.startswith(b"\r\n") else end[:1]) + end * 40)
+    assert read_dataset(path).fingerprint == plain
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 2_000)  # blank lines that are a block of their own
+    path.write_bytes(content + b"\n" * 5_000)
+    assert read_dataset(path).fingerprint == plain
+
+
+@CSV
+@pytest.mark.parametrize("blanks", [1, 5_000])
+def test_a_blank_line_before_rows_is_refused(
+    tmp_path: Path, file: Published, blanks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 2_000)
+    lines = file.lines()
+    path = file.write(tmp_path, [*lines[:60], *[""] * blanks, *lines[60:]])
+    with pytest.raises(FraudsimError, match="line 61 is empty, and rows follow"):
+        read_dataset(path)
+
+
+@CSV
+@pytest.mark.parametrize("spelled", [str.upper, str.lower, " {}".format, "{} ".format])
+def test_a_header_spelled_otherwise_is_named(
+    tmp_path: Path, file: Published, spelled: Callable[[str], str]
+) -> None:
+    header, *rows = file.lines()
+    other = ",".join(map(spelled, header.split(",")))
+    path = file.write(tmp_path, [other, *rows])
+    if other == header:
+        return
+    # More than half of IEEE-CIS's names are in small letters: what is missing is named then.
+    with pytest.raises(FraudsimError, match=rf"^{file.layout} .*(is not spelled as published, '|is missing)"):
         read_dataset(path)

@@ -145,3 +145,13 @@ def test_the_published_file_loads_whole(tmp_path: Path) -> None:
     assert 0.002 < manifest.fraud_rate < 0.01
     book = load_dataset(LAYOUT, REAL)
     assert book.tables.transactions.num_rows == 201_256
+
+
+@pytest.mark.parametrize("column", ["TX_DATETIME", "CUSTOMER_ID", "TX_AMOUNT", "TX_FRAUD"])
+def test_categories_of_pandas_are_read_by_their_values(tmp_path: Path, column: str) -> None:
+    plain = read_dataset(write_handbook(tmp_path / "plain.parquet"))
+    columns = handbook()
+    categories = pa.array(columns[column]).dictionary_encode()
+    dataset = read_dataset(write_handbook(tmp_path / "c.parquet", {**columns, column: categories}))
+    assert dataset.tables.transactions == plain.tables.transactions
+    assert dataset.tables.truth == plain.tables.truth

@@ -75,7 +75,18 @@ def test_a_label_waits_for_the_decision_but_not_for_ever():
     decide(feed, ["approve"], first=1)
     assert due(feed, 63) == [("t1", "customer", True)]
     assert due(feed, 200, wait=MINUTE) == []
-    assert feed.undecided == 4
+    assert feed.undecided == 0  # nothing after them is decided: the sender may be paused
+    decide(feed, ["approve"], first=9)
+    assert due(feed, 200, wait=MINUTE) == [("t9", "customer", True)]
+    assert feed.undecided == 3
+
+
+def test_at_the_end_of_the_stream_no_label_waits():
+    feed = make_feed()
+    decide(feed, ["approve"])
+    assert due(feed, 200, wait=MINUTE) == []
+    assert due(feed, 200, wait=0) == []
+    assert feed.undecided == 5
 
 
 def test_of_several_decisions_for_one_offset_the_first_stands():

@@ -12,6 +12,7 @@ from fraudsim.log.clock import Clock, LoggedSegment
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.events import Label, encoder
 from fraudsim.log.topics import DECISIONS, LABELS
+from producers.label_feed import log_reader
 from producers.label_feed.log_reader import FeedLogReader
 from producers.labels.back_office import Outcome
 from testing.samples.log import T0, make_segment
@@ -94,3 +95,22 @@ def test_a_label_that_came_too_late_to_count_is_not_taken_for_sent():
     records = [label(0, T0 + 140_000, "t1"), label(1, T0, "t2"), label(2, T0 + 139_000, "t3")]
     labels = asyncio.run(reader_of(LABELS, records, segment).read_labels())
     assert {tx_id for tx_id, _, _ in labels} == {"t1", "t3"}
+
+
+def test_a_pause_is_no_silence_of_the_scorers(monkeypatch):
+    """At its end the feed would take the stream for over, before it has read what was decided meanwhile."""
+    now_s = [1_000.0]
+    monkeypatch.setattr(log_reader.time, "monotonic", lambda: now_s[0])
+    reader = reader_of(DECISIONS, [])
+    reader._reader.poll = empty_poll
+    for seconds in (0.5, 0.5, 140.0):
+        now_s[0] += seconds
+        asyncio.run(reader.poll())
+    assert reader.quiet_s == 2.0
+    reader._reader.poll = Records(DECISIONS, [decision(0)]).poll
+    asyncio.run(reader.poll())
+    assert reader.quiet_s == 0.0
+
+
+async def empty_poll(_):
+    return {}

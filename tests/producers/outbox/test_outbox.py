@@ -79,6 +79,19 @@ def test_records_arrive_once_in_order_in_the_partition_of_their_key(
 
 
 @pytest.mark.stack
+def test_the_brokers_time_of_a_record_comes_with_its_acknowledgement(
+    settings: Settings, topic: str, outbox: Outbox
+) -> None:
+    stamps: list[int] = []
+    for number in range(20):
+        outbox.hand_over(topic, "key", b"v%d" % number, [], stamps.append)
+    outbox.hand_over(topic, "key", b"nobody asks", [])
+    outbox.flush()
+    (records,) = filter(None, read(settings.kafka_bootstrap, topic).values())
+    assert stamps == [record.timestamp for record in records[:20]]
+
+
+@pytest.mark.stack
 def test_a_record_that_kafka_does_not_take_is_an_error(topic: str, outbox: Outbox) -> None:
     with pytest.raises(SendError, match="did not take a record"):
         send_and_flush(outbox, topic, b"x" * 3_000_000, 5)

@@ -30,7 +30,7 @@ from fraudsim.settings import Settings
 from producers.outbox.clients import open_outbox
 from producers.outbox.kafka_python_outbox import KafkaPythonOutbox
 from producers.outbox.outbox import SendError
-from producers.sender import sender, wall_time
+from producers.sender import schedule, sender, wall_time
 from producers.sender.clock_starter import DirectClockStarter
 from producers.sender.schedule import intended_us
 from producers.sender.send_plan import SendControl, SendPlan, SendReport
@@ -310,6 +310,14 @@ def test_what_a_source_raises_ends_the_sender(settings: Settings, prefix: str) -
 
     with pytest.raises(RuntimeError, match="middle of a row"):
         send_here(settings, prefix, Broken())
+
+
+def test_the_tick_follows_the_rate(settings: Settings, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "BUSY_MS", float("inf"))  # however busy this machine is
+    monkeypatch.setattr(sender, "usable_cores", lambda: 2)
+    report = send_here(settings, prefix, EvenSource(rate=100.0), seconds=2.5)
+    assert report.tick_ms == 2.0
+    assert report.complete
 
 
 def test_a_sender_that_cannot_keep_up_says_so_and_reports_it(

@@ -3,6 +3,7 @@
 Run as a program, this file is an archiver process for the tests to kill.
 """
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from fraudsim.archive.completeness import check_no_duplicates, missing_offsets
 from fraudsim.archive.log_files import log_files, log_folder, read_log, read_ranges
@@ -40,7 +43,9 @@ from fraudsim.log.topics import (
 )
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
+from runner.record import archiver
 from runner.record.archiver import run_archiver
+from stream_features.offline.archived_log import archived_ends
 
 pytestmark = pytest.mark.stack
 
@@ -275,6 +280,53 @@ def test_a_broken_file_is_set_aside_and_its_records_are_read_again(
     check_whole(tmp_path, 1_700)
     assert broken.with_name(broken.name + ".corrupt").exists()
     assert not broken.exists()
+
+
+async def write_in_transactions(settings: Settings, topic: str, first: int, end: int) -> None:
+    """A record in each transaction of Kafka's; every third is aborted. Each leaves a marker in the log."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap, transactional_id=topic
+    ) as producer:
+        for number in range(first, end):
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, transaction(number), partition=0)
+            await (producer.commit_transaction() if number % 3 else producer.abort_transaction())
+
+
+def test_offsets_that_hold_no_record_are_no_holes(
+    settings: Settings, prefix: str, producer: Any, tmp_path: Path
+) -> None:
+    asyncio.run(write_in_transactions(settings, prefix + TRANSACTIONS, 0, 10))
+    write_transactions(producer, prefix, 10, 100)
+    archive_here(settings, tmp_path, prefix)
+    asyncio.run(write_in_transactions(settings, prefix + TRANSACTIONS, 100, 110))
+    write_transactions(producer, prefix, 110, 200)
+    archive_here(settings, tmp_path, prefix)
+
+    check_whole(tmp_path, 200)
+    end = archived_ends(tmp_path, settings.partitions)[0]
+    assert not end.has_hole
+    assert (
+        end.last
+        == read_log(tmp_path, TRANSACTIONS, ["partition", "offset"])
+        .filter(pc.field("partition") == 0)["offset"]
+        .to_pylist()[-1]
+    )
+    for path in log_files(tmp_path, TRANSACTIONS)[:1]:
+        path.write_bytes(b"broken")
+    archive_here(settings, tmp_path, prefix)
+    check_whole(tmp_path, 200)
+
+
+def test_what_waits_for_a_file_is_bounded_in_bytes(
+    settings: Settings, prefix: str, producer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiver, "FLUSH_BYTES", 1024 * 1024)
+    for _ in range(12):
+        producer.send(prefix + TRANSACTIONS, value=b"j" * 900_000, partition=0)
+        producer.flush()
+    archive_here(settings, tmp_path, prefix)
+    assert len(log_files(tmp_path, TRANSACTIONS)) > 2
 
 
 def test_a_folder_of_another_log_is_refused(

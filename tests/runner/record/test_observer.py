@@ -1,11 +1,16 @@
 """The observer's record of a run: percentiles within 1 %, in memory that does not grow with its length."""
 
+import asyncio
+
 import msgspec
 import numpy as np
 import pytest
+from aiokafka import AIOKafkaProducer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fraudsim.log.topics import DECISIONS, create_topics
+from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from runner.record.latencies import RECENT, Latencies, percentiles
 from runner.record.observer import ObservedDecision, Observer
@@ -63,3 +68,20 @@ def test_a_decision_by_http_is_counted_but_not_as_one_of_the_stream():
     assert (tally.decisions, tally.stream_decisions) == (3, 2)
     assert tally.actions == {"approve": 2, "": 1}
     assert list(tally.latencies.recent_ms) == [3.0, 4.0, 1.0]
+
+
+@pytest.mark.stack
+def test_what_is_no_decision_is_passed_over(stack):
+    settings = Settings(_env_file=None, kafka_bootstrap=stack.kafka_bootstrap)
+    create_topics(settings, "observed.")
+    values = [b'{"tx_id": "t1"}', None, b"", b"not json", b"{}", b'{"tx_id": "t2"}']
+
+    async def send():
+        async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap) as producer:
+            for value in values:
+                await producer.send_and_wait("observed." + DECISIONS, value, key=b"k", partition=0)
+
+    asyncio.run(send())
+    with Observer(settings, "observed." + DECISIONS) as observer:
+        assert poll_until(lambda: observer.tally.decisions == 2, 20)
+    assert observer.tally.unreadable == 4

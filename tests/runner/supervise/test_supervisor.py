@@ -1,5 +1,6 @@
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,3 +154,22 @@ def test_waiting_has_a_limit(supervisor: Supervisor) -> None:
     supervisor.start(sleeper("one"))
     with pytest.raises(TimeoutError):
         supervisor.wait("one", 0.01)
+
+
+def test_a_part_whose_start_was_interrupted_is_ended(tmp_path: Path) -> None:
+    """Ctrl-C may come between the start of its process and that of the thread that watches it."""
+
+    def interrupted(_: str, event: Event) -> None:
+        if event == "started":
+            raise KeyboardInterrupt
+
+    supervisor = Supervisor(tmp_path / "logs", on_event=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        supervisor.start(sleeper("one"))
+    pid = supervisor.pid("one")
+    assert pid is not None
+    closing = threading.Thread(target=supervisor.close, daemon=True)
+    closing.start()
+    closing.join(15)
+    assert not closing.is_alive()
+    assert start_token(pid) == ""

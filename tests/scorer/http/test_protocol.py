@@ -34,7 +34,8 @@ async def served_at(protocol=Hasty):
     try:
         yield port
     finally:
-        server.should_exit = True
+        # Forced: a connection that should have been closed and was not would hold it for ever.
+        server.should_exit = server.force_exit = True
         await serving
 
 
@@ -233,16 +234,16 @@ def test_a_client_that_takes_no_replies_is_hung_up_on(closing):
             open_connections.discard(self)
 
     async def scene():
-        async with served_at(Recorded) as port, asyncio.timeout(30):
-            taciturn = socket.socket()
-            taciturn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            taciturn.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(taciturn, ("127.0.0.1", port))
-            ask = b"GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n%b\r\n" % closing
-            await asyncio.get_running_loop().sock_sendall(taciturn, ask if closing else ask * 40)
-            await until(lambda: open_connections)
-            await until(lambda: not open_connections)
-            taciturn.close()
+        # Closed whatever happens: its task waits for it, and takes no cancelling.
+        with socket.socket() as taciturn:
+            async with served_at(Recorded) as port, asyncio.timeout(30):
+                taciturn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                taciturn.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(taciturn, ("127.0.0.1", port))
+                ask = b"GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n%b\r\n" % closing
+                await asyncio.get_running_loop().sock_sendall(taciturn, ask if closing else ask * 40)
+                await until(lambda: open_connections)
+                await until(lambda: not open_connections)
 
     asyncio.run(scene())
 
@@ -277,5 +278,114 @@ def test_silent_connections_lock_nobody_out_of_the_health():
             async with asyncio.timeout(20):
                 while (await asked(port, REQUEST + BODY))[0] != 200:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
+
+    asyncio.run(scene())
+
+
+# What its authors did not think of
+
+
+def post(body, *headers, target=b"/v1/score", version=b"1.1", host=b"localhost", sized=True):
+    """A request, head and body."""
+    size = [b"content-length: %d" % len(body)] if sized else []
+    lines = [b"POST %b HTTP/%b" % (target, version), b"host: " + host, *size, *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def chunked(body, trailers=b""):
+    return b"%x;name=value\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailers)
+
+
+async def replies_to(port, parts, count):
+    """(status, JSON or text) of every reply: of `count`, and of those that come in 50 ms after them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in parts:
+        writer.write(part)
+        await asyncio.sleep(0.01)
+    replies = []
+    with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError):
+        while True:
+            async with asyncio.timeout(20 if len(replies) < count else 0.05):
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                size = re.search(rb"content-length: (\d+)", head)
+                body = await reader.readexactly(int(size[1])) if size else b""
+            if not head.startswith(b"http/1.1 100"):
+                kind = json.loads if b"json" in head else bytes.decode
+                replies.append((int(head.split()[1]), kind(body)))
+    writer.close()
+    return replies
+
+
+def scored(tx_id="a"):
+    return encoder.encode(score_body(tx_id))
+
+
+ODD = {
+    "the body waits for 100 Continue": ([post(BODY, b"expect: 100-continue")[: -len(BODY)], BODY], [200]),
+    "another expectation": ([post(BODY, b"expect: a miracle")], [200]),
+    "trailers": (
+        [post(b"", b"transfer-encoding: chunked", sized=False) + chunked(BODY, b"host: evil.example\r\n")],
+        [200],
+    ),
+    "a trailer from another site": (
+        [post(b"", b"transfer-encoding: chunked", sized=False) + chunked(BODY, b"origin: null\r\n")],
+        [200],
+    ),
+    "the whole URL": ([post(BODY, target=b"http://localhost:8000/v1/score")], [200]),
+    "the whole URL of another host": ([post(BODY, target=b"http://evil.example/v1/score")], [421]),
+    "the whole URL of another user": ([post(BODY, target=b"http://localhost@evil.example/v1/score")], [421]),
+    "a URL within a URL": ([post(BODY, target=b"/v1/score?from=http://evil.example/")], [200]),
+    "two hosts": ([post(BODY, b"host: localhost", host=b"evil.example")], [421]),
+    "two origins": ([post(BODY, b"origin: http://evil.example", b"origin: http://localhost")], [403]),
+    "HTTP/1.0, kept alive": ([post(BODY, b"connection: keep-alive", version=b"1.0")], [200]),
+    "a squeezed body": ([post(BODY, b"content-encoding: gzip")], [415]),
+    "a squeezed transfer": (
+        [post(b"", b"transfer-encoding: gzip, chunked", sized=False), chunked(BODY)], [415],
+    ),
+    "a size that stands twice": ([post(BODY, b"content-length: 5")], [400]),
+    "a size and chunks": ([post(b"", b"transfer-encoding: chunked"), chunked(BODY)], [400]),
+    "a negative size": ([post(BODY, b"content-length: -1", sized=False)], [400]),
+    "a folded header": ([post(BODY, b"x: 1\r\n 2")], [400]),
+    "a folded host": ([post(BODY, host=b"localhost\r\n .evil.example")], [400]),
+    "HTTP/2 without asking": ([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\x12\4" + 20 * b"\0"], [400]),
+    "TLS": ([b"\x16\3\1\2\0\1\0\1\xfc\3\3" + 500 * b"\0"], [400]),
+    "many headers": ([post(BODY, *(b"a%d:" % n for n in range(5_000)))], [431]),
+    "OPTIONS": ([post(BODY).replace(b"POST", b"OPTIONS")], [405]),
+    "OPTIONS of everything": ([b"OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n"], [404]),
+    "a hundred at once": ([b"".join(post(scored(f"p{n}")) for n in range(100))], [200] * 100),
+    "no HTTP after a request": ([post(BODY) + b"\0garbage"], [200, 400]),
+    "no HTTP after three requests": ([post(BODY) * 3 + b"\0\r\n\r\n" + post(BODY)], [200, 200, 200, 400]),
+    "a bad chunk after a request": (
+        [post(BODY) + post(b"", b"transfer-encoding: chunked", sized=False) + b"zz\r\n"], [200, 400],
+    ),
+    "a bad chunk after a refusal": (
+        [post(b"", b"transfer-encoding: chunked", host=b"evil.example", sized=False), b"zz\r\n"], [421],
+    ),
+    "a head without an end after a request": ([post(BODY) + b"GET /?" , b"a" * 90_000], [200, 400]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_whatever_is_sent_each_request_gets_the_one_reply_it_should(name):
+    parts, statuses = ODD[name]
+
+    async def scene():
+        async with served_at() as port:
+            replies = await replies_to(port, parts, len(statuses))
+            assert [status for status, _ in replies] == statuses
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_body_in_another_encoding_is_told_which_to_use(encoding):
+    async def scene():
+        async with served_at() as port:
+            body = BODY.decode().encode(encoding)
+            batch = (b'{"transactions": [%b]}' % BODY).decode().encode(encoding)
+            for request in (post(body), post(batch, target=b"/v1/score/batch")):
+                ((status, reply),) = await replies_to(port, [request], 1)
+                assert (status, reply["field"]) == (400, "value")
+                assert reply["detail"] == "JSON is UTF-8 without a byte order mark: encode the body so"
 
     asyncio.run(scene())

@@ -382,3 +382,25 @@ def test_a_redis_out_of_memory_is_its_own_reason():
         assert counted("gone") > before[1]
 
     asyncio.run(scene())
+
+
+def test_each_reply_that_redis_does_not_take_is_counted_and_repeated_by_this_process():
+    def not_shared():
+        return metrics.REPLIES_NOT_SHARED._value.get()
+
+    async def scene():
+        rig, before = HttpRig(), not_shared()
+        assert (await rig.score("shared"))[0] == 200
+        await rig.scoring.drain()
+        assert not_shared() == before
+        rig.redis_claims.error = ResponseError("OOM command not allowed when used memory > 'maxmemory'.")
+        replies = [await rig.score(f"t{n}") for n in range(4)]
+        await rig.scoring.drain()
+        assert not_shared() == before + 4
+        rig.claims.breaker.trip(time.monotonic())
+        replies += [await rig.score(f"t{n}") for n in range(4, 9)]
+        await rig.scoring.drain()
+        assert not_shared() == before + 9
+        assert [await rig.score(f"t{n}") for n in range(9)] == replies
+
+    asyncio.run(scene())

@@ -25,8 +25,8 @@ class Decisions:
     async def begins(self):
         return {DECISIONS_0: 0}
 
-    async def ends(self):
-        return {DECISIONS_0: len(self.values)}
+    async def ends(self, partitions=None):
+        return dict.fromkeys(partitions, SOURCE_END) if partitions else {DECISIONS_0: len(self.values)}
 
     def seek(self, offsets):
         (self.at,) = offsets.values()
@@ -41,6 +41,7 @@ class Decisions:
 
 
 DECISIONS_0 = TopicPartition(DECISIONS, 0)
+SOURCE_END = 20
 
 
 def test_what_is_no_decision_is_counted_and_passed_over_on_resuming(monkeypatch):
@@ -53,6 +54,17 @@ def test_what_is_no_decision_is_counted_and_passed_over_on_resuming(monkeypatch)
     assert asyncio.run(resumption.find_decided("", [0], log)) == {0: DecidedOffsets(2)}
     assert unreadable._value.get() == before + 7
     assert log.events == ["decision_unreadable"] * 7
+
+
+@pytest.mark.parametrize("forged", [SOURCE_END, 10**18, 10**30])
+def test_a_forged_source_offset_beyond_the_log_stops_no_resumption(monkeypatch, forged):
+    monkeypatch.setattr(resumption, "MAX_OUT_OF_ORDER", 2)
+    values = [encoder.encode(decision(transaction(n), 0, n)) for n in range(6)]
+    values.insert(1, values[0].replace(b'"source_offset":0', b'"source_offset":%d' % forged))
+    monkeypatch.setattr(resumption, "open_reader", Decisions(values).open)
+    log = FakeLog()
+    assert asyncio.run(resumption.find_decided("", [0], log)) == {0: DecidedOffsets(5)}
+    assert len(log.events) == 1
 
 
 @pytest.mark.parametrize(("sources", "from_the_begin", "to", "beyond"), [

@@ -11,6 +11,7 @@ from fraudsim.log.acceptance import Rejected
 from fraudsim.log.topics import TRANSACTIONS
 from scorer.stream import loop as streams
 from scorer.stream import progress
+from scorer.stream.batch import QueuedTransaction
 from scorer.stream.resumption import DecidedOffsets, decided_offsets
 from stream_features.online.in_flight import InFlight
 from stream_features.online.unfolded_log import UnfoldedLog
@@ -47,6 +48,16 @@ def test_a_backlog_is_bounded_and_decided_whole_and_in_order(monkeypatch):
         assert {partition for partition, _ in scorer.log_reader.rewinds} == {0}
 
     asyncio.run(scene())
+
+
+def test_a_backlog_is_bounded_in_bytes_of_the_decisions_that_came_with_it(monkeypatch):
+    monkeypatch.setattr(progress, "MAX_BACKLOG_BYTES", 3_000)
+    own = progress.PartitionProgress(DecidedOffsets(-1))
+    queued = QueuedTransaction(None, b"d" * 1_000)
+    assert [own.offer(offset, lambda: queued) for offset in range(5)] == [True] * 3 + [False] * 2
+    assert (own.skipped_from, own.backlog_bytes) == (3, 3_000)
+    assert [own.take() for _ in range(3)] == [queued] * 3
+    assert (own.take_skipped(), own.backlog_bytes) == (3, 0)
 
 
 def test_a_revoked_partition_forgets_its_skipped_records(monkeypatch):
@@ -137,6 +148,22 @@ def test_a_rejected_record_that_is_delivered_again_is_counted_once():
     rejected = Rejected("duplicate", "tx_id", "stands before", "t0")
     for offset in (0, 1, 0, 1, 2):
         scorer.on_record(record(0, offset), rejected, 0)
+    assert counted() == before + 3
+
+
+def test_a_rejected_record_is_counted_by_the_scorer_that_has_its_partition_and_not_again_after_a_restart():
+    def counted():
+        return metrics.TRANSACTIONS.labels("decided", "invalid")._value.get()
+
+    one, other = scorer_of({0: 0, 1: 0}), scorer_of({0: 0, 1: 0})
+    for scorer, own in ((one, 0), (other, 1)):
+        scorer.on_partitions_revoked(set())
+        assign(scorer, [own], 4)  # up to offset 4 it was decided before this process started
+    before = counted()
+    rejected = Rejected("invalid", "ts", "too late")
+    for scorer in (one, other):
+        for partition, offset in ((0, 3), (0, 5), (1, 2), (1, 6), (1, 7)):
+            scorer.on_record(record(partition, offset), rejected, 0)
     assert counted() == before + 3
 
 

@@ -48,9 +48,9 @@ def read(*polls, fill_to=0):
         ClockLog("", clock),
         unfolded,
         lambda record, _event, _received_us: delivered.append(record.offset),
+        Polls(*polls),
     )
     reader._fill_to = [fill_to]
-    reader._reader = Polls(*polls)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(reader.run())
     return delivered, reader, unfolded

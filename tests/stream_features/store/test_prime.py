@@ -156,6 +156,17 @@ def test_a_full_redis_ends_a_priming_in_one_line(settings):
 
 
 @pytest.mark.stack
+def test_a_redis_that_is_full_from_the_start_ends_a_priming_in_one_line(settings):
+    with Redis.from_url(settings.redis_url) as redis:
+        redis.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(FraudsimError, match=r"no memory left for the state: raise its maxmemory"):
+                prime(settings, segment(), {}, MINE, force=True)
+        finally:
+            redis.config_set("maxmemory", 0)
+
+
+@pytest.mark.stack
 def test_a_primed_state_is_as_old_as_the_log(settings):
     """What the log holds already is not folded, so the state is not fresh by now."""
     first = segment()
@@ -170,7 +181,7 @@ def log_after_mine(settings, monkeypatch):
     topic = f"{uuid.uuid4().hex[:8]}.run.clock"
     create_topics(settings, topic.removesuffix("run.clock"))
     log = start_log(settings, 0, 1.0, "runs/one/history", MINE, topic)
-    monkeypatch.setattr("fraudsim.log.clock_log.open_clock", lambda _: log)
+    monkeypatch.setattr("fraudsim.log.clock_log.open_clock", lambda *_: log)
     monkeypatch.setenv("FRAUDSIM_REDIS_URL", settings.redis_url)
     return log
 
@@ -188,7 +199,7 @@ def test_the_commands_refuse_what_the_log_does_not_follow(tmp_path, settings, lo
 
 @pytest.mark.stack
 def test_a_key_can_be_looked_at(settings, log_after_mine, monkeypatch):
-    monkeypatch.setattr("stream_features.store.key_inspection.open_clock", lambda _: log_after_mine)
+    monkeypatch.setattr("stream_features.store.key_inspection.open_clock", lambda *_: log_after_mine)
     prime(settings, log_after_mine.clock.first, table(3), MINE)
     shown = CliRunner().invoke(
         app, ["features", "inspect", "card", "c1", "--at", "1000", "--amount-cents", "40"]
@@ -215,7 +226,7 @@ def test_a_key_can_be_looked_at(settings, log_after_mine, monkeypatch):
 def test_what_cannot_be_looked_at_is_said_in_a_line(
     settings, log_after_mine, monkeypatch, entity, blob, words
 ):
-    monkeypatch.setattr("stream_features.store.key_inspection.open_clock", lambda _: log_after_mine)
+    monkeypatch.setattr("stream_features.store.key_inspection.open_clock", lambda *_: log_after_mine)
     prime(settings, log_after_mine.clock.first, table(3), MINE)
     if blob is not None:
         with Redis.from_url(settings.redis_url) as redis:

@@ -87,6 +87,16 @@ def test_a_slot_is_marked_fresh_by_its_owner_only(stack, redis):
     assert redis.mget(fresh_key(901), fresh_key(902)) == [b"7", None]
 
 
+def test_the_memory_of_redis_and_its_limit_are_read_even_when_it_is_full(stack, redis):
+    memory = store_call(stack, lambda store: store.memory())
+    assert (memory.used > 100_000, memory.limit) == (True, 0)
+    redis.config_set("maxmemory", 1_000)
+    try:
+        assert store_call(stack, lambda store: store.memory()).limit == 1_000
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
 @pytest.fixture
 def full(redis):
     redis.config_set("maxmemory", 1)

@@ -13,6 +13,7 @@ from fraudsim.log.events import Transaction, encoder
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from stream_features.store.watermark import Watermark, encode_watermark
+from stream_features.worker import inbox as inbox_module
 from stream_features.worker import positions
 from stream_features.worker.batch_folder import BatchFolder, FoldResources
 from stream_features.worker.fold_loop import FoldLoop
@@ -345,3 +346,19 @@ def test_records_that_are_only_reread_say_nothing_of_how_fresh_the_state_is(work
     assert worker.positions.fresh_at_ms() is None
     deliver(worker, 1, 2, 1)
     assert worker.positions.fresh_at_ms() == T0
+
+
+def test_what_is_queued_is_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(inbox_module, "MAX_QUEUED_BYTES", 10_000)
+
+    async def run():
+        inbox = Inbox()
+        delivery = Delivery(0, TRANSACTIONS, 0, [make_record(n) for n in range(20)], 0, 20)
+        await inbox.deliver(delivery)
+        waiting = asyncio.create_task(inbox.deliver(delivery))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        inbox.take()
+        await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(run())

@@ -12,8 +12,9 @@ from aiokafka.record._crc32c import crc as crc32c
 from aiokafka.record.default_records import DefaultRecordBatch
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
+from fraudsim.log.decoding.batches import LenientBatch, fetched_records
+from fraudsim.log.decoding.fetching import DecodedRecords
 from fraudsim.log.headers import UNREADABLE_HEADERS
-from fraudsim.log.lenient_records import _LenientBatch, _PartitionRecords, _RetainedRecords
 
 TP = TopicPartition("t", 0)
 T0 = 1_700_000_000_000
@@ -45,7 +46,7 @@ def batch_of(bad, count=6, compression=0, first=0, log_append_ms=None):
 
 
 def read(data, fetch_offset=0):
-    return list(_PartitionRecords(TP, _RetainedRecords(data), None, fetch_offset, None, None, True, 0))
+    return list(DecodedRecords(TP, fetched_records(data), None, fetch_offset, None, None, True, 0))
 
 
 @pytest.mark.parametrize("compression", [0, 1])
@@ -81,8 +82,8 @@ def test_reading_may_begin_anywhere(fetch_offset):
 
 
 def test_what_can_be_read_is_decoded_by_aiokafka_alone(monkeypatch):
-    monkeypatch.delattr(_LenientBatch, "_read_msg")
-    monkeypatch.setattr(_LenientBatch, "__init__", None)
+    monkeypatch.delattr(LenientBatch, "_read_msg")
+    monkeypatch.setattr(LenientBatch, "__init__", None)
     assert len(read(batch_of(set()))) == 6
 
 
@@ -107,7 +108,7 @@ def test_a_corrupt_batch_is_an_error_still():
 
 
 def test_positions_go_up():
-    records = _PartitionRecords(TP, _RetainedRecords(batch_of({0, 2})), None, 0, None, None, True, 0)
+    records = DecodedRecords(TP, fetched_records(batch_of({0, 2})), None, 0, None, None, True, 0)
     positions = [records.next_fetch_offset for _ in records]
     assert all(after == before + 1 for before, after in pairwise(positions))
     assert positions[-1] == 6
