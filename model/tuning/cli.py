@@ -14,6 +14,7 @@ def tune(
     file: list[Path] | None = typer.Option(
         None, help="also validate on a file of a known layout; repeatable"
     ),
+    history: list[Path] | None = typer.Option(None, help="also validate on a history; repeatable"),
     cards: int = typer.Option(2000, min=50, help="cards of each generated world"),
     held_out: bool = typer.Option(
         False, "--held-out", help="then test once on the weeks that no fold touches"
@@ -28,7 +29,15 @@ def tune(
     from model.tuning import tune_report
     from model.tuning.search import SearchBudget, require_optuna, search
     from model.tuning.trials import Trial, choose
-    from model.tuning.worlds import MONTH, WorldSize, file_world, handbook_like_world, own_worlds, prepare
+    from model.tuning.worlds import (
+        MONTH,
+        WorldSize,
+        file_world,
+        handbook_like_world,
+        history_world,
+        own_worlds,
+        prepare,
+    )
 
     console, seed = Console(markup=False, emoji=False), load_settings().seed
     require_optuna()
@@ -37,7 +46,9 @@ def tune(
     except OSError as error:
         raise FraudsimError(f"model tune {out}: {error.strerror}; name another --out") from None
     size = WorldSize(cards=cards)
-    plans = [*own_worlds(size), handbook_like_world(size), *(file_world(path, MONTH) for path in file or [])]
+    plans = [*own_worlds(size), handbook_like_world(size)]
+    plans += [file_world(path, MONTH) for path in file or []]
+    plans += [history_world(directory) for directory in history or []]
     worlds = []
     for plan in plans:
         with console.status(f"features of {plan.name}"):

@@ -136,6 +136,22 @@ def file_world(path: Path, days: FoldDays, folds: int = 2) -> WorldPlan:
     )
 
 
+def history_world(directory: Path, days: FoldDays = MONTH, folds: int = 2) -> WorldPlan:
+    """A history with its own labels, such as a world of another tempo.
+
+    Raises:
+        FraudsimError: it cannot be read.
+    """
+    history = read_history(directory)
+    return WorldPlan(
+        name=f"history {directory.name}",
+        key=history.manifest.fingerprint[:16],
+        days=days,
+        folds=folds,
+        tables=lambda: (history.transactions(), history.labels()),
+    )
+
+
 def prepare(plan: WorldPlan, folder: Path) -> ValidationWorld:
     """Generate or read a world and compute its features, or take them from `folder`.
 

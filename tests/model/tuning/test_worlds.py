@@ -52,3 +52,10 @@ def test_worlds_differ_by_camouflage_and_seed():
     small = worlds.WorldSize(cards=30, days=12)
     sizes = {plan.tables()[0].num_rows for plan in worlds.own_worlds(small)}
     assert len(sizes) > 1
+
+
+def test_a_history_is_a_world_too(small_history, tmp_path):
+    world = prepare(worlds.history_world(small_history, FoldDays(7, 7, 7)), tmp_path)
+    assert world.name == f"history {small_history.name}"
+    assert len(world.folds) == 2
+    assert (np.diff(world.ts) >= 0).all()
