@@ -20,8 +20,8 @@ def reliability_svg(series: Mapping[str, Sequence[ReliabilityBin]]) -> str:
         "Reliability",
         "Fraud rate that was found by mean probability, with 90 % intervals; the diagonal is perfect.",
         width=620,
-        height=400,
-        top=60,
+        height=440,
+        top=100,
     )
     x, y = plot.x_scale(LEAST, 1, log=True), plot.y_scale(LEAST, 1, log=True)
     plot.x_axis(x, TICKS, "mean probability")
