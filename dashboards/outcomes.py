@@ -4,87 +4,78 @@ The truth names only the frauds, and may come before or after the decision: a de
 within some time is honest.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from collections import OrderedDict, deque
+from typing import Final, NamedTuple
 
-import msgspec
+from producers.labels.outcome import DecidedPayment, Outcome
+from producers.ledger.entry import Fraud
 
-from fraudsim.log.events import Action
-
-Outcome = Literal["approved", "challenged", "declined"]
-OUTCOME: Final[dict[Action, Outcome]] = {
-    "approve": "approved",
-    "step_up": "challenged",
-    "review": "challenged",
-    "decline": "declined",
-}
-"""A fraud's value is lost where it was approved and saved where it was declined; a challenge, by one-time
-password or analyst, saves all but what passes it. An honest customer is insulted by a decline."""
-UNNAMED: Final = "unnamed"
-"""The typology of a fraud whose source names none."""
+OUTCOMES: Final = ("paid", "decline", "step_up", "review", "block")
+"""What became of a payment: it was paid, or by what it was stopped."""
 
 
-class AwaitedDecision(msgspec.Struct, frozen=True, gc=False):
+def outcome_name(outcome: Outcome) -> str:
+    """One of `OUTCOMES`; a step-up that was denied and one without an answer are one."""
+    if outcome.stopped_by is None:
+        return "paid"
+    return "step_up" if outcome.stopped_by.startswith("step_up") else outcome.stopped_by
+
+
+class AwaitedDecision(DecidedPayment, frozen=True, kw_only=True, gc=False):
     """The part of a `Decision` that waits for the truth."""
 
-    tx_id: str
-    action: Action
-    amount_cents: int
-    probability: float | None
+    probability: float | None = None
 
 
 class DecisionTruth(NamedTuple):
     """A decision and the truth about its transaction."""
 
     decision: AwaitedDecision
-    typology: str | None
+    fraud: Fraud | None
     """None where it was honest."""
 
 
 class AwaitingTruth:
-    """Decisions by transaction, each until the truth names it a fraud or it has waited long enough."""
+    """Decisions in the order of their arrival, each until it has waited long enough for the truth to name it.
+
+    Frauds wait as well as honest ones, so that what leaves is in the order of time.
+    """
 
     def __init__(self, wait_s: float, capacity: int) -> None:
         """
         Args:
-            wait_s: seconds after its arrival at which a decision counts as honest.
-            capacity: of the waiting decisions, and of the remembered frauds without a decision. Beyond it the
-                oldest decision counts as honest early, and the oldest fraud is forgotten.
+            wait_s: seconds after its arrival at which a decision leaves.
+            capacity: of the waiting decisions, and of the remembered frauds. Beyond it the oldest decision
+                leaves early, and the oldest fraud is forgotten.
         """
         self._wait_s, self._capacity = wait_s, capacity
-        self._waiting: OrderedDict[str, tuple[float, AwaitedDecision]] = OrderedDict()
-        self._frauds: OrderedDict[str, str] = OrderedDict()
+        self._waiting: deque[tuple[float, AwaitedDecision]] = deque()
+        self._frauds: OrderedDict[str, Fraud] = OrderedDict()
 
     def __len__(self) -> int:
         """Decisions that wait."""
         return len(self._waiting)
 
-    def add_decision(self, decision: AwaitedDecision, now_s: float) -> DecisionTruth | None:
-        """Add a decision; returns it where its fraud is known, or the oldest one where capacity is short."""
-        typology = self._frauds.pop(decision.tx_id, None)
-        if typology is not None:
-            return DecisionTruth(decision, typology)
-        self._waiting[decision.tx_id] = (now_s, decision)
-        if len(self._waiting) > self._capacity:
-            return DecisionTruth(self._waiting.popitem(last=False)[1][1], None)
-        return None
+    def add_decision(self, decision: AwaitedDecision, now_s: float) -> None:
+        """Add a decision at a monotonic time."""
+        self._waiting.append((now_s, decision))
 
-    def add_fraud(self, tx_id: str, typology: str | None) -> DecisionTruth | None:
-        """Add a fraud that the truth names; returns its decision where that waits."""
-        waiting = self._waiting.pop(tx_id, None)
-        if waiting is not None:
-            return DecisionTruth(waiting[1], typology or UNNAMED)
-        self._frauds[tx_id] = typology or UNNAMED
+    def add_fraud(self, tx_id: str, fraud: Fraud) -> None:
+        """Add a fraud that the truth names, before or after the decision on it."""
+        self._frauds[tx_id] = fraud
         if len(self._frauds) > self._capacity:
             self._frauds.popitem(last=False)
-        return None
 
-    def pop_honest(self, now_s: float) -> Iterator[DecisionTruth]:
-        """Remove the decisions that have waited long enough; call it when all truth so far has been added."""
+    def pop_due(self, now_s: float) -> list[DecisionTruth]:
+        """Remove the decisions that have waited long enough, in order of event time.
+
+        Call it when all truth so far has been added.
+        """
+        due = []
         while self._waiting:
-            tx_id, (since_s, decision) = next(iter(self._waiting.items()))
-            if now_s - since_s < self._wait_s:
-                return
-            del self._waiting[tx_id]
-            yield DecisionTruth(decision, None)
+            since_s, decision = self._waiting[0]
+            if now_s - since_s < self._wait_s and len(self._waiting) <= self._capacity:
+                break
+            self._waiting.popleft()
+            due.append(DecisionTruth(decision, self._frauds.pop(decision.tx_id, None)))
+        return sorted(due, key=lambda truth: (truth.decision.ts, truth.decision.tx_id))

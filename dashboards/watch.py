@@ -3,16 +3,22 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from aiokafka import TopicPartition
 
+from dashboards.money_metrics import MoneyMetrics
 from dashboards.watch_metrics import WatchMetrics
 from fraudsim import metrics
+from fraudsim.errors import FraudsimError
+from fraudsim.log.clock_log import open_clock
 from fraudsim.log.consumer import FetchPlan, Offsets, TopicReader, existing_partitions, open_reader
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.settings import Settings
+from producers.history.reader import read_history
+from producers.world.settings import consequences
 
 TOPICS: Final = (DECISIONS, TRUTH, LABELS)
 TRUTH_BEFORE: Final = 1_000
@@ -37,8 +43,11 @@ def run_watch(
     Raises:
         FraudsimError: a topic is missing.
     """
-    watch_metrics = WatchMetrics(wait_s, reference)
-    asyncio.run(_follow(settings, stop, watch_metrics, from_start))
+    partitions_by_topic = existing_partitions(settings.kafka_bootstrap, TOPICS)
+    money = MoneyMetrics(consequences(settings), settings.seed, _cards(settings))
+    watch_metrics = WatchMetrics(wait_s, reference, money)
+    tps = [TopicPartition(topic, p) for topic, partitions in partitions_by_topic.items() for p in partitions]
+    asyncio.run(_follow(settings, tps, stop, watch_metrics, from_start))
     counts = watch_metrics.outcome_counts
     return {
         "decisions": counts["fraud"] + counts["honest"],
@@ -47,11 +56,22 @@ def run_watch(
     }
 
 
+def _cards(settings: Settings) -> int | None:
+    """The number of cards of the history that the log follows; None where it cannot be read here."""
+    try:
+        folder = open_clock(settings, wait_s=0).clock.first.history
+        return read_history(Path(folder)).manifest.cards if folder else None
+    except FraudsimError:
+        return None
+
+
 async def _follow(
-    settings: Settings, stop: threading.Event, watch_metrics: WatchMetrics, from_start: bool
+    settings: Settings,
+    tps: Sequence[TopicPartition],
+    stop: threading.Event,
+    watch_metrics: WatchMetrics,
+    from_start: bool,
 ) -> None:
-    partitions_by_topic = existing_partitions(settings.kafka_bootstrap, TOPICS)
-    tps = [TopicPartition(topic, p) for topic, partitions in partitions_by_topic.items() for p in partitions]
     others = [tp for tp in tps if tp.topic != TRUTH]
     async with open_reader(settings.kafka_bootstrap, tps, PLAN, client_id="watch") as reader:
         begins, ends = await reader.begins(), await reader.ends()
@@ -70,7 +90,7 @@ async def _follow(
             lag = await _lag(reader, ends)
             if not lag[TRUTH]:
                 reader.resume(*others)
-                watch_metrics.count_honest(now_s)
+                watch_metrics.count_due(now_s)
             if now_s >= report_at:
                 watch_metrics.export_drift()
                 for topic, topic_lag in lag.items():

@@ -1,4 +1,4 @@
-"""The metrics of `watch`: outcomes by the truth, calibration, drift, and delays of labels."""
+"""The metrics of `watch`: calibration, drift, delays of labels; money is `money_metrics`'."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -8,12 +8,14 @@ import msgspec
 import structlog
 
 from dashboards.drift import DriftMonitor
-from dashboards.outcomes import OUTCOME, AwaitedDecision, AwaitingTruth, DecisionTruth
+from dashboards.money_metrics import MoneyMetrics
+from dashboards.outcomes import AwaitedDecision, AwaitingTruth, DecisionTruth
 from fraudsim import metrics
 from fraudsim.archive.first_decisions import FirstDecisions
-from fraudsim.log.events import Action, Label, LabelSource, decode_label, decode_truth
+from fraudsim.log.events import Label, LabelSource, decode_label, decode_truth
 from fraudsim.log.topics import DECISIONS, LABELS
-from producers.typologies import TYPOLOGY_CLASSES
+from producers.ledger.book import Posting
+from producers.ledger.entry import UNNAMED, Fraud
 from stream_features.catalogue.features import NAMES
 
 SCORE: Final = "score"
@@ -24,26 +26,18 @@ DRIFT_OF: Final = (
 """Features whose drift is shown, beside the score: some of each entity."""
 MAX_WAITING: Final = 200_000
 """Decisions, of about half a kB each, that may wait for the truth at once."""
-MAX_TYPOLOGIES: Final = 50
-"""Further names are counted together as `other`."""
 
 _log = structlog.get_logger()
 _DRIFT_INDICES: Final = [NAMES.index(name) for name in DRIFT_OF]
 _EDGES: Final = tuple(map(str, metrics.CALIBRATION_BUCKETS))
 
 
-class WatchedDecision(msgspec.Struct, frozen=True, gc=False):
+class WatchedDecision(AwaitedDecision, frozen=True, kw_only=True, gc=False):
     """The part of a `Decision` that is watched."""
 
-    tx_id: str
-    action: Action
-    amount_cents: int
-    source_offset: int
-    score: float
     features: list[float | None]
     via: str = "stream"
     degraded: bool = False
-    probability: float | None = None
 
 
 _decode: Final = msgspec.json.Decoder(WatchedDecision).decode
@@ -52,20 +46,15 @@ _decode: Final = msgspec.json.Decoder(WatchedDecision).decode
 class WatchMetrics:
     """Counts records of decisions, truth and labels as metrics."""
 
-    def __init__(self, wait_s: float, reference: int) -> None:
+    def __init__(self, wait_s: float, reference: int, money: MoneyMetrics) -> None:
         """See `AwaitingTruth` for `wait_s`; `reference` is the size of the `DriftMonitor`."""
+        self._money = money
         self._awaiting = AwaitingTruth(wait_s, MAX_WAITING)
         self.first = FirstDecisions()
         self._drift = DriftMonitor((SCORE, *DRIFT_OF), reference)
-        self._typologies: set[str] = set()
         self.outcome_counts: Counter[str] = Counter()
         """Decisions whose truth is known, by `fraud` and `honest`."""
         # Every counter starts at 0 here: Prometheus does not see the first step of one that appears later.
-        for scheme in TYPOLOGY_CLASSES:
-            self._typology_label(scheme.name)
-        for outcome in set(OUTCOME.values()):
-            metrics.HONEST.labels(outcome)
-            metrics.HONEST_VALUE.labels(outcome)
         for edge in _EDGES:
             metrics.CALIBRATION_DECISIONS.labels(edge)
             metrics.CALIBRATION_PROBABILITY.labels(edge)
@@ -84,14 +73,15 @@ class WatchMetrics:
             else:
                 truth = decode_truth(value or b"")
                 if truth.is_fraud:
-                    self._count(self._awaiting.add_fraud(truth.tx_id, truth.typology))
+                    fraud = Fraud(truth.typology or UNNAMED, truth.campaign_id or "")
+                    self._awaiting.add_fraud(truth.tx_id, fraud)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             metrics.WATCH_UNREADABLE.labels(topic).inc()
             _log.warning("unreadable record left out", topic=topic, partition=partition, error=str(error))
 
-    def count_honest(self, now_s: float) -> None:
+    def count_due(self, now_s: float) -> None:
         """Count the decisions that have waited long enough; call it when all truth so far has been added."""
-        for truth in self._awaiting.pop_honest(now_s):
+        for truth in self._awaiting.pop_due(now_s):
             self._count(truth)
 
     def export_drift(self) -> None:
@@ -107,43 +97,21 @@ class WatchMetrics:
         # Without state most features are unknown: that is no drift, and has a counter of its own.
         if not decision.degraded and len(decision.features) == len(NAMES):
             self._drift.add([decision.score, *(decision.features[i] for i in _DRIFT_INDICES)])
-        awaited = AwaitedDecision(
-            decision.tx_id, decision.action, decision.amount_cents, decision.probability
-        )
-        self._count(self._awaiting.add_decision(awaited, now_s))
+        self._awaiting.add_decision(msgspec.convert(decision, AwaitedDecision, from_attributes=True), now_s)
 
     def _add_label(self, label: Label) -> None:
         verdict = "fraud" if label.is_fraud else "honest"
         metrics.LABEL_DELAY.labels(label.source, verdict).observe((label.known_at - label.ts) / 1000)
+        self._money.add_label(label)
 
-    def _count(self, truth: DecisionTruth | None) -> None:
-        if truth is None:
-            return
-        decision, typology = truth
-        outcome, is_fraud = OUTCOME[decision.action], typology is not None
-        self.outcome_counts["fraud" if is_fraud else "honest"] += 1
-        if typology is not None:
-            typology = self._typology_label(typology)
-            metrics.FRAUDS.labels(typology, outcome).inc()
-            metrics.FRAUD_VALUE.labels(typology, outcome).inc(decision.amount_cents)
-        else:
-            metrics.HONEST.labels(outcome).inc()
-            metrics.HONEST_VALUE.labels(outcome).inc(decision.amount_cents)
+    def _count(self, truth: DecisionTruth) -> None:
+        decision, fraud = truth
+        self.outcome_counts["honest" if fraud is None else "fraud"] += 1
+        self._money.add(Posting(decision, fraud))
         if decision.probability is not None:
             edge = _EDGES[
                 min(bisect_left(metrics.CALIBRATION_BUCKETS, decision.probability), len(_EDGES) - 1)
             ]
             metrics.CALIBRATION_DECISIONS.labels(edge).inc()
             metrics.CALIBRATION_PROBABILITY.labels(edge).inc(max(decision.probability, 0.0))
-            metrics.CALIBRATION_FRAUDS.labels(edge).inc(is_fraud)
-
-    def _typology_label(self, typology: str) -> str:
-        """The typology's label value; a new one gets a counter for every outcome."""
-        if typology not in self._typologies:
-            if len(self._typologies) >= MAX_TYPOLOGIES:
-                return "other"
-            self._typologies.add(typology)
-            for outcome in set(OUTCOME.values()):
-                metrics.FRAUDS.labels(typology, outcome)
-                metrics.FRAUD_VALUE.labels(typology, outcome)
-        return typology
+            metrics.CALIBRATION_FRAUDS.labels(edge).inc(fraud is not None)

@@ -63,6 +63,14 @@ STALENESS_EVENT_TIME: Final = Histogram(
     "fraudsim_staleness_event_time_seconds", "The same age in event time",
     buckets=(1, 10, 60, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600), registry=registry,
 )  # fmt: skip
+CARD_BLOCKS: Final = Gauge(
+    "fraudsim_card_blocks", "Verdicts of fraud by which this scorer blocks cards now", registry=registry
+)
+CARD_BLOCKS_DROPPED: Final = Gauge(
+    "fraudsim_card_blocks_dropped",
+    "Verdicts forgotten before their time, too many to keep",
+    registry=registry,
+)
 DEAD_LETTERS: Final = Counter(
     "fraudsim_dead_letters", "Records set aside, by field", ["field"], registry=registry
 )
@@ -179,18 +187,39 @@ BREAKER: Final = Gauge(
 
 # Computed by `fraudsim watch` from decisions, truth and labels.
 FRAUD_VALUE: Final = Counter(
-    "fraudsim_fraud_value_cents", "Amounts of frauds, by what was decided: approved is lost",
+    "fraudsim_fraud_value_cents", "Amounts of frauds: paid, or by what they were stopped",
     ["typology", "outcome"], registry=registry,
 )  # fmt: skip
 FRAUDS: Final = Counter(
-    "fraudsim_fraud_transactions", "Frauds, by what was decided", ["typology", "outcome"], registry=registry
-)
+    "fraudsim_fraud_transactions", "Frauds: paid, or by what they were stopped",
+    ["typology", "outcome"], registry=registry,
+)  # fmt: skip
 HONEST_VALUE: Final = Counter(
-    "fraudsim_honest_value_cents", "Amounts of honest transactions, by what was decided",
+    "fraudsim_honest_value_cents", "Amounts of honest payments: paid, or by what they were stopped",
     ["outcome"], registry=registry,
 )  # fmt: skip
 HONEST: Final = Counter(
-    "fraudsim_honest_transactions", "Honest transactions, by what was decided", ["outcome"], registry=registry
+    "fraudsim_honest_transactions", "Honest payments: paid, or by what they were stopped",
+    ["outcome"], registry=registry,
+)  # fmt: skip
+LEDGER: Final = Counter(
+    "fraudsim_ledger_cents",
+    "Cost by kind: fraud_paid, insult, friction, review; by the truth, or by labels as a bank has them",
+    ["view", "kind"], registry=registry,
+)  # fmt: skip
+NET_LOSS: Final = Gauge(
+    "fraudsim_ledger_net_loss_cents", "Net loss per 1,000 cards and week of event time, since the start",
+    ["view"], registry=registry,
+)  # fmt: skip
+ALERTS: Final = Counter(
+    "fraudsim_ledger_alerts", "Payments stepped up, reviewed or declined; not those of blocked cards",
+    ["truth"], registry=registry,
+)  # fmt: skip
+REVIEW_MINUTES: Final = Counter(
+    "fraudsim_ledger_review_minutes", "Analysts' time of the reviews begun", registry=registry
+)
+OPEN_REVIEWS: Final = Gauge(
+    "fraudsim_ledger_open_reviews", "Reviewed payments whose case nobody has begun", registry=registry
 )
 CALIBRATION_BUCKETS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Upper edges of predicted probabilities."""

@@ -5,13 +5,14 @@ import re
 import socket
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from fraudsim.addresses import mask_password, running_line
+from fraudsim.durations import duration_ms
 from fraudsim.errors import FraudsimError
 
 PREFIX = "FRAUDSIM_"
@@ -45,6 +46,20 @@ def _cache_dir() -> Path:
         return Path.home() / ".cache" / "fraudsim"
     except RuntimeError:
         return Path(".cache") / "fraudsim"
+
+
+MAX_LAG: Final = "30d"
+"""With a longer lag every window is empty."""
+
+
+def _check_lag(text: str) -> str:
+    try:
+        lag_ms = duration_ms(text)
+    except FraudsimError as error:
+        raise ValueError(str(error)) from None
+    if lag_ms > duration_ms(MAX_LAG):
+        raise ValueError(f"at most {MAX_LAG}, which is the longest window")
+    return text
 
 
 ModelKind = Literal["full", "cascade", "distilled"]
@@ -149,6 +164,11 @@ class Settings(BaseSettings):
         ge=1_048_576,
         description="most bytes of Redis for one scorer's kept HTTP replies; near it they are kept less long",
     )
+    features_lag: Annotated[str, AfterValidator(_check_lag)] = Field(
+        "0s",
+        description="age in event time at which an event enters the scorer's features: 10s, 5m, 1h or 1d; "
+        "for experiments",
+    )
     deadline_ms: int = Field(
         50,
         ge=5,
@@ -184,11 +204,16 @@ class Settings(BaseSettings):
         {}, description="who reports fraud, how late, how wrongly: FRAUDSIM_LABEL_DELAYS__NEVER=0.1"
     )
     consequences: dict[str, float] = Field(
-        {}, description="step-up replies and the analysts' desk: FRAUDSIM_CONSEQUENCES__ANALYSTS=3"
+        {}, description="what decisions do and cost: FRAUDSIM_CONSEQUENCES__BLOCK_HOURS=48"
     )
     label_gap_days: float = Field(
         7, ge=0, le=365, description="days between the end of training and the test period"
     )
+
+    @property
+    def features_lag_ms(self) -> int:
+        """`features_lag` in ms."""
+        return duration_ms(self.features_lag)
 
 
 def variable(field: str) -> str:
@@ -233,3 +258,22 @@ def _with_running_line(settings: Settings) -> Settings:
     if line is None:
         return settings
     return settings.model_copy(update={"kafka_bootstrap": line.kafka_bootstrap, "redis_url": line.redis_url})
+
+
+def with_features_lag(settings: Settings, lag: str | None) -> Settings:
+    """The settings with a lag of the features; without a `lag`, that of the settings themselves.
+
+    Raises:
+        FraudsimError: the lag is no duration, or the unfolded log that it leaves unused is configured too.
+    """
+    if lag is not None:
+        try:
+            settings = settings.model_copy(update={"features_lag": _check_lag(lag)})
+        except ValueError as error:
+            raise FraudsimError(f"--features-lag {lag}: {error}") from None
+    if settings.features_lag_ms and "tail_max_records" in settings.model_fields_set:
+        raise FraudsimError(
+            f"features lag {settings.features_lag} leaves the unfolded log out, so "
+            f"{variable('tail_max_records')}={settings.tail_max_records} contradicts it: unset one of them"
+        )
+    return settings

@@ -28,7 +28,9 @@ def produce(
         True, help="send the world's own labels too, whatever is decided; otherwise run `fraudsim labels`"
     ),
     reacting: bool = typer.Option(
-        False, "--reacting", help="fraud campaigns react to declines: they change, move on or end"
+        False,
+        "--reacting",
+        help="fraud campaigns and customers react to what stops their payments",
     ),
     null: bool = typer.Option(False, "--null", help="send to the topics of the null pipeline"),
     shards: int = typer.Option(

@@ -19,6 +19,10 @@ def generate(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="seed of the world; FRAUDSIM_SEED if absent")
     ] = None,
+    tempo: Annotated[
+        float | None,
+        typer.Option("--tempo", help="how many times as fast attacks go; FRAUDSIM_WORLD__TEMPO if absent"),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="processes that make the days")] = 1,
 ) -> None:
     """Write transactions.parquet, labels.parquet, truth.parquet and manifest.json."""
@@ -28,7 +32,7 @@ def generate(
     from producers.world.settings import world_config
     from producers.world.world import World
 
-    world = World(world_config(load_settings(), cards, seed))
+    world = World(world_config(load_settings(), cards, seed, tempo))
     with progress("days of history", days) as on_day:
         manifest = write_history(out, world, days, on_day, workers)
     _print_summary(out, manifest)

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from fraudsim.settings import Settings
     from runner.line.options import LineOptions
 
-from runner import archive_cli, one_shots_cli, stack_cli
+from runner import archive_cli, ledger_cli, one_shots_cli, policy_cli, stack_cli
+from scorer.policy_cli import policy
 
 app = typer.Typer()
 app.add_typer(stack_cli.app, name="stack")
+app.add_typer(ledger_cli.app, name="ledger")
+policy.command()(policy_cli.curve)  # the scorer may not read the truth, which a curve needs
 app.add_typer(archive_cli.app)
 app.add_typer(one_shots_cli.app)
 
@@ -39,7 +42,14 @@ CONSEQUENCES = typer.Option(
 )
 SHARDS = typer.Option(1, min=1, max=64, help="processes that share the sending by card")
 REACTING = typer.Option(
-    False, "--reacting", help="campaigns of fraud react to declines: they change, move on or end"
+    False,
+    "--reacting",
+    help="fraud campaigns and customers react to what stops their payments",
+)
+FEATURES_LAG = typer.Option(
+    None,
+    help="leave events of the last 10s, 5m, 1h or 1d of event time out of the scorer's features, for "
+    "experiments  [default: FRAUDSIM_FEATURES_LAG]",
 )
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
@@ -59,6 +69,7 @@ def demo(
     reacting: bool = REACTING,
     reuse: Path | None = REUSE,
     shards: int = SHARDS,
+    features_lag: str | None = FEATURES_LAG,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -84,6 +95,7 @@ def up(
     reacting: bool = REACTING,
     reuse: Path | None = REUSE,
     shards: int = SHARDS,
+    features_lag: str | None = FEATURES_LAG,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()
@@ -116,16 +128,16 @@ def _exit_on_termination() -> Iterator[None]:
 
 def _options(
     *, seed: int | None, out: Path | None, replay: Path | None, script: Path | None, reuse: Path | None,
-    speed: float | None, **line_options: Any,
+    speed: float | None, features_lag: str | None = None, **line_options: Any,
 ) -> tuple["LineOptions", "Settings"]:  # fmt: skip
     """The options and settings of a run. Raises FraudsimError for an option that cannot be met."""
     from fraudsim.errors import FraudsimError
-    from fraudsim.settings import load_settings
+    from fraudsim.settings import load_settings, with_features_lag
     from runner.line.options import LineOptions
     from runner.line.preparation import check_prepared_speed
     from runner.record.run_folder import make_run_folder, new_run_path, reusable_run
 
-    settings = load_settings()
+    settings = with_features_lag(load_settings(), features_lag)
     if seed is not None:
         settings = settings.model_copy(update={"seed": seed})
     if replay is not None and not replay.exists():

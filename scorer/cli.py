@@ -10,9 +10,15 @@ app.command("explain")(explain_one)
 
 
 @app.command()
-def scorer() -> None:
+def scorer(
+    features_lag: str | None = typer.Option(
+        None,
+        help="leave events of the last 10s, 5m, 1h or 1d of event time out of the features, for experiments  "
+        "[default: FRAUDSIM_FEATURES_LAG]",
+    ),
+) -> None:
     """Decide transactions: consume `transactions`, answer `POST /v1/score`, write `decisions`."""
-    from fraudsim.settings import load_settings
+    from fraudsim.settings import load_settings, with_features_lag
     from scorer.service import run_scorer
 
-    run_scorer(load_settings())
+    run_scorer(with_features_lag(load_settings(), features_lag))

@@ -11,15 +11,17 @@ import msgspec
 import numpy as np
 
 from fraudsim import metrics
-from fraudsim.log.events import Decision, LogPrefix, Stamps, Transaction
+from fraudsim.log.events import Block, Decision, LogPrefix, Stamps, Transaction
+from scorer.block_log import BlockLog
 from scorer.models.arms import Arm
 from scorer.models.served import ServedModel
 from scorer.policy.policy import Assessment, Choice, Limit, Policy, Variant
 from scorer.policy.quota import DailyQuota, reserve_quota
+from scorer.policy.rules import RuleInput
 from scorer.policy.served import ServedPolicy
 from scorer.resilience.dependency import AwayError, Dependency
 from stream_features.catalogue.features import DAY
-from stream_features.online.reader import FeatureReader, Reading, StateSnapshot
+from stream_features.online.reader import FeatureSource, Reading, StateSnapshot
 from stream_features.vector import as_list, vector
 
 PrefetchedState = asyncio.Future[StateSnapshot]
@@ -45,7 +47,7 @@ class Decider:
 
     def __init__(
         self,
-        reader: FeatureReader,
+        reader: FeatureSource,
         model: ServedModel,
         policy: ServedPolicy,
         quota: DailyQuota,
@@ -53,11 +55,14 @@ class Decider:
         state: Dependency,
         limits: Dependency,
         state_wait_s: float,
+        blocks: BlockLog | None = None,
     ) -> None:
         """`state` guards the Redis calls of `reader`, `limits` those of `quota`.
 
-        `state_wait_s` is how long the stream waits for the state of a batch.
+        `state_wait_s` is how long the stream waits for the state of a batch. Without `blocks` no card is
+        blocked.
         """
+        self._blocks = blocks
         self._reader = reader
         self._model = model
         self._policy = policy
@@ -129,24 +134,36 @@ class Decider:
         scored_us = now_us()
         arms = [arm_by_index[index] for index in range(len(incoming))]
         probabilities = [arm.calibration.probability(score) for arm, score in zip(arms, scores, strict=True)]
+        blocks = self._card_blocks([item.tx for item in incoming])
         assessments = [
             policy.assess(
-                item.tx, reading.features, score, probability, variant, arm.thresholds,
-                self._policy.rule_failed,
+                RuleInput(item.tx, reading.features, score, probability), variant, arm.thresholds,
+                self._policy.rule_failed, block,
             )
-            for item, reading, arm, score, probability in zip(
-                incoming, readings, arms, scores, probabilities, strict=True
+            for item, reading, arm, score, probability, block in zip(
+                incoming, readings, arms, scores, probabilities, blocks.of_each, strict=True
             )
         ]  # fmt: skip
         if policy.limited:
             await self._reserve_quota(policy, [item.tx for item in incoming], assessments, until_s)
         stage = _Stage(policy.version, via, features_us, scored_us)
         return [
-            _decision(item, reading, arm, score, probability, policy.choose(item.tx, assessment), stage)
-            for item, reading, arm, score, probability, assessment in zip(
-                incoming, readings, arms, scores, probabilities, assessments, strict=True
+            _decision(
+                item, blocks.noted(reading), Scored(arm, score, probability),
+                policy.choose(item.tx, assessment), block, stage,
             )
-        ]
+            for item, reading, arm, score, probability, assessment, block in zip(
+                incoming, readings, arms, scores, probabilities, assessments, blocks.of_each, strict=True
+            )
+        ]  # fmt: skip
+
+    def _card_blocks(self, transactions: Sequence[Transaction]) -> "_CardBlocks":
+        """The block of each transaction's card, and how far the labels have been read for them."""
+        blocks = self._blocks
+        if blocks is None:
+            return _CardBlocks([None] * len(transactions), [], complete=True)
+        of_each = [blocks.at(tx.card_id, tx.ts) for tx in transactions]
+        return _CardBlocks(of_each, list(blocks.labels_to), complete=blocks.history_read)
 
     async def _reserve_quota(
         self,
@@ -186,6 +203,33 @@ def _reading_without_state(tx: Transaction) -> Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class _CardBlocks:
+    """The blocks of the cards of one batch."""
+
+    of_each: Sequence[Block | None]
+    labels_to: list[int]
+    complete: bool
+    """Whether the history's reports were known."""
+
+    def noted(self, reading: Reading) -> Reading:
+        """The reading, with the labels that were read for its block."""
+        if not self.labels_to:
+            return reading
+        prefix = msgspec.structs.replace(reading.prefix, labels_to=self.labels_to)
+        uncertain = reading.uncertain or not self.complete
+        return msgspec.structs.replace(reading, prefix=prefix, uncertain=uncertain)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a model says of one transaction."""
+
+    arm: Arm
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Stage:
     """What the decisions of one batch share."""
 
@@ -198,13 +242,12 @@ class _Stage:
 def _decision(
     item: Incoming,
     reading: Reading,
-    arm: Arm,
-    score: float,
-    probability: float,
+    scored: Scored,
     choice: Choice,
+    block: Block | None,
     stage: _Stage,
 ) -> Decision:
-    tx, manifest = item.tx, arm.model.manifest
+    tx, arm, manifest = item.tx, scored.arm, scored.arm.model.manifest
     reasons = [] if choice.action == "approve" else arm.forest.reasons(reading.features)
     return Decision(
         tx_id=tx.tx_id,
@@ -212,7 +255,7 @@ def _decision(
         card_id=tx.card_id,
         amount_cents=tx.amount_cents,
         merchant_id=tx.merchant_id,
-        score=score,
+        score=scored.score,
         action=choice.action,
         reasons=reasons,
         rule_hits=choice.rule_hits,
@@ -237,7 +280,10 @@ def _decision(
         stale=reading.stale,
         degraded=arm.variant == "fallback",
         uncertain=reading.uncertain,
-        probability=probability,
+        probability=scored.probability,
         held_back=choice.held_back,
         weight=choice.weight,
+        channel=tx.channel,
+        block=block,
+        features_lag_ms=reading.lag_ms,
     )

@@ -1,12 +1,17 @@
 """`fraudsim policy check | dry-run | put | rollback` and `fraudsim explain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudsim.errors import FraudsimError
 from fraudsim.process.terminal import plain_console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from producers.ledger.ledger import Ledger
 
 policy = typer.Typer(
     no_args_is_help=True, help="The policy: rules, costs, limits. Check it, try it, exchange it."
@@ -26,7 +31,11 @@ def policy_commands() -> None:
 
 @policy.command()
 def check(new: New) -> None:
-    """Say whether a policy can be served: its fields, its rules, the examples beside them."""
+    """Say whether a policy can be served, and how far its costs are from the consequences' own."""
+    from fraudsim.settings import load_settings
+    from model.artefact.costs import Costs
+    from producers.world.settings import consequences
+    from scorer.policy.cost_check import cost_lines
     from scorer.policy.file import load_policy
 
     checked = load_policy(new)
@@ -38,6 +47,8 @@ def check(new: New) -> None:
             else "asked where it could hit"
         )
         typer.echo(f"  {rules.name}: {', '.join(sorted(rules.rule_names)) or 'rules'}; {evaluation}")
+    for line in cost_lines(checked, Costs.of(consequences(load_settings()))):
+        typer.echo(line)
 
 
 @policy.command("dry-run")
@@ -45,8 +56,10 @@ def dry_run(new: New, run: Run = None) -> None:
     """Show what a policy would have decided on an archived run, beside what was decided."""
     from rich.table import Table
 
+    from fraudsim.settings import load_settings
+    from producers.world.settings import consequences
     from scorer.explain.archived_decisions import read_decisions, read_manifests
-    from scorer.explain.dry_run import decide_again, known_frauds, transitions
+    from scorer.explain.dry_run import decide_again, known_frauds, labelled_ledgers, transitions
     from scorer.policy.file import load_policy
 
     run_dir = _run(run)
@@ -56,6 +69,9 @@ def dry_run(new: New, run: Run = None) -> None:
         raise FraudsimError(f"--run {run_dir} holds no decisions")
     choices = decide_again(tried, decisions, manifests)
     frauds = known_frauds(run_dir, (decision.tx for decision in decisions))
+    settings = load_settings()
+    rules = consequences(settings), settings.seed
+    ledgers = labelled_ledgers(run_dir, decisions, choices, rules)
     versions = ", ".join(sorted({decision.row["policy_version"] for decision in decisions}))
     missing = {decision.row["model_version"] for decision in decisions if not manifests.has(decision)}
     if missing:
@@ -77,9 +93,28 @@ def dry_run(new: New, run: Run = None) -> None:
         )  # fmt: skip
     console = plain_console(least_width=100)
     console.print(table)
+    console.print(_money_table(*ledgers))
     console.print(
-        "Known frauds are those that the run's labels tell of; what was declined is never reported."
+        "Known frauds are those that the run's labels tell of; what was declined is never reported: of those "
+        "payments neither fraud nor insult is counted. `policy curve` asks the truth."
     )
+
+
+def _money_table(was: "Ledger", would_be: "Ledger") -> "Table":
+    from rich.table import Table
+
+    table = Table(title="money by labels, per 1,000 cards seen and week")
+    for title in ("", "net loss", "fraud paid", "insults", "friction", "reviews", "stopped, unknown"):
+        table.add_column(title, justify="right" if title else "left")
+    for name, ledger in (("was", was), ("would be", would_be)):
+        total, rate = ledger.total, ledger.basis.rate
+        parts = (total.fraud_paid_cents, total.insult_cents, total.friction_cents, total.review_cents)
+        table.add_row(
+            name,
+            *(f"{rate(cents) / 100:,.0f}" for cents in (total.net_loss_cents, *parts)),
+            f"{sum(tally.count for tally in total.unknown.values()):,}",
+        )
+    return table
 
 
 @policy.command()

@@ -24,6 +24,8 @@ from fraudsim.log.topics import DECISIONS, TRANSACTIONS
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
+from producers.world.settings import consequences
+from scorer.block_log import BlockLog
 from scorer.context import ScorerContext
 from scorer.decide import Decider, Incoming, now_us
 from scorer.http.api import HttpApi
@@ -40,10 +42,13 @@ from scorer.resilience.budget import STREAM_BUDGETS
 from scorer.resilience.dependency import AwayError, Dependency
 from scorer.stream.loop import StreamScorer
 from stream_features.kernels.state import warm_up_kernel
+from stream_features.lagged.lagged_log import LaggedLog
+from stream_features.lagged.lagged_reader import open_lagged_reader
 from stream_features.online.log_reader import FETCH, LogReader, log_partitions
-from stream_features.online.reader import FeatureReader, NotPrimedError
+from stream_features.online.reader import FeatureReader, FeatureSource, NotPrimedError
 from stream_features.online.unfolded_log import UnfoldedLog
 from stream_features.store.connection import RedisClient
+from stream_features.store.reported_labels import KEY, decode_reported
 from stream_features.store.state_store import StateStore
 from stream_features.vector import SIZE
 
@@ -80,8 +85,9 @@ class Service:
         self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
         self._quota = RedisQuota(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
         unfolded_log = UnfoldedLog(settings.partitions, settings.tail_max_records)
+        self._store = StateStore(self._link)
         self._reader = FeatureReader(
-            StateStore(self._link),
+            self._store,
             unfolded_log,
             clock_log.clock.first,
             partitions=settings.partitions,
@@ -97,9 +103,14 @@ class Service:
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,
         )
+        features: FeatureSource = self._reader
+        self._lagged_log: LaggedLog | None = None
+        if settings.features_lag_ms:
+            features, self._lagged_log = open_lagged_reader(settings, clock_log)
+        self._blocks = BlockLog(settings, clock_log, consequences(settings).block_ms)
         self._decider = Decider(
-            self._reader, self._served, self._policy, self._quota, state=self._state, limits=self._limits,
-            state_wait_s=STREAM_BUDGETS * settings.deadline_ms / 1000,
+            features, self._served, self._policy, self._quota, state=self._state, limits=self._limits,
+            state_wait_s=STREAM_BUDGETS * settings.deadline_ms / 1000, blocks=self._blocks,
         )  # fmt: skip
         in_flight, on_decided = self._reader.in_flight, self._shadows.offer
         topic = topic_reader(
@@ -130,11 +141,16 @@ class Service:
         await self._producer.start()
         self._served.refresh()
         await self._served.await_loaded()
+        if self._lagged_log is not None:
+            await self._lagged_log.start()
         await self._log_reader.start(watermarks)
+        block_reading = asyncio.create_task(self._blocks.run(), name="blocks")
+        await self._await_blocks(block_reading)
         await self._stream.start()
         await self._warm_up()
         freeze_gc()
-        tasks: list[asyncio.Task[None]] = [
+        tasks: list[asyncio.Task[None]] = [block_reading]
+        tasks += [
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("log reader", self._log_reader.run()),
@@ -143,6 +159,7 @@ class Service:
                 ("upkeep", self._upkeep()),
                 ("admission", self._api.admission.watch()),
                 ("shadows", self._shadows.run()),
+                *([("lagged log", self._lagged_log.run())] if self._lagged_log is not None else []),
                 ("http", self._server.serve()),
             )
         ]
@@ -163,6 +180,9 @@ class Service:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._stream.stop()
         await self._log_reader.stop()
+        if self._lagged_log is not None:
+            await self._lagged_log.stop()
+        await self._blocks.stop()
         await self._producer.stop()
         await self._quota.close()
         await self._link.close()
@@ -170,6 +190,20 @@ class Service:
             if not task.cancelled() and task.exception() is not None:
                 raise task.exception()  # type: ignore[misc]
             raise RuntimeError(f"{task.get_name()} ended by itself")
+
+    async def _await_blocks(self, reading: asyncio.Task[None]) -> None:
+        """Wait until the labels that block cards have been read, and the history's where Redis answers."""
+        await self._read_reported()
+        filling = asyncio.create_task(self._blocks.await_filled())
+        await asyncio.wait([filling, reading], return_when=asyncio.FIRST_COMPLETED)
+        filling.cancel()
+
+    async def _read_reported(self) -> None:
+        """Take what was reported before the log began, if it has not been taken and Redis answers."""
+        if not self._blocks.history_read and self._state.away is None:
+            with contextlib.suppress(RedisError, OSError):
+                (value,) = await self._store.read([KEY])
+                self._blocks.add_history(decode_reported(value))
 
     async def _warm_up(self) -> None:
         """Make decisions that are not published, so that the first request waits for no lazy set-up."""
@@ -221,6 +255,8 @@ class Service:
             if self._clock_log.clock.current.speed == 0:
                 # The clock has not started; learning its segment early spares the first record the wait.
                 await self._clock_log.catch_up()
+            await self._read_reported()
+            self._blocks.prune()
             self._policy.refresh()
             self._served.refresh()
 

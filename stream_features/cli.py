@@ -42,7 +42,7 @@ def prime(
     transactions, labels = read_history_tables(history)
     table = state_of_history(transactions, labels, segment.event_epoch_ms, segment.horizon_ms)
     typer.echo(
-        f"{write(settings, segment, table, fingerprint, force=force)}: "
+        f"{write(settings, segment, table, fingerprint, labels=labels, force=force)}: "
         f"{len(table):,} keys in {settings.slots} slots"
     )
 

@@ -58,12 +58,10 @@ def handbook(
     ),
 ) -> None:
     """The Handbook's protocol: average precision, AUC and card precision@100 beside the published ones."""
-    from rich.console import Console
-
     from fraudsim.settings import load_settings
     from studies import handbook as module
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     with console.status("handbook"):
         result = module.study(file, out, load_settings(), test_from.date() if test_from else None)
     module.page_of(result).print_to(console)
@@ -76,12 +74,10 @@ def treatments(
     out: Path = typer.Option(..., help="folder for treatments.json, treatments.md and reliability.svg"),
 ) -> None:
     """Class weights, focal loss, undersampling: average precision, cost and calibration."""
-    from rich.console import Console
-
     from fraudsim.settings import load_settings
     from studies import treatments as module
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     with console.status("treatments") as status:
         result = module.study(
             history, out, load_settings(), on_step=lambda name: status.update(f"treatments: {name}")
@@ -96,15 +92,35 @@ def tradeoffs(
     out: Path = typer.Option(..., help="folder for tradeoffs.json and tradeoffs.md"),
 ) -> None:
     """Models from logistic regression to a GRU: average precision, net loss, latency, size, training time."""
-    from rich.console import Console
-
     from fraudsim.settings import load_settings
     from studies import tradeoffs as module
 
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     with console.status("tradeoffs") as status:
         result = module.study(
             history, out, load_settings(), on_step=lambda name: status.update(f"tradeoffs: {name}")
         )
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")
+
+
+@study_app.command("twin-runs")
+def twin_runs(
+    out: Path = typer.Option(..., help="folder for the runs, twin_runs.json and twin_runs.md"),
+    seeds: int = typer.Option(5, min=1, help="number of seeds; each has three runs of the whole line"),
+    first_seed: int = typer.Option(1, min=0, help="the first of them"),
+    seconds: float = typer.Option(20.0, min=1, help="wall seconds of live traffic of each run"),
+    rate: float = typer.Option(300.0, min=0.1, help="transactions per wall second"),
+    cards: int = typer.Option(2_000, min=10, help="cards of each world"),
+    history_days: int = typer.Option(75, min=10, help="days of history of each world"),
+) -> None:
+    """What blocks of cards and fraudsters' reactions are worth: net loss of twin runs, paired over seeds."""
+    from fraudsim.settings import load_settings
+    from studies import twin_runs as module
+
+    console = plain_console()
+    plan = module.TwinPlan(range(first_seed, first_seed + seeds), seconds, rate, cards, history_days)
+    with console.status("twin runs") as status:
+        result = module.study(out, load_settings(), plan, on_run=status.update)
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")

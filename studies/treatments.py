@@ -15,9 +15,10 @@ import numpy as np
 from fraudsim.arrays import Flags, Floats
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from model.artefact.costs import Costs, Stakes
 from model.artefact.files import current_versions
 from model.artefact.manifest import Versions
-from model.artefact.thresholds import NEVER, Costs, Thresholds, choose_thresholds, total_cost
+from model.artefact.thresholds import NEVER, Thresholds, choose_thresholds, total_cost
 from model.forest.fit import SHIPPED
 from model.training.dataset import TrainingDataset, build_dataset
 from model.training.split import split_history
@@ -186,15 +187,10 @@ def _measure(treatment: Treatment, test: TreatmentInput, kept: FirstScores | Non
 
 def _calibrated(test: TreatmentInput, held_out: Floats, probability: Floats) -> CalibratedResult:
     dataset, costs, fraud = test.dataset, Costs(), test.test_fraud
-    thresholds = choose_thresholds(
-        held_out,
-        dataset.amount_cents[dataset.calibration],
-        dataset.known_fraud[dataset.calibration],
-        costs,
-    )
-    amount = dataset.amount_cents[dataset.test]
-    approve_all = total_cost(probability, amount, fraud, costs, Thresholds(NEVER, NEVER, NEVER))
-    cost = total_cost(probability, amount, fraud, costs, thresholds)
+    thresholds = choose_thresholds(held_out, dataset.known_stakes(dataset.calibration), costs)
+    stakes = Stakes(dataset.amount_cents, dataset.eventual_fraud, dataset.can_hold).take(dataset.test)
+    approve_all = total_cost(probability, stakes, costs, Thresholds(NEVER, NEVER, NEVER))
+    cost = total_cost(probability, stakes, costs, thresholds)
     scored = ScoredTest(dataset.card[dataset.test], fraud, probability, test.baseline)
     return CalibratedResult(
         figures=calibration_figures(probability, fraud),

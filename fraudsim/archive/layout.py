@@ -89,16 +89,16 @@ def _flat_layout(event: type[msgspec.Struct], decode: Callable[[bytes], Any]) ->
 
 
 def _decision_layout() -> TopicLayout:
-    """Stamps as columns `stamp_…`, features as float32, the log prefix as JSON."""
+    """Stamps as columns `stamp_…`, features as float32, the log prefix and the block as JSON."""
     names = [f.name for f in msgspec.structs.fields(events.Decision)]
-    stamps_index, prefix_index = names.index("stamps"), names.index("prefix")
+    stamps_index, prefix_index, block_index = map(names.index, ("stamps", "prefix", "block"))
     fields: list[pa.Field] = []
     for field in _struct_fields(events.Decision):
         if field.name == "stamps":
             stamps = msgspec.structs.fields(events.Stamps)
             fields += [pa.field(f"stamp_{f.name}", pa.int64()) for f in stamps]
-        elif field.name == "prefix":
-            fields.append(pa.field("prefix", pa.string()))
+        elif field.name in ("prefix", "block"):
+            fields.append(pa.field(field.name, pa.string()))
         elif field.name == "features":
             fields.append(pa.field("features", pa.list_(pa.float32())))
         else:
@@ -107,10 +107,12 @@ def _decision_layout() -> TopicLayout:
     def row(event: events.Decision) -> tuple[Any, ...]:
         values: list[Any] = list(msgspec.structs.astuple(event))
         values[prefix_index] = events.encoder.encode(event.prefix).decode()
+        if event.block is not None:
+            values[block_index] = events.encoder.encode(event.block).decode()
         values[stamps_index : stamps_index + 1] = msgspec.structs.astuple(event.stamps)
         return tuple(values)
 
-    assert stamps_index < prefix_index
+    assert stamps_index < prefix_index < block_index
     return TopicLayout(events.decode_decision, row, tuple(fields))
 
 

@@ -134,6 +134,12 @@ class TopicReader:
         offsets: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions or self.partitions)
         return offsets
 
+    async def offsets_at(self, timestamp_ms: int) -> dict[TopicPartition, int | None]:
+        """Offset of the first record appended at a wall time or later, by partition; None for none."""
+        times = dict.fromkeys(self.partitions, max(timestamp_ms, 0))
+        records = await self._consumer.offsets_for_times(times)
+        return {tp: None if records.get(tp) is None else records[tp].offset for tp in self.partitions}
+
     def seek(self, offsets: Offsets) -> None:
         """Go on at these offsets. After `assign`, give every partition its offset before the next await."""
         if not self._assigned:

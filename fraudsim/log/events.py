@@ -87,6 +87,19 @@ class LogPrefix(msgspec.Struct, frozen=True, kw_only=True):
     tail_to: list[int]
     pending: list[str] = []
     """HTTP only: tx_ids included in the features that were accepted but not yet read back from the log."""
+    labels_to: list[int] = []
+    """By partition of `labels`, the last offset read for blocks of cards; empty where none were read."""
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The block of a card that stopped a transaction: by which report or verdict, and until when."""
+
+    tx_id: str
+    """The transaction that was called fraud."""
+    source: LabelSource
+    from_ms: int
+    """Event time at which that became known; it counts strictly after it."""
+    until_ms: int
 
 
 class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -136,6 +149,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Why the action is not the policy's first choice: a limit, or exploration."""
     weight: float = 1.0
     """Inverse of the probability that exploration gave this action; 1 where exploration had no part."""
+    channel: Channel | None = None
+    """The transaction's."""
+    block: Block | None = None
+    """The block of the card at this time; such a transaction is declined by the rule `card_blocked`."""
+    features_lag_ms: int = 0
+    """Of what its prefix holds, the windows have only events from before `ts` less this, event time."""
     schema_version: Literal[1] = SCHEMA_VERSION
 
 

@@ -83,12 +83,13 @@ def create_topics(settings: Settings, prefix: str = "") -> list[str]:
         nonlocal missing
         required = topics(settings, prefix)
         missing = _check_existing(admin, required, prefix)
-        altered.update(dict.fromkeys(_put_right(admin, [t for t in required if t not in missing])))
-        return not missing or _create(admin, missing, settings.replication)
+        changes = _put_right(admin, [t for t in required if t not in missing])
+        altered.update(dict.fromkeys(changes))
+        return not changes and (not missing or _create(admin, missing, settings.replication))
 
     try:
         if not poll_until(all_exist, VISIBLE_WITHIN_S, every_s=0.1):
-            names = ", ".join(topic.name for topic in missing)
+            names = ", ".join(topic.name for topic in missing) or "what was put right"
             raise FraudsimError(f"Kafka neither lists nor creates {names}: see the broker's log")
         return [*altered]
     finally:

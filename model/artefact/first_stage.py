@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from fraudsim.arrays import Doubles, Flags, Floats, Ints
-from model.artefact.thresholds import Costs, Thresholds, costs_of_actions
+from fraudsim.arrays import Doubles, Flags, Floats
+from model.artefact.costs import Costs, Stakes, costs_of_actions
+from model.artefact.thresholds import Thresholds
 from model.forest.fit import sample_honest
 
 HONEST_ROWS: Final = 20_000
@@ -77,8 +78,7 @@ def fit_first_stage(features: Floats, is_fraud: Flags, seed: int) -> FirstStage:
 def choose_limit(
     first_scores: npt.NDArray[Any],
     full_scores: npt.NDArray[Any],
-    amount_cents: Ints,
-    is_fraud: Flags,
+    stakes: Stakes,
     costs: Costs,
     thresholds: Thresholds,
     loss: float,
@@ -91,7 +91,7 @@ def choose_limit(
     first_scores = np.asarray(first_scores, np.float64)
     cuts = np.array([thresholds.step_up, thresholds.review, thresholds.decline])
     action = np.searchsorted(cuts, np.asarray(full_scores, np.float64), side="right")
-    table = costs_of_actions(amount_cents, is_fraud, costs)
+    table = costs_of_actions(stakes, costs)
     full_cost = table[action, np.arange(len(action))]
     order = np.argsort(first_scores, kind="stable")
     extra_cost = np.cumsum((table[0] - full_cost)[order])

@@ -8,7 +8,7 @@ import msgspec
 
 from fraudsim.errors import FraudsimError
 from model.artefact.calibration import Calibration
-from model.artefact.thresholds import Costs, Thresholds
+from model.artefact.thresholds import Thresholds
 from stream_features.catalogue.features import FEATURES, HASH, NAMES
 
 FORMAT_VERSION: Final = 2
@@ -144,7 +144,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     label_gap_days: float
     metrics: Metrics
     thresholds: Thresholds
-    costs: Costs
+    costs: dict[str, float]
+    """By which the thresholds were chosen: fields of `Costs`, fewer in earlier models."""
     sample: Sample
     fallback: Fallback
     versions: Versions

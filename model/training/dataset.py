@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from fraudsim.arrays import Flags, Ints
 from fraudsim.errors import FraudsimError
+from model.artefact.costs import Stakes
 from model.training.label_knowledge import EVENTUALLY, LabelKnowledge
 from model.training.maturity import ANY, expected_known_share, maturity_curves
 from model.training.split import Split
+from producers.labels.outcome import CARD_NOT_PRESENT
 from stream_features.offline.columns import codes, column
 
 
@@ -33,6 +35,8 @@ class TrainingDataset:
     """As known in the end; used for the test."""
     source: list[str | None]
     """The source that first reported the fraud."""
+    can_hold: Flags
+    """Whether a review can hold the payment: the card is not present."""
     train: Flags
     calibration: Flags
     """The slice at the end of train on which thresholds are chosen."""
@@ -42,6 +46,10 @@ class TrainingDataset:
     known_share: float
     """Share of the train period's fraud that is estimated to be known at the training time, from the labels
     known by then; see `maturity`."""
+
+    def known_stakes(self, rows: Flags) -> Stakes:
+        """What is at stake in some transactions, as known at the training time."""
+        return Stakes(self.amount_cents, self.known_fraud, self.can_hold).take(rows)
 
     @property
     def unknown_share(self) -> float:
@@ -74,6 +82,7 @@ def build_dataset(transactions: pa.Table, labels: pa.Table, split: Split) -> Tra
         known_fraud=known_fraud,
         eventual_fraud=knowledge.fraud_known_by(EVENTUALLY),
         source=knowledge.first_source(),
+        can_hold=_can_hold(transactions),
         train=split.train(ts),
         calibration=split.calibration(ts),
         test=split.test(ts) & ~np.isin(card, compromised),
@@ -86,6 +95,12 @@ def build_dataset(transactions: pa.Table, labels: pa.Table, split: Split) -> Tra
     )
     _check(dataset)
     return dataset
+
+
+def _can_hold(transactions: pa.Table) -> Flags:
+    index, channels = codes(transactions, "channel")
+    # The last entry stands for -1, no channel.
+    return np.array([*(channel in CARD_NOT_PRESENT for channel in channels), False])[index]
 
 
 def _check(dataset: TrainingDataset) -> None:

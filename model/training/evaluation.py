@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 
 from fraudsim.arrays import Floats
+from model.artefact.costs import Costs, Stakes
 from model.artefact.manifest import Metrics
-from model.artefact.thresholds import NEVER, Costs, Thresholds, total_cost
+from model.artefact.thresholds import NEVER, Thresholds, total_cost
 from model.training.dataset import TrainingDataset
 from model.training.ranking import (
     ALERT_BUDGET,
@@ -30,13 +31,14 @@ def metrics_of(
 ) -> Metrics:
     """The figures of scores of the dataset's test rows, in their order; `groups` has one entry per row."""
     test, train = dataset.test, dataset.train
-    fraud, amount = dataset.eventual_fraud[test], dataset.amount_cents[test]
+    fraud = dataset.eventual_fraud[test]
+    stakes = Stakes(dataset.amount_cents[test], fraud, dataset.can_hold[test])
     precision, ceiling = card_precision_at(
         100, dataset.ts[test], dataset.card[test], fraud, scores, dataset.split.test_from_ms
     )
     alerts = alerts_at(scores)
-    approve_all = total_cost(scores, amount, fraud, costs, Thresholds(NEVER, NEVER, NEVER))
-    cost = total_cost(scores, amount, fraud, costs, thresholds)
+    approve_all = total_cost(scores, stakes, costs, Thresholds(NEVER, NEVER, NEVER))
+    cost = total_cost(scores, stakes, costs, thresholds)
     sources = [dataset.source[i] if dataset.eventual_fraud[i] else None for i in np.flatnonzero(test)]
     return Metrics(
         average_precision=_finite(average_precision(fraud, scores)),

@@ -3,9 +3,9 @@
 import numpy as np
 
 from fraudsim.arrays import Floats
+from model.artefact.costs import Costs
 from model.artefact.files import sha256_of
 from model.artefact.manifest import REQUEST_NAMES, Fallback
-from model.artefact.thresholds import Costs
 from model.training.dataset import TrainingDataset
 from model.training.fitted_model import FittedModel, fit_and_test
 from stream_features.catalogue.features import feature_indexes

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from fraudsim.arrays import Floats
 from model.artefact.calibration import Calibration, fit_calibration
+from model.artefact.costs import Costs
 from model.artefact.files import sample_scores
 from model.artefact.manifest import Metrics, Sample
-from model.artefact.thresholds import Costs, Thresholds, choose_thresholds
+from model.artefact.thresholds import Thresholds, choose_thresholds
 from model.forest.fit import fit_trees, scores_of
 from model.training.dataset import TrainingDataset
 from model.training.evaluation import metrics_of, sample_of
@@ -49,7 +50,7 @@ def fit_and_test(
     before = train & ~held_out
     early_ubj = fit_trees(features[before], dataset.known_fraud[before], seed)
     held_out_scores, known_fraud = scores_of(early_ubj, features[held_out]), dataset.known_fraud[held_out]
-    thresholds = choose_thresholds(held_out_scores, dataset.amount_cents[held_out], known_fraud, costs)
+    thresholds = choose_thresholds(held_out_scores, dataset.known_stakes(held_out), costs)
     calibration = fit_calibration(held_out_scores, known_fraud)
     ubj = fit_trees(features[train], dataset.known_fraud[train], seed)
     test_scores = scores_of(ubj, features[dataset.test])

@@ -12,9 +12,9 @@ import pyarrow as pa
 from rich.console import Console
 
 from fraudsim.settings import Settings
+from model.artefact.costs import Costs
 from model.artefact.files import check_writable, current_versions, sha256_of, write_model
 from model.artefact.manifest import Manifest, Variants, feature_hash
-from model.artefact.thresholds import Costs
 from model.training.dataset import TrainingDataset, build_dataset
 from model.training.fallback import fallback_entry, fit_fallback
 from model.training.fitted_model import FittedModel, fit_and_test
@@ -114,7 +114,7 @@ def _manifest(
         label_gap_days=settings.label_gap_days,
         metrics=full.metrics,
         thresholds=full.thresholds,
-        costs=costs,
+        costs=vars(costs),
         sample=full.sample,
         fallback=fallback_entry(fallback),
         versions=current_versions(),

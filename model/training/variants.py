@@ -4,10 +4,11 @@ from typing import Final
 
 from fraudsim.arrays import Flags, Floats
 from model.artefact.cascade import Cascade
+from model.artefact.costs import Costs
 from model.artefact.files import sample_scores, sha256_of
 from model.artefact.first_stage import choose_limit, fit_first_stage
 from model.artefact.manifest import CascadeNumbers, Distilled, Sample, Variants
-from model.artefact.thresholds import Costs, choose_thresholds
+from model.artefact.thresholds import choose_thresholds
 from model.forest.fit import scores_of
 from model.forest.forest import Forest
 from model.training.dataset import TrainingDataset
@@ -52,8 +53,7 @@ def _fit_cascade(
     limit = choose_limit(
         early.scores(features[held_out]),
         scores_of(full.early_ubj, features[held_out]),
-        dataset.amount_cents[held_out],
-        dataset.known_fraud[held_out],
+        dataset.known_stakes(held_out),
         costs,
         full.thresholds,
         LOSS,
@@ -86,8 +86,7 @@ def _fit_distilled(
     early_ubj = _imitate(full.early_ubj, features[before], dataset.known_fraud[before], seed)
     thresholds = choose_thresholds(
         scores_of(early_ubj, features[held_out]),
-        dataset.amount_cents[held_out],
-        dataset.known_fraud[held_out],
+        dataset.known_stakes(held_out),
         costs,
     )
     train_features = features[train]

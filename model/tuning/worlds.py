@@ -38,6 +38,8 @@ from stream_features.offline.bulk import bulk_features
 from stream_features.offline.columns import codes
 
 CAMOUFLAGES: Final = (0.0, 0.5, 1.0)
+FAST_TEMPO: Final = 60.0
+"""Of a further world, of middling camouflage: its attacks take seconds instead of minutes."""
 WEEK: Final = FoldDays(train=7, gap=7, test=7)
 """The Handbook's."""
 MONTH: Final = FoldDays(train=28, gap=7, test=7)
@@ -91,15 +93,16 @@ class WorldPlan:
 
 
 def own_worlds(size: WorldSize) -> Iterable[WorldPlan]:
-    """Our world at each camouflage, by each seed."""
-    for camouflage in CAMOUFLAGES:
+    """Our world at each camouflage, and at middling camouflage with fast attacks; all by each seed."""
+    for camouflage, tempo in [*((camouflage, 1.0) for camouflage in CAMOUFLAGES), (0.5, FAST_TEMPO)]:
         for seed in size.seeds:
             config = WorldConfig(
-                cards=size.cards, seed=seed, fraud_scale=size.fraud_scale, camouflage=camouflage
+                cards=size.cards, seed=seed, fraud_scale=size.fraud_scale, camouflage=camouflage, tempo=tempo
             )
             world = World(config)
+            fast = "" if tempo == 1 else f", tempo {tempo:g}"
             yield WorldPlan(
-                name=f"world, camouflage {camouflage:g}, seed {seed}",
+                name=f"world, camouflage {camouflage:g}{fast}, seed {seed}",
                 key=f"{world.fingerprint}-{size.days}",
                 days=MONTH,
                 folds=2,

@@ -28,6 +28,9 @@ class ZooData:
     """What a sequence model sees of each payment; (n, `PAYMENT_SIZE`)."""
     previous: Ints
     """Row of the same card's previous payment, -1 without one; (n,)."""
+    amount_cents: Ints
+    can_hold: Flags
+    """Whether a review can hold the payment; (n,)."""
 
     def sequences(self, rows: Ints) -> Floats:
         """The last `STEPS` payments of each row's card, oldest first, zeros before the first one.
@@ -46,8 +49,13 @@ class ZooData:
 PAYMENT_SIZE: Final = 6 + len(CHANNELS) + 1
 
 
-def zoo_data(transactions: pa.Table, features: Floats) -> ZooData:
-    """The data of a table in order of time, with the features of its rows."""
+def zoo_data(transactions: pa.Table, features: Floats, can_hold: Flags) -> ZooData:
+    """The data of a table in order of time.
+
+    Args:
+        features: of its rows, (n, SIZE).
+        can_hold: whether a review can hold the payment, (n,).
+    """
     ts = column(transactions, "ts").astype(np.int64)
     card, _ = codes(transactions, "card_id")
     merchant, _ = codes(transactions, "merchant_id")
@@ -57,6 +65,8 @@ def zoo_data(transactions: pa.Table, features: Floats) -> ZooData:
         ids=np.stack([hashes(transactions, name) for name in ID_FIELDS], axis=1),
         payments=_payments(transactions, ts, merchant, previous),
         previous=previous,
+        amount_cents=column(transactions, "amount_cents").astype(np.int64),
+        can_hold=can_hold,
     )
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from fraudsim.arrays import Flags, Floats, Ints
 from model.artefact.cascade import Cascade
+from model.artefact.costs import Costs, Stakes
 from model.artefact.first_stage import FirstStage, choose_limit, fit_first_stage
-from model.artefact.thresholds import Costs, choose_thresholds
+from model.artefact.thresholds import choose_thresholds
 from model.forest.fit import SHIPPED, XGBOOST_DEFAULTS, TreeParameters, fit_trees, scores_of
 from model.forest.forest import Forest
 from model.training.distillation import fit_distilled
@@ -69,13 +70,12 @@ def fit_cascade(data: ZooData, rows: Ints, is_fraud: Flags, seed: int) -> ZooMod
     """Logistic regression before the full trees; its limit is chosen on the end of the training rows."""
     cut = int((1 - SLICE_SHARE) * len(rows))
     early, late = data.features[rows[:cut]], data.features[rows[cut:]]
-    # The amount is a feature of the request itself, exact below 2^24 cents.
-    amount = late[:, 0].astype(np.int64)
+    stakes = Stakes(data.amount_cents[rows[cut:]], is_fraud[cut:], data.can_hold[rows[cut:]])
     costs = Costs()
     full_scores = scores_of(fit_trees(early, is_fraud[:cut], seed), late)
-    thresholds = choose_thresholds(full_scores, amount, is_fraud[cut:], costs)
+    thresholds = choose_thresholds(full_scores, stakes, costs)
     first_scores = fit_first_stage(early, is_fraud[:cut], seed).scores(late)
-    limit = choose_limit(first_scores, full_scores, amount, is_fraud[cut:], costs, thresholds, LOSS)
+    limit = choose_limit(first_scores, full_scores, stakes, costs, thresholds, LOSS)
     features = data.features[rows]
     ubj, first = fit_trees(features, is_fraud, seed), fit_first_stage(features, is_fraud, seed)
     return FeatureModel(Cascade(first, limit, Forest(ubj)), len(ubj) + _size(first))

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def write_history(
             HistoryOrigin(
                 source="world",
                 version=WORLD_VERSION,
-                config=asdict(world.config),
+                config=world.config.as_dict(),
                 seed=world.config.seed,
                 start_ms=world.day_start_ms(0),
                 end_ms=world.day_start_ms(days),

@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 
 from fraudsim.archive.first_decisions import FirstDecisions
-from fraudsim.log.events import Label, Segment, Truth
+from fraudsim.log.events import Label, Segment, Transaction, Truth
 from fraudsim.log.partitioning import partition_of
-from producers.labels.back_office import BackOffice, Outcome
+from producers.labels.back_office import BackOffice
+from producers.labels.outcome import DecidedPayment
 from producers.sources.source import Item, Source
 
 MAX_FRAUDS: Final = 1_000_000
@@ -65,13 +66,15 @@ class LabelFeed:
         self._office = office
         self._end_ms = end_ms
         self._late_ms = late_ms
-        self._frauds: dict[str, Outcome | None] = {}
+        self._frauds: dict[str, DecidedPayment | None] = {}
         """Fraudulent transactions by id, with the decision once there is one."""
         self._due: list[tuple[int, int, Label, bool]] = []
         """Heap of (known_at, sequence number, label, whether it is the world's and not the back office's)."""
         self._sequence = count()
         self._decided_to = [-1] * partitions
         """By partition, the latest event time of a decided transaction, ms."""
+        self._last_ts = self._start_ms
+        """Event time of the stream's latest transaction that was read from the source."""
         self.first = FirstDecisions()
         self._sent_keys = set(logged)
         self._partitions = partitions
@@ -80,16 +83,16 @@ class LabelFeed:
         self.undecided = 0
         self.delayed = 0
 
-    def add_decision(self, partition: int, outcome: Outcome) -> None:
+    def add_decision(self, partition: int, payment: DecidedPayment) -> None:
         """Take in a decision, in the order of its partition; only the first for a source offset counts."""
-        if not self.first.is_first(partition, outcome.source_offset):
+        if not self.first.is_first(partition, payment.source_offset):
             return
-        self._decided_to[partition] = max(self._decided_to[partition], outcome.ts)
-        self._read_source(outcome.ts + self._late_ms)
-        is_fraud = outcome.tx_id in self._frauds
+        self._decided_to[partition] = max(self._decided_to[partition], payment.ts)
+        self._read_source(payment.ts + self._late_ms)
+        is_fraud = payment.tx_id in self._frauds
         if is_fraud:
-            self._frauds[outcome.tx_id] = outcome
-        for label in self._office.on_decision(outcome, is_fraud):
+            self._frauds[payment.tx_id] = payment
+        for label in self._office.on_decision(payment, is_fraud):
             self._add(label, from_world=False)
 
     def due_labels(self, now_ms: int, segment: Segment, wait_ms: int) -> list[Label]:
@@ -116,19 +119,35 @@ class LabelFeed:
                 else:
                     self.undecided += 1
                 continue
-            if from_world and not self._office.admits(label):
-                self.withheld += 1
-                continue
+            if from_world:
+                admitted_from_ms = self._office.admitted_from_ms(label)
+                if admitted_from_ms is None:
+                    self.withheld += 1
+                    continue
+                if admitted_from_ms > now_ms:
+                    waiting.append((known_at, number, label, from_world))
+                    continue
+                label = msgspec.structs.replace(label, known_at=admitted_from_ms)
             due.append(self._with_valid_time(self._as_decided(label), now_ms, segment))
         for entry in waiting:
             heappush(self._due, entry)
         return [label for label in due if self._mark_sent(label)]
+
+    def is_decided_to_end(self, margin_ms: float) -> bool:
+        """Whether some of the source's transactions in the last `margin_ms` of the stream are decided.
+
+        If not, its sender may be paused, whatever the clock says. Ask once event time has passed the end.
+        """
+        self._read_source(round(self._end_ms))
+        return max(self._decided_to) >= self._last_ts - margin_ms
 
     def _read_source(self, until_ms: int) -> None:
         while self._next is not None and self._next.due_ms <= until_ms:
             event = self._next.event
             if isinstance(event, Label):
                 self._add(event, from_world=True)
+            elif isinstance(event, Transaction) and self._next.due_ms < self._end_ms:
+                self._last_ts = max(self._last_ts, event.ts)
             elif isinstance(event, Truth) and event.is_fraud:
                 self._frauds[event.tx_id] = None
                 if len(self._frauds) > MAX_FRAUDS:
@@ -154,15 +173,15 @@ class LabelFeed:
 
     def _as_decided(self, label: Label) -> Label:
         """The label with the keys of the decided transaction, which a reacting campaign may have changed."""
-        outcome = self._frauds.get(label.tx_id)
-        if outcome is None:
+        payment = self._frauds.get(label.tx_id)
+        if payment is None:
             return label
         return msgspec.structs.replace(
             label,
-            card_id=outcome.card_id,
-            ts=outcome.ts,
-            amount_cents=outcome.amount_cents,
-            merchant_id=outcome.merchant_id,
+            card_id=payment.card_id,
+            ts=payment.ts,
+            amount_cents=payment.amount_cents,
+            merchant_id=payment.merchant_id,
         )
 
     def _with_valid_time(self, label: Label, now_ms: int, segment: Segment) -> Label:

@@ -18,17 +18,17 @@ from fraudsim.log.consumer import FetchPlan, TopicReader, open_reader
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
 from producers.label_feed.feed import LabelKey, key_of
-from producers.labels.back_office import Outcome
+from producers.labels.outcome import DecidedPayment
 from producers.sender.log_ends import STRAGGLER_WAIT_S
 
-POLL_MS: Final = 500
+POLL_MS: Final = 100
 LONGEST_POLL_S: Final = 1.0
 """More than that between two polls was a pause."""
-_PLAN: Final = FetchPlan(wait_ms=500, min_bytes=512 * 1024, max_records=2_000)
-"""The latency of labels does not matter: few, large fetches."""
+_PLAN: Final = FetchPlan(wait_ms=100, min_bytes=128 * 1024, max_records=2_000)
+"""A tenth of a second late is soon enough to block a card; the rest are few, large fetches."""
 _log = structlog.get_logger()
 E = TypeVar("E")
-_decode = msgspec.json.Decoder(Outcome).decode
+_decode = msgspec.json.Decoder(DecidedPayment).decode
 
 
 class FeedLogReader:
@@ -68,12 +68,14 @@ class FeedLogReader:
             finally:
                 await clock_log.close()
 
-    async def read_labels(self) -> set[LabelKey]:
+    async def read_labels(self) -> dict[LabelKey, int]:
         """Read every label in the log, then turn to decisions, from their beginning.
 
         Labels that are not valid do not count: they are dead letters, and must be sent again.
+
+        Returns the event time at which each is known.
         """
-        labels: set[LabelKey] = set()
+        labels: dict[LabelKey, int] = {}
         acceptance = Acceptance(self.clock)
         await self._read_from_beginning(self._labels)
         grew = True
@@ -83,7 +85,7 @@ class FeedLogReader:
                 for r in records:
                     label = acceptance.label(tp.partition, r.offset, r.timestamp, r.headers, r.value)
                     if not isinstance(label, Rejected):
-                        labels.add(key_of(label))
+                        labels.setdefault(key_of(label), label.known_at)
             await asyncio.sleep(STRAGGLER_WAIT_S)
             self._ends = await self._reader.ends()
             grew = not await self.caught_up()
@@ -112,42 +114,42 @@ class FeedLogReader:
         ends = await self._reader.ends(self._transactions)
         return all(last_source[tp.partition] + 1 >= end for tp, end in ends.items())
 
-    async def poll(self) -> list[tuple[int, Outcome]]:
+    async def poll(self) -> list[tuple[int, DecidedPayment]]:
         """New decisions, each with its partition; `clock` is read to its end."""
         polled = await self._reader.poll(POLL_MS)
         before, self._polled_at = self._polled_at, time.monotonic()
         self.quiet_s = 0.0 if polled else self.quiet_s + min(self._polled_at - before, LONGEST_POLL_S)
         await self._clock_log.catch_up()
-        decisions: list[tuple[int, Any, Outcome]] = []
+        decisions: list[tuple[int, Any, DecidedPayment]] = []
         for tp, records in polled.items():
-            decisions += [(tp.partition, record, outcome) for record, outcome in _readable(records, _decode)]
-        if any(outcome.source_offset >= self._end(partition) for partition, _, outcome in decisions):
+            decisions += [(tp.partition, record, payment) for record, payment in _readable(records, _decode)]
+        if any(payment.source_offset >= self._end(partition) for partition, _, payment in decisions):
             self._transaction_ends = await self._reader.ends(self._transactions)
         return [
-            (partition, outcome)
-            for partition, record, outcome in decisions
-            if self._is_plausible(partition, record, outcome)
+            (partition, payment)
+            for partition, record, payment in decisions
+            if self._is_plausible(partition, record, payment)
         ]
 
     def _end(self, partition: int) -> int:
         return self._transaction_ends.get(TopicPartition(TRANSACTIONS, partition), 0)
 
-    def _is_plausible(self, partition: int, record: Any, outcome: Outcome) -> bool:
+    def _is_plausible(self, partition: int, record: Any, payment: DecidedPayment) -> bool:
         """Whether a decision can be one of a transaction in the log.
 
         A forged one must not make the feed read its source to the end of time, or take all later decisions of
         the partition for repetitions.
         """
         latest_ms = self.clock.latest_ms(record.timestamp)
-        if latest_ms is not None and outcome.ts <= latest_ms and outcome.source_offset < self._end(partition):
+        if latest_ms is not None and payment.ts <= latest_ms and payment.source_offset < self._end(partition):
             return True
         metrics.TRANSACTIONS.labels("label_feed", "invalid").inc()
         _log.warning(
             "decision_ignored",
             partition=partition,
             offset=record.offset,
-            ts=outcome.ts,
-            source_offset=outcome.source_offset,
+            ts=payment.ts,
+            source_offset=payment.source_offset,
             next_step="find out who writes to decisions beside the scorer",
         )
         return False

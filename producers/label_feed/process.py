@@ -1,6 +1,7 @@
 """The label feed's process: settings, logs, metrics and signals around the service."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -39,7 +40,7 @@ def run_feed(stream: LiveStream, *, seconds: float | None = None, report: Path |
         fed = asyncio.run(
             feed_labels(
                 live.source,
-                BackOffice(rules, live.seed, keep_ms=(live.longest_days + 1) * DAY_MS),
+                partial(BackOffice, rules, live.seed, (live.longest_days + 1) * DAY_MS),
                 settings,
                 speed=stream.speed,
                 seconds=live.duration_s if seconds is None else seconds,

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -30,6 +30,8 @@ DECISION_TIMEOUT_S: Final = 60.0
 """Wall time that a label waits for the decision on its transaction; without one there was no payment."""
 QUIET_S: Final = 5.0
 """At the end of the stream, transactions that are undecided after this long without decisions stay so."""
+ABSENCE_S: Final = 300.0
+"""At the end of the stream, a sender that has not sent the source's last transactions is waited for."""
 END_MARGIN_S: Final = 1.0
 """The feed ends this long after the end of the stream, when the last transactions are in the log."""
 STOP_FLUSH_S: Final = 10.0
@@ -39,7 +41,7 @@ DELIVERY_TIMEOUT_MS: Final = 1_800_000
 
 async def feed_labels(
     source: Source,
-    office: BackOffice,
+    make_office: Callable[[Mapping[str, int]], BackOffice],
     settings: Settings,
     *,
     speed: float,
@@ -50,6 +52,8 @@ async def feed_labels(
     """Send labels until the live stream ends or `stop` is set.
 
     Args:
+        make_office: makes the back office, given the event times of analysts' verdicts in the log, by
+            transaction.
         speed: event milliseconds per wall millisecond.
         seconds: wall seconds of live traffic; labels that become known later are not sent. None: endless.
 
@@ -64,6 +68,8 @@ async def feed_labels(
         async with FeedLogReader.open(settings, partitions) as reader:
             logged_labels = await reader.read_labels()
             late_ms = past_limit_ms(speed)
+            reviewed = {tx_id: ms for (tx_id, by, _), ms in logged_labels.items() if by == "analyst"}
+            office = make_office(reviewed)
             feed = LabelFeed(source, office, len(partitions[DECISIONS]), end_ms, late_ms, logged_labels)
             freeze_gc()
             sender = _LabelSender(outbox, f"labels-{source.name}")
@@ -91,9 +97,13 @@ async def feed_labels(
 async def _send_due(feed: LabelFeed, reader: FeedLogReader, sender: "_LabelSender", end_ms: float) -> bool:
     """Send the labels that are due; True once the stream is over and its transactions are decided."""
     segment, now_ms = reader.clock.current, reader.clock.now_ms(time.time() * 1000)
-    complete = now_ms >= end_ms + END_MARGIN_S * 1000 * segment.speed and (
-        reader.quiet_s > QUIET_S or await reader.all_decided(feed.first.last_source)
-    )
+    margin_ms = END_MARGIN_S * 1000 * segment.speed
+    complete = False
+    if now_ms >= end_ms + margin_ms:
+        if await reader.all_decided(feed.first.last_source):
+            complete = feed.is_decided_to_end(2 * margin_ms) or reader.quiet_s > ABSENCE_S
+        else:
+            complete = reader.quiet_s > QUIET_S
     wait_ms = 0 if complete else round(DECISION_TIMEOUT_S * 1000 * segment.speed)
     for label in feed.due_labels(now_ms, segment, wait_ms):
         sender.send(label, segment)

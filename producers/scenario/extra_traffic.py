@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from fraudsim.durations import duration_ms
 from producers.history.tables import day_tables
 from producers.labels.delays import label_transactions
-from producers.population.closed_shops import closed_rows, replace_closed_merchants
 from producers.population.columns import DAY_MS, Columns, concatenate
 from producers.population.habits import honest_transactions
 from producers.rng import generator, mix64, salt
-from producers.scenario.schema import Attack, Peak, Script, duration_ms
+from producers.scenario.schema import Attack, Peak, Script
 from producers.sources.source import Item
 from producers.sources.world_source import label_items, label_order, transaction_items
 from producers.typologies import TYPOLOGY_CLASSES
-from producers.typologies.building_blocks import card_present_payments
+from producers.typologies.pace import at_tempo, move_to_open_shops
 from producers.world.day import Day
 from producers.world.world import World
 
@@ -56,8 +56,12 @@ class ExtraTraffic:
                 campaigns.append(rows)
             if len(campaigns) == attack.campaigns:
                 break
+        tempo = world.config.tempo if attack.tempo is None else attack.tempo
+        if typology.follows_tempo:
+            campaigns = [at_tempo(rows, tempo) for rows in campaigns]
         moved = [
-            _move_to_open_shops(world, _shift(rows, at_ms - int(rows.ts.min())), rng) for rows in campaigns
+            move_to_open_shops(world.population, _shift(rows, at_ms - int(rows.ts.min())), rng)
+            for rows in campaigns
         ]
         campaign = np.repeat(np.arange(len(campaigns), dtype=np.int32), [len(rows) for rows in campaigns])
         ids = [f"script-{number}-{i}" for i in range(len(campaigns))]
@@ -120,14 +124,3 @@ def _shift(rows: Columns, by_ms: int) -> Columns:
     return Columns(
         rows.ts + by_ms, rows.card, rows.merchant, rows.channel, rows.amount_cents, rows.device, rows.ip
     )
-
-
-def _move_to_open_shops(world: World, rows: Columns, rng: np.random.Generator) -> Columns:
-    """A campaign whose payments at closed shops are moved to open ones in the same town."""
-    closed = closed_rows(world.population, rows.ts, rows.merchant)
-    if not len(closed):
-        return rows
-    late = rows.take(closed)
-    shops = replace_closed_merchants(world.population, late.ts, late.merchant, rng)
-    paid = card_present_payments(world.population, late.ts, late.card, shops, late.amount_cents)
-    return concatenate([rows.take(np.setdiff1d(np.arange(len(rows)), closed)), paid])

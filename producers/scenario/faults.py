@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
+from fraudsim.durations import duration_ms
 from fraudsim.log.clock import future_limit_ms, past_limit_ms
 from fraudsim.log.events import Label, Transaction, encoder
 from producers.rng import chance
-from producers.scenario.schema import Fault, Script, duration_ms
+from producers.scenario.schema import Fault, Script
 from producers.sources.source import Item, RawValue
 
 _REPEAT_AFTER_MS: Final = 50

@@ -11,7 +11,6 @@ from msgspec import Meta
 from fraudsim.log.patterns import whole_text
 
 MAX_EVENTS: Final = 1_000
-_UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Duration = Annotated[str, whole_text("[0-9]+([.][0-9]+)?[smhd]")]
 Share = Annotated[float, Meta(gt=0, le=1)]
@@ -28,6 +27,8 @@ class Attack(_Event, frozen=True, tag="attack", tag_field="event"):
     at: Duration
     campaigns: Annotated[int, Meta(ge=1, le=10_000)] = 1
     camouflage: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    tempo: Annotated[float, Meta(ge=0.1, le=1_000)] | None = None
+    """How many times as fast as usual; None: as the world's attacks."""
 
 
 class Drift(_Event, frozen=True, tag="drift", tag_field="event"):
@@ -84,12 +85,3 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     version: Literal[1]
     events: Annotated[list[Event], Meta(min_length=1, max_length=MAX_EVENTS)]
     seed: Annotated[int, Meta(ge=0, le=2**53)] = 0
-
-
-def duration_ms(text: str) -> int:
-    """A duration such as `90m` in ms.
-
-    >>> duration_ms("90m"), duration_ms("1.5d")
-    (5400000, 129600000)
-    """
-    return round(float(text[:-1]) * _UNIT_MS[text[-1]])

@@ -10,14 +10,16 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from fraudsim.durations import duration_ms
 from fraudsim.errors import FraudsimError
 from fraudsim.log.acceptance import name_field
 from producers.reference import CATEGORY_INDEX
-from producers.scenario.schema import Attack, Drift, Event, Fault, Script, duration_ms
+from producers.scenario.schema import Attack, Drift, Event, Fault, Script
 from producers.typologies import TYPOLOGY_CLASSES
 
 MAX_BYTES: Final = 1_000_000
 TYPOLOGIES: Final = tuple(scheme.name for scheme in TYPOLOGY_CLASSES)
+PACED: Final = tuple(scheme.name for scheme in TYPOLOGY_CLASSES if scheme.follows_tempo)
 _MESSAGE_PATH: Final = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`")
 """Where a msgspec message points, such as `$.events[0].share`."""
 
@@ -118,6 +120,8 @@ def _find_problem(event: Event) -> tuple[str, str] | None:
     if isinstance(event, Attack):
         if event.typology not in TYPOLOGIES:
             return "typology", f"typology: {event.typology!r} is none of {', '.join(TYPOLOGIES)}"
+        if event.tempo is not None and event.typology not in PACED:
+            return "tempo", f"tempo: {event.typology} goes at its own pace; {', '.join(PACED)} have a tempo"
         return None
     if duration_ms(event.from_) >= duration_ms(event.until):
         return "until", f"until: {event.until!r} must be after from: {event.from_!r}"

@@ -12,12 +12,13 @@ from operator import itemgetter
 import msgspec
 import numpy as np
 
+from fraudsim.durations import duration_ms
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS, Label, Transaction, Truth
 from producers.reference import CATEGORIES, CATEGORY_INDEX
 from producers.scenario.extra_traffic import ExtraTraffic
 from producers.scenario.faults import FaultInjector
-from producers.scenario.schema import Attack, Drift, Outage, Peak, Script, duration_ms
+from producers.scenario.schema import Attack, Drift, Outage, Peak, Script
 from producers.sources.source import Item, Source
 from producers.world.world import World
 

@@ -1,7 +1,7 @@
 """What a sender is asked to do, how it is stopped and watched, and what it reports."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -11,6 +11,10 @@ from producers.sources.source import Item
 
 React = Callable[[Item], Item | None]
 """Returns a record as it is to be sent; None to leave it out."""
+
+
+Retries = Callable[[int], Sequence[Item]]
+"""Returns the transactions that are tried again by an event time (ms)."""
 
 
 class SendReport(msgspec.Struct, kw_only=True):
@@ -39,7 +43,9 @@ class SendReport(msgspec.Struct, kw_only=True):
     tick_ms: float | None = None
     """The sender's latest tick: half of it is in the median latency."""
     left_out: dict[str, list[int]] = {}
-    """Ordinals per topic of records that were not sent, because their campaign had ended before them."""
+    """Ordinals per topic of records that were not sent: their campaign had ended, or their customer left."""
+    retried: int = 0
+    """Transactions beyond the source's: stopped payments that customers tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,8 @@ class SendPlan:
     """Senders of the log that share this machine's cores."""
     react: React | None = None
     """Called just before a record is sent; may change it or leave it out."""
+    retries: Retries | None = None
+    """Called after `react`; what it returns is sent before the record, and is no part of the source."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,6 +132,7 @@ class _SenderRun:
             for topic, ordinals in logged.items()
         }
         self._sent = Counter({t: len(ordinals) - len(self._left_out[t]) for t, ordinals in logged.items()})
+        self._retried = earlier.retried if earlier else 0
         self._held: list[tuple[Item, int, int]] = []
         """Labels and truths to be handed over together: record, ordinal, intended time (µs)."""
         self._hold_until_us = 0
@@ -230,6 +231,7 @@ class _SenderRun:
             self._topics_with_gaps.discard(topic)
         if self._plan.react is not None:
             changed_item = self._plan.react(item)
+            self._send_retries(item.due_ms, intended_us)
             if changed_item is None:
                 self._left_out[topic].append(ordinal)
                 return
@@ -242,21 +244,29 @@ class _SenderRun:
             self._hold_until_us = wall_time.now_us() + MAX_HOLD_US
         self._held.append((item, ordinal, intended_us))
 
+    def _send_retries(self, now_ms: int, intended_us: int) -> None:
+        """Send what customers try again by now; it has no ordinal, since the source does not know it."""
+        for item in self._plan.retries(now_ms) if self._plan.retries is not None else ():
+            self._hand_over(item, None, intended_us)
+            self._retried += 1
+
     def _release_held(self) -> None:
         held, self._held = self._held, []
         for item, ordinal, intended_us in held:
             self._hand_over(item, ordinal, intended_us)
 
-    def _hand_over(self, item: Item, ordinal: int, intended_us: int) -> None:
+    def _hand_over(self, item: Item, ordinal: int | None, intended_us: int) -> None:
         while not self._outbox.wait_for_room():
             self._progress(wall_time.now_us(), intended_us)
         event = item.event
         if isinstance(event, Transaction):
             event = msgspec.structs.replace(event, sent_at=intended_us)
         value = event.value if isinstance(event, RawValue) else encoder.encode(event)
-        headers = [self._segment_header, (h.ORDINAL, h.encode_int(ordinal)), self._source_header]
+        headers = [self._segment_header, self._source_header]
+        if ordinal is not None:
+            headers.append((h.ORDINAL, h.encode_int(ordinal)))
         self._outbox.hand_over(self._plan.prefix + item.topic, item.key, value, headers)
-        self._sent[item.topic] += 1
+        self._sent[item.topic] += ordinal is not None
         if item.topic == TRANSACTIONS_TOPIC:
             _TRANSACTIONS_OK.inc()
         elif item.topic == LABELS:
@@ -290,6 +300,7 @@ class _SenderRun:
             segments=list(self._segments),
             tick_ms=self._tick.us / 1000,
             left_out={topic: list(ordinals) for topic, ordinals in self._left_out.items() if ordinals},
+            retried=self._retried,
         )
 
 

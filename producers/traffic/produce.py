@@ -24,9 +24,10 @@ from producers.sender.shard_coordinator import send_in_shards
 from producers.sender.shard_messages import ShardingPlan
 from producers.sources.reacting_source import ReactingSource
 from producers.sources.source import Source
-from producers.traffic.decline_reader import DeclineReader
+from producers.traffic.decision_reader import DecisionReader
 from producers.traffic.live_source import LiveStream, live_source
 from producers.traffic.report_file import read_report, write_report
+from producers.world.settings import consequences
 
 
 def run_producer(
@@ -45,7 +46,7 @@ def run_producer(
         report: JSON file to keep a report in; the figures of an earlier start in it are carried on.
         null: whether to send to the topics of the null pipeline.
         shards: processes that share the sending.
-        reacting: whether campaigns of fraud react to declines.
+        reacting: whether people react to what stops their payments.
 
     Raises:
         FraudsimError: the options contradict each other or the log.
@@ -59,7 +60,9 @@ def run_producer(
     clock_log = open_clock(settings, topic=prefix + CLOCK)
     live = live_source(stream, clock_log.clock, settings, log)
     seconds = live.duration_s if seconds is None else seconds
-    reacting_source = ReactingSource(live.source, live.world) if reacting and live.world is not None else None
+    reacting_source = None
+    if reacting and live.world is not None:
+        reacting_source = ReactingSource(live.source, live.world, consequences(settings))
     source = reacting_source or live.source
     log.info("producing", source=source.name, speed=stream.speed, metrics_port=serve_metrics(settings))
     earlier = read_report(report, SendReport)
@@ -104,12 +107,13 @@ def _send_reacting(
     clock: DirectClockStarter,
     control: SendControl,
 ) -> SendReport:
-    """Send a source whose campaigns react to the declines in the log."""
+    """Send a source whose people react to the decisions in the log."""
     partitions = existing_partitions(settings.kafka_bootstrap, [DECISIONS])[DECISIONS]
-    with DeclineReader(settings, partitions, source.add_decline, control.stop) as declines:
-        report = send(source, settings, replace(plan, react=source.react), clock, control)
-    if declines.failure is not None:
-        raise SendError(f"declines cannot be read any more: {declines.failure}")
+    with DecisionReader(settings, partitions, source, control.stop) as decisions:
+        plan = replace(plan, react=source.react, retries=source.retries)
+        report = send(source, settings, plan, clock, control)
+    if decisions.failure is not None:
+        raise SendError(f"decisions cannot be read any more: {decisions.failure}")
     return report
 
 

@@ -14,6 +14,7 @@ from producers.typologies.impossible_travel import ImpossibleTravel
 from producers.typologies.leaked_card import LeakedCard
 from producers.typologies.lost_card import LostCard
 from producers.typologies.merchant_collusion import MerchantCollusion
+from producers.typologies.pace import PacedTypology
 from producers.typologies.push_scam import PushScam
 from producers.typologies.refund_abuse import RefundAbuse
 from producers.typologies.slow_drip import SlowDrip
@@ -38,6 +39,12 @@ TYPOLOGY_CLASSES: tuple[type[BaseTypology], ...] = (
 """In the order of `World.typologies`; new ones are appended."""
 
 
-def default_typologies(fraud_scale: float = 1.0, camouflage: float = 0.5) -> tuple[Typology, ...]:
-    """Every typology, at its share of the default mix times `fraud_scale`."""
-    return tuple(kind(kind.share * fraud_scale, camouflage) for kind in TYPOLOGY_CLASSES)
+def default_typologies(
+    fraud_scale: float = 1.0, camouflage: float = 0.5, tempo: float = 1.0
+) -> tuple[Typology, ...]:
+    """Every typology, at its share of the default mix times `fraud_scale`, `tempo` times as fast."""
+    typologies = [kind(kind.share * fraud_scale, camouflage) for kind in TYPOLOGY_CLASSES]
+    return tuple(
+        PacedTypology(typology, tempo) if tempo != 1 and typology.follows_tempo else typology
+        for typology in typologies
+    )

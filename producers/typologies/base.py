@@ -57,6 +57,8 @@ class BaseTypology(ABC):
     span_days: ClassVar[int]
     mean_size: ClassVar[float]
     """Mean number of transactions of a campaign."""
+    follows_tempo: ClassVar[bool] = True
+    """Whether the attack could go faster or slower; not where somebody carries the card to shops."""
 
     def campaigns(self, population: Population, seed: int, day: int) -> list[Campaign]:
         rng = generator(seed, self.name, day)

@@ -30,6 +30,7 @@ class ImpossibleTravel(BaseTypology):
     share = 0.0002
     span_days = 2
     mean_size = 2.9
+    follows_tempo = False
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
         card = any_card(population, rng)

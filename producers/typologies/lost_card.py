@@ -30,6 +30,7 @@ class LostCard(BaseTypology):
     share = 0.0003
     span_days = 2
     mean_size = 4.9
+    follows_tempo = False
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
         card = any_card(population, rng)

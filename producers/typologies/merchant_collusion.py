@@ -30,6 +30,7 @@ class MerchantCollusion(BaseTypology):
     share = 0.0002
     span_days = 10
     mean_size = 34.0
+    follows_tempo = False
 
     def transactions(self, population: Population, seed: int, day: int, rng: np.random.Generator) -> Columns:
         size = min(int(rng.integers(15, 61)), len(population.cards))

@@ -1,7 +1,7 @@
 """The configuration of a synthetic world."""
 
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
 from fraudsim.errors import FraudsimError
 from producers.labels.delays import LabelDelays
@@ -31,6 +31,8 @@ class WorldConfig:
     growth_per_year: float = 0.0
     """Compound, of the number of transactions; 0 by default, so that days differ by the calendar alone."""
     delays: LabelDelays = field(default_factory=LabelDelays)
+    tempo: float = 1.0
+    """How many times as fast attacks go, for those typologies that could: at 60 minutes become seconds."""
 
     def __post_init__(self) -> None:
         ranges = (
@@ -41,10 +43,18 @@ class WorldConfig:
             ("fraud_scale", self.fraud_scale, 0, 100),
             ("camouflage", self.camouflage, 0, 1),
             ("growth_per_year", self.growth_per_year, -0.9, 10),
+            ("tempo", self.tempo, 0.1, 1_000),
         )
         for name, value, low, high in ranges:
             if not low <= value <= high:
                 raise FraudsimError(f"world: {name}={value!r} must be between {low} and {high}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every parameter by name; `tempo` only if it is not 1, as in worlds of earlier versions."""
+        parameters = asdict(self)
+        if self.tempo == 1:
+            del parameters["tempo"]
+        return parameters
 
     @property
     def merchant_count(self) -> int:

@@ -14,8 +14,10 @@ _SET_ELSEWHERE: Final = {"cards": "--cards", "seed": "FRAUDSIM_SEED", "delays": 
 T = TypeVar("T", Consequences, LabelDelays, WorldConfig)
 
 
-def world_config(settings: Settings, cards: int, seed: int | None = None) -> WorldConfig:
-    """The configuration of a world with `cards` cards; `seed` overrides the settings.
+def world_config(
+    settings: Settings, cards: int, seed: int | None = None, tempo: float | None = None
+) -> WorldConfig:
+    """The configuration of a world with `cards` cards; `seed` and `tempo` override the settings.
 
     Raises:
         FraudsimError: a parameter is unknown or out of its range; the message names the variable.
@@ -26,7 +28,7 @@ def world_config(settings: Settings, cards: int, seed: int | None = None) -> Wor
     return _from_settings(
         WorldConfig,
         "world",
-        settings.world,
+        settings.world if tempo is None else settings.world | {"tempo": tempo},
         cards=cards,
         seed=settings.seed if seed is None else seed,
         delays=label_delays(settings),

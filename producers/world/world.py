@@ -6,7 +6,6 @@ order and from any number of processes.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Final
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudsim.arrays import Ints
+from fraudsim.errors import FraudsimError
 from producers.calendar.growth import TrafficGrowth
 from producers.labels.delays import label_transactions
 from producers.population.columns import DAY_MS, concatenate
@@ -35,8 +35,16 @@ class World:
 
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
-        self.typologies = default_typologies(config.fraud_scale, config.camouflage)
-        self.campaigns_started: Callable[[int, int], Campaigns] = lru_cache(256)(self._campaigns_started)
+        self.typologies = default_typologies(config.fraud_scale, config.camouflage, config.tempo)
+        spans = [typology.span_days for typology in self.typologies]
+        if max(spans) > config.start_day:
+            raise FraudsimError(
+                f"world: at tempo={config.tempo:g} a campaign lasts {max(spans)} days, more than there are "
+                f"before start_day={config.start_day}; raise one of them"
+            )
+        self.campaigns_started: Callable[[int, int], Campaigns] = lru_cache(max(256, 2 * sum(spans)))(
+            self._campaigns_started
+        )
         """All campaigns of a typology (by index) that start on a day, with all their rows."""
 
     @property
@@ -48,9 +56,8 @@ class World:
     @property
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of the world's version and configuration."""
-        return hashlib.sha256(
-            msgspec.json.encode([WORLD_VERSION, asdict(self.config)], order="sorted")
-        ).hexdigest()[:16]
+        content = msgspec.json.encode([WORLD_VERSION, self.config.as_dict()], order="sorted")
+        return hashlib.sha256(content).hexdigest()[:16]
 
     def day_start_ms(self, number: int) -> int:
         """Event time at which a day starts, ms UTC."""

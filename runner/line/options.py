@@ -28,7 +28,7 @@ class LineOptions:
     consequences: bool = True
     """Labels follow from the decisions; else they come as the world has them, whatever is decided."""
     reacting: bool = False
-    """Fraud campaigns react to declines."""
+    """Fraud campaigns and honest customers react to what stops their payments."""
     speed: float | None = None
     """Event seconds per wall second; None: derived from the rate."""
     reuse: Path | None = None

@@ -119,5 +119,5 @@ def start_log_and_prime(
     transactions, labels = read_history_tables(folder)
     segment = clock_log.clock.first
     table = state_of_history(transactions, labels, segment.event_epoch_ms, segment.horizon_ms)
-    prime(settings, segment, table, manifest.fingerprint)
+    prime(settings, segment, table, manifest.fingerprint, labels=labels)
     return len(table)

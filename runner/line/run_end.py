@@ -8,11 +8,14 @@ from fraudsim.log import topics
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import ClockLog
 from fraudsim.polling import poll_until
+from producers.world.settings import consequences
+from runner.ledger.run_ledger import ledger_figures, run_ledger, write_ledger
 from runner.line.line import POLL_S, Line
 from runner.record.latencies import Latencies
 from runner.record.manifest import write_manifest
 from runner.record.observer import RunTally
 from runner.record.summary import RunFigures, summarise, write_summary
+from scorer.explain.block_check import check_blocks
 from stream_features.parity.check import ParityPlan, check_parity
 
 QUIET_S: Final = 15.0
@@ -59,6 +62,8 @@ def close_and_summarise(
     write_manifest(run_dir, line.history, clock_log.clock, settings, line.options)
     restarts = line.supervisor.restarts
     line.supervisor.close()
+    ledger = run_ledger(run_dir, settings)
+    write_ledger(run_dir, ledger)
     model = json.loads((run_dir / "model" / "manifest.json").read_text())
     figures = RunFigures(
         planned=line.planned(),
@@ -68,6 +73,7 @@ def close_and_summarise(
         null_latencies=null_latencies,
         restarts={name: n for name, n in restarts.items() if n},
         model_version=model["version"],
+        ledger=ledger_figures(ledger),
     )
     summary = summarise(run_dir, figures)
     decisions = read_log(run_dir, topics.DECISIONS, ["offset"]).num_rows
@@ -85,5 +91,10 @@ def close_and_summarise(
             "by_brute_force",
         )
     }
+    if line.options.consequences:
+        blocks = check_blocks(run_dir, consequences(settings).block_ms)
+        summary["blocks"] = {
+            "decisions": blocks.checked, "blocked": blocks.blocked, "mismatches": len(blocks.differ),
+        }  # fmt: skip
     write_summary(run_dir, summary)
     return summary

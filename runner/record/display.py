@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from fraudsim.log.clock import event_span, in_event_time
 from fraudsim.process.terminal import plain_console
+from producers.ledger.ledger import Ledger
+from runner.ledger.tables import print_ledger
 from runner.record.latencies import percentiles
 from runner.record.observer import RunTally
 
@@ -100,12 +103,10 @@ def print_summary(summary: dict[str, Any]) -> None:
     for name, key in (("fraudsim", "latency_ms"), ("null pipeline", "null_latency_ms")):
         values = summary[key]
         latency.add_row(name, *(_ms(values[q]) for q in ("p50", "p90", "p99", "p999", "max")))
-    caught = Table("typology", "fraud", "caught", title="frauds flagged (step-up, review or decline)")
-    for name, counts in summary["by_typology"].items():
-        caught.add_row(name, f"{counts['fraud']:,}", f"{counts['caught']:,}")
     console.print(totals, latency)
     _print_scale(summary)
-    console.print(caught)
+    if "ledger" in summary:
+        print_ledger(msgspec.convert(_with_campaigns(summary["ledger"]), Ledger))
     if summary["send_behind_s"]:
         console.print(
             f"the sender did not keep its schedule for {summary['send_behind_s']:.0f} s: "
@@ -114,8 +115,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     detection = summary["detection"]
     console.print(
         f"average precision {detection['average_precision']}   AUC {detection['auc']}   "
-        f"card precision@100 {detection['card_precision_at_100']}   "
-        f"false alarms {summary['false_alarms']:,}   model {summary['model']}"
+        f"card precision@100 {detection['card_precision_at_100']}   model {summary['model']}"
     )
     _print_labels(summary["labels"])
     parity = summary.get("parity")
@@ -125,6 +125,16 @@ def print_summary(summary: dict[str, Any]) -> None:
             f"parity: {parity['vectors']:,} vectors recomputed from the log, {parity['mismatches']} differ"
             + degraded
         )
+    blocks = summary.get("blocks")
+    if blocks is not None:
+        console.print(
+            f"blocks: {blocks['blocked']:,} transactions of blocked cards declined; found again from the log "
+            f"for {blocks['decisions']:,} decisions, {blocks['mismatches']} differ"
+        )
+
+
+def _with_campaigns(figures: dict[str, Any]) -> dict[str, Any]:
+    return {"campaigns": {}, **figures}
 
 
 def _print_scale(summary: dict[str, Any]) -> None:

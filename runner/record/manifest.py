@@ -13,7 +13,16 @@ from fraudsim.whole_files import write_whole
 from producers.history.reader import History
 from stream_features.catalogue.features import HASH
 
-RECORDED = ("partitions", "slots", "seed", "label_gap_days", "http_durability", "worker_max_batch")
+RECORDED = (
+    "partitions",
+    "slots",
+    "seed",
+    "label_gap_days",
+    "http_durability",
+    "worker_max_batch",
+    "consequences",
+    "features_lag",
+)
 
 
 def write_manifest(run_dir: Path, history: History, clock: Clock, settings: Settings, options: Any) -> None:

@@ -46,6 +46,8 @@ class RunFigures:
     restarts: Mapping[str, int]
     """Number of restarts by process; a process without any is left out."""
     model_version: str
+    ledger: Mapping[str, Any]
+    """Of what the stream decided, by the truth."""
 
 
 def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
@@ -56,8 +58,8 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
     decided_ids = set(decisions["tx_id"].to_pylist())
     report = _report(run_dir / "producer.json")
     dead_letters = _dead_letters(run_dir)
-    expected_ids, http_count, repeats, rejected = _sent(transactions, report.get("source"), dead_letters)
-    sent = figures.planned + http_count - repeats - rejected
+    expected_ids, added_count, repeats, rejected = _sent(transactions, report.get("source"), dead_letters)
+    sent = figures.planned + added_count - repeats - rejected
     decided = len(expected_ids & decided_ids)
     return {
         "sent": sent,
@@ -84,6 +86,7 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
         "restarts": dict(figures.restarts),
         "actions": {a: int(pc.sum(pc.equal(decisions["action"], a)).as_py() or 0) for a in ACTIONS},
         **_detection(run_dir, decisions),
+        "ledger": figures.ledger,
         "model": figures.model_version,
         "versions": {
             "fraudsim": __version__,
@@ -100,12 +103,13 @@ def _sent(
     """The transactions of the log that need a decision.
 
     Returns:
-        The ids that need a decision (records with a source's ordinal or a decision of HTTP), the number of
-        ids that came by HTTP only, and two numbers of records of the run's own source that need no decision:
-        those that repeat an id, and those that became dead letters, as a script's bad data should.
+        The ids that need a decision (records with a source's ordinal or a decision of HTTP, and payments that
+        customers tried again), the number of ids that are not the source's, and two numbers of records of the
+        run's own source that need no decision: those that repeat an id, and those that became dead letters,
+        as a script's bad data should.
     """
     source_ids: set[str] = set()
-    http_ids: set[str] = set()
+    added_ids: set[str] = set()
     repeats = rejected = 0
     columns = (transactions[name].to_pylist() for name in ("partition", "offset", "tx_id", "headers"))
     for partition, offset, tx_id, headers in zip(*columns, strict=True):
@@ -116,9 +120,9 @@ def _sent(
         elif h.ORDINAL in header_values and tx_id is not None:
             repeats += is_own and tx_id in source_ids
             source_ids.add(tx_id)
-        elif h.DECISION in header_values and tx_id is not None:
-            http_ids.add(tx_id)
-    return source_ids | http_ids, len(http_ids - source_ids), repeats, rejected
+        elif (is_own or h.DECISION in header_values) and tx_id is not None:
+            added_ids.add(tx_id)
+    return source_ids | added_ids, len(added_ids - source_ids), repeats, rejected
 
 
 def _dead_letters(run_dir: Path) -> set[tuple[str, int, int]]:
@@ -161,26 +165,14 @@ def _stages(decisions: pa.Table) -> dict[str, dict[str, float | None]]:
 
 def _detection(run_dir: Path, decisions: pa.Table) -> dict[str, Any]:
     """Detection figures of the stream. A transaction that the truth does not name is honest."""
-    truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "typology", "error"])
+    truth = read_log(run_dir, TRUTH, ["tx_id", "is_fraud", "error"])
     truth = truth.filter(pc.is_null(truth["error"])).drop_columns(["error"])
-    keys = truth.group_by("tx_id").aggregate([("is_fraud", "max"), ("typology", "max")])
+    keys = truth.group_by("tx_id").aggregate([("is_fraud", "max")])
     stream = decisions.filter(pc.equal(decisions["via"], "stream"))
-    joined = stream.select(["tx_id", "ts", "card_id", "score", "action"]).join(keys, "tx_id")
+    joined = stream.select(["tx_id", "ts", "card_id", "score"]).join(keys, "tx_id")
     is_fraud = pc.fill_null(joined["is_fraud_max"], False).to_numpy(zero_copy_only=False).astype(bool)
     scores = joined["score"].to_numpy()
-    caught = np.array([action != "approve" for action in joined["action"].to_pylist()], dtype=bool)
-    typologies = np.array([name or "unnamed" for name in joined["typology_max"].to_pylist()], dtype=object)
-    return {
-        "detection": _detection_figures(joined, scores, is_fraud),
-        "by_typology": {
-            str(name): {
-                "fraud": int((is_fraud & (typologies == name)).sum()),
-                "caught": int((is_fraud & caught & (typologies == name)).sum()),
-            }
-            for name in sorted(set(typologies[is_fraud].tolist()))
-        },
-        "false_alarms": int((caught & ~is_fraud).sum()),
-    }
+    return {"detection": _detection_figures(joined, scores, is_fraud)}
 
 
 def _detection_figures(

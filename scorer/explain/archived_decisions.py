@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from fraudsim.archive.log_files import log_folder, read_log
 from fraudsim.errors import FraudsimError
-from fraudsim.log.events import Action, Transaction
+from fraudsim.log.events import Action, Block, Transaction
 from fraudsim.log.topics import TRANSACTIONS
 from model.artefact.files import read_manifest
 from model.artefact.manifest import Manifest
@@ -37,6 +37,12 @@ class ArchivedDecision:
     action: Action
     row: dict[str, Any]
     """The whole decision, by column of the archive."""
+
+    @property
+    def block(self) -> Block | None:
+        """The block of the card that stopped it; runs of earlier versions have none."""
+        text = self.row.get("block")
+        return None if text is None else msgspec.json.decode(text, type=Block)
 
     def thresholds(self, manifest: Manifest) -> Thresholds:
         """The trained thresholds of the part of the model that scored."""

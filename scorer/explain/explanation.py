@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from fraudsim.log.events import ACTIONS
+from model.artefact.costs import expected_costs
 from model.artefact.manifest import Manifest
-from model.artefact.thresholds import expected_costs
+from producers.labels.outcome import CARD_NOT_PRESENT
 from scorer.explain.archived_decisions import ArchivedDecision
 from scorer.policy.costs import cut_offs
 from scorer.policy.policy import ByExpectedCost, Policy
@@ -32,6 +33,10 @@ def explain(decision: ArchivedDecision, manifest: Manifest, policy: Policy | Non
     reasons = sentences(row["reasons"], as_list(decision.features))
     yield f"reasons     {reasons[0] if reasons else '-'}"
     yield from (f"            {reason}" for reason in reasons[1:])
+    if decision.block is not None:
+        block = decision.block
+        until = datetime.fromtimestamp(block.until_ms / 1000, UTC).isoformat(" ", "milliseconds")
+        yield f"blocked     until {until} by the {block.source}'s word on {block.tx_id}"
     yield f"rules hit   {', '.join(row['rule_hits']) or '-'}"
     if row["held_back"]:
         yield f"held back   {', '.join(row['held_back'])}"
@@ -61,14 +66,18 @@ def _policy_lines(
             values = ", ".join(f"{column}={value}" for column, value in rules.values(rule_input).items())
             yield f"  {hit.name} asks for {hit.action} at least: {values} ({rules.name})"
     act_by = policy.act_by[decision.variant]
+    can_hold = tx.channel in CARD_NOT_PRESENT
     if isinstance(act_by, ByExpectedCost):
         yield "expected cost of each action"
         for action, cents in zip(
-            ACTIONS, expected_costs(tx.amount_cents, probability, act_by.costs), strict=True
+            ACTIONS,
+            expected_costs(tx.amount_cents, probability, float(can_hold), act_by.costs),
+            strict=True,
         ):
             yield f"  {action:10} {cents / 100:12,.2f}"
         steps = [
-            f"{ACTIONS[action]} from {start:.6f}" for start, action in cut_offs(tx.amount_cents, act_by.costs)
+            f"{ACTIONS[action]} from {start:.6f}"
+            for start, action in cut_offs(tx.amount_cents, can_hold, act_by.costs)
         ]
         yield f"least cost by probability, at this amount: {', '.join(steps)}"
     else:

@@ -19,6 +19,7 @@ from model.artefact.model import Model
 from model.forest.forest import Matrix
 from scorer.models.served import ServedModel
 from scorer.policy.policy import Policy
+from scorer.policy.rules import RuleInput
 from scorer.policy.served import ServedPolicy
 from stream_features.kernels.state import Vector
 from stream_features.vector import as_vector
@@ -137,6 +138,6 @@ class Shadows:
         """
         probability = model.manifest.to_probability.probability(score)
         assessment = policy.assess(
-            tx, row, score, probability, "champion", model.thresholds, self._policy.rule_failed
+            RuleInput(tx, row, score, probability), "champion", model.thresholds, self._policy.rule_failed
         )
         return ACTIONS[assessment.preferred]

@@ -15,15 +15,31 @@ from msgspec import Meta
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_AMOUNT_CENTS
 from fraudsim.log.patterns import whole_text
-from model.artefact.thresholds import Costs, Thresholds
+from model.artefact.costs import Costs
+from model.artefact.thresholds import Thresholds
+from producers.labels.blocks import BLOCK_RULE
 from scorer.policy.policy import ActBy, ByExpectedCost, ByThresholds, Exploration, Limits, Policy, Variant
 from scorer.policy.rule_checks import suggestion
 from scorer.policy.rule_examples import Example, try_examples
 from scorer.policy.rules import RuleFile
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+EARLIER_VERSION: Final = 1
+"""Of policies that knew of no holds: their reviews cost the same at every channel."""
 POLICY_FILE: Final = "policy.json"
 SHIPPED: Final = Path(__file__).parent.parent / "policies" / "default"
+EARLIER_COSTS: Final = {
+    "review_cost_cents": 400.0,
+    "review_misses": 0.08,
+    "step_up_cost_cents": 10.0,
+    "step_up_insult_share": 0.08,
+    "step_up_misses": 0.25,
+    "insult_cost_cents": 500.0,
+    "insult_amount_share": 0.10,
+    "review_insult_share": 0.0,
+    "hold_cost_cents": 0.0,
+}
+"""What a policy of the earlier version means by the costs that it does not name."""
 _EXAMPLES: Final = ".examples.json"
 
 Cents = Annotated[int, Meta(ge=0, le=MAX_AMOUNT_CENTS)]
@@ -54,12 +70,13 @@ class FixedThresholds(_StrictStruct, frozen=True, tag="thresholds"):
     fallback: CutOffs | None = None
 
 
-class LimitsSpec(_StrictStruct, frozen=True):
-    """See `scorer.policy.policy.Limits`."""
+class LimitsSpec(_StrictStruct, frozen=True, omit_defaults=True):
+    """See `scorer.policy.policy.Limits`. A field with a default may be missing, as in earlier policies."""
 
     reviews_per_day: Annotated[int, Meta(ge=0)] | None
     decline_from_cents: Cents
     declined_share_of_day: Annotated[float, Meta(ge=0, le=1)] | None
+    flag_from_probability: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class ExplorationSpec(_StrictStruct, frozen=True):
@@ -109,7 +126,7 @@ def parse_policy(files: Mapping[str, bytes], where: str) -> Policy:
     """
     policy_path = f"{where}/{POLICY_FILE}"
     spec = _read(policy_path, files[POLICY_FILE], PolicySpec)
-    if spec.format_version != FORMAT_VERSION:
+    if spec.format_version not in (EARLIER_VERSION, FORMAT_VERSION):
         raise FraudsimError(
             f"policy {policy_path}: format_version={spec.format_version}, this program has {FORMAT_VERSION}"
         )
@@ -117,8 +134,13 @@ def parse_policy(files: Mapping[str, bytes], where: str) -> Policy:
     limits, exploration = spec.limits, spec.exploration
     return Policy(
         version=_version(spec, decisions),
-        act_by=_act_by(policy_path, spec.act_by),
-        limits=Limits(limits.reviews_per_day, limits.decline_from_cents, limits.declined_share_of_day),
+        act_by=_act_by(policy_path, spec),
+        limits=Limits(
+            limits.reviews_per_day,
+            limits.decline_from_cents,
+            limits.declined_share_of_day,
+            limits.flag_from_probability,
+        ),
         exploration=Exploration(exploration.share, exploration.salt, exploration.up_to_cents),
         rules=tuple(rules),
     )
@@ -140,6 +162,10 @@ def _parse_rules(files: Mapping[str, bytes], where: str) -> tuple[list[RuleFile]
         examples_path = f"{where}/{examples}"
         try_examples(rule_file, examples_path, _read(examples_path, files[examples], list[Example]))
         for rule in rule_file.rule_names:
+            if rule == BLOCK_RULE:
+                raise FraudsimError(
+                    f"policy {where}/{name}: rule {rule!r} is the name of a block's decline; rename it"
+                )
             if rule in file_by_rule:
                 raise FraudsimError(
                     f"policy {where}/{name}: rule {rule!r} is in {file_by_rule[rule]} too; rename one"
@@ -169,21 +195,29 @@ def _version(spec: PolicySpec, decisions: Mapping[str, Any]) -> str:
     return f"{spec.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
-def _act_by(where: str, spec: ExpectedCost | FixedThresholds) -> dict[Variant, ActBy]:
+def _act_by(where: str, spec: PolicySpec) -> dict[Variant, ActBy]:
+    act_by = spec.act_by
     try:
-        if isinstance(spec, ExpectedCost):
+        if isinstance(act_by, ExpectedCost):
             cost_names = list(vars(Costs()))
-            for name in spec.costs:
+            for name in act_by.costs:
                 if name not in cost_names:
                     raise FraudsimError(f"costs: {name} is not known{suggestion(name, cost_names)}")
-            by_cost = ByExpectedCost(Costs(**spec.costs))
+            by_cost = ByExpectedCost(_costs(act_by.costs, spec.format_version))
             return {"champion": by_cost, "fallback": by_cost}
         return {
-            "champion": ByThresholds(_thresholds(spec.champion)),
-            "fallback": ByThresholds(_thresholds(spec.fallback)),
+            "champion": ByThresholds(_thresholds(act_by.champion)),
+            "fallback": ByThresholds(_thresholds(act_by.fallback)),
         }
     except FraudsimError as error:
         raise FraudsimError(f"policy {where}: act_by.{error}") from None
+
+
+def _costs(named: Mapping[str, float], format_version: int) -> Costs:
+    if format_version == FORMAT_VERSION:
+        return Costs(**named)
+    costs = {**EARLIER_COSTS, **named}
+    return Costs(**{"unheld_review_misses": costs["review_misses"], **costs})
 
 
 def _thresholds(cuts: CutOffs | None) -> Thresholds | None:

@@ -12,10 +12,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from fraudsim.log.events import ACTIONS, Action, Transaction
-from model.artefact.thresholds import Costs, PerAction, Thresholds, expected_costs
+from fraudsim.log.events import ACTIONS, Action, Block, Transaction
+from model.artefact.costs import Costs, PerAction, expected_costs
+from model.artefact.thresholds import Thresholds
+from producers.labels.blocks import BLOCK_RULE
+from producers.labels.outcome import CARD_NOT_PRESENT
 from scorer.policy.rules import Hit, RuleError, RuleFile, RuleInput
-from stream_features.kernels.state import Vector
 
 APPROVE, STEP_UP, REVIEW, DECLINE = range(len(ACTIONS))
 _INDEX: Final = {action: index for index, action in enumerate(ACTIONS)}
@@ -31,11 +33,11 @@ class ByExpectedCost:
 
     costs: Costs
 
-    def rank(
-        self, score: float, probability: float, amount_cents: int, trained: Thresholds
-    ) -> PerAction[float]:
+    def rank(self, rule_input: RuleInput, trained: Thresholds) -> PerAction[float]:
         """A number for each action, lowest best: cents."""
-        return expected_costs(amount_cents, probability, self.costs)
+        tx = rule_input.tx
+        can_hold = float(tx.channel in CARD_NOT_PRESENT)
+        return expected_costs(tx.amount_cents, rule_input.probability, can_hold, self.costs)
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,9 @@ class ByThresholds:
     fixed: Thresholds | None = None
     """None: those of the trained model."""
 
-    def rank(
-        self, score: float, probability: float, amount_cents: int, trained: Thresholds
-    ) -> PerAction[float]:
+    def rank(self, rule_input: RuleInput, trained: Thresholds) -> PerAction[float]:
         """A number for each action, lowest best: 0 for the score's action, then milder, then stricter."""
-        return _NEXT_BEST[_INDEX[action_for(score, self.fixed or trained)]]
+        return _NEXT_BEST[_INDEX[action_for(rule_input.score, self.fixed or trained)]]
 
 
 ActBy = ByExpectedCost | ByThresholds
@@ -83,6 +83,8 @@ class Limits:
     """Nothing below this amount is declined."""
     declined_share_of_day: float | None = None
     """Of the transactions decided on that day so far."""
+    flag_from_probability: float = 0.0
+    """Nothing of a lower probability of fraud is flagged, unless a rule asks for it: the alert budget."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class Assessment(msgspec.Struct):
     """Why the action first preferred is not taken."""
     explored: bool | None = None
     """Whether exploration let it through; None where it did not apply."""
+    blocked: bool = False
+    """Whether the card is blocked: the decline is no choice of the policy and counts against no limit."""
 
     @property
     def preferred(self) -> int:
@@ -122,6 +126,12 @@ class Assessment(msgspec.Struct):
         if allowed:
             return min(allowed, key=self.rank.__getitem__)
         return max(action for action in range(self.mildest) if action not in self.excluded)
+
+    def exclude_alerts(self, reason: str) -> None:
+        """Rule out all but approval; the reason is recorded only if something else was preferred."""
+        if self.preferred != APPROVE:
+            self.held_back.append(reason)
+        self.excluded |= {STEP_UP, REVIEW, DECLINE}
 
     def exclude(self, action: int, reason: str) -> None:
         """Rule an action out; the reason is recorded only if the action was preferred."""
@@ -152,20 +162,19 @@ class Policy:
 
     def assess(
         self,
-        tx: Transaction,
-        features: Vector,
-        score: float,
-        probability: float,
+        rule_input: RuleInput,
         variant: Variant,
         trained: Thresholds,
         on_rule_error: Callable[[str, RuleError], None],
+        block: Block | None = None,
     ) -> Assessment:
         """Evaluate rules and rank the actions; quotas are not yet reserved.
 
         Args:
             on_rule_error: called with the name of a rule file that could not be evaluated; it hits nothing.
+            block: of the card. It declines whatever the rules and costs say; no limit and no exploration
+                applies to that.
         """
-        rule_input = RuleInput(tx, features, score, probability)
         hits: list[Hit] = []
         for rules in self.rules:
             if rules.may_hit(rule_input):
@@ -173,10 +182,14 @@ class Policy:
                     hits += rules.hits(rule_input)
                 except RuleError as error:
                     on_rule_error(rules.name, error)
-        rank = self.act_by[variant].rank(score, probability, tx.amount_cents, trained)
+        rank = self.act_by[variant].rank(rule_input, trained)
+        if block is not None:
+            return Assessment([Hit(BLOCK_RULE, "decline"), *hits], DECLINE, rank, blocked=True)
         mildest = max([_INDEX[hit.action] for hit in hits]) if hits else APPROVE
         assessment = Assessment(hits, mildest, rank)
-        if tx.amount_cents < self.limits.decline_from_cents:
+        if rule_input.probability < self.limits.flag_from_probability and not hits:
+            assessment.exclude_alerts("flag_from_probability")
+        if rule_input.tx.amount_cents < self.limits.decline_from_cents:
             assessment.exclude(DECLINE, "decline_from_cents")
         return assessment
 
@@ -188,6 +201,8 @@ class Policy:
     def required_limit(self, tx: Transaction, assessment: Assessment) -> Limit | None:
         """The daily limit that the preferred action counts against."""
         preferred = assessment.preferred
+        if assessment.blocked:
+            return None
         if preferred == REVIEW and self.limits.reviews_per_day is not None:
             return "review"
         if preferred == DECLINE and self.limits.declined_share_of_day is not None:

@@ -147,7 +147,9 @@ class StreamScorer(ConsumerRebalanceListener):
         if self._unacked:
             await asyncio.wait(self._unacked)  # else decisions sent before a revocation would be missed
         gained = sorted(self._assigned - self._progress.keys())
-        decided_by_partition = await find_decided(self._settings.kafka_bootstrap, gained, self._log)
+        decided_by_partition = await find_decided(
+            self._settings.kafka_bootstrap, gained, self._log, self._settings.features_lag_ms
+        )
         if revocations != self._revocations:
             return  # another scorer may have decided since; the next assignment looks again
         for partition, decided in decided_by_partition.items():

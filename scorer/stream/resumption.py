@@ -8,8 +8,10 @@ import msgspec
 from aiokafka import TopicPartition
 
 from fraudsim import metrics
+from fraudsim.durations import duration_text
+from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import SHORT, open_reader
-from fraudsim.log.events import decode_decision
+from fraudsim.log.events import Decision, decode_decision
 from fraudsim.log.topics import DECISIONS, TRANSACTIONS
 
 MAX_OUT_OF_ORDER: Final = 2_300
@@ -47,9 +49,16 @@ def decided_offsets(sources: Sequence[int], log_begins_with_them: bool) -> Decid
 
 
 async def find_decided(
-    kafka_bootstrap: str, partitions: Sequence[int], log: Any
+    kafka_bootstrap: str, partitions: Sequence[int], log: Any, lag_ms: int = 0
 ) -> dict[int, DecidedOffsets]:
-    """What each partition's `decisions` hold."""
+    """What each partition's `decisions` hold.
+
+    Args:
+        lag_ms: of the features of the decisions that are to follow.
+
+    Raises:
+        FraudsimError: the decisions there were made with another lag.
+    """
     if not partitions:
         return {}
     tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
@@ -62,30 +71,41 @@ async def find_decided(
         reader.seek(starts)
         async for tp, records, _ in reader.read_until(ends):
             source_end = source_ends[TopicPartition(TRANSACTIONS, tp.partition)]
-            offsets = [_source_offset(record, source_end, log) for record in records]
+            decisions = [_read(record, source_end, log) for record in records]
+            offsets = [decision.source_offset for decision in decisions if decision is not None]
             sources[tp.partition] += [offset for offset in offsets if offset >= 0]
+            _check_lag(decisions, lag_ms)
     return {tp.partition: decided_offsets(sources[tp.partition], starts[tp] == 0) for tp in tps}
 
 
-def _source_offset(record: Any, source_end: int, log: Any) -> int:
-    """Source offset of a record of `decisions`; -1 if the record cannot be read, or be of a transaction.
+def _read(record: Any, source_end: int, log: Any) -> Decision | None:
+    """A record of `decisions`; None if it cannot be read, or be of a transaction.
 
     A forged one from beyond the log's end must not make the partition wait for that offset.
     """
     try:
-        offset = decode_decision(record.value or b"").source_offset
+        decision = decode_decision(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         metrics.TRANSACTIONS.labels("resumed", "unreadable").inc()
         log.warning("decision_unreadable", partition=record.partition, offset=record.offset, error=str(error))
-        return -1
-    if offset < source_end:
-        return offset
+        return None
+    if decision.source_offset < source_end:
+        return decision
     metrics.TRANSACTIONS.labels("resumed", "invalid").inc()
     log.warning(
         "decision_ignored",
         partition=record.partition,
         offset=record.offset,
-        source_offset=offset,
+        source_offset=decision.source_offset,
         next_step="find out who writes to decisions beside the scorer",
     )
-    return -1
+    return None
+
+
+def _check_lag(decisions: Sequence[Decision | None], lag_ms: int) -> None:
+    for decision in decisions:
+        if decision is not None and not decision.degraded and decision.features_lag_ms != lag_ms:
+            raise FraudsimError(
+                f"features lag {duration_text(lag_ms)}: this line's decisions have "
+                f"{duration_text(decision.features_lag_ms)}; give all its scorers the same"
+            )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from operator import gt
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -42,6 +42,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     `now` lay beyond its horizon."""
     uncertain: bool
     """HTTP only: the state may already hold an in-flight transaction of the same key."""
+    lag_ms: int = 0
+    """Events of the last so many ms of event time were left out on purpose."""
 
 
 @dataclass(slots=True)
@@ -64,6 +66,27 @@ class StateSnapshot:
     slots: Collection[_SlotSnapshot]
     slot_of_key: dict[Key, _SlotSnapshot]
     blobs: dict[Key, bytes | None]
+
+
+class FeatureSource(Protocol):
+    """What gives a decision its features."""
+
+    def fetch_state(
+        self, transactions: Sequence[Transaction], linger_s: float = 0.0
+    ) -> Coroutine[Any, Any, StateSnapshot]:
+        """See `FeatureReader.fetch_state`."""
+        ...
+
+    async def readings(
+        self,
+        transactions: Sequence[Transaction],
+        state: StateSnapshot,
+        *,
+        http: bool = False,
+        until_s: float = math.inf,
+    ) -> list[Reading]:
+        """See `FeatureReader.readings`."""
+        ...
 
 
 class FeatureReader:

@@ -39,11 +39,18 @@ class BruteForce:
             if label.merchant_id is not None and label.known_at < log.clock.first.event_epoch_ms:
                 self._history_labels.setdefault(("merchant", label.merchant_id), []).append(label)
 
-    def vector(self, tx: Transaction, prefix: LogPrefix) -> list[float]:
-        """Every feature of a transaction of the sample, from the history and what the prefix holds."""
+    def vector(self, tx: Transaction, prefix: LogPrefix, lag_ms: int = 0) -> list[float]:
+        """Every feature of a transaction of the sample, from the history and what the prefix holds.
+
+        With a lag only what happened, or became known, before `tx.ts - lag_ms` counts.
+        """
         keys = keys_of(tx)
         events = {key[0]: self._events(key, prefix) for key in keys}
         labels = [label for key in keys if key[0] in LABELLED for label in self._labels(key, prefix)]
+        if lag_ms:
+            until_ms = tx.ts - lag_ms
+            events = {name: [e for e in items if e.ts < until_ms] for name, items in events.items()}
+            labels = [label for label in labels if label.known_at < until_ms]
         return oracle(tx, events, labels, self._log.clock.horizon_ms)
 
     def _watermarks(self, key: Key, prefix: LogPrefix) -> list[int]:

@@ -17,18 +17,19 @@ import pyarrow.compute as pc
 
 from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
-from fraudsim.log.events import LogPrefix, Transaction
+from fraudsim.log.events import LogPrefix
 from fraudsim.settings import Settings
 from fraudsim.whole_files import write_whole
 from stream_features.catalogue.features import FEATURES, HASH, NAMES
 from stream_features.offline.archived_log import first_decisions
 from stream_features.offline.history_tables import read_history_tables
 from stream_features.parity.brute_force import BruteForce
-from stream_features.parity.log_events import HistoryTables, LogEvents
+from stream_features.parity.lagged_replay import lagged_vectors
+from stream_features.parity.log_events import HistoryTables, LogEvents, ServedDecision
 from stream_features.parity.replay import Replay
 from stream_features.parity.sample import heat, weighted_sample, weights
 from stream_features.parity.staleness import fresh_vectors, staleness_effect
-from stream_features.store.prime import state_of_history
+from stream_features.store.prime import StateTable, state_of_history
 
 EXAMPLES: Final = 3
 """Examples kept of each feature, by each engine."""
@@ -57,7 +58,7 @@ class ParityPlan:
 class _ServedVectors:
     """The vectors to compare, in the order of their decisions; and how many are left out."""
 
-    decisions: list[tuple[Transaction, LogPrefix]]
+    decisions: list[ServedDecision]
     vectors: Floats
     staleness_ms: Doubles
     stale: Flags
@@ -111,7 +112,7 @@ class ParityResult:
             near = np.abs(actual - expected) <= np.spacing(np.maximum(np.abs(actual), np.abs(expected)))
             differ &= _EXACT | ~near
         for row, feature in np.argwhere(differ):
-            tx, _ = served.decisions[indices[row]]
+            tx = served.decisions[indices[row]].tx
             self.add_mismatch(engine, tx.tx_id, NAMES[feature], actual[row, feature], expected[row, feature])
 
 
@@ -137,13 +138,10 @@ def check_parity(
         uncertain=served.uncertain,
         missing_pending=served.missing_pending,
     )
-    replay = Replay(log, base, settings.slots)
-    replayed = np.empty_like(served.vectors)
-    for i, (tx, prefix) in enumerate(served.decisions):
-        replayed[i] = replay.vector(tx, prefix)
+    replayed = _replayed(served, log, tables, base, settings.slots)
     result.compare("replay", served, np.arange(len(replayed)), replayed)
 
-    transactions = [tx for tx, _ in served.decisions]
+    transactions = [decision.tx for decision in served.decisions]
     if plan.brute_force:
         indices = weighted_sample(np.ones(len(transactions)), plan.brute_force, plan.seed)
         brute = BruteForce(log, tables, [transactions[i] for i in indices], settings.slots)
@@ -166,6 +164,20 @@ def check_parity(
     return result
 
 
+def _replayed(
+    served: _ServedVectors, log: LogEvents, tables: HistoryTables, base: StateTable, slots: int
+) -> Floats:
+    """The vectors by the kernel, shape (n, features)."""
+    replay, replayed = Replay(log, base, slots), np.empty_like(served.vectors)
+    lagged = [i for i, decision in enumerate(served.decisions) if decision.lag_ms]
+    if lagged:
+        replayed[lagged] = lagged_vectors([served.decisions[i] for i in lagged], log, tables, slots)
+    for i, (tx, prefix, lag_ms) in enumerate(served.decisions):
+        if not lag_ms:
+            replayed[i] = replay.vector(tx, prefix)
+    return replayed
+
+
 def _served_vectors(decisions: pa.Table, run_dir: Path, log: LogEvents) -> _ServedVectors:
     """The comparable decisions, and the counts of the others."""
     hashes = decisions["feature_hash"]
@@ -180,9 +192,9 @@ def _served_vectors(decisions: pa.Table, run_dir: Path, log: LogEvents) -> _Serv
     decisions = decisions.filter(pc.invert(decisions["degraded"]))
     uncertain = _sum(decisions["uncertain"])
     decisions = decisions.filter(pc.invert(decisions["uncertain"]))
-    names = ("source_partition", "source_offset", "prefix")
+    names = ("source_partition", "source_offset", "prefix", "features_lag_ms")
     kept, with_prefix, missing_pending = [], [], 0
-    for i, (partition, offset, text) in enumerate(
+    for i, (partition, offset, text, lag_ms) in enumerate(
         zip(*(decisions[n].to_pylist() for n in names), strict=True)
     ):
         prefix, tx = _decode_prefix(text), log.transactions.get((partition, offset))
@@ -190,7 +202,7 @@ def _served_vectors(decisions: pa.Table, run_dir: Path, log: LogEvents) -> _Serv
             missing_pending += 1
             continue
         kept.append(i)
-        with_prefix.append((tx, prefix))
+        with_prefix.append(ServedDecision(tx, prefix, lag_ms or 0))
     decisions = decisions.take(pa.array(kept, pa.int64()))
     return _ServedVectors(
         with_prefix,

@@ -7,25 +7,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudsim.arrays import Doubles
-from fraudsim.log.events import Label, LogPrefix, Transaction
+from fraudsim.log.events import Label, Transaction
 from fraudsim.log.partitioning import slot_of
 from stream_features.catalogue.features import KEY_FIELD, LABELLED
 from stream_features.offline.duckdb_engine import DuckDBEngine
 from stream_features.offline.event_tables import event_table, log_event_table
 from stream_features.offline.sql.visibility import WithinPrefix
-from stream_features.parity.log_events import HistoryTables, LogEvents
+from stream_features.parity.log_events import HistoryTables, LogEvents, ServedDecision
 
 _INTS: Final = pa.list_(pa.int64())
 
 
 def duckdb_vectors(
-    log: LogEvents, history: HistoryTables, decisions: Sequence[tuple[Transaction, LogPrefix]], slots: int
+    log: LogEvents, history: HistoryTables, decisions: Sequence[ServedDecision], slots: int
 ) -> Doubles:
     """Every feature of each decided transaction, from the history and its prefix; shape (n, features)."""
     labels_at_start = history.labels.filter(
         pc.less(history.labels["known_at"], log.clock.first.event_epoch_ms)
     )
-    queries = event_table(Transaction, [tx for tx, _ in decisions])
+    queries = event_table(Transaction, [decision.tx for decision in decisions])
     transactions = log_event_table(Transaction, log.transactions)
     labels = log_event_table(Label, log.labels)
     with DuckDBEngine([history.transactions, transactions], [labels_at_start, labels]) as engine:
@@ -34,17 +34,18 @@ def duckdb_vectors(
 
 
 def _add_prefixes(
-    queries: pa.Table, decisions: Sequence[tuple[Transaction, LogPrefix]], partitions: int, slots: int
+    queries: pa.Table, decisions: Sequence[ServedDecision], partitions: int, slots: int
 ) -> pa.Table:
     """`queries` with the columns that `WithinPrefix` reads; an absent entity's watermarks are null."""
-    prefixes = [prefix for _, prefix in decisions]
+    prefixes = [decision.prefix for decision in decisions]
     columns = {
+        "lag_ms": pa.array([decision.lag_ms for decision in decisions], pa.int64()),
         "tail_from": pa.array([prefix.tail_from for prefix in prefixes], _INTS),
         "tail_to": pa.array([prefix.tail_to for prefix in prefixes], _INTS),
         "pending": pa.array([prefix.pending for prefix in prefixes], pa.list_(pa.string())),
     }
     for entity, field in KEY_FIELD.items():
-        keys = [getattr(tx, field) for tx, _ in decisions]
+        keys = [getattr(decision.tx, field) for decision in decisions]
         watermarks = [
             None if key is None else prefix.slots[str(slot_of(entity, key, slots))]
             for key, prefix in zip(keys, prefixes, strict=True)

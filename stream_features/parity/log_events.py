@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from fraudsim.arrays import Ints
-from fraudsim.log.events import Label, Transaction
+from fraudsim.log.events import Label, LogPrefix, Transaction
 from stream_features.encode import ROW_OF, label_row
 from stream_features.offline.archived_log import accepted_labels, accepted_transactions, archived_clock
 from stream_features.vector import keys_of
@@ -17,6 +17,15 @@ Key = tuple[str, str]
 """(entity, key)."""
 Position = tuple[int, int]
 """(partition, offset)."""
+
+
+class ServedDecision(NamedTuple):
+    """What a decision says about the making of its vector."""
+
+    tx: Transaction
+    prefix: LogPrefix
+    lag_ms: int = 0
+    """Windows have only events from before `tx.ts` less this; 0: all that the prefix holds."""
 
 
 class HistoryTables(NamedTuple):

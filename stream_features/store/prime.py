@@ -18,6 +18,7 @@ from stream_features.catalogue.features import HASH, KEY_FIELD, LABELLED, WINDOW
 from stream_features.kernels import state as states
 from stream_features.kernels.state import NO_LABELS, NO_ROWS, State
 from stream_features.offline.columns import codes, column, entity_rows, label_rows
+from stream_features.store import reported_labels
 from stream_features.store.eviction import check_keeps_all
 from stream_features.store.keys import blob_key, fresh_key, watermark_key
 from stream_features.store.redis_access import open_redis
@@ -96,13 +97,20 @@ def check_history(fingerprint: str, segment: Segment) -> None:
 
 
 def prime(
-    settings: Settings, segment: Segment, table: StateTable, fingerprint: str, *, force: bool = False
+    settings: Settings,
+    segment: Segment,
+    table: StateTable,
+    fingerprint: str,
+    *,
+    labels: pa.Table | None = None,
+    force: bool = False,
 ) -> str:
     """Write every key's state, then each slot's watermark with nothing folded.
 
     Args:
         table: the state of a history.
         fingerprint: that history's; "" for a start without one.
+        labels: that history's, of which the last are kept for blocks of cards.
         force: replace state of another log or history.
 
     Returns "primed", or "already primed" where Redis holds the state of this log and this history.
@@ -123,9 +131,29 @@ def prime(
                 check_watermark(watermark, slot, segment, sources, settings.slots)
             if len(watermarks) == settings.slots:
                 return "already primed"
+        write_reported(redis, labels, segment)
         # The pattern covers slots beyond the present number too: state primed for more would stay for ever.
         replace_state(redis, settings, segment, table, ["{s*}:*"], range(settings.slots), (-1,) * sources)
     return "primed"
+
+
+def write_reported(redis: Redis, labels: pa.Table | None, segment: Segment) -> None:
+    """Write what the history's end reported; None where there is no history.
+
+    Raises:
+        FraudsimError: Redis has no memory left.
+    """
+    try:
+        redis.set(reported_labels.KEY, reported_labels.encode_reported(labels, segment.event_epoch_ms))
+    except OutOfMemoryError:
+        raise _no_memory() from None
+
+
+def _no_memory() -> FraudsimError:
+    return FraudsimError(
+        "the Redis of FRAUDSIM_REDIS_URL has no memory left for the state: raise its maxmemory, then run "
+        "the command again"
+    )
 
 
 class _Replacing:
@@ -220,10 +248,7 @@ def replace_state(
                 pipe.execute()
             replacing.write(fresh_at | {watermark_key(slot): encode_watermark(watermark) for slot in slots})
     except OutOfMemoryError:
-        raise FraudsimError(
-            "the Redis of FRAUDSIM_REDIS_URL has no memory left for the state: raise its maxmemory, then run "
-            "the command again"
-        ) from None
+        raise _no_memory() from None
     return len(items)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from aiokafka import TopicPartition
 
 from fraudsim.errors import FraudsimError
@@ -27,7 +28,13 @@ from stream_features.offline.archived_log import (
 )
 from stream_features.offline.history_tables import history_fingerprint, read_history_tables
 from stream_features.store.eviction import check_keeps_all
-from stream_features.store.prime import StateTable, check_history, replace_state, state_of_history
+from stream_features.store.prime import (
+    StateTable,
+    check_history,
+    replace_state,
+    state_of_history,
+    write_reported,
+)
 from stream_features.store.redis_access import check_answers, open_redis
 from stream_features.vector import keys_of
 
@@ -137,16 +144,17 @@ def rebuild(
     ends = archived_ends(run_dir, settings.partitions)
     _check_log_continues(settings, run_dir, ends)
     table: StateTable = {}
-    fingerprint = ""
+    labels: pa.Table | None = None
     if segment.history_fingerprint or history is not None:
         folder = history or run_dir / "history"
-        fingerprint = history_fingerprint(folder)
-        check_history(fingerprint, segment)
-        table = state_of_history(*read_history_tables(folder), segment.event_epoch_ms, segment.horizon_ms)
+        check_history(history_fingerprint(folder), segment)
+        transactions, labels = read_history_tables(folder)
+        table = state_of_history(transactions, labels, segment.event_epoch_ms, segment.horizon_ms)
     records = fold_archive(table, run_dir, ends)
     offsets = [end.offset for end in ends]
     with open_redis(settings) as redis:
         check_keeps_all(redis)
+        write_reported(redis, labels, segment)
         all_slots = len(chosen_slots) == settings.slots
         patterns = ["{s*}:*"] if all_slots else [f"{{s{slot}}}:*" for slot in chosen_slots]
         keys = replace_state(redis, settings, segment, table, patterns, chosen_slots, tuple(offsets))

@@ -92,7 +92,7 @@ def events_in_prefix(log: EventLog, prefix: Prefix, entity: str, key: str) -> Ke
     labels = [
         label
         for position, label in log.labels
-        if entity in LABELLED and getattr(label, field) == key and prefix.holds_label(entity, position)
+        if entity in LABELLED and getattr(label, field) == key and prefix.holds_label(entity, position, label)
     ]
     return events, labels
 

@@ -51,17 +51,24 @@ class Prefix:
     tail_from: list[int]
     tail_to: list[int]
     pending: list[str]
+    lag_ms: int = 0
+    until_ms: int | None = None
+    """With a lag, its features include nothing from this time on."""
 
     def holds(self, entity: str, position: LogPosition | None, tx: Transaction) -> bool:
         """Whether an entity's features include a transaction."""
+        if self.until_ms is not None and tx.ts >= self.until_ms:
+            return False
         if position is None or tx.tx_id in self.pending:
             return True
         partition, offset = position
         unfolded = self.tail_from[partition] <= offset <= self.tail_to[partition]
         return unfolded or offset <= self.folded[entity][partition]
 
-    def holds_label(self, entity: str, position: LogPosition | None) -> bool:
+    def holds_label(self, entity: str, position: LogPosition | None, label: Label) -> bool:
         """Whether an entity's features include a label."""
+        if self.until_ms is not None and label.known_at >= self.until_ms:
+            return False
         return position is None or position[1] <= self.labels_folded[entity][position[0]]
 
 
@@ -137,6 +144,7 @@ def prefixes(log: EventLog, rng: random.Random) -> list[Prefix]:
         keys = set(keys_of(at_hand))
         related = [tx.tx_id for position, tx in log.transactions if position and keys & set(keys_of(tx))]
         tail_from = [rng.randint(0, end + 1) for end in ends]
+        lag_ms = rng.choice([0, 0, 1, MINUTE, HOUR, DAY])
         result.append(
             Prefix(
                 {entity: [rng.randint(-1, end) for end in ends] for entity in KEY_FIELD},
@@ -144,6 +152,8 @@ def prefixes(log: EventLog, rng: random.Random) -> list[Prefix]:
                 tail_from,
                 [rng.randint(start - 1, end) for start, end in zip(tail_from, ends, strict=True)],
                 rng.sample(related, min(len(related), rng.choice([0, 0, 0, 1, 2]))),
+                lag_ms,
+                at_hand.ts - lag_ms if lag_ms else None,
             )
         )
     return result
@@ -188,6 +198,7 @@ def with_prefixes(table: pa.Table, row_prefixes: Sequence[Prefix]) -> pa.Table:
     """A table of transactions with the prefix of each, as `WithinPrefix` reads it."""
     lists = pa.list_(pa.int64())
     columns = {
+        "lag_ms": ([prefix.lag_ms for prefix in row_prefixes], pa.int64()),
         "tail_from": ([prefix.tail_from for prefix in row_prefixes], lists),
         "tail_to": ([prefix.tail_to for prefix in row_prefixes], lists),
         "pending": ([prefix.pending for prefix in row_prefixes], pa.list_(pa.string())),

@@ -71,6 +71,7 @@ def policy_at(folder: Path, step_up: float, review: float, decline: float) -> Pa
     thresholds = {"step_up": step_up, "review": review, "decline": decline}
     content["act_by"] = {"type": "thresholds", "champion": thresholds, "fallback": thresholds}
     content["exploration"]["share"] = 0
+    content["limits"]["flag_from_probability"] = 0
     (folder / "policy.json").write_text(json.dumps(content))
     return folder
 

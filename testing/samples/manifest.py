@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from model.artefact.costs import Costs
 from model.artefact.manifest import Fallback, Manifest, Metrics, Sample, Versions
-from model.artefact.thresholds import Costs, Thresholds
+from model.artefact.thresholds import Thresholds
 
 METRICS: Final = Metrics(
     average_precision=None, auc=None, card_precision_100=None, card_precision_100_ceiling=None, brier=0.0,
@@ -14,7 +15,7 @@ METRICS: Final = Metrics(
 MANIFEST: Final = Manifest(
     version="v", features=[], catalogue_hash="", feature_hash="", data_fingerprint="", train_from_ms=0,
     train_until_ms=0, test_from_ms=0, label_gap_days=0, metrics=METRICS, thresholds=Thresholds(0.1, 0.2, 0.3),
-    costs=Costs(), sample=Sample(rows=[], scores=[]),
+    costs=vars(Costs()), sample=Sample(rows=[], scores=[]),
     fallback=Fallback(
         features=[], thresholds=Thresholds(0.1, 0.2, 0.3), metrics=METRICS, sample=Sample(rows=[], scores=[]),
         model_sha256="",

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -24,7 +25,7 @@ from fraudsim.log.topics import CLOCK, DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.polling import poll_until
 from producers.label_feed.log_reader import FeedLogReader
 from producers.sender.log_ends import find_logged_ordinals
-from producers.traffic.decline_reader import DeclineReader
+from producers.traffic.decision_reader import DecisionReader
 from runner.record.archiver import run_archiver
 from scorer.stream.resumption import find_decided
 from stream_features.store.keys import watermark_key
@@ -145,9 +146,10 @@ def check_other_readers(settings, decision, run):
     assert (len(labels), len(outcomes), len(clock.segments)) == (COUNT, COUNT + len(WAYS), 2 + len(WAYS))
     every = existing_partitions(settings.kafka_bootstrap, [TRANSACTIONS])
     assert len(find_logged_ordinals(settings, every, "test")[TRANSACTIONS]) == COUNT
-    declines = []
-    with DeclineReader(settings, every[TRANSACTIONS], declines.append, threading.Event()):
-        assert declines == [decision.tx_id] * len(WAYS)
+    declines, verdicts = [], []
+    listener = SimpleNamespace(add_decision=declines.append, add_verdict=lambda *what: verdicts.append(what))
+    with DecisionReader(settings, every[TRANSACTIONS], listener, threading.Event()):
+        assert [payment.tx_id for payment in declines] == [decision.tx_id] * len(WAYS)
     decided = asyncio.run(find_decided(settings.kafka_bootstrap, every[TRANSACTIONS], get_logger()))
     assert sum(offsets.to + 1 for offsets in decided.values()) == COUNT
     stop = threading.Event()

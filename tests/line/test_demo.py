@@ -15,7 +15,7 @@ pytestmark = pytest.mark.stack
 CONTRACT = {
     "sent", "decided", "lost", "duplicated", "dead_lettered", "seconds", "throughput_tps", "latency_ms",
     "null_latency_ms", "send_delay_ms", "staleness_ms", "speed", "restarts", "actions", "detection",
-    "by_typology", "model", "versions",
+    "ledger", "model", "versions",
 }  # fmt: skip
 PERCENTILES = {"p50", "p90", "p99", "p999", "max"}
 
@@ -62,7 +62,12 @@ def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_pat
     assert summary["latency_ms"].keys() == summary["null_latency_ms"].keys() == PERCENTILES
     assert summary["send_delay_ms"].keys() == summary["staleness_ms"].keys() == {"p50", "p99"}
     assert summary["detection"].keys() == {"average_precision", "auc", "card_precision_at_100"}
-    assert all(counts.keys() == {"fraud", "caught"} for counts in summary["by_typology"].values())
+    money = summary["ledger"]
+    assert money["view"] == "truth"
+    assert money["total"]["payments"]["count"] == summary["sent"]
+    kinds = ("fraud_paid_cents", "insult_cents", "friction_cents", "review_cents")
+    assert money["net_loss_cents"] == sum(money["total"][kind] for kind in kinds)
+    assert (run / "ledger.json").is_file()
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     assert summary["sent"] == summary["decided"] == sum(summary["actions"].values()) > 2_000
     assert None not in summary["latency_ms"].values()

@@ -8,7 +8,8 @@ from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, LABELS
 from fraudsim.settings import Settings
 from producers.history.reader import read_history, world_of
 from producers.label_feed.feed import LabelFeed
-from producers.labels.back_office import BackOffice, Outcome
+from producers.labels.back_office import BackOffice
+from producers.labels.outcome import DecidedPayment
 from producers.population.columns import DAY_MS
 from producers.sender import schedule
 from producers.sources.world_source import WorldSource
@@ -29,11 +30,11 @@ def expected(run, settings, speed):
     office = BackOffice(consequences(settings), world.config.seed, 1_000 * DAY_MS)
     end_ms = schedule.end_ms(source.start_ms, speed, SECONDS)
     feed = LabelFeed(source, office, settings.partitions, end_ms, past_limit_ms(speed))
-    names = [name for name in Outcome.__struct_fields__ if name != "source_offset"]
+    names = [name for name in DecidedPayment.__struct_fields__ if name != "source_offset"]
     decisions = read_log(run, DECISIONS, ["partition", "offset", "source_offset", *names])
     for row in sorted(decisions.to_pylist(), key=lambda row: (row["ts"], row["offset"])):
         fields = {name: row[name] for name in (*names, "source_offset")}
-        feed.add_decision(row["partition"], Outcome(**fields))
+        feed.add_decision(row["partition"], DecidedPayment(**fields))
     labels = feed.due_labels(int(end_ms), archived_clock(run).current, 0)
     return {(label.tx_id, label.source, label.is_fraud) for label in labels}
 
@@ -53,6 +54,10 @@ def test_a_run_s_labels_are_those_that_follow_from_its_decisions(tmp_path, prepa
     summary = run_line(options, settings, kill_the_feed, check_state_equals_log)
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     assert summary["restarts"] == {"labels": 1}
+    # Denied step-ups and analysts' verdicts block cards, and every block is found again from the log.
+    assert summary["blocks"]["blocked"] > 0
+    assert summary["blocks"]["mismatches"] == 0
+    assert summary["blocks"]["decisions"] > 1_000
     labels = read_log(run, LABELS).to_pylist()
     sent = [(label["tx_id"], label["source"], label["is_fraud"]) for label in labels]
     assert len(sent) == len(set(sent)) > 20

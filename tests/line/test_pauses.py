@@ -12,9 +12,6 @@ from runner.line.options import LineOptions
 from testing.rigs.live_line import check_state_equals_log, run_line, wait_for_decisions
 
 pytestmark = [pytest.mark.stack, pytest.mark.long]
-OVER_TOO_EARLY = pytest.mark.xfail(
-    reason="event time passes the end of the stream meanwhile, and the label feed takes it for over"
-)
 EVERY = ("worker", "scorer", "archiver", "labels", "producer")
 
 
@@ -32,7 +29,7 @@ def pause(line, names, seconds):
     [
         pytest.param(EVERY, 5, id="each for 5 s"),
         pytest.param(EVERY, 140, id="each for 140 s"),
-        pytest.param(("producer",), 140, id="the producer for 140 s", marks=OVER_TOO_EARLY),
+        pytest.param(("producer",), 140, id="the producer for 140 s"),
         pytest.param(("labels",), 140, id="the label feed for 140 s"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Campaigns that react to their declines in a live run: the transactions sent differ from the plan."""
+"""People who react in a live run to what stops them: the transactions sent differ from the plan."""
 
 import pytest
 
@@ -8,6 +8,7 @@ from fraudsim.settings import Settings
 from producers.history.reader import read_history, world_of
 from producers.scenario.script_file import read_script
 from producers.scenario.scripted_source import ScriptedSource
+from producers.sources.reactions import RETRY_SUFFIX
 from producers.sources.world_source import WorldSource
 from runner.line.options import LineOptions
 from testing.rigs.live_line import check_state_equals_log, kill, policy_at, run_line, wait_for_decisions
@@ -35,7 +36,7 @@ def planned(run, script, speed, seconds):
     raise AssertionError("the source ended")
 
 
-def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
+def test_who_is_stopped_reacts_and_nobody_else_does(tmp_path, prepared):
     # Low thresholds decline much, so that campaigns have something to react to.
     strict = Settings(_env_file=None, policy=policy_at(tmp_path / "strict", 0.005, 0.005, 0.005))
     script, run = tmp_path / "attacks.yaml", tmp_path / "run"
@@ -50,8 +51,11 @@ def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
 
     summary = run_line(options, strict, kill_the_producer, check_state_equals_log)
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
+    assert summary["blocks"]["mismatches"] == 0
     plan = planned(run, script, summary["speed"], options.seconds)
-    sent = {row["tx_id"]: row for row in read_log(run, TRANSACTIONS).to_pylist()}
+    rows = {row["tx_id"]: row for row in read_log(run, TRANSACTIONS).to_pylist()}
+    retried = {tx_id: row for tx_id, row in rows.items() if tx_id.endswith(RETRY_SUFFIX)}
+    sent = {tx_id: row for tx_id, row in rows.items() if tx_id not in retried}
     assert sent.keys() <= plan.keys()
     keys = ("card_id", "merchant_id", "amount_cents", "ts", "device_id")
     changed = {
@@ -61,10 +65,23 @@ def test_declined_campaigns_change_and_nothing_else_does(tmp_path, prepared):
     }
     dropped = plan.keys() - sent.keys()
     assert changed
-    assert all(plan[tx_id].campaign_id is not None for tx_id in changed | dropped)
-    declined = {d["tx_id"] for d in read_log(run, DECISIONS).to_pylist() if d["action"] == "decline"}
-    declined_campaigns = {plan[tx_id].campaign_id for tx_id in declined}
-    assert {plan[tx_id].campaign_id for tx_id in changed | dropped} <= declined_campaigns
+    assert all(plan[tx_id].campaign_id is not None for tx_id in changed)
+    stopped = {d["tx_id"]: d for d in read_log(run, DECISIONS).to_pylist() if d["action"] != "approve"}
+    stopped_campaigns = {plan[tx_id].campaign_id for tx_id in stopped.keys() & plan.keys()}
+    assert {plan[tx_id].campaign_id for tx_id in changed} <= stopped_campaigns
+    # Honest customers who were stopped try again once, or their card is used no more.
+    insulted = {plan[t].event.card_id for t in stopped.keys() & plan.keys() if plan[t].campaign_id is None}
+    for tx_id in dropped:
+        item = plan[tx_id]
+        assert item.campaign_id in stopped_campaigns or item.event.card_id in insulted
+    assert len(retried) > 5
+    for tx_id, row in retried.items():
+        first = sent[tx_id.removesuffix(RETRY_SUFFIX)]
+        assert first["tx_id"] in stopped
+        assert plan[first["tx_id"]].campaign_id is None
+        assert row["ts"] > first["ts"]
+        assert row["amount_cents"] <= first["amount_cents"]
+    assert retried.keys() <= {d["tx_id"] for d in read_log(run, DECISIONS).to_pylist()}
     # Labels describe the transactions sent, not those planned.
     for label in read_log(run, LABELS).to_pylist():
         if label["tx_id"] in sent:

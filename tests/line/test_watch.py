@@ -7,11 +7,18 @@ from collections import Counter
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dashboards.outcomes import OUTCOME
+from dashboards.outcomes import outcome_name
 from fraudsim.archive.log_files import read_log
-from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
+from fraudsim.log.topics import DECISIONS, LABELS
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
+from producers.labels.consequences import Consequences
+from producers.labels.outcome import DecidedPayment
+from producers.ledger.account import Basis
+from producers.ledger.book import Book, Posting
+from producers.ledger.ledger import ledger_of
+from runner.ledger.run_ledger import COLUMNS
+from runner.ledger.run_payments import frauds_of
 from runner.line.options import LineOptions
 from testing.rigs.live_line import kill, metrics_port, policy_at, run_line, serves_metrics, wait_for_decisions
 
@@ -41,7 +48,11 @@ class MetricsPage:
         return {key: round(value, 6) for key, value in sums.items() if value}
 
     def resolved_count(self):
-        names = ("fraudsim_fraud_transactions_total", "fraudsim_honest_transactions_total")
+        names = (
+            "fraudsim_fraud_transactions_total",
+            "fraudsim_honest_transactions_total",
+            "fraudsim_ledger_open_reviews",
+        )
         return sum(sum(self.sums_by(name).values()) for name in names)
 
 
@@ -72,33 +83,38 @@ def test_it_serves_what_the_archive_comes_to_by_typology_and_outcome(tmp_path, p
     assert summary["restarts"] == {"watch": 1}
     page = pages[-1]
 
-    typology = {row["tx_id"]: row["typology"] for row in read_log(run, TRUTH).to_pylist()}
     decisions = read_log(run, DECISIONS).to_pylist()
-    frauds = [(typology[d["tx_id"]], OUTCOME[d["action"]], d) for d in decisions if d["tx_id"] in typology]
-    honest = [(OUTCOME[d["action"]], d) for d in decisions if d["tx_id"] not in typology]
-    assert len(frauds) > 50
-    assert {outcome for outcome, _ in honest} == set(OUTCOME.values())
+    frauds, book = frauds_of(run), Book(Consequences(), Settings(_env_file=None).seed)
+    entries = []
+    for row in sorted(decisions, key=lambda row: (row["ts"], row["tx_id"])):
+        payment = DecidedPayment(**{name: row[name] for name in COLUMNS})
+        entries += book.advance(payment.ts)
+        entry = book.add(Posting(payment, frauds.get(payment.tx_id)))
+        entries += [] if entry is None else [entry]
+    named = [(e.fraud.typology, outcome_name(e.outcome), e) for e in entries if e.fraud]
+    honest = [(outcome_name(e.outcome), e) for e in entries if not e.fraud]
+    assert len(named) > 50
+    assert {name for name, _ in honest} >= {"paid", "step_up", "decline"}
 
     fraud_counts = page.sums_by("fraudsim_fraud_transactions_total", "typology", "outcome")
-    assert fraud_counts == Counter((name, outcome) for name, outcome, _ in frauds)
-    for name, counts in summary["by_typology"].items():
-        served = {outcome: n for (typology_name, outcome), n in fraud_counts.items() if typology_name == name}
-        assert sum(served.values()) == counts["fraud"], name
-        assert sum(served.values()) - served.get("approved", 0) == counts["caught"], name
-    alarms = page.sums_by("fraudsim_honest_transactions_total", "outcome")
-    assert alarms == Counter((outcome,) for outcome, _ in honest)
-    assert alarms["declined",] + alarms["challenged",] == summary["false_alarms"]
-
+    assert fraud_counts == Counter((typology, name) for typology, name, _ in named)
+    assert page.sums_by("fraudsim_honest_transactions_total", "outcome") == Counter(
+        (name,) for name, _ in honest
+    )
     value = Counter()
-    for name, outcome, decision in frauds:
-        value[name, outcome] += decision["amount_cents"]
+    for typology, name, entry in named:
+        value[typology, name] += entry.payment.amount_cents
     assert page.sums_by("fraudsim_fraud_value_cents_total", "typology", "outcome") == value
-    assert page.sums_by("fraudsim_honest_value_cents_total") == {
-        (): sum(decision["amount_cents"] for _, decision in honest)
-    }
+    ledger = ledger_of(entries, Basis(1, 1))
+    assert page.sums_by("fraudsim_ledger_cents_total", "view")["truth",] == ledger.total.net_loss_cents
+    alerts = page.sums_by("fraudsim_ledger_alerts_total", "truth")
+    assert alerts["fraud",] + alerts["honest",] == ledger.total.flagged.count
+    assert page.sums_by("fraudsim_ledger_open_reviews").get((), 0) == len(book)
 
     assert page.sums_by("fraudsim_calibration_decisions_total") == {(): len(decisions)}
-    assert page.sums_by("fraudsim_calibration_frauds_total") == {(): len(frauds)}
+    assert page.sums_by("fraudsim_calibration_frauds_total") == {
+        (): len(frauds.keys() & {d["tx_id"] for d in decisions})
+    }
     predicted = sum(decision["probability"] for decision in decisions)
     assert page.sums_by("fraudsim_calibration_probability_total")[()] == pytest.approx(predicted, rel=1e-6)
     assert page.sums_by("fraudsim_label_delay_seconds_count", "source", "verdict") == Counter(

@@ -48,8 +48,7 @@ def test_every_model_is_measured_with_intervals(result_and_files):
         assert 0 < one.compared.average_precision <= 1
         for estimate in (one.net_loss, one.one_us, one.batch_us):
             assert 0 < estimate.low <= estimate.value <= estimate.high
-        assert one.net_loss.value < 1
-    document = json.loads((out / "tradeoffs.json").read_text())
+        document = json.loads((out / "tradeoffs.json").read_text())
     assert document["models"][0]["scores"] == []
     assert page_of(result).markdown().count("\n| ") == 1 + 3
 

@@ -33,22 +33,24 @@ class PythonRule(NamedTuple):
 
     name: str
     action: Action
-    condition: Callable[[Transaction, Vector], bool]
+    condition: Callable[[Transaction, Vector, float], bool]
+    """Of transaction, features and probability of fraud."""
 
 
 RULES: Final = (
-    PythonRule("burst_of_one_card", "review", lambda tx, v: float(v[COUNT]) >= 15),
+    PythonRule("burst_of_one_card", "review", lambda tx, v, p: float(v[COUNT]) >= 15),
     PythonRule(
         "impossible_travel",
         "step_up",
-        lambda tx, v: tx.channel in ("pos", "atm") and float(v[SPEED]) > 1_500,
+        lambda tx, v, p: tx.channel in ("pos", "atm") and float(v[SPEED]) > 1_500 and p >= 0.02,
     ),
 )
 
 
 def by_python_rules(decided: ArchivedDecision, thresholds: Thresholds) -> tuple[Action, list[str]]:
     """Two rules in Python, then cut-offs of the score."""
-    hits = [rule for rule in RULES if rule.condition(decided.tx, decided.features)]
+    probability = decided.row["probability"] or 0.0
+    hits = [rule for rule in RULES if rule.condition(decided.tx, decided.features, probability)]
     action = action_for(decided.score, thresholds)
     for rule in hits:
         action = max(action, rule.action, key=ACTIONS.index)
@@ -64,8 +66,8 @@ def by_policy(
 ) -> Choice:
     """The policy as the scorer applies it."""
     opinion = policy.assess(
-        decided.tx, decided.features, decided.score, calibrate(decided.score), "champion",
-        manifest.thresholds, _rule_failed,
+        RuleInput(decided.tx, decided.features, decided.score, calibrate(decided.score)), "champion",
+        manifest.thresholds, _rule_failed, decided.block,
     )  # fmt: skip
     return policy.choose(decided.tx, opinion)
 

@@ -43,7 +43,8 @@ class WithinPrefix:
     """The history, and from the log what a decision's prefix names, whatever its time.
 
     The queries carry the prefix as lists by partition: `tail_from`, `tail_to`, and for each entity
-    `<entity>_folded` and `<entity>_labels_folded`; and `pending`, a list of tx_ids.
+    `<entity>_folded` and `<entity>_labels_folded`; and `pending`, a list of tx_ids. Where their `lag_ms` is
+    not 0, only what became known before their own ts less that is visible.
     """
 
     horizon_ms: int
@@ -54,11 +55,15 @@ class WithinPrefix:
             f"(e.log_partition IS NULL OR e.log_offset <= q.{entity}_folded[{index}]"
             f" OR e.log_offset BETWEEN q.tail_from[{index}] AND q.tail_to[{index}]"
             " OR array_contains(q.pending, e.tx_id))"
+            " AND (q.lag_ms = 0 OR e.ts < q.ts - q.lag_ms)"
         )
 
     def labels(self, entity: str, dialect: Dialect) -> str:
         index = f"l.log_partition + {dialect.first_index}"
-        return f"(l.log_partition IS NULL OR l.log_offset <= q.{entity}_labels_folded[{index}])"
+        return (
+            f"(l.log_partition IS NULL OR l.log_offset <= q.{entity}_labels_folded[{index}])"
+            " AND (q.lag_ms = 0 OR l.known_at < q.ts - q.lag_ms)"
+        )
 
     def beyond_horizon(self, newest: str) -> str:
         return f"coalesce({newest} > ts + {self.horizon_ms}, FALSE)"

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from fraudsim.errors import FraudsimError
 from model.artefact import manifest as manifests
 from model.artefact.cascade import Cascade
+from model.artefact.costs import Costs, Stakes
 from model.artefact.files import (
     DISTILLED_FILE,
     FALLBACK_FILE,
@@ -21,7 +22,7 @@ from model.artefact.files import (
     write_model,
 )
 from model.artefact.first_stage import FirstStage, choose_limit, fit_first_stage
-from model.artefact.thresholds import Costs, Thresholds, total_cost
+from model.artefact.thresholds import Thresholds, total_cost
 from model.cli import app
 from model.forest import fit
 from model.forest.fit import scores_of
@@ -169,14 +170,14 @@ def test_the_distilled_trees_imitate_margins_and_are_the_same_again():
     assert fit_distilled(rows, fraud, teacher_scores, 1) == ubj
 
 
-def by_search(first, full, amount, fraud, costs, thresholds, loss):
+def by_search(first, full, stakes, costs, thresholds, loss):
     """The highest limit that is allowed, of all there could be."""
-    allowed = total_cost(full, amount, fraud, costs, thresholds) * (1 + loss)
+    allowed = total_cost(full, stakes, costs, thresholds) * (1 + loss)
     best = 0.0
     for limit in sorted(set(first.tolist())):
         mixed = np.where(first < limit, 0.0, full)
         if limit <= thresholds.step_up and limit > first.min():
-            best = limit if total_cost(mixed, amount, fraud, costs, thresholds) <= allowed else best
+            best = limit if total_cost(mixed, stakes, costs, thresholds) <= allowed else best
     return best
 
 
@@ -189,8 +190,7 @@ def test_the_limit_is_the_highest_that_costs_no_more_than_allowed(seed):
     arguments = (
         first,
         full,
-        amount,
-        fraud,
+        Stakes(amount, fraud, rng.random(80) < 0.5),
         Costs(),
         Thresholds(0.1 + 0.05 * (seed % 4), 0.4, 0.7),
         0.1 * (seed % 3),
@@ -200,9 +200,9 @@ def test_the_limit_is_the_highest_that_costs_no_more_than_allowed(seed):
 
 def test_no_limit_is_allowed_where_the_first_stage_knows_nothing():
     full, amount = np.array([0.001, 0.9, 0.95]), np.array([1_000, 90_000, 90_000])
-    limits = Thresholds(0.1, 0.2, 0.5)
-    backwards = choose_limit(np.array([0.03, 0.01, 0.02]), full, amount, full > 0.5, Costs(), limits, 0.01)
-    alike = choose_limit(np.array([0.01, 0.01, 0.01]), full, amount, full > 0.5, Costs(), limits, 0.01)
+    limits, stakes = Thresholds(0.1, 0.2, 0.5), Stakes(amount, full > 0.5, full > 0)
+    backwards = choose_limit(np.array([0.03, 0.01, 0.02]), full, stakes, Costs(), limits, 0.01)
+    alike = choose_limit(np.array([0.01, 0.01, 0.01]), full, stakes, Costs(), limits, 0.01)
     assert (backwards, alike) == (0.0, 0.0)
     rows = np.ones((3, SIZE), np.float32)
     first = FirstStage.of([0.0] * SIZE, [0.0] * SIZE, -9.0)

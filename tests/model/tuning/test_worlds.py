@@ -48,7 +48,7 @@ def test_a_file_of_no_known_layout_is_refused(tmp_path):
 
 def test_worlds_differ_by_camouflage_and_seed():
     plans: list[WorldPlan] = list(worlds.own_worlds(worlds.WorldSize(cards=60)))
-    assert len({plan.key for plan in plans}) == len(plans) == 6
+    assert len({plan.key for plan in plans}) == len(plans) == 8
     small = worlds.WorldSize(cards=30, days=12)
     sizes = {plan.tables()[0].num_rows for plan in worlds.own_worlds(small)}
     assert len(sizes) > 1

@@ -20,7 +20,7 @@ def data(small_history) -> ZooData:
     features = np.random.default_rng(1).gamma(1.0, 100.0, (4000, SIZE)).astype(np.float32)
     features[:, 0] = transactions["amount_cents"].to_numpy()
     features[::7, 5] = np.nan
-    return zoo_data(transactions, features)
+    return zoo_data(transactions, features, np.zeros(4000, np.bool_))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ import pytest
 from fraudsim.log.events import Label, Transaction, Truth
 from fraudsim.log.topics import LABELS, TRANSACTIONS, TRUTH
 from producers.label_feed.feed import LabelFeed
-from producers.labels.back_office import BackOffice, Outcome
+from producers.labels.back_office import BackOffice
 from producers.labels.consequences import Consequences
+from producers.labels.outcome import DecidedPayment
 from producers.sources.source import Item
 from testing.samples.log import T0, make_segment
 
@@ -44,7 +45,7 @@ def make_feed(logged=(), end_ms=float("inf")):
 
 def decide(feed, actions, first=0):
     for offset, action in enumerate(actions, first):
-        outcome = Outcome(
+        outcome = DecidedPayment(
             tx_id=f"t{offset}", ts=T0 + offset * MINUTE, card_id="c", amount_cents=100, score=0.5,
             action=action, source_offset=offset,
         )  # fmt: skip
@@ -66,6 +67,14 @@ def test_labels_come_when_they_are_known_and_only_of_what_went_through():
     assert due(feed, 61) == [("t1", "customer", True)]
     assert due(feed, 200) == [("t7", "customer", True), ("t9", "customer", True)]
     assert feed.withheld == 2
+
+
+def test_the_stream_is_over_when_its_last_transactions_are_decided_whatever_the_clock_says():
+    feed = make_feed(end_ms=T0 + 8 * MINUTE)
+    decide(feed, ["approve"] * 6)
+    assert not feed.is_decided_to_end(MINUTE)  # the eighth, at minute 7, is the last
+    decide(feed, ["approve"], first=6)
+    assert feed.is_decided_to_end(MINUTE)
 
 
 def test_a_label_waits_for_the_decision_but_not_for_ever():

@@ -14,11 +14,11 @@ from fraudsim.log.events import Label, encoder
 from fraudsim.log.topics import DECISIONS, LABELS
 from producers.label_feed import log_reader
 from producers.label_feed.log_reader import FeedLogReader
-from producers.labels.back_office import Outcome
+from producers.labels.outcome import DecidedPayment
 from testing.samples.log import T0, make_segment
 
 MINUTE = 60_000
-OUTCOME = Outcome(
+OUTCOME = DecidedPayment(
     tx_id="t1", ts=T0, card_id="c", amount_cents=1, score=0.5, action="approve", source_offset=3
 )
 

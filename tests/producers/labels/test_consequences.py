@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from fraudsim.errors import FraudsimError
-from producers.labels.consequences import MINUTE_MS, Consequences, analyst_says_fraud, step_up_reply
+from producers.labels.consequences import MAX_BLOCK_DAYS, MINUTE_MS, Consequences
+from producers.labels.outcome import analyst_says_fraud, step_up_reply
+from stream_features.store.reported_labels import KEPT_DAYS
 
 IDS = [f"t{n}" for n in range(20_000)]
 RULES = Consequences(step_up_answered=0.8, step_up_fooled=0.1, step_up_slips=0.03, review_misses=0.2)
@@ -40,9 +42,19 @@ def test_a_reply_belongs_to_seed_and_id_alone():
         ({"review_minutes": -1}, "review_minutes=-1 must be 0 or more"),
         ({"review_misses": float("nan")}, "review_misses=nan must be 0 or more"),
         ({"analysts": 1.5}, "analysts=1.5 must be a whole number"),
+        ({"block_hours": -1}, "block_hours=-1 must be 0 or more"),
+        ({"block_hours": 721}, "block_hours=721 is beyond the 30 days"),
+        ({"hold_hours": 25}, "hold_hours=25 is more than review_patience_hours=24: a held payment must not"),
+        ({"honest_retries": 0.99}, "honest_retries=0.99 and honest_leaves=0.02 come to 1.01; at most 1"),
+        ({"lost_sale_share": 1.2}, "lost_sale_share=1.2 is a share, at most 1"),
+        ({"leaver_cents": float("inf")}, "leaver_cents=inf must be a number"),
         ({"step_up_median_minutes": 40}, "step_up_median_minutes=40 is more than step_up_max_minutes=30"),
     ],
 )
 def test_what_makes_no_sense_is_named_with_its_value(values, message):
     with pytest.raises(FraudsimError, match=message):
         Consequences(**values)
+
+
+def test_a_block_lasts_no_longer_than_the_reports_of_a_history_are_kept():
+    assert MAX_BLOCK_DAYS == KEPT_DAYS

@@ -1,7 +1,8 @@
 import pytest
 
+from fraudsim.durations import duration_ms
 from fraudsim.errors import FraudsimError
-from producers.scenario.schema import Attack, Drift, Fault, duration_ms
+from producers.scenario.schema import Attack, Drift, Fault
 from producers.scenario.script_file import read_script
 
 GOOD = """\
@@ -57,6 +58,8 @@ def test_a_script_is_read(tmp_path):
         ("seed: 3", "seed: -1", 2, "seed"),
         ("seed: 3", "sead: 3", 1, "sead"),
         ("typology: card_testing", "typology: card_tasting", 5, "typology"),
+        ("typology: card_testing", "typology: lost_card\n    tempo: 5", 6, "tempo"),
+        ("typology: card_testing", "typology: card_testing\n    tempo: 0", 6, "tempo"),
         ("at: 2h", "at: two hours", 6, "at"),
         ("campaigns: 5", "campaigns: 0", 7, "campaigns"),
         ("campaigns: 5", "campaign: 5", 4, "campaign"),

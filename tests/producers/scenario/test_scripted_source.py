@@ -85,6 +85,17 @@ def test_an_attack_adds_campaigns_with_their_truth_and_labels(world, plain):
     assert transactions(plain) == [t for t in transactions(items) if t.tx_id not in {n.tx_id for n in txs}]
 
 
+def test_an_attack_goes_as_fast_as_its_tempo_says(world, plain):
+    def duration(tempo):
+        items = played(world, Attack(typology="card_testing", at="3h", campaigns=1, tempo=tempo))
+        ts = [t.ts for t in transactions([i for i in items if i not in set(plain)])]
+        return len(ts), max(ts) - min(ts)
+
+    (usual_count, usual_ms), (fast_count, fast_ms) = duration(None), duration(60.0)
+    assert fast_count == usual_count
+    assert fast_ms == pytest.approx(usual_ms / 60, abs=1)
+
+
 @pytest.mark.parametrize("typology", ["lost_card", "merchant_collusion"])
 def test_an_attack_at_any_hour_pays_in_open_shops(world, plain, typology):
     items = played(world, Attack(typology=typology, at="1h", campaigns=8), hours=72)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -11,15 +12,18 @@ from typer.testing import CliRunner
 from fraudsim.archive.log_files import log_folder, write_file
 from fraudsim.archive.records import Record, to_table
 from fraudsim.cli import build
-from fraudsim.log.events import ACTIONS, Decision, Label, LogPrefix, Stamps, Transaction, encoder
+from fraudsim.log.events import ACTIONS, Block, Decision, Label, LogPrefix, Stamps, Transaction, encoder
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from model.artefact.calibration import Calibration
+from model.artefact.costs import expected_costs
 from model.artefact.files import read_manifest
 from model.artefact.manifest import REQUEST_NAMES, feature_hash, seal, to_json
-from model.artefact.thresholds import Thresholds, expected_costs
+from model.artefact.thresholds import Thresholds
 from scorer.explain.archived_decisions import Manifests, read_decisions, read_manifests
 from scorer.explain.dry_run import decide_again, known_frauds, transitions
+from scorer.explain.explanation import explain
 from scorer.policy.file import SHIPPED, load_policy
+from scorer.policy.rules import RuleInput
 from scorer.policy.store import put
 from stream_features.catalogue.features import DAY, HASH, NAMES
 from stream_features.catalogue.reason_text import sentences
@@ -68,7 +72,9 @@ def run(tmp_path_factory):
     for n in range(200):
         tx, features, score = sampled(n)
         probability = model.to_probability.probability(score)
-        assessment = policy.assess(tx, features, score, probability, "champion", model.thresholds, None)
+        assessment = policy.assess(
+            RuleInput(tx, features, score, probability), "champion", model.thresholds, None
+        )
         choice = policy.choose(tx, assessment)
         decision = Decision(
             tx_id=tx.tx_id, ts=tx.ts, card_id="c", amount_cents=tx.amount_cents, score=score,
@@ -144,9 +150,9 @@ def test_another_policy_changes_what_it_must_and_limits_hold_by_day(run, tmp_pat
     assert sum(transition.fraud_cents for transition in table.values()) == sum(
         decision.tx.amount_cents for decision in decisions if decision.tx.tx_id in frauds
     )
-    pair = table["decline", "review"]
+    pair = table["decline", "step_up"]
     assert pair.count == sum(
-        (decision.action, choice.action) == ("decline", "review")
+        (decision.action, choice.action) == ("decline", "step_up")
         for decision, choice in zip(decisions, choices, strict=True)
     )
 
@@ -169,7 +175,7 @@ def test_an_explanation_tells_features_rules_costs_and_versions(run):
     assert "action      review" in output
     assert "burst_of_one_card asks for review at least: feature.card_count_1m=30.0" in output
     costs = load_policy(SHIPPED).act_by["champion"].costs
-    for action, cents in zip(ACTIONS, expected_costs(tx.amount_cents, probability, costs), strict=True):
+    for action, cents in zip(ACTIONS, expected_costs(tx.amount_cents, probability, 0.0, costs), strict=True):
         assert f"  {action:10} {cents / 100:12,.2f}\n" in output
     assert f"policy      {load_policy(SHIPPED).version}\n" in output
     assert f"model       {manifest().version} (champion)\n" in output
@@ -237,3 +243,18 @@ def decision_of(run, n):
     stamps = Stamps(**{name: row[f"stamp_{name}"] for name in Stamps.__struct_fields__})
     fields = {name: row[name] for name in Decision.__struct_fields__ if name not in ("stamps", "prefix")}
     return Decision(**fields, stamps=stamps, prefix=LogPrefix(slots={}, tail_from=[], tail_to=[]))
+
+
+def test_a_blocked_card_stays_declined_under_any_policy_and_is_explained(run, tmp_path):
+    block = Block(tx_id="reported", source="customer", from_ms=T0 - 1, until_ms=T0 + DAY)
+    decision = next(iter(read_decisions(run, "t20")))
+    blocked = replace(decision, row={**decision.row, "block": encoder.encode(block).decode()})
+    lenient = changed(tmp_path, limits={
+        "reviews_per_day": 0, "decline_from_cents": 1_000_000, "declined_share_of_day": 0.0,
+    })  # fmt: skip
+    policy, manifests = load_policy(lenient), read_manifests(run)
+    before, after = (decide_again(policy, [one], manifests)[0] for one in (decision, blocked))
+    assert (before.action, before.rule_hits) == ("approve", [])
+    assert (after.action, after.rule_hits, after.held_back) == ("decline", ["card_blocked"], [])
+    lines = [*explain(blocked, manifests.initial, policy)]
+    assert any("blocked     until" in line and "by the customer's word on reported" in line for line in lines)

@@ -6,18 +6,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fraudsim.log.events import ACTIONS, Transaction
-from model.artefact.thresholds import Costs, Thresholds, costs_of_actions, expected_costs
+from fraudsim.log.events import ACTIONS, Block, Transaction
+from model.artefact.costs import Costs, Stakes, costs_of_actions, expected_costs
+from model.artefact.thresholds import Thresholds
 from scorer.policy.costs import cut_offs
 from scorer.policy.file import POLICY_FILE, SHIPPED, load_policy
 from scorer.policy.policy import ByExpectedCost, ByThresholds, Exploration, Limits, Policy
-from scorer.policy.rules import Hit, RuleError
+from scorer.policy.rules import Hit, RuleError, RuleInput
 from stream_features.catalogue.features import NAMES
 from stream_features.vector import SIZE
 
 TRAINED = Thresholds(0.1, 0.2, 0.3)
 COSTS = Costs()
 RULES = load_policy(SHIPPED).rules
+BLOCK = Block(tx_id="reported", source="customer", from_ms=0, until_ms=9)
 THRESHOLDS = ByThresholds()
 
 
@@ -37,9 +39,11 @@ def features(**known):
     return found
 
 
-def assessment(broken_policy, score, n=0, amount=10_000, **known):
-    tx = transaction(n, amount)
-    return tx, broken_policy.assess(tx, features(**known), score, score, "champion", TRAINED, None)
+def assessment(broken_policy, score, n=0, amount=10_000, block=None, channel="pos", **known):
+    tx = transaction(n, amount, channel)
+    return tx, broken_policy.assess(
+        RuleInput(tx, features(**known), score, score), "champion", TRAINED, None, block
+    )
 
 
 def choice(broken_policy, score, n=0, amount=10_000, **known):
@@ -48,15 +52,18 @@ def choice(broken_policy, score, n=0, amount=10_000, **known):
 
 def test_training_and_serving_weigh_a_transaction_to_the_same_bit():
     rng = np.random.default_rng(1)
-    costs = Costs(*(float(v) for v in rng.uniform(0, 1, 7)))
+    costs = Costs(*(float(v) for v in rng.uniform(0, 1, len(vars(COSTS)))))
     amounts, probabilities = rng.integers(0, 10**6, 50), rng.random(50)
-    of_many = np.stack(expected_costs(amounts.astype(float), probabilities, costs)).T
-    known = costs_of_actions(np.repeat(amounts, 2), np.array([False, True] * 50), costs).T
+    can_hold = rng.random(50) < 0.5
+    of_many = np.stack(expected_costs(amounts.astype(float), probabilities, can_hold.astype(float), costs)).T
+    stakes = Stakes(np.repeat(amounts, 2), np.array([False, True] * 50), np.repeat(can_hold, 2))
+    known = costs_of_actions(stakes, costs).T
     for n, (amount, p) in enumerate(zip(amounts.tolist(), probabilities.tolist(), strict=True)):
-        one = expected_costs(amount, p, costs)
+        held = float(can_hold[n])
+        one = expected_costs(amount, p, held, costs)
         assert one == tuple(of_many[n])
-        assert expected_costs(amount, 0.0, costs) == tuple(known[2 * n])
-        assert expected_costs(amount, 1.0, costs) == tuple(known[2 * n + 1])
+        assert expected_costs(amount, 0.0, held, costs) == tuple(known[2 * n])
+        assert expected_costs(amount, 1.0, held, costs) == tuple(known[2 * n + 1])
         assert one == pytest.approx((1 - p) * known[2 * n] + p * known[2 * n + 1])
 
 
@@ -66,22 +73,38 @@ def test_the_shipped_policy_has_the_costs_that_training_chooses_cut_offs_by():
     assert load_policy(SHIPPED).act_by["champion"] == ByExpectedCost(Costs())
 
 
+@pytest.mark.parametrize("can_hold", [False, True])
 @pytest.mark.parametrize("amount", [0, 1, 99, 1_000, 20_000, 3_000_000])
-def test_the_cut_offs_of_an_amount_are_where_the_least_cost_changes(amount):
-    found = cut_offs(amount, COSTS)
+def test_the_cut_offs_of_an_amount_are_where_the_least_cost_changes(amount, can_hold):
+    found = cut_offs(amount, can_hold, COSTS)
     for p in np.linspace(0, 1, 2_001).tolist():
-        costs = expected_costs(amount, p, COSTS)
+        costs = expected_costs(amount, p, float(can_hold), COSTS)
         due = [action for at, action in found if at <= p][-1]
         assert costs[due] == pytest.approx(min(costs), abs=1e-6)
 
 
 def test_the_larger_amount_gets_the_stricter_action_at_the_same_probability():
     by_cost = policy(ByExpectedCost(COSTS))
-    assert [choice(by_cost, 0.03, amount=a).action for a in (500, 20_000, 200_000)] == [
-        "approve",
-        "step_up",
-        "review",
-    ]
+
+    def action(amount, channel):
+        return choice(by_cost, 0.03, amount=amount, channel=channel).action
+
+    amounts = (500, 20_000, 200_000)
+    assert [action(a, "ecommerce") for a in amounts] == ["approve", "step_up", "review"]
+    assert [action(a, "pos") for a in amounts] == ["approve", "step_up", "step_up"]
+
+
+def test_a_blocked_card_is_declined_whatever_the_amount_the_limits_and_the_exploration():
+    strict = policy(
+        limits=Limits(reviews_per_day=0, decline_from_cents=5_000, declined_share_of_day=0.0),
+        exploration=Exploration(0.5, "s", 20_000),
+    )
+    for n in range(20):
+        tx, formed = assessment(strict, 0.0, n, amount=100, block=BLOCK, card_count_1m=15)
+        assert strict.required_limit(tx, formed) is None
+        found = strict.choose(tx, formed)
+        assert (found.action, found.held_back, found.weight) == ("decline", [], 1.0)
+        assert found.rule_hits == ["card_blocked", "burst_of_one_card"]
 
 
 def test_thresholds_are_the_trained_ones_unless_the_policy_has_its_own():
@@ -93,9 +116,20 @@ def test_thresholds_are_the_trained_ones_unless_the_policy_has_its_own():
 def test_rules_raise_the_action_and_never_lower_it():
     assert choice(policy(), 0.0, card_count_1m=15).action == "review"
     assert choice(policy(), 0.9, card_count_1m=15).action == "decline"
-    both = choice(policy(), 0.0, card_count_1m=20, card_speed=2_000)
+    both = choice(policy(), 0.02, card_count_1m=20, card_speed=2_000)
     assert (both.action, both.rule_hits) == ("review", ["burst_of_one_card", "impossible_travel"])
     assert choice(policy(), 0.0).rule_hits == []
+
+
+def test_below_the_bar_nothing_is_flagged_unless_a_rule_asks_for_it():
+    limited = policy(limits=Limits(flag_from_probability=0.5))
+    assert (choice(limited, 0.49).action, choice(limited, 0.49).held_back) == (
+        "approve",
+        ["flag_from_probability"],
+    )
+    assert choice(limited, 0.5).action == choice(policy(), 0.5).action != "approve"
+    assert choice(limited, 0.0).held_back == []
+    assert choice(limited, 0.0, card_count_1m=15).action == "review"
 
 
 def test_below_the_amount_nothing_is_declined_and_only_what_would_have_been_says_so():
@@ -115,7 +149,7 @@ def test_without_quota_the_next_best_is_preferred_and_a_rule_s_review_becomes_a_
     by_cost = policy(ByExpectedCost(COSTS), Limits(reviews_per_day=0))
     tx, undecided = assessment(by_cost, 0.4, amount=50_000)
     undecided.exclude(2, "reviews_per_day")
-    left = expected_costs(50_000, 0.4, COSTS)
+    left = expected_costs(50_000, 0.4, 0.0, COSTS)
     assert by_cost.choose(tx, undecided).action == ACTIONS[min((0, 1, 3), key=left.__getitem__)]
     tx, ordered = assessment(limited, 0.0, card_count_1m=15)
     ordered.exclude(2, "reviews_per_day")
@@ -165,8 +199,9 @@ def test_a_rule_file_that_cannot_be_evaluated_hits_nothing_and_is_reported():
     rule_errors, broken_policy = [], policy(rules=[broken, *RULES])
     tx = transaction()
     formed = broken_policy.assess(
-        tx, features(card_count_1m=15), 0.0, 0.0, "champion", TRAINED, lambda *what: rule_errors.append(what)
-    )
+        RuleInput(tx, features(card_count_1m=15), 0.0, 0.0), "champion", TRAINED,
+        lambda *what: rule_errors.append(what),
+    )  # fmt: skip
     assert broken_policy.choose(tx, formed).rule_hits == ["burst_of_one_card"]
     assert [(file, str(error)) for file, error in rule_errors] == [("broken", "no")]
 

@@ -11,6 +11,7 @@ from fraudsim.log.events import Transaction
 from model.artefact.thresholds import Thresholds
 from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
 from scorer.policy.quota import LocalQuota, RedisQuota, reserve_quota
+from scorer.policy.rules import RuleInput
 from stream_features.catalogue.features import DAY
 from stream_features.vector import SIZE
 
@@ -27,7 +28,7 @@ STEP_UP, REVIEW, DECLINE = 0.15, 0.25, 0.9
 
 def assessment(n, score, day=0):
     tx = Transaction(tx_id=f"t{n}", ts=day * DAY, card_id="c", amount_cents=10_000)
-    return tx, POLICY.assess(tx, np.zeros(SIZE, np.float32), score, score, "champion", None, None)
+    return tx, POLICY.assess(RuleInput(tx, np.zeros(SIZE, np.float32), score, score), "champion", None, None)
 
 
 async def decide(quota, scored):

@@ -67,7 +67,7 @@ def test_a_change_is_served_from_the_next_look_on_and_an_unchanged_folder_is_lef
 def test_a_bad_change_is_refused_once_and_the_served_one_stays(folder, served):
     shipped, before = served.policy, counted("refused")
     good = (folder / "policy.json").read_bytes()
-    (folder / "policy.json").write_bytes(good.replace(b"0.02", b'"lots"'))
+    (folder / "policy.json").write_bytes(good.replace(b'"share": 0.02', b'"share": "lots"'))
     for _ in range(3):
         served.refresh()
     assert served.policy is shipped

@@ -22,6 +22,7 @@ from model.registry import aliases as roles
 from model.registry.versions import add_version, change_aliases, folder_of
 from scorer.policy import store as policy_store
 from scorer.policy.file import SHIPPED, load_policy
+from scorer.policy.rules import RuleInput
 from stream_features.vector import as_vector
 from testing.rigs.live_scorer import ask, decisions_in_log, live_scorer, log_entries
 from testing.rigs.open_loop import OpenLoop
@@ -104,8 +105,9 @@ def check_decision(decision, models, policies):
     assert decision.score == float(scorer.predict(row[np.newaxis])[0])
     assert decision.probability == of.to_probability.probability(decision.score)
     assessment = policy.assess(
-        tx, row, decision.score, decision.probability, variant, of.thresholds, lambda *_: pytest.fail("rule")
-    )
+        RuleInput(tx, row, decision.score, decision.probability), variant, of.thresholds,
+        lambda *_: pytest.fail("rule"), decision.block,
+    )  # fmt: skip
     choice = policy.choose(tx, assessment)
     assert (decision.action, decision.rule_hits) == (choice.action, choice.rule_hits)
     assert (decision.held_back, decision.weight) == (choice.held_back, choice.weight)

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 
 from fraudsim import metrics
+from fraudsim.errors import FraudsimError
 from fraudsim.log.events import encoder
 from fraudsim.log.topics import DECISIONS
 from scorer.stream import loop as streams
@@ -54,6 +56,24 @@ def test_what_is_no_decision_is_counted_and_passed_over_on_resuming(monkeypatch)
     assert asyncio.run(resumption.find_decided("", [0], log)) == {0: DecidedOffsets(2)}
     assert unreadable._value.get() == before + 7
     assert log.events == ["decision_unreadable"] * 7
+
+
+def test_a_line_whose_decisions_have_another_lag_is_not_resumed(monkeypatch):
+    made = [decision(transaction(n), 0, n) for n in range(2)]
+    lagged = [msgspec.structs.replace(item, features_lag_ms=300_000) for item in made]
+    degraded = msgspec.structs.replace(made[0], degraded=True, source_offset=2)
+
+    def resume(decisions, lag_ms):
+        reader = Decisions([encoder.encode(item) for item in decisions])
+        monkeypatch.setattr(resumption, "open_reader", reader.open)
+        return asyncio.run(resumption.find_decided("", [0], FakeLog(), lag_ms))
+
+    assert resume([*lagged, degraded], 300_000) == {0: DecidedOffsets(2)}
+    assert resume(made, 0) == {0: DecidedOffsets(1)}
+    with pytest.raises(FraudsimError, match="features lag 1h: this line's decisions have 5m; give all"):
+        resume(lagged, 3_600_000)
+    with pytest.raises(FraudsimError, match="features lag 5m: this line's decisions have 0s; give all"):
+        resume(made, 300_000)
 
 
 @pytest.mark.parametrize("forged", [SOURCE_END, 10**18, 10**30])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from fraudsim.log.events import LogPrefix, Transaction
 from fraudsim.log.partitioning import slot_of
@@ -123,3 +124,41 @@ def test_all_entities_of_a_transaction_are_compared_each_as_of_its_own_slot(run)
     )
     result = check(run([first, second, at_hand], [decision(at_hand, 2, hole, served, stale=True)]))
     assert (result.vectors, result.by_brute_force, result.mismatches) == (1, 1, 0)
+
+
+def lagged_prefix(to):
+    """What a lagged decision had read of the one partition of transactions; nothing unfolded, no labels."""
+    slots = (str(slot_of(*key, SETTINGS.slots)) for key in (("card", "c"), ("merchant", "m")))
+    return LogPrefix(slots={slot: [to, -1] for slot in slots}, tail_from=[to + 1], tail_to=[to])
+
+
+def lagged(decided, lag_ms):
+    return structs.replace(decided, features_lag_ms=lag_ms)
+
+
+def test_with_a_lag_only_what_happened_before_it_counts_and_only_what_had_been_read(run):
+    old, late, young, at_hand = tx(0, 1), tx(1, 1.5), tx(2, 9), tx(3, 10)
+    log = [old, young, at_hand, late]  # the late one had not been read at the first decision
+    seen, all_seen = features_of(at_hand, [old], [old])[0], features_of(at_hand, [old, late], [old, late])[0]
+    assert seen[NAMES.index("card_count_1h")] == 2
+    decisions = [
+        lagged(decision(at_hand, 2, lagged_prefix(2), seen, stale=False), 5 * MINUTE),
+        lagged(
+            decision(young, 1, lagged_prefix(0), features_of(young, [old], [old])[0], stale=False), MINUTE
+        ),
+    ]
+    result = check(run(log, decisions))
+    assert (result.vectors, result.by_brute_force, result.mismatches) == (2, 2, 0)
+    assert all_seen[NAMES.index("card_count_1h")] == 3
+
+
+@pytest.mark.parametrize("lag_ms", [0, MINUTE // 2, 5 * MINUTE])
+def test_a_vector_that_has_too_much_or_too_little_for_its_lag_differs(run, lag_ms):
+    old, young, at_hand = tx(0, 1), tx(1, 9), tx(2, 10)
+    counted = {0: [old, young], MINUTE // 2: [old, young], 5 * MINUTE: [old]}[lag_ms]
+    other = [old, young] if counted == [old] else [old]
+    wrong, _ = features_of(at_hand, other, other)
+    result = check(run([old, young, at_hand], [
+        lagged(decision(at_hand, 2, lagged_prefix(1), wrong, stale=False), lag_ms)
+    ]))  # fmt: skip
+    assert result.by_feature["card_count_1h"] == 2  # by the replay and by brute force
