@@ -129,7 +129,14 @@ def study(
     on_step("features")
     features = np.asarray(bulk_features(transactions, labels), np.float32)
     data = zoo_data(transactions, features, dataset.can_hold)
-    parts = StudyParts(out_dir, manifest.fingerprint, settings.seed, settings.label_gap_days, asdict(SHIPPED))
+    parts = StudyParts(
+        out_dir,
+        manifest.fingerprint,
+        settings.seed,
+        settings.label_gap_days,
+        asdict(SHIPPED),
+        asdict(Costs()),
+    )
     payments = _test_payments(transactions, dataset)
     results: list[ZooResult] = []
     for entry in ZOO:

@@ -120,7 +120,14 @@ def study(
         raise FraudsimError(f"history {history_dir}: no fraud in the test period; take one with more cards")
     on_step("features")
     features = np.asarray(bulk_features(transactions, labels), np.float32)
-    parts = StudyParts(out_dir, manifest.fingerprint, settings.seed, settings.label_gap_days, asdict(SHIPPED))
+    parts = StudyParts(
+        out_dir,
+        manifest.fingerprint,
+        settings.seed,
+        settings.label_gap_days,
+        asdict(SHIPPED),
+        asdict(Costs()),
+    )
     on_step(TREATMENTS[0].name)
     first = parts.result("scores", FirstScores, lambda: _first_scores(dataset, features, settings.seed))
     test = TreatmentInput(dataset, features, settings.seed, np.array(first.test, np.float32))

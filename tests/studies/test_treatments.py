@@ -42,7 +42,7 @@ def test_undersampled_scores_expect_too_much_fraud_until_they_are_corrected(resu
     _, sampled, corrected = (
         one.calibrated["none"].figures.mean_probability for one in result_and_files[0].treatments
     )
-    assert sampled > 3 * corrected
+    assert sampled > 2 * corrected
 
 
 def test_bands_and_typologies_cover_the_test(result_and_files):
