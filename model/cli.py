@@ -69,9 +69,8 @@ def labels_of_history(
     svg: Path | None = typer.Option(None, help="also draw the curves into this file"),
 ) -> None:
     """Show how much fraud is known after 1, 7, 30 and 90 days, and what recent fraud rates will become."""
-    from rich.console import Console
-
     from fraudsim.errors import FraudsimError
+    from fraudsim.process.terminal import plain_console
     from fraudsim.whole_files import write_whole
     from model.report.maturity_table import maturity_svg, rates_table, shares_table
     from model.training.label_knowledge import LabelKnowledge
@@ -86,7 +85,7 @@ def labels_of_history(
     curves = maturity_curves(ts, knowledge, time_ms)
     if not curves:
         raise FraudsimError(f"history {history}: no fraud is known by then; give a later --as-of")
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     console.print(shares_table(curves), rates_table(recent_rates(ts, knowledge, time_ms, days=7, spans=6)))
     if svg is not None:
         try:

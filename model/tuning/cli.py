@@ -21,9 +21,9 @@ def tune(
     ),
 ) -> None:
     """Search parameters that beat XGBoost's defaults on every world, by consecutive validation folds."""
-    from rich.console import Console
     from rich.markdown import Markdown
 
+    from fraudsim.process.terminal import plain_console
     from fraudsim.settings import load_settings
     from model.forest.fit import SHIPPED
     from model.tuning import tune_report
@@ -39,7 +39,7 @@ def tune(
         prepare,
     )
 
-    console, seed = Console(markup=False, emoji=False), load_settings().seed
+    console, seed = plain_console(), load_settings().seed
     require_optuna()
     try:
         out.mkdir(parents=True, exist_ok=True)
