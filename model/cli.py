@@ -70,7 +70,6 @@ def labels_of_history(
 ) -> None:
     """Show how much fraud is known after 1, 7, 30 and 90 days, and what recent fraud rates will become."""
     from fraudsim.errors import FraudsimError
-    from fraudsim.process.terminal import plain_console
     from fraudsim.whole_files import write_whole
     from model.report.maturity_table import maturity_svg, rates_table, shares_table
     from model.training.label_knowledge import LabelKnowledge
