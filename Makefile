@@ -93,5 +93,12 @@ prometheus: setup ## build promtool and prometheus for some tests (needs Go; tak
 	  go build -mod=readonly -buildvcs=false -tags remove_all_sd,enable_dns_sd -o "$(CACHE)/prometheus-$$version/" \
 	  github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus/cmd/prometheus
 
+.PHONY: studies
+studies: setup ## run the studies in full and fill docs/studies (2 hours; goes on where it stopped)
+	$(VENV)/bin/fraudsim study freshness --full --out runs/studies/freshness
+	mkdir -p docs/studies/freshness
+	cp runs/studies/freshness/*.svg runs/studies/freshness/*.md runs/studies/freshness/*.html \
+	  runs/studies/freshness/result.json docs/studies/freshness/
+
 clean: ## remove .venv and runs
 	rm -rf $(VENV) .venv-* runs

@@ -61,6 +61,8 @@ class RunningLine:
     redis_url: str
     http_url: str
     parts: Mapping[str, RunningPart] = field(default_factory=dict)
+    servers: Mapping[str, int | None] = field(default_factory=dict)
+    """Process ids of the line's own Kafka and Redis; empty where they are somebody else's."""
 
     def write(self, run_dir: Path) -> None:
         """Write or replace the file, readable by this user only because the URL of Redis has a password."""
@@ -79,7 +81,10 @@ def running_line(run_dir: Path) -> RunningLine | None:
         if _started_s(content["owner_pid"]) != content["owner_started_s"]:
             return None
         parts = {name: RunningPart(**part) for name, part in content["parts"].items()}
-        return RunningLine(content["kafka_bootstrap"], content["redis_url"], content["http_url"], parts)
+        servers = content.get("servers", {})
+        return RunningLine(
+            content["kafka_bootstrap"], content["redis_url"], content["http_url"], parts, servers
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -21,6 +21,7 @@ ROOMS: Final = (
     "model",
     "scorer",
     "runner",
+    "simulator",
     "load_tests",
     "dashboards",
     "studies",
@@ -29,13 +30,7 @@ ROOMS: Final = (
 UsageError: Final[type[Any]] = typer.BadParameter.__bases__[0]
 """An option or value that a command does not take; Typer does not export the class."""
 KAFKA_ADVICE: Final = "does Kafka run at FRAUDSIM_KAFKA_BOOTSTRAP?"
-KAFKA_AWAY: Final = ("KafkaConnectionError", "KafkaTimeoutError", "NoBrokersAvailable")
-SERVER_ERRORS: Final = (
-    ("kafka.errors", KAFKA_AWAY, KAFKA_ADVICE),
-    ("aiokafka.errors", KAFKA_AWAY, KAFKA_ADVICE),
-    ("redis.exceptions", ("ConnectionError", "TimeoutError"), "does Redis run at FRAUDSIM_REDIS_URL?"),
-)
-"""Modules, if they are loaded, with their exceptions for a server that is away, and what to check."""
+REDIS_ADVICE: Final = "does Redis run at FRAUDSIM_REDIS_URL?"
 SHOWN_CHARACTERS: Final = 80
 """A usage error shows so much of a wrong value."""
 LINE_START: Final = 600
@@ -132,11 +127,20 @@ def environment_error_line(error: Exception) -> str | None:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         where = " → ".join(names) + ": " if names else ""
         return f"{where}{error.strerror or _one_line(error) or type(error).__name__}"
-    for module, classes, advice in SERVER_ERRORS:
-        loaded = sys.modules.get(module)
-        kinds = tuple(getattr(loaded, name) for name in classes if hasattr(loaded, name))
-        if kinds and isinstance(error, kinds):
-            return f"{_one_line(error)}; {advice}"
+    advice = _server_advice(error)
+    return f"{_one_line(error)}; {advice}" if advice else None
+
+
+def _server_advice(error: Exception) -> str | None:
+    """What to check if the error is one of a server that is away or not ready; None for any other."""
+    for module in ("kafka.errors", "aiokafka.errors"):
+        kafka_error = getattr(sys.modules.get(module), "KafkaError", None)
+        # Clients raise the plain class where no broker answers, and mark the others that pass by themselves.
+        if kafka_error and isinstance(error, kafka_error):
+            return KAFKA_ADVICE if type(error) is kafka_error or getattr(error, "retriable", False) else None
+    redis_errors = sys.modules.get("redis.exceptions")
+    if redis_errors and isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError)):
+        return REDIS_ADVICE
     return None
 
 

@@ -1,4 +1,4 @@
-"""`fraudsim bench`: benchmarks that run beside a rival and write JSON."""
+"""`fraudsim bench`: benchmarks that run beside a rival and write JSON; `fraudsim load` is `load_cli`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,10 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from fraudsim.errors import FraudsimError
+from load_tests.load_cli import load
 
 app = typer.Typer()
 bench = typer.Typer(no_args_is_help=True, help="Benchmarks against peers; each writes JSON.")
 app.add_typer(bench, name="bench")
+app.add_typer(load, name="load")
 
 
 def writable(param: typer.CallbackParam, path: Path | None) -> Path | None:

@@ -29,12 +29,14 @@ PrefetchedState = asyncio.Future[StateSnapshot]
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A transaction to decide, its position in the log, and when it was received (wall clock, µs)."""
+    """A transaction to decide, its position in the log, and its stamps so far (wall clock, µs; 0: none)."""
 
     tx: Transaction
     received_us: int
     partition: int = -1
     offset: int = -1
+    appended_us: int = 0
+    dequeued_us: int = 0
 
 
 def now_us() -> int:
@@ -269,6 +271,8 @@ def _decision(
             features=stage.features_us,
             scored=stage.scored_us,
             decided=now_us(),
+            appended=item.appended_us,
+            dequeued=item.dequeued_us,
         ),
         source_partition=item.partition,
         source_offset=item.offset,

@@ -21,7 +21,7 @@ from fraudsim.log.clock_log import ClockLog, open_clock
 from fraudsim.log.consumer import group_member, topic_reader
 from fraudsim.log.events import Transaction
 from fraudsim.log.topics import DECISIONS, TRANSACTIONS
-from fraudsim.process.garbage_collection import freeze_gc
+from fraudsim.process.garbage_collection import freeze_gc, watch_collections
 from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
 from producers.world.settings import consequences
@@ -149,6 +149,7 @@ class Service:
         await self._stream.start()
         await self._warm_up()
         freeze_gc()
+        watch_collections(self._on_collection)
         tasks: list[asyncio.Task[None]] = [block_reading]
         tasks += [
             asyncio.create_task(work, name=name)
@@ -190,6 +191,9 @@ class Service:
             if not task.cancelled() and task.exception() is not None:
                 raise task.exception()  # type: ignore[misc]
             raise RuntimeError(f"{task.get_name()} ended by itself")
+
+    def _on_collection(self, pause_ms: float, generation: int) -> None:
+        self._log.info("collector_paused", ms=round(pause_ms, 3), generation=generation)
 
     async def _await_blocks(self, reading: asyncio.Task[None]) -> None:
         """Wait until the labels that block cards have been read, and the history's where Redis answers."""

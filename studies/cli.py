@@ -12,22 +12,45 @@ study_app = typer.Typer(no_args_is_help=True, help="Experiments on a history; ea
 app.add_typer(study_app, name="study")
 
 
+@study_app.command("list")
+def list_studies() -> None:
+    """The studies, and the question of each."""
+    for command in study_app.registered_commands:
+        name = command.name or (command.callback.__name__.replace("_", "-") if command.callback else "")
+        if name != "list":
+            question = (command.callback.__doc__ or "").strip().splitlines()[0] if command.callback else ""
+            typer.echo(f"{name:14} {question}")
+
+
 @study_app.command()
 def freshness(
-    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
-    out: Path = typer.Option(..., help="folder for freshness.json and freshness.md"),
+    out: Path = typer.Option(..., help="folder of the result; a study that is there already goes on"),
+    quick: bool = typer.Option(False, "--quick", help="a look: few worlds, few regimes, 3 minutes"),
+    full: bool = typer.Option(False, "--full", help="the study: all regimes, 2 hours"),
 ) -> None:
-    """Average precision and recall by typology with features fresh, 5 min, 1 h and 1 d old."""
-    from fraudsim.settings import load_settings
-    from studies import freshness as module
+    """What is freshness worth, by typology and tempo? Twin runs under regimes from real time to nightly."""
+    from rich.progress import Progress
 
+    from fraudsim.errors import FraudsimError
+    from fraudsim.settings import load_settings
+    from studies.freshness.page import terminal_pages
+    from studies.freshness.plan import FULL, QUICK
+    from studies.freshness.report import write
+    from studies.freshness.study import study
+
+    if quick and full:
+        raise FraudsimError("--quick and --full: take one of them")
     console = plain_console()
-    with console.status("freshness") as status:
-        result = module.study(
-            history, out, load_settings(), on_lag=lambda name: status.update(f"freshness: {name}")
-        )
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")
+    with Progress(console=console) as progress:
+        task = progress.add_task("runs")
+        result = study(
+            out, FULL if full else QUICK, load_settings(),
+            lambda done, to_do: progress.update(task, completed=done, total=to_do),
+        )  # fmt: skip
+    write(out, result)
+    for page in terminal_pages(result):
+        page.print_to(console)
+    typer.echo(f"written to {out}: index.html, result.json, figures, tables")
 
 
 @study_app.command()

@@ -25,7 +25,10 @@ FILES = {"json", "svg", "file", "tx_id"}
 """Parameters where a file is due; other paths are folders."""
 RESULTS = {"out", "json", "svg"}
 """Parameters that name what a command writes."""
-VALUES = {"share": "0.1", "entity": "card", "key": "c1", "command": "true", "version": "0123", "tx_id": "t1"}
+VALUES = {
+    "share": "0.1", "entity": "card", "key": "c1", "command": "true", "version": "0123", "tx_id": "t1",
+    "rate": "1", "seconds": "1", "a": "http://127.0.0.1:1", "b": "http://127.0.0.1:1",
+}  # fmt: skip
 """A value for each required parameter that is no path."""
 ANSWERS = {"stack down": 0, "stack status": 1}
 """Commands whose answer is that nothing runs, with its exit code."""

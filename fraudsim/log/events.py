@@ -103,7 +103,8 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Wall-clock times of one decision, µs since the epoch, in the order of its stages."""
+    """Wall-clock times of one decision, µs since the epoch. Its stages are in the order intended, appended,
+    received, dequeued, state_read, features, scored, decided."""
 
     intended: int
     received: int
@@ -111,6 +112,10 @@ class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     features: int
     scored: int
     decided: int
+    appended: int = 0
+    """When the broker appended the transaction, to the ms; 0 where it came over HTTP."""
+    dequeued: int = 0
+    """When its batch was taken from the backlog, and the read of its state began; 0 over HTTP."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,9 @@
 """Garbage collection in a long-lived process: start-up objects are frozen, the rest is rarely scanned."""
 
 import gc
-from typing import Final
+import time
+from collections.abc import Callable
+from typing import Any, Final
 
 YOUNG: Final = 5_000
 """Allocations minus deallocations of containers that start a collection of the youngest generation: more than
@@ -18,3 +20,21 @@ def freeze_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+
+
+PAUSE_MS: Final = 2.0
+"""Collections that took longer are reported."""
+
+
+def watch_collections(on_pause: Callable[[float, int], None]) -> None:
+    """Call `on_pause` with milliseconds and generation after every collection longer than `PAUSE_MS`."""
+    started_s = 0.0
+
+    def watch(phase: str, info: dict[str, Any]) -> None:
+        nonlocal started_s
+        if phase == "start":
+            started_s = time.perf_counter()
+        elif (pause_ms := (time.perf_counter() - started_s) * 1000) > PAUSE_MS:
+            on_pause(pause_ms, info["generation"])
+
+    gc.callbacks.append(watch)

@@ -1,32 +1,15 @@
 """CPU time and memory of a process and its descendants."""
 
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import psutil
 
+from runner.record.costs import cpu_s, process_tree
+
+__all__ = ["cpu_s", "machine_cpu_s", "peak_mb", "process_tree"]
 PEAK: Final = "VmHWM:"
-
-
-def process_tree(pid: int) -> list[psutil.Process]:
-    """A process and its descendants that still run; empty once the process has ended."""
-    try:
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def cpu_s(processes: Sequence[psutil.Process]) -> float:
-    """User and system time of processes so far, in seconds; one that has ended counts as 0."""
-    total = 0.0
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
 
 
 def machine_cpu_s() -> float:

@@ -1,7 +1,7 @@
 """Training a model: from a history on disk to an artefact on disk."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 from rich.console import Console
 
+from fraudsim.arrays import Floats
 from fraudsim.settings import Settings
 from model.artefact.costs import Costs
 from model.artefact.files import check_writable, current_versions, sha256_of, write_model
@@ -34,6 +35,8 @@ class TrainingPlan:
     """Days at the start that are not trained on; see `default_warm_up_days` if None."""
     variants: bool = False
     """Also fit a cascade and a distilled model, which may serve in place of the full one."""
+    features: Callable[[pa.Table, pa.Table], Floats] = bulk_features
+    """Vectors of transactions, given these and every label; as a line serves them, if not fresh."""
     evaluate_by: Mapping[str, str] | None = None
     """Group of some transactions by tx_id, such as the typology of frauds: recall is then also reported by
     group. It does not affect training."""
@@ -66,7 +69,7 @@ def train_model(
         transactions, labels = history.transactions(), history.labels()
         dataset = build_dataset(transactions, labels, split)
     with _progress(console, f"computing {len(NAMES)} features of {transactions.num_rows:,} transactions"):
-        features = bulk_features(transactions, labels)
+        features = plan.features(transactions, labels)
     with _progress(console, f"training on {int(dataset.train.sum()):,} of them"):
         groups = groups_of(transactions, dataset, plan.evaluate_by)
         full = fit_and_test(dataset, features, costs, settings.seed, groups)

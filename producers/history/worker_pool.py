@@ -17,7 +17,11 @@ class WorkerPool:
     process has a pipe of its own, whose end shows that the other side has died.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(
+        self, workers: int, subject: str = "world", consequence: str = "no history was written"
+    ) -> None:
+        """`subject` and `consequence` are words of the error if a process dies or fails."""
+        self._words = subject, consequence
         context = multiprocessing.get_context("spawn")
         self._processes = []
         self._idle: list[Connection] = []
@@ -73,7 +77,7 @@ class WorkerPool:
             try:
                 connection.send(task)
             except OSError:
-                raise _worker_died() from None
+                raise self._worker_died() from None
 
     def _result(self, number: int) -> Any:
         while True:
@@ -82,21 +86,22 @@ class WorkerPool:
                 try:
                     error, result = connection.recv()
                 except (EOFError, OSError):
-                    raise _worker_died() from None
+                    raise self._worker_died() from None
                 if error:
-                    raise FraudsimError(f"world: a worker failed, no history was written: {error}")
+                    subject, consequence = self._words
+                    raise FraudsimError(f"{subject}: a worker failed, {consequence}: {error}")
                 self._results[self._busy.pop(connection)] = result
                 self._idle.append(connection)
             self._dispatch()
             if number in self._results:
                 return self._results.pop(number)
 
-
-def _worker_died() -> FraudsimError:
-    return FraudsimError(
-        "world: a worker process died, no history was written; "
-        "if memory ran out, try again with fewer --workers"
-    )
+    def _worker_died(self) -> FraudsimError:
+        subject, consequence = self._words
+        return FraudsimError(
+            f"{subject}: a worker process died, {consequence}; "
+            "if memory ran out, try again with fewer --workers"
+        )
 
 
 def _run_tasks(connection: Connection) -> None:

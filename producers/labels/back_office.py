@@ -54,6 +54,11 @@ class BackOffice:
         self.counts: Counter[str] = Counter()
         """Decisions and their consequences, by name."""
 
+    @property
+    def waiting(self) -> int:
+        """Cases that wait for an analyst."""
+        return self._desk.waiting
+
     def on_decision(self, payment: DecidedPayment, is_fraud: bool) -> list[Label]:
         """Process a transaction's first decision; return the labels that follow at once, known later."""
         self.counts[payment.action] += 1

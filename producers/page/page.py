@@ -2,9 +2,8 @@
 
 from html import escape
 from pathlib import Path
-from typing import Final
 
-from fraudsim.drawing.themes import DARK, DARK_STYLE, GRID, INK, PAPER, QUIET
+from fraudsim.drawing.pages import figure, html_page
 from fraudsim.errors import FraudsimError
 from fraudsim.whole_files import write_whole
 from producers.history.manifest import HistoryManifest
@@ -12,36 +11,6 @@ from producers.history.reader import History
 from producers.page import fraud_plots, time_plots
 from producers.page.aggregates import Aggregates, aggregate
 from producers.page.reference_rates import MEASURES, PUBLISHED_RATES, Measure
-
-_VARIABLES: Final = {"paper": PAPER, "ink": INK, "quiet": QUIET, "grid": GRID}
-_LIGHT: Final = " ".join(f"--{name}: {colour};" for name, colour in _VARIABLES.items())
-_DARK: Final = " ".join(f"--{name}: {DARK[colour]};" for name, colour in _VARIABLES.items())
-_STYLE: Final = (
-    f"""
-:root {{ color-scheme: light dark; {_LIGHT} }}
-@media (prefers-color-scheme: dark) {{ :root {{ {_DARK} }} }}
-{DARK_STYLE}"""
-    + """
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1100px; padding: 28px 20px 60px; background: var(--paper);
-  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 26px; margin: 0 0 2px; } h2 { font-size: 19px; margin: 38px 0 6px; }
-p { margin: 6px 0; max-width: 75ch; } .quiet, figcaption { color: var(--quiet); font-size: 13px; }
-figure { margin: 10px 0; } svg { display: block; width: 100%; height: auto; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 4px 24px; }
-.four { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 4px 16px; }
-.three { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 8px 18px; }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px 18px;
-  margin: 18px 0; padding: 14px 0; border: solid var(--grid); border-width: 1px 0; }
-.facts dt { color: var(--quiet); font-size: 13px; } .facts dd { margin: 0; font-size: 20px; }
-.wide { overflow-x: auto; } .wide svg, .wide table { min-width: 720px; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th, td { text-align: left; vertical-align: top; padding: 6px 14px 6px 0;
-  border-bottom: 1px solid var(--grid); }
-td.number { white-space: nowrap; font-variant-numeric: tabular-nums; } th { font-weight: 600; }
-code { font-size: 13px; }
-"""
-)
 
 
 def write_page(history: History, path: Path) -> None:
@@ -74,20 +43,7 @@ def page(manifest: HistoryManifest, aggregates: Aggregates) -> str:
         _labels(aggregates),
         _base_rates(manifest, aggregates),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</main>\n</body>\n</html>\n"
-    )
-
-
-def _figure(svg: str, caption: str = "", wide: bool = False) -> str:
-    """A figure; a wide one scrolls sideways on a narrow screen, so that its text stays legible."""
-    caption_html = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    body = f'<div class="wide">{svg}</div>' if wide else svg
-    return f"<figure>{body}{caption_html}</figure>"
+    return html_page(title, body)
 
 
 def _facts(manifest: HistoryManifest, aggregates: Aggregates) -> str:
@@ -107,7 +63,7 @@ def _facts(manifest: HistoryManifest, aggregates: Aggregates) -> str:
 
 def _volumes(aggregates: Aggregates) -> str:
     return "<h2>Day by day</h2>" + "".join(
-        _figure(svg, wide=True)
+        figure(svg, wide=True)
         for svg in (time_plots.draw_daily_transactions(aggregates), time_plots.draw_daily_fraud(aggregates))
     )
 
@@ -133,7 +89,7 @@ def _times(aggregates: Aggregates) -> str:
     svgs += [time_plots.draw_class_hours(aggregates), time_plots.draw_weekdays(aggregates)]
     if len(aggregates.honest.per_day) > time_plots.LONG_DAYS:
         svgs.append(time_plots.draw_month_days(aggregates))
-    return "".join(parts) + f'<div class="two">{"".join(_figure(svg) for svg in svgs)}</div>'
+    return "".join(parts) + f'<div class="two">{"".join(figure(svg) for svg in svgs)}</div>'
 
 
 def _amounts(aggregates: Aggregates) -> str:
@@ -144,7 +100,7 @@ def _amounts(aggregates: Aggregates) -> str:
         f"mean {_mean(aggregates.honest.cents, aggregates.honest.number):,.2f} and "
         f"{_mean(aggregates.fraud.cents, aggregates.fraud.number):,.2f}."
     )
-    return f"<h2>Amounts</h2>{_figure(fraud_plots.draw_amounts(aggregates), caption, wide=True)}"
+    return f"<h2>Amounts</h2>{figure(fraud_plots.draw_amounts(aggregates), caption, wide=True)}"
 
 
 def _typologies(aggregates: Aggregates) -> str:
@@ -152,11 +108,11 @@ def _typologies(aggregates: Aggregates) -> str:
         return ""
     total = aggregates.honest.number + aggregates.fraud.number
     small = "".join(
-        _figure(fraud_plots.draw_typology_timeline(t, aggregates.start_ms)) for t in aggregates.typologies
+        figure(fraud_plots.draw_typology_timeline(t, aggregates.start_ms)) for t in aggregates.typologies
     )
     return (
         "<h2>Fraud by typology</h2>"
-        + _figure(fraud_plots.draw_typology_shares(aggregates.typologies, total), wide=True)
+        + figure(fraud_plots.draw_typology_shares(aggregates.typologies, total), wide=True)
         + "<p>Frauds per day of each typology; every picture has its own scale.</p>"
         + f'<div class="four">{small}</div>'
     )
@@ -167,7 +123,7 @@ def _campaigns(aggregates: Aggregates) -> str:
     if not examples:
         return ""
     figures = "".join(
-        _figure(
+        figure(
             fraud_plots.draw_campaign(name, example, aggregates.currency),
             fraud_plots.campaign_caption(example),
         )
@@ -187,7 +143,7 @@ def _labels(aggregates: Aggregates) -> str:
         "<h2>How late fraud comes to be known</h2>"
         "<p>Of all frauds, the share that has a label saying fraud, by time since the transaction. "
         "Labels that come after the end of the history count too.</p>"
-        + _figure(fraud_plots.draw_label_arrivals(aggregates), wide=True)
+        + figure(fraud_plots.draw_label_arrivals(aggregates), wide=True)
     )
 
 

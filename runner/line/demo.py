@@ -14,6 +14,7 @@ from runner.line.null_pipeline import run_null_pipeline
 from runner.line.options import LineOptions
 from runner.line.run_end import close_and_summarise, drain
 from runner.line.speed import DAY_S
+from runner.record.costs import CostMeter
 from runner.record.display import LiveFigures, console, live_figures, print_summary, say
 from runner.record.observer import Observer
 from runner.supervise.foreground import StopSignals, raise_on_signals
@@ -31,23 +32,31 @@ def run_demo(options: LineOptions, settings: Settings) -> dict[str, Any]:
         line.start_line()
         freeze_gc()
         with Observer(line.settings, topics.DECISIONS) as observer:
-            seconds = _run_traffic(line, observer, options.seconds, signals)
+            meter = CostMeter(line.pids)
+            seconds = _run_traffic(line, observer, options.seconds, signals, meter)
             say("draining: every decision read back, every record folded and archived")
             drain(line, observer.tally)
-        summary = close_and_summarise(line, seconds, observer.tally.latencies, null_latencies)
+        costs = meter.as_json(line.planned())
+        summary = close_and_summarise(line, seconds, observer.tally.latencies, null_latencies, costs=costs)
     print_summary(summary)
     console.print(f"summary: {_short(line.run_dir)}/summary.json   log: {_short(line.run_dir)}/log")
     return summary
 
 
-def _run_traffic(line: Line, observer: Observer, seconds: float | None, signals: StopSignals) -> float:
+def _run_traffic(
+    line: Line,
+    observer: Observer,
+    seconds: float | None,
+    signals: StopSignals,
+    meter: CostMeter | None = None,
+) -> float:
     """Send live traffic to its end, or to a signal; returns its wall seconds."""
     started_s = time.monotonic()
     _say_traffic(line)
     with signals.set_event() as stop:
         line.start_producer()
         with live_figures(observer.tally, seconds, line.speed) as figures:
-            _await_producer(line, stop, figures)
+            _await_producer(line, stop, figures, meter)
     return time.monotonic() - started_s
 
 
@@ -61,10 +70,12 @@ def _say_traffic(line: Line) -> None:
     )
 
 
-def _await_producer(line: Line, stop: threading.Event, figures: LiveFigures) -> None:
-    """Show live figures until the producer is done or `stop` is set."""
+def _await_producer(line: Line, stop: threading.Event, figures: LiveFigures, meter: CostMeter | None) -> None:
+    """Show live figures, and sample costs, until the producer is done or `stop` is set."""
 
     def traffic_ended() -> bool:
+        if meter is not None:
+            meter.sample()
         figures.show(sum(line.supervisor.restarts.values()))
         return stop.is_set() or line.done("producer")
 

@@ -28,7 +28,7 @@ from runner.line.parts import (
 )
 from runner.line.preparation import copy_policy, event_speed, make_history, make_model, start_log_and_prime
 from runner.stack.ports import claim_port, free_port
-from runner.stack.stack import environment, start_stack
+from runner.stack.stack import STACK_PARTS, environment, start_stack
 from runner.supervise.supervisor import Event, Part, Supervisor
 
 POLL_S: Final = 0.05
@@ -175,7 +175,12 @@ class Line:
     def _running_line(self, parts: Mapping[str, RunningPart]) -> RunningLine:
         settings = self.settings
         url = http_url(settings.http_host, settings.http_port)
-        return RunningLine(settings.kafka_bootstrap, settings.redis_url, url, parts)
+        servers = {name: self.supervisor.pid(name) for name in STACK_PARTS}
+        return RunningLine(settings.kafka_bootstrap, settings.redis_url, url, parts, servers)
+
+    def pids(self) -> dict[str, int | None]:
+        """Process ids of the parts and of the stack's servers; None for one that does not run."""
+        return {name: self.supervisor.pid(name) for name in (*self._metrics_ports, *STACK_PARTS)}
 
     def metrics_url(self, name: str) -> str:
         """Where a part serves its metrics."""

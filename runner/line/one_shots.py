@@ -33,8 +33,8 @@ def keep_or_make_history(
         write_history(directory, World(config), days, on_day)
         return read_history(directory), True
     history = read_history(directory)
-    world_of(history)  # raises if the live stream cannot continue from it
-    present = {**history.manifest.config, "days": history.manifest.days}
+    world = world_of(history)  # raises if the live stream cannot continue from it
+    present = {**asdict(world.config), "days": history.manifest.days}
     requested = {**asdict(config), "days": days}
     for name, value in requested.items():
         if present.get(name) != value:

@@ -1,6 +1,7 @@
 """The orderly end of a run: last decisions, fold to the end of the log, stop of the processes, summary."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fraudsim.archive.log_files import read_log
@@ -50,8 +51,13 @@ def close_and_summarise(
     latencies: Latencies,
     null_latencies: Latencies,
     brute_force: int = BRUTE_FORCE,
+    *,
+    costs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the manifest, end all processes, check parity and write the summary.
+
+    Args:
+        costs: CPU, memory and disk by process, if they were measured.
 
     Returns:
         The content of `summary.json`.
@@ -91,6 +97,8 @@ def close_and_summarise(
             "by_brute_force",
         )
     }
+    if costs is not None:
+        summary["costs"] = costs
     if line.options.consequences:
         blocks = check_blocks(run_dir, consequences(settings).block_ms)
         summary["blocks"] = {

@@ -118,6 +118,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         f"card precision@100 {detection['card_precision_at_100']}   model {summary['model']}"
     )
     _print_labels(summary["labels"])
+    _print_costs(summary.get("costs", {}))
     parity = summary.get("parity")
     if parity is not None:
         degraded = f"; {parity['degraded']:,} decided without state" if parity["degraded"] else ""
@@ -160,3 +161,17 @@ def _print_labels(report: dict[str, Any]) -> None:
         f"labels {sum(sent.values()):,}: {', '.join(f'{n:,} by {source}' for source, n in sent.items())}   "
         f"step-ups: {step_ups}   reviews: {reviews}"
     )
+
+
+def _print_costs(costs: dict[str, Any]) -> None:
+    """Print CPU a transaction and memory by process; nothing if they were not measured."""
+    processes = costs.get("processes")
+    if not processes:
+        return
+    total_us = sum(cost["cpu_us"] for cost in processes.values())
+    parts = ", ".join(
+        f"{name} {cost['cpu_us']:,.0f}"
+        for name, cost in sorted(processes.items(), key=lambda entry: -entry[1]["cpu_us"])
+    )
+    memory_mb = sum(cost["memory_mb"] for cost in processes.values())
+    console.print(f"CPU µs a transaction: {total_us:,.0f} ({parts})   memory {memory_mb:,.0f} MB")

@@ -104,12 +104,13 @@ def _sent(
 
     Returns:
         The ids that need a decision (records with a source's ordinal or a decision of HTTP, and payments that
-        customers tried again), the number of ids that are not the source's, and two numbers of records of the
-        run's own source that need no decision: those that repeat an id, and those that became dead letters,
-        as a script's bad data should.
+        customers tried again), the number of ids that are not the source's, those of another source such as a
+        load test among them, and two numbers of records of the run's own source that need no decision: those
+        that repeat an id, and those that became dead letters, as a script's bad data should.
     """
     source_ids: set[str] = set()
     added_ids: set[str] = set()
+    other_ids: set[str] = set()
     repeats = rejected = 0
     columns = (transactions[name].to_pylist() for name in ("partition", "offset", "tx_id", "headers"))
     for partition, offset, tx_id, headers in zip(*columns, strict=True):
@@ -120,9 +121,11 @@ def _sent(
         elif h.ORDINAL in header_values and tx_id is not None:
             repeats += is_own and tx_id in source_ids
             source_ids.add(tx_id)
+            if not is_own:
+                other_ids.add(tx_id)
         elif (is_own or h.DECISION in header_values) and tx_id is not None:
             added_ids.add(tx_id)
-    return source_ids | added_ids, len(added_ids - source_ids), repeats, rejected
+    return source_ids | added_ids, len(added_ids - source_ids) + len(other_ids), repeats, rejected
 
 
 def _dead_letters(run_dir: Path) -> set[tuple[str, int, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
@@ -21,6 +22,8 @@ from runner.stack.ports import choose_port, free_port
 from runner.stack.redis_server import RedisServer, find_redis, redis_answers
 from runner.supervise.supervisor import Part, Supervisor
 
+STACK_PARTS: Final = (kafka_server.NAME, redis_server.NAME)
+"""The servers' names in the supervisor."""
 _READY_S = 60.0
 _PORT_ATTEMPTS = 3
 _PORT_TAKEN = "address already in use"

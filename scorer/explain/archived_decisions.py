@@ -108,6 +108,10 @@ def read_decisions(run_dir: Path, tx_id: str | None = None) -> Iterator[Archived
             raise FraudsimError(
                 f"--run {run_dir}: its catalogue is {row['feature_hash']}, this program's {HASH}"
             )
+        if row["features"] is None:
+            raise FraudsimError(
+                f"--run {run_dir} was written without vectors: simulate it again with --vectors"
+            )
         tx = by_location.get((row["source_partition"], row["source_offset"]))
         if tx is not None:
             yield ArchivedDecision(

@@ -8,11 +8,13 @@ one in `hits`.
 import math
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
+import numpy as np
 import zen
 
+from fraudsim.arrays import Flags, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Action, Transaction
 from scorer.policy.rule_checks import check_decision, first_line
@@ -43,6 +45,14 @@ class RuleInput(msgspec.Struct, frozen=True):
     probability: float
 
 
+class ColumnValues(Protocol):
+    """Values of many transactions."""
+
+    def __call__(self, name: str) -> tuple[Ints, list[Any]]:
+        """The distinct values of a column, None for null, and the index of each transaction's value."""
+        ...
+
+
 class RuleFile:
     """One decision file, compiled."""
 
@@ -60,9 +70,8 @@ class RuleFile:
             self._engine.get_decision(name).validate()
         except Exception as error:  # zen raises many types, bare exceptions among them
             raise FraudsimError(f"policy {where}: {first_line(error)}") from None
-        self._guard = [
-            [(_getter(column), holds) for column, holds in row] for row in guard_of(decision) or []
-        ]
+        self._guard_columns = guard_of(decision) or []
+        self._guard = [[(_getter(column), holds) for column, holds in row] for row in self._guard_columns]
 
     @property
     def always_evaluated(self) -> bool:
@@ -80,6 +89,21 @@ class RuleFile:
             else:
                 return True
         return False
+
+    def may_hit_rows(self, values: "ColumnValues", rows: int) -> Flags:
+        """`may_hit` of many transactions at once, shape (rows,)."""
+        may_hit = np.full(rows, not self._guard_columns)
+        for row in self._guard_columns:
+            holding = np.ones(rows, np.bool_)
+            for column, holds in row:
+                if holding.any():
+                    indices, distinct = values(column)
+                    used = np.unique(indices[holding])
+                    holds_for = np.zeros(len(distinct), np.bool_)
+                    holds_for[used] = [bool(holds(distinct[index])) for index in used.tolist()]
+                    holding &= holds_for[indices]
+            may_hit |= holding
+        return may_hit
 
     def hits(self, rule_input: RuleInput) -> list[Hit]:
         """The hits of one transaction. Raises RuleError."""

@@ -16,7 +16,7 @@ from fraudsim.log.acceptance import Rejected
 from fraudsim.log.events import Decision, Transaction, decode_decision, encoder
 from fraudsim.log.topics import DECISIONS
 from scorer.context import ScorerContext
-from scorer.decide import Decider, Incoming
+from scorer.decide import Decider, Incoming, now_us
 from scorer.observe import observe
 from scorer.stream.batch import DecisionBatch, QueuedTransaction
 from scorer.stream.progress import PartitionProgress
@@ -91,7 +91,9 @@ class StreamScorer(ConsumerRebalanceListener):
 
         def queued() -> QueuedTransaction:
             http_decision = h.header(record.headers, h.DECISION)
-            return QueuedTransaction(Incoming(event, received_us, partition, offset), http_decision)
+            return QueuedTransaction(
+                Incoming(event, received_us, partition, offset, record.timestamp * 1000), http_decision
+            )
 
         if progress.offer(offset, queued):
             self._arrived.set()
@@ -197,7 +199,12 @@ class StreamScorer(ConsumerRebalanceListener):
                 queued.append(progress.take())
         if not queued:
             return None
-        undecided = [entry.incoming for entry in queued if entry.http_decision is None]
+        dequeued_us = now_us()
+        undecided = [
+            msgspec.structs.replace(entry.incoming, dequeued_us=dequeued_us)
+            for entry in queued
+            if entry.http_decision is None
+        ]
         prefetched_state = (
             self._decider.prefetch([incoming.tx for incoming in undecided]) if undecided else None
         )

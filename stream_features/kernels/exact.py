@@ -20,6 +20,7 @@ from numba import njit
 
 from fraudsim.arrays import Flags, Floats, Ints
 from stream_features.kernels.seen_set import WORDS, add
+from stream_features.kernels.tumbling import tumble
 
 HEADER = 4
 WIDTH = 5
@@ -349,30 +350,45 @@ def _in_state_order(rows: Ints, order: Ints, first: int, last: int) -> None:
 
 @njit(cache=True)
 def bulk_exact(
-    rows: Ints, order: Ints, starts: Ints, spec: Ints, bound: int, lag_ms: int, cap: int, out: Any
+    rows: Ints,
+    order: Ints,
+    starts: Ints,
+    seen_to: Ints,
+    read_at: Ints,
+    spec: Ints,
+    bound: int,
+    tumbling: bool,
+    cap: int,
+    out: Any,
 ) -> None:
-    """Every row's features at its own ts, from the rows of its key that are more than `lag_ms` older.
+    """Every row's features from the rows of its key before `seen_to`, in windows that end at `read_at`.
 
     The rows themselves serve as the state: of each key the `bound` newest, as `fold_exact` keeps them.
 
     Args:
         rows: shape (n, 5), grouped by key, in time order within a key.
-        order: transaction index of each row, shape (n,).
+        order: transaction index of each row, shape (n,); a negative one is not read, only seen.
         starts: first row of each key, and n at the end.
+        seen_to, read_at: by row, shape (n,), ms; equal for rows of equal ts, ascending within a key.
+        tumbling: whether a window begins at the last multiple of its length instead.
         out: shape (n, features); row `order[i]` receives the features of row i.
     """
     flat = rows.reshape(rows.shape[0] * WIDTH)
+    row_spec = spec.copy()
     for group in range(starts.shape[0] - 1):
         begin, end = starts[group], starts[group + 1]
         _in_state_order(rows, order, begin, end)
         folded_end = begin
         for i in range(begin, end):
-            now = rows[i, 0]
-            while rows[folded_end, 0] < now - lag_ms:
+            if order[i] < 0:
+                continue
+            while folded_end < end and rows[folded_end, 0] < seen_to[i]:
                 folded_end += 1
             first = max(begin, folded_end - bound)
             floor = rows[first - 1, 0] if first > begin else NEVER
+            if tumbling:
+                tumble(spec, row_spec, read_at[i])
             walk_exact(
-                flat, first, folded_end, floor, spec, now,
+                flat, first, folded_end, floor, row_spec, read_at[i],
                 rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], cap, out[order[i]],
             )  # fmt: skip

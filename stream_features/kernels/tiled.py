@@ -42,6 +42,7 @@ from numba.extending import register_jitable
 
 from fraudsim.arrays import Flags, Floats, Ints
 from stream_features.kernels.seen_set import WORDS, add
+from stream_features.kernels.tumbling import tumble
 
 HEADER = 7
 WIDTH = 3
@@ -358,7 +359,7 @@ def fold_many_tiled(
 
 
 @njit(cache=True)
-def _count_frauds(state: Ints, spec: Ints, now: int, memory: int, high: int) -> Ints:
+def count_frauds(state: Ints, spec: Ints, now: int, memory: int, high: int) -> Ints:
     """Known frauds of each fraud-rate feature of `spec`, shape (n,), zero for other features.
 
     A transaction is one if the latest of its labels known in [memory, high) says fraud, and its first fraud
@@ -465,7 +466,7 @@ def read_tiled(
                     value = amount * count / total
             elif not labels_incomplete:  # FRAUD_RATE
                 if not frauds_counted:
-                    frauds, frauds_counted = _count_frauds(state, spec, now, memory, high), True
+                    frauds, frauds_counted = count_frauds(state, spec, now, memory, high), True
                 value = (frauds[feature] + risk_weight * risk_prior) / (count + risk_weight)
             out[spec[feature, 4]] = value
             feature += 1
@@ -530,11 +531,13 @@ def bulk_tiled(
     starts: Ints,
     labels: Ints,
     label_starts: Ints,
+    seen_to: Ints,
+    read_at: Ints,
     spec: Ints,
     levels: Ints,
     kind: int,
     horizon_ms: int,
-    lag_ms: int,
+    tumbling: bool,
     cap: int,
     label_reach_ms: int,
     label_bound: int,
@@ -543,32 +546,38 @@ def bulk_tiled(
     risk_weight: float,
     out: Any,
 ) -> None:
-    """Every row's features at its own ts, from the rows and labels of its key more than `lag_ms` older.
+    """Every row's features from its key's rows and labels before `seen_to`, in windows that end at `read_at`.
 
     Args:
         rows: shape (n, 3), (ts, amount, counterpart), grouped by key, in time order within a key.
-        order: transaction index of each row, shape (n,).
+        order: transaction index of each row, shape (n,); a negative one is not read, only seen.
         starts: first row of each key, and n at the end.
         labels: shape (k, 3), grouped by key, in order of known_at within a key.
         label_starts: first label of each key, and k at the end.
+        seen_to, read_at: by row, shape (n,), ms; ascending within a key.
+        tumbling: whether a window begins at the last multiple of its length instead.
         out: shape (n, features); row `order[i]` receives the features of row i.
     """
+    row_spec = spec.copy()
     for group in range(starts.shape[0] - 1):
         state = empty_tiled(kind)
-        folded_end, label_end = starts[group], label_starts[group]
-        for i in range(starts[group], starts[group + 1]):
-            now = rows[i, 0]
+        end, folded_end, label_end = starts[group + 1], starts[group], label_starts[group]
+        for i in range(starts[group], end):
+            if order[i] < 0:
+                continue
             row_begin, label_begin = folded_end, label_end
-            while rows[folded_end, 0] < now - lag_ms:
+            while folded_end < end and rows[folded_end, 0] < seen_to[i]:
                 folded_end += 1
-            while label_end < label_starts[group + 1] and labels[label_end, 1] < now - lag_ms:
+            while label_end < label_starts[group + 1] and labels[label_end, 1] < seen_to[i]:
                 label_end += 1
             if folded_end > row_begin or label_end > label_begin:
                 state = fold_tiled(
                     state, rows[row_begin:folded_end], labels[label_begin:label_end], levels, horizon_ms, cap,
                     label_reach_ms, label_bound,
                 )  # fmt: skip
+            if tumbling:
+                tumble(spec, row_spec, read_at[i])
             read_tiled(
-                state, spec, horizon_ms, now, rows[i, 1], rows[i, 2], cap,
+                state, row_spec, horizon_ms, read_at[i], rows[i, 1], rows[i, 2], cap,
                 label_memory_ms, risk_prior, risk_weight, out[order[i]],
             )  # fmt: skip

@@ -99,15 +99,17 @@ def bulk_features(
             continue
         starts = np.searchsorted(key[order], np.arange(len(names) + 1))
         rows, spec = entity_rows(transactions, entity)[order], specification(entity)
+        seen_to = rows[:, 0] - lag_ms
         if entity in EXACT:
-            bulk_exact(rows, order, starts, spec, MAX_ROWS, lag_ms, DISTINCT_CAP, out)
+            bulk_exact(rows, order, starts, seen_to, rows[:, 0], spec, MAX_ROWS, False, DISTINCT_CAP, out)
             continue
         key_labels, label_starts = _group_labels(
             names, KEY_FIELD[entity], labels if entity in LABELLED else None
         )
         bulk_tiled(
-            rows, order, starts, key_labels, label_starts, spec, LEVELS, KIND[entity], HORIZON_MS, lag_ms,
-            DISTINCT_CAP, LABEL_REACH, MAX_LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT, out,
+            rows, order, starts, key_labels, label_starts, seen_to, rows[:, 0], spec, LEVELS, KIND[entity],
+            HORIZON_MS, False, DISTINCT_CAP, LABEL_REACH, MAX_LABELS, LABEL_MEMORY, RISK_PRIOR, RISK_WEIGHT,
+            out,
         )  # fmt: skip
     return out
 

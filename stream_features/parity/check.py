@@ -31,6 +31,8 @@ from stream_features.parity.sample import heat, weighted_sample, weights
 from stream_features.parity.staleness import fresh_vectors, staleness_effect
 from stream_features.store.prime import StateTable, state_of_history
 
+SIMULATION_FILE: Final = "simulation.json"
+"""In a simulated run's folder: its regime, and whether log prefixes express its vectors."""
 EXAMPLES: Final = 3
 """Examples kept of each feature, by each engine."""
 DERIVED: Final = ("mean", "std", "speed", "ratio_to_mean", "fraud_rate")
@@ -125,8 +127,10 @@ def check_parity(
     """Recompute every served vector of an archived run.
 
     Raises:
-        FraudsimError: the run was served with another catalogue, or its folder is incomplete.
+        FraudsimError: the run was served with another catalogue, or its folder is incomplete; or it was
+            simulated under a regime whose vectors are not those of one log prefix.
     """
+    _check_expressible(run_dir)
     log = LogEvents(run_dir, settings.partitions)
     first = log.clock.first
     tables = HistoryTables(*read_history_tables(history))
@@ -162,6 +166,27 @@ def check_parity(
         fresh = fresh_vectors(transactions, log, base)
         result.staleness_effect = staleness_effect(served.vectors, fresh)
     return result
+
+
+class _Simulation(msgspec.Struct):
+    regime: str
+    not_in_a_prefix: str
+    """Why no log prefix says what the vectors were computed from; empty where it does."""
+
+
+def _check_expressible(run_dir: Path) -> None:
+    path = run_dir / SIMULATION_FILE
+    if not path.exists():
+        return
+    try:
+        simulation = msgspec.json.decode(path.read_bytes(), type=_Simulation)
+    except msgspec.DecodeError as error:
+        raise FraudsimError(f"{path}: {error}; simulate the run again") from None
+    if simulation.not_in_a_prefix:
+        raise FraudsimError(
+            f"{run_dir} was simulated under regime {simulation.regime}, and parity cannot recompute it: "
+            f"{simulation.not_in_a_prefix}"
+        )
 
 
 def _replayed(

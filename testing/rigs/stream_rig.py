@@ -131,7 +131,7 @@ def transaction(n: int) -> Transaction:
 
 def record(partition: int, offset: int, value: bytes | None = None) -> SimpleNamespace:
     """A record as a consumer delivers it, without headers."""
-    return SimpleNamespace(partition=partition, offset=offset, headers=(), value=value)
+    return SimpleNamespace(partition=partition, offset=offset, headers=(), value=value, timestamp=0)
 
 
 def decision(tx: Transaction, partition: int = 0, offset: int = 0) -> Decision:

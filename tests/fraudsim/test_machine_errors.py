@@ -23,6 +23,8 @@ from fraudsim.settings import Settings, load_settings, variable
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "a file or setting is not UTF-8: "),
         (UnicodeEncodeError("ascii", "ü", 0, 1, "bad"), "PYTHONUTF8=1"),
         (kafka.errors.KafkaTimeoutError("a\nb"), "a b; does Kafka run at FRAUDSIM_KAFKA_BOOTSTRAP?"),
+        (kafka.errors.KafkaError("no metadata"), "no metadata; does Kafka run at FRAUDSIM_KAFKA_BOOTSTRAP?"),
+        (kafka.errors.RequestTimedOutError(), "does Kafka run at FRAUDSIM_KAFKA_BOOTSTRAP?"),
         (aiokafka.errors.KafkaConnectionError("x"), "does Kafka run at FRAUDSIM_KAFKA_BOOTSTRAP?"),
         (redis.exceptions.ConnectionError("x"), "x; does Redis run at FRAUDSIM_REDIS_URL?"),
     ],

@@ -26,7 +26,15 @@ PAGES = sorted(
     if path.name != "CHANGELOG.md"  # it also names what has been removed
 )
 ENVIRONMENTS = [ROOT / "docker-compose.yml", ROOT / ".env.example", ROOT / "Makefile", ROOT / "Dockerfile"]
-OUTSIDE_SETTINGS = {"LOAD_RATE", "BENCH_GIVEN", "PROMETHEUS", "PROMTOOL"}
+OUTSIDE_SETTINGS = {
+    "LOAD_RATE",
+    "LOAD_ARRIVALS",
+    "LOAD_SECONDS",
+    "LOAD_PLAN",
+    "BENCH_GIVEN",
+    "PROMETHEUS",
+    "PROMTOOL",
+}
 """Variables of load tests and of `make prometheus`, which no process of the line reads."""
 NESTED = {"WORLD": WorldConfig, "LABEL_DELAYS": LabelDelays, "CONSEQUENCES": Consequences}
 """Settings that hold parameters by name, and the class whose fields these are."""

@@ -16,7 +16,7 @@ FLOORS = [
     {"fraudsim"},
     {"producers", "stream_features"},
     {"model", "scorer"},
-    {"runner", "load_tests", "dashboards"},
+    {"runner", "simulator", "load_tests", "dashboards"},
     {"studies"},
     {"testing"},
 ]
@@ -28,7 +28,7 @@ NEIGHBOURS = {
     ("load_tests", "runner"),
     ("load_tests", "testing"),
 }
-MAY_READ_TRUTH = {"runner", "dashboards", "studies", "testing"}
+MAY_READ_TRUTH = {"runner", "simulator", "dashboards", "studies", "testing"}
 # The schema of the truth, and the rooms that produce it.
 NAMES_TRUTH = {"fraudsim", "producers"}
 

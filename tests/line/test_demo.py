@@ -71,6 +71,9 @@ def test_demo_at_500_a_second_loses_nothing_and_writes_the_whole_summary(tmp_pat
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     assert summary["sent"] == summary["decided"] == sum(summary["actions"].values()) > 2_000
     assert None not in summary["latency_ms"].values()
+    processes = summary["costs"]["processes"]
+    assert processes.keys() >= {"worker", "scorer", "archiver", "labels", "producer", "kafka", "redis"}
+    assert all(cost["cpu_us"] > 0 and cost["memory_mb"] > 1 for cost in processes.values())
     assert None not in summary["null_latency_ms"].values()
     assert "null pipeline" in output
     assert (tmp_path / "runs" / "latest").resolve() == run.resolve()

@@ -1,174 +1,151 @@
-"""The Locust file, run by Locust: against a server, against one that answers nonsense, against nobody."""
+"""The Locust file, run by Locust: alone by hand, and as a master with workers by `fraudsim load run`."""
 
+import ast
 import csv
-import itertools
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
 
+import numpy as np
+import psutil
 import pytest
 
 from fraudsim.polling import poll_until
 from load_tests import __path__ as load_tests_path
-
-CSV_INTERVAL_S = 1.0
-
+from load_tests.load.arrivals.schedule import schedule_us
+from load_tests.load.arrivals.shapes import parse_shape
+from load_tests.load.clocks.records import read_records
+from tests.house.test_rooms import modules
+from tests.load_tests.load.servers import serving
 
 LOCUSTFILE = Path(load_tests_path[0]) / "locustfile.py"
-RATE = 200
-USERS = 20
-INTERVAL_S = USERS / RATE
-SLACK = 20
-"""Requests that a user may make up for at once, after a pause of the machine."""
-ROWS = ("/v1/score", "from intended send", "Aggregated")
+FOREIGN = {"asyncio", "uvloop", "kafka", "aiokafka", "confluent_kafka", "faust"}
 
 
-class Server(ThreadingHTTPServer):
-    """Answers every POST with the next of some bodies, and notes when each connection asked."""
-
-    daemon_threads = True
-
-    def __init__(self, bodies: Sequence[bytes]) -> None:
-        self.bodies = itertools.cycle(bodies)
-        self.lock = threading.Lock()
-        self.arrivals: list[tuple[int, float]] = []
-        """(client's port, monotonic time): a user of Locust keeps its connection."""
-        super().__init__(("127.0.0.1", 0), Handler)
+def two_workers(tmp_path: Path, url: str, *words: str) -> tuple[list[str], Path]:
+    (tmp_path / "body.json").write_text("{}")
+    out = tmp_path / "out"
+    words = ("--workers", "2", "--body", str(tmp_path / "body.json"), "--out", str(out), *words)
+    return [sys.executable, "-m", "fraudsim", "load", "run", "--url", url, *words], out
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        with self.server.lock:
-            self.server.arrivals.append((self.client_address[1], time.monotonic()))
-            body = next(self.server.bodies)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving(*bodies: bytes) -> Iterator[Server]:
-    server = Server(bodies)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+def test_a_master_and_two_workers_send_the_schedule_and_nothing_twice(tmp_path):
+    with serving("ok") as server:
+        command, out = two_workers(tmp_path, server.url, "--rate", "200", "--seconds", "3", "--seed", "5")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "Traceback" not in done.stderr
+    parts = [read_records(out / f"records-{index}.bin") for index in range(2)]
+    numbers = np.sort(np.concatenate([part["number"] for part in parts]))
+    schedule = schedule_us(parse_shape("poisson"), 200, 3, 5)
+    assert numbers.tolist() == list(range(len(schedule)))
+    assert abs(len(parts[0]) - len(parts[1])) <= 1
+    # All by one clock: each is intended at the start and its time in the schedule.
+    for part in parts:
+        starts = part["intended_us"] - schedule[part["number"]]
+        assert len(set(starts.tolist())) == 1
+        assert starts[0] == parts[0]["intended_us"][0] - schedule[parts[0]["number"][0]]
+    result = json.loads((out / "result.json").read_text())
+    assert result["scheduled"] == result["completed"] == len(schedule)
+    assert result["generator"]["workers"] == 2
 
 
-class Outcome(NamedTuple):
-    code: int
-    output: str
-    rows: dict[str, dict[str, str]]
-    exceptions: list[str]
-
-    def count(self, row: str, column: str = "Request Count") -> int:
-        return int(self.rows[row][column])
-
-
-def rows_in(path: Path) -> dict[str, dict[str, str]]:
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        return {row["Name"]: row for row in csv.DictReader(file)}
+def test_a_lost_worker_invalidates_the_run(tmp_path):
+    with serving("ok") as server:
+        command, out = two_workers(tmp_path, server.url, "--rate", "100", "--seconds", "4")
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        records = out / "records-1.bin"
+        assert poll_until(lambda: records.exists() and records.stat().st_size > 1_000, 60)
+        workers = [p for p in psutil.Process(run.pid).children() if "--worker" in p.cmdline()]
+        workers[0].kill()
+        stdout, stderr = run.communicate(timeout=120)
+    result = json.loads((out / "result.json").read_text())
+    assert (run.returncode, result["verdict"]) == (3, "not measured"), stdout + stderr
+    assert "1 of 2 workers" in result["why"]
 
 
-def run(folder: Path, port: int, enough: Callable[[], bool]) -> Outcome:
-    """Run Locust until there is enough, while it still adds users; then stop it."""
-    words = (
-        "-f", str(LOCUSTFILE), "--headless", "-u", str(USERS), "-r", "4", "--only-summary",
-        "--host", f"http://127.0.0.1:{port}", "--csv", str(folder / "load"),
-    )  # fmt: skip
-    with (folder / "output").open("w") as output:
+def test_by_hand_it_counts_from_the_intended_send_in_a_row_of_its_own(tmp_path):
+    # The server answers what is no decision: every request is a failure, and no exception.
+    env = {**os.environ, "FRAUDSIM_LOAD_RATE": "100", "FRAUDSIM_LOAD_SECONDS": "60"}
+    with serving("ok") as server:
+        words = ("--headless", "-u", "20", "-r", "20", "--only-summary", "--csv", str(tmp_path / "load"))
+        host = server.url.removesuffix("/x")
         locust = subprocess.Popen(
-            [sys.executable, "-m", "locust", *words],
-            env={**os.environ, "FRAUDSIM_LOAD_RATE": str(RATE)}, stdout=output, stderr=output,
+            [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *words, "--host", host],
+            env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        stats = tmp_path / "load_stats.csv"
+
+        def rows() -> dict[str, dict[str, str]]:
+            if not stats.exists():
+                return {}
+            with stats.open(newline="") as file:
+                return {row["Name"]: row for row in csv.DictReader(file)}
+
         try:
-            assert poll_until(lambda: enough() or locust.poll() is not None, 60)
-            # Locust writes its figures once a second, and not at its end.
-            stopwatch = time.monotonic()
             assert poll_until(
-                lambda: locust.poll() is not None or time.monotonic() > stopwatch + 2 * CSV_INTERVAL_S, 60
+                lambda: int(rows().get("from intended send", {}).get("Request Count", 0)) >= 200, 60
             )
             locust.send_signal(signal.SIGTERM)
-            locust.wait(60)
+            output, _ = locust.communicate(timeout=60)
         finally:
             locust.kill()
-            locust.wait()
-    exceptions = (folder / "load_exceptions.csv").read_text().splitlines()[1:]
-    return Outcome(
-        locust.returncode, (folder / "output").read_text(), rows_in(folder / "load_stats.csv"), exceptions
-    )
+    assert "Traceback" not in output
+    counts = {name: int(row["Request Count"]) for name, row in rows().items()}
+    assert counts["/v1/score"] == counts["from intended send"] == counts["Aggregated"]
+    assert counts["/v1/score"] == int(rows()["/v1/score"]["Failure Count"])
+    assert (tmp_path / "load_exceptions.csv").read_text().count("\n") <= 1
 
 
-def test_while_users_are_added_each_request_counts_once_and_is_sent_when_due(tmp_path: Path) -> None:
-    with serving(b'{"action":"approve"}') as server:
-        outcome = run(tmp_path, server.server_address[1], lambda: len(server.arrivals) >= 100)
-    assert outcome.code == 0, outcome.output
-    counts = [outcome.count(row) for row in ROWS]
-    assert counts == [counts[0]] * 3
-    assert 100 - USERS <= counts[0] <= len(server.arrivals)
-    assert float(outcome.rows["from intended send"]["Min Response Time"]) >= 0
-    # No user has more than its share of the rate, whoever else is there.
-    first_s = server.arrivals[0][1]
-    sent: dict[int, int] = {}
-    for port, arrived_s in server.arrivals:
-        sent[port] = sent.get(port, 0) + 1
-        assert sent[port] <= (arrived_s - first_s) / INTERVAL_S + 1 + SLACK
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FRAUDSIM_LOAD_RATE", "many"),
+        ("FRAUDSIM_LOAD_RATE", "0"),
+        ("FRAUDSIM_LOAD_ARRIVALS", "tides"),
+        ("FRAUDSIM_LOAD_PLAN", "/none"),
+    ],
+)
+def test_a_variable_that_holds_no_plan_is_named_in_one_line(name, value, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--host", "http://127.0.0.1:1"],
+        env={**os.environ, name: value}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode != 0
+    assert len(errors) == 1
+    assert value in errors[0]
+    assert "Traceback" not in done.stderr
 
 
-def assert_all_failed(outcome: Outcome) -> None:
-    assert outcome.code == 1
-    for row in ROWS:
-        assert 0 < outcome.count(row) == outcome.count(row, "Failure Count"), outcome.output
-    assert outcome.exceptions == []
-    assert "Traceback" not in outcome.output
+def test_what_locust_imports_is_nothing_that_gevent_must_not_patch():
+    """Of every module of ours that the file leads to."""
+    reached, waiting = set(), [LOCUSTFILE]
+    by_name = modules()
+    while waiting:
+        path = waiting.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        for name in top_imports(path):
+            module = name if name in by_name else name.rpartition(".")[0]
+            if module in by_name:
+                waiting.append(by_name[module])
+    wrong = {
+        f"{path}: {name}" for path in reached for name in top_imports(path) if name.split(".")[0] in FOREIGN
+    }
+    assert not wrong
+    assert len(reached) > 12
 
 
-def test_an_answer_that_is_no_decision_is_a_failure(tmp_path: Path) -> None:
-    bodies = b"", b"<html>", b"[]", b'{"action":"maybe"}'
-    with serving(*bodies) as server:
-        outcome = run(tmp_path, server.server_address[1], lambda: len(server.arrivals) >= 4 * len(bodies))
-    assert_all_failed(outcome)
-
-
-def test_a_target_that_is_not_there_is_reported(tmp_path: Path) -> None:
-    def has_requests() -> bool:
-        rows = rows_in(tmp_path / "load_stats.csv")
-        return int((rows.get("Aggregated") or {}).get("Request Count") or 0) > 0
-
-    with socket.socket() as closed:  # bound, so nobody else takes it, and not listening
-        closed.bind(("127.0.0.1", 0))
-        outcome = run(tmp_path, closed.getsockname()[1], has_requests)
-    assert_all_failed(outcome)
-    assert "refused" in (tmp_path / "load_failures.csv").read_text()
-
-
-@pytest.mark.parametrize("rate", ["many", "0", "-1", "nan", "inf", ""])
-def test_a_rate_that_is_none_is_named(rate: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = LOCUSTFILE.read_text()
-    start = source.index("def load_rate")
-    names: dict[str, object] = {"os": os}
-    exec(source[start : source.index("RATE: Final", start)], names)
-    monkeypatch.setenv("FRAUDSIM_LOAD_RATE", rate)
-    with pytest.raises(SystemExit, match=f"FRAUDSIM_LOAD_RATE={rate}: "):
-        names["load_rate"]()  # type: ignore[operator]
+def top_imports(path: Path) -> list[str]:
+    """Imports outside of functions: those inside are made by what Locust does not call."""
+    names = []
+    for statement in ast.parse(path.read_text()).body:
+        if isinstance(statement, ast.Import):
+            names += [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and statement.module:
+            names += [f"{statement.module}.{alias.name}" for alias in statement.names]
+    return names

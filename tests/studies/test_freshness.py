@@ -1,70 +1,132 @@
+"""The study of freshness, very small; and its statistics where the answer is known."""
+
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
-from producers.history.writer import write_history
-from producers.world.config import WorldConfig
-from producers.world.world import World
-from studies import freshness
-from studies.freshness import loss_intervals, page_of, study
-from studies.report import bar
+from producers.ledger.comparison import difference_of
+from stream_features.catalogue.features import HOUR
+from studies.freshness import plan as plans
+from studies.freshness import run_cell, study
+from studies.freshness.page import QUESTION, terminal_pages
+from studies.freshness.plan import FRESH, QUICK, StudyCell, Twin
+from studies.freshness.report import write
+from studies.freshness.statistics import TypologyCell, common_curve, knees, planted_difference
+
+TINY = replace(
+    QUICK, periods_ms=(HOUR, 24 * HOUR), baselines=("blocklist",), tempos=(1.0,), seeds=2, most_seeds=2,
+    cards=300, history_days=26, days=3, fraud_scale=10.0,
+)  # fmt: skip
+SETTINGS = Settings(_env_file=None, label_gap_days=3)
 
 
 @pytest.fixture(scope="module")
-def result_and_files(tmp_path_factory):
-    history, out = tmp_path_factory.mktemp("history"), tmp_path_factory.mktemp("out")
-    write_history(history, World(WorldConfig(cards=800, seed=5, fraud_scale=3)), 36)
-    patch = pytest.MonkeyPatch()
-    patch.setattr(freshness, "RESAMPLES", 20)
-    heard = []
-    result = study(history, out, Settings(_env_file=None, label_gap_days=7, seed=7), on_lag=heard.append)
-    patch.undo()
-    return result, out, heard
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "out"
+    steps = []
+    result = study.study(out, TINY, SETTINGS, lambda done, to_do: steps.append((done, to_do)))
+    write(out, result)
+    return out, result, steps
 
 
-def test_every_lag_is_tested_on_the_same_transactions(result_and_files):
-    result, _, heard = result_and_files
-    assert [lag.lag_ms for lag in result.lags] == [0, 300_000, 3_600_000, 86_400_000]
-    assert heard[:4] == ["fresh", "5 min", "1 h", "1 d"]
-    assert result.test_frauds > 0
+def test_every_twin_of_every_seed_is_run_and_compared_in_pairs(finished):
+    _, result, steps = finished
+    assert steps[0] == (0, 10)
+    assert steps[-1] == (10, 10)
+    fresh = next(cell for cell in result.arms if cell.arm == FRESH)
+    assert (fresh.against_fresh.mean, fresh.against_fresh.low) == (0, 0)
+    blocklist = next(cell for cell in result.arms if cell.arm == "blocklist")
+    assert blocklist.against_fresh.mean > 0
 
 
-def test_fresh_features_lose_nothing_and_day_old_ones_do(result_and_files):
-    fresh, *_, day_old = result_and_files[0].lags
-    assert fresh.loss == fresh.loss_low == fresh.loss_high == 0
-    assert day_old.loss > 0
-    assert fresh.recall_by_typology["card_testing"] > day_old.recall_by_typology["card_testing"]
+def test_the_page_stands_alone_and_names_question_answer_and_command(finished):
+    out, result, _ = finished
+    page = (out / "index.html").read_text()
+    assert QUESTION in page
+    assert "fraudsim study freshness --out DIR --quick" in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert json.loads((out / "result.json").read_text())["seeds"] == result.seeds
+    assert (out / "regimes.md").exists()
+    assert (out / "net-loss-1.svg").read_text().startswith("<svg")
 
 
-def test_the_files_hold_the_result(result_and_files):
-    result, out, _ = result_and_files
-    document = json.loads((out / "freshness.json").read_text())
-    assert document["lags"][1]["name"] == "5 min"
-    assert document["data_fingerprint"] == result.data_fingerprint
-    assert (out / "freshness.md").read_text() == page_of(result).markdown()
-    assert sorted(path.name for path in out.iterdir()) == ["freshness.json", "freshness.md"]
+def test_its_tables_fit_a_terminal_of_80_columns(finished):
+    for page in terminal_pages(finished[1]):
+        assert page.grid.fits(80, wrapped=True)
 
 
-def test_a_table_row_for_each_lag_and_a_column_for_each_typology(result_and_files):
-    result = result_and_files[0]
-    rows = [line for line in page_of(result).markdown().splitlines() if line.startswith("| ")]
-    assert len(rows) == 1 + len(result.lags)
-    assert {row.count("|") for row in rows} == {4 + len(result.frauds_by_typology)}
+def test_what_is_done_is_not_done_again_and_another_question_is(finished, monkeypatch):
+    out, result, _ = finished
+    monkeypatch.setattr(study, "_run_task", None)  # nothing may run
+    assert study.study(out, TINY, SETTINGS).arms == result.arms
+    other = SETTINGS.model_copy(update={"consequences": {"block_hours": 1.0}})
+    cell = StudyCell(TINY.arms()[0], 1, 1.0)
+    assert cell.file_name(TINY, SETTINGS) != cell.file_name(TINY, other)
+    assert cell.file_name(TINY, SETTINGS) != cell.file_name(replace(TINY, days=4), SETTINGS)
+    assert cell.file_name(TINY, SETTINGS) != replace(cell, tempo=2.0).file_name(TINY, SETTINGS)
+    monkeypatch.setattr(plans, "code_fingerprint", lambda: "other code")
+    assert not (out / "cells" / cell.file_name(TINY, SETTINGS)).exists()
 
 
-def test_the_interval_of_a_worse_scoring_lies_above_zero():
-    rng = np.random.default_rng(3)
-    fraud = rng.random(4000) < 0.1
-    good = (fraud + 0.3 * rng.random(4000)).astype(np.float32)
-    same, worse = loss_intervals(fraud, [good, rng.random(4000).astype(np.float32)], np.arange(4000), 7, 30)
-    assert same == (0, 0)
-    assert 0 < worse[0] < worse[1]
+def test_a_full_disk_ends_the_study_in_one_line(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "worlds"))
+
+    monkeypatch.setattr(study, "_make_worlds", full)
+    with pytest.raises(FraudsimError, match="No space left on device; what is done is kept"):
+        study.study(tmp_path, TINY, SETTINGS)
 
 
-def test_bars_are_as_long_as_their_share():
-    assert bar(0) == ""
-    assert bar(1, 4) == "████"
-    assert bar(0.5, 4) == "██"
-    assert bar(1 / 32, 4) == "▏"
+def test_null_twins_show_nothing_and_a_planted_effect_is_found():
+    generator = np.random.default_rng(1)
+    differences = generator.normal(0, 100, 12)
+    null, found = difference_of(differences.tolist()), planted_difference(differences.tolist(), 500)
+    assert null.low < 0 < null.high
+    assert found.low > 0
+    assert found.low < 500 < found.high
+
+
+def cell(typology: str, arm: str, lost: list[float], campaigns: int = 90) -> TypologyCell:
+    return TypologyCell(
+        typology=typology, tempo=1.0, arm=arm, campaigns=campaigns, paid_share=50, lost=difference_of(lost),
+        first_caught_share=10, stopped_share=50, stop_minutes=5, duration_minutes=60, gap_minutes=5,
+    )  # fmt: skip
+
+
+def test_a_knee_lies_where_half_of_the_loss_is_reached():
+    staleness = {"fast": 10.0, "slow": 100.0, "day": 1000.0}
+    cells = [
+        *(
+            cell("burst", arm, [lost - 1, lost, lost + 1])
+            for arm, lost in zip(staleness, (2, 18, 20), strict=True)
+        ),
+        *(cell("slow drip", arm, [-0.2, 0.1, 0.2]) for arm in staleness),
+        *(cell("rare", arm, [9, 10, 11], campaigns=29) for arm in staleness),
+        *(cell("noisy", arm, [-20, 0, 30]) for arm in staleness),
+    ]
+    by_typology = {knee.typology: knee for knee in knees(cells, staleness)}
+    assert {name: knee.verdict for name, knee in by_typology.items()} == {
+        "burst": "real time matters",
+        "slow drip": "batch is as good",
+        "rare": "too few campaigns",
+        "noisy": "not told apart",
+    }
+    assert by_typology["burst"].minutes == pytest.approx(10 + 90 * (10 - 2) / (18 - 2))
+
+
+def test_one_curve_is_told_from_two():
+    x = list(np.geomspace(0.1, 10, 30))
+    one = common_curve(x, [float(value > 1) for value in x], [1.0] * 30)
+    two = common_curve(x, [float(index % 2) for index in range(30)], [1.0] * 30)
+    assert one.spread == pytest.approx(1)
+    assert two.spread < 0.2
+
+
+def test_a_world_without_fraud_cannot_be_trained_on(tmp_path):
+    quiet = replace(TINY, fraud_scale=0.0)
+    with pytest.raises(FraudsimError, match="0 are known frauds"):
+        run_cell.run_cell(StudyCell(Twin(FRESH, plans.REGIMES[FRESH]), 1, 1.0), quiet, SETTINGS, tmp_path)

@@ -1,0 +1,1 @@
+"""When requests are intended to be sent: shapes of a rate over time, and a schedule from a seed."""

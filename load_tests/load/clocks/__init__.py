@@ -1,0 +1,1 @@
+"""What became of each request: intended, sent, completed, the server's stamps; histograms, lateness."""

@@ -1,0 +1,202 @@
+"""The page of a load: one self-contained HTML file, in both themes."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from fraudsim.drawing.pages import figure, html_page
+from load_tests.load.autopsy.slowest import SlowRequest
+from load_tests.load.autopsy.waterfall import Waterfall
+from load_tests.load.clocks.histograms import QUANTILES, LatencyHistogram
+from load_tests.load.report import plots
+from load_tests.load.verdict.measurement import Measurement
+from load_tests.load.verdict.objectives import SHOWN_NAMES
+from load_tests.load.verdict.verdict import LoadVerdict
+
+CLOCKS: Final = (
+    ("from_intended", "from the intended send"),
+    ("from_sent", "from the send, as a tool that waits reports"),
+    ("server", "the server's own"),
+)
+
+
+def page(
+    result: Mapping[str, Any],
+    measurement: Measurement,
+    verdict: LoadVerdict,
+    histograms: Mapping[str, LatencyHistogram | None],
+    falls: Sequence[Waterfall],
+    slow: Sequence[SlowRequest],
+) -> str:
+    """The page as text."""
+    objectives_ms = {
+        QUANTILES[key.removesuffix("_ms")]: limit
+        for key, limit in result["objectives"].items()
+        if key.endswith("_ms")
+    }
+    title = f"Load: {verdict.word}" + (", partial" if measurement.partial else "")
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(verdict.why)}.</p>",
+        f'<p class="quiet">{escape(str(result.get("target", "")))}</p>',
+        _facts(result),
+        "<h2>Latency</h2>",
+        _latency_table(result, verdict),
+        figure(plots.draw_percentiles(histograms, objectives_ms), _gap(result, verdict), wide=True),
+        figure(plots.draw_over_time(measurement.records, verdict.lateness), "", wide=True),
+        figure(plots.draw_throughput(measurement.records), "", wide=True),
+        _waterfall_section(falls),
+        _slowest_section(slow, int(measurement.records["intended_us"].min()) if slow else 0),
+        _costs_section(result.get("costs", {})),
+        _errors_section(result["error_kinds"]),
+        _conditions(result),
+    ]
+    return html_page(title, body)
+
+
+def _facts(result: Mapping[str, Any]) -> str:
+    rate = result["throughput"]
+    facts = (
+        ("scheduled", f"{result['scheduled']:,}"),
+        ("sent", f"{result['sent']:,}"),
+        ("completed", f"{result['completed']:,}"),
+        ("errors", f"{result['errors']:,}"),
+        ("late", f"{result['late']:,}"),
+        ("blocked", f"{result['blocked']:,}"),
+        ("intended / s", f"{rate['intended']:,.1f}"),
+        ("sent / s", f"{rate['sent']:,.1f}"),
+        ("completed / s", f"{rate['completed']:,.1f}"),
+    )
+    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return f'<dl class="facts">{cells}</dl>'
+
+
+def _latency_table(result: Mapping[str, Any], verdict: LoadVerdict) -> str:
+    shown = [name for name in QUANTILES if verdict.prints(name)]
+    heads = "".join(f"<th>{SHOWN_NAMES[name]}</th>" for name in shown)
+    rows = []
+    for key, clock in CLOCKS:
+        figures = result[f"{key}_ms"]
+        if figures is None:
+            continue
+        cells = "".join(_number(figures[name]) for name in (*shown, "max"))
+        rows.append(f"<tr><td>{clock}</td>{cells}</tr>")
+    spans = "".join(f'<td class="number">{_span(result["intervals_ms"][name])}</td>' for name in shown)
+    rows.append(f'<tr><td>95 % interval, from the intended send</td>{spans}<td class="number"></td></tr>')
+    samples = "".join(
+        f'<td class="number">{result["intervals_ms"][name]["effective_sample"]:,.0f}</td>' for name in shown
+    )
+    rows.append(f'<tr><td>effective sample</td>{samples}<td class="number"></td></tr>')
+    left_out = [SHOWN_NAMES[name] for name in QUANTILES if name not in shown]
+    note = (
+        f'<p class="quiet">{", ".join(left_out)}: not shown, the sample or the late sends do not bear it.</p>'
+        if left_out
+        else ""
+    )
+    return (
+        f'<div class="wide"><table><tr><th>ms</th>{heads}<th>max</th></tr>{"".join(rows)}</table></div>{note}'
+    )
+
+
+def _number(value: float | None) -> str:
+    return f'<td class="number">{"-" if value is None else f"{value:,.2f}"}</td>'
+
+
+def _span(interval: Mapping[str, Any]) -> str:
+    low, high = interval["low"], interval["high"]
+    return f"{'?' if low is None else f'{low:,.2f}'} to {'?' if high is None else f'{high:,.2f}'}"
+
+
+def _gap(result: Mapping[str, Any], verdict: LoadVerdict) -> str:
+    """Where the clocks disagree, and which requests make the difference."""
+    intended, sent = result["from_intended_ms"], result["from_sent_ms"]
+    names = [n for n in QUANTILES if intended[n] is not None and sent[n] is not None and verdict.prints(n)]
+    if not names:
+        return ""
+    name = max(names, key=lambda n: intended[n] - sent[n])
+    difference_ms = intended[name] - sent[name]
+    blocked, late = result["blocked"], result["late"]
+    return (
+        f"The clocks differ most at {SHOWN_NAMES[name]}: {intended[name]:,.2f} ms from the intended send, "
+        f"{sent[name]:,.2f} from the send, {difference_ms:,.2f} less. The difference is made by {blocked:,} "
+        f"requests for which no sender was free and {late:,} that the generator sent late."
+    )
+
+
+def _waterfall_section(falls: Sequence[Waterfall]) -> str:
+    if not falls:
+        return ""
+    caption = "Each bar is the mean of the requests around that quantile, not the quantile of each stage."
+    return f"<h2>Waterfall</h2>{figure(plots.draw_waterfalls(falls), caption, wide=True)}"
+
+
+def _slowest_section(slow: Sequence[SlowRequest], start_us: int) -> str:
+    if not slow:
+        return ""
+    rows = "".join(
+        f'<tr><td class="number">{request.latency_ms:,.2f}</td>'
+        f'<td class="number">{(request.intended_us - start_us) / 1e6:,.3f}</td>'
+        f'<td>{escape(request.longest_stage)}</td><td class="number">{request.longest_ms:,.2f}</td>'
+        f"<td>{escape(request.explanation)}</td></tr>"
+        for request in slow
+    )
+    return (
+        '<h2>The slowest</h2><div class="wide"><table><tr><th>ms</th><th>at s</th><th>longest stage</th>'
+        f"<th>ms of it</th><th>meanwhile</th></tr>{rows}</table></div>"
+    )
+
+
+def _costs_section(costs: Mapping[str, Any]) -> str:
+    processes = costs.get("processes")
+    if not processes:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>{_number(cost['cpu_us'])}{_number(100 * cost['core_share'])}"
+        f"{_number(cost['memory_mb'])}{_number(cost['written_bytes'])}</tr>"
+        for name, cost in processes.items()
+    )
+    return (
+        '<h2>What it costs</h2><div class="wide"><table><tr><th>process</th><th>CPU µs a transaction</th>'
+        "<th>% of a core</th><th>memory MB</th><th>bytes to disk a transaction</th></tr>"
+        f"{rows}</table></div>"
+    )
+
+
+def _errors_section(kinds: Mapping[str, int]) -> str:
+    if not kinds:
+        return ""
+    rows = "".join(
+        f'<tr><td class="number">{count:,}</td><td>{escape(kind)}</td></tr>'
+        for kind, count in sorted(kinds.items(), key=lambda entry: -entry[1])
+    )
+    return (
+        f'<h2>Errors</h2><div class="wide"><table><tr><th>requests</th><th>what</th></tr>{rows}</table></div>'
+    )
+
+
+def _conditions(result: Mapping[str, Any]) -> str:
+    machine, generator = result.get("environment", {}), result["generator"]
+    echo = generator["echo_p99_ms"]
+    schedule = (
+        f"{result.get('arrivals')}, seed {result.get('seed')}, {result.get('rate'):g}/s for "
+        f"{result.get('seconds'):g} s, {result.get('rounds')} rounds"
+    )
+    wakes = f"{generator['probe_late']:,} of {generator['probe_wakes']:,} wakes late"
+    hardware = (
+        f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB, "
+        f"load {machine.get('load_average')}"
+    )
+    facts = {
+        "command": machine.get("command"),
+        "arrivals": schedule,
+        "restarts": result.get("restarts"),
+        "late above": f"{result['late_limit_ms']:g} ms; {result['late_allowed']:.3%} of the sends may be",
+        "the generator alone": "-" if echo is None else f"p99 {echo:.2f} ms against a loopback echo",
+        "its loop": f"{wakes}, the worst by {generator['probe_max_ms']:.2f} ms",
+        "machine": hardware,
+        "versions": ", ".join(f"{name} {number}" for name, number in machine.get("versions", {}).items()),
+    }
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>" for name, value in facts.items()
+    )
+    return f'<h2>Conditions</h2><div class="wide"><table>{rows}</table></div>'

@@ -1,0 +1,1 @@
+"""`fraudsim load run`: checks the target, measures the generator's own floor, sends the load, writes."""
