@@ -8,7 +8,7 @@ LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
+.PHONY: help setup setup-spark setup-tune setup-zoo setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
   schemas dashboards prometheus clean
 
 help: ## list the targets
@@ -31,6 +31,12 @@ $(VENV)/ready: requirements.lock pyproject.toml
 setup-spark: setup ## add PySpark (456 MB to download; needs a full JDK 17 or 21)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
 	  -r requirements-spark.lock
+
+setup-tune: setup ## add Optuna, for `fraudsim model tune`
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-tune.lock
+
+setup-zoo: setup ## add ONNX Runtime, for `fraudsim study tradeoffs`
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-zoo.lock
 
 demo: setup ## run everything once: Kafka, Redis, Faust, XGBoost, live traffic, summary
 	@$(BIN)/fraudsim demo $(ARGS)
@@ -59,8 +65,9 @@ format: setup ## fix and format the code with ruff
 
 lock: ## pin every dependency with hashes (needs uv)
 	@$(LOCK) --extra load --extra dev -o requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' | \
-	  $(LOCK) -c requirements.lock -o requirements-spark.lock -
+	@for extra in spark tune zoo; do \
+	  $(PYTHON) -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' $$extra | \
+	    $(LOCK) -c requirements.lock -o requirements-$$extra.lock - || exit; done
 	@$(LOCK) --group bench-features -o requirements-bench-features.lock
 	@for extra in $(RIVALS); do $(LOCK) --extra $$extra -o requirements-$$extra.lock pyproject.toml || exit; done
 

@@ -1,13 +1,16 @@
 """`fraudsim train`, `fraudsim score-only` and `fraudsim model …`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 
 from fraudsim.process.terminal import plain_console
 from model.registry.cli import model
+from model.tuning.cli import tune
 
 app = typer.Typer()
+model.command("tune")(tune)
 app.add_typer(model, name="model")
 
 
@@ -55,3 +58,36 @@ def score_only(
     console.print(score_only_table(file.name, result))
     if json is not None:
         scoring.write_json(json, result)
+
+
+@model.command("labels")
+def labels_of_history(
+    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
+    as_of: datetime | None = typer.Option(
+        None, formats=["%Y-%m-%d"], help="labels known before that day  [default: the history's end]"
+    ),
+    svg: Path | None = typer.Option(None, help="also draw the curves into this file"),
+) -> None:
+    """Show how much fraud is known after 1, 7, 30 and 90 days, and what recent fraud rates will become."""
+    from fraudsim.errors import FraudsimError
+    from fraudsim.whole_files import write_whole
+    from model.report.maturity_table import maturity_svg, rates_table, shares_table
+    from model.training.label_knowledge import LabelKnowledge
+    from model.training.maturity import maturity_curves, recent_rates
+    from producers.history.reader import read_history
+
+    source = read_history(history)
+    transactions = source.transactions()
+    ts = transactions["ts"].to_numpy()
+    knowledge = LabelKnowledge.of(transactions, source.labels())
+    time_ms = int(as_of.replace(tzinfo=UTC).timestamp() * 1000) if as_of else source.manifest.end_ms
+    curves = maturity_curves(ts, knowledge, time_ms)
+    if not curves:
+        raise FraudsimError(f"history {history}: no fraud is known by then; give a later --as-of")
+    console = plain_console()
+    console.print(shares_table(curves), rates_table(recent_rates(ts, knowledge, time_ms, days=7, spans=6)))
+    if svg is not None:
+        try:
+            write_whole(svg, maturity_svg(curves))
+        except OSError as error:
+            raise FraudsimError(f"model labels {svg}: {error.strerror}; name another file") from None

@@ -1,5 +1,6 @@
 """`fraudsim study NAME`: runs a study and prints its page."""
 
+from datetime import datetime
 from pathlib import Path
 
 import typer
@@ -66,6 +67,61 @@ def detectability(
     with console.status("detectability") as status:
         result = module.study(
             out, load_settings(), cards, days, on_dial=lambda dial: status.update(f"camouflage {dial:g}")
+        )
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")
+
+
+@study_app.command()
+def handbook(
+    file: Path = typer.Argument(..., help="Parquet file of the Fraud Detection Handbook's layout"),
+    out: Path = typer.Option(..., help="folder for result.json and result.md"),
+    test_from: datetime | None = typer.Option(
+        None, formats=["%Y-%m-%d"], help="first of seven days of test [default: the file's last seven]"
+    ),
+) -> None:
+    """The Handbook's protocol: average precision, AUC and card precision@100 beside the published ones."""
+    from fraudsim.settings import load_settings
+    from studies import handbook as module
+
+    console = plain_console()
+    with console.status("handbook"):
+        result = module.study(file, out, load_settings(), test_from.date() if test_from else None)
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")
+
+
+@study_app.command()
+def treatments(
+    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
+    out: Path = typer.Option(..., help="folder for treatments.json, treatments.md and reliability.svg"),
+) -> None:
+    """Class weights, focal loss, undersampling: average precision, cost and calibration."""
+    from fraudsim.settings import load_settings
+    from studies import treatments as module
+
+    console = plain_console()
+    with console.status("treatments") as status:
+        result = module.study(
+            history, out, load_settings(), on_step=lambda name: status.update(f"treatments: {name}")
+        )
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")
+
+
+@study_app.command()
+def tradeoffs(
+    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
+    out: Path = typer.Option(..., help="folder for tradeoffs.json and tradeoffs.md"),
+) -> None:
+    """Models from logistic regression to a GRU: average precision, net loss, latency, size, training time."""
+    from fraudsim.settings import load_settings
+    from studies import tradeoffs as module
+
+    console = plain_console()
+    with console.status("tradeoffs") as status:
+        result = module.study(
+            history, out, load_settings(), on_step=lambda name: status.update(f"tradeoffs: {name}")
         )
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")

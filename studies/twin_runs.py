@@ -184,7 +184,7 @@ def page_of(result: TwinRuns) -> Page:
     )
     return Page(
         "What blocks and reactions are worth",
-        f"{len(result.seeds)} seeds, {result.cards:,} cards, {result.length}. Mean net loss per 1,000 cards and week: {losses}. Below: the variant less the "
-        "base, paired over seeds, with 95 % intervals.",
+        f"{len(result.seeds)} seeds, {result.cards:,} cards, {result.length}. Mean net loss per 1,000 cards "
+        f"and week: {losses}. Below: the variant less the base, paired over seeds, with 95 % intervals.",
         Grid(["per 1,000 cards and week", *result.differences], rows),
     )

@@ -56,6 +56,15 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the train period's eventual fraud that was not known at the training time."""
     compromised_cards: int
     """Cards left out of the test set."""
+    train_known_share: float | msgspec.UnsetType = msgspec.UNSET
+    """Share of the train period's fraud that was known at the training time, as estimated from the labels
+    known by then; absent in older models."""
+
+    @property
+    def mature_train_fraud_rate(self) -> float | None:
+        """`train_fraud_rate` corrected for labels that were still to come."""
+        share = self.train_known_share
+        return None if share is msgspec.UNSET or not share > 0 else self.train_fraud_rate / share
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
+from msgspec import UNSET
 from rich.table import Table
 
-from model.artefact.manifest import Manifest
+from model.artefact.manifest import Manifest, Metrics
 from model.report.formatting import cost_text, figure, percent, threshold_rows
 
 
@@ -17,7 +18,7 @@ def model_table(manifest: Manifest) -> Table:
         "trained on": f"{_day(manifest.train_from_ms)} to {_day(manifest.train_until_ms)}, "
         f"{m.train_rows:,} transactions, {percent(m.train_fraud_rate)} known fraud",
         "labels": f"as known on {_day(manifest.test_from_ms)}, {manifest.label_gap_days:g} days later; "
-        f"{percent(m.unknown_fraud_share)} of the period's fraud was not known yet",
+        f"{percent(m.unknown_fraud_share)} of the period's fraud was not known yet{_mature_text(m)}",
         "tested on": f"{_day(manifest.test_from_ms)} onwards, {m.test_rows:,} transactions, "
         f"{percent(m.test_fraud_rate)} fraud by all labels, however late; "
         f"without {m.compromised_cards:,} cards known compromised",
@@ -43,3 +44,11 @@ def model_table(manifest: Manifest) -> Table:
 
 def _day(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def _mature_text(metrics: Metrics) -> str:
+    """What the labels of that time made of it; empty for older models."""
+    rate, share = metrics.mature_train_fraud_rate, metrics.train_known_share
+    if rate is None or share is UNSET:
+        return ""
+    return f" (estimated then: {percent(1 - share)}; fraud with it {percent(rate)})"

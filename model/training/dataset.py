@@ -14,6 +14,7 @@ from fraudsim.arrays import Flags, Ints
 from fraudsim.errors import FraudsimError
 from model.artefact.costs import Stakes
 from model.training.label_knowledge import EVENTUALLY, LabelKnowledge
+from model.training.maturity import ANY, expected_known_share, maturity_curves
 from model.training.split import Split
 from producers.labels.outcome import CARD_NOT_PRESENT
 from stream_features.offline.columns import codes, column
@@ -42,6 +43,9 @@ class TrainingDataset:
     test: Flags
     compromised_cards: int
     """Number of cards known compromised at the training time; the test set leaves them out."""
+    known_share: float
+    """Share of the train period's fraud that is estimated to be known at the training time, from the labels
+    known by then; see `maturity`."""
 
     def known_stakes(self, rows: Flags) -> Stakes:
         """What is at stake in some transactions, as known at the training time."""
@@ -83,6 +87,11 @@ def build_dataset(transactions: pa.Table, labels: pa.Table, split: Split) -> Tra
         calibration=split.calibration(ts),
         test=split.test(ts) & ~np.isin(card, compromised),
         compromised_cards=len(compromised),
+        known_share=expected_known_share(
+            maturity_curves(ts, knowledge, split.training_time_ms).get(ANY),
+            ts[split.train(ts)],
+            split.training_time_ms,
+        ),
     )
     _check(dataset)
     return dataset

@@ -5,11 +5,11 @@ from typing import Any, Final
 import numpy as np
 
 from fraudsim.arrays import Flags, Floats
-from model.forest.fit import HONEST_ROWS, PARAMETERS, sample_honest
+from model.forest.fit import HONEST_ROWS, TreeParameters, sample_honest
 
 TREES: Final = 30
 DEPTH: Final = 4
-ETA: Final = 0.3
+PARAMETERS: Final = TreeParameters(trees=TREES, max_depth=DEPTH, eta=0.3, min_child_weight=5, max_bin=64)
 
 
 def fit_distilled(features: Floats, is_fraud: Flags, teacher_scores: Floats, seed: int) -> bytes:
@@ -32,18 +32,14 @@ def fit_distilled(features: Floats, is_fraud: Flags, teacher_scores: Floats, see
     weights /= weights.mean()
     mean_margin = float((margins * weights).sum() / weights.sum())
     data = xgboost.QuantileDMatrix(
-        features[rows], label=is_fraud[rows], max_bin=PARAMETERS["max_bin"], nthread=PARAMETERS["nthread"]
+        features[rows], label=is_fraud[rows], max_bin=PARAMETERS.max_bin, nthread=1
     )
 
     def squared_error(predicted: Any, _: Any) -> tuple[Any, Any]:
         return weights * (predicted - margins), weights
 
     parameters = {
-        **PARAMETERS,
-        "max_depth": DEPTH,
-        "eta": ETA,
-        "subsample": 1.0,
-        "colsample_bytree": 1.0,
+        **PARAMETERS.of_xgboost(),
         "seed": seed % 2**31,
         "base_score": 1 / (1 + np.exp(-mean_margin)),
     }

@@ -58,6 +58,7 @@ def metrics_of(
         test_fraud_rate=float(fraud.mean()),
         unknown_fraud_share=dataset.unknown_share,
         compromised_cards=dataset.compromised_cards,
+        train_known_share=dataset.known_share,
     )
 
 

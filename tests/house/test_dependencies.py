@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OWN_LOCKS = {extra: f"requirements-{extra}.lock" for extra in ("spark", "bench-http", "bench-mlserver")}
+OWN_LOCKS = {
+    extra: f"requirements-{extra}.lock" for extra in ("spark", "tune", "zoo", "bench-http", "bench-mlserver")
+}
 """Extras that `make setup` leaves out, and where they are pinned."""
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -37,7 +38,7 @@ FEW = 40
 
 def train_few(directory, history, settings, **options):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "TREES", FEW)
+        patch.setattr(fit, "SHIPPED", replace(fit.SHIPPED, trees=FEW))
         train_model(history, directory, settings, TrainingPlan(**options))
     return directory
 
