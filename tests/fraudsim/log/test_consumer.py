@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import (
+from fraudsim.polling import poll_until
     SHORT,
     FetchPlan,
     existing_partitions,
@@ -42,6 +43,9 @@ def topic(stack):
             await transactional.send_and_wait(name, b"3", partition=1)
 
     asyncio.run(fill())
+    # The broker answers a commit before it writes the marker.
+    second = TopicPartition(name, 1)
+    assert poll_until(lambda: log_ranges(stack.kafka_bootstrap, [second])[second] == (0, 5), 30)
     return name
 
 
@@ -117,9 +121,12 @@ def test_a_backlog_in_one_partition_leaves_the_others_their_share_of_every_poll(
             first = await reader.poll(5_000)
             assert [len(records) for records in first.values()] == [10]  # there is nothing else
             async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap) as producer:
+                batch = producer.create_batch()
                 for _ in range(30):
-                    await producer.send_and_wait(name, b"y", partition=1)
-            await asyncio.sleep(0.3)  # for its fetch
+                    batch.append(key=None, value=b"y", timestamp=None)
+                await (await producer.send_batch(batch, name, partition=1))
+            while reader.known_ends().get(partitions[1]) != 30:  # until it is fetched, as one batch
+                await asyncio.sleep(0.02)
             polls = [await reader.poll(5_000) for _ in range(4)]
             assert [{tp.partition: len(records) for tp, records in polled.items()} for polled in polls] == [
                 {0: 5, 1: 5}
