@@ -8,7 +8,6 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import (
-from fraudsim.polling import poll_until
     SHORT,
     FetchPlan,
     existing_partitions,
@@ -17,6 +16,7 @@ from fraudsim.polling import poll_until
     partitions_of,
     read_to_end,
 )
+from fraudsim.polling import poll_until
 
 pytestmark = pytest.mark.stack
 
