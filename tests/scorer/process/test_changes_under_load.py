@@ -39,7 +39,7 @@ SHARE, SALT = 0.3, "changes"
 def make_policies(folder, changes):
     """Folders of policies, two for each change: first another rule, then other thresholds too."""
     policy_json = json.loads((SHIPPED / "policy.json").read_text())
-    del policy_json["limits"]["flag_from_probability"]  # models differ most where little suffices for an alert
+    del policy_json["limits"]["flag_from_probability"]  # with a low bar, models differ more often
     policy_dirs = []
     for number in range(2 * changes):
         rule, cut = (number + 1) // 2, number // 2
