@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.brokers import check_reachable
@@ -126,13 +126,11 @@ class TopicReader:
     async def begins(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
         """First offset that the log holds, by partition: of `partitions`, or of the assigned ones."""
         chosen = partitions or self.partitions
-        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(chosen)
-        return offsets
+        return await _ask_twice(self._consumer.beginning_offsets, chosen)
 
     async def ends(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
         """Offset after the last record, by partition: of `partitions`, or of the assigned ones."""
-        offsets: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions or self.partitions)
-        return offsets
+        return await _ask_twice(self._consumer.end_offsets, partitions or self.partitions)
 
     async def offsets_at(self, timestamp_ms: int) -> dict[TopicPartition, int | None]:
         """Offset of the first record appended at a wall time or later, by partition; None for none."""
@@ -210,6 +208,14 @@ class TopicReader:
                 if position >= ends[tp]:
                     unread.discard(tp)
                     self.pause(tp)
+
+
+async def _ask_twice(ask: Callable[[Sequence[TopicPartition]], Awaitable[Any]], tps: Sequence[Any]) -> Any:
+    """An answer of the broker. If this process is paused meanwhile, the question times out on waking."""
+    try:
+        return await ask(tps)
+    except KafkaTimeoutError:
+        return await ask(tps)
 
 
 def topic_reader(

@@ -5,11 +5,13 @@ import uuid
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import (
     SHORT,
     FetchPlan,
+    TopicReader,
     existing_partitions,
     log_ranges,
     open_reader,
@@ -90,6 +92,21 @@ def test_a_short_call_reads_a_partition_from_an_offset_with_a_running_loop_too(s
     records, end = asyncio.run(within_a_loop())
     assert [record.value for record in records] == [b"3", b"4"]
     assert end == 5
+
+
+def test_a_question_that_timed_out_while_the_process_was_paused_is_asked_again():
+    tp = TopicPartition("t", 0)
+
+    class Paused:
+        asked = 0
+
+        async def end_offsets(self, tps):
+            self.asked += 1
+            if self.asked == 1:
+                raise KafkaTimeoutError
+            return dict.fromkeys(tps, 7)
+
+    assert asyncio.run(TopicReader(Paused(), [tp]).ends()) == {tp: 7}
 
 
 def test_partitions_are_numbers_and_a_missing_topic_is_named(stack, topic):
