@@ -18,7 +18,7 @@ from testing.rigs.live_line import ask_scorer, event_now_ms, kill, run_line, wai
 pytestmark = pytest.mark.stack
 
 
-@pytest.mark.parametrize("lag", ["5m", "1h"])
+@pytest.mark.parametrize("lag", [pytest.param("5m", marks=pytest.mark.long), "1h"])
 def test_decisions_are_marked_with_the_lag_and_recomputed_with_it(tmp_path, prepared, line_settings, lag):
     settings = with_features_lag(line_settings, lag)
     options = LineOptions(
