@@ -1,6 +1,8 @@
-"""The live page beside a run: its cumulative figures are the summary's; a killed worker is red, then back."""
+"""The live page beside a run: its cumulative figures are the summary's; a worker that hangs and is killed is red, then back."""
 
+import os
 import re
+import signal
 
 import pytest
 
@@ -31,8 +33,9 @@ def test_its_figures_are_the_summary_s_and_a_killed_worker_is_seen(tmp_path, pre
     def watch(line, observer):
         wait_for_decisions(line, observer, 200)
         line.wait_for("the page to see the line", worker_is(line, "up"), 30)
-        kill(line, "worker")
+        os.kill(line.supervisor.pid("worker"), signal.SIGSTOP)  # a new one may answer before the page asks
         statuses.add("down" if poll_until(worker_is(line, "down"), 30, every_s=0.1) else "")
+        kill(line, "worker")
         statuses.add("up" if poll_until(worker_is(line, "up"), 60, every_s=0.2) else "")
         line.wait_for("the producer", lambda: line.done("producer"), 120)
         line.wait_for("every decision", lambda: observer.tally.stream_decisions >= line.planned(), 60)
