@@ -1,4 +1,4 @@
-"""The live page beside a run: its cumulative figures are the summary's; a worker that hangs and is killed is red, then back."""
+"""The live page beside a run: its figures are the summary's; a worker that ends is red, then back."""
 
 import os
 import re
