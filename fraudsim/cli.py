@@ -22,6 +22,7 @@ ROOMS: Final = (
     "scorer",
     "runner",
     "simulator",
+    "lifecycle",
     "load_tests",
     "dashboards",
     "studies",

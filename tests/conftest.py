@@ -5,14 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from fraudsim.settings import Settings, load_settings
 from runner.stack.stack import StackAddresses
 from runner.stack.stack import stack as start
 
 
-def pytest_configure() -> None:
-    """A shell's background job ignores Ctrl-C, and so would every process started from here."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Repeatable examples unless long tests are asked for; a Ctrl-C that reaches what tests start.
+
+    `make test` must say the same of the same code each time; new examples are `make test-long`'s business.
+    A shell's background job ignores Ctrl-C, and so would every process started from here.
+    """
+    settings.register_profile("repeatable", derandomize=True)
+    if config.option.markexpr == "not long" and not config.getoption("--hypothesis-profile"):
+        settings.load_profile("repeatable")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

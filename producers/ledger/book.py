@@ -94,7 +94,7 @@ def entries_of(
     seed: int,
     reviewed: Mapping[str, int] | None = None,
 ) -> list[Entry]:
-    """The entries of all payments of a run."""
+    """The entries of all payments of a run, in the order of a source: event time, then transaction."""
     book = Book(rules, seed, reviewed)
     entries = []
     for posting in sorted(payments, key=lambda item: (item.payment.ts, item.payment.tx_id)):

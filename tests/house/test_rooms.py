@@ -17,6 +17,7 @@ FLOORS = [
     {"producers", "stream_features"},
     {"model", "scorer"},
     {"runner", "simulator", "load_tests", "dashboards"},
+    {"lifecycle"},
     {"studies"},
     {"testing"},
 ]
@@ -28,7 +29,7 @@ NEIGHBOURS = {
     ("load_tests", "runner"),
     ("load_tests", "testing"),
 }
-MAY_READ_TRUTH = {"runner", "simulator", "dashboards", "studies", "testing"}
+MAY_READ_TRUTH = {"runner", "simulator", "dashboards", "lifecycle", "studies", "testing"}
 # The schema of the truth, and the rooms that produce it.
 NAMES_TRUTH = {"fraudsim", "producers"}
 

@@ -28,6 +28,7 @@ def payment(number, ts, action, cents=5_000, channel="ecommerce", rule_hits=()):
 
 @st.composite
 def many_postings(draw):
+    """Payments in the order in which a source gives them: by event time, then by transaction."""
     step = st.tuples(
         st.sampled_from([0, 1, MINUTE_MS, 20 * MINUTE_MS, 4 * HOUR_MS]),
         st.sampled_from(["approve", "step_up", "review", "review", "decline", "blocked"]),
@@ -43,7 +44,7 @@ def many_postings(draw):
             number, ts, "decline" if blocked else action, cents, channel, ("card_blocked",) if blocked else ()
         )
         postings.append(Posting(decided, fraud))
-    return postings
+    return sorted(postings, key=lambda item: (item.payment.ts, item.payment.tx_id))
 
 
 @settings(max_examples=150, deadline=None)

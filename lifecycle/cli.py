@@ -1,0 +1,13 @@
+"""Commands of a model's life: they join `fraudsim model …`, which `model/cli.py` makes.
+
+Two groups of one name would replace each other, so a command of this room is added to that one:
+`@model_group.command("NAME")`.
+"""
+
+import typer
+
+from model.cli import model as model_group
+
+__all__ = ["app", "model_group"]
+
+app = typer.Typer()
