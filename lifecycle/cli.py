@@ -1,4 +1,4 @@
-"""Commands of a model's life: they join `fraudsim model …`, which `model/cli.py` makes.
+"""Commands of a model's life: they join `fraudsim model …`, which `model/registry/cli.py` makes.
 
 Two groups of one name would replace each other, so a command of this room is added to that one:
 `@model_group.command("NAME")`.
@@ -6,7 +6,7 @@ Two groups of one name would replace each other, so a command of this room is ad
 
 import typer
 
-from model.cli import model as model_group
+from model.registry.cli import model as model_group
 
 __all__ = ["app", "model_group"]
 
