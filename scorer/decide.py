@@ -14,6 +14,7 @@ from fraudsim import metrics
 from fraudsim.log.events import Block, Decision, LogPrefix, Stamps, Transaction
 from scorer.block_log import BlockLog
 from scorer.models.arms import Arm
+from scorer.models.roles import Roles
 from scorer.models.served import ServedModel
 from scorer.policy.policy import Assessment, Choice, Limit, Policy, Variant
 from scorer.policy.quota import DailyQuota, reserve_quota
@@ -148,7 +149,7 @@ class Decider:
         ]  # fmt: skip
         if policy.limited:
             await self._reserve_quota(policy, [item.tx for item in incoming], assessments, until_s)
-        stage = _Stage(policy.version, via, features_us, scored_us)
+        stage = _Stage(policy.version, roles, via, features_us, scored_us)
         return [
             _decision(
                 item, blocks.noted(reading), Scored(arm, score, probability),
@@ -236,6 +237,7 @@ class _Stage:
     """What the decisions of one batch share."""
 
     policy_version: str
+    roles: Roles
     via: Literal["stream", "http"]
     features_us: int
     scored_us: int
@@ -287,6 +289,8 @@ def _decision(
         probability=scored.probability,
         held_back=choice.held_back,
         weight=choice.weight,
+        propensities=list(choice.propensities),
+        assignment=stage.roles.assignment_of(tx.card_id),
         channel=tx.channel,
         block=block,
         features_lag_ms=reading.lag_ms,
