@@ -20,7 +20,7 @@ from scorer.policy.policy import Assessment, Choice, Limit, Policy, Variant
 from scorer.policy.quota import DailyQuota, reserve_quota
 from scorer.policy.rules import RuleInput
 from scorer.policy.served import ServedPolicy
-from scorer.resilience.dependency import AwayError, Dependency
+from scorer.resilience.dependency import AwayError, Dependencies
 from stream_features.catalogue.features import DAY
 from stream_features.online.reader import FeatureSource, Reading, StateSnapshot
 from stream_features.vector import as_list, vector
@@ -54,25 +54,16 @@ class Decider:
         model: ServedModel,
         policy: ServedPolicy,
         quota: DailyQuota,
-        *,
-        state: Dependency,
-        limits: Dependency,
-        state_wait_s: float,
+        dependencies: Dependencies,
         blocks: BlockLog | None = None,
     ) -> None:
-        """`state` guards the Redis calls of `reader`, `limits` those of `quota`.
-
-        `state_wait_s` is how long the stream waits for the state of a batch. Without `blocks` no card is
-        blocked.
-        """
+        """`dependencies` guard the calls of `reader` and `quota`. Without `blocks` no card is blocked."""
         self._blocks = blocks
         self._reader = reader
         self._model = model
         self._policy = policy
         self._quota = quota
-        self._state = state
-        self._limits = limits
-        self._state_wait_s = state_wait_s
+        self._state, self._limits, self._state_wait_s = dependencies
 
     def prefetch(self, transactions: Sequence[Transaction], linger_s: float = 0.0) -> PrefetchedState | None:
         """Begin to read the state of transactions that may have to be decided; None while Redis is away.

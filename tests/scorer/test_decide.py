@@ -25,7 +25,7 @@ from scorer.models.roles import ChallengerShare, Roles
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
 from scorer.policy.quota import LocalQuota
-from scorer.resilience.dependency import Dependency
+from scorer.resilience.dependency import Dependencies, Dependency
 from stream_features.catalogue.features import HASH, MINUTE, NAMES
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
@@ -74,7 +74,7 @@ def decider_of(model, store, served=None, quota=None):
     return Decider(
         reader, SimpleNamespace(roles=roles),
         served or SimpleNamespace(policy=POLICY, rule_failed=None), quota or LocalQuota(),
-        state=Dependency("test"), limits=Dependency("test"), state_wait_s=PATIENCE_S,
+        Dependencies(Dependency("test"), Dependency("test"), PATIENCE_S),
     )  # fmt: skip
 
 
