@@ -18,8 +18,8 @@ def summary_lines(result: BacktestResult) -> Iterator[str]:
     estimated = result.off_policy
     if estimated is not None:
         yield (
-            f"effective sample {estimated.effective_sample:,.1f}: of {estimated.differing:,} differing decisions "
-            f"{estimated.labelled:,} have a label, {estimated.explored:,} of these let through by exploration; "
+            f"effective sample {estimated.effective_sample:,.1f}: of {estimated.differing:,} that differ "
+            f"{estimated.labelled:,} have a label, {estimated.explored:,} by exploration; "
             f"{estimated.unsupported:,} could never have one"
         )
     difference = result.difference

@@ -16,7 +16,7 @@ ARCHIVE = Path(__file__).parents[1] / "formats" / "earlier_run.tar.xz"
 @pytest.fixture(scope="session")
 def world_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lifecycle") / "history"
-    write_history(folder, World(WorldConfig(cards=300, seed=11, fraud_scale=6)), 35)
+    write_history(folder, World(WorldConfig(cards=400, seed=11, fraud_scale=2)), 45)
     return folder
 
 

@@ -25,7 +25,7 @@ def exploring_policy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("policy") / "exploring"
     shutil.copytree(SHIPPED, folder)
     spec = json.loads((folder / "policy.json").read_text())
-    spec["act_by"] = {"type": "thresholds", "champion": {"step_up": 0.02, "review": 0.03, "decline": 0.03}}
+    spec["act_by"] = {"type": "thresholds", "champion": {"step_up": 0.01, "review": 0.01, "decline": 0.01}}
     spec["exploration"] = {"share": 0.4, "salt": "x", "up_to_cents": 1_000_000}
     spec["limits"]["flag_from_probability"] = 0.0
     (folder / "policy.json").write_text(json.dumps(spec))
@@ -62,7 +62,7 @@ def test_a_model_against_itself_is_not_worse(good_model, world_history, tmp_path
     words = ("model", "backtest", good_model, good_model, "--history", world_history, "--weeks", "1")
     result = fraudsim(*words, "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    assert "0 of 300 cards differ" in result.output
+    assert "0 of 400 cards differ" in result.output
 
 
 def test_a_log_is_weighed_by_its_exploration(good_model, poor_model, logged_run, tmp_path):
