@@ -22,7 +22,7 @@ from simulator.line.scoring import Scoring
 from simulator.regimes import REGIMES
 from stream_features.offline.columns import hashes
 from studies.drift.plan import FIRST_DAY, NONE, QUIET_WEEKS, UNSEEN_WEEKS, DriftPlan, scenarios
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import StudyWorld, WorldSpec, study_world
 
 TRAINING: Final = "against training"

@@ -9,7 +9,7 @@ from studies.drift.page import report_of
 from studies.drift.plan import FULL, NONE, QUICK, DriftPlan, scenarios
 from studies.drift.result import DriftResult
 from studies.drift.statistics import detections, false_alarms
-from studies.frame.cells import CellPlan, Runs, Size
+from studies.frame.cell_plan import CellPlan, Runs, Size
 from studies.frame.definition import Provenance, StudyDefinition
 
 PLANS: Final[dict[Size, DriftPlan]] = {"quick": QUICK, "full": FULL}

@@ -7,7 +7,7 @@ import numpy as np
 
 from studies.drift.cell import DriftFigures
 from studies.drift.plan import NONE
-from studies.frame.cells import Runs
+from studies.frame.cell_plan import Runs
 
 
 class FalseAlarms(msgspec.Struct, frozen=True, kw_only=True):
