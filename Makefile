@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 RIVALS := bench-http bench-mlserver
-STUDIES := freshness
+STUDIES := drift freshness
 LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 3.11
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 

@@ -86,13 +86,13 @@ def _window(job: RetrainingJob, _: Settings) -> None:
 
 
 def _features(job: RetrainingJob, _: Settings) -> None:
-    data = _known(job)
+    data = _data_of(job)
     with whole_file(job.folder / FEATURES) as path, path.open("wb") as file:
         np.save(file, bulk_features(data.transactions, data.labels))
 
 
 def _train(job: RetrainingJob, settings: Settings) -> None:
-    data = _known(job)
+    data = _data_of(job)
     split = _split(data, settings)
     plan = TrainingPlan(features=lambda _, __: _vectors(job))
     with whole_folder(job.folder / MODEL) as folder:
@@ -108,7 +108,7 @@ def _check(job: RetrainingJob, _: Settings) -> None:
 
 
 def _gate(job: RetrainingJob, settings: Settings) -> None:
-    data, plan, vectors = _known(job), job.plan, _vectors(job)
+    data, plan, vectors = _data_of(job), job.plan, _vectors(job)
     dataset = build_dataset(data.transactions, data.labels, _split(data, settings))
     champion = load_model(folder_of(Path(plan.registry), plan.parent))
     costs = Costs()
@@ -192,7 +192,7 @@ def check_champion(registry: Path, version: str) -> None:
         )
 
 
-def _known(job: RetrainingJob) -> KnownData:
+def _data_of(job: RetrainingJob) -> KnownData:
     folder, figures = job.folder / WINDOW, _window_figures(job)
     transactions, labels = (pq.read_table(folder / f"{name}.parquet") for name in ("transactions", "labels"))
     return KnownData(transactions, labels, figures.until_ms)

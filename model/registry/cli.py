@@ -161,9 +161,9 @@ def audit(at: RegistryFolder = None) -> None:
             new = entry.after.role_of(version)
             if old != new:
                 changes.append(f"{version} {old or 'nothing'} -> {new or 'nothing'}")
-        who = f"{entry.actor} by {entry.user}" if entry.user else entry.actor
+        actor = f"{entry.actor} by {entry.user}" if entry.user else entry.actor
         typer.echo(
-            f"{when}  {who}: {', '.join(changes) or 'shares'}" + (f"; {entry.reason}" * bool(entry.reason))
+            f"{when}  {actor}: {', '.join(changes) or 'shares'}" + (f"; {entry.reason}" * bool(entry.reason))
         )
     if not entries:
         typer.echo("no change is recorded: the registry is of an earlier version, or nothing has changed")

@@ -52,14 +52,16 @@ def _answer(result: DriftResult) -> list[str]:
         f"{row.in_sales} of them for sales and Christmas: a run length of {_length(row)} weeks. The promise "
         f"of {PROMISED_WEEKS} weeks {kept}." + (f" What alarmed: {causes}." if causes else "")
     ]
-    for found in result.detections:
-        if found.detector == BlockDetector.name:
+    for change in result.detections:
+        if change.detector == BlockDetector.name:
             median = (
-                "not by half" if found.median_weeks is None else f"week {found.median_weeks:g} in the median"
+                "not by half"
+                if change.median_weeks is None
+                else f"week {change.median_weeks:g} in the median"
             )
             sentences.append(
-                f"{found.scenario.capitalize()} ({scenarios(1)[found.scenario].summary}): found in "
-                f"{found.found} of {found.worlds} worlds, {median}."
+                f"{change.scenario.capitalize()} ({scenarios(1)[change.scenario].summary}): found in "
+                f"{change.detected} of {change.worlds} worlds, {median}."
             )
     return sentences
 
@@ -104,7 +106,7 @@ def _detection_table(result: DriftResult) -> StudyTable:
         [
             Cell(row.scenario),
             Cell(row.detector),
-            Cell(f"{row.found} of {row.worlds}"),
+            Cell(f"{row.detected} of {row.worlds}"),
             Cell("-" if row.median_weeks is None else f"{row.median_weeks:g}"),
             Cell("-" if row.longest_weeks is None else str(row.longest_weeks)),
             Cell(str(row.before)),
@@ -122,13 +124,13 @@ def _detection_table(result: DriftResult) -> StudyTable:
 def _figure(result: DriftResult) -> StudyFigure:
     rows: list[Detection] = [row for row in result.detections if row.detector == BlockDetector.name]
     plot = Plot("Time to detect", "Share of worlds with an alarm by weeks after a change.", top=30, right=90)
-    weeks = max(len(row.found_by_week) for row in rows)
+    weeks = max(len(row.detected_by_week) for row in rows)
     x, y = plot.x_scale(0, weeks), plot.y_scale(0, 1)
     step = 4 if weeks > 8 else 2
     plot.x_axis(x, [(float(week), str(week)) for week in range(0, weeks + 1, step)], "weeks after the change")
     plot.y_axis(y, [(part / 4, f"{25 * part} %") for part in range(5)], "worlds with an alarm")
     for number, (row, colour) in enumerate(zip(rows, PALETTE, strict=False)):
-        plot.line(list(range(weeks + 1)), [0.0, *row.found_by_week], x, y, colour)
+        plot.line(list(range(weeks + 1)), [0.0, *row.detected_by_week], x, y, colour)
         plot.text(plot.width - plot.right + 6, plot.top + 14 + 16 * number, row.scenario, colour=colour)
     return StudyFigure(
         "detection", "Share of worlds in which the weekly detector has alarmed.", plot.render()

@@ -36,14 +36,14 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str
     detector: str
     worlds: int
-    found: int
+    detected: int
     """Worlds in which it alarms after the change begins."""
     median_weeks: float | None
     """Weeks from the beginning to the end of the first week with an alarm; None if half miss it."""
     longest_weeks: int | None
     before: int
     """Alarms in the quiet weeks before."""
-    found_by_week: list[float]
+    detected_by_week: list[float]
     """Share of the worlds in which it has alarmed by the end of each week from the change on."""
 
 
@@ -105,11 +105,11 @@ def detections(
                     scenario=scenario,
                     detector=detector,
                     worlds=len(cells),
-                    found=len(reached),
+                    detected=len(reached),
                     median_weeks=median if median < np.inf else None,
                     longest_weeks=int(max(reached)) if len(reached) == len(cells) else None,
                     before=before,
-                    found_by_week=[
+                    detected_by_week=[
                         sum(delay <= week for delay in delays) / len(cells)
                         for week in range(1, cells[0].weeks - (cells[0].change_week or 0) + 1)
                     ],

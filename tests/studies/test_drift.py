@@ -43,8 +43,8 @@ def test_times_to_detect_count_from_the_change():
     alarms = ([1, 5], [4], [])
     runs = {(LINE, "sudden", seed): figures(8, list(weeks), 4) for seed, weeks in enumerate(alarms)}
     (row,) = detections(runs, [0, 1, 2], LINE, ["sudden"])
-    assert (row.found, row.worlds, row.median_weeks, row.longest_weeks, row.before) == (2, 3, 2.0, None, 1)
-    assert row.found_by_week == pytest.approx([1 / 3, 2 / 3, 2 / 3, 2 / 3])
+    assert (row.detected, row.worlds, row.median_weeks, row.longest_weeks, row.before) == (2, 3, 2.0, None, 1)
+    assert row.detected_by_week == pytest.approx([1 / 3, 2 / 3, 2 / 3, 2 / 3])
 
 
 def test_a_broken_feed_is_found_by_a_real_run_and_the_page_says_so(tmp_path):
