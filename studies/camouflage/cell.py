@@ -13,7 +13,7 @@ from simulator.regimes import REGIMES
 from studies.camouflage.plan import TRAINED_AT, CamouflagePlan
 from studies.comparison.figures import MeasuredLine
 from studies.comparison.recorded_line import RecordedLine, scoring_of
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.line_figures import run_line
 from studies.frame.study_world import StudyWorld
 

@@ -12,7 +12,7 @@ from studies.camouflage.plan import FIXED, FULL, MATCHED, NULL, QUICK, TRAINED_A
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import Effect, MeasuredLine
 from studies.comparison.page import ROW, WIDTH, money, money_difference
-from studies.frame.cells import CellPlan, Size
+from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyFigure, StudyTable
 from studies.report import Cell, Grid, spaced

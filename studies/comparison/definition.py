@@ -19,7 +19,7 @@ from studies.comparison.figures import (
     effects_of,
     value_of,
 )
-from studies.frame.cells import CellPlan, Size
+from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import Provenance, StudyDefinition, StudyResult
 from studies.frame.page import StudyFigure, StudyReport, StudyTable
 from studies.frame.paired import Control, controls_of, half_width

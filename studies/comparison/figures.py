@@ -9,7 +9,7 @@ import numpy as np
 
 from fraudsim.errors import InvariantError
 from producers.ledger.comparison import Difference, difference_of
-from studies.frame.cells import Runs
+from studies.frame.cell_plan import Runs
 from studies.frame.line_figures import LineFigures
 from studies.frame.paired import holm, p_value
 

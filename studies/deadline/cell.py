@@ -15,7 +15,7 @@ from studies.comparison.recorded_line import RecordedLine, policy_of, scoring_of
 from studies.deadline.degraded_scoring import DegradedScoring
 from studies.deadline.live_line import degraded_shares
 from studies.deadline.plan import WHOLE, DeadlinePlan, TwinArm
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.line_figures import run_line
 from studies.frame.study_world import StudyWorld, study_world
 

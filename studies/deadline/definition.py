@@ -23,7 +23,7 @@ from studies.deadline.plan import (
     load_name,
     share_name,
 )
-from studies.frame.cells import CellPlan, Size
+from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyTable
 from studies.report import Cell, Grid

@@ -16,7 +16,7 @@ from simulator.line.traffic import world_traffic
 from simulator.training import features_under
 from studies.comparison.figures import MeasuredLine
 from studies.comparison.recorded_line import policy_of, scoring_of
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.line_figures import run_line
 from studies.frame.study_world import FittedArm, StudyWorld, study_world
 from studies.labels.decided_past import REAL_TIME, DecidedPast, decide_past, middle_of, policy_of_past

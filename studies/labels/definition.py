@@ -7,7 +7,7 @@ from typing import Final
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import Effect, MeasuredLine, effect_of
 from studies.comparison.page import money, money_difference
-from studies.frame.cells import CellPlan, Size
+from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyTable
 from studies.labels.cell import run_cell

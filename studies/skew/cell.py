@@ -7,7 +7,7 @@ import numpy as np
 from fraudsim.settings import Settings
 from simulator.line.scoring import scores_of_rows
 from studies.comparison.figures import MeasuredLine
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import ALERT_SHARE, FittedArm, StudyWorld, study_world
 from studies.skew.plan import SkewArm, SkewPlan
 

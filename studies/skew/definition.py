@@ -8,7 +8,7 @@ from typing import Final
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import MeasuredLine, effect_of
 from studies.comparison.page import money, money_difference
-from studies.frame.cells import CellPlan, Size
+from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.skew.cell import run_cell
 from studies.skew.plan import FRESH, FULL, NULL, QUICK, SkewPlan

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fraudsim.settings import Settings
 from studies.comparison.figures import MeasuredLine
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import study_world
 from studies.value.plan import ValuePlan
 

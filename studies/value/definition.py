@@ -12,7 +12,7 @@ from fraudsim.settings import load_settings
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import ArmRow, MeasuredLine
 from studies.comparison.page import WIDTH
-from studies.frame.cells import CellPlan, Size
+from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyFigure, StudyTable
 from studies.report import Cell, Grid

@@ -12,7 +12,7 @@ from simulator.regimes import REGIMES
 from stream_features.catalogue.features import FEATURES, WINDOWED
 from studies.comparison.figures import MeasuredLine
 from studies.comparison.recorded_line import RecordedLine, scoring_of
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.line_figures import run_line
 from studies.frame.study_world import StudyWorld, study_world
 from studies.windows.costs import kept_a_card, updates_a_payment

@@ -14,7 +14,7 @@ from simulator.regimes import span
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import ArmRow, MeasuredLine, MeasuredRuns, effect_of
 from studies.comparison.page import WIDTH, money, money_difference
-from studies.frame.cells import CellPlan, Size
+from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyFigure, StudyTable
 from studies.report import Cell, Grid

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from studies.comparison.figures import MeasuredLine
-from studies.frame.cells import CellPlan, StudyCell
+from studies.frame.cell_plan import CellPlan, StudyCell
 from studies.frame.line_figures import LineFigures, TypologyFigures
 
 T = TypeVar("T", bound=msgspec.Struct)

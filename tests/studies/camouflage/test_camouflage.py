@@ -9,7 +9,7 @@ from fraudsim.settings import Settings
 from studies.camouflage import cell as cells
 from studies.camouflage.cell import TypologyScores, run_cell
 from studies.camouflage.plan import FIXED, MATCHED, TRAINED_AT, CamouflagePlan, dial_name
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import WorldSpec
 
 SETTINGS = Settings(_env_file=None)

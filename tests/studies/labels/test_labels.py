@@ -7,7 +7,7 @@ import pytest
 from fraudsim.settings import Settings
 from stream_features.catalogue.features import DAY
 from studies.comparison.recorded_line import policy_of
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import StudyWorld, WorldSpec
 from studies.labels.cell import BankWorld, fit_and_measure, run_cell, truth_of
 from studies.labels.decided_past import middle_of, policy_of_past

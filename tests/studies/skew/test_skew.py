@@ -6,7 +6,7 @@ import pytest
 from fraudsim.settings import Settings
 from simulator.line.scoring import scores_of_rows
 from simulator.regimes import REGIMES
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import ALERT_SHARE, StudyWorld, WorldSpec
 from studies.skew.cell import run_cell, with_new_bar
 from studies.skew.plan import FRESH, SkewArm, SkewPlan

@@ -10,7 +10,7 @@ from producers.ledger.comparison import Difference
 from simulator.regimes import REGIMES, regime_of
 from stream_features.catalogue.features import DAY, MINUTE
 from studies.comparison.figures import ArmRow
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import WorldSpec
 from studies.value.cell import run_cell
 from studies.value.definition import volume_text

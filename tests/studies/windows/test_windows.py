@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from fraudsim.settings import Settings
 from simulator.regimes import regime_of
 from stream_features.catalogue.features import DAY, FEATURES, HOUR, MINUTE
-from studies.frame.cells import StudyCell
+from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import WorldSpec
 from studies.windows.cell import feature_errors, run_cell
 from studies.windows.costs import kept_a_card, updates_a_payment, window_lengths
