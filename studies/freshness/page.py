@@ -158,10 +158,10 @@ def set_up(result: FreshnessResult) -> str:
         f"{result.fraud_scale:g} times the usual fraud. All regimes see the same world: a decline, "
         "a block or a campaign's reaction changes what comes next in each of them. In every world every "
         "regime has a model of its own, trained on the history with features as it serves them; all may "
-        "flag the same share of the traffic there. Money is that of the ledger: fraud paid, insults, friction "
-        "and reviews. A job starts every period and takes no time, so its features are 0 to one period old. The "
-        "unit of all intervals is the world (seed), differences are paired, intervals are 95 % one at a "
-        "time; which verdicts by typology hold among all of them is Holm's method's to say."
+        "flag the same share of the traffic there. Money is that of the ledger: fraud paid, insults, "
+        "friction and reviews. A job starts every period and takes no time, so its features are 0 to one "
+        "period old. The unit of all intervals is the world (seed), differences are paired, intervals are "
+        "95 % one at a time; which verdicts by typology hold among all of them is Holm's method's to say."
     )
 
 
