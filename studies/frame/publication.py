@@ -56,7 +56,7 @@ def write_index(out: Path, results: Mapping[str, tuple[StudyResult, StudyReport]
     lines = [
         "# Studies",
         "",
-        "Written by `fraudsim study publish` from each study's `result.json`; each folder has the whole page.",
+        "Written by `fraudsim study publish` from each study's `result.json`; folders have whole pages.",
     ]
     for name, (result, report) in sorted(results.items()):
         lines += ["", f"## [{report.question}]({name}/README.md)", "", report.answer[0], ""]
