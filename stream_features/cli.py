@@ -75,6 +75,15 @@ def rebuild(
 
 
 @features.command()
+def connector() -> None:
+    """Print the jars of Spark's connector to Kafka, as `spark-submit --jars` takes them."""
+    from fraudsim.settings import load_settings
+    from stream_features.worker.spark.connector import connector_jars
+
+    typer.echo(",".join(map(str, connector_jars(load_settings()))))
+
+
+@features.command()
 def init(force: bool = typer.Option(False, help="replace the state that Redis holds")) -> None:
     """Start with empty state, for a log without a history."""
     from fraudsim.log.clock_log import SHORT_WAIT_S, open_clock

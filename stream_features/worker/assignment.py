@@ -93,6 +93,6 @@ class SlotAssignment(ConsumerRebalanceListener):
 
 def _other_engine() -> FraudsimError:
     return FraudsimError(
-        f"another engine folds this log: Kafka's group {GROUP} has workers of it; stop them, or start this "
-        "worker with their --engine. Nothing was written"
+        f"another engine folds this log, or another worker on Spark: see Kafka's group {GROUP}; stop it, or "
+        "give this worker its --engine. Nothing was written"
     )

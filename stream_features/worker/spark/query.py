@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fraudsim import metrics
+from fraudsim.errors import FraudsimError
 from fraudsim.log.clock import Clock
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
@@ -111,23 +112,37 @@ class FoldQuery:
         return [min(offsets) + 1 for offsets in zip(*(w.offsets for w in watermarks), strict=True)]
 
     def start(self, session: Any, trigger_ms: int) -> Any:
-        """Start the query. Returns Spark's handle of it."""
-        n = self._settings.partitions
+        """Start the query. Returns Spark's handle of it.
+
+        Raises:
+            FraudsimError: Spark was started without the connector.
+        """
         self._watch.set_folded(dict(self._stored), self.starts)
-        log = (
-            session.readStream.format("kafka")
-            .option("kafka.bootstrap.servers", self._settings.kafka_bootstrap)
-            .option("subscribe", f"{TRANSACTIONS},{LABELS}")
-            .option("startingOffsets", starting_offsets(self.starts, n))
-            .option("maxOffsetsPerTrigger", max(RECORDS_PER_BATCH, RECORDS_PER_S * trigger_ms // 1000))
-            .load()
-        )
         return (
-            log.writeStream.foreachBatch(self._guarded(self._fold))
+            self._log_of(session, trigger_ms)
+            .writeStream.foreachBatch(self._guarded(self._fold))
             .option("checkpointLocation", self._checkpoint.as_uri())
             .trigger(processingTime=f"{trigger_ms} milliseconds")
             .start()
         )
+
+    def _log_of(self, session: Any, trigger_ms: int) -> Any:
+        source = (
+            session.readStream.format("kafka")
+            .option("kafka.bootstrap.servers", self._settings.kafka_bootstrap)
+            .option("subscribe", f"{TRANSACTIONS},{LABELS}")
+            .option("startingOffsets", starting_offsets(self.starts, self._settings.partitions))
+            .option("maxOffsetsPerTrigger", max(RECORDS_PER_BATCH, RECORDS_PER_S * trigger_ms // 1000))
+        )
+        try:
+            return source.load()
+        except Exception as error:  # PySpark's AnalysisException, without importing PySpark here
+            if "data source: kafka" in str(error):
+                raise FraudsimError(
+                    "Spark was started without its connector to Kafka: give spark-submit "
+                    '--jars "$(fraudsim features connector)"'
+                ) from None
+            raise
 
     def _guarded(self, fold: Callable[[int], None]) -> Callable[[Any, int], None]:
         """Spark's callback, which keeps an exception as it is: Spark would pass on its text alone."""
