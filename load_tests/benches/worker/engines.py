@@ -164,8 +164,10 @@ def _all_wait(rig: WorkerRig, names: Sequence[str]) -> bool:
 
 def _fold(rig: WorkerRig, contestant: Contestant, names: Sequence[str], events: int) -> dict[str, Any]:
     prime(rig.settings, open_clock(rig.settings).clock.first, {}, "", force=True)
-    first = _await_folded(rig, names, events // 4)
+    primed, first = _moment(rig, names), _await_folded(rig, names, events // 4)
     last = _await_folded(rig, names, events)
+    if first.folded == last.folded:  # one batch of Spark held all
+        first = primed
     folded, took_s = last.folded - first.folded, last.at_s - first.at_s
     return {
         "name": contestant.name,
@@ -188,21 +190,16 @@ class _Moment:
     kafka_s: float
 
 
+def _moment(rig: WorkerRig, names: Sequence[str]) -> _Moment:
+    return _Moment(
+        time.monotonic(), rig.folded(), rig.cpu_s(names), rig.cpu_s(["redis"]), rig.cpu_s(["kafka"])
+    )
+
+
 def _await_folded(rig: WorkerRig, names: Sequence[str], count: int) -> _Moment:
-    moment: _Moment | None = None
-
-    def reached() -> bool:
-        nonlocal moment
-        folded = rig.folded()
-        if folded >= count:
-            moment = _Moment(
-                time.monotonic(), folded, rig.cpu_s(names), rig.cpu_s(["redis"]), rig.cpu_s(["kafka"])
-            )
-        return moment is not None
-
-    if not poll_until(reached, 900, every_s=POLL_S) or moment is None:
+    if not poll_until(lambda: rig.folded() >= count, 900, every_s=POLL_S):
         raise InvariantError(f"{rig.folded():,} of {count:,} transactions are folded")
-    return moment
+    return _moment(rig, names)
 
 
 # Freshness
