@@ -66,7 +66,7 @@ class MiddleTraffic(SimulatedTraffic):
     def stretches(self) -> Iterator[Stretch]:
         """The payments in order of time."""
         assert self.world is not None
-        return world_traffic(self.world, self.first_day, self.days)
+        return world_traffic(self.world, self.first_day, self.days, self.stretch_days)
 
 
 def middle_of(traffic: SimulatedTraffic, history_days: int) -> MiddleTraffic:
@@ -76,10 +76,17 @@ def middle_of(traffic: SimulatedTraffic, history_days: int) -> MiddleTraffic:
     cut_ms = traffic.world.day_start_ms(first_day)
     past, labels = traffic.past, traffic.labels_before
     return MiddleTraffic(
-        cut_ms, past.filter(pc.less(past["ts"], cut_ms)), labels.filter(pc.less(labels["ts"], cut_ms)),
-        traffic.world, traffic.seed, traffic.longest_days, traffic.cards, history_days - first_day,
-        traffic.history, first_day,
-    )  # fmt: skip
+        start_ms=cut_ms,
+        past=past.filter(pc.less(past["ts"], cut_ms)),
+        labels_before=labels.filter(pc.less(labels["ts"], cut_ms)),
+        world=traffic.world,
+        seed=traffic.seed,
+        longest_days=traffic.longest_days,
+        cards=traffic.cards,
+        days=history_days - first_day,
+        history=traffic.history,
+        first_day=first_day,
+    )
 
 
 def decide_past(
