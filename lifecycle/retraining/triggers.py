@@ -32,7 +32,7 @@ class Evidence:
     """What one retraining costs in machine and analyst time."""
 
 
-class Trigger(Protocol):
+class RetrainingTrigger(Protocol):
     """Something that may ask for retraining."""
 
     @property

@@ -54,11 +54,8 @@ def _answer(result: DriftResult) -> list[str]:
     ]
     for change in result.detections:
         if change.detector == BlockDetector.name:
-            median = (
-                "not by half"
-                if change.median_weeks is None
-                else f"week {change.median_weeks:g} in the median"
-            )
+            weeks = change.median_weeks
+            median = "not by half" if weeks is None else f"week {weeks:g} in the median"
             sentences.append(
                 f"{change.scenario.capitalize()} ({scenarios(1)[change.scenario].summary}): found in "
                 f"{change.detected} of {change.worlds} worlds, {median}."
