@@ -169,7 +169,12 @@ def _options(
     if replay is not None and speed is None:
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
     if line_options.get("retrain_every") is not None:
-        check_duration(line_options["retrain_every"])
+        from fraudsim.durations import duration_ms
+
+        try:
+            duration_ms(line_options["retrain_every"])
+        except FraudsimError as error:
+            raise FraudsimError(f"--retrain-every {error}") from None
     options = LineOptions(
         run_dir=new_run_path(settings.runs_dir, out),
         replay=replay.resolve() if replay is not None else None,
