@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from studies.frame.page import StudyReport
 
 FRAMED: Final = {
+    "cadence": "When does retraining pay? Triggers in net loss against never and an oracle.",
     "drift": "How often does drift alarm without cause, and how soon with one?",
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
     "value": "From which volume does a real-time line pay, and how stale may features be below?",
