@@ -53,7 +53,8 @@ def test_stream_and_http_are_loaded_by_one_schedule_and_nothing_is_lost(tmp_path
         assert processes["scorer"]["cpu_us"] > 0
         falls = result["waterfall_ms"]["p50"]
         assert {"received", "state_read", "features", "scored", "decided", "completed"} <= falls.keys()
-        assert ("dequeued" in falls) == ("appended" in falls) == (name == "stream")
+        assert "dequeued" in falls
+        assert ("appended" in falls) == (name == "stream")
         assert min(falls.values()) > -2  # the broker stamps whole milliseconds
     # The sender hands over at whole milliseconds.
     offsets = read_records(tmp_path / "stream" / "records-0.bin")["intended_us"]
