@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from runner.record.wire_bytes import Connections, Traffic, connections_of, tcp_connections
+from runner.record.wire_bytes import ConnectionBytes, Connections, connections_of, tcp_connections
 
 Pids = Callable[[], Mapping[str, int | None]]
 """The processes by name, at present; None for one that does not run."""
@@ -72,7 +72,7 @@ class _Use:
 
     def traffic_since(self, first: "_Use") -> tuple[int, int]:
         """Bytes sent and received."""
-        none = Traffic(0, 0)
+        none = ConnectionBytes(0, 0)
         pairs = [(last, first.connections.get(key, none)) for key, last in self.connections.items()]
         return (
             sum(last.sent - before.sent for last, before in pairs),

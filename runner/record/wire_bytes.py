@@ -33,14 +33,14 @@ _BYTES_AT: Final = 120
 _SOCKET: Final = re.compile(r"socket:\[(\d+)\]")
 
 
-class Traffic(NamedTuple):
+class ConnectionBytes(NamedTuple):
     """Bytes of one connection so far; sent ones are those that the other end has acknowledged."""
 
     sent: int
     received: int
 
 
-Connections = dict[tuple[int, int], Traffic]
+Connections = dict[tuple[int, int], ConnectionBytes]
 """By inode and cookie, which no later connection has again."""
 
 
@@ -48,15 +48,15 @@ def tcp_connections() -> Connections | None:
     """The machine's TCP connections; None where the system does not say."""
     if not hasattr(socket, "AF_NETLINK"):
         return None
-    found: Connections = {}
+    connections: Connections = {}
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
             netlink.settimeout(1.0)
             for family in (socket.AF_INET, socket.AF_INET6):
-                _dump(netlink, family, found)
+                _dump(netlink, family, connections)
     except OSError:
         return None
-    return found
+    return connections
 
 
 def connections_of(tree: Sequence[psutil.Process], connections: Connections) -> Connections:
@@ -76,7 +76,7 @@ def _socket_inodes(pid: int) -> set[int]:
     return inodes
 
 
-def _dump(netlink: socket.socket, family: int, found: Connections) -> None:
+def _dump(netlink: socket.socket, family: int, connections: Connections) -> None:
     request = struct.pack("=BBBBL48x", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), 0, _CONNECTED_STATES)
     size = _HEAD.size + len(request)
     netlink.send(_HEAD.pack(size, SOCK_DIAG_BY_FAMILY, _REQUEST_AND_DUMP, family, 0) + request)
@@ -86,15 +86,15 @@ def _dump(netlink: socket.socket, family: int, found: Connections) -> None:
             length, kind, *_ = _HEAD.unpack_from(content)
             if kind != SOCK_DIAG_BY_FAMILY:  # the end of the dump, or an error
                 return
-            _read(content[_HEAD.size : length], found)
+            _read(content[_HEAD.size : length], connections)
             content = content[(length + 3) & ~3 :]
 
 
-def _read(message: memoryview, found: Connections) -> None:
+def _read(message: memoryview, connections: Connections) -> None:
     key = _INODE.unpack_from(message, _INODE_AT)[0], _COOKIE.unpack_from(message, _COOKIE_AT)[0]
     attributes: Any = message[_MESSAGE_SIZE:]
     while len(attributes) >= 4:
         length, kind = struct.unpack_from("=HH", attributes)
         if kind == _INFO and length >= 4 + _BYTES_AT + _BYTES.size:
-            found[key] = Traffic(*_BYTES.unpack_from(attributes, 4 + _BYTES_AT))
+            connections[key] = ConnectionBytes(*_BYTES.unpack_from(attributes, 4 + _BYTES_AT))
         attributes = attributes[max(4, (length + 3) & ~3) :]

@@ -11,6 +11,7 @@ from load_tests.load.arrivals.schedule import schedule_us
 from load_tests.load.arrivals.shapes import parse_shape
 from load_tests.load.clocks.records import read_records
 from runner.line.options import LineOptions
+from runner.record.wire_bytes import tcp_connections
 from testing.rigs.live_line import run_line
 
 pytestmark = [pytest.mark.stack]
@@ -44,6 +45,8 @@ def test_stream_and_http_are_loaded_by_one_schedule_and_nothing_is_lost(tmp_path
     for name, result in results.items():
         assert result["scheduled"] == result["sent"] == result["completed"] == len(schedule)
         assert (result["errors"], result["kind"]) == (0, name)
+        assert result["generator"]["echo_p99_ms"] > 0
+        assert (result["floor_ms"] is not None) == (name == "stream")
         medians = [result[f"{clock}_ms"]["p50"] for clock in ("server", "from_sent", "from_intended")]
         assert medians == sorted(medians)
         records = read_records(tmp_path / name / "records-0.bin")
@@ -51,6 +54,9 @@ def test_stream_and_http_are_loaded_by_one_schedule_and_nothing_is_lost(tmp_path
         processes = result["costs"]["processes"]
         assert {"worker", "scorer", "archiver", "kafka", "redis"} <= processes.keys()
         assert processes["scorer"]["cpu_us"] > 0
+        if tcp_connections() is not None:
+            assert processes["redis"]["sent_bytes"] > 100
+            assert processes["kafka"]["received_bytes"] > processes["worker"]["sent_bytes"] > 0
         falls = result["waterfall_ms"]["p50"]
         assert {"received", "state_read", "features", "scored", "decided", "completed"} <= falls.keys()
         assert "dequeued" in falls

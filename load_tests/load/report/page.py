@@ -12,7 +12,7 @@ from load_tests.load.clocks.histograms import QUANTILES, LatencyHistogram
 from load_tests.load.report import plots
 from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.objectives import SHOWN_NAMES
-from load_tests.load.verdict.verdict import LoadVerdict
+from load_tests.load.verdict.verdict import ECHO_WORDS, LoadVerdict
 
 CLOCKS: Final = (
     ("from_intended", "from the intended send"),
@@ -196,9 +196,17 @@ def _errors_section(kinds: Mapping[str, int]) -> str:
     )
 
 
+def _floor(floor_ms: Mapping[str, float | None] | None) -> str:
+    """What the same schedule takes through a bare relay on the same broker."""
+    if not floor_ms:
+        return "-"
+    figures = (f"{SHOWN_NAMES[name]} {floor_ms[name]:,.2f}" for name in ("p50", "p99") if floor_ms.get(name))
+    return f"{', '.join(figures)} ms through a bare relay: the floor of this broker and machine"
+
+
 def _conditions(result: Mapping[str, Any]) -> str:
     machine, generator = result.get("environment", {}), result["generator"]
-    echo = generator["echo_p99_ms"]
+    echo, echo_word = generator["echo_p99_ms"], ECHO_WORDS[result["kind"]]
     schedule = (
         f"{result.get('arrivals')}, seed {result.get('seed')}, {result.get('rate'):g}/s for "
         f"{result.get('seconds'):g} s, {result.get('rounds')} rounds"
@@ -213,7 +221,8 @@ def _conditions(result: Mapping[str, Any]) -> str:
         "arrivals": schedule,
         "restarts": result.get("restarts"),
         "late above": f"{result['late_limit_ms']:g} ms; {result['late_allowed']:.3%} of the sends may be",
-        "the generator alone": "-" if echo is None else f"p99 {echo:.2f} ms against a loopback echo",
+        "the generator alone": "-" if echo is None else f"p99 {echo:.2f} ms against a {echo_word}",
+        "null pipeline": _floor(result.get("floor_ms")),
         "its loop": f"{wakes}, the worst by {generator['probe_max_ms']:.2f} ms",
         "machine": hardware,
         "versions": ", ".join(f"{name} {number}" for name, number in machine.get("versions", {}).items()),
