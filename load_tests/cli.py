@@ -188,9 +188,9 @@ def load_figures(
     )  # fmt: skip
     report = bench_load(plan, out, typer.echo)
     _write(json, report)
-    for name, found in report["capacity"].items():
-        figures = f"{found['rate']}/s, {found['low']} to {found['high']}" if found["rate"] else found["why"]
-        typer.echo(f"{name}: {figures}")
+    for name, figures in report["capacity"].items():
+        text = f"{figures['rate']}/s, {figures['low']} to {figures['high']}" if figures["rate"] else figures["why"]
+        typer.echo(f"{name}: {text}")
     same, slowed = report["compare_same"], report["compare_slowed"]
     typer.echo(
         f"intervals overlap: {report['intervals_overlap']}; with itself {same['words']}; "

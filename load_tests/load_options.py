@@ -108,8 +108,8 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
         for field in fields(SharedOptions)
     ]
 
-    def with_both(**given: Any) -> None:
-        command(SharedOptions(**{one.name: given.pop(one.name) for one in shared}), **given)
+    def with_both(**values: Any) -> None:
+        command(SharedOptions(**{one.name: values.pop(one.name) for one in shared}), **values)
 
     functools.update_wrapper(with_both, command)
     del with_both.__dict__["__wrapped__"]  # its signature lacks the shared options

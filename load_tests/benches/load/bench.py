@@ -129,16 +129,16 @@ def report_of(
     slowed: StepOutcome,
 ) -> dict[str, Any]:
     """The report's content."""
-    found = {
+    figures = {
         name: {key: outcome.result.get(key) for key in ("verdict", "why", "rate", "low", "high", "at_least")}
         for name, outcome in capacities.items()
     }
     words = [outcome.result.get("verdict") for outcome in compares]
     return {
         "plan": asdict(plan),
-        "capacity": found,
+        "capacity": figures,
         "intervals_overlap": {
-            way: overlap([one for name, one in found.items() if f"-{way}-" in name]) for way in WAYS
+            way: overlap([one for name, one in figures.items() if f"-{way}-" in name]) for way in WAYS
         },
         "bill": {name: outcome.result.get("check") for name, outcome in bills.items()},
         "compare_same": {

@@ -1,4 +1,4 @@
-"""A commit like another one, but for a pause before each batch of decisions: what `load compare` must find."""
+"""A commit like another one but for a pause before each batch of decisions: `load compare` must find it."""
 
 import ast
 import os
