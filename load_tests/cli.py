@@ -189,7 +189,8 @@ def load_figures(
     report = bench_load(plan, out, typer.echo)
     _write(json, report)
     for name, figures in report["capacity"].items():
-        text = f"{figures['rate']}/s, {figures['low']} to {figures['high']}" if figures["rate"] else figures["why"]
+        measured = figures["rate"]
+        text = f"{measured}/s, {figures['low']} to {figures['high']}" if measured else figures["why"]
         typer.echo(f"{name}: {text}")
     same, slowed = report["compare_same"], report["compare_slowed"]
     typer.echo(
