@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FRAMED: Final = {
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
+    "treatments": "Class weights, focal loss, undersampling: average precision, cost and calibration.",
+    "tradeoffs": "Models from logistic regression to a GRU: precision, net loss, latency, size, training.",
 }
 """By name, the question; the package `studies/NAME/` has a module `definition`."""
 
