@@ -11,7 +11,7 @@ from studies.frame.page import markdown
 from studies.model_world import OURS, ModelWorldSpec
 from studies.tradeoffs import cell, definition
 from studies.tradeoffs.cell import Estimate
-from studies.tradeoffs.definition import ModelRow, frontier_of
+from studies.tradeoffs.result import ModelRow, frontier_of
 from tests.studies.test_treatments import provenance_of
 
 FEW_ENTRIES = ("XGBoost, shipped parameters", "distilled trees", "logistic regression, hashing trick")
