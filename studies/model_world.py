@@ -19,13 +19,12 @@ from model.training.dataset import TrainingDataset, build_dataset
 from model.training.split import split_history
 from model.tuning.handbook_like import HandbookLike
 from model.tuning.worlds import handbook_tables
-from producers.history.reader import read_history
+from producers.history.reader import History, read_history
 from producers.history.writer import write_history
 from producers.world.settings import world_config
 from producers.world.world import World
 from stream_features.catalogue.features import DAY
 from stream_features.offline.bulk import bulk_features
-from studies.detectability import typology_codes
 from studies.frame.cell_plan import Size
 
 OURS: Final = "our world"
@@ -111,7 +110,7 @@ def _make(spec: ModelWorldSpec, layout: str, seed: int, settings: Settings) -> M
             write_history(Path(folder), World(config), spec.days)
             history = read_history(Path(folder))
             transactions, labels = history.transactions(), history.labels()
-            typology, typologies = typology_codes(history, transactions)
+            typology, typologies = _typology_codes(history, transactions)
     else:
         source = HandbookLike(spec.customers, 2 * spec.customers, spec.customer_days, seed=seed)
         transactions, labels = handbook_tables(source)
@@ -125,3 +124,13 @@ def _make(spec: ModelWorldSpec, layout: str, seed: int, settings: Settings) -> M
         )
     features = np.asarray(bulk_features(transactions, labels), np.float32)
     return ModelWorld(transactions, dataset, features, typology, typologies)
+
+
+def _typology_codes(history: History, transactions: pa.Table) -> tuple[Ints, list[str]]:
+    """By transaction, the index of its typology among the returned names; -1 where it is honest."""
+    truth = history.truth()
+    if not truth["tx_id"].equals(transactions["tx_id"]):
+        raise ValueError("truth is not in the order of its transactions")
+    encoded = truth["typology"].cast(pa.string()).combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.where(truth["is_fraud"].to_numpy(), codes, -1), encoded.dictionary.to_pylist()
