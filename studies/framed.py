@@ -14,17 +14,14 @@ if TYPE_CHECKING:
 
 FRAMED: Final = {
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
-<<<<<<< HEAD
     "treatments": "Class weights, focal loss, undersampling: average precision, cost and calibration.",
     "tradeoffs": "Models from logistic regression to a GRU: precision, net loss, latency, size, training.",
-=======
     "value": "From which volume does a real-time line pay, and how stale may features be below?",
     "skew": "What does it cost to serve other features than a model was trained on?",
     "labels": "What do late, selective and wrong labels cost, and what is exploration worth?",
     "windows": "What do hopping and tumbling windows lose against exact ones?",
     "camouflage": "What is hiding worth to fraudsters, and does training on it help?",
     "deadline": "How many decisions are degraded by load and deadline, and what do they let through?",
->>>>>>> main
 }
 """By name, the question; the package `studies/NAME/` has a module `definition`."""
 
