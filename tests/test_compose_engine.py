@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 ONE_SHOTS = ("prepare", "topics", "clock", "prime")
-LINE = ("features", "scorer", "producer", "labels", "archiver")
+LINE = ("features", "scorer", "producer", "labels", "archiver", "page")
 SERVERS = ("kafka", "redis", "prometheus")
 RATE, SECONDS = 500, 120
 LOAD_RATE, LOAD_SECONDS = 20, 20
@@ -55,7 +55,9 @@ class Project:
         self.name = f"fraudsim-test-{uuid.uuid4().hex[:8]}"
         self.image = f"{self.name}:1.0.0"
         small = {"LINE_RATE": "100", "LINE_CARDS": "500", "LINE_HISTORY_DAYS": "40"}
-        ports = dict.fromkeys(("SCORER_PORTS", "PROMETHEUS_PORT", "GRAFANA_PORT", "LOCUST_PORT"), "0")
+        ports = dict.fromkeys(
+            ("SCORER_PORTS", "PROMETHEUS_PORT", "GRAFANA_PORT", "LOCUST_PORT", "PAGE_PORT"), "0"
+        )
         load = {"FRAUDSIM_LOAD_RATE": str(LOAD_RATE), "FRAUDSIM_LOAD_SECONDS": str(LOAD_SECONDS)}
         self.env = {**os.environ, **small, **ports, **load, "APP_IMAGE": self.image, **variables}
 
