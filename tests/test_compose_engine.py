@@ -169,7 +169,7 @@ def wait_for_decisions(project, count=200):
 def test_all_of_it_comes_up_healthy_from_nothing_and_decides(project):
     assert set(project.health().values()) == {"healthy"}
     assert {service for service, _ in project.health()} == {*LINE, *SERVERS}
-    assert poll_until(lambda: project.metric("up") == 6, 60)
+    assert poll_until(lambda: project.metric("up") == 7, 60)
     wait_for_decisions(project)
 
 
