@@ -56,7 +56,8 @@ def test_stream_and_http_are_loaded_by_one_schedule_and_nothing_is_lost(tmp_path
         assert processes["scorer"]["cpu_us"] > 0
         if tcp_connections() is not None:
             assert processes["redis"]["sent_bytes"] > 100
-            assert processes["kafka"]["received_bytes"] > processes["worker"]["sent_bytes"] > 0
+            assert processes["redis"]["received_bytes"] > 100
+            assert processes["kafka"]["received_bytes"] > 100
         falls = result["waterfall_ms"]["p50"]
         assert {"received", "state_read", "features", "scored", "decided", "completed"} <= falls.keys()
         assert "dequeued" in falls
