@@ -44,7 +44,7 @@ def test_stream_and_http_are_loaded_by_one_schedule_and_nothing_is_lost(tmp_path
     schedule = schedule_us(parse_shape("poisson"), RATE, SECONDS, 1)
     for name, result in results.items():
         assert result["scheduled"] == result["sent"] == result["completed"] == len(schedule)
-        assert (result["errors"], result["kind"]) == (0, name)
+        assert (result["errors"], result["kind"]) == (0, name), result["error_kinds"]
         assert result["generator"]["echo_p99_ms"] > 0
         assert (result["floor_ms"] is not None) == (name == "stream")
         medians = [result[f"{clock}_ms"]["p50"] for clock in ("server", "from_sent", "from_intended")]
