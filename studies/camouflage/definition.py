@@ -104,11 +104,17 @@ def surprises(result: ComparisonResult) -> list[str]:
     names = _names(result)
     first, last = result.conditions[0], result.conditions[-1]
     lower = [name for name in names if _paid(result, last, name) < _paid(result, first, name) - 5]
+    if "slow_drip" in lower:
+        lower.remove("slow_drip")
+        texts.append(
+            f"Of slow drip less is paid where it hides better ({_paid(result, first, 'slow_drip'):.0f} % "
+            f"without, {_paid(result, last, 'slow_drip'):.0f} % with all of it): to imitate a subscription "
+            "it uses more constant amounts at more regular intervals, which is a pattern of its own."
+        )
     if lower:
         texts.append(
-            f"Of {', '.join(map(spaced, lower))} less is paid where frauds hide better. What hides them "
-            "makes them smaller and slower too, so that fewer payments are made before a victim reports; "
-            "whether that is all of it is not shown here."
+            f"Of {', '.join(map(spaced, lower))} less is paid where frauds hide better: unexplained, beyond "
+            "that a few large payments make much of a share of money."
         )
     return texts
 

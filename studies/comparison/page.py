@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from fraudsim.drawing.plot import Plot
+from fraudsim.drawing.plot import Plot, text_px
 from fraudsim.drawing.scales import LinearScale, linear_ticks
 from fraudsim.drawing.themes import FRAUD, HONEST, INK, QUIET
 from producers.ledger.comparison import Difference
@@ -148,7 +148,7 @@ def effects_figure(result: "ComparisonResult") -> StudyFigure:
     shown = result.effects
     plot = Plot(
         "Contrasts", "Net loss, paired over worlds, 95 % intervals; to the right costs more.",
-        width=WIDTH, height=52 + ROW * len(shown), left=330,
+        width=WIDTH, height=52 + ROW * len(shown), left=24 + max(text_px(effect.name) for effect in shown),
     )  # fmt: skip
     ends = [
         value / 100
