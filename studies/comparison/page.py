@@ -44,8 +44,8 @@ def verdict(effect: Effect) -> str:
     return "alone only" if low is not None and high is not None and low * high > 0 else "not told apart"
 
 
-def report_of(result: "ComparisonResult", story: "Story") -> StudyReport:
-    """The page; answer first."""
+def report_of(result: "ComparisonResult", story: "Story", options: str = "") -> StudyReport:
+    """The page; answer first. `options` are those of the command beside its size."""
     size = result.provenance.size
     return StudyReport(
         question=story.question,
@@ -55,7 +55,7 @@ def report_of(result: "ComparisonResult", story: "Story") -> StudyReport:
         tables=[effects_table(result.effects), arms_table(result), *story.tables(result)],
         controls=controls_text(result),
         limits=[*story.limits, *LIMITS],
-        command=f"fraudsim study {result.provenance.study} --{size} --out DIR",
+        command=f"fraudsim study {result.provenance.study} --{size}{options} --out DIR",
         source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}",
         surprises=story.surprises(result),
     )

@@ -42,6 +42,7 @@ def test_a_page_has_the_answer_first_its_controls_its_limits_and_the_command(stu
     page = html(report)
     assert page.index(report.answer[0].split("'")[0][:30]) < page.index("Set-up") < page.index("cannot show")
     assert f"fraudsim study {study.plan.study} --quick" in page
+    assert ("--quick --seeds 6 --out" in page) == (len(SEEDS) < study.plan.seeds)
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert report.controls
     assert report.limits
