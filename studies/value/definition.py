@@ -91,7 +91,7 @@ class Balance:
         volume, certain = self._volume(row, saved.mean), self._volume(row, saved.low)
         saving = f"{1e6 * saved.mean:,.0f}"
         if saved.low is not None and saved.high is not None:
-            saving += f", {1e6 * saved.low:,.0f} to {1e6 * saved.high:,.0f},"
+            saving += f" ({1e6 * saved.low:,.0f} to {1e6 * saved.high:,.0f})"
         head = (
             f"At {row.condition} ({row.measures['fraud rate']:.1f} % of the payments fraud) real time saves "
             f"{saving} in a million payments against a {row.arm}"
