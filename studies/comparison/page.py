@@ -30,10 +30,15 @@ def money(cents: float) -> str:
 
 def money_difference(difference: Difference) -> str:
     """A difference in whole currency units, with its interval."""
-    mean = f"{difference.mean / 100:+,.0f}"
+    mean = _signed(difference.mean)
     if difference.low is None or difference.high is None:
         return f"{mean} (one world: no interval)"
-    return f"{mean} ({difference.low / 100:+,.0f} to {difference.high / 100:+,.0f})"
+    return f"{mean} ({_signed(difference.low)} to {_signed(difference.high)})"
+
+
+def _signed(cents: float) -> str:
+    """Whole currency units with their sign; what rounds to 0 has no minus."""
+    return f"{round(cents / 100):+,}"
 
 
 def verdict(effect: Effect) -> str:
