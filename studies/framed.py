@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from studies.frame.page import StudyReport
 
 FRAMED: Final = {
+    "drift": "How often does drift alarm without cause, and how soon with one?",
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
     "value": "From which volume does a real-time line pay, and how stale may features be below?",
     "skew": "What does it cost to serve other features than a model was trained on?",
