@@ -16,6 +16,8 @@ FRAMED: Final = {
     "cadence": "When does retraining pay? Triggers in net loss against never and an oracle.",
     "drift": "How often does drift alarm without cause, and how soon with one?",
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
+    "treatments": "Class weights, focal loss, undersampling: average precision, cost and calibration.",
+    "tradeoffs": "Models from logistic regression to a GRU: precision, net loss, latency, size, training.",
     "value": "From which volume does a real-time line pay, and how stale may features be below?",
     "skew": "What does it cost to serve other features than a model was trained on?",
     "labels": "What do late, selective and wrong labels cost, and what is exploration worth?",

@@ -111,8 +111,8 @@ class Retrainer:
         if not mature:
             return None, 0.0
         _, table, probabilities = mature[-1]
-        known = LabelKnowledge.of(table, pa.concat_tables(self._labels))
-        fraud: Flags = known.fraud_known_by(now_ms)
+        knowledge = LabelKnowledge.of(table, pa.concat_tables(self._labels))
+        fraud: Flags = knowledge.fraud_known_by(now_ms)
         columns = PaymentColumns.of(table)
         stakes = Stakes(columns.amount, fraud, columns.can_hold)
         at_stake = float(columns.amount[fraud].sum())
