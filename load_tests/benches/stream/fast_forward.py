@@ -27,13 +27,13 @@ MODES: Final = {
 """Of `fraudsim simulate`: its options by name."""
 PROTOCOL: Final = (
     "One world of {cards:,} cards with {history} days of history, and one model trained on it. The live "
-    "scorer reads the world's next transactions from Kafka, {window:,} in flight at most, and writes "
-    "its decisions to Kafka, as in `bench stream` (deadline {deadline:,} ms). The fast-forward decides the "
-    "{days} days that follow the history and writes a run's archive: without vectors, log prefixes and reasons; with "
-    "everything; without vectors while campaigns react. They take turns, {pinning}. Seconds are those from "
-    "the first decision to the last; starting, reading the history and compiling are left out, for the "
-    "live scorer as well. CPU is that of the scorer's process (Kafka, Redis and the worker beside it come "
-    "on top), and of the fast-forward's only process."
+    "scorer reads the world's next transactions from Kafka, {window:,} in flight at most, and writes its "
+    "decisions to Kafka, as in `bench stream` (deadline {deadline:,} ms). The fast-forward decides the "
+    "{days} days that follow the history and writes a run's archive: without vectors, log prefixes and "
+    "reasons; with everything; without vectors while campaigns react. They take turns, {pinning}. Seconds "
+    "are those from the first decision to the last; starting, reading the history and compiling are left "
+    "out, for the live scorer as well. CPU is that of the scorer's process (Kafka, Redis and the worker "
+    "beside it come on top), and of the fast-forward's only process."
 )
 
 
