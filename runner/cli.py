@@ -51,8 +51,13 @@ FEATURES_LAG = typer.Option(
     help="leave events of the last 10s, 5m, 1h or 1d of event time out of the scorer's features, for "
     "experiments  [default: FRAUDSIM_FEATURES_LAG]",
 )
+ENGINE = typer.Option("faust", help="what folds the log: faust, or spark (`make setup-spark`)")
+TRIGGER = typer.Option(None, help="interval of Spark's batches, such as 0.5s, 1s or 1m  [default: 1s]")
 PAGE = typer.Option(False, "--page", help="serve the live page, whose address is printed")
 NO_PAGE = typer.Option(True, "--page/--no-page", help="serve the live page, whose address is printed")
+RETRAIN = typer.Option(
+    None, help="retrain the model whenever so much event time has passed, as 7d; each becomes a shadow"
+)
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
@@ -72,7 +77,10 @@ def demo(
     reuse: Path | None = REUSE,
     shards: int = SHARDS,
     features_lag: str | None = FEATURES_LAG,
+    engine: str = ENGINE,
+    trigger: str | None = TRIGGER,
     page: bool = PAGE,
+    retrain_every: str | None = RETRAIN,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -99,7 +107,10 @@ def up(
     reuse: Path | None = REUSE,
     shards: int = SHARDS,
     features_lag: str | None = FEATURES_LAG,
+    engine: str = ENGINE,
+    trigger: str | None = TRIGGER,
     page: bool = NO_PAGE,
+    retrain_every: str | None = RETRAIN,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()
@@ -140,6 +151,7 @@ def _options(
     from runner.line.options import LineOptions
     from runner.line.preparation import check_prepared_speed
     from runner.record.run_folder import make_run_folder, new_run_path, reusable_run
+    from stream_features.engines import check_engine
 
     settings = with_features_lag(load_settings(), features_lag)
     if seed is not None:
@@ -156,6 +168,13 @@ def _options(
         read_script(script)
     if replay is not None and speed is None:
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
+    if line_options.get("retrain_every") is not None:
+        from fraudsim.durations import duration_ms
+
+        try:
+            duration_ms(line_options["retrain_every"])
+        except FraudsimError as error:
+            raise FraudsimError(f"--retrain-every {error}") from None
     options = LineOptions(
         run_dir=new_run_path(settings.runs_dir, out),
         replay=replay.resolve() if replay is not None else None,
@@ -166,6 +185,7 @@ def _options(
     )
     if options.reacting and (options.replay or not options.consequences or options.shards > 1):
         raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")
+    check_engine(options.engine, options.trigger)
     check_prepared_speed(options)
     make_run_folder(settings.runs_dir, options.run_dir)  # last: a refused option leaves no folder
     return options, settings
