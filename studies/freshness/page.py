@@ -46,22 +46,27 @@ def answer(result: FreshnessResult) -> list[str]:
         ("It seems to for", [knee for knee in matters if not knee.holds]),
         ("Batch is as good for", [knee for knee in result.knees if knee.verdict == "batch is as good"]),
     )
-    sentences = [f"{words} {_named(knees)}." for words, knees in groups if knees]
+    sentences = [*_losses(result), *(f"{words} {_named(knees)}." for words, knees in groups if knees)]
     untold = sum(knee.verdict == "not told apart" for knee in result.knees)
     few = sum(knee.verdict == "too few campaigns" for knee in result.knees)
     sentences.append(
         f"Of {len(result.knees)} pairs of typology and tempo, {untold} are not told apart from fresh "
         f"features by {len(result.seeds)} worlds, and {few} have too few campaigns to say anything."
     )
-    stalest = max(result.staleness_minutes, key=result.staleness_minutes.__getitem__)
-    for cell in result.arms:
-        if cell.arm == stalest:
-            fresh = next(c for c in result.arms if c.arm == FRESH and c.tempo == cell.tempo)
-            sentences.append(
-                f"With {tempo_text(cell.tempo)}, a {stalest} instead of real time changes the net loss of "
-                f"{fresh.net_loss / 100:,.0f} per 1,000 cards and week by {cell.against_fresh.text}."
-            )
     return sentences
+
+
+def _losses(result: FreshnessResult) -> list[str]:
+    """By tempo, what the freshest and the stalest job cost against real time."""
+    jobs = sorted(result.staleness_minutes, key=result.staleness_minutes.__getitem__)
+    cells = {(cell.arm, cell.tempo): cell for cell in result.arms}
+    return [
+        f"With {tempo_text(tempo)}, a {jobs[0]} instead of real time changes the net loss of "
+        f"{cells[FRESH, tempo].net_loss / 100:,.0f} per 1,000 cards and week by "
+        f"{_short(cells[jobs[0], tempo].against_fresh)}, a {jobs[-1]} by "
+        f"{_short(cells[jobs[-1], tempo].against_fresh)}."
+        for tempo in result.tempos
+    ]
 
 
 def surprises(result: FreshnessResult) -> list[str]:
