@@ -193,6 +193,13 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="key in the address of the live page; empty: a new one at each start",
     )
+    page_control_token: Annotated[SecretStr, AfterValidator(_check_page_key)] = Field(
+        SecretStr(""),
+        description="token by which the live page takes controls; empty: a new one at each start",
+    )
+    controls: bool = Field(
+        False, description="whether producer, label feed and live page follow controls, see docs/page.md"
+    )
 
     # Observability
     metrics_host: str = Field("127.0.0.1", description="address the metrics ports bind to")

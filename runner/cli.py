@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 from runner import archive_cli, ledger_cli, one_shots_cli, policy_cli, stack_cli
 from scorer.policy_cli import policy
 
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 app = typer.Typer()
 app.add_typer(stack_cli.app, name="stack")
 app.add_typer(ledger_cli.app, name="ledger")
@@ -53,6 +55,12 @@ FEATURES_LAG = typer.Option(
 )
 PAGE = typer.Option(False, "--page", help="serve the live page, whose address is printed")
 NO_PAGE = typer.Option(True, "--page/--no-page", help="serve the live page, whose address is printed")
+CONTROLS = typer.Option(
+    None,
+    "--controls/--no-controls",
+    help="let the live page pause the run, launch attacks on it, kill its parts, switch model and policy  "
+    "[default: `up` on the loopback]",
+)
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
@@ -73,6 +81,7 @@ def demo(
     shards: int = SHARDS,
     features_lag: str | None = FEATURES_LAG,
     page: bool = PAGE,
+    controls: bool | None = CONTROLS,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -100,6 +109,7 @@ def up(
     shards: int = SHARDS,
     features_lag: str | None = FEATURES_LAG,
     page: bool = NO_PAGE,
+    controls: bool | None = CONTROLS,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()
@@ -130,9 +140,22 @@ def _exit_on_termination() -> Iterator[None]:
         raise typer.Exit(termination.exit_code) from None
 
 
+def _are_controls_on(options: "LineOptions", settings: "Settings", asked: bool | None) -> bool:
+    """Raises FraudsimError where controls are asked for and the run cannot have them."""
+    from fraudsim.errors import FraudsimError
+
+    possible = not (options.replay or options.script or options.shards > 1)
+    if asked is None:
+        on_loopback = settings.page_host in LOOPBACK
+        return possible and (settings.controls or (options.seconds is None and options.page and on_loopback))
+    if asked and not possible:
+        raise FraudsimError("--controls needs the world, without a script and in one shard: see docs/page.md")
+    return asked
+
+
 def _options(
     *, seed: int | None, out: Path | None, replay: Path | None, script: Path | None, reuse: Path | None,
-    speed: float | None, features_lag: str | None = None, **line_options: Any,
+    speed: float | None, features_lag: str | None = None, controls: bool | None = None, **line_options: Any,
 ) -> tuple["LineOptions", "Settings"]:  # fmt: skip
     """The options and settings of a run. Raises FraudsimError for an option that cannot be met."""
     from fraudsim.errors import FraudsimError
@@ -162,8 +185,10 @@ def _options(
         script=script.resolve() if script is not None else None,
         reuse=reusable_run(reuse) if reuse is not None else None,
         speed=speed,
+        controls=False,
         **line_options,
     )
+    options = replace(options, controls=_are_controls_on(options, settings, controls))
     if options.reacting and (options.replay or not options.consequences or options.shards > 1):
         raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")
     check_prepared_speed(options)

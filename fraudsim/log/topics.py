@@ -15,6 +15,7 @@ DECISIONS: Final = "decisions"
 TRUTH: Final = "truth"
 DEAD_LETTERS: Final = "transactions.dlq"
 CLOCK: Final = "run.clock"
+CONTROL: Final = "run.control"
 SLOTS: Final = "features.slots"
 
 NULL: Final = "null."
@@ -30,7 +31,7 @@ ALTERED: Final = (COMPRESSION, BYTES)
 STAMPED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK)
 """Topics whose broker timestamps decide acceptance, the segment in force and the freshness of the state."""
 
-ARCHIVED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK, TRUTH, DEAD_LETTERS)
+ARCHIVED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK, CONTROL, TRUTH, DEAD_LETTERS)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def topics(settings: Settings, prefix: str = "") -> tuple[Topic, ...]:
         Topic(prefix + name, settings.partitions, config, "partitions")
         for name in (TRANSACTIONS, LABELS, DECISIONS, TRUTH)
     ]
-    single = [Topic(prefix + name, 1, config) for name in (DEAD_LETTERS, CLOCK)]
+    single = [Topic(prefix + name, 1, config) for name in (DEAD_LETTERS, CLOCK, CONTROL)]
     return (*shared, *single, Topic(prefix + SLOTS, settings.slots, config, "slots"))
 
 

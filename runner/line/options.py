@@ -37,4 +37,6 @@ class LineOptions:
     """Number of processes that share the sending by card."""
     page: bool = False
     """Whether the live page is part of the run."""
+    controls: bool = False
+    """Whether the run follows what is asked on `run.control`, and the live page takes it."""
     null_seconds: float = NULL_S
