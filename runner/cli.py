@@ -140,17 +140,17 @@ def _exit_on_termination() -> Iterator[None]:
         raise typer.Exit(termination.exit_code) from None
 
 
-def _are_controls_on(options: "LineOptions", settings: "Settings", asked: bool | None) -> bool:
+def _are_controls_on(options: "LineOptions", settings: "Settings", wish: bool | None) -> bool:
     """Raises FraudsimError where controls are asked for and the run cannot have them."""
     from fraudsim.errors import FraudsimError
 
     possible = not (options.replay or options.script or options.shards > 1)
-    if asked is None:
+    if wish is None:
         on_loopback = settings.page_host in LOOPBACK
         return possible and (settings.controls or (options.seconds is None and options.page and on_loopback))
-    if asked and not possible:
+    if wish and not possible:
         raise FraudsimError("--controls needs the world, without a script and in one shard: see docs/page.md")
-    return asked
+    return wish
 
 
 def _options(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import resource
 import signal
 import sys
@@ -54,6 +55,8 @@ from stream_features.vector import SIZE
 
 GROUP: Final = "scorers"
 PRUNE_EVERY_S: Final = 0.25
+CLOCK_EVERY: Final = 4
+"""The running clock is looked up once in so many prunings: it may have been stopped."""
 WARM_UP_S: Final = 30.0
 STATE_WITHIN_S: Final = 2.0
 """Longest wait at the start for a Redis that does not answer."""
@@ -244,7 +247,7 @@ class Service:
 
     async def _upkeep(self) -> None:
         """Prune the unfolded log, probe Redis, refresh the clock, the policy and the models, for ever."""
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(PRUNE_EVERY_S)
             away = self._state.away
             for dependency, work in (
@@ -256,8 +259,8 @@ class Service:
                     await dependency.probe(work)
             if self._state.away != away:
                 self._log.warning("state_away", reason=self._state.away or "it is back")
-            if self._clock_log.clock.current.speed == 0:
-                # The clock has not started; learning its segment early spares the first record the wait.
+            if self._clock_log.clock.current.speed == 0 or turn % CLOCK_EVERY == 0:
+                # Of a clock that starts or stops, HTTP must hear where no record names the new segment.
                 await self._clock_log.catch_up()
             await self._read_reported()
             self._blocks.prune()

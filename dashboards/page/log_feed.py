@@ -43,6 +43,7 @@ class LogFeed:
         self._settings = settings
         self._topics = [
             topics.TRANSACTIONS, topics.DECISIONS, topics.LABELS, topics.DEAD_LETTERS, topics.CLOCK,
+            topics.CONTROL,
             *([topics.TRUTH] if with_truth else []),
         ]  # fmt: skip
         self.state: RunState | None = None

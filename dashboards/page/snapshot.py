@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dashboards.page.counts.control_list import ShownControl
 from dashboards.page.counts.run_state import RunState, SeenDecision
 from dashboards.page.counts.seconds import EDGES_MS
 from dashboards.page.figures import (
@@ -28,6 +29,7 @@ from stream_features.catalogue.reason_text import sentences
 SHOWN: Final = 25
 """Decisions of each of the two lists."""
 CAMPAIGNS: Final = 12
+CONTROLS: Final = 20
 CURVE_POINTS: Final = 600
 SLOW_EVERY_S: Final = 1.0
 """How often what takes long to count is counted anew."""
@@ -85,6 +87,7 @@ class Snapshots:
                     for (source, is_fraud), count in sorted(state.labels.items())
                 ],
                 "drift": self._drift,
+                "controls": [_control(control) for control in state.controls.latest(truth)[:CONTROLS]],
                 "reported": [
                     {
                         **card,
@@ -95,7 +98,11 @@ class Snapshots:
                 ],
             }
             if truth:
-                content |= {"campaigns": _campaigns(state), "typologies": _typologies(state)}
+                content |= {
+                    "campaigns": _campaigns(state),
+                    "typologies": _typologies(state),
+                    "in_force": state.controls.in_force(),
+                }
         return encoder.encode(content)
 
     def series(self, truth: bool) -> bytes:
@@ -112,6 +119,9 @@ class Snapshots:
                     [at_s, by_labels, by_truth] if truth else [at_s, by_labels]
                     for at_s, by_labels, by_truth in self._curve
                 ],
+                "marks": []
+                if state is None
+                else [[round(mark.at_s, 1), mark.kind] for mark in state.controls.latest(truth)[:CONTROLS]],
             }
         )
 
@@ -182,6 +192,16 @@ def _decision(decision: SeenDecision, state: RunState, truth: bool) -> dict[str,
 def _fraud(tx_id: str, state: RunState) -> dict[str, str] | None:
     fraud = state.true_frauds.get(tx_id)
     return None if fraud is None else {"typology": fraud.typology, "campaign": fraud.campaign_id}
+
+
+def _control(control: ShownControl) -> dict[str, Any]:
+    return {
+        "text": control.text,
+        "kind": control.kind,
+        "at_s": round(control.at_s, 1),
+        "asked": event_text(control.ts),
+        "placed": None if control.placed_ms is None else event_text(control.placed_ms),
+    }
 
 
 def _campaigns(state: RunState) -> list[dict[str, Any]]:

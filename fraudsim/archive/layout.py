@@ -122,6 +122,6 @@ LAYOUTS: Final[dict[str, TopicLayout]] = {
     TRUTH: _flat_layout(events.Truth, events.decode_truth),
     DECISIONS: _decision_layout(),
     CLOCK: _flat_layout(events.Segment, events.decode_segment),
-    CONTROL: _flat_layout(events.Control, events.decode_control),
+    CONTROL: _flat_layout(events.RunControl, events.decode_control),
     DEAD_LETTERS: _flat_layout(events.DeadLetter, events.decode_dead_letter),
 }

@@ -203,7 +203,7 @@ ControlKind = Literal[
 ]
 
 
-class Control(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+class RunControl(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What somebody asks of a running line, on `run.control`; which fields it has follows from its kind.
 
     The sender answers an attack or a drift by a record `placed` with the same id: from which event time on
@@ -237,7 +237,7 @@ EVENTS: Final[tuple[type[msgspec.Struct], ...]] = (
     Decision,
     DeadLetter,
     Segment,
-    Control,
+    RunControl,
 )
 encoder: Final = msgspec.json.Encoder()
 decode_transaction: Final = msgspec.json.Decoder(Transaction).decode
@@ -246,4 +246,4 @@ decode_truth: Final = msgspec.json.Decoder(Truth).decode
 decode_decision: Final = msgspec.json.Decoder(Decision).decode
 decode_dead_letter: Final = msgspec.json.Decoder(DeadLetter).decode
 decode_segment: Final = msgspec.json.Decoder(Segment).decode
-decode_control: Final = msgspec.json.Decoder(Control).decode
+decode_control: Final = msgspec.json.Decoder(RunControl).decode

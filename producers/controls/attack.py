@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from fraudsim.log.events import Control
+from fraudsim.log.events import RunControl
 from producers.controls.controls import Placement
 from producers.rng import generator, salt
 from producers.scenario.extra_items import ExtraDraws, attack_items, campaigns_of
@@ -42,7 +42,7 @@ def records_of(placement: Placement, world: World) -> list[Item]:
     return list(attack_items(world, campaigns, ids, plan.typology, draws))
 
 
-def _plan_of(control: Control) -> _Plan:
+def _plan_of(control: RunControl) -> _Plan:
     assert control.typology is not None
     camouflage = DEFAULT_CAMOUFLAGE if control.camouflage is None else control.camouflage
     return _Plan(control.typology, control.campaigns or 1, camouflage, control.tempo)

@@ -12,7 +12,7 @@ from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log.acceptance import Rejected, read_event
 from fraudsim.log.consumer import SHORT, TopicReader, existing_partitions, open_reader
-from fraudsim.log.events import Control, decode_control, encoder
+from fraudsim.log.events import RunControl, decode_control, encoder
 from fraudsim.log.topics import CONTROL
 from producers.controls.controls import Controls, OnControl
 
@@ -23,7 +23,7 @@ _PARTITION: Final = TopicPartition(CONTROL, 0)
 _log = structlog.get_logger()
 
 
-def append_control(bootstrap: str, control: Control) -> None:
+def append_control(bootstrap: str, control: RunControl) -> None:
     """Append a control; acknowledged on return.
 
     Raises:

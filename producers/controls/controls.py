@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fraudsim.log.events import Control
+from fraudsim.log.events import RunControl
 from producers.scenario.script_file import PACED, TYPOLOGIES
 
 PLACED_KINDS: Final = ("attack", "drift")
@@ -32,24 +32,24 @@ REMEMBERED: Final = 10_000
 class Placement(NamedTuple):
     """A request that has become part of the stream."""
 
-    control: Control
+    control: RunControl
     at_ms: int
     """Event time; everything that had been sent before is older, or as old."""
 
 
-def problem_of(control: Control) -> str | None:
+def problem_of(control: RunControl) -> str | None:
     """Why a control cannot be followed, with its field; None where it can.
 
-    >>> problem_of(Control(control_id="c1", kind="stop", ts=0, part="worker"))
+    >>> problem_of(RunControl(control_id="c1", kind="stop", ts=0, part="worker"))
     'seconds: a stop needs it'
     """
     needed = _REQUIRED[control.kind]
     allowed = {*needed, *_OPTIONAL.get(control.kind, ()), *_COMMON}
     for name in control.__struct_fields__:
-        given = getattr(control, name) is not None
-        if name in needed and not given:
+        is_set = getattr(control, name) is not None
+        if name in needed and not is_set:
             return f"{name}: a {control.kind} needs it"
-        if given and name not in allowed:
+        if is_set and name not in allowed:
             return f"{name}: a {control.kind} has none"
     if control.kind == "attack" and control.typology not in TYPOLOGIES:
         return f"typology: {control.typology!r} is none of {', '.join(TYPOLOGIES)}"
@@ -60,10 +60,10 @@ def problem_of(control: Control) -> str | None:
     return None
 
 
-def describe(control: Control) -> str:
+def describe(control: RunControl) -> str:
     """A control for people.
 
-    >>> describe(Control(control_id="c1", kind="stop", ts=0, part="worker", seconds=5.0))
+    >>> describe(RunControl(control_id="c1", kind="stop", ts=0, part="worker", seconds=5.0))
     'stop worker, 5 seconds'
     """
     fields = {name: value for name, value in msgspec.structs.asdict(control).items() if value is not None}
@@ -76,20 +76,20 @@ class Controls:
     """The valid controls of a log, in its order. Of several with one id the first counts."""
 
     def __init__(self) -> None:
-        self.requests: dict[str, Control] = {}
+        self.requests: dict[str, RunControl] = {}
         self.placements: list[Placement] = []
         self._placed: set[str] = set()
         self.share = 1.0
         """Of the rate with which the run was started."""
         self.paused = False
 
-    def add(self, control: Control) -> str | None:
+    def add(self, control: RunControl) -> str | None:
         """Take in a control; returns why it does not count, or None."""
         problem = problem_of(control)
         if problem is not None:
             return problem
         if control.kind == "placed":
-            return self._place(control)
+            return self._add_placement(control)
         if control.control_id in self.requests:
             return f"control_id: {control.control_id} occurs before"
         if len(self.requests) >= REMEMBERED:
@@ -102,7 +102,7 @@ class Controls:
             self.paused = control.kind == "pause"
         return None
 
-    def _place(self, placed: Control) -> str | None:
+    def _add_placement(self, placed: RunControl) -> str | None:
         request = self.requests.get(placed.control_id)
         if request is None or request.kind not in PLACED_KINDS:
             return f"control_id: nothing to be placed was asked as {placed.control_id}"
@@ -112,11 +112,11 @@ class Controls:
         self.placements.append(Placement(request, placed.ts))
         return None
 
-    def unplaced(self) -> Iterator[Control]:
+    def unplaced(self) -> Iterator[RunControl]:
         """The requests that are to become part of the stream and have no place yet."""
         requests = [*self.requests.values()]
         return (r for r in requests if r.kind in PLACED_KINDS and r.control_id not in self._placed)
 
 
-OnControl = Callable[[Control, int], None]
+OnControl = Callable[[RunControl, int], None]
 """Takes a valid control and the broker's time of its record, ms."""

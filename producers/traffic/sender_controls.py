@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from fraudsim.log.events import Control
+from fraudsim.log.events import RunControl
 from producers.controls.attack import records_of
 from producers.controls.control_log import ControlFollower, append_control
 from producers.controls.controls import Controls, Placement
@@ -51,7 +51,7 @@ class SenderControls:
         self._added: list[Item] | None = None
         self._closed = threading.Event()
         self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._place_all, name="placing", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="placing", daemon=True)
 
     def __enter__(self) -> "SenderControls":
         self._follower.__enter__()
@@ -114,16 +114,16 @@ class SenderControls:
 
     # The thread
 
-    def _place_all(self) -> None:
+    def _run(self) -> None:
         try:
             while not self._closed.wait(LOOK_S):
                 for control in list(self._controls.unplaced()):
-                    self._place(control)
+                    self._insert(control)
         except Exception as error:
             self._failure = error
             self._stop_sender.set()
 
-    def _place(self, control: Control) -> None:
+    def _insert(self, control: RunControl) -> None:
         """Give a request its place, and its records to the sender; later, if the sender is not there yet."""
         with self._lock:
             if self._position_ms is None or self._barrier_ms is not None:
@@ -135,7 +135,7 @@ class SenderControls:
             self._barrier_ms = at_ms
         placement = Placement(control, at_ms)
         records = records_of(placement, self._world)
-        placed = Control(control_id=control.control_id, kind="placed", ts=at_ms)
+        placed = RunControl(control_id=control.control_id, kind="placed", ts=at_ms)
         append_control(self._bootstrap, placed)
         self._drifts.add(placement)
         with self._lock:
@@ -143,7 +143,7 @@ class SenderControls:
         _log.info("control_placed", control=control.control_id, at_ms=at_ms, records=len(records))
         self._await_logged(control)
 
-    def _await_logged(self, control: Control) -> None:
+    def _await_logged(self, control: RunControl) -> None:
         """Wait until the follower has read the place back, so that it is not given twice."""
         while any(other.control_id == control.control_id for other in self._controls.unplaced()):
             if self._closed.is_set() or self._follower.failure is not None:

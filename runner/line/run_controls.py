@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from fraudsim.errors import FraudsimError
-from fraudsim.log.events import Control
+from fraudsim.log.events import RunControl
 from producers.controls.control_log import ControlFollower
 from producers.controls.controls import describe
 from runner.line.options import Say
@@ -17,7 +17,7 @@ KINDS: Final = ("kill", "stop", "model", "policy")
 
 
 class RunControls:
-    """Follows the controls of a run that concern its processes, its model or its policy. A context manager."""
+    """Follows the controls that concern a run's processes, its model or its policy. A context manager."""
 
     def __init__(self, bootstrap: str, supervisor: Supervisor, run_dir: Path, say: Say) -> None:
         self._supervisor, self._run_dir, self._say = supervisor, run_dir, say
@@ -34,7 +34,7 @@ class RunControls:
         for part in list(self._wakers):
             self._wake(part)
 
-    def _carry_out(self, control: Control) -> None:
+    def _carry_out(self, control: RunControl) -> None:
         if control.kind not in KINDS:
             return
         self._say(f"control: {describe(control)}")

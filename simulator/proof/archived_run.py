@@ -30,10 +30,10 @@ LIMITS: Final = frozenset({"reviews_per_day", "declined_share_of_day", "limits_a
 
 def refuse_controls(run_dir: Path, *kinds: str) -> None:
     """Raises FraudsimError where the run was changed, by controls of these kinds, while it ran."""
-    found = sorted({*read_log(run_dir, CONTROL, ["kind"])["kind"].to_pylist()} & {*kinds})
-    if found:
+    changes = sorted({*read_log(run_dir, CONTROL, ["kind"])["kind"].to_pylist()} & {*kinds})
+    if changes:
         raise FraudsimError(
-            f"--run {run_dir} was changed by {', '.join(found)} while it ran: this proof needs a run without"
+            f"--run {run_dir} was changed by {', '.join(changes)} as it ran: the proof needs a run without"
         )
 
 

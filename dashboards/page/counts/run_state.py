@@ -7,6 +7,7 @@ import msgspec
 
 from dashboards.drift import DriftMonitor
 from dashboards.outcomes import AwaitedDecision
+from dashboards.page.counts.control_list import ControlList
 from dashboards.page.counts.money import LiveLedger
 from dashboards.page.counts.seconds import RunLatencies, Seconds
 from dashboards.page.counts.undecided import Undecided
@@ -17,7 +18,7 @@ from fraudsim.log import topics
 from fraudsim.log.acceptance import Rejected, read_event
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import add_segments
-from fraudsim.log.events import decode_dead_letter, decode_label, decode_truth
+from fraudsim.log.events import decode_control, decode_dead_letter, decode_label, decode_truth
 from producers.labels.consequences import Consequences
 from producers.ledger.entry import UNNAMED, Fraud
 from stream_features.catalogue.features import NAMES
@@ -68,6 +69,7 @@ class RunState:
 
     def __init__(self, rules: Consequences, seed: int, cards: int | None) -> None:
         self.clock = Clock()
+        self.controls = ControlList()
         self.undecided = Undecided()
         self.first = FirstDecisions()
         self.seconds = Seconds()
@@ -106,6 +108,9 @@ class RunState:
         if topic == topics.CLOCK:
             add_segments(self.clock, [record])
             return
+        if topic == topics.CONTROL:
+            self._add_control(record)
+            return
         if topic == topics.TRANSACTIONS:
             event = read_event(record.value, _decode_id, record.headers)
             tx_id = None if isinstance(event, Rejected) else event.tx_id
@@ -138,6 +143,12 @@ class RunState:
     def payments_of(self, card_id: str) -> list[SeenDecision]:
         """The latest decided payments of a card, the oldest first."""
         return list(self._cards.get(card_id, ()))
+
+    def _add_control(self, record: Any) -> None:
+        control = read_event(record.value, decode_control, record.headers)
+        if isinstance(control, Rejected) or self.controls.add(control, record.timestamp) is not None:
+            self.unreadable += 1
+            metrics.WATCH_UNREADABLE.labels(topics.CONTROL).inc()
 
     def _add_decision(self, record: Any, now_s: float) -> None:
         value = record.value or b""

@@ -5,8 +5,10 @@ import { openDetail } from "./detail.js";
 import { showDecisions } from "./decisions.js";
 import { drawHeat, heatTable } from "./heat.js";
 import { Curves } from "./curves.js";
+import { ControlPanel } from "./controls.js";
 
 const truth = document.documentElement.dataset.truth === "on";
+const panel = new ControlPanel(document.getElementById("controls"));
 history.replaceState(null, "", truth ? "/" : "/?truth=off"); // the key is in the cookie now
 
 const byId = (id) => document.getElementById(id);
@@ -52,6 +54,10 @@ function showSnapshot() {
       [cents(campaign.paid_cents)], [cents(campaign.stopped_cents)], campaign.campaign,
     ]);
   }
+  panel.show(snapshot.in_force);
+  fillTable(byId("control-table"), snapshot.controls ?? [], "nothing has been asked for", (control) => [
+    control.asked, control.text, control.placed ?? (["attack", "drift"].includes(control.kind) ? "not yet" : ""),
+  ]);
   fillTable(byId("arm-table"), snapshot.arms ?? [], "no decision yet", (arm) => [
     arm.version, arm.variant, [arm.decisions.toLocaleString("en")],
   ]);
@@ -79,17 +85,17 @@ function showDrift(drift) {
 }
 
 function showSeries() {
-  const { rows, counts, edges_ms: edges, null_ms: nullMs, net_loss: curve } = series;
+  const { rows, counts, edges_ms: edges, null_ms: nullMs, net_loss: curve, marks } = series;
   const column = (index) => rows.map((row) => row[index]);
   latency.show([
     column(0), column(2), column(3), column(4), rows.map(() => 50), rows.map(() => nullMs[1]),
-  ]);
+  ], marks);
   loss.show([
     curve.map((point) => point[0]),
     curve.map((point) => point[1] / 100),
     ...(truth ? [curve.map((point) => point[2] / 100)] : []),
-  ]);
-  drawHeat(byId("heat"), rows, counts, edges);
+  ], marks);
+  drawHeat(byId("heat"), rows, counts, edges, marks);
   const number = (value) => [value === null ? "–" : value.toLocaleString("en")];
   if (byId("latency-table").closest("details").open) {
     fillTable(byId("latency-table"), rows.toReversed(), "no decision yet", (row) => [clock(row[0]), ...row.slice(1).map(number)]);
