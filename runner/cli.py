@@ -61,6 +61,10 @@ CONTROLS = typer.Option(
     help="let the live page pause the run, launch attacks on it, kill its parts, switch model and policy  "
     "[default: `up` on the loopback]",
 )
+BESIDE = typer.Option(
+    None,
+    help="decide everything a second time as a batch this old would, 1h or 1d of event time, for the page",
+)
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
@@ -82,6 +86,7 @@ def demo(
     features_lag: str | None = FEATURES_LAG,
     page: bool = PAGE,
     controls: bool | None = CONTROLS,
+    beside: str | None = BESIDE,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -110,6 +115,7 @@ def up(
     features_lag: str | None = FEATURES_LAG,
     page: bool = NO_PAGE,
     controls: bool | None = CONTROLS,
+    beside: str | None = BESIDE,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()
@@ -140,6 +146,15 @@ def _exit_on_termination() -> Iterator[None]:
         raise typer.Exit(termination.exit_code) from None
 
 
+def _checked_lag(beside: str | None) -> str | None:
+    from fraudsim.errors import FraudsimError
+    from fraudsim.settings import load_settings, with_features_lag
+
+    if beside is not None and not with_features_lag(load_settings(), beside, "--beside").features_lag_ms:
+        raise FraudsimError(f"--beside {beside}: without a lag it is what the line does itself; try 1h")
+    return beside
+
+
 def _are_controls_on(options: "LineOptions", settings: "Settings", wish: bool | None) -> bool:
     """Raises FraudsimError where controls are asked for and the run cannot have them."""
     from fraudsim.errors import FraudsimError
@@ -155,7 +170,8 @@ def _are_controls_on(options: "LineOptions", settings: "Settings", wish: bool | 
 
 def _options(
     *, seed: int | None, out: Path | None, replay: Path | None, script: Path | None, reuse: Path | None,
-    speed: float | None, features_lag: str | None = None, controls: bool | None = None, **line_options: Any,
+    speed: float | None, features_lag: str | None = None, controls: bool | None = None,
+    beside: str | None = None, **line_options: Any,
 ) -> tuple["LineOptions", "Settings"]:  # fmt: skip
     """The options and settings of a run. Raises FraudsimError for an option that cannot be met."""
     from fraudsim.errors import FraudsimError
@@ -186,6 +202,7 @@ def _options(
         reuse=reusable_run(reuse) if reuse is not None else None,
         speed=speed,
         controls=False,
+        beside=_checked_lag(beside),
         **line_options,
     )
     options = replace(options, controls=_are_controls_on(options, settings, controls))

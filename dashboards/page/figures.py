@@ -8,6 +8,7 @@ from typing import Final
 from dashboards.page.counts.run_state import RunState
 from dashboards.page.counts.seconds import nearest_rank
 from dashboards.page.part_metrics import PartReading
+from fraudsim.durations import duration_text
 from fraudsim.log.events import ACTIONS
 from producers.ledger.ledger import Ledger
 
@@ -25,9 +26,13 @@ LOG_FIGURES: Final = (
     "staleness_ms", "stale", "degraded", "uncertain", *ACTIONS, "event_time", "speed", "policy",
     "net_loss_cents", "net_loss_rate_cents", "fraud_paid_cents", "insult_cents", "friction_cents",
     "review_cents", "at_stake_cents", "stopped_cents", "frauds", "insults", "open_reviews",
-    "predicted_frauds", "true_frauds", "null_p50_ms", "null_p99_ms",
+    "predicted_frauds", "true_frauds", "null_p50_ms", "null_p99_ms", "lagged_lag", "lagged_decided",
+    "real_time_net_loss_cents", "lagged_net_loss_cents",
 )  # fmt: skip
-TRUTH_FIGURES: Final = ("insult_cents", "insults", "stopped_cents", "true_frauds")
+TRUTH_FIGURES: Final = (
+    "insult_cents", "insults", "stopped_cents", "true_frauds", "real_time_net_loss_cents",
+    "lagged_net_loss_cents",
+)  # fmt: skip
 """What nobody but the simulation knows."""
 HIDDEN: Final[Figure] = (None, "only the simulation knows")
 
@@ -87,6 +92,7 @@ def log_figures(
         "predicted_frauds": (round(state.predicted_frauds, 2), f"{state.predicted_frauds:,.1f}"),
         "true_frauds": whole(state.frauds),
         "open_reviews": whole(state.money.open_reviews),
+        **_beside_figures(state),
         **_ledger_figures(state.money.of("truth" if truth else "labels")),
     }
     return figures if truth else figures | dict.fromkeys(TRUTH_FIGURES, HIDDEN)
@@ -110,6 +116,21 @@ def _ledger_figures(ledger: Ledger) -> dict[str, Figure]:
         "stopped_cents": money(account.stopped_frauds.cents),
         "frauds": whole(account.at_stake.count),
         "insults": whole(account.insults),
+    }
+
+
+def _beside_figures(state: RunState) -> dict[str, Figure]:
+    beside = state.beside
+    if not beside.decided:
+        none: Figure = (None, "no scorer beside the line: start it with --beside 1h")
+        return dict.fromkeys(
+            ("lagged_lag", "lagged_decided", "lagged_net_loss_cents", "real_time_net_loss_cents"), none
+        )
+    return {
+        "lagged_lag": (beside.lag_ms, duration_text(beside.lag_ms)),
+        "lagged_decided": whole(beside.decided),
+        "lagged_net_loss_cents": money(beside.money.by_truth.total.net_loss_cents),
+        "real_time_net_loss_cents": money(state.money.by_truth.total.net_loss_cents),
     }
 
 

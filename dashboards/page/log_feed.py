@@ -43,7 +43,7 @@ class LogFeed:
         self._settings = settings
         self._topics = [
             topics.TRANSACTIONS, topics.DECISIONS, topics.LABELS, topics.DEAD_LETTERS, topics.CLOCK,
-            topics.CONTROL,
+            topics.CONTROL, topics.LAGGED_DECISIONS,
             *([topics.TRUTH] if with_truth else []),
         ]  # fmt: skip
         self.state: RunState | None = None

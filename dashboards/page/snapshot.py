@@ -45,8 +45,8 @@ class Snapshots:
         self._run_ms: dict[str, float | None] = {}
         self._drift: list[dict[str, Any]] = []
         self._state: RunState | None = None
-        self._curve: deque[tuple[float, int, int]] = deque(maxlen=CURVE_POINTS)
-        """Unix time, and the net loss so far by labels and by the truth, cents."""
+        self._curve: deque[tuple[float, int, int, int | None]] = deque(maxlen=CURVE_POINTS)
+        """Unix time, and net losses so far, cents: by labels, by the truth, and of the scorer beside."""
 
     def figures(self, truth: bool) -> dict[str, Figure]:
         """Every number of the page, by name."""
@@ -116,8 +116,8 @@ class Snapshots:
                 "edges_ms": EDGES_MS,
                 "null_ms": [self._feed.null_ms.get("p50"), self._feed.null_ms.get("p99")],
                 "net_loss": [
-                    [at_s, by_labels, by_truth] if truth else [at_s, by_labels]
-                    for at_s, by_labels, by_truth in self._curve
+                    [at_s, by_labels, by_truth, lagged] if truth else [at_s, by_labels]
+                    for at_s, by_labels, by_truth, lagged in self._curve
                 ],
                 "marks": []
                 if state is None
@@ -171,7 +171,9 @@ class Snapshots:
         ]
         ledgers = (state.money.by_labels, state.money.by_truth)
         by_labels, by_truth = (ledger.total.net_loss_cents for ledger in ledgers)
-        self._curve.append((round(now_s, 1), by_labels, by_truth))
+        beside = state.beside
+        lagged = beside.money.by_truth.total.net_loss_cents if beside.decided else None
+        self._curve.append((round(now_s, 1), by_labels, by_truth, lagged))
 
 
 def _decision(decision: SeenDecision, state: RunState, truth: bool) -> dict[str, Any]:
@@ -207,21 +209,33 @@ def _control(control: ShownControl) -> dict[str, Any]:
 def _campaigns(state: RunState) -> list[dict[str, Any]]:
     """The campaigns that began last, the newest first."""
     campaigns = list(state.money.by_truth.campaigns.values())[: -CAMPAIGNS - 1 : -1]
-    return [_campaign(campaign) for campaign in campaigns]
+    return [
+        _campaign(campaign) | {"beside": _stops(state.beside.campaign(campaign.campaign_id))}
+        for campaign in campaigns
+    ]
 
 
-def _campaign(campaign: CampaignAccount) -> dict[str, Any]:
+def _stops(campaign: CampaignAccount | None) -> dict[str, Any] | None:
+    """What was stopped of a campaign, and when first; None where nothing of it is decided."""
+    if campaign is None:
+        return None
     account, stop_ms = campaign.account, campaign.first_stop_ms
     return {
-        "campaign": campaign.campaign_id,
-        "typology": campaign.typology,
-        "began": event_text(campaign.first_ms),
         "transactions": account.payments.count,
-        "cards": len(campaign.cards),
         "first_stopped": None if stop_ms is None else event_text(stop_ms),
         "after_s": None if stop_ms is None else round((stop_ms - campaign.first_ms) / 1000),
         "paid_cents": account.paid.cents,
         "stopped_cents": account.stopped_frauds.cents,
+    }
+
+
+def _campaign(campaign: CampaignAccount) -> dict[str, Any]:
+    return {
+        "campaign": campaign.campaign_id,
+        "typology": campaign.typology,
+        "began": event_text(campaign.first_ms),
+        "cards": len(campaign.cards),
+        **(_stops(campaign) or {}),
     }
 
 

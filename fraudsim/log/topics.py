@@ -12,6 +12,8 @@ from fraudsim.settings import Settings, variable
 TRANSACTIONS: Final = "transactions"
 LABELS: Final = "labels"
 DECISIONS: Final = "decisions"
+LAGGED_DECISIONS: Final = "decisions.lagged"
+"""Of a scorer beside the line, whose features lag: nobody acts on them, and they are not archived."""
 TRUTH: Final = "truth"
 DEAD_LETTERS: Final = "transactions.dlq"
 CLOCK: Final = "run.clock"
@@ -58,7 +60,7 @@ def topics(settings: Settings, prefix: str = "") -> tuple[Topic, ...]:
     }
     shared = [
         Topic(prefix + name, settings.partitions, config, "partitions")
-        for name in (TRANSACTIONS, LABELS, DECISIONS, TRUTH)
+        for name in (TRANSACTIONS, LABELS, DECISIONS, LAGGED_DECISIONS, TRUTH)
     ]
     single = [Topic(prefix + name, 1, config) for name in (DEAD_LETTERS, CLOCK, CONTROL)]
     return (*shared, *single, Topic(prefix + SLOTS, settings.slots, config, "slots"))

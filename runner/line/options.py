@@ -37,6 +37,8 @@ class LineOptions:
     """Number of processes that share the sending by card."""
     page: bool = False
     """Whether the live page is part of the run."""
+    beside: str | None = None
+    """Lag of the features of a second scorer, for the live page, whose decisions nobody acts on."""
     controls: bool = False
     """Whether the run follows what is asked on `run.control`, and the live page takes it."""
     null_seconds: float = NULL_S

@@ -7,6 +7,7 @@ import msgspec
 
 from dashboards.drift import DriftMonitor
 from dashboards.outcomes import AwaitedDecision
+from dashboards.page.counts.beside import Beside
 from dashboards.page.counts.control_list import ControlList
 from dashboards.page.counts.money import LiveLedger
 from dashboards.page.counts.seconds import RunLatencies, Seconds
@@ -75,6 +76,7 @@ class RunState:
         self.seconds = Seconds()
         self.latencies = RunLatencies()
         self.money = LiveLedger(rules, seed, cards)
+        self.beside = Beside(rules, seed, cards)
         self.drift = DriftMonitor((SCORE, *DRIFT_OF), DRIFT_REFERENCE)
         self.decided = 0
         self.actions: Counter[str] = Counter()
@@ -119,6 +121,7 @@ class RunState:
         add = {
             topics.DECISIONS: self._add_decision,
             topics.LABELS: self._add_label,
+            topics.LAGGED_DECISIONS: self.beside.add_decision,
             topics.TRUTH: self._add_truth,
             topics.DEAD_LETTERS: self._add_dead_letter,
         }[topic]
@@ -135,6 +138,7 @@ class RunState:
             assert isinstance(decision, SeenDecision)
             self.predicted_frauds += decision.probability or 0.0
             self.frauds += posting.fraud is not None
+        self.beside.money.advance(now_s)
 
     def raw_decision(self, tx_id: str) -> bytes | None:
         """A decision as it is in the log; None once it is forgotten."""
@@ -208,6 +212,7 @@ class RunState:
         if truth.is_fraud:
             fraud = Fraud(truth.typology or UNNAMED, truth.campaign_id or "")
             self.money.add_fraud(truth.tx_id, fraud)
+            self.beside.money.add_fraud(truth.tx_id, fraud)
             _put(self.true_frauds, truth.tx_id, fraud, CARDS)
 
     def _add_dead_letter(self, record: Any, now_s: float) -> None:

@@ -26,6 +26,11 @@ const loss = new Curves("money-plot", "money-legend", [
   ...(truth ? [{ label: "by the truth", colour: "--series-2", dash: [8, 4] }] : []),
 ]);
 
+const beside = truth ? new Curves("beside-plot", "beside-legend", [
+  { label: "real time", colour: "--series-1" },
+  { label: "batch, open loop", colour: "--series-2", dash: [8, 4] },
+]) : null;
+
 let snapshot = null;
 let series = null;
 let detailOpener = null;
@@ -50,8 +55,13 @@ function showSnapshot() {
   if (truth) {
     fillTable(byId("campaign-table"), snapshot.campaigns ?? [], "no campaign yet", (campaign) => [
       campaign.typology, campaign.began, [campaign.transactions], [campaign.cards],
-      campaign.first_stopped === null ? "not yet" : `${campaign.first_stopped} (after ${campaign.after_s.toLocaleString("en")} s)`,
+      stopText(campaign),
       [cents(campaign.paid_cents)], [cents(campaign.stopped_cents)], campaign.campaign,
+    ]);
+    const compared = (snapshot.campaigns ?? []).filter((campaign) => campaign.beside);
+    fillTable(byId("beside-table"), compared, "nothing is decided beside the line", (campaign) => [
+      campaign.campaign, campaign.began, stopText(campaign), stopText(campaign.beside),
+      [cents(campaign.paid_cents)], [cents(campaign.beside.paid_cents)],
     ]);
   }
   panel.show(snapshot.in_force);
@@ -63,6 +73,10 @@ function showSnapshot() {
   ]);
   showLabels(snapshot.labels ?? []);
   showDrift(snapshot.drift ?? []);
+}
+
+function stopText({ first_stopped: stopped, after_s: after }) {
+  return stopped === null ? "not yet" : `${stopped} (after ${after.toLocaleString("en")} s)`;
 }
 
 function showLabels(labels) {
@@ -95,6 +109,10 @@ function showSeries() {
     curve.map((point) => point[1] / 100),
     ...(truth ? [curve.map((point) => point[2] / 100)] : []),
   ], marks);
+  beside?.show([
+    curve.map((point) => point[0]), curve.map((point) => point[2] / 100),
+    curve.map((point) => (point[3] === null ? null : point[3] / 100)),
+  ], marks);
   drawHeat(byId("heat"), rows, counts, edges, marks);
   const number = (value) => [value === null ? "–" : value.toLocaleString("en")];
   if (byId("latency-table").closest("details").open) {
@@ -103,7 +121,7 @@ function showSeries() {
   if (byId("heat-table").closest("details").open) heatTable(byId("heat-table"), rows, counts, edges, clock);
   if (byId("money-table").closest("details").open) {
     fillTable(byId("money-table"), curve.slice(-60).toReversed(), "nothing yet", (point) => [
-      clock(point[0]), ...point.slice(1).map((value) => [cents(value)]),
+      clock(point[0]), ...point.slice(1).map((value) => [value === null ? "–" : cents(value)]),
     ]);
   }
 }
