@@ -1,6 +1,7 @@
 """All that the page counts of one log, record by record. Pure."""
 
 from collections import Counter, OrderedDict, deque
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +34,7 @@ CARDS: Final = 20_000
 CARD_PAYMENTS: Final = 40
 DRIFT_REFERENCE: Final = 5_000
 """Decisions, the first that are read, that drift is measured against."""
-_DRIFT_INDICES: Final = [NAMES.index(name) for name in DRIFT_OF]
+_drifting: Final = itemgetter(*(NAMES.index(name) for name in DRIFT_OF))
 
 
 class _TransactionId(msgspec.Struct):
@@ -104,6 +105,13 @@ class RunState:
         self._raw_flagged: OrderedDict[str, bytes] = OrderedDict()
         self._cards: OrderedDict[str, deque[SeenDecision]] = OrderedDict()
         self._dead_keys: set[tuple[str, int, int]] = set()
+        self._adders: Final = {
+            topics.DECISIONS: self._add_decision,
+            topics.LABELS: self._add_label,
+            topics.LAGGED_DECISIONS: self.beside.add_decision,
+            topics.TRUTH: self._add_truth,
+            topics.DEAD_LETTERS: self._add_dead_letter,
+        }
 
     def add_record(self, topic: str, record: Any, now_s: float) -> None:
         """Add a Kafka record, at a monotonic time; one that cannot be read is counted."""
@@ -118,13 +126,7 @@ class RunState:
             tx_id = None if isinstance(event, Rejected) else event.tx_id
             self.undecided.add_transaction(record.partition, record.offset, tx_id)
             return
-        add = {
-            topics.DECISIONS: self._add_decision,
-            topics.LABELS: self._add_label,
-            topics.LAGGED_DECISIONS: self.beside.add_decision,
-            topics.TRUTH: self._add_truth,
-            topics.DEAD_LETTERS: self._add_dead_letter,
-        }[topic]
+        add = self._adders[topic]
         try:
             add(record, now_s)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -175,7 +177,7 @@ class RunState:
         if not decision.degraded:
             self.staleness_ms.append(decision.staleness_ms)
             if len(decision.features) == len(NAMES):
-                self.drift.add([decision.score, *(decision.features[i] for i in _DRIFT_INDICES)])
+                self.drift.add([decision.score, *_drifting(decision.features)])
         self._keep(decision, value)
         if decision.via == "stream":  # the truth says nothing about transactions of HTTP clients
             self.money.add_decision(decision, now_s)
