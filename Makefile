@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 RIVALS := bench-http bench-mlserver
+STUDIES := freshness
 LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 3.11
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
@@ -28,7 +29,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-setup-spark: setup ## add PySpark (456 MB to download; needs a full JDK 17 or 21)
+setup-spark: setup ## add PySpark (450 MB to download; needs a full JDK 17 or 21)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
 	  -r requirements-spark.lock
 
@@ -103,11 +104,9 @@ prometheus: setup ## build promtool and prometheus for some tests (needs Go; tak
 	  github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus/cmd/prometheus
 
 .PHONY: studies
-studies: setup ## run the studies in full and fill docs/studies (2 hours; goes on where it stopped)
-	$(VENV)/bin/fraudsim study freshness --full --out runs/studies/freshness
-	mkdir -p docs/studies/freshness
-	cp runs/studies/freshness/*.svg runs/studies/freshness/*.md runs/studies/freshness/*.html \
-	  runs/studies/freshness/result.json docs/studies/freshness/
+studies: setup ## run the studies in full and fill docs/studies (2 hours each; goes on where it stopped)
+	@for study in $(STUDIES); do $(BIN)/fraudsim study $$study --full --out runs/studies/$$study $(ARGS) || exit; done
+	@$(BIN)/fraudsim study publish $(STUDIES:%=runs/studies/%) --out docs/studies
 
 clean: ## remove .venv and runs
 	rm -rf $(VENV) .venv-* runs

@@ -7,7 +7,8 @@ from typing import Final, get_args
 import msgspec
 import structlog
 
-from dashboards.drift import DriftMonitor
+from dashboards.drift.decided_weeks import DRIFT_OF
+from dashboards.drift.monitor import DriftMonitor
 from dashboards.money_metrics import MoneyMetrics
 from dashboards.outcomes import AwaitedDecision, AwaitingTruth, DecisionTruth
 from fraudsim import metrics
@@ -19,11 +20,6 @@ from producers.ledger.entry import UNNAMED, Fraud
 from stream_features.catalogue.features import NAMES
 
 SCORE: Final = "score"
-DRIFT_OF: Final = (
-    "amount", "channel", "mcc", "card_count_1h", "card_count_24h", "card_sum_24h", "card_since_last",
-    "card_ratio_30d", "device_cards_24h", "merchant_count_1h", "merchant_fraud_7d", "ip_cards_24h",
-)  # fmt: skip
-"""Features whose drift is shown, beside the score: some of each entity."""
 MAX_WAITING: Final = 200_000
 """Decisions, of about half a kB each, that may wait for the truth at once."""
 

@@ -111,6 +111,10 @@ ARM_DECISIONS: Final = Counter(
     "fraudsim_model_decisions", "Decisions, by the version of the model and what it was chosen as",
     ["version", "variant"], registry=registry,
 )  # fmt: skip
+UNUSABLE_SCORES: Final = Counter(
+    "fraudsim_model_unusable_scores", "Scores of a challenger that were no number; the champion decided",
+    ["version"], registry=registry,
+)  # fmt: skip
 SHADOW_DECISIONS: Final = Counter(
     "fraudsim_shadow_decisions",
     "Decisions of the champion that a shadow scored too, by the action each wants before limits",

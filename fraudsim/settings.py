@@ -1,5 +1,6 @@
 """The settings of every process, read from `FRAUDSIM_…` environment variables and `.env`."""
 
+import difflib
 import os
 import re
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -16,6 +18,8 @@ from fraudsim.durations import duration_ms
 from fraudsim.errors import FraudsimError
 
 PREFIX = "FRAUDSIM_"
+NEAR: Final = 0.9
+"""Likeness of a name to a setting's from which it counts as misspelt, 0 to 1 (`difflib`)."""
 
 
 def _insert_host(name: Any) -> Any:
@@ -254,10 +258,11 @@ def load_settings() -> Settings:
     taken, if one runs.
 
     Raises:
-        FraudsimError: a variable has a value that is not allowed, or `.env` cannot be read; the message names
-            it.
+        FraudsimError: a variable has a value that is not allowed or a misspelt name, or `.env` cannot be
+            read; the message names it.
     """
     try:
+        _check_names()
         return _with_running_line(Settings())
     except (UnicodeDecodeError, OSError) as error:
         problem = getattr(error, "strerror", None) or "it is not UTF-8"
@@ -274,6 +279,21 @@ def load_settings() -> Settings:
         name = variable("__".join(map(str, first["loc"]))) if first["loc"] else PREFIX + "…"
         value = mask_password(repr(first.get("input")))
         raise FraudsimError(f"setting {name}={value}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _check_names() -> None:
+    """Refuse a variable whose name is nearly a setting's: it would be ignored, and the default taken."""
+    variables = [variable(field) for field in Settings.model_fields]
+    for name in sorted({*os.environ, *dotenv_values(".env")}):
+        setting = name.upper().partition("__")[0]
+        if not setting.startswith(PREFIX) or setting in variables:
+            continue
+        near = difflib.get_close_matches(setting, variables, n=1, cutoff=NEAR)
+        if near:
+            raise FraudsimError(
+                f"setting {name}: there is none of this name; rename it to {near[0]}, or unset it "
+                "(`fraudsim settings` lists all)"
+            )
 
 
 def _with_running_line(settings: Settings) -> Settings:

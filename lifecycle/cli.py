@@ -6,8 +6,11 @@ Two groups of one name would replace each other, so a command of this room is ad
 
 import typer
 
+from lifecycle.backtest.cli import backtest
 from model.registry.cli import model as model_group
 
 __all__ = ["app", "model_group"]
 
 app = typer.Typer()
+
+model_group.command()(backtest)

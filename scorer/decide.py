@@ -13,13 +13,14 @@ import numpy as np
 from fraudsim import metrics
 from fraudsim.log.events import Block, Decision, LogPrefix, Stamps, Transaction
 from scorer.block_log import BlockLog
-from scorer.models.arms import Arm
+from scorer.models.arms import Arm, scores_by_roles
+from scorer.models.roles import Roles
 from scorer.models.served import ServedModel
-from scorer.policy.policy import Assessment, Choice, Limit, Policy, Variant
-from scorer.policy.quota import DailyQuota, reserve_quota
+from scorer.policy.policy import Assessment, Choice, Limit, Limits, Policy, Variant
+from scorer.policy.quota import DailyQuota, limits_of_arm, reserve_quota
 from scorer.policy.rules import RuleInput
 from scorer.policy.served import ServedPolicy
-from scorer.resilience.dependency import AwayError, Dependency
+from scorer.resilience.dependency import AwayError, Dependencies
 from stream_features.catalogue.features import DAY
 from stream_features.online.reader import FeatureSource, Reading, StateSnapshot
 from stream_features.vector import as_list, vector
@@ -53,25 +54,16 @@ class Decider:
         model: ServedModel,
         policy: ServedPolicy,
         quota: DailyQuota,
-        *,
-        state: Dependency,
-        limits: Dependency,
-        state_wait_s: float,
+        dependencies: Dependencies,
         blocks: BlockLog | None = None,
     ) -> None:
-        """`state` guards the Redis calls of `reader`, `limits` those of `quota`.
-
-        `state_wait_s` is how long the stream waits for the state of a batch. Without `blocks` no card is
-        blocked.
-        """
+        """`dependencies` guard the calls of `reader` and `quota`. Without `blocks` no card is blocked."""
         self._blocks = blocks
         self._reader = reader
         self._model = model
         self._policy = policy
         self._quota = quota
-        self._state = state
-        self._limits = limits
-        self._state_wait_s = state_wait_s
+        self._state, self._limits, self._state_wait_s = dependencies
 
     def prefetch(self, transactions: Sequence[Transaction], linger_s: float = 0.0) -> PrefetchedState | None:
         """Begin to read the state of transactions that may have to be decided; None while Redis is away.
@@ -124,17 +116,10 @@ class Decider:
     ) -> list[Decision]:
         """Score and decide under one set of roles and one policy, even if they are exchanged meanwhile."""
         roles, policy = self._model.roles, self._policy.policy
-        arm_by_index: dict[int, Arm] = {}
-        scores = [0.0] * len(incoming)
         features_us = now_us()
         rows = np.array([reading.features for reading in readings])
-        for model, indices in roles.split([item.tx.card_id for item in incoming]).items():
-            arm = Arm.of(model, variant, challenging=model is not roles.champion)
-            arm_rows = rows if len(indices) == len(rows) else rows[indices]
-            for index, score in zip(indices, arm.forest.predict(arm_rows).tolist(), strict=True):
-                scores[index], arm_by_index[index] = score, arm
+        arms, scores = scores_by_roles(roles, variant, [item.tx.card_id for item in incoming], rows)
         scored_us = now_us()
-        arms = [arm_by_index[index] for index in range(len(incoming))]
         probabilities = [arm.calibration.probability(score) for arm, score in zip(arms, scores, strict=True)]
         blocks = self._card_blocks([item.tx for item in incoming])
         assessments = [
@@ -147,8 +132,8 @@ class Decider:
             )
         ]  # fmt: skip
         if policy.limited:
-            await self._reserve_quota(policy, [item.tx for item in incoming], assessments, until_s)
-        stage = _Stage(policy.version, via, features_us, scored_us)
+            await self._reserve_quotas(policy, roles, [item.tx for item in incoming], assessments, until_s)
+        stage = _Stage(policy.version, roles, via, features_us, scored_us)
         return [
             _decision(
                 item, blocks.noted(reading), Scored(arm, score, probability),
@@ -167,24 +152,35 @@ class Decider:
         of_each = [blocks.at(tx.card_id, tx.ts) for tx in transactions]
         return _CardBlocks(of_each, list(blocks.labels_to), complete=blocks.history_read)
 
-    async def _reserve_quota(
+    async def _reserve_quotas(
         self,
         policy: Policy,
+        roles: Roles,
         transactions: Sequence[Transaction],
         assessments: Sequence[Assessment],
         until_s: float,
     ) -> None:
-        async def reserve(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool] | None:
-            try:
-                return await self._limits.call(
-                    lambda: self._quota.reserve(policy.limits, limit, day, tx_ids), until_s
-                )
-            except AwayError:
-                return None
+        """Reserve what the preferred actions need, each arm from its own part of the daily limits."""
+        shares = [challenger.share for challenger in roles.challengers]
+        numbers = {challenger.model: n for n, challenger in enumerate(roles.challengers)}
+        for model, indices in roles.split([tx.card_id for tx in transactions]).items():
+            limits = limits_of_arm(policy.limits, shares, numbers.get(model))
+            arm = "" if model is roles.champion else model.version
 
-        for day, count in Counter(tx.ts // DAY for tx in transactions).items():
-            self._quota.count_decided(day, count)
-        await reserve_quota(policy, [*zip(transactions, assessments, strict=True)], reserve)
+            async def reserve(
+                limit: Limit, day: int, tx_ids: Sequence[str], limits: Limits = limits, arm: str = arm
+            ) -> list[bool] | None:
+                try:
+                    return await self._limits.call(
+                        lambda: self._quota.reserve(limits, limit, day, tx_ids, arm), until_s
+                    )
+                except AwayError:
+                    return None
+
+            for day, count in Counter(transactions[index].ts // DAY for index in indices).items():
+                self._quota.count_decided(day, count, arm)
+            pairs = [(transactions[index], assessments[index]) for index in indices]
+            await reserve_quota(policy, pairs, reserve)
 
 
 def _retrieve_exception(prefetched_state: PrefetchedState) -> None:
@@ -236,6 +232,7 @@ class _Stage:
     """What the decisions of one batch share."""
 
     policy_version: str
+    roles: Roles
     via: Literal["stream", "http"]
     features_us: int
     scored_us: int
@@ -287,6 +284,8 @@ def _decision(
         probability=scored.probability,
         held_back=choice.held_back,
         weight=choice.weight,
+        propensities=list(choice.propensities),
+        assignment=stage.roles.assignment_of(tx.card_id),
         channel=tx.channel,
         block=block,
         features_lag_ms=reading.lag_ms,

@@ -41,7 +41,7 @@ from scorer.policy.file import SHIPPED
 from scorer.policy.quota import RedisQuota
 from scorer.policy.served import ServedPolicy
 from scorer.resilience.budget import STREAM_BUDGETS
-from scorer.resilience.dependency import AwayError, Dependency
+from scorer.resilience.dependency import AwayError, Dependencies, Dependency
 from scorer.stream.loop import StreamScorer
 from stream_features.kernels.state import warm_up_kernel
 from stream_features.lagged.lagged_log import LaggedLog
@@ -115,8 +115,9 @@ class Service:
             features, self._lagged_log = open_lagged_reader(settings, clock_log)
         self._blocks = BlockLog(settings, clock_log, consequences(settings).block_ms)
         self._decider = Decider(
-            features, self._served, self._policy, self._quota, state=self._state, limits=self._limits,
-            state_wait_s=STREAM_BUDGETS * settings.deadline_ms / 1000, blocks=self._blocks,
+            features, self._served, self._policy, self._quota,
+            Dependencies(self._state, self._limits, STREAM_BUDGETS * settings.deadline_ms / 1000),
+            self._blocks,
         )  # fmt: skip
         group = GROUP_BESIDE if context.is_beside else GROUP
         in_flight, on_decided = self._reader.in_flight, self._shadows.offer

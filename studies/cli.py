@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from fraudsim.process.terminal import plain_console
+from studies.framed import FRAMED, command_of, definition_by_name, named_in
 
 app = typer.Typer()
 study_app = typer.Typer(no_args_is_help=True, help="Experiments on a history; each writes JSON and a page.")
@@ -22,35 +23,27 @@ def list_studies() -> None:
             typer.echo(f"{name:14} {question}")
 
 
+for _name in FRAMED:
+    study_app.command(_name)(command_of(_name))
+
+
 @study_app.command()
-def freshness(
-    out: Path = typer.Option(..., help="folder of the result; a study that is there already goes on"),
-    quick: bool = typer.Option(False, "--quick", help="a look: few worlds, few regimes, 3 minutes"),
-    full: bool = typer.Option(False, "--full", help="the study: all regimes, 2 hours"),
+def publish(
+    folders: list[Path] = typer.Argument(..., help="folders of finished studies, each with a result.json"),
+    out: Path = typer.Option(Path("docs/studies"), help="folder of all of them, with an index"),
 ) -> None:
-    """What is freshness worth, by typology and tempo? Twin runs under regimes from real time to nightly."""
-    from rich.progress import Progress
+    """Draw the pages of finished studies anew, into one folder with an index."""
+    from studies.frame.publication import publish as publish_results
+    from studies.frame.publication import read_study_result
 
-    from fraudsim.errors import FraudsimError
-    from fraudsim.settings import load_settings
-    from studies.freshness.page import terminal_pages
-    from studies.freshness.plan import FULL, QUICK
-    from studies.freshness.report import write
-    from studies.freshness.study import study
-
-    if quick and full:
-        raise FraudsimError("--quick and --full: take one of them")
-    console = plain_console()
-    with Progress(console=console) as progress:
-        task = progress.add_task("runs")
-        result = study(
-            out, FULL if full else QUICK, load_settings(),
-            lambda done, to_do: progress.update(task, completed=done, total=to_do),
-        )  # fmt: skip
-    write(out, result)
-    for page in terminal_pages(result):
-        page.print_to(console)
-    typer.echo(f"written to {out}: index.html, result.json, figures, tables")
+    results = {}
+    for folder in folders:
+        name, size = named_in(folder)
+        study = definition_by_name(name, size)
+        result = read_study_result(folder, study)
+        results[name] = result, study.report_of(result)
+    publish_results(out, results)
+    typer.echo(f"written to {out}: {', '.join(sorted(results))}")
 
 
 @study_app.command()

@@ -89,15 +89,16 @@ def _flat_layout(event: type[msgspec.Struct], decode: Callable[[bytes], Any]) ->
 
 
 def _decision_layout() -> TopicLayout:
-    """Stamps as columns `stamp_…`, features as float32, the log prefix and the block as JSON."""
+    """Stamps as columns `stamp_…`, features as float32; log prefix, block and assignment as JSON."""
     names = [f.name for f in msgspec.structs.fields(events.Decision)]
-    stamps_index, prefix_index, block_index = map(names.index, ("stamps", "prefix", "block"))
+    stamps_index, prefix_index = map(names.index, ("stamps", "prefix"))
+    optional = [(names.index(name), name) for name in ("block", "assignment")]
     fields: list[pa.Field] = []
     for field in _struct_fields(events.Decision):
         if field.name == "stamps":
             stamps = msgspec.structs.fields(events.Stamps)
             fields += [pa.field(f"stamp_{f.name}", pa.int64()) for f in stamps]
-        elif field.name in ("prefix", "block"):
+        elif field.name in ("prefix", "block", "assignment"):
             fields.append(pa.field(field.name, pa.string()))
         elif field.name == "features":
             fields.append(pa.field("features", pa.list_(pa.float32())))
@@ -107,12 +108,13 @@ def _decision_layout() -> TopicLayout:
     def row(event: events.Decision) -> tuple[Any, ...]:
         values: list[Any] = list(msgspec.structs.astuple(event))
         values[prefix_index] = events.encoder.encode(event.prefix).decode()
-        if event.block is not None:
-            values[block_index] = events.encoder.encode(event.block).decode()
+        for index, name in optional:
+            if values[index] is not None:
+                values[index] = events.encoder.encode(getattr(event, name)).decode()
         values[stamps_index : stamps_index + 1] = msgspec.structs.astuple(event.stamps)
         return tuple(values)
 
-    assert stamps_index < prefix_index < block_index
+    assert stamps_index < prefix_index < min(index for index, _ in optional)
     return TopicLayout(events.decode_decision, row, tuple(fields))
 
 

@@ -102,6 +102,20 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     until_ms: int
 
 
+class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which model a card belongs to: the bucket of its id, and the buckets of the challenger.
+
+    Its arm is the challenger's where `first <= bucket < end`; `bucket` follows from salt and card alone.
+    """
+
+    salt: str
+    bucket: int
+    first: int
+    end: int
+    model_version: str
+    """The version that the card was assigned to, whatever scored it in the end."""
+
+
 class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Wall-clock times of one decision, µs since the epoch. Its stages are in the order intended, appended,
     received, dequeued, state_read, features, scored, decided."""
@@ -158,6 +172,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The transaction's."""
     block: Block | None = None
     """The block of the card at this time; such a transaction is declined by the rule `card_blocked`."""
+    propensities: list[float] = []
+    """Probability of each of `ACTIONS`, where chance alone is open; empty in earlier versions."""
+    assignment: Assignment | None = None
+    """None where no challenger decides for some cards."""
     features_lag_ms: int = 0
     """Of what its prefix holds, the windows have only events from before `ts` less this, event time."""
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -29,7 +29,7 @@ from scorer.models.shadows import Shadows
 from scorer.policy.file import SHIPPED
 from scorer.policy.quota import RedisQuota
 from scorer.policy.served import ServedPolicy
-from scorer.resilience.dependency import Dependency
+from scorer.resilience.dependency import Dependencies, Dependency
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
 from stream_features.store.connection import RedisClient
@@ -64,7 +64,7 @@ async def serve(setup: RivalSetup) -> None:
     policy = ServedPolicy(SHIPPED, log)
     state, claims, limits = map(Dependency, ("state", "claims", "limits"))
     quota = RedisQuota(Redis.from_url(settings.redis_url), setup.segment.log_id)
-    decider = Decider(reader, served, policy, quota, state=state, limits=limits, state_wait_s=1.0)
+    decider = Decider(reader, served, policy, quota, Dependencies(state, limits, 1.0))
     clock_log: Any = SimpleNamespace(clock=Clock([LoggedSegment(setup.segment, 0)]))
     shadows = Shadows(served, policy)
     idempotency = Idempotency(RedisClaims(link, settings.http_replies_max_bytes), claims)

@@ -42,9 +42,18 @@ def _honest_sampling(features: Floats, is_fraud: Flags, seed: int) -> Scorer:
 def _weighted(power: float) -> Callable[[Floats, Flags, int], Scorer]:
     def fit(features: Floats, is_fraud: Flags, seed: int) -> Scorer:
         ratio = float((~is_fraud).sum()) / max(1, int(is_fraud.sum()))
-        return _boosted(features, is_fraud, seed, {"scale_pos_weight": ratio**power})
+        weight = ratio**power
+        # Boosting must start at the rate of the weighted rows. From the rate of the rows themselves a fraud's
+        # gradient is its weight and its curvature near 0, so that the first Newton steps overshoot.
+        base = weighted_rate(float(is_fraud.mean()), weight)
+        return _boosted(features, is_fraud, seed, {"scale_pos_weight": weight, "base_score": base})
 
     return fit
+
+
+def weighted_rate(fraud_rate: float, weight: float) -> float:
+    """The rate of frauds if each counts as `weight` honest transactions."""
+    return weight * fraud_rate / (weight * fraud_rate + 1 - fraud_rate)
 
 
 def _undersampled(*, corrected: bool) -> Callable[[Floats, Flags, int], Scorer]:

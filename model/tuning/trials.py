@@ -23,6 +23,8 @@ class WorldTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A trial in one world."""
 
     world: str
+    frauds: int = 0
+    """Of the tests; 0 in a file of an earlier version."""
     compared: PairedDifference
     """With XGBoost's defaults, on the same folds and rows."""
 
@@ -99,8 +101,13 @@ def run_trial(
         scores = [fold_scores(world, rows, parameters, seed) for rows in world.folds]
         seconds += clock() - started
         difference = compare(world, world.folds, scores, baselines[world.name], seed)
-        compared.append(WorldTrial(world=world.name, compared=difference))
+        compared.append(WorldTrial(world=world.name, frauds=frauds_of(world.folds), compared=difference))
     return Trial(parameters=parameters, worlds=compared, seconds=seconds)
+
+
+def frauds_of(folds: Sequence[FoldRows]) -> int:
+    """The frauds of the tests."""
+    return sum(int(rows.test_fraud[rows.test].sum()) for rows in folds)
 
 
 def choose(trials: Sequence[Trial]) -> Trial | None:

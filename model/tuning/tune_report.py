@@ -10,12 +10,24 @@ from fraudsim.errors import FraudsimError
 from fraudsim.whole_files import write_whole
 from model.artefact.files import current_versions
 from model.artefact.manifest import Versions
-from model.forest.fit import HONEST_ROWS, XGBOOST_DEFAULTS, TreeParameters
+from model.forest.fit import HONEST_ROWS, SHIPPED, XGBOOST_DEFAULTS, TreeParameters
 from model.tuning.paired import PairedDifference
-from model.tuning.trials import WORST_LOSS, Trial, WorldTrial, compare, fold_scores
+from model.tuning.trials import WORST_LOSS, Trial, WorldTrial, compare, fold_scores, frauds_of
 from model.tuning.worlds import ValidationWorld
 
 SHOWN: Final = 10
+
+
+class HeldOutLook(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of parameters on the periods that no fold touched."""
+
+    parameters: TreeParameters
+    worlds: list[WorldTrial]
+
+    @property
+    def worst_low(self) -> float:
+        """The lowest lower bound."""
+        return min(world.compared.low for world in self.worlds)
 
 
 class TuneReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,14 +38,14 @@ class TuneReport(msgspec.Struct, frozen=True, kw_only=True):
     """The first by mean difference, whether they lose somewhere or not."""
     choice: Trial | None
     """Null if every trial loses somewhere."""
-    held_out: list[WorldTrial]
-    """The chosen, or else the shipped, parameters on the periods that no fold touched; empty unless asked."""
+    held_out: list[HeldOutLook]
+    """The shipped parameters, then the chosen ones if they are others; empty unless asked."""
     seed: int
     versions: Versions
 
 
 def report_of(
-    trials: Sequence[Trial], choice: Trial | None, held_out: list[WorldTrial], seed: int
+    trials: Sequence[Trial], choice: Trial | None, held_out: list[HeldOutLook], seed: int
 ) -> TuneReport:
     """The report of a search."""
     best = sorted(trials, key=lambda trial: -trial.mean_difference)[:SHOWN]
@@ -47,9 +59,7 @@ def report_of(
     )
 
 
-def held_out_comparison(
-    worlds: Sequence[ValidationWorld], parameters: TreeParameters, seed: int
-) -> list[WorldTrial]:
+def held_out_look(worlds: Sequence[ValidationWorld], parameters: TreeParameters, seed: int) -> HeldOutLook:
     """Parameters against XGBoost's defaults on the held-out periods, with as many rows as training takes."""
     compared = []
     for world in worlds:
@@ -58,8 +68,9 @@ def held_out_comparison(
             [fold_scores(world, world.held_out, tried, seed, HONEST_ROWS)]
             for tried in (parameters, XGBOOST_DEFAULTS)
         )
-        compared.append(WorldTrial(world=world.name, compared=compare(world, rows, own, baseline, seed)))
-    return compared
+        difference = compare(world, rows, own, baseline, seed)
+        compared.append(WorldTrial(world=world.name, frauds=frauds_of(rows), compared=difference))
+    return HeldOutLook(parameters=parameters, worlds=compared)
 
 
 def markdown(report: TuneReport) -> str:
@@ -78,8 +89,11 @@ def markdown(report: TuneReport) -> str:
         lines += ["", f"No trial stays above −{WORST_LOSS:g} in every world: keep the shipped parameters."]
     else:
         lines += ["", "Chosen, by world:", "", *_world_lines(report.choice.worlds)]
-    if report.held_out:
-        lines += ["", "On the held-out periods:", "", *_world_lines(report.held_out)]
+    for look in report.held_out:
+        which = "The shipped parameters" if look.parameters == SHIPPED else "The chosen parameters"
+        holds = "nowhere" if look.worst_low >= -WORST_LOSS else "somewhere"
+        lines += ["", f"{which} on the held-out periods; {holds} a lower bound under −{WORST_LOSS:g}:", ""]
+        lines += _world_lines(look.worlds)
     return "\n".join(lines) + "\n"
 
 
@@ -113,8 +127,11 @@ def _values(parameters: TreeParameters) -> list[float]:
 
 
 def _world_lines(worlds: Sequence[WorldTrial]) -> list[str]:
-    lines = ["| world | average precision | XGBoost's defaults | difference (90 %) |", "|---|---|---|---|"]
-    return lines + [f"| {world.world} | {_compared(world.compared)} |" for world in worlds]
+    lines = [
+        "| world | frauds tested | average precision | XGBoost's defaults | difference (90 %) |",
+        "|---|---|---|---|---|",
+    ]
+    return lines + [f"| {world.world} | {world.frauds:,} | {_compared(world.compared)} |" for world in worlds]
 
 
 def _compared(found_difference: PairedDifference) -> str:

@@ -43,6 +43,8 @@ FAST_TEMPO: Final = 60.0
 WEEK: Final = FoldDays(train=7, gap=7, test=7)
 """The Handbook's."""
 MONTH: Final = FoldDays(train=28, gap=7, test=7)
+LONG_TEST: Final = FoldDays(train=28, gap=7, test=21)
+"""Of the held-out period of our worlds: a week of them has too few frauds for an interval of ±.03."""
 HANDBOOK_DELAYS: Final = LabelDelays(
     never=0, analyst=0, customer=0, chargeback_min_days=7, chargeback_max_days=7, false_disputes=0
 )
@@ -53,8 +55,8 @@ HANDBOOK_DELAYS: Final = LabelDelays(
 class WorldSize:
     """How large the generated worlds are."""
 
-    cards: int = 2000
-    days: int = 70
+    cards: int = 4000
+    days: int = 84
     fraud_scale: float = 2.0
     """More fraud than by default, so that a fold has enough to measure."""
     seeds: tuple[int, ...] = (7, 11)
@@ -87,7 +89,10 @@ class WorldPlan:
     key: str
     """Names the content, for the file in which its features are kept."""
     days: FoldDays
+    """Of each fold."""
     folds: int
+    held_out: FoldDays
+    """Of the last period, which no fold touches."""
     tables: Callable[[], tuple[pa.Table, pa.Table]]
     """Transactions in order of time, and labels."""
 
@@ -106,6 +111,7 @@ def own_worlds(size: WorldSize) -> Iterable[WorldPlan]:
                 key=f"{world.fingerprint}-{size.days}",
                 days=MONTH,
                 folds=2,
+                held_out=LONG_TEST,
                 tables=lambda world=world: _world_tables(world, size.days),  # type: ignore[misc]
             )
 
@@ -119,6 +125,7 @@ def handbook_like_world(size: WorldSize, seed: int = 1) -> WorldPlan:
         key=_hash([asdict(source), "handbook-like"]),
         days=WEEK,
         folds=3,
+        held_out=WEEK,
         tables=lambda: _handbook_tables(source),
     )
 
@@ -135,6 +142,7 @@ def file_world(path: Path, days: FoldDays, folds: int = 2) -> WorldPlan:
         key=dataset.fingerprint[:16],
         days=days,
         folds=folds,
+        held_out=days,
         tables=lambda: (dataset.tables.transactions, dataset.tables.labels),
     )
 
@@ -151,6 +159,7 @@ def history_world(directory: Path, days: FoldDays = MONTH, folds: int = 2) -> Wo
         key=history.manifest.fingerprint[:16],
         days=days,
         folds=folds,
+        held_out=days,
         tables=lambda: (history.transactions(), history.labels()),
     )
 
@@ -178,7 +187,7 @@ def _prepare(plan: WorldPlan, folder: Path) -> ValidationWorld:
             arrays["rows"], arrays["known_at"], arrays["ranks"], arrays["says_fraud"], len(ts)
         )
         start, end = int(ts[0]) // DAY * DAY, (int(ts[-1]) // DAY + 1) * DAY
-        last = ValidationFold.of_test(end - plan.days.test * DAY, plan.days)
+        last = ValidationFold.of_test(end - plan.held_out.test * DAY, plan.held_out)
         folds = prequential_folds(start, last.test_from_ms, plan.days, plan.folds)
         return ValidationWorld(
             name=plan.name,

@@ -29,7 +29,7 @@ ZOO: Final = (
         "logistic regression, hashing trick",
         fit_hashed_logistic,
         False,
-        "not served: the artefact would hold 67,000 weights and bin edges; ids are in the request",
+        "not served: the artefact would hold 66,000 weights; ids are in the request",
     ),
     ZooEntry(
         "factorisation machine",

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fraudsim.log.events import Assignment
 from model.artefact.model import Model
 from model.registry.aliases import BUCKETS, bucket_of
 
@@ -39,6 +40,16 @@ class Roles:
                 if challenger.first <= part < challenger.end:
                     return challenger.model
         return self.champion
+
+    def assignment_of(self, card_id: str) -> Assignment | None:
+        """Which model a card is assigned to, for the log; None where no challenger decides for any."""
+        if not self.challengers:
+            return None
+        bucket, model = bucket_of(card_id, self.salt), self.model_for(card_id)
+        share = next((item for item in self.challengers if item.model is model), self.challengers[0])
+        return Assignment(
+            salt=self.salt, bucket=bucket, first=share.first, end=share.end, model_version=model.version
+        )
 
     def split(self, card_ids: Sequence[str]) -> dict[Model, list[int]]:
         """Indices into `card_ids` by the model that decides them."""

@@ -22,6 +22,8 @@ from scorer.policy.rules import Hit, RuleError, RuleFile, RuleInput
 APPROVE, STEP_UP, REVIEW, DECLINE = range(len(ACTIONS))
 _INDEX: Final = {action: index for index, action in enumerate(ACTIONS)}
 
+EXPLORED: Final = "exploration"
+"""Reason of a decline that exploration lets through."""
 Variant = Literal["champion", "fallback"]
 Limit = Literal["review", "decline"]
 """An action with a daily limit."""
@@ -140,6 +142,26 @@ class Assessment(msgspec.Struct):
         self.excluded.add(action)
 
 
+def propensities_of(action: Action, weight: float, explored: bool) -> PerAction[float]:
+    """Probability of each action of a logged choice: exploration alone leaves anything to chance.
+
+    >>> propensities_of("approve", 50.0, explored=True)
+    (0.02, 0.0, 0.0, 0.98)
+
+    Args:
+        weight: 1 over the probability of the action taken.
+        explored: whether a decline was let through.
+    """
+    probabilities = [0.0] * len(ACTIONS)
+    probability = 1 / weight
+    probabilities[_INDEX[action]] = probability
+    if probability < 1:
+        other = DECLINE if explored else APPROVE
+        probabilities[other] = round(1 - probability, 12)
+    approve, step_up, review, decline = probabilities
+    return approve, step_up, review, decline
+
+
 class Choice(msgspec.Struct, frozen=True):
     """The action taken, and why."""
 
@@ -148,6 +170,11 @@ class Choice(msgspec.Struct, frozen=True):
     held_back: list[str]
     weight: float
     """1 over the probability with which exploration left this action; 1 where chance had no part."""
+
+    @property
+    def propensities(self) -> PerAction[float]:
+        """Probability of each action, given everything but chance; daily limits count as given."""
+        return propensities_of(self.action, self.weight, EXPLORED in self.held_back)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +240,7 @@ class Policy:
         """The action; where it has a daily limit, its quota must have been reserved."""
         action, weight = assessment.preferred, 1.0
         if action == DECLINE and self._explored(tx, assessment):
-            assessment.held_back.append("exploration")
+            assessment.held_back.append(EXPLORED)
             action = APPROVE
         if assessment.explored is not None:
             share = self.exploration.share

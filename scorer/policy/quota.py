@@ -7,6 +7,7 @@ Days are of event time. A reservation is never returned: the quota goes to the f
 import math
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
@@ -64,13 +65,32 @@ async def reserve_quota(
                     undecided.append((tx, assessment))
 
 
-class DailyQuota(Protocol):
-    """Where reservations are kept."""
+def limits_of_arm(limits: Limits, shares: Sequence[float], number: int | None) -> Limits:
+    """An arm's part of the daily limits: as many reviews as it has cards; a share of decisions stays one.
 
-    def count_decided(self, day: int, count: int) -> None:
+    >>> [limits_of_arm(Limits(reviews_per_day=10), [0.25], arm).reviews_per_day for arm in (0, None)]
+    [2, 8]
+
+    Args:
+        shares: of the challengers.
+        number: the challenger's; None for the champion, who has what is left.
+    """
+    if limits.reviews_per_day is None or not shares:
+        return limits
+    parts = [math.floor(limits.reviews_per_day * share) for share in shares]
+    reviews = limits.reviews_per_day - sum(parts) if number is None else parts[number]
+    return replace(limits, reviews_per_day=reviews)
+
+
+class DailyQuota(Protocol):
+    """Where reservations are kept; each arm of an experiment has its own, the champion's is ""."""
+
+    def count_decided(self, day: int, count: int, arm: str = "") -> None:
         """Add to the number of transactions decided on a day."""
 
-    async def reserve(self, limits: Limits, limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
+    async def reserve(
+        self, limits: Limits, limit: Limit, day: int, tx_ids: Sequence[str], arm: str = ""
+    ) -> list[bool]:
         """Whether each tx_id has quota now."""
 
 
@@ -78,17 +98,19 @@ class LocalQuota:
     """In memory: for dry runs, and for tests."""
 
     def __init__(self) -> None:
-        self._decided: Counter[int] = Counter()
-        self._reserved: defaultdict[tuple[Limit, int], set[str]] = defaultdict(set)
+        self._decided: Counter[tuple[int, str]] = Counter()
+        self._reserved: defaultdict[tuple[Limit, int, str], set[str]] = defaultdict(set)
 
-    def count_decided(self, day: int, count: int) -> None:
-        self._decided[day] += count
+    def count_decided(self, day: int, count: int, arm: str = "") -> None:
+        self._decided[day, arm] += count
 
-    async def reserve(self, limits: Limits, limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
-        reserved = self._reserved[limit, day]
+    async def reserve(
+        self, limits: Limits, limit: Limit, day: int, tx_ids: Sequence[str], arm: str = ""
+    ) -> list[bool]:
+        reserved = self._reserved[limit, day, arm]
         quota = limits.reviews_per_day or 0
         if limit == "decline":
-            quota = math.floor((limits.declined_share_of_day or 0.0) * self._decided[day])
+            quota = math.floor((limits.declined_share_of_day or 0.0) * self._decided[day, arm])
         answers = []
         for tx_id in tx_ids:
             if tx_id in reserved or len(reserved) < quota:
@@ -103,20 +125,22 @@ class RedisQuota:
     def __init__(self, redis: Redis, log_id: str) -> None:
         self._redis = redis
         self._log_id = log_id
-        self._unsent_decided: Counter[int] = Counter()
+        self._unsent_decided: Counter[tuple[int, str]] = Counter()
 
-    def count_decided(self, day: int, count: int) -> None:
-        self._unsent_decided[day] += count
+    def count_decided(self, day: int, count: int, arm: str = "") -> None:
+        self._unsent_decided[day, arm] += count
         if len(self._unsent_decided) > MAX_DAYS:
             del self._unsent_decided[min(self._unsent_decided)]
 
-    async def reserve(self, limits: Limits, limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
+    async def reserve(
+        self, limits: Limits, limit: Limit, day: int, tx_ids: Sequence[str], arm: str = ""
+    ) -> list[bool]:
         """Raises redis errors; counts of decisions may then be lost, which makes the limit stricter."""
         share = "" if limit == "review" else repr(limits.declined_share_of_day or 0.0)
-        prefix = f"limits:{{{self._log_id}:{day}}}"
+        prefix = f"limits:{{{self._log_id}:{day}}}" + (f":{arm}" if arm else "")
         reserved: Any = await self._redis.eval(
             RESERVE_SCRIPT, 2, f"{prefix}:{limit}", f"{prefix}:decided",
-            limits.reviews_per_day or 0, share, self._unsent_decided.pop(day, 0), *tx_ids,
+            limits.reviews_per_day or 0, share, self._unsent_decided.pop((day, arm), 0), *tx_ids,
         )  # fmt: skip
         return [bool(flag) for flag in reserved]
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -127,3 +127,13 @@ def _reason(error: RedisError | OSError) -> Reason:
     if isinstance(error, TimeoutError | RedisTimeoutError):
         return "slow"
     return "full" if str(error).startswith("OOM ") else "gone"
+
+
+class Dependencies(NamedTuple):
+    """What decisions ask Redis for, each guarded apart, and how long a batch of the stream may wait."""
+
+    state: Dependency
+    """Of features."""
+    limits: Dependency
+    """Daily ones of a policy."""
+    state_wait_s: float

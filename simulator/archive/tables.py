@@ -163,12 +163,24 @@ def decision_table(
         "via": pa.repeat("stream", n),
         **{name: pa.repeat(False, n) for name in ("stale", "degraded", "uncertain")},
         "probability": decided.probabilities[rows],
+        "propensities": _propensities(decided, rows, choices),
         "weight": np.array([choice.weight for choice in choices]) if choices else np.ones(n),
         "block": [None if block is None else encoder.encode(block).decode() for block in blocks],
         **lists,
         **extra,
     }
     return archived(DECISIONS, positions, transactions["card_id"], fields)
+
+
+def _propensities(decided: DecidedStretch, rows: Ints, choices: Sequence[Choice]) -> pa.Array:
+    """The probabilities of the four actions; certain where the policy had nothing to see."""
+    values = np.zeros((len(rows), len(ACTIONS)))
+    values[np.arange(len(rows)), decided.action[rows]] = 1.0
+    for index, choice in enumerate(choices):
+        if choice.weight > 1:
+            values[index] = choice.propensities
+    offsets = pa.array(np.arange(len(rows) + 1, dtype=np.int32) * len(ACTIONS))
+    return pa.ListArray.from_arrays(offsets, pa.array(values.reshape(-1)))
 
 
 def _lists(values: Sequence[Sequence[str]], n: int) -> pa.Array:

@@ -11,6 +11,7 @@ from simulator.features.window_features import REACH_MS
 from simulator.line.decided import DecidedStretch
 from simulator.line.line_state import LineState
 from simulator.line.scoring import Scoring
+from simulator.line.split_scoring import SplitScoring
 from simulator.line.stretch_run import StretchRun
 from simulator.line.traffic import SimulatedTraffic, labels_of
 from simulator.regimes import REGIMES, Regime
@@ -23,7 +24,7 @@ class SimulatedLine:
         self,
         traffic: SimulatedTraffic,
         regime: Regime,
-        scoring: Scoring | None,
+        scoring: Scoring | SplitScoring | None,
         rules: Consequences,
         *,
         reacting: bool,

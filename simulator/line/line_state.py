@@ -21,6 +21,7 @@ from simulator.line.campaigns import ReactingCampaigns
 from simulator.line.decided import DecidedStretch
 from simulator.line.jobs import Jobs
 from simulator.line.scoring import Scoring
+from simulator.line.split_scoring import SplitScoring
 from simulator.line.traffic import SimulatedTraffic
 from simulator.regimes import Regime
 from stream_features.catalogue.features import DAY
@@ -60,7 +61,7 @@ class LineState:
         self,
         traffic: SimulatedTraffic,
         regime: Regime,
-        scoring: Scoring | None,
+        scoring: Scoring | SplitScoring | None,
         rules: Consequences,
         *,
         reacting: bool,

@@ -18,6 +18,7 @@ from simulator.line.decided import ACTION_INDEX, DecidedStretch
 from simulator.line.jobs import ScoredRows
 from simulator.line.line_state import LineState, OpenReview
 from simulator.line.scoring import PaymentColumns, Scoring
+from simulator.line.split_scoring import SplitScoring
 from simulator.line.traffic import Stretch
 from stream_features.catalogue.features import DAY
 from stream_features.encode import id_hash
@@ -93,7 +94,7 @@ class StretchRun:
         self._marked[rows] |= assessed.to_decide
 
     @property
-    def _scoring(self) -> Scoring:
+    def _scoring(self) -> Scoring | SplitScoring:
         assert self._line.scoring is not None
         return self._line.scoring
 

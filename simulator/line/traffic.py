@@ -101,15 +101,15 @@ def labels_of(table: pa.Table) -> list[Label]:
     return sorted(labels, key=lambda label: (label.known_at, label.tx_id, label.source))
 
 
-def world_traffic(world: World, first_day: int, days: int) -> Iterator[Stretch]:
-    """The days of a world from `first_day` on; an infinite world never repeats itself."""
+def world_traffic(world: World, first_day: int, days: int, most_days: int = DAYS) -> Iterator[Stretch]:
+    """The days of a world from `first_day` on, `most_days` a stretch; it never repeats itself."""
     names = [typology.name for typology in world.typologies]
     tables: list[Tables] = []
     begin = first_day
     for number in range(first_day, first_day + days):
         tables.append(day_tables(world.population, world.day(number), names))
         rows = sum(part.transactions.num_rows for part in tables)
-        if rows >= ROWS or len(tables) == DAYS or number == first_day + days - 1:
+        if rows >= ROWS or len(tables) == most_days or number == first_day + days - 1:
             merged = Tables(
                 *(spelled(pa.concat_tables(parts, promote_options="default").unify_dictionaries())
                   for parts in zip(*tables, strict=True))
@@ -118,14 +118,14 @@ def world_traffic(world: World, first_day: int, days: int) -> Iterator[Stretch]:
             tables, begin = [], number + 1
 
 
-def file_traffic(history: History, from_ms: int) -> Iterator[Stretch]:
+def file_traffic(history: History, from_ms: int, most_days: int = DAYS) -> Iterator[Stretch]:
     """The end of a history of a public file, from `from_ms` on."""
     transactions, truth, labels = history.transactions(), history.truth(), history.labels()
     ts = transactions["ts"].to_numpy()
     start, end_ms = from_ms, history.manifest.end_ms
     while start < end_ms:
         end = min(start + DAY, end_ms)
-        while end < end_ms and end - start < DAYS * DAY and np.sum((ts >= start) & (ts < end)) < ROWS:
+        while end < end_ms and end - start < most_days * DAY and np.sum((ts >= start) & (ts < end)) < ROWS:
             end = min(end + DAY, end_ms)
         rows = pa.array(np.flatnonzero((ts >= start) & (ts < end)))
         chosen = pc.and_(pc.greater_equal(labels["ts"], start), pc.less(labels["ts"], end))
@@ -150,13 +150,15 @@ class SimulatedTraffic:
     cards: int
     days: int
     history: History
+    stretch_days: int = DAYS
+    """Days of a stretch at most; what is decided does not depend on it."""
 
     def stretches(self) -> Iterator[Stretch]:
         """The transactions in order of time."""
         if self.world is not None:
             first = self.history.manifest.days
-            return world_traffic(self.world, first, self.days)
-        return file_traffic(self.history, self.start_ms)
+            return world_traffic(self.world, first, self.days, self.stretch_days)
+        return file_traffic(self.history, self.start_ms, self.stretch_days)
 
 
 def traffic_of(history: History, days: int) -> SimulatedTraffic:

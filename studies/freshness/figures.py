@@ -7,7 +7,7 @@ from typing import Final
 from fraudsim.drawing.plot import Plot, Tones
 from fraudsim.drawing.scales import LinearScale, Tick, round_up
 from fraudsim.drawing.themes import FRAUD, GRID, HONEST, INK, PALETTE, QUIET
-from studies.freshness.statistics import ArmCell, Curve, TypologyCell
+from studies.freshness.result import ArmCell, Curve, TypologyCell
 from studies.report import spaced
 
 WIDTH: Final = 720.0

@@ -1,57 +1,48 @@
-"""The study as a page: question, answer, set-up, figures, tables, what it cannot show, the command."""
+"""The study for people: question, answer, set-up, figures, tables, what it cannot show."""
 
-from collections.abc import Sequence
-from html import escape
 from typing import Final
 
-from fraudsim.drawing.themes import DARK, DARK_STYLE, GRID, INK, PAPER, QUIET
+from producers.ledger.comparison import Difference
+from studies.frame.page import StudyFigure, StudyReport, StudyTable
 from studies.freshness.figures import curve_plot, heat_map, minutes_text, net_loss_plot, tempo_text
 from studies.freshness.plan import FRESH, NULL
-from studies.freshness.study import FreshnessResult
-from studies.report import Cell, Grid, Page, spaced
+from studies.freshness.result import FreshnessResult, Knee
+from studies.report import Cell, Grid, spaced
 
 QUESTION: Final = "What is freshness worth? When does real time beat batch?"
-_VARIABLES: Final = {"paper": PAPER, "ink": INK, "quiet": QUIET, "grid": GRID}
-_STYLE: Final = (
-    ":root { color-scheme: light dark; "
-    + " ".join(f"--{name}: {colour};" for name, colour in _VARIABLES.items())
-    + " } @media (prefers-color-scheme: dark) { :root { "
-    + " ".join(f"--{name}: {DARK[colour]};" for name, colour in _VARIABLES.items())
-    + " } }\n"
-    + DARK_STYLE
-    + """
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 900px; padding: 28px 20px 60px; background: var(--paper);
-  color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-h1 { font-size: 27px; line-height: 1.25; } h2 { font-size: 20px; margin: 36px 0 6px; }
-p, li { max-width: 70ch; } .answer { font-size: 18px; }
-.quiet, figcaption { color: var(--quiet); font-size: 14px; }
-figure { margin: 14px 0; overflow-x: auto; }
-figure svg { display: block; width: 100%; min-width: 560px; height: auto; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 14px; min-width: 560px; width: 100%; }
-th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--grid);
-  vertical-align: top; }
-td { font-variant-numeric: tabular-nums; } pre { overflow-x: auto; }
-"""
+LIMITS: Final = (
+    "The world is synthetic: how long attacks last, how they hide and how often they come are assumptions.",
+    "One kind of model and one policy; a bank's rules on velocity would be a regime of their own.",
+    "Honest customers do not try again here after a payment is stopped.",
+    "Fraud paid by typology says nothing of insults, which no typology owns: the net loss does.",
 )
+
+
+def report_of(result: FreshnessResult) -> StudyReport:
+    """Everything the study says."""
+    size = result.provenance.size
+    return StudyReport(
+        question=QUESTION,
+        answer=answer(result),
+        set_up=set_up(result),
+        figures=figures_of(result),
+        tables=tables(result),
+        controls=controls_text(result),
+        limits=LIMITS,
+        command=f"fraudsim study freshness --out DIR --{size}",
+        source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}",
+    )
 
 
 def answer(result: FreshnessResult) -> list[str]:
     """The answer in sentences, made of the figures."""
-    sentences = []
-    for verdict, words in (
-        ("real time matters", "Real time matters for"),
-        ("batch is as good", "Batch is as good for"),
-    ):
-        entries = []
-        for knee in result.knees:
-            if knee.verdict == verdict:
-                text = f"{spaced(knee.typology)} (tempo {knee.tempo:g}"
-                text += f": half of the loss at {minutes_text(knee.minutes)})" if knee.minutes else ")"
-                entries.append(text)
-        if entries:
-            sentences.append(f"{words} {', '.join(entries)}.")
+    matters = [knee for knee in result.knees if knee.verdict == "real time matters"]
+    groups = (
+        ("Real time matters for", [knee for knee in matters if knee.holds]),
+        ("It seems to for", [knee for knee in matters if not knee.holds]),
+        ("Batch is as good for", [knee for knee in result.knees if knee.verdict == "batch is as good"]),
+    )
+    sentences = [f"{words} {_named(knees)}." for words, knees in groups if knees]
     untold = sum(knee.verdict == "not told apart" for knee in result.knees)
     few = sum(knee.verdict == "too few campaigns" for knee in result.knees)
     sentences.append(
@@ -69,7 +60,20 @@ def answer(result: FreshnessResult) -> list[str]:
     return sentences
 
 
-def tables(result: FreshnessResult) -> list[tuple[str, Grid]]:
+def _named(knees: list[Knee]) -> str:
+    texts = []
+    for name in sorted({knee.typology for knee in knees}):
+        tempos = [
+            f"{knee.tempo:g}"
+            + (f": half of the loss at {minutes_text(knee.minutes)}" if knee.minutes else "")
+            for knee in knees
+            if knee.typology == name
+        ]
+        texts.append(f"{spaced(name)} (tempo {'; '.join(tempos)})")
+    return ", ".join(texts)
+
+
+def tables(result: FreshnessResult) -> list[StudyTable]:
     """Tables of regimes and of knees; each fits 80 columns."""
     regimes = Grid(
         ["tempo", "regime", "net loss", "against real time", "insults", "hours", "alerts"],
@@ -101,7 +105,7 @@ def tables(result: FreshnessResult) -> list[tuple[str, Grid]]:
                 Cell(minutes_text(fresh.duration_minutes)),
                 Cell(f"{fresh.first_caught_share:.0f}%"),
                 Cell("" if last is None else _points(last.lost)),
-                Cell(knee.verdict + (f" ({minutes_text(knee.minutes)})" if knee.minutes else "")),
+                Cell(_verdict_text(knee)),
             ]
         )
     typologies = Grid(
@@ -116,28 +120,34 @@ def tables(result: FreshnessResult) -> list[tuple[str, Grid]]:
         ],
         rows,
     )
-    return [("Regimes", regimes), ("Typologies", typologies)]
-
-
-def _short(difference: object) -> str:
-    mean, low, high = (getattr(difference, name) for name in ("mean", "low", "high"))
-    text = f"{mean / 100:+,.0f}"
-    return text if low is None else f"{text} ({low / 100:+,.0f} to {high / 100:+,.0f})"
-
-
-def _points(difference: object) -> str:
-    mean, low, high = (getattr(difference, name) for name in ("mean", "low", "high"))
-    return f"{mean:+.0f}" if low is None else f"{mean:+.0f} ({low:+.0f} to {high:+.0f})"
-
-
-def terminal_pages(result: FreshnessResult) -> list[Page]:
-    """The study on a terminal."""
-    (first, regimes), (second, typologies) = tables(result)
-    text = " ".join(answer(result))
     return [
-        Page(QUESTION, text, regimes),
-        Page(second, f"{first} above; lost: points of the money at stake.", typologies),
+        StudyTable(
+            "Regimes", "Money per 1,000 cards and week; insults and analysts' hours a week; alerts.", regimes
+        ),
+        StudyTable(
+            "Typologies",
+            f"By tempo: campaigns, how long they last, their share that is stopped at the first payment, "
+            f"points of the money they planned that a {stalest} loses against real time, and where "
+            "half of that is reached. A verdict with a question mark does not hold among them all.",
+            typologies,
+        ),
     ]
+
+
+def _short(difference: Difference) -> str:
+    mean, low, high = difference.mean, difference.low, difference.high
+    text = f"{mean / 100:+,.0f}"
+    return text if low is None or high is None else f"{text} ({low / 100:+,.0f} to {high / 100:+,.0f})"
+
+
+def _points(difference: Difference) -> str:
+    mean, low, high = difference.mean, difference.low, difference.high
+    return f"{mean:+.0f}" if low is None or high is None else f"{mean:+.0f} ({low:+.0f} to {high:+.0f})"
+
+
+def _verdict_text(knee: Knee) -> str:
+    doubt = "?" if knee.verdict == "real time matters" and not knee.holds else ""
+    return knee.verdict + doubt + (f" ({minutes_text(knee.minutes)})" if knee.minutes else "")
 
 
 def set_up(result: FreshnessResult) -> str:
@@ -146,93 +156,60 @@ def set_up(result: FreshnessResult) -> str:
         f"{len(result.seeds)} worlds at each tempo, of {result.cards:,} cards, "
         f"{result.history_days} days of history and {result.days} days that are decided, with "
         f"{result.fraud_scale:g} times the usual fraud. All regimes see the same world: a decline, "
-        "a block or a campaign's reaction changes what comes next in each of them. Every regime "
-        "has a model of its own, trained on features as it serves them, in a world that is not "
-        "measured, and may flag the same share of the traffic there. Money is that of the ledger: "
-        "fraud paid, insults, friction and reviews. A job starts every period and takes no time, "
-        "so its features are 0 to one period old. The unit of all intervals is the world (seed), "
-        "differences are paired, intervals are 95 % one at a time: with this many cells, one in "
-        "twenty of those without an effect would show one by chance."
+        "a block or a campaign's reaction changes what comes next in each of them. In every world every "
+        "regime has a model of its own, trained on the history with features as it serves them; all may "
+        "flag the same share of the traffic there. Money is that of the ledger: fraud paid, insults, "
+        "friction and reviews. A job starts every period and takes no time, so its features are 0 to one "
+        "period old. The unit of all intervals is the world (seed), differences are paired, intervals are "
+        "95 % one at a time; which verdicts by typology hold among all of them is Holm's method's to say."
     )
-
-
-LIMITS: Final = (
-    "The world is synthetic: how long attacks last, how they hide and how often they come are assumptions.",
-    "One model and one policy; a bank's rules on velocity would be a regime of their own.",
-    "Honest customers do not try again here after a payment is stopped.",
-    "All models of a tempo are fitted once, on one world: the intervals hold for these models.",
-    "Fraud paid by typology says nothing of insults, which no typology owns: the net loss does.",
-)
 
 
 def controls_text(result: FreshnessResult) -> list[str]:
     """What the study finds where the answer is known."""
     lines = []
     for control in result.controls:
-        lines.append(
-            f"Tempo {control.tempo:g}: two fits of real time differ by {control.null.text} (no effect "
-            f"expected); with {control.planted / 100:+,.2f} added to one of them, {control.observed.text}."
+        where = "Mean of all tempos" if control.condition == "all" else f"Tempo {control.condition}"
+        verdict = "told apart, wrongly" if control.null_told else "no effect"
+        line = (
+            f"{where}: two fits of real time differ by {control.null.text}, {verdict}; with "
+            f"{100 * control.planted_share:g} % of the net loss ({control.planted / 100:+,.2f}) added to one "
+            f"of them, {control.observed.text}: {'found' if control.planted_told else 'not found'}."
         )
+        if control.detectable is not None and control.detectable_share is not None:
+            line += (
+                f" Four of five such studies would find {control.detectable / 100:,.0f}, "
+                f"{100 * control.detectable_share:.0f} % of the net loss."
+            )
+        lines.append(line)
     lines += [
-        f"Tempo {item.tempo:g}: a job every {item.period} costs {item.difference.text} against constant "
-        "delays of the same distribution."
+        f"Tempo {item.tempo:g}: a job every {item.period} costs {item.lost.text} against real time, and "
+        f"{item.difference.text} against constant delays of the same distribution."
         for item in result.sawtooth
     ]
     return lines
 
 
-def html(result: FreshnessResult, figures: Sequence[tuple[str, str]]) -> str:
-    """The page; `figures` are captions and SVG elements."""
-    command = f"fraudsim study freshness --out DIR --{result.plan}"
-    body = [
-        f"<h1>{escape(QUESTION)}</h1>",
-        *(f'<p class="answer">{escape(text)}</p>' for text in answer(result)),
-        f"<h2>Set-up</h2><p>{escape(set_up(result))}</p>",
-        "<h2>Figures</h2>",
-        *(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" for caption, svg in figures),
-        *(f'<h2>{escape(name)}</h2><div class="wide">{_table(grid)}</div>' for name, grid in tables(result)),
-        "<h2>Where the answer is known</h2><ul>",
-        *(f"<li>{escape(text)}</li>" for text in controls_text(result)),
-        "</ul><h2>What it cannot show</h2><ul>",
-        *(f"<li>{escape(text)}</li>" for text in LIMITS),
-        f"</ul><h2>Repeat it</h2><pre><code>{escape(command)}</code></pre>",
-        f'<p class="quiet">fraudsim {escape(result.versions.fraudsim)}, code {escape(result.code)}</p>',
-    ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(QUESTION)}</title><style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
-    )
-
-
-def _table(grid: Grid) -> str:
-    heads = "".join(f"<th>{escape(head)}</th>" for head in grid.heads)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell.text)}</td>" for cell in row) + "</tr>" for row in grid.rows
-    )
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def figures_of(result: FreshnessResult) -> list[tuple[str, str, str]]:
-    """File name, caption and SVG element of every figure."""
+def figures_of(result: FreshnessResult) -> list[StudyFigure]:
+    """Net loss and heat map by tempo, and the curves."""
     figures = []
     for tempo in result.tempos:
         plot = net_loss_plot([cell for cell in result.arms if cell.arm != NULL], tempo, FRESH)
         caption = f"Net loss against real time, {tempo_text(tempo)}; currency units per 1,000 cards and week."
-        figures.append((f"net-loss-{tempo:g}", caption, plot.render()))
+        figures.append(StudyFigure(f"net-loss-{tempo:g}", caption, plot.render()))
         plot = heat_map(result.typologies, result.staleness_minutes, tempo)
         caption = (
             f"Points of the money at stake that are paid beyond real time, {tempo_text(tempo)}; columns are "
             "the periods of the job. Hatched cells have fewer than 30 campaigns."
         )
-        figures.append((f"heat-map-{tempo:g}", caption, plot.render()))
+        figures.append(StudyFigure(f"heat-map-{tempo:g}", caption, plot.render()))
     for over, curve in (
         ("attack's duration", result.over_duration),
         ("time between attempts", result.over_gap),
     ):
         plot = curve_plot(result.typologies, result.staleness_minutes, curve, over)
         caption = f"One rising curve explains {100 * curve.spread:.0f} % of the variance between the cells."
-        figures.append((f"curve-{over.split()[0].removesuffix(chr(39) + 's')}", caption, plot.render()))
+        figures.append(
+            StudyFigure(f"curve-{over.split()[0].removesuffix(chr(39) + 's')}", caption, plot.render())
+        )
     return figures

@@ -25,7 +25,7 @@ from scorer.models.roles import ChallengerShare, Roles
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.policy import ByThresholds, Exploration, Limits, Policy
 from scorer.policy.quota import LocalQuota
-from scorer.resilience.dependency import Dependency
+from scorer.resilience.dependency import Dependencies, Dependency
 from stream_features.catalogue.features import HASH, MINUTE, NAMES
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
@@ -74,7 +74,7 @@ def decider_of(model, store, served=None, quota=None):
     return Decider(
         reader, SimpleNamespace(roles=roles),
         served or SimpleNamespace(policy=POLICY, rule_failed=None), quota or LocalQuota(),
-        state=Dependency("test"), limits=Dependency("test"), state_wait_s=PATIENCE_S,
+        Dependencies(Dependency("test"), Dependency("test"), PATIENCE_S),
     )  # fmt: skip
 
 
@@ -276,3 +276,59 @@ def test_a_challenger_is_cut_by_its_own_thresholds(model):
 def test_another_log_s_state_is_no_outage(model):
     with pytest.raises(FraudsimError, match="holds the state of log other"):
         decide(decider_of(model, Store(log_id="other")), "stream")
+
+
+def test_a_card_s_arm_is_logged_and_follows_from_salt_and_card_alone(model):
+    other = Model(model.ubj, model.fallback.ubj, msgspec.structs.replace(MANIFEST, version="other"))
+    roles = Roles(model, (ChallengerShare(other, 3_000, 7_000),), "salt")
+    batch = [
+        Incoming(msgspec.structs.replace(transaction(n), card_id=f"c{n}"), 1, 0, n) for n in range(9, 59)
+    ]
+    for after_s in (0.0, 60.0):
+        decisions = asyncio.run(
+            decider_of(roles, Store(after_s)).decide(batch, "http", time.monotonic() + 0.2)
+        )
+        for decision in decisions:
+            logged = decision.assignment
+            assert (logged.salt, logged.bucket) == ("salt", bucket_of(decision.card_id, "salt"))
+            arm = "other" if logged.first <= logged.bucket < logged.end else MANIFEST.version
+            assert arm == logged.model_version == decision.model_version
+    assert decide(decider_of(model, Store()), "http").assignment is None
+
+
+def test_a_challenger_s_score_that_is_no_number_is_the_champion_s_to_decide(model):
+    class Broken(Model):
+        @property
+        def serving(self):
+            return SimpleNamespace(predict=lambda rows: np.full(len(rows), np.nan, np.float32))
+
+    broken = Broken(model.ubj, model.fallback.ubj, msgspec.structs.replace(MANIFEST, version="broken"))
+    roles = Roles(model, (ChallengerShare(broken, 0, 9_999),), "")
+    decision = decide(decider_of(roles, Store()), "http")
+    assert decision.assignment.model_version == "broken"
+    assert (decision.model_version, decision.variant) == (MANIFEST.version, "champion")
+    assert decision.score == decide(decider_of(model, Store()), "http").score
+    counted = metrics.UNUSABLE_SCORES.labels("broken")._value.get()
+    assert counted == 1
+
+
+def test_each_arm_has_its_part_of_the_daily_limits(model):
+    other = Model(model.ubj, model.fallback.ubj, msgspec.structs.replace(MANIFEST, version="other"))
+    roles = Roles(model, (ChallengerShare(other, 0, 5_000),), "salt")
+    served = SimpleNamespace(policy=limited("p", 20), rule_failed=None)
+    batch = [
+        Incoming(msgspec.structs.replace(transaction(n), card_id=f"c{n}"), 1, 0, n) for n in range(9, 59)
+    ]
+    decisions = asyncio.run(decider_of(roles, Store(), served).decide(batch))
+    reviews = [d.model_version for d in decisions if d.action == "review"]
+    assert (reviews.count("other"), reviews.count(MANIFEST.version)) == (10, 10)
+
+
+def test_propensities_of_all_four_actions_are_logged(model):
+    acting = {"champion": ByThresholds(Thresholds(0.0, 0.0, 0.0)), "fallback": ByThresholds()}
+    policy = Policy("p", acting, Limits(), Exploration(0.25, "s", 10**9), ())
+    served = SimpleNamespace(policy=policy, rule_failed=None)
+    batch = [Incoming(transaction(n), 1, 0, n) for n in range(9, 109)]
+    decisions = asyncio.run(decider_of(model, Store(), served).decide(batch))
+    assert {d.action for d in decisions} == {"approve", "decline"}
+    assert {tuple(d.propensities) for d in decisions} == {(0.25, 0.0, 0.0, 0.75)}

@@ -10,16 +10,20 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from producers.ledger.comparison import difference_of
 from stream_features.catalogue.features import HOUR
-from studies.freshness import plan as plans
-from studies.freshness import run_cell, study
-from studies.freshness.page import QUESTION, terminal_pages
-from studies.freshness.plan import FRESH, QUICK, StudyCell, Twin
-from studies.freshness.report import write
-from studies.freshness.statistics import TypologyCell, common_curve, knees, planted_difference
+from studies.frame.cell_plan import StudyCell
+from studies.frame.conduct import conduct
+from studies.frame.page import terminal_pages
+from studies.frame.study_world import WorldSpec, study_world
+from studies.freshness.cell import run_cell
+from studies.freshness.definition import definition_of
+from studies.freshness.page import QUESTION
+from studies.freshness.plan import FRESH, NULL, QUICK
+from studies.freshness.result import TypologyCell
+from studies.freshness.statistics import common_curve, knees
 
 TINY = replace(
-    QUICK, periods_ms=(HOUR, 24 * HOUR), baselines=("blocklist",), tempos=(1.0,), seeds=2, most_seeds=2,
-    cards=300, history_days=26, days=3, fraud_scale=10.0,
+    QUICK, periods_ms=(6 * HOUR,), baselines=("blocklist",), tempos=(1.0,), seeds=2, most_seeds=2, spread=2,
+    spread_tempos=(1.0,), worlds=WorldSpec(250, 20, 2, (("fraud_scale", 12.0),)),
 )  # fmt: skip
 SETTINGS = Settings(_env_file=None, label_gap_days=3)
 
@@ -28,72 +32,56 @@ SETTINGS = Settings(_env_file=None, label_gap_days=3)
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "out"
     steps = []
-    result = study.study(out, TINY, SETTINGS, lambda done, to_do: steps.append((done, to_do)))
-    write(out, result)
-    return out, result, steps
+    study = definition_of(TINY, "quick")
+    result = conduct(study, out, SETTINGS, on_progress=lambda done, to_do: steps.append((done, to_do)))
+    return out, result, study.report_of(result), steps
 
 
 def test_every_twin_of_every_seed_is_run_and_compared_in_pairs(finished):
-    _, result, steps = finished
-    assert steps[0] == (0, 10)
-    assert steps[-1] == (10, 10)
+    _, result, _, steps = finished
+    assert steps[0] == (0, 12)
+    assert steps[-1] == (12, 12)
     fresh = next(cell for cell in result.arms if cell.arm == FRESH)
     assert (fresh.against_fresh.mean, fresh.against_fresh.low) == (0, 0)
     blocklist = next(cell for cell in result.arms if cell.arm == "blocklist")
     assert blocklist.against_fresh.mean > 0
+    assert result.sawtooth[0].difference.pairs == 2
+    assert result.staleness_minutes["job every 6h"] == pytest.approx(180, abs=30)
 
 
-def test_the_page_stands_alone_and_names_question_answer_and_command(finished):
-    out, result, _ = finished
+def test_the_page_names_question_answer_and_command(finished):
+    out, result, _, _ = finished
     page = (out / "index.html").read_text()
     assert QUESTION in page
     assert "fraudsim study freshness --out DIR --quick" in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert json.loads((out / "result.json").read_text())["seeds"] == result.seeds
-    assert (out / "regimes.md").exists()
     assert (out / "net-loss-1.svg").read_text().startswith("<svg")
 
 
 def test_its_tables_fit_a_terminal_of_80_columns(finished):
-    for page in terminal_pages(finished[1]):
+    for page in terminal_pages(finished[2]):
         assert page.grid.fits(80, wrapped=True)
 
 
-def test_what_is_done_is_not_done_again_and_another_question_is(finished, monkeypatch):
-    out, result, _ = finished
-    monkeypatch.setattr(study, "_run_task", None)  # nothing may run
-    assert study.study(out, TINY, SETTINGS).arms == result.arms
-    other = SETTINGS.model_copy(update={"consequences": {"block_hours": 1.0}})
-    cell = StudyCell(TINY.arms()[0], 1, 1.0)
-    assert cell.file_name(TINY, SETTINGS) != cell.file_name(TINY, other)
-    assert cell.file_name(TINY, SETTINGS) != cell.file_name(replace(TINY, days=4), SETTINGS)
-    assert cell.file_name(TINY, SETTINGS) != replace(cell, tempo=2.0).file_name(TINY, SETTINGS)
-    monkeypatch.setattr(plans, "code_fingerprint", lambda: "other code")
-    assert not (out / "cells" / cell.file_name(TINY, SETTINGS)).exists()
+def test_each_seed_has_models_of_its_own_and_twins_share_them(tmp_path):
+    first = study_world(TINY.worlds, 1, SETTINGS, tmp_path)
+    arms = TINY.arms()
+    fresh, null = (first.fit(arms[name].regime, arms[name].fit_seed) for name in (FRESH, NULL))
+    assert study_world(TINY.worlds, 1, SETTINGS, tmp_path) is first
+    assert first.fit(arms[FRESH].regime) is fresh
+    assert not list(tmp_path.iterdir()), "the history's files are gone"
+    second = study_world(TINY.worlds, 2, SETTINGS, tmp_path).fit(arms[FRESH].regime)
+    vectors = first.vectors(arms[FRESH].regime)[:500]
+    scores = [fitted.arm.forest.predict(vectors) for fitted in (fresh, null, second)]
+    assert not np.array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
 
 
-def test_a_full_disk_ends_the_study_in_one_line(tmp_path, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", str(tmp_path / "worlds"))
-
-    monkeypatch.setattr(study, "_make_worlds", full)
-    with pytest.raises(FraudsimError, match="No space left on device; what is done is kept"):
-        study.study(tmp_path, TINY, SETTINGS)
-
-
-def test_null_twins_show_nothing_and_a_planted_effect_is_found():
-    generator = np.random.default_rng(1)
-    differences = generator.normal(0, 100, 12)
-    null, found = difference_of(differences.tolist()), planted_difference(differences.tolist(), 500)
-    assert null.low < 0 < null.high
-    assert found.low > 0
-    assert found.low < 500 < found.high
-
-
-def cell(typology: str, arm: str, lost: list[float], campaigns: int = 90) -> TypologyCell:
+def cell(typology: str, arm: str, lost: list[float], campaigns: int = 90, p: float = 0.001) -> TypologyCell:
     return TypologyCell(
         typology=typology, tempo=1.0, arm=arm, campaigns=campaigns, paid_share=50, lost=difference_of(lost),
-        first_caught_share=10, stopped_share=50, stop_minutes=5, duration_minutes=60, gap_minutes=5,
+        p=p, first_caught_share=10, stopped_share=50, stop_minutes=5, duration_minutes=60, gap_minutes=5,
     )  # fmt: skip
 
 
@@ -104,16 +92,18 @@ def test_a_knee_lies_where_half_of_the_loss_is_reached():
             cell("burst", arm, [lost - 1, lost, lost + 1])
             for arm, lost in zip(staleness, (2, 18, 20), strict=True)
         ),
-        *(cell("slow drip", arm, [-0.2, 0.1, 0.2]) for arm in staleness),
+        *(cell("faint", arm, [1, 2, 3], p=0.04) for arm in staleness),
+        *(cell("slow drip", arm, [-0.2, 0.1, 0.2], p=0.8) for arm in staleness),
         *(cell("rare", arm, [9, 10, 11], campaigns=29) for arm in staleness),
-        *(cell("noisy", arm, [-20, 0, 30]) for arm in staleness),
+        *(cell("noisy", arm, [-20, 0, 30], p=0.5) for arm in staleness),
     ]
     by_typology = {knee.typology: knee for knee in knees(cells, staleness)}
-    assert {name: knee.verdict for name, knee in by_typology.items()} == {
-        "burst": "real time matters",
-        "slow drip": "batch is as good",
-        "rare": "too few campaigns",
-        "noisy": "not told apart",
+    assert {name: (knee.verdict, knee.holds) for name, knee in by_typology.items()} == {
+        "burst": ("real time matters", True),
+        "faint": ("not told apart", False),
+        "slow drip": ("batch is as good", False),
+        "rare": ("too few campaigns", False),
+        "noisy": ("not told apart", False),
     }
     assert by_typology["burst"].minutes == pytest.approx(10 + 90 * (10 - 2) / (18 - 2))
 
@@ -127,6 +117,6 @@ def test_one_curve_is_told_from_two():
 
 
 def test_a_world_without_fraud_cannot_be_trained_on(tmp_path):
-    quiet = replace(TINY, fraud_scale=0.0)
+    quiet = replace(TINY, worlds=replace(TINY.worlds, world=(("fraud_scale", 0.0),)))
     with pytest.raises(FraudsimError, match="0 are known frauds"):
-        run_cell.run_cell(StudyCell(Twin(FRESH, plans.REGIMES[FRESH]), 1, 1.0), quiet, SETTINGS, tmp_path)
+        run_cell(quiet, StudyCell(FRESH, "1", 1), SETTINGS, tmp_path)

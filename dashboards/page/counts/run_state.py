@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import msgspec
 
-from dashboards.drift import DriftMonitor
+from dashboards.drift.decided_weeks import DRIFT_OF
+from dashboards.drift.monitor import DriftMonitor
 from dashboards.outcomes import AwaitedDecision
 from dashboards.page.counts.beside import Beside
 from dashboards.page.counts.control_list import ControlList
 from dashboards.page.counts.money import LiveLedger
 from dashboards.page.counts.seconds import RunLatencies, Seconds
 from dashboards.page.counts.undecided import Undecided
-from dashboards.watch_metrics import DRIFT_OF, SCORE
+from dashboards.watch_metrics import SCORE
 from fraudsim import metrics
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.log import topics

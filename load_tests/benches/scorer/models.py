@@ -26,7 +26,7 @@ from scorer.models.served import ServedModel
 from scorer.models.shadows import MAX_WAITING, SLICE, Shadows
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.quota import LocalQuota
-from scorer.resilience.dependency import Dependency
+from scorer.resilience.dependency import Dependencies, Dependency
 from stream_features.catalogue.features import HASH, MINUTE
 from stream_features.online.reader import FeatureReader
 from stream_features.online.unfolded_log import UnfoldedLog
@@ -73,7 +73,7 @@ def decider_of(roles: Roles, policy: Any) -> Decider:
     reader = FeatureReader(store, unfolded_log, make_segment(), partitions=1, slots=1, pending_wait_ms=20)
     return Decider(
         reader, models, policy, LocalQuota(),
-        state=Dependency("test"), limits=Dependency("test"), state_wait_s=PATIENCE_S,
+        Dependencies(Dependency("test"), Dependency("test"), PATIENCE_S),
     )  # fmt: skip
 
 

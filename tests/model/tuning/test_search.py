@@ -24,7 +24,9 @@ def test_the_best_trial_that_loses_nowhere_is_chosen():
     assert choose([losing, worse, safe]) is safe
     assert choose([losing]) is None
     assert "keep the shipped" in markdown(report_of([losing], None, [], 7))
-    assert "| one | 0.600 | 0.500 | +0.100 (-0.010 to +0.200) |" in markdown(report_of([safe], safe, [], 7))
+    assert "| one | 0 | 0.600 | 0.500 | +0.100 (-0.010 to +0.200) |" in markdown(
+        report_of([safe], safe, [], 7)
+    )
 
 
 def test_without_optuna_one_line_says_what_to_install(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from fraudsim.errors import FraudsimError
 from model.zoo import factorisation, gru
-from model.zoo.active_indexes import BINS, IndexEncoder
+from model.zoo.active_indexes import IndexEncoder
 from model.zoo.entries import BASE, ZOO
 from model.zoo.gru import GruModel, backward, fit_gru, forward, initial_parameters
 from model.zoo.interface import PAYMENT_SIZE, STEPS, ZooData, zoo_data
@@ -38,25 +38,39 @@ def test_a_sequence_is_the_cards_last_payments_and_the_one_at_hand_is_last(data,
         assert not sequence[: STEPS - len(earlier)].any()
 
 
-def test_indexes_are_the_bin_of_each_feature_and_a_hash_of_each_id(data):
+def test_numbers_keep_their_tails_and_ids_become_a_hash(data):
     encoder = IndexEncoder.fitted(data.features[:3000])
-    indexes = encoder.indexes(data.features, data.ids)
-    assert indexes.shape == (4000, SIZE + 4)
+    indexes, values = encoder.encoded(data.features, data.ids)
+    assert indexes.shape == values.shape == (4000, SIZE + 4)
     assert indexes.max() < encoder.size
-    assert (indexes[::7, 5] == 5 * BINS).all()
-    numbers = indexes[:, :SIZE] - BINS * np.arange(SIZE)
-    assert ((numbers >= 0) & (numbers < BINS)).all()
+    is_missing = np.isnan(data.features[:, 5])
+    assert (indexes[:, 5] == np.where(is_missing, SIZE + 5, 5)).all()
+    assert (values[is_missing, 5] == 1).all()
+    assert values[:3000, 0].mean() == pytest.approx(0, abs=1e-3)
+    assert values[:3000, 0].std() == pytest.approx(1, abs=1e-2)
+    tail = np.argsort(data.features[:, 0])[-40:]  # what lies in the last hundredth still differs
+    distinct = np.unique(data.features[tail, 0])
+    assert len(np.unique(values[tail, 0])) == len(distinct) > 20
     same_card = data.ids[:, 0] == data.ids[0, 0]
     assert len(set(indexes[same_card, SIZE])) == 1
+    assert (indexes[:, SIZE:] >= encoder.number_indexes).all()
 
 
 def test_a_factorisation_machine_scores_by_the_products_of_all_pairs():
     rng = np.random.default_rng(2)
     indexes = rng.integers(0, 40, (5, 6)).astype(np.int32)
+    values = rng.normal(size=(5, 6)).astype(np.float32)
     weights, factors = rng.normal(size=40).astype(np.float32), rng.normal(size=(40, 3)).astype(np.float32)
-    for active, score in zip(indexes, factorisation._scores(indexes, 0.3, weights, factors), strict=True):
-        pairs = sum(factors[i] @ factors[j] for n, i in enumerate(active) for j in active[n + 1 :])
-        assert score == pytest.approx(1 / (1 + np.exp(-(0.3 + weights[active].sum() + pairs))), rel=1e-4)
+    scores = factorisation._scores(indexes, values, 0.3, weights, factors)
+    for active, x, score in zip(indexes, values, scores, strict=True):
+        pairs = sum(
+            (factors[i] * x[n]) @ (factors[j] * x[m])
+            for n, i in enumerate(active)
+            for m, j in enumerate(active)
+            if m > n
+        )
+        margin = 0.3 + (weights[active] * x).sum() + pairs
+        assert score == pytest.approx(1 / (1 + np.exp(-margin)), rel=1e-3)
 
 
 def test_the_grus_gradients_are_the_slopes_of_the_loss():

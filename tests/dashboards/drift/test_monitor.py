@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from dashboards.drift import Bins, DriftMonitor, chi_squared_limit, psi
+from dashboards.drift.monitor import DriftMonitor
+from dashboards.drift.stability_index import Bins, chi_squared_limit, psi
 
 
 def test_equal_shares_have_none():
