@@ -6,7 +6,7 @@ from heapq import merge
 from operator import itemgetter
 from types import SimpleNamespace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudsim.log.events import Transaction
@@ -74,6 +74,7 @@ class Sending:
             del self.log[-lose::2]
 
 
+@settings(deadline=None)
 @given(
     records("m"), st.lists(records("a"), max_size=3), st.lists(records("b"), max_size=3),
     st.integers(0, 40), st.integers(0, 5),
