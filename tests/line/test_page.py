@@ -98,6 +98,7 @@ def test_a_run_that_the_page_controls_is_the_summary_s_and_what_was_asked_for(tm
     def control_it(line, observer):
         page, decisions = Reader(line), lambda: observer.tally.decisions
         wait_for_decisions(line, observer, 100)
+        page.ask("pause")  # nothing is missed meanwhile, however slow the machine is
         attacks.append(page.ask("attack", typology="card_testing", campaigns=6, camouflage=0.0, tempo=4))
         page.ask("rate", share=0.5)
         page.ask("drift", amounts=3.0)
@@ -106,16 +107,14 @@ def test_a_run_that_the_page_controls_is_the_summary_s_and_what_was_asked_for(tm
         statuses.add("down" if poll_until(page.worker_is("down"), 60, every_s=0.1) else "")
         page.ask("kill", part="worker")
         statuses.add("up" if poll_until(page.worker_is("up"), 90, every_s=0.2) else "")
-        wait_for_decisions(line, observer, 250)
-        kill(line, "producer")
-        attacks.append(page.ask("attack", typology="bin_attack", camouflage=0.0, tempo=20))
-        wait_for_decisions(line, observer, 400)
-        page.ask("pause")
         assert poll_until(lambda: stands_still(decisions), 60, every_s=0)
         kill(line, "producer")  # and starts into the pause
         assert poll_until(lambda: stands_still(lambda: event_now_ms(line)), 60, every_s=0)
         assert not line.done("producer")
         page.ask("resume")
+        wait_for_decisions(line, observer, 300)
+        attacks.append(page.ask("attack", typology="bin_attack", camouflage=0.0, tempo=20))
+        kill(line, "producer")
         page.ask("rate", share=1.0)
         line.wait_for("the producer", lambda: line.done("producer"), 180)
         line.wait_for("every decision", lambda: observer.tally.stream_decisions >= line.planned(), 90)
@@ -132,7 +131,7 @@ def test_a_run_that_the_page_controls_is_the_summary_s_and_what_was_asked_for(tm
         return json.loads((run / "producer.json").read_text())["records"][TRUTH]
 
     options = LineOptions(
-        run, seconds=9, rate=120, cards=800, null_seconds=0, reuse=prepared, page=True, controls=True,
+        run, seconds=10, rate=120, cards=800, null_seconds=0, reuse=prepared, page=True, controls=True,
         beside="1h",
     )  # fmt: skip
     # None is reviewed: a review that nobody has begun is in the summary's ledger alone.
