@@ -67,6 +67,9 @@ BESIDE = typer.Option(
     None,
     help="decide everything a second time as a batch this old would, 1h or 1d of event time, for the page",
 )
+RETRAIN = typer.Option(
+    None, help="retrain the model whenever so much event time has passed, as 7d; each becomes a shadow"
+)
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
@@ -91,6 +94,7 @@ def demo(
     page: bool = PAGE,
     controls: bool | None = CONTROLS,
     beside: str | None = BESIDE,
+    retrain_every: str | None = RETRAIN,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -122,6 +126,7 @@ def up(
     page: bool = NO_PAGE,
     controls: bool | None = CONTROLS,
     beside: str | None = BESIDE,
+    retrain_every: str | None = RETRAIN,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()
@@ -202,6 +207,13 @@ def _options(
         read_script(script)
     if replay is not None and speed is None:
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
+    if line_options.get("retrain_every") is not None:
+        from fraudsim.durations import duration_ms
+
+        try:
+            duration_ms(line_options["retrain_every"])
+        except FraudsimError as error:
+            raise FraudsimError(f"--retrain-every {error}") from None
     options = LineOptions(
         run_dir=new_run_path(settings.runs_dir, out),
         replay=replay.resolve() if replay is not None else None,
