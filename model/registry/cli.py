@@ -76,8 +76,8 @@ def promote(version: VersionPrefix, at: RegistryFolder = None) -> None:
     from model.registry import aliases
 
     folder = _registry_folder(at)
-    whole_version = _servable_version(folder, version)
-    _change_roles(folder, lambda before: aliases.promote(before, whole_version))
+    servable_version = _servable_version(folder, version)
+    _change_roles(folder, lambda before: aliases.promote(before, servable_version))
 
 
 @model.command()
@@ -101,8 +101,8 @@ def challenge(
     from model.registry import aliases
 
     folder = _registry_folder(at)
-    whole_version = _servable_version(folder, version)
-    _change_roles(folder, lambda before: aliases.add_challenger(before, whole_version, share, salt))
+    servable_version = _servable_version(folder, version)
+    _change_roles(folder, lambda before: aliases.add_challenger(before, servable_version, share, salt))
 
 
 @model.command()
@@ -111,8 +111,8 @@ def shadow(version: VersionPrefix, at: RegistryFolder = None) -> None:
     from model.registry import aliases
 
     folder = _registry_folder(at)
-    whole_version = _servable_version(folder, version)
-    _change_roles(folder, lambda before: aliases.add_shadow(before, whole_version))
+    servable_version = _servable_version(folder, version)
+    _change_roles(folder, lambda before: aliases.add_shadow(before, servable_version))
 
 
 @model.command()
@@ -121,8 +121,8 @@ def stop(version: VersionPrefix, at: RegistryFolder = None) -> None:
     from model.registry import aliases
 
     folder = _registry_folder(at)
-    whole_version = _whole_version(folder, version)
-    _change_roles(folder, lambda before: aliases.remove(before, whole_version))
+    known_version = whole_version(folder, version)
+    _change_roles(folder, lambda before: aliases.remove(before, known_version))
 
 
 @model.command()
@@ -208,7 +208,7 @@ def _registry_folder(at: Path | None) -> Path:
     return at or load_settings().model_dir
 
 
-def _whole_version(registry: Path, prefix: str) -> str:
+def whole_version(registry: Path, prefix: str) -> str:
     """The version that begins with a prefix. Raises FraudsimError if none does, or several."""
     from model.registry.versions import list_versions, read_aliases
 
@@ -228,7 +228,7 @@ def _servable_version(registry: Path, prefix: str) -> str:
     from model.artefact.files import load_model
     from model.registry.versions import folder_of
 
-    version = _whole_version(registry, prefix)
+    version = whole_version(registry, prefix)
     load_model(folder_of(registry, version))
     return version
 
