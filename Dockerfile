@@ -1,4 +1,4 @@
-# The one image in which every fraudsim process of docker-compose.yml runs.
+# The one image in which every fraudsim process of docker-compose.yml runs, and one with Spark on top.
 ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY . .
 RUN python -m pip install --quiet --no-deps --no-build-isolation .
 
-FROM ${PYTHON_IMAGE}
+FROM ${PYTHON_IMAGE} AS app
 # Create these directories with their owner, so that a named volume mounted on one of them gets its owner.
 RUN groupadd --gid 10001 fraudsim \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin fraudsim \
@@ -35,3 +35,17 @@ WORKDIR /tmp
 RUN fraudsim compile
 ENTRYPOINT ["fraudsim"]
 CMD ["--help"]
+
+# For compose's profile `spark`: with PySpark, its connector to Kafka and a whole JDK.
+FROM app AS spark
+USER 0:0
+COPY requirements-spark.lock /tmp/
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openjdk-17-jdk-headless procps \
+    && rm -rf /var/lib/apt/lists/* \
+    && python -m pip install --quiet --no-deps --no-build-isolation --require-hashes -r /tmp/requirements-spark.lock
+ENV FRAUDSIM_CACHE_DIR=/opt/fraudsim/cache
+RUN fraudsim features connector
+USER 10001:10001
+
+FROM app

@@ -29,7 +29,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-setup-spark: setup ## add PySpark (456 MB to download; needs a full JDK 17 or 21)
+setup-spark: setup ## add PySpark (450 MB to download; needs a full JDK 17 or 21)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
 	  -r requirements-spark.lock
 

@@ -203,6 +203,24 @@ def catch_up(
 
 
 @bench.command()
+def engines(
+    json: Json,
+    events: Annotated[int, typer.Option("--events", min=10_000, help="transactions to fold")] = 800_000,
+    rate: Annotated[int, typer.Option("--rate", min=1, help="live transactions per second")] = 500,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="seconds of live traffic")] = 40.0,
+    only: Annotated[list[str] | None, typer.Option(help="contestants with this in their name")] = None,
+) -> None:
+    """Fold one log by Faust workers and by Spark: throughput, CPU a transaction, age of the state."""
+    from load_tests.benches.worker.engines import bench_engines
+
+    report = bench_engines(events, rate, seconds, only or (), lambda line: typer.echo(line, err=True))
+    _write(json, report)
+    for name, ratio in report["ratios"].items():
+        typer.echo(f"{name}: {ratio:g} times one Faust worker")
+    typer.echo(f"written: {json}")
+
+
+@bench.command()
 def stream(
     json: Json,
     events: Annotated[int, typer.Option("--events", min=100, help="transactions a turn")] = 20_000,

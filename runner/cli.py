@@ -51,6 +51,8 @@ FEATURES_LAG = typer.Option(
     help="leave events of the last 10s, 5m, 1h or 1d of event time out of the scorer's features, for "
     "experiments  [default: FRAUDSIM_FEATURES_LAG]",
 )
+ENGINE = typer.Option("faust", help="what folds the log: faust, or spark (`make setup-spark`)")
+TRIGGER = typer.Option(None, help="interval of Spark's batches, such as 0.5s, 1s or 1m  [default: 1s]")
 PAGE = typer.Option(False, "--page", help="serve the live page, whose address is printed")
 NO_PAGE = typer.Option(True, "--page/--no-page", help="serve the live page, whose address is printed")
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
@@ -72,6 +74,8 @@ def demo(
     reuse: Path | None = REUSE,
     shards: int = SHARDS,
     features_lag: str | None = FEATURES_LAG,
+    engine: str = ENGINE,
+    trigger: str | None = TRIGGER,
     page: bool = PAGE,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
@@ -99,6 +103,8 @@ def up(
     reuse: Path | None = REUSE,
     shards: int = SHARDS,
     features_lag: str | None = FEATURES_LAG,
+    engine: str = ENGINE,
+    trigger: str | None = TRIGGER,
     page: bool = NO_PAGE,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
@@ -140,6 +146,7 @@ def _options(
     from runner.line.options import LineOptions
     from runner.line.preparation import check_prepared_speed
     from runner.record.run_folder import make_run_folder, new_run_path, reusable_run
+    from stream_features.engines import check_engine
 
     settings = with_features_lag(load_settings(), features_lag)
     if seed is not None:
@@ -166,6 +173,7 @@ def _options(
     )
     if options.reacting and (options.replay or not options.consequences or options.shards > 1):
         raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")
+    check_engine(options.engine, options.trigger)
     check_prepared_speed(options)
     make_run_folder(settings.runs_dir, options.run_dir)  # last: a refused option leaves no folder
     return options, settings

@@ -85,8 +85,8 @@ def run(command: Annotated[list[str], typer.Argument(help="the command and its a
     import shutil
     import tempfile
 
+    from fraudsim.process.disk import explain_disk_errors
     from fraudsim.settings import load_settings
-    from runner.disk import explain_disk_errors
     from runner.stack.stack import environment, start_stack
     from runner.supervise.foreground import Termination, raise_on_signals, run_foreground
     from runner.supervise.supervisor import Supervisor

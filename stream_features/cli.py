@@ -13,12 +13,20 @@ app.add_typer(features, name="features")
 
 
 @app.command()
-def worker() -> None:
-    """Fold the transaction log into the feature state (a Faust worker)."""
+def worker(
+    engine: str = typer.Option("faust", help="what folds: faust, or spark (`make setup-spark`)"),
+    trigger: str | None = typer.Option(
+        None, help="interval of Spark's batches, such as 0.5s, 1s or 1m  [default: 1s]"
+    ),
+    master: str | None = typer.Option(
+        None, help="Spark's master, such as spark://host:7077  [default: this machine's cores]"
+    ),
+) -> None:
+    """Fold the transaction log into the feature state, on Faust or on Spark Structured Streaming."""
     from fraudsim.settings import load_settings
-    from stream_features.worker.app import run_worker
+    from stream_features.engines import run_engine
 
-    run_worker(load_settings())
+    run_engine(load_settings(), engine, trigger, master)
 
 
 @features.command()
@@ -64,6 +72,15 @@ def rebuild(
     )
     if result.holes:
         typer.echo(f"the archive lacks records, which the log still has: {', '.join(result.holes)}")
+
+
+@features.command()
+def connector() -> None:
+    """Print the jars of Spark's connector to Kafka, as `spark-submit --jars` takes them."""
+    from fraudsim.settings import load_settings
+    from stream_features.worker.spark.connector import connector_jars
+
+    typer.echo(",".join(map(str, connector_jars(load_settings()))))
 
 
 @features.command()

@@ -59,11 +59,11 @@ def test_the_example_environment_says_what_the_compose_file_does_without_it():
 
 def test_every_image_is_pinned_to_a_full_version():
     images = {name: value for name, value in defaults().items() if name.endswith("_IMAGE")}
-    assert len(images) == 6
+    assert len(images) == 7
     for name, image in images.items():
         assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+(-[a-z-]+)?", image), name
     assert f"ARG PYTHON_IMAGE={images['PYTHON_IMAGE']}\n" in text("Dockerfile")
-    assert set(re.findall(r"^FROM (\S+)", text("Dockerfile"), re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    assert set(re.findall(r"^FROM (\S+)", text("Dockerfile"), re.MULTILINE)) == {"${PYTHON_IMAGE}", "app"}
 
 
 def test_every_setting_that_is_named_exists():
@@ -76,6 +76,7 @@ def test_the_image_installs_only_what_the_lock_has_a_hash_of_and_runs_without_ri
     assert installs == [
         "--quiet --no-deps --require-hashes -r requirements.lock ",
         "--quiet --no-deps --no-build-isolation .",
+        "--quiet --no-deps --no-build-isolation --require-hashes -r /tmp/requirements-spark.lock",
     ]
     user = re.findall(r"^USER (\d+):(\d+)$", text("Dockerfile"), re.MULTILINE)[-1]
     assert min(map(int, user)) > 0

@@ -9,9 +9,9 @@ remembered from an earlier read.
 
 import re
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -105,20 +105,36 @@ class Acceptance:
     def begin(self, topic: str, partition: int, first: int, log_begin: int) -> int:
         """Prepare for a partition's records from offset `first` on; the log holds it from `log_begin` on.
 
-        Returns the offset to read from: `first` itself if the ids needed to tell duplicates are remembered,
-        else up to `UNIQUE_WITHIN` offsets before it.
+        Returns the offset to read from: `first` itself if the ids needed to tell duplicates are remembered;
+        where the memory ends within them, its end; else up to `UNIQUE_WITHIN` offsets before `first`.
         """
         needed = max(log_begin, first - UNIQUE_WITHIN)
         recent = self._recent.get((topic, partition))
-        if recent is not None and recent.first <= needed and first <= recent.end:
+        if recent is not None and recent.first <= needed <= recent.end:
             recent.go_back(first)
-            return first
+            return min(first, recent.end)
         self._recent[topic, partition] = _RecentIds(needed, needed)
         return needed
 
     def remembered_from(self, topic: str, partition: int) -> int:
         """First offset of the range whose ids are all remembered."""
         return self._recent[topic, partition].first
+
+    def events(
+        self, topic: str, partition: int, records: Iterable[Any], from_offset: int
+    ) -> Iterator[tuple[Any, "Transaction | Label | Rejected"]]:
+        """Each record of `transactions` or `labels` from an offset on, with its event or why it is rejected.
+
+        Args:
+            records: those of one partition, in offset order, as aiokafka gives them.
+        """
+        accept = self.label if topic == LABELS else self.transaction
+        for record in records:
+            if record.offset >= from_offset:
+                yield (
+                    record,
+                    accept(partition, record.offset, record.timestamp, record.headers, record.value),
+                )
 
     def transaction(
         self, partition: int, offset: int, broker_ts_ms: int, headers: h.Headers, value: bytes | None

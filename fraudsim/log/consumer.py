@@ -256,15 +256,27 @@ async def open_reader(
 
 
 def group_member(
-    settings: Settings, group: str, name: str, topic: str, listener: ConsumerRebalanceListener
+    settings: Settings,
+    group: str,
+    name: str,
+    topic: str,
+    listener: ConsumerRebalanceListener,
+    protocol: str | None = None,
 ) -> AIOKafkaConsumer:
-    """A static member of a group, not yet started, by which Kafka assigns the partitions of `topic`."""
+    """A static member of a group, not yet started, by which Kafka assigns the partitions of `topic`.
+
+    Args:
+        protocol: Kafka keeps members of different protocols out of one group; None for the usual one.
+    """
+    assignor: type[Any] = RoundRobinPartitionAssignor
+    if protocol is not None:
+        assignor = type("NamedAssignor", (RoundRobinPartitionAssignor,), {"name": protocol})
     member = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap,
         group_id=group,
         group_instance_id=name,
         client_id=name,
-        partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        partition_assignment_strategy=(assignor,),
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=settings.session_timeout_ms // 5,
         enable_auto_commit=False,

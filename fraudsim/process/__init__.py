@@ -1,4 +1,4 @@
-"""What a long-lived process sets up at its start: logs, garbage collection, signals.
+"""What a long-lived process sets up at its start: logs, garbage collection, signals; errors of its disk.
 
-Imports `fraudsim.settings` only.
+Imports `fraudsim.settings` and `fraudsim.errors` only.
 """

@@ -35,6 +35,10 @@ class LineOptions:
     """Folder of an earlier run whose history and model are copied."""
     shards: int = 1
     """Number of processes that share the sending by card."""
+    engine: str = "faust"
+    """What folds the log: faust or spark."""
+    trigger: str | None = None
+    """Interval of Spark's batches; None: its default."""
     page: bool = False
     """Whether the live page is part of the run."""
     null_seconds: float = NULL_S

@@ -15,7 +15,8 @@ from runner.line.probes import log_is_folded, scorer_is_ready, worker_has_caught
 
 READY_S: Final = 90.0
 LABELS_S: Final = 90.0
-FOLD_S: Final = 60.0
+FOLD_S: Final = 180.0
+"""Spark may wait for its next batch, a minute or more."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,11 @@ def _produce(run: PreparedRun) -> list[str]:
     return run.stream("produce", "producer.json", run.options.seconds, *flags)
 
 
+def _worker(run: PreparedRun) -> list[str]:
+    trigger = run.options.trigger
+    return ["worker", "--engine", run.options.engine, *(["--trigger", trigger] if trigger else [])]
+
+
 def _labels_are_sent(_: PreparedRun, progress: PartProgress) -> bool:
     """With the producer stopped early, the feed would wait for transactions that never come."""
     return not progress.done("producer") or progress.done("labels")
@@ -116,7 +122,7 @@ PARTS: Final = (
         title="the feature worker",
         service="features",
         job="worker",
-        command=lambda run: ["worker"],
+        command=_worker,
         nice=5,  # the scorer folds the unfolded log itself
         ready=Wait(
             "the feature worker to fold",

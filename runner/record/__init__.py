@@ -1,4 +1,4 @@
 """The record of a run: archived log, observed decisions, live figures, manifest and summary.
 
-Imports the rooms below `runner` and `runner.disk`, and no other package of `runner`.
+Imports the rooms below `runner`, and no other package of `runner`.
 """

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from fraudsim.errors import FraudsimError
-from runner.disk import explain_disk_errors
+from fraudsim.process.disk import explain_disk_errors
 
 
 def new_run_path(runs_dir: Path, out: Path | None) -> Path:

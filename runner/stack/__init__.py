@@ -1,4 +1,4 @@
 """A local Kafka and Redis without Docker: jars and binaries, configuration, ports, lock, start.
 
-Imports `fraudsim`, `runner.disk` and `runner.supervise`.
+Imports `fraudsim` and `runner.supervise`.
 """

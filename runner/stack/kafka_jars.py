@@ -4,19 +4,20 @@ import os
 from pathlib import Path
 
 from fraudsim.errors import FraudsimError
+from fraudsim.jars.maven_jars import ensure_jars
+from fraudsim.jars.pins import read_pins
 from fraudsim.settings import Settings, variable
-from runner.stack.maven_jars import ensure_jars, read_pins
 
 KAFKA_VERSION = "4.3.1"
 ROOTS = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
-PINS = "kafka_jars.sha256"
+PINS = Path(__file__).with_name("kafka_jars.sha256")
 
 
 def kafka_jars(settings: Settings) -> list[Path]:
     """The verified jars of Kafka's class path; the first call downloads about 45 MB into the cache folder.
 
     Raises:
-        FraudsimError: see `runner.stack.maven_jars.ensure_jars`; or Java cannot name the folder.
+        FraudsimError: see `fraudsim.jars.maven_jars.ensure_jars`; or Java cannot name the folder.
     """
     folder = settings.cache_dir.expanduser().absolute() / f"kafka-{KAFKA_VERSION}"
     if os.pathsep in str(folder):

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fraudsim.process.disk import explain_disk_errors
 from fraudsim.whole_files import write_whole
-from runner.disk import explain_disk_errors
 from runner.stack.cds_archive import CdsArchive
 from runner.stack.ports import HOST
 from runner.supervise.supervisor import Part

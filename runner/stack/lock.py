@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
-from runner.disk import explain_disk_errors
+from fraudsim.process.disk import explain_disk_errors
 from runner.supervise.reaper import start_token
 
 FILE = "stack.lock"

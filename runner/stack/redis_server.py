@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fraudsim.errors import FraudsimError
+from fraudsim.process.disk import explain_disk_errors
 from fraudsim.settings import Settings, variable
 from fraudsim.whole_files import write_whole
-from runner.disk import explain_disk_errors
 from runner.stack.ports import HOST
 from runner.supervise.supervisor import Part
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
+from fraudsim.process.disk import explain_disk_errors
 from fraudsim.settings import Settings
 from fraudsim.whole_files import write_whole
-from runner.disk import explain_disk_errors
 from runner.stack import lock as stack_lock
 from runner.stack.stack import StackAddresses, find_programs, stack
 from runner.supervise.foreground import Termination, raise_on_signals

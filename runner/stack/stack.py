@@ -10,8 +10,8 @@ from typing import Final
 
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
+from fraudsim.process.disk import explain_disk_errors, require_free_disk
 from fraudsim.settings import Settings, variable
-from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack import kafka_server, redis_server
 from runner.stack.cds_archive import CdsArchive
 from runner.stack.java import find_java

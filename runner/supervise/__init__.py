@@ -1,4 +1,4 @@
 """Child processes: started, watched, restarted, and ended with their supervisor.
 
-Imports `fraudsim` and `runner.disk`; `reaper` imports the standard library only.
+Imports `fraudsim`; `reaper` imports the standard library only.
 """

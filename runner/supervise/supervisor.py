@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from fraudsim.errors import FraudsimError
-from runner.disk import explain_disk_errors
+from fraudsim.process.disk import explain_disk_errors
 from runner.supervise.child_exit import wait_for_exit
 from runner.supervise.guard import Guard, GuardClosedError
 from runner.supervise.last_log_lines import last_lines

@@ -1,15 +1,20 @@
 """Assignment of slots to workers, by Kafka's group protocol on an empty topic with one partition per slot."""
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 
+from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import group_member
 from fraudsim.log.topics import SLOTS
 from fraudsim.settings import Settings
 
 GROUP = "features"
+RETRY_S: Final = 1.0
 
 
 class SlotAssignment(ConsumerRebalanceListener):
@@ -18,16 +23,44 @@ class SlotAssignment(ConsumerRebalanceListener):
     A worker is a static member under its name, so one that dies and comes back gets its slots at once.
     """
 
-    def __init__(self, settings: Settings, on_change: Callable[[], None]) -> None:
-        """`on_change` is called after every rebalance."""
+    def __init__(
+        self, settings: Settings, on_change: Callable[[], None], protocol: str | None = None
+    ) -> None:
+        """
+        Args:
+            on_change: called after every rebalance.
+            protocol: workers that share the slots have the same; None for Faust's.
+        """
         self.slots: frozenset[int] = frozenset()
         """The slots that the group has assigned to this worker."""
+        self._settings = settings
         self._on_change = on_change
-        self._member = group_member(settings, GROUP, settings.worker_name, SLOTS, self)
+        self._protocol = protocol
+        self._member = self._new_member()
+
+    def _new_member(self) -> Any:
+        return group_member(self._settings, GROUP, self._settings.worker_name, SLOTS, self, self._protocol)
 
     async def start(self) -> None:
-        """Join the group."""
-        await self._member.start()
+        """Join the group.
+
+        Raises:
+            FraudsimError: workers of another engine are in it, and still after a session's time.
+        """
+        gone_by_s = time.monotonic() + 1.5 * self._settings.session_timeout_ms / 1000
+        while True:
+            try:
+                await self._member.start()
+            except KafkaError as error:
+                await self._member.stop()
+                if InconsistentGroupProtocolError.__name__ not in str(error):
+                    raise
+                if time.monotonic() > gone_by_s:
+                    raise _other_engine() from None
+                await asyncio.sleep(RETRY_S)  # they may be killed ones, which Kafka still counts
+                self._member = self._new_member()
+            else:
+                return
 
     async def stay_in_group(self) -> None:
         """Poll for ever: the protocol requires polls, even of an empty topic."""
@@ -41,8 +74,12 @@ class SlotAssignment(ConsumerRebalanceListener):
     async def log_range(self, tps: Sequence[TopicPartition]) -> tuple[list[int], list[int]]:
         """First offset that the log holds, and the offset after the last, by partition."""
         begins = await self._member.beginning_offsets(tps)
+        return [begins[tp] for tp in tps], await self.log_ends(tps)
+
+    async def log_ends(self, tps: Sequence[TopicPartition]) -> list[int]:
+        """The offset after the last that the log holds, by partition."""
         ends = await self._member.end_offsets(tps)
-        return [begins[tp] for tp in tps], [ends[tp] for tp in tps]
+        return [ends[tp] for tp in tps]
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         """Nothing to stop: the fence refuses writes to slots that another worker has taken over."""
@@ -52,3 +89,10 @@ class SlotAssignment(ConsumerRebalanceListener):
         self._member.pause(*assigned)
         self.slots = frozenset(tp.partition for tp in assigned)
         self._on_change()
+
+
+def _other_engine() -> FraudsimError:
+    return FraudsimError(
+        f"another engine folds this log, or another worker on Spark: see Kafka's group {GROUP}; stop it, or "
+        "give this worker its --engine. Nothing was written"
+    )

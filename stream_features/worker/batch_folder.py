@@ -97,16 +97,14 @@ class BatchFolder:
         slot_states, partitions = self.slot_states, self._settings.partitions
         is_label, partition = source >= partitions, source % partitions
         await self._clock_log.catch_up_for(records)
-        accept = self.acceptance.label if is_label else self.acceptance.transaction
         home = partition % self._settings.slots
         folded_to = self._folded_to(home, source)
-        for index, record in enumerate(records):
+        topic = LABELS if is_label else TRANSACTIONS
+        events = self.acceptance.events(topic, partition, records, self.next_offsets[source])
+        for index, (record, event) in enumerate(events):
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             offset = record.offset
-            if offset < self.next_offsets[source]:
-                continue
-            event = accept(partition, offset, record.timestamp, record.headers, record.value)
             if isinstance(event, Rejected):
                 if folded_to is not None and offset > folded_to:
                     await self._reject(home, record, event)

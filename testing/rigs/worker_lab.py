@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -186,8 +187,14 @@ class WorkerLab:
         del self.workers[1:]
         return self.workers[0] if self.workers else self.start()
 
-    def start(self, stop_at: StopPoint | None = None, slot: int | None = None) -> WorkerProcess:
-        """Start one more worker under a name of its own, with its gate armed if `stop_at` is given."""
+    def start(
+        self, stop_at: StopPoint | None = None, slot: int | None = None, options: Sequence[str] = ()
+    ) -> WorkerProcess:
+        """Start one more worker under a name of its own, with its gate armed if `stop_at` is given.
+
+        Args:
+            options: of `fraudsim worker`.
+        """
         gate = RedisGate(self.addresses.redis_url)
         if stop_at is not None:
             gate.arm(stop_at, slot)
@@ -205,7 +212,7 @@ class WorkerLab:
         }
         with output.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "fraudsim", "worker"],
+                [sys.executable, "-m", "fraudsim", "worker", *options],
                 env=os.environ | variables,
                 stdout=out,
                 stderr=subprocess.STDOUT,

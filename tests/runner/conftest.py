@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from fraudsim.jars.pins import PinnedJar
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from runner.stack.maven_jars import PinnedJar
 from runner.supervise.reaper import start_token
 
 

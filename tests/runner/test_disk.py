@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from fraudsim.errors import FraudsimError
+from fraudsim.process import disk
+from fraudsim.process.disk import explain_disk_errors, require_free_disk
 from fraudsim.settings import Settings
-from runner import disk
-from runner.disk import explain_disk_errors, require_free_disk
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Supervisor
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -32,6 +32,7 @@ from producers.sender.clock_starter import DirectClockStarter
 from producers.sender.send_plan import SendControl, SendPlan
 from producers.sender.sender import SWITCH_INTERVAL_S, send
 from producers.sources.even_source import START_MS, EvenSource
+from runner.record.costs import cpu_s, process_tree
 from runner.stack.stack import start_stack
 from runner.supervise.supervisor import Part, Supervisor
 from stream_features.encode import ROW_OF
@@ -41,6 +42,7 @@ from stream_features.store.prime import prime
 from stream_features.store.watermark import decode_watermark
 from stream_features.vector import keys_of
 from stream_features.worker.assignment import GROUP
+from testing.rigs.spark_cluster import SparkCluster
 
 WORKER: Final = "worker"
 SAMPLE_EVERY_S: Final = 0.05
@@ -80,17 +82,46 @@ class WorkerRig:
     def __init__(self, supervisor: Supervisor, settings: Settings) -> None:
         self.settings = settings
         self.redis: Any = Redis.from_url(settings.redis_url)
+        self.spark: SparkCluster | None = None
+        """The cluster whose processes count as the workers' own; None for none."""
         self._supervisor = supervisor
 
-    def start_worker(self, name: str = WORKER) -> None:
-        """Start a worker; it folds the log and follows it."""
+    def start_worker(self, name: str = WORKER, options: Sequence[str] = ()) -> None:
+        """Start a worker; it folds the log and follows it. `options` are those of `fraudsim worker`."""
         env = {
             variable("worker_name"): name,
             variable("kafka_bootstrap"): self.settings.kafka_bootstrap,
             variable("redis_url"): self.settings.redis_url,
             variable("metrics_port"): "0",
         }
-        self._supervisor.start(Part(name, [sys.executable, "-m", "fraudsim", "worker"], env, restart=False))
+        argv = [sys.executable, "-m", "fraudsim", "worker", *options]
+        self._supervisor.start(Part(name, argv, env, restart=False, stop_timeout_s=30.0))
+
+    def stop_worker(self, name: str) -> None:
+        """End a worker by SIGTERM."""
+        self._supervisor.stop(name)
+
+    def output(self, name: str) -> str:
+        """What a worker has written.
+
+        Raises:
+            InvariantError: it has ended.
+        """
+        if self._supervisor.pid(name) is None:
+            raise InvariantError(f"{name} has ended: {self._supervisor.last_output(name)}")
+        return self._supervisor.log(name).read_text(errors="replace")
+
+    def cpu_s(self, names: Sequence[str]) -> float:
+        """CPU time so far of parts with their descendants, and of the executors of `spark`."""
+        pids = [pid for name in names if (pid := self._supervisor.pid(name)) is not None]
+        if self.spark is not None and self.is_worker(names):
+            pids += [executor.pid for executor in self.spark.executors()]
+        return sum(cpu_s(process_tree(pid)) for pid in pids)
+
+    @staticmethod
+    def is_worker(names: Sequence[str]) -> bool:
+        """Whether these are workers, not parts of the stack."""
+        return not set(names) & {"kafka", "redis"}
 
     def kill_worker(self, name: str) -> None:
         """End a worker by SIGKILL, so that it does not leave its group."""
@@ -118,8 +149,7 @@ class WorkerRig:
 
     def worker_cpu_s(self) -> float:
         """CPU time of the worker so far, in seconds."""
-        times = psutil.Process(self._supervisor.pid(WORKER)).cpu_times()
-        return times.user + times.system
+        return self.cpu_s([WORKER])
 
     def offsets(self) -> list[tuple[int, ...]]:
         """Each slot's watermark: the last folded offset, by source."""
@@ -142,7 +172,7 @@ class WorkerRig:
         tps = [TopicPartition(TRANSACTIONS, p) for p in range(self.settings.partitions)]
         return sum(end for _, end in log_ranges(self.settings.kafka_bootstrap, tps).values())
 
-    def wait_until_folded(self, count: int, timeout_s: float) -> None:
+    def wait_until_folded(self, count: int, timeout_s: float, name: str = WORKER) -> None:
         """Wait until every slot has folded `count` transactions.
 
         Raises:
@@ -150,18 +180,18 @@ class WorkerRig:
         """
 
         def all_folded() -> bool:
-            if self._supervisor.pid(WORKER) is None:
-                raise InvariantError(f"the worker has ended: {self._supervisor.last_output(WORKER)}")
+            if self._supervisor.pid(name) is None:
+                raise InvariantError(f"the worker has ended: {self._supervisor.last_output(name)}")
             return self.folded() >= count
 
         if not poll_until(all_folded, timeout_s, every_s=0.1):
             raise InvariantError(f"{self.folded():,} of {count:,} transactions are folded")
 
     @contextmanager
-    def watched(self) -> Iterator[WorkerWatch]:
+    def watched(self, name: str = WORKER) -> Iterator[WorkerWatch]:
         """Sample for the length of the block; the worker must run throughout."""
         watch, stop = WorkerWatch(), threading.Event()
-        worker = psutil.Process(self._supervisor.pid(WORKER))
+        worker = psutil.Process(self._supervisor.pid(name))
 
         def sample() -> None:
             while not stop.wait(SAMPLE_EVERY_S):
@@ -169,7 +199,7 @@ class WorkerRig:
                 now_ms = time.time() * 1000
                 watch.times_s.append(time.monotonic())
                 watch.staleness_ms.append([now_ms - float(value) for value in fresh_at])
-                watch.memory_mib.append(worker.memory_info().rss / 2**20)
+                watch.memory_mib.append(_memory_mib(worker))
 
         thread = threading.Thread(target=sample, daemon=True)
         thread.start()
@@ -208,6 +238,15 @@ class WorkerRig:
 
     def _read_slots(self, key_of: Any) -> list[Any]:
         return list(self.redis.mget([key_of(slot) for slot in range(self.settings.slots)]))
+
+
+def _memory_mib(worker: psutil.Process) -> float:
+    """Resident memory of a process with its descendants; what forks share counts for each."""
+    total = 0
+    for process in process_tree(worker.pid):
+        with suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total / 2**20
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from fraudsim.errors import FraudsimError
+from fraudsim.jars.maven_jars import ensure_jars
+from fraudsim.jars.pins import PinnedJar, read_pins
 from runner.stack.kafka_jars import PINS, resolve_paths
-from runner.stack.maven_jars import PinnedJar, ensure_jars, read_pins
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_two_processes_that_download_at_once_share_one_download(
 ) -> None:
     code = (
         "import sys; from pathlib import Path, PurePosixPath\n"
-        "from runner.stack.maven_jars import PinnedJar, ensure_jars\n"
+        "from fraudsim.jars.maven_jars import ensure_jars\nfrom fraudsim.jars.pins import PinnedJar\n"
         f"pins = [PinnedJar(PurePosixPath(p), s) for p, s in {[(str(p.path), p.sha256) for p in pins]!r}]\n"
         f"ensure_jars(pins, Path({str(tmp_path / 'jars')!r}), 'two jars')\n"
     )

@@ -1,7 +1,6 @@
 """Jars from Maven, pinned by SHA-256: downloaded once, verified at first use and after any change of a file.
 
-A pins file has the format of `sha256sum`, with the path of each jar in the Maven layout. The path gives the
-coordinate, so that a first start fetches only the jars, in parallel, without dependency resolution.
+A first start fetches only the pinned jars, in parallel, without dependency resolution.
 """
 
 import fcntl
@@ -11,46 +10,19 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from fraudsim.errors import FraudsimError
+from fraudsim.jars.download_progress import DownloadProgress, download_progress
+from fraudsim.jars.pins import PinnedJar
+from fraudsim.process.disk import explain_disk_errors, require_free_disk
 from fraudsim.whole_files import resumed_folder, write_whole
-from runner.disk import explain_disk_errors, require_free_disk
-from runner.stack.download_progress import DownloadProgress, download_progress
 
 _STAMP = "verified.json"
 _ATTEMPTS = 3
 _CONNECTIONS = 6
 _TIMEOUT_S = 30
-
-
-@dataclass(frozen=True)
-class PinnedJar:
-    """One jar: its path in the Maven layout (group folders/artifact/version/file) and its SHA-256."""
-
-    path: PurePosixPath
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """The file name."""
-        return self.path.name
-
-    @property
-    def coordinate(self) -> tuple[str, str, str, str]:
-        """Group, artifact, version and classifier, which may be empty."""
-        *group, artifact, version, file = self.path.parts
-        classifier = file.removeprefix(f"{artifact}-{version}").removesuffix(".jar").lstrip("-")
-        return ".".join(group), artifact, version, classifier
-
-
-def read_pins(name: str) -> list[PinnedJar]:
-    """The pins of the file `name` beside this module."""
-    lines = (Path(__file__).parent / name).read_text().splitlines()
-    pairs = (line.split(maxsplit=1) for line in lines if line)
-    return [PinnedJar(PurePosixPath(path), sha256) for sha256, path in pairs]
 
 
 def ensure_jars(pins: list[PinnedJar], folder: Path, label: str) -> list[Path]:

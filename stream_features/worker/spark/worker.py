@@ -1,0 +1,167 @@
+"""`fraudsim worker --engine spark`: the driver, which starts one query after another."""
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+
+from fraudsim import metrics
+from fraudsim.log.clock_log import ClockLog, open_clock
+from fraudsim.log.consumer import log_ranges
+from fraudsim.process.garbage_collection import freeze_gc
+from fraudsim.process.logs import set_up_logs
+from fraudsim.process.stop_signals import stop_on_signals
+from fraudsim.settings import Settings
+from stream_features.store.keys import watermark_key
+from stream_features.store.redis_access import await_redis, open_redis
+from stream_features.store.watermark import check_range, check_watermark, decode_watermark
+from stream_features.worker.spark.batch_plan import source_topic
+from stream_features.worker.spark.connector import connector_jars
+from stream_features.worker.spark.log_watch import LogWatch
+from stream_features.worker.spark.query import BatchFailedError, FoldQuery, Homes
+from stream_features.worker.spark.session import SparkOptions, open_session
+
+NOT_PRIMED_RETRY_S: Final = 0.5
+RETRY_S: Final = 0.5
+MOST_FAILURES: Final = 3
+"""Queries in turn that may end on an error that no slot explains, without one batch folded."""
+CHECK_S: Final = 0.1
+
+
+def run_spark_worker(settings: Settings, options: SparkOptions) -> None:
+    """Run until a signal.
+
+    Raises:
+        FraudsimError: Java, PySpark or the connector is missing or does not fit; another engine folds the
+            log; a slot's state is not this log's.
+    """
+    log = set_up_logs(settings, settings.worker_name)
+    jars = connector_jars(settings)
+    with _scratch_folder() as scratch:
+        session = open_session(options, jars, scratch)
+        try:
+            stop = stop_on_signals()  # after Spark's own handlers
+            log.info("worker_starting", metrics_port=metrics.serve_metrics(settings), engine="spark")
+            clock_log = open_clock(settings)
+            await_redis(settings, log)
+            _Driver(settings, options, session, clock_log, scratch, stop, log).run()
+        finally:
+            session.stop()
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder for checkpoints and Spark's files. What killed drivers left is removed."""
+    parent = Path(tempfile.gettempdir())
+    for leftover in parent.glob("fraudsim-spark-*-*"):
+        pid = leftover.name.split("-")[2]
+        if pid.isdigit() and not _runs(int(pid)):
+            shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f"fraudsim-spark-{os.getpid()}-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+class _Driver:
+    def __init__(
+        self,
+        settings: Settings,
+        options: SparkOptions,
+        session: Any,
+        clock_log: ClockLog,
+        scratch: Path,
+        stop: threading.Event,
+        log: Any,
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._session = session
+        self._clock = clock_log.clock
+        self._scratch = scratch
+        self._stop = stop
+        self._log = log
+        self._watch = LogWatch(settings, self._clock, log)
+
+    def run(self) -> None:
+        """Start a query from the watermarks; where it fails, another."""
+        self._watch.start()
+        homes = Homes(self._session.sparkContext, self._settings.partitions)
+        freeze_gc()
+        failures = 0
+        try:
+            while not self._stop.is_set():
+                query = self._new_query(homes)
+                if query is None:
+                    continue
+                failure = self._await_end(query)
+                if failure is None:
+                    return
+                failures = 0 if query.batches or isinstance(failure, BatchFailedError) else failures + 1
+                if failures >= MOST_FAILURES:
+                    raise failure
+                self._log.warning("query_failed", reason=str(failure)[:500], next_step="from the watermarks")
+                self._stop.wait(RETRY_S)
+        finally:
+            self._watch.stop()
+
+    def _new_query(self, homes: Homes) -> FoldQuery | None:
+        """A query from the smallest watermark on; None, after a pause, where a slot is not primed.
+
+        Raises:
+            FraudsimError: a slot's state is not this log's, or the log does not reach to it.
+        """
+        settings = self._settings
+        stored = self._read_stored()
+        if stored is None:
+            return None
+        n = settings.partitions
+        tps = [TopicPartition(source_topic(source, n), source % n) for source in range(2 * n)]
+        begins, ends = zip(*log_ranges(settings.kafka_bootstrap, tps).values(), strict=True)
+        for slot, value in stored.items():
+            watermark = decode_watermark(value)
+            check_watermark(watermark, slot, self._clock.first, len(tps), settings.slots)
+            check_range(watermark, slot, begins, ends)
+        checkpoint = Path(tempfile.mkdtemp(prefix="checkpoint-", dir=self._scratch))
+        return FoldQuery(settings, self._clock, stored, begins, self._watch, homes, checkpoint)
+
+    def _read_stored(self) -> dict[int, bytes] | None:
+        slots = range(self._settings.slots)
+        with open_redis(self._settings) as redis:
+            values = redis.mget([watermark_key(slot) for slot in slots])
+        absent = [slot for slot, value in zip(slots, values, strict=True) if value is None]
+        if absent:
+            self._log.info("slots_not_primed", slots=absent, next_step="fraudsim features prime")
+            self._watch.check()
+            self._stop.wait(NOT_PRIMED_RETRY_S)
+            return None
+        return dict(zip(slots, values, strict=True))
+
+    def _await_end(self, query: FoldQuery) -> BaseException | None:
+        """Run a query until it fails, and return why; None after a signal."""
+        handle = query.start(self._session, self._options.trigger_ms)
+        self._log.info("place_taken", slots=list(range(self._settings.slots)), start=query.starts)
+        try:
+            while handle.isActive:
+                self._watch.check()
+                if self._stop.wait(CHECK_S):
+                    return None
+            return query.failure or handle.exception() or RuntimeError("the query has ended")
+        finally:
+            handle.stop()
