@@ -197,8 +197,8 @@ def meanwhile(state: ExperimentState, observer: StageObserver) -> Iterator[str]:
     yield f"B decided for {hours:,.1f} hours of event time, {seconds:,.1f} s of wall time"
     if of_a and of_b:
         cost_b, cost_a = (float(tallies["loss"][arm].sum()) for arm in (in_b, ~in_b))
-        more = cost_b - cost_a * of_b / of_a
+        excess = cost_b - cost_a * of_b / of_a
         yield (
             f"net loss known so far in the last stage: {cost_b / 100:,.2f} on {of_b:,} cards of B, "
-            f"{cost_a / 100:,.2f} on {of_a:,} of A: {more / 100:+,.2f} against as many cards of A"
+            f"{cost_a / 100:,.2f} on {of_a:,} of A: {excess / 100:+,.2f} against as many cards of A"
         )
