@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FRAMED: Final = {
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
+    "interference": "How far is an A/B test between cards from what all cards would see, and why?",
+    "false-wins": "How often does an experiment tell equal arms apart, and how often a lift from none?",
 }
 """By name, the question; the package `studies/NAME/` has a module `definition`."""
 
