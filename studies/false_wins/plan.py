@@ -27,7 +27,7 @@ class FalseWinsPlan:
 
 _FRAUD: Final = (("fraud_scale", 4.0),)
 QUICK: Final = FalseWinsPlan(
-    WorldSpec(1_500, 35, 28, _FRAUD), seeds=5, tests=400, planted_tests=40, cards=4_000
+    WorldSpec(1_000, 30, 28, _FRAUD), seeds=5, tests=400, planted_tests=20, cards=3_000
 )
 FULL: Final = FalseWinsPlan(
     WorldSpec(4_000, 45, 28, _FRAUD), seeds=10, tests=1_000, planted_tests=200, cards=10_000

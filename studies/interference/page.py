@@ -29,10 +29,10 @@ def report_of(result: InterferenceResult) -> StudyReport:
         answer=_answer(result),
         set_up=(
             f"{len(result.seeds)} worlds of {result.cards:,} cards, {result.days} days of event time; "
-            f"campaigns react, one analyst takes two hours a case ({result.reviews:.0f} reviews a run under "
-            f"B). A may flag {result.alert_shares[0]:.0%} of the payments, B {result.alert_shares[1]:.0%}, by "
-            "one model. Each world is run with all cards under A, with all under B, and with half of the "
-            "cards, of the cities, or every other day under B, and the other half in a mirrored run."
+            f"campaigns react, an analyst takes two hours a case ({result.reviews:.0f} reviews a run under "
+            f"B). A may flag {result.alert_shares[0]:.0%} of payments, B {result.alert_shares[1]:.0%}, by "
+            "one model. Each world is run with all cards under A, with all under B, and with half of "
+            "the cards, of the cities, or every other day under B, and the other half in a mirrored run."
         ),
         figures=_figures(result),
         tables=[_designs(result), _causes(result), _lifts(result)],

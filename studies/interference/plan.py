@@ -57,5 +57,5 @@ class InterferencePlan:
 
 
 _FRAUD: Final = (("fraud_scale", 4.0),)
-QUICK: Final = InterferencePlan(WorldSpec(600, 35, 21, _FRAUD), seeds=4, most_seeds=4)
+QUICK: Final = InterferencePlan(WorldSpec(500, 30, 14, _FRAUD), seeds=4, most_seeds=4)
 FULL: Final = InterferencePlan(WorldSpec(2_000, 45, 42, _FRAUD), seeds=10, most_seeds=20)
