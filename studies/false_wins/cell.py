@@ -10,7 +10,7 @@ import numpy as np
 
 from fraudsim.arrays import Doubles, Flags
 from fraudsim.settings import Settings
-from lifecycle.experiment.confidence import ALPHA, detectable, interval, mean_difference, tuning
+from lifecycle.experiment.confidence import ALPHA, detectable, interval, mean_differences, tuning
 from lifecycle.experiment.guards import GROWTH
 from producers.world.settings import consequences
 from scorer.policy.file import SHIPPED, load_policy
@@ -136,8 +136,8 @@ def looked_at_daily(cumulative: Doubles, in_b: Flags) -> Looked:
         cumulative: net loss of each card up to each day, cents, shape (cards, days).
     """
     mixture, sign, naive, effect = 0.0, 0, False, 0.0
-    for day in range(cumulative.shape[1]):
-        estimate = mean_difference(cumulative[:, day], in_b, (day + 1) / 7)
+    weeks = [(day + 1) / 7 for day in range(cumulative.shape[1])]
+    for estimate in mean_differences(cumulative, in_b, weeks):
         if not 0 < estimate.variance < np.inf:
             continue
         mixture = mixture or tuning(GROWTH * estimate.intrinsic_time)
