@@ -256,6 +256,18 @@ WATCH_UNREADABLE: Final = Counter(
     "fraudsim_watch_unreadable", "Records that could not be read, and were left out",
     ["topic"], registry=registry,
 )  # fmt: skip
+RETRAININGS: Final = Counter(
+    "fraudsim_retrainings", "Retrainings that are over, by how they ended", ["status"], registry=registry
+)
+RETRAINING_EVENT_TIME: Final = Gauge(
+    "fraudsim_retraining_timestamp_seconds", "Event time by which the last retraining's labels were known",
+    registry=registry,
+)  # fmt: skip
+RETRAINING_GATE: Final = Gauge(
+    "fraudsim_retraining_gate_cents",
+    "Cost of the last new model less the champion's, for 1,000 payments",
+    registry=registry,
+)  # fmt: skip
 
 
 def serve_metrics(settings: Settings) -> int:

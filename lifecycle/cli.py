@@ -8,6 +8,7 @@ import typer
 
 from lifecycle.backtest.cli import backtest
 from lifecycle.live_experiment.cli import experiment
+from lifecycle.retraining.cli import retrain
 from model.registry.cli import model as model_group
 
 __all__ = ["app", "model_group"]
@@ -15,4 +16,5 @@ __all__ = ["app", "model_group"]
 app = typer.Typer()
 
 model_group.command()(backtest)
+model_group.command()(retrain)
 model_group.add_typer(experiment, name="experiment")

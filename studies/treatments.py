@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
-from fraudsim.arrays import Flags, Floats
+from fraudsim.arrays import Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from model.artefact.costs import Costs, Stakes
@@ -26,9 +27,8 @@ from model.treatments.calibrators import CALIBRATORS
 from model.treatments.reliability import CalibrationFigures, ReliabilityBin, calibration_figures, reliability
 from model.treatments.treatments import TREATMENTS, Treatment, mean_of
 from model.tuning.paired import PairedDifference, ScoredTest, paired_difference
-from producers.history.reader import read_history
+from producers.history.reader import History, read_history
 from stream_features.offline.bulk import bulk_features
-from studies.detectability import typology_codes
 from studies.parts import StudyParts
 from studies.report import Cell, Grid, Page, make_folder, write_report
 from studies.treatment_plots import write_reliability
@@ -233,6 +233,16 @@ def reliability_series(result: Treatments) -> dict[str, list[ReliabilityBin]]:
     first, *_, sampled, corrected = result.treatments
     series = {f"logistic loss, {name}": one.bins for name, one in first.calibrated.items()}
     return series | {item.name: item.calibrated["none"].bins for item in (sampled, corrected)}
+
+
+def typology_codes(history: History, transactions: pa.Table) -> tuple[Ints, list[str]]:
+    """By transaction, the index of its typology among the returned names; -1 where it is honest."""
+    truth = history.truth()
+    if not truth["tx_id"].equals(transactions["tx_id"]):
+        raise ValueError("truth is not in the order of its transactions")
+    encoded = truth["typology"].cast(pa.string()).combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.where(truth["is_fraud"].to_numpy(), codes, -1), encoded.dictionary.to_pylist()
 
 
 def page_of(result: Treatments) -> Page:

@@ -31,6 +31,12 @@ def _served() -> Panels:
             "In event time: what it has not learned from.",
             limit=90 * 86400,
         ),
+        number(
+            "Retraining fails",
+            'sum(increase(fraudsim_retrainings_total{status="failed"}[1h]))',
+            about="Retrainings of an hour that ended without a model.",
+            limit=1,
+        ),
         number("Event seconds per second", "max(deriv(fraudsim_event_timestamp_seconds[1m]))"),
     ]
 
@@ -38,6 +44,17 @@ def _served() -> Panels:
 def _changes() -> Panels:
     return [
         series("Age by scorer", (_AGE, "{{instance}}"), unit=units.DurationSeconds),
+        series(
+            "Retrainings",
+            ("sum by (status) (increase(fraudsim_retrainings_total[1h]))", "{{status}}"),
+            about="How those of an hour ended: as a shadow, promoted, rejected by the gate, or failed.",
+        ),
+        series(
+            "Gate",
+            ("fraudsim_retraining_gate_cents", "{{instance}}"),
+            about="Cost of the last new model less the champion's, cents for 1,000 payments; above 0 it is "
+            "rejected.",
+        ),
         series(
             "Labels that arrive",
             (

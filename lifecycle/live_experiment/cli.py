@@ -42,7 +42,7 @@ def start(
     from fraudsim.settings import load_settings
     from lifecycle.experiment.stages import stages_of
     from lifecycle.live_experiment.watch import LiveExperiment, begin, only_controller
-    from model.registry.cli import whole_version
+    from model.registry.cli import version_of_prefix
     from runner.ledger.run_ledger import rules_of
     from scorer.policy.file import load_policy
 
@@ -51,7 +51,7 @@ def start(
     if not (every > 0 and maturity >= 0):
         raise FraudsimError(f"--every {every:g} must be above 0, and --maturity {maturity:g} 0 or more")
     planned = stages_of(stages)
-    challenger = whole_version(registry, version)
+    challenger = version_of_prefix(registry, version)
     if not (run / "log").is_dir():
         raise FraudsimError(f"--run {run} has no log folder: name the folder of a run")
     policy = load_policy(settings.policy or run / "policy")

@@ -23,6 +23,7 @@ from lifecycle.experiment.state import ExperimentState, Step, read_state, write_
 from lifecycle.live_experiment.archived_looks import ArchivedLooks
 from lifecycle.live_experiment.registry_roles import check_alone, roles_for
 from model.artefact.files import load_model
+from model.registry.audit import Cause
 from model.registry.versions import change_aliases, folder_of, read_aliases
 from producers.labels.consequences import Consequences
 from scorer.policy.policy import Policy
@@ -104,8 +105,15 @@ def stop(registry: Path) -> ExperimentState:
     step = Step(event_ms=0, wall_ms=_wall_ms(), stage=state.current.name, what="stopped")
     stopped = replace(state, status="stopped", reason="stopped by hand", steps=[*state.steps, step])
     write_state(registry, stopped)
-    change_aliases(registry, lambda aliases: roles_for(stopped, aliases))
+    _change_roles(registry, stopped)
     return stopped
+
+
+def _change_roles(registry: Path, state: ExperimentState) -> None:
+    """Give the registry the roles that the state asks for, and record why."""
+    reason = state.reason or f"stage {state.current.name}"
+    cause = Cause(actor="model experiment", reason=reason)
+    change_aliases(registry, lambda aliases: roles_for(state, aliases), cause)
 
 
 def _wall_ms() -> int:
@@ -143,7 +151,7 @@ class LiveExperiment:
         if not state.running:
             return state
         if state.steps:
-            change_aliases(self._registry, lambda aliases: roles_for(state, aliases))
+            _change_roles(self._registry, state)
         self._archive.read(self._observer, state)
         now_ms = self._archive.last_ms
         if not now_ms:
@@ -153,7 +161,7 @@ class LiveExperiment:
         if current is None or not current.running:
             return current or state  # it was stopped meanwhile
         write_state(self._registry, after)
-        change_aliases(self._registry, lambda aliases: roles_for(after, aliases))
+        _change_roles(self._registry, after)
         if (after.stage, after.began_ms, after.status) != (state.stage, state.began_ms, state.status):
             self._begin_stage(after)
         self._last_ms = now_ms
