@@ -76,7 +76,7 @@ def way_of(name: str, folder: Path, trial: Trial, on_step: Callable[[str], None]
     (loss_a, loss_b), (days_a, days_b) = run.true_loss, run.card_days
     excess = loss_b - loss_a * days_b / days_a if days_a and days_b else 0.0
     stopped = state.status == "rolled back" and state.current.share < 0.25
-    by_backtest = gate in (REFUSED, "worse")
+    by_backtest = gate != "not worse"  # a gate that cannot tell lets nothing through
     return _way(
         name, check="passes", backtest=gate, backtest_text=text, stage=state.current.name,
         status=state.status, reason=state.reason, days=run.days, excess=excess,
