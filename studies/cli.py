@@ -82,42 +82,6 @@ def handbook(
     typer.echo(f"written to {out}")
 
 
-@study_app.command()
-def treatments(
-    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
-    out: Path = typer.Option(..., help="folder for treatments.json, treatments.md and reliability.svg"),
-) -> None:
-    """Class weights, focal loss, undersampling: average precision, cost and calibration."""
-    from fraudsim.settings import load_settings
-    from studies import treatments as module
-
-    console = plain_console()
-    with console.status("treatments") as status:
-        result = module.study(
-            history, out, load_settings(), on_step=lambda name: status.update(f"treatments: {name}")
-        )
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")
-
-
-@study_app.command()
-def tradeoffs(
-    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
-    out: Path = typer.Option(..., help="folder for tradeoffs.json and tradeoffs.md"),
-) -> None:
-    """Models from logistic regression to a GRU: average precision, net loss, latency, size, training time."""
-    from fraudsim.settings import load_settings
-    from studies import tradeoffs as module
-
-    console = plain_console()
-    with console.status("tradeoffs") as status:
-        result = module.study(
-            history, out, load_settings(), on_step=lambda name: status.update(f"tradeoffs: {name}")
-        )
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")
-
-
 @study_app.command("twin-runs")
 def twin_runs(
     out: Path = typer.Option(..., help="folder for the runs, twin_runs.json and twin_runs.md"),
