@@ -115,6 +115,23 @@ def _truth() -> Panels:
             width=12,
         ),
         series(
+            "Recent fraud, by labels",
+            ('fraudsim_recent_fraud_rate{labels="mature"}', "{{days}} d, when all labels are there"),
+            ('fraudsim_recent_fraud_rate{labels="known"}', "{{days}} d, as known"),
+            unit=units.PercentUnit,
+            about="Share of frauds among the payments of the last days of event time: as labelled so far, "
+            "and over the share that is known at their age (see beside). No estimate while that share is "
+            "under a fifth: the payments are too young.",
+            width=12,
+        ),
+        series(
+            "Share of recent frauds that is known",
+            ("fraudsim_recent_fraud_known_share", "{{days}} d"),
+            unit=units.PercentUnit,
+            about="Estimated by the label delays of the history.",
+            width=12,
+        ),
+        series(
             "Labels by source",
             (
                 "sum by (source, verdict) (increase(fraudsim_label_delay_seconds_count[5m]))",
