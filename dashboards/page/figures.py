@@ -124,7 +124,7 @@ def _ledger_figures(ledger: Ledger) -> dict[str, Figure]:
 def _beside_figures(state: RunState) -> dict[str, Figure]:
     beside = state.beside
     if not beside.decided:
-        none: Figure = (None, "no scorer beside the line: start it with --beside 1h")
+        none: Figure = (None, "not run")
         return dict.fromkeys(
             ("lagged_lag", "lagged_decided", "lagged_net_loss_cents", "real_time_net_loss_cents"), none
         )
