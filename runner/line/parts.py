@@ -150,6 +150,17 @@ PARTS: Final = (
         stop_timeout_s=25.0,  # it waits up to 15 s for HTTP requests, then publishes their decisions
     ),
     LinePart(
+        name="lagged",
+        title="the lagged scorer",
+        service="lagged",
+        job="lagged",
+        command=lambda run: ["scorer", "--beside", "--features-lag", run.options.beside or "0s"],
+        nice=10,
+        optional=True,
+        stop_place=3,
+        runs=lambda options: options.beside is not None,
+    ),
+    LinePart(
         name="archiver",
         title="the archiver",
         service="archiver",
