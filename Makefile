@@ -9,7 +9,7 @@ CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-spark setup-tune setup-zoo setup-browser setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
-  schemas dashboards prometheus screenshots clean
+  schemas dashboards prometheus screenshots page-cost clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ setup-browser: setup ## add Playwright, for the page's tests in the system's Chr
 
 screenshots: setup-browser ## run a line and draw its live page, for the README and docs/page.md (needs Chromium)
 	@$(BIN)/python -m tests.dashboards.page.screenshots $(ARGS)
+
+page-cost: setup ## measure what the live page costs at 1,000 decisions a second with ten clients
+	@$(BIN)/python -m tests.dashboards.page.measure_cost $(ARGS)
 
 demo: setup ## run everything once: Kafka, Redis, Faust, XGBoost, live traffic, summary
 	@$(BIN)/fraudsim demo $(ARGS)

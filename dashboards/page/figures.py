@@ -27,7 +27,7 @@ LOG_FIGURES: Final = (
     "ledger_payments",
     "net_loss_cents", "net_loss_rate_cents", "fraud_paid_cents", "insult_cents", "friction_cents",
     "review_cents", "at_stake_cents", "stopped_cents", "frauds", "insults", "open_reviews",
-    "predicted_frauds", "true_frauds", "null_p50_ms", "null_p99_ms", "lagged_lag", "lagged_decided",
+    "predicted_frauds", "true_frauds", "null_p50_ms", "null_p99_ms", "batch_age_ms", "lagged_decided",
     "real_time_net_loss_cents", "lagged_net_loss_cents",
 )  # fmt: skip
 TRUTH_FIGURES: Final = (
@@ -126,10 +126,10 @@ def _beside_figures(state: RunState) -> dict[str, Figure]:
     if not beside.decided:
         none: Figure = (None, "not run")
         return dict.fromkeys(
-            ("lagged_lag", "lagged_decided", "lagged_net_loss_cents", "real_time_net_loss_cents"), none
+            ("batch_age_ms", "lagged_decided", "lagged_net_loss_cents", "real_time_net_loss_cents"), none
         )
     return {
-        "lagged_lag": (beside.lag_ms, duration_text(beside.lag_ms)),
+        "batch_age_ms": (beside.lag_ms, duration_text(beside.lag_ms)),
         "lagged_decided": whole(beside.decided),
         "lagged_net_loss_cents": money(beside.money.by_truth.total.net_loss_cents),
         "real_time_net_loss_cents": money(state.money.by_truth.total.net_loss_cents),

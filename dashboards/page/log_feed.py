@@ -24,9 +24,9 @@ from producers.world.settings import consequences
 from runner.record.latencies import percentiles
 from runner.record.observer import ObservedDecision
 
-POLL_MS: Final = 200
+POLL_MS: Final = 250
 PLAN: Final = FetchPlan(wait_ms=POLL_MS, min_bytes=1 << 20, max_partition_bytes=1 << 20, max_records=1_000)
-"""Five fetches a second, whatever the rate."""
+"""Four fetches a second, as many as updates, whatever the rate."""
 RETRY_S: Final = 1.0
 ASK_ENDS_S: Final = 2.0
 ANSWER_S: Final = 5.0
