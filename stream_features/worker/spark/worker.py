@@ -12,12 +12,14 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from fraudsim import metrics
-from fraudsim.log.clock_log import ClockLog, open_clock
+from fraudsim.log.clock import Clock
+from fraudsim.log.clock_log import open_clock
 from fraudsim.log.consumer import log_ranges
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.process.logs import set_up_logs
 from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import Settings
+from stream_features.offline.spark_java import spark_java
 from stream_features.store.keys import watermark_key
 from stream_features.store.redis_access import await_redis, open_redis
 from stream_features.store.watermark import check_range, check_watermark, decode_watermark
@@ -43,16 +45,27 @@ def run_spark_worker(settings: Settings, options: SparkOptions) -> None:
     """
     log = set_up_logs(settings, settings.worker_name)
     jars = connector_jars(settings)
-    with _scratch_folder() as scratch:
+    spark_java()
+    log.info("worker_starting", metrics_port=metrics.serve_metrics(settings), engine="spark")
+    clock = open_clock(settings).clock
+    await_redis(settings, log)
+    watch = LogWatch(settings, clock, log)
+    with _scratch_folder() as scratch, _running(watch):
         session = open_session(options, jars, scratch)
         try:
             stop = stop_on_signals()  # after Spark's own handlers
-            log.info("worker_starting", metrics_port=metrics.serve_metrics(settings), engine="spark")
-            clock_log = open_clock(settings)
-            await_redis(settings, log)
-            _Driver(settings, options, session, clock_log, scratch, stop, log).run()
+            _Driver(settings, options, session, watch, scratch, stop, log).run(clock)
         finally:
             session.stop()
+
+
+@contextmanager
+def _running(watch: LogWatch) -> Iterator[None]:
+    try:
+        watch.start()
+        yield
+    finally:
+        watch.stop()
 
 
 @contextmanager
@@ -85,7 +98,7 @@ class _Driver:
         settings: Settings,
         options: SparkOptions,
         session: Any,
-        clock_log: ClockLog,
+        watch: LogWatch,
         scratch: Path,
         stop: threading.Event,
         log: Any,
@@ -93,35 +106,30 @@ class _Driver:
         self._settings = settings
         self._options = options
         self._session = session
-        self._clock = clock_log.clock
         self._scratch = scratch
         self._stop = stop
         self._log = log
-        self._watch = LogWatch(settings, self._clock, log)
+        self._watch = watch
 
-    def run(self) -> None:
+    def run(self, clock: Clock) -> None:
         """Start a query from the watermarks; where it fails, another."""
-        self._watch.start()
         homes = Homes(self._session.sparkContext, self._settings.partitions)
         freeze_gc()
         failures = 0
-        try:
-            while not self._stop.is_set():
-                query = self._new_query(homes)
-                if query is None:
-                    continue
-                failure = self._await_end(query)
-                if failure is None:
-                    return
-                failures = 0 if query.batches or isinstance(failure, BatchFailedError) else failures + 1
-                if failures >= MOST_FAILURES:
-                    raise failure
-                self._log.warning("query_failed", reason=str(failure)[:500], next_step="from the watermarks")
-                self._stop.wait(RETRY_S)
-        finally:
-            self._watch.stop()
+        while not self._stop.is_set():
+            query = self._new_query(homes, clock)
+            if query is None:
+                continue
+            failure = self._await_end(query)
+            if failure is None:
+                return
+            failures = 0 if query.batches or isinstance(failure, BatchFailedError) else failures + 1
+            if failures >= MOST_FAILURES:
+                raise failure
+            self._log.warning("query_failed", reason=str(failure)[:500], next_step="from the watermarks")
+            self._stop.wait(RETRY_S)
 
-    def _new_query(self, homes: Homes) -> FoldQuery | None:
+    def _new_query(self, homes: Homes, clock: Clock) -> FoldQuery | None:
         """A query from the smallest watermark on; None, after a pause, where a slot is not primed.
 
         Raises:
@@ -136,10 +144,10 @@ class _Driver:
         begins, ends = zip(*log_ranges(settings.kafka_bootstrap, tps).values(), strict=True)
         for slot, value in stored.items():
             watermark = decode_watermark(value)
-            check_watermark(watermark, slot, self._clock.first, len(tps), settings.slots)
+            check_watermark(watermark, slot, clock.first, len(tps), settings.slots)
             check_range(watermark, slot, begins, ends)
         checkpoint = Path(tempfile.mkdtemp(prefix="checkpoint-", dir=self._scratch))
-        return FoldQuery(settings, self._clock, stored, begins, self._watch, homes, checkpoint)
+        return FoldQuery(settings, clock, stored, begins, self._watch, homes, checkpoint)
 
     def _read_stored(self) -> dict[int, bytes] | None:
         slots = range(self._settings.slots)
