@@ -13,6 +13,7 @@ import numpy as np
 from fraudsim.errors import InvariantError
 from fraudsim.log.clock_log import open_clock
 from fraudsim.polling import poll_until
+from load_tests.benches.worker.spark_tasks import measure_tasks
 from load_tests.benches.worker.worker_rig import WorkerRig, sender_process, start_worker_rig
 from load_tests.rig.machine import machine
 from producers.sources.even_source import EvenSource
@@ -130,6 +131,7 @@ def _fold_all(
                 result["states_equal"] = rig.check_state(source, KEYS_CHECKED)
             say(f"{contestant.name}: {result['value']:,} transactions/s, {result['cpu_us']:g} µs of CPU each")
             yield result
+        yield from measure_tasks(rig, rig.log_ends())
 
 
 @contextmanager
