@@ -4,7 +4,6 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 RIVALS := bench-http bench-mlserver
-STUDIES := freshness
 LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 3.11
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
@@ -95,9 +94,8 @@ prometheus: setup ## build promtool and prometheus for some tests (needs Go; tak
 	  github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus/cmd/prometheus
 
 .PHONY: studies
-studies: setup ## run the studies in full and fill docs/studies (2 hours each; goes on where it stopped)
-	@for study in $(STUDIES); do $(BIN)/fraudsim study $$study --full --out runs/studies/$$study $(ARGS) || exit; done
-	@$(BIN)/fraudsim study publish $(STUDIES:%=runs/studies/%) --out docs/studies
+studies: setup ## run the studies in full and fill docs/studies (hours; goes on where it stopped; SIZE=quick is a look)
+	@$(BIN)/fraudsim study all --$(or $(SIZE),full) --out runs/studies --publish docs/studies $(ARGS)
 
 clean: ## remove .venv and runs
 	rm -rf $(VENV) .venv-* runs

@@ -233,6 +233,9 @@ class Settings(BaseSettings):
     consequences: dict[str, float] = Field(
         {}, description="what decisions do and cost: FRAUDSIM_CONSEQUENCES__BLOCK_HOURS=48"
     )
+    footprint: dict[str, float] = Field(
+        {}, description="prices and sizes of `study value`: FRAUDSIM_FOOTPRINT__BROKER=300"
+    )
     label_gap_days: float = Field(
         7, ge=0, le=365, description="days between the end of training and the test period"
     )

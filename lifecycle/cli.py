@@ -7,6 +7,7 @@ Two groups of one name would replace each other, so a command of this room is ad
 import typer
 
 from lifecycle.backtest.cli import backtest
+from lifecycle.retraining.cli import retrain
 from model.registry.cli import model as model_group
 
 __all__ = ["app", "model_group"]
@@ -14,3 +15,4 @@ __all__ = ["app", "model_group"]
 app = typer.Typer()
 
 model_group.command()(backtest)
+model_group.command()(retrain)

@@ -161,6 +161,44 @@ def kernel(
         )
 
 
+@bench.command("load")
+def load_figures(
+    json: Json,
+    out: Annotated[
+        Path, typer.Option("--out", help="folder of the steps; an interrupted bench goes on there")
+    ],
+    capacities: Annotated[int, typer.Option("--capacities", min=1, help="by HTTP, and by stream")] = 2,
+    step_seconds: Annotated[float, typer.Option("--step-seconds", min=1, help="of a capacity's step")] = 10.0,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="of a capacity, at most")] = 24,
+    p99: Annotated[str, typer.Option("--p99", help="objective of the capacities")] = "50ms",
+    first: Annotated[float, typer.Option("--first", help="rate of a capacity's first step")] = 50.0,
+    most: Annotated[float, typer.Option("--most", help="highest rate of a capacity")] = 20_000.0,
+    compares: Annotated[int, typer.Option("--compares", min=0, help="of the commit with itself")] = 10,
+    rate: Annotated[float, typer.Option("--rate", help="of the comparisons")] = 100.0,
+    compare_seconds: Annotated[float, typer.Option("--compare-seconds", min=1, help="of a turn")] = 15.0,
+    turns: Annotated[int, typer.Option("--turns", min=4, help="of each comparison")] = 6,
+    commit: Annotated[str, typer.Option("--commit", help="that is compared")] = "HEAD",
+) -> None:
+    """Measure the line by `fraudsim load`: capacity, bill, comparisons. Wants a machine of its own."""
+    from load_tests.benches.load.bench import LoadBenchPlan, bench_load
+
+    plan = LoadBenchPlan(
+        commit=commit, capacities=capacities, step_seconds=step_seconds, steps=steps, objective=p99,
+        first=first, most=most, compares=compares, rate=rate, compare_seconds=compare_seconds, turns=turns,
+    )  # fmt: skip
+    report = bench_load(plan, out, typer.echo)
+    _write(json, report)
+    for name, figures in report["capacity"].items():
+        measured = figures["rate"]
+        text = f"{measured}/s, {figures['low']} to {figures['high']}" if measured else figures["why"]
+        typer.echo(f"{name}: {text}")
+    same, slowed = report["compare_same"], report["compare_slowed"]
+    typer.echo(
+        f"intervals overlap: {report['intervals_overlap']}; with itself {same['words']}; "
+        f"slowed by {plan.pause_ms:g} ms: {slowed['verdict']}"
+    )
+
+
 @bench.command()
 def soak(
     json: Json,

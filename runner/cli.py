@@ -55,6 +55,9 @@ ENGINE = typer.Option("faust", help="what folds the log: faust, or spark (`make 
 TRIGGER = typer.Option(None, help="interval of Spark's batches, such as 0.5s, 1s or 1m  [default: 1s]")
 PAGE = typer.Option(False, "--page", help="serve the live page, whose address is printed")
 NO_PAGE = typer.Option(True, "--page/--no-page", help="serve the live page, whose address is printed")
+RETRAIN = typer.Option(
+    None, help="retrain the model whenever so much event time has passed, as 7d; each becomes a shadow"
+)
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
@@ -77,6 +80,7 @@ def demo(
     engine: str = ENGINE,
     trigger: str | None = TRIGGER,
     page: bool = PAGE,
+    retrain_every: str | None = RETRAIN,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -106,6 +110,7 @@ def up(
     engine: str = ENGINE,
     trigger: str | None = TRIGGER,
     page: bool = NO_PAGE,
+    retrain_every: str | None = RETRAIN,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()
@@ -163,6 +168,13 @@ def _options(
         read_script(script)
     if replay is not None and speed is None:
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
+    if line_options.get("retrain_every") is not None:
+        from fraudsim.durations import duration_ms
+
+        try:
+            duration_ms(line_options["retrain_every"])
+        except FraudsimError as error:
+            raise FraudsimError(f"--retrain-every {error}") from None
     options = LineOptions(
         run_dir=new_run_path(settings.runs_dir, out),
         replay=replay.resolve() if replay is not None else None,

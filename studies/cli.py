@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from fraudsim.process.terminal import plain_console
-from studies.framed import FRAMED, command_of, definition_by_name, named_in
+from studies.framed import FRAMED, command_of
 
 app = typer.Typer()
 study_app = typer.Typer(no_args_is_help=True, help="Experiments on a history; each writes JSON and a page.")
@@ -27,6 +27,28 @@ for _name in FRAMED:
     study_app.command(_name)(command_of(_name))
 
 
+@study_app.command("all")
+def run_all(
+    out: Path = typer.Option(..., help="folder of all; each study has a folder in it, and goes on there"),
+    quick: bool = typer.Option(False, "--quick", help="a look at each; the default"),
+    full: bool = typer.Option(False, "--full", help="the studies themselves: hours"),
+    seeds: int | None = typer.Option(None, min=2, max=30, help="worlds, instead of each study's number"),
+    publish_to: Path | None = typer.Option(None, "--publish", help="folder to publish them in at the end"),
+) -> None:
+    """All studies of arms and worlds, one after another, with an index of their answers."""
+    from studies.frame.publication import publish as publish_results
+    from studies.frame.publication import write_index
+    from studies.framed import run_study, size_of
+
+    size = size_of(quick=quick, full=full)
+    results = {name: run_study(name, out / name, size, seeds) for name in FRAMED}
+    write_index(out, results)
+    typer.echo(f"written to {out}: README.md, the answers of all")
+    if publish_to is not None:
+        publish_results(publish_to, results)
+        typer.echo(f"written to {publish_to}: {', '.join(sorted(results))}")
+
+
 @study_app.command()
 def publish(
     folders: list[Path] = typer.Argument(..., help="folders of finished studies, each with a result.json"),
@@ -34,35 +56,11 @@ def publish(
 ) -> None:
     """Draw the pages of finished studies anew, into one folder with an index."""
     from studies.frame.publication import publish as publish_results
-    from studies.frame.publication import read_study_result
+    from studies.framed import kept_studies, kept_study
 
-    results = {}
-    for folder in folders:
-        name, size = named_in(folder)
-        study = definition_by_name(name, size)
-        result = read_study_result(folder, study)
-        results[name] = result, study.report_of(result)
+    results = {**kept_studies(out), **dict(map(kept_study, folders))}
     publish_results(out, results)
     typer.echo(f"written to {out}: {', '.join(sorted(results))}")
-
-
-@study_app.command()
-def detectability(
-    out: Path = typer.Option(..., help="folder for detectability.json and detectability.md"),
-    cards: int = typer.Option(5000, min=50, help="cards of each world"),
-    days: int = typer.Option(45, min=20, help="days of each world; the last third is scored"),
-) -> None:
-    """How well one fixed model finds each typology when fraudsters hide not at all, somewhat and well."""
-    from fraudsim.settings import load_settings
-    from studies import detectability as module
-
-    console = plain_console()
-    with console.status("detectability") as status:
-        result = module.study(
-            out, load_settings(), cards, days, on_dial=lambda dial: status.update(f"camouflage {dial:g}")
-        )
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")
 
 
 @study_app.command()
@@ -80,42 +78,6 @@ def handbook(
     console = plain_console()
     with console.status("handbook"):
         result = module.study(file, out, load_settings(), test_from.date() if test_from else None)
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")
-
-
-@study_app.command()
-def treatments(
-    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
-    out: Path = typer.Option(..., help="folder for treatments.json, treatments.md and reliability.svg"),
-) -> None:
-    """Class weights, focal loss, undersampling: average precision, cost and calibration."""
-    from fraudsim.settings import load_settings
-    from studies import treatments as module
-
-    console = plain_console()
-    with console.status("treatments") as status:
-        result = module.study(
-            history, out, load_settings(), on_step=lambda name: status.update(f"treatments: {name}")
-        )
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")
-
-
-@study_app.command()
-def tradeoffs(
-    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
-    out: Path = typer.Option(..., help="folder for tradeoffs.json and tradeoffs.md"),
-) -> None:
-    """Models from logistic regression to a GRU: average precision, net loss, latency, size, training time."""
-    from fraudsim.settings import load_settings
-    from studies import tradeoffs as module
-
-    console = plain_console()
-    with console.status("tradeoffs") as status:
-        result = module.study(
-            history, out, load_settings(), on_step=lambda name: status.update(f"tradeoffs: {name}")
-        )
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")
 

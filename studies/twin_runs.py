@@ -38,6 +38,7 @@ class Variant:
 VARIANTS: Final[Mapping[str, Variant]] = {
     "no blocks": Variant({"FRAUDSIM_CONSEQUENCES__BLOCK_HOURS": "0"}),
     "no reactions": Variant({}, reacting=False),
+    "blocks of 3 days": Variant({"FRAUDSIM_CONSEQUENCES__BLOCK_HOURS": "72"}),
 }
 
 

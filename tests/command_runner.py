@@ -22,7 +22,7 @@ from typing import IO, Any
 
 LOADED = (
     "model.training.train", "model.training.score_only", "model.registry.versions", "dashboards.watch",
-    "studies.freshness.study", "studies.detectability", "runner.line.line", "scorer.decide",
+    "studies.freshness.definition", "studies.treatments", "runner.line.line", "scorer.decide",
     "stream_features.store.prime", "producers.world.world",
 )  # fmt: skip
 """Modules that most commands take long to load."""

@@ -15,6 +15,7 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.log.topics import CLOCK, create_topics
 from fraudsim.settings import Settings, variable
+from load_tests.load.generators.plan import ARRIVALS_VARIABLE, RATE_VARIABLE, SECONDS_VARIABLE
 from producers.world.config import WorldConfig
 from runner.line.one_shots import (
     keep_or_copy_policy,
@@ -67,8 +68,9 @@ def test_every_image_is_pinned_to_a_full_version():
 
 
 def test_every_setting_that_is_named_exists():
+    of_locust = {RATE_VARIABLE, SECONDS_VARIABLE, ARRIVALS_VARIABLE}
     for name in ("docker-compose.yml", ".env.example", "Dockerfile"):
-        assert set(re.findall(r"\bFRAUDSIM_[A-Z_]+", text(name))) <= SETTINGS, name
+        assert set(re.findall(r"\bFRAUDSIM_[A-Z_]+", text(name))) <= SETTINGS | of_locust, name
 
 
 def test_the_image_installs_only_what_the_lock_has_a_hash_of_and_runs_without_rights():

@@ -25,6 +25,10 @@ DRIFT_OF: Final = (
     "card_ratio_30d", "device_cards_24h", "merchant_count_1h", "merchant_fraud_7d", "ip_cards_24h",
 )  # fmt: skip
 """Features whose drift is watched, beside the score: some of each entity."""
+LEFT_OUT: Final = ("merchant_fraud_7d",)
+"""Not judged by weeks: it follows the labels of single campaigns, so weeks differ as they come and go."""
+VOLUMES: Final = ("card_count", "card_sum", "card_since_last", "merchant_count")
+"""How the names of features begin that tell how much is going on."""
 CATEGORIES: Final = ("channel", "mcc")
 CALIBRATION_MS: Final = 2 * WEEK_MS
 WEEKS_BEFORE: Final = 2
@@ -32,7 +36,7 @@ WEEKS_BEFORE: Final = 2
 FEWEST_OF_A_KIND: Final = 100
 """Payments in a category of merchants, in the first week, for its amounts to be a signal."""
 CELLS_OF_A_KIND: Final = 20
-_INDEX: Final = {name: NAMES.index(name) for name in DRIFT_OF}
+_INDEX: Final = {name: NAMES.index(name) for name in DRIFT_OF if name not in LEFT_OUT}
 _STEP_UP, _REVIEW = ACTIONS.index("step_up"), ACTIONS.index("review")
 
 
@@ -106,7 +110,9 @@ class DecidedWeeks:
     def _week(self, rows: DecidedRows, end_ms: int) -> WeekRows:
         columns = {"score": Column(rows.scores.astype(np.float64))}
         features = {name: rows.vectors[:, index].astype(np.float64) for name, index in _INDEX.items()}
-        columns |= {name: Column(values) for name, values in features.items()}
+        columns |= {
+            name: Column(values, volume=name.startswith(VOLUMES)) for name, values in features.items()
+        }
         kind = features["mcc"]
         if self._kinds is None:
             values, counts = np.unique(kind[~np.isnan(kind)], return_counts=True)

@@ -19,11 +19,16 @@ DESIGN_WEEKS: Final = 20
 FEWEST_WEEKS: Final = 8
 """Weeks of reference; with fewer, how weeks differ is not known."""
 _DISTRIBUTIONS: Final[tuple[tuple[str, Distance, float], ...]] = (
-    ("area", area, 0.04),
-    ("psi", stability_index, 0.08),
+    ("area", area, 0.06),
+    ("psi", stability_index, 0.1),
     ("missing", missing_change, 0.05),
 )
-"""Of every column: the kind of signal, its distance, and the effect below which nobody would act."""
+"""Of every column: the kind of signal, its distance, and the effect below which nobody would act.
+
+The floors lie above what seasons do.
+"""
+_VOLUME_FLOORS: Final = {"area": 0.1, "psi": 0.15}
+"""Of how much is going on: above what sales and Christmas do to a card's sums of a day."""
 _RATE_FLOOR: Final = 0.4
 """Of every rate: it is half as much again, or two thirds."""
 _NEW_FLOOR: Final = 0.01
@@ -86,6 +91,8 @@ class BlockDetector:
         self._size, self._level = reference_weeks, 1 / design_weeks
         self._reference: list[WeekSummary] = []
         self._limits: dict[str, NullLimit] = {}
+        self._pooled: dict[str, tuple[Doubles, Distance]] = {}
+        """By signal, the sums of all reference weeks, and the distance."""
 
     @property
     def ready(self) -> bool:
@@ -96,6 +103,7 @@ class BlockDetector:
         """Begin a new reference: after a promotion, or when a change is there to stay."""
         self._reference.clear()
         self._limits.clear()
+        self._pooled.clear()
 
     def add(self, week: WeekSummary) -> WeekVerdict:
         """Take in a week: for the reference as long as that is not complete, else to be compared with it."""
@@ -113,14 +121,16 @@ class BlockDetector:
         level = self._level / (len(signals) + categories)
         for name, stack, distance, floor in signals:
             self._limits[name] = null_limit(stack, distance, level, floor)
+            self._pooled[name] = stack[:, 0].sum(axis=0), distance
 
     def _signals(self) -> Iterator[tuple[str, Doubles, Distance, float]]:
         """Name, sums of the reference weeks, distance and floor of every signal."""
         for column in self._common("counts"):
             stack = np.stack([week.counts[column] for week in self._reference])
-            only_area = column in self._reference[0].only_area
-            for kind, distance, floor in _DISTRIBUTIONS[: 1 if only_area else None]:
-                yield f"{kind} of {column}", stack, distance, floor
+            first = self._reference[0]
+            floors = _VOLUME_FLOORS if column in first.volumes else {}
+            for kind, distance, floor in _DISTRIBUTIONS[: 1 if column in first.only_area else None]:
+                yield f"{kind} of {column}", stack, distance, floors.get(kind, floor)
         for rate in self._common("rates"):
             stack = np.stack([week.rates[rate] for week in self._reference])
             yield f"rate of {rate}", stack, rate_change, _RATE_FLOOR
@@ -131,12 +141,11 @@ class BlockDetector:
         return [name for name in parts[0] if all(name in others for others in parts)]
 
     def _readings(self, week: WeekSummary) -> Iterator[SignalReading]:
-        for name, stack, distance, _ in self._signals():
+        for name, (pooled, distance) in self._pooled.items():
             kind, _, what = name.partition(" of ")
             now = (week.rates if kind == "rate" else week.counts).get(what)
             if now is not None:
-                value = float(distance(stack[:, 0].sum(axis=0), now[0]))
-                yield SignalReading(name, value, self._limits[name])
+                yield SignalReading(name, float(distance(pooled, now[0])), self._limits[name])
         for category, values in week.values.items():
             before = set().union(*(reference.values.get(category, {}) for reference in self._reference))
             new = sum(count for value, count in values.items() if value not in before)

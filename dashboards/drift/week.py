@@ -29,6 +29,8 @@ class Column:
     most_cells: int = CELLS
     only_area: bool = False
     """Whether the area alone is a signal: of one column among many, which share one promise."""
+    volume: bool = False
+    """Whether it tells how much is going on, which sales and holidays change: a higher floor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,8 @@ class WeekSummary:
     """By category, rows by value."""
     only_area: frozenset[str]
     """Columns of which the area alone is a signal."""
+    volumes: frozenset[str]
+    """Columns with the higher floor."""
 
 
 class WeekSummarizer:
@@ -98,24 +102,28 @@ class WeekSummarizer:
             weights[:, keys.view(np.uint64) > chosen] = 0
         return WeekSummary(
             week.start_ms,
-            {
-                name: self._count(week.columns[name], grid, card.ravel(), weights)
-                for name, grid in self._grids.items()
-                if name in week.columns
-            },
+            self._count(week.columns, card.ravel(), weights),
             {name: self._sum(rate) for name, rate in week.rates.items()},
             {name: _value_counts(codes) for name, codes in week.categories.items()},
             frozenset(name for name, column in week.columns.items() if column.only_area),
+            frozenset(name for name, column in week.columns.items() if column.volume),
         )
 
-    def _count(self, column: Column, grid: CellGrid, card: Ints, weights: Doubles) -> Doubles:
-        if column.rows is not None:
-            card = card[column.rows]
-        cells = grid.cell_of(_looked_at(column))
+    def _count(self, columns: Mapping[str, Column], card: Ints, weights: Doubles) -> dict[str, Doubles]:
+        """Counts of every column; one product of matrices for all, since each starts threads."""
         n = weights.shape[1]
-        by_card = np.bincount(card * grid.size + cells, minlength=n * grid.size).reshape(n, grid.size)
-        counts: Doubles = weights @ by_card.astype(np.float64)
-        return counts
+        grids = {name: grid for name, grid in self._grids.items() if name in columns}
+        by_card = []
+        for name, grid in grids.items():
+            column = columns[name]
+            cards = card if column.rows is None else card[column.rows]
+            cells = cards * grid.size + grid.cell_of(_looked_at(column))
+            by_card.append(np.bincount(cells, minlength=n * grid.size).reshape(n, grid.size))
+        if not grids:
+            return {}
+        counts = weights @ np.hstack(by_card).astype(np.float64)
+        ends = np.cumsum([grid.size for grid in grids.values()])
+        return dict(zip(grids, np.split(counts, ends[:-1], axis=1), strict=True))
 
     def _sum(self, rate: Rate) -> Doubles:
         keys, card = np.unique(rate.cards, return_inverse=True)

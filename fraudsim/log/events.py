@@ -129,7 +129,8 @@ class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     appended: int = 0
     """When the broker appended the transaction, to the ms; 0 where it came over HTTP."""
     dequeued: int = 0
-    """When its batch was taken from the backlog, and the read of its state began; 0 over HTTP."""
+    """When its batch was taken from the backlog; over HTTP, when its micro-batch was. Then the read of its
+    state began. 0 in decisions of an earlier version."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,9 @@ RegistryFolder = Annotated[
 ]
 
 
+Reason = Annotated[str, typer.Option(help="why, for the audit log")]
+
+
 @model.command()
 def check(directory: NewModel) -> None:
     """Check a model as the scorer does, and show what it is."""
@@ -71,21 +74,21 @@ def list_models(at: RegistryFolder = None) -> None:
 
 
 @model.command()
-def promote(version: VersionPrefix, at: RegistryFolder = None) -> None:
+def promote(version: VersionPrefix, at: RegistryFolder = None, reason: Reason = "") -> None:
     """Make a version the champion; the one until now is kept loaded for a rollback."""
     from model.registry import aliases
 
     folder = _registry_folder(at)
     whole_version = _servable_version(folder, version)
-    _change_roles(folder, lambda before: aliases.promote(before, whole_version))
+    _change_roles(folder, lambda before: aliases.promote(before, whole_version), "promote", reason)
 
 
 @model.command()
-def rollback(at: RegistryFolder = None) -> None:
+def rollback(at: RegistryFolder = None, reason: Reason = "") -> None:
     """Exchange the champion for the one before; again, and the newer one is back."""
     from model.registry import aliases
 
-    _change_roles(_registry_folder(at), aliases.roll_back)
+    _change_roles(_registry_folder(at), aliases.roll_back, "rollback", reason)
 
 
 @model.command()
@@ -96,33 +99,74 @@ def challenge(
         str | None, typer.Option(help="another salt gives it other cards  [default: as it is]")
     ] = None,
     at: RegistryFolder = None,
+    reason: Reason = "",
 ) -> None:
     """Have a version decide for a share of the cards beside the champion."""
     from model.registry import aliases
 
     folder = _registry_folder(at)
     whole_version = _servable_version(folder, version)
-    _change_roles(folder, lambda before: aliases.add_challenger(before, whole_version, share, salt))
+    _change_roles(
+        folder, lambda before: aliases.add_challenger(before, whole_version, share, salt), "challenge", reason
+    )
 
 
 @model.command()
-def shadow(version: VersionPrefix, at: RegistryFolder = None) -> None:
+def shadow(version: VersionPrefix, at: RegistryFolder = None, reason: Reason = "") -> None:
     """Have a version score what the champion decided, without deciding anything."""
     from model.registry import aliases
 
     folder = _registry_folder(at)
     whole_version = _servable_version(folder, version)
-    _change_roles(folder, lambda before: aliases.add_shadow(before, whole_version))
+    _change_roles(folder, lambda before: aliases.add_shadow(before, whole_version), "shadow", reason)
 
 
 @model.command()
-def stop(version: VersionPrefix, at: RegistryFolder = None) -> None:
+def stop(version: VersionPrefix, at: RegistryFolder = None, reason: Reason = "") -> None:
     """Take a challenger or a shadow out; what it decided stands."""
     from model.registry import aliases
 
     folder = _registry_folder(at)
     whole_version = _whole_version(folder, version)
-    _change_roles(folder, lambda before: aliases.remove(before, whole_version))
+    _change_roles(folder, lambda before: aliases.remove(before, whole_version), "stop", reason)
+
+
+@model.command()
+def diff(
+    before: VersionPrefix, after: Annotated[str, typer.Argument(help="the other")], at: RegistryFolder = None
+) -> None:
+    """Show in what two versions differ: data, parameters, code, figures, and what they were trained for."""
+    from model.registry.lineage import differences
+
+    folder = _registry_folder(at)
+    first, second = (_whole_version(folder, prefix) for prefix in (before, after))
+    for field, old, new in differences(folder, first, second):
+        typer.echo(f"{field}: {old or '-'} -> {new or '-'}")
+
+
+@model.command()
+def audit(at: RegistryFolder = None) -> None:
+    """Show who or what changed which roles, when and why; the oldest first."""
+    from datetime import UTC, datetime
+
+    from model.registry.audit import read_audit
+
+    entries = read_audit(_registry_folder(at))
+    for entry in entries:
+        when = datetime.fromtimestamp(entry.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        versions = dict.fromkeys([*entry.after.versions, *(entry.before.versions if entry.before else [])])
+        changes = []
+        for version in versions:
+            old = entry.before.role_of(version) if entry.before else None
+            new = entry.after.role_of(version)
+            if old != new:
+                changes.append(f"{version} {old or 'nothing'} -> {new or 'nothing'}")
+        actor = f"{entry.actor} by {entry.user}" if entry.user else entry.actor
+        typer.echo(
+            f"{when}  {actor}: {', '.join(changes) or 'shares'}" + (f"; {entry.reason}" * bool(entry.reason))
+        )
+    if not entries:
+        typer.echo("no change is recorded: the registry is of an earlier version, or nothing has changed")
 
 
 @model.command()
@@ -233,11 +277,12 @@ def _servable_version(registry: Path, prefix: str) -> str:
     return version
 
 
-def _change_roles(registry: Path, change: Callable[[Aliases], Aliases]) -> None:
-    """Change the roles, and print the new ones."""
+def _change_roles(registry: Path, change: Callable[[Aliases], Aliases], command: str, reason: str) -> None:
+    """Change the roles, record who did, and print the new ones."""
+    from model.registry.audit import Cause
     from model.registry.versions import change_aliases
 
-    aliases = change_aliases(registry, change)
+    aliases = change_aliases(registry, change, Cause(actor=f"model {command}", reason=reason))
     for version in aliases.versions:
         typer.echo(f"{version}  {_role_text(aliases, version)}")
 

@@ -18,6 +18,7 @@ from fraudsim.whole_files import whole_folder, write_whole
 from model.artefact.files import MANIFEST_FILE, load_model, read_manifest
 from model.artefact.manifest import Manifest
 from model.registry.aliases import Aliases, check_aliases
+from model.registry.audit import PROGRAM, Cause, append_entry
 
 ALIASES_FILE: Final = "aliases.json"
 
@@ -80,13 +81,14 @@ def add_version(model: Path, registry: Path) -> tuple[Manifest, Aliases]:
                 return manifest, read_aliases(registry)
             aliases = Aliases(champion=manifest.version)
             _write_aliases(registry, aliases)
+            append_entry(registry, None, aliases, Cause(actor="model put", reason="the first version"))
             return manifest, aliases
     except OSError as error:
         raise FraudsimError(f"models {error.filename or registry}: {error.strerror or error}") from None
 
 
-def change_aliases(registry: Path, change: Callable[[Aliases], Aliases]) -> Aliases:
-    """Apply a change to the aliases under the registry's lock. Returns the new aliases.
+def change_aliases(registry: Path, change: Callable[[Aliases], Aliases], cause: Cause = PROGRAM) -> Aliases:
+    """Apply a change to the aliases under the registry's lock, and record it. Returns the new aliases.
 
     Raises:
         FraudsimError: what `change` raises; or the file cannot be read or written.
@@ -98,6 +100,7 @@ def change_aliases(registry: Path, change: Callable[[Aliases], Aliases]) -> Alia
             if after != before:
                 check_aliases(after, str(registry / ALIASES_FILE))
                 _write_aliases(registry, after)
+                append_entry(registry, before, after, cause)
             return after
     except OSError as error:
         raise FraudsimError(

@@ -60,14 +60,32 @@ def train_model(
             `out_dir` cannot be written.
     """
     plan = plan or TrainingPlan()
-    costs = plan.costs
     history = read_history(history_dir)
     check_writable(out_dir)
     manifest = history.manifest
     split = split_history(manifest.start_ms, manifest.end_ms, settings.label_gap_days, plan.warm_up_days)
     with _progress(console, "reading the history"):
-        transactions, labels = history.transactions(), history.labels()
-        dataset = build_dataset(transactions, labels, split)
+        data = TrainingData(history.transactions(), history.labels(), split, manifest.fingerprint)
+    return train_on(data, out_dir, settings, plan, console)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a model is trained on."""
+
+    transactions: pa.Table
+    """In order of (ts, tx_id)."""
+    labels: pa.Table
+    split: Split
+    fingerprint: str
+
+
+def train_on(
+    data: TrainingData, out_dir: Path, settings: Settings, plan: TrainingPlan, console: Console | None = None
+) -> Manifest:
+    """As `train_model`, from tables."""
+    costs, transactions, labels = plan.costs, data.transactions, data.labels
+    dataset = build_dataset(transactions, labels, data.split)
     with _progress(console, f"computing {len(NAMES)} features of {transactions.num_rows:,} transactions"):
         features = plan.features(transactions, labels)
     with _progress(console, f"training on {int(dataset.train.sum()):,} of them"):
@@ -82,7 +100,7 @@ def train_model(
             fitted_variants, distilled_ubj = fit_variants(
                 dataset, features, full, costs, settings.seed, groups
             )
-    unsealed = _manifest(split, settings, costs, full, fallback, manifest.fingerprint, fitted_variants)
+    unsealed = _manifest(data.split, settings, costs, full, fallback, data.fingerprint, fitted_variants)
     return write_model(out_dir, full.ubj, fallback.ubj, unsealed, distilled_ubj)
 
 

@@ -49,9 +49,9 @@ class Consequences:
     hold_hours: float = 12.0
     """Longest time for which a review holds a card-not-present payment. Then it goes through, reviewed or
     not. With 0 every reviewed payment goes through at once."""
-    block_hours: float = 72.0
-    """Time for which a card is blocked after a report or verdict of fraud: until its successor arrives.
-    With 0 no card is blocked."""
+    block_hours: float = 6.0
+    """Time for which a card is blocked after a report or verdict of fraud: until its holder has the number of
+    its successor. With 0 no card is blocked."""
     campaigns_react: float = 1.0
     """Share of fraud campaigns that react to what stops them."""
     honest_retries: float = 0.5

@@ -41,4 +41,6 @@ class LineOptions:
     """Interval of Spark's batches; None: its default."""
     page: bool = False
     """Whether the live page is part of the run."""
+    retrain_every: str | None = None
+    """Event time between two retrainings of the model, as `7d`; None for none."""
     null_seconds: float = NULL_S

@@ -118,6 +118,11 @@ def _labels_are_sent(_: PreparedRun, progress: PartProgress) -> bool:
     return not progress.done("producer") or progress.done("labels")
 
 
+def _retrain(run: PreparedRun) -> list[str]:
+    every = run.options.retrain_every or "7d"
+    return ["model", "retrain", "--run", str(run.options.run_dir), "--every", every]
+
+
 PARTS: Final = (
     LinePart(
         name="worker",
@@ -194,6 +199,17 @@ PARTS: Final = (
         optional=True,
         stop_place=4,
         runs=lambda options: options.page,
+    ),
+    LinePart(
+        name="retrainer",
+        title="the retrainer",
+        service="retrainer",
+        job="retrainer",
+        command=_retrain,
+        nice=10,
+        optional=True,
+        stop_place=1,  # a retraining that it leaves is taken up by the next one
+        runs=lambda options: options.retrain_every is not None,
     ),
     LinePart(
         name="watch",

@@ -36,19 +36,33 @@ def publish(out: Path, results: Mapping[str, tuple[StudyResult, StudyReport]]) -
     Raises:
         FraudsimError: the folder cannot be written.
     """
-    lines = [
-        "# Studies",
-        "",
-        "Written by `make studies`; each folder has the page, figures and `result.json`.",
-    ]
     try:
         for name, (result, report) in sorted(results.items()):
             folder = out / name
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             write_result(folder, result, report)
-            lines += ["", f"## [{report.question}]({name}/README.md)", "", report.answer[0]]
-            lines += ["", f"{len(result.seeds)} worlds; `{report.command}`."]
+    except OSError as error:
+        raise FraudsimError(f"study {error.filename or out}: {error.strerror or error}") from None
+    write_index(out, results)
+
+
+def write_index(out: Path, results: Mapping[str, tuple[StudyResult, StudyReport]]) -> None:
+    """Write `README.md`: of each study the question, the answer in one sentence, and one figure.
+
+    Raises:
+        FraudsimError: it cannot be written.
+    """
+    lines = [
+        "# Studies",
+        "",
+        "Written by `fraudsim study publish` from each study's `result.json`; folders have whole pages.",
+    ]
+    for name, (result, report) in sorted(results.items()):
+        lines += ["", f"## [{report.question}]({name}/README.md)", "", report.answer[0], ""]
+        lines += [f"![{figure.caption}]({name}/{figure.name}.svg)\n" for figure in report.figures[:1]]
+        lines += [f"{len(result.seeds)} worlds; `{report.command}`."]
+    try:
         write_whole(out / "README.md", "\n".join(lines) + "\n")
     except OSError as error:
         raise FraudsimError(f"study {error.filename or out}: {error.strerror or error}") from None

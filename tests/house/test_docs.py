@@ -17,6 +17,7 @@ from fraudsim.settings import PREFIX, Settings
 from producers.labels.consequences import Consequences
 from producers.labels.delays import LabelDelays
 from producers.world.config import WorldConfig
+from studies.value.footprint import Footprint
 from tests.house.test_rooms import ROOT, modules
 
 PAGES = sorted(
@@ -36,7 +37,9 @@ OUTSIDE_SETTINGS = {
     "PROMTOOL",
 }
 """Variables of load tests and of `make prometheus`, which no process of the line reads."""
-NESTED = {"WORLD": WorldConfig, "LABEL_DELAYS": LabelDelays, "CONSEQUENCES": Consequences}
+NESTED = {
+    "WORLD": WorldConfig, "LABEL_DELAYS": LabelDelays, "CONSEQUENCES": Consequences, "FOOTPRINT": Footprint,
+}  # fmt: skip
 """Settings that hold parameters by name, and the class whose fields these are."""
 
 

@@ -153,7 +153,6 @@ RETIRED = {
 }  # fmt: skip
 """Names that the code does not use, and what it says instead (docs/architecture.md has the glossary)."""
 FORMATS = {
-    ("studies/detectability.py", "found"),  # a field of the study's JSON
     ("testing/contracts/aggregate.py", "given"),  # hypothesis's decorator
 }
 """(file, name): a retired word that a format or a library dictates."""

@@ -11,10 +11,8 @@ import pytest
 from rich.console import Console
 
 from fraudsim.errors import FraudsimError
-from fraudsim.settings import Settings
 from producers.typologies import TYPOLOGY_CLASSES
-from studies import detectability
-from studies.report import Cell, Grid, Page, bar, spaced
+from studies.report import Cell, Grid, Page, bar, make_folder, spaced
 
 TYPOLOGIES = [spaced(scheme.name) for scheme in TYPOLOGY_CLASSES]
 
@@ -65,7 +63,7 @@ def test_bars_stay_where_there_is_room_for_them():
 
 PROGRAM = """
 from rich.console import Console
-from studies import detectability
+from studies import treatments
 from studies.report import Cell, Grid, Page, bar
 rows = [[Cell(lag), *[Cell("0.123", bar(0.5))] * 13] for lag in ("fresh", "5 min", "1 h", "1 d")]
 heads = ["features", *(f"typology {n}" for n in range(13))]
@@ -99,4 +97,4 @@ def test_at_80_columns_on_a_terminal_and_without(on_terminal):
 def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FraudsimError, match=r"file.*name another folder by --out"):
-        detectability.study(tmp_path / "file", Settings(_env_file=None), 50, 20)
+        make_folder(tmp_path / "file")

@@ -18,7 +18,12 @@ from studies.twin_runs import TwinPlan, page_of, study
 from tests.producers.ledger.test_book import payment
 
 PLAN = TwinPlan(seeds=(4, 5), seconds=3, rate=10, cards=1_000, history_days=20)
-PAID = {"base": (1_000, 3_000), "no-blocks": (6_000, 9_000), "no-reactions": (1_000, 2_000)}
+PAID = {
+    "base": (1_000, 3_000),
+    "no-blocks": (6_000, 9_000),
+    "no-reactions": (1_000, 2_000),
+    "blocks-of-3-days": (2_000, 3_000),
+}
 
 
 @pytest.fixture
@@ -49,15 +54,17 @@ def commands(monkeypatch):
 
 def test_each_seed_has_one_base_and_twins_of_its_history(tmp_path, commands):
     result = study(tmp_path, Settings(_env_file=None), PLAN)
-    assert len(commands) == 6
-    for seed, (base, no_blocks, no_reactions) in zip(PLAN.seeds, (commands[:3], commands[3:]), strict=True):
+    assert len(commands) == 8
+    for seed, runs in zip(PLAN.seeds, (commands[:4], commands[4:]), strict=True):
+        base, no_blocks, no_reactions, long_blocks = runs
         folder = tmp_path / f"seed-{seed}"
         assert base[0][:2] == ["demo", "--reacting"]
         assert (base[1], "--reuse" in base[0]) == ({}, False)
         assert no_blocks[1] == {"FRAUDSIM_CONSEQUENCES__BLOCK_HOURS": "0"}
         assert no_blocks[0][:2] == ["demo", "--reacting"]
         assert (no_reactions[1], "--reacting" in no_reactions[0]) == ({}, False)
-        for words, _ in (no_blocks, no_reactions):
+        assert long_blocks[1] == {"FRAUDSIM_CONSEQUENCES__BLOCK_HOURS": "72"}
+        for words, _ in (no_blocks, no_reactions, long_blocks):
             assert words[-2:] == ["--reuse", str(folder / "base")]
     assert result.net_loss_by_seed["no blocks"] == [6_000, 9_000]
     paired = result.differences["no blocks"]
@@ -70,7 +77,7 @@ def test_each_seed_has_one_base_and_twins_of_its_history(tmp_path, commands):
 
 def test_in_the_fast_forward_twins_share_history_and_model(tmp_path, commands):
     result = study(tmp_path, Settings(_env_file=None), replace(PLAN, days=30))
-    generate, base, no_blocks, no_reactions = (words for words, _ in commands[:4])
+    generate, base, no_blocks, no_reactions, _ = (words for words, _ in commands[:5])
     folder = tmp_path / "seed-4"
     world = ["--seed", "4", "--cards", "1000", "--days", "20"]
     assert generate == ["world", "generate", "--out", str(folder / "history"), *world]

@@ -1,0 +1,176 @@
+"""The page of a study that compares arms with a base."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from fraudsim.drawing.plot import Plot
+from fraudsim.drawing.scales import LinearScale, linear_ticks
+from fraudsim.drawing.themes import FRAUD, HONEST, INK, QUIET
+from producers.ledger.comparison import Difference
+from studies.comparison.figures import ArmRow, Effect
+from studies.frame.page import StudyFigure, StudyReport, StudyTable
+from studies.report import Cell, Grid
+
+if TYPE_CHECKING:
+    from studies.comparison.definition import ComparisonResult, Story
+
+WIDTH: Final = 720.0
+ROW: Final = 24.0
+UNIT: Final = "per 1,000 cards and week"
+
+
+def money(cents: float) -> str:
+    """Whole currency units.
+
+    >>> money(123456)
+    '1,235'
+    """
+    return f"{cents / 100:,.0f}"
+
+
+def money_difference(difference: Difference) -> str:
+    """A difference in whole currency units, with its interval."""
+    mean = f"{difference.mean / 100:+,.0f}"
+    if difference.low is None or difference.high is None:
+        return f"{mean} (one world: no interval)"
+    return f"{mean} ({difference.low / 100:+,.0f} to {difference.high / 100:+,.0f})"
+
+
+def verdict(effect: Effect) -> str:
+    """In words."""
+    if effect.holds:
+        return "told apart"
+    low, high = effect.difference.low, effect.difference.high
+    return "alone only" if low is not None and high is not None and low * high > 0 else "not told apart"
+
+
+def report_of(result: "ComparisonResult", story: "Story") -> StudyReport:
+    """The page; answer first."""
+    size = result.provenance.size
+    return StudyReport(
+        question=story.question,
+        answer=story.answer(result),
+        set_up=f"{worlds_text(result)} {story.set_up} {METHOD}",
+        figures=[effects_figure(result), *story.figures(result)],
+        tables=[effects_table(result.effects), arms_table(result), *story.tables(result)],
+        controls=controls_text(result),
+        limits=[*story.limits, *LIMITS],
+        command=f"fraudsim study {result.provenance.study} --{size} --out DIR",
+        source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}",
+        surprises=story.surprises(result),
+    )
+
+
+METHOD: Final = (
+    "Twins see the same payments until a decision changes what a campaign does next. Every arm has a model "
+    "of its own in each world, trained on that world's own history with the labels known by its end, and may "
+    "flag 2 % of the payments at the end of its training period. Money is that of the ledger: fraud paid, "
+    "insults, friction and reviews. The unit of every interval is the world (seed), differences are paired "
+    "within a world, intervals are 95 % of Student's t, one at a time; an effect is called told apart if it "
+    "holds among all contrasts of this page (Holm)."
+)
+LIMITS: Final = (
+    "The world is synthetic: what frauds do, how they hide and how often they come are assumptions, and so "
+    "are all prices.",
+    "Honest customers do not try again here after a payment is stopped.",
+)
+
+
+def worlds_text(result: "ComparisonResult") -> str:
+    """How many worlds of what size."""
+    spec = result.spec
+    world = dict(spec.world)
+    scale = f", with {world['fraud_scale']:g} times the usual fraud" if "fraud_scale" in world else ""
+    return (
+        f"{len(result.seeds)} worlds of {spec.cards:,} cards, {spec.history_days} days of history and "
+        f"{spec.days} days that are decided{scale}."
+    )
+
+
+def effects_table(effects: Sequence[Effect]) -> StudyTable:
+    """Every contrast."""
+    rows = [
+        [Cell(effect.name), Cell(money_difference(effect.difference)), Cell(verdict(effect))]
+        for effect in effects
+    ]
+    return StudyTable(
+        "Contrasts", f"Net loss {UNIT}, 95 % intervals; less than 0 is cheaper.",
+        Grid(["what", "difference", "verdict"], rows),
+    )  # fmt: skip
+
+
+def arms_table(result: "ComparisonResult") -> StudyTable:
+    """Every arm."""
+    several = len(result.conditions) > 1
+    heads = ["arm", *(["world"] if several else []), "net loss", "to base", "alerts", "insults", "paid"]
+    return StudyTable(
+        "Arms",
+        f"Net loss {UNIT}, against {result.base}; alerts in percent of the payments, insults a week, "
+        "share of the money of frauds that was paid.",
+        Grid(heads, [_arm_cells(row, result.base, several=several) for row in result.rows]),
+    )
+
+
+def _arm_cells(row: ArmRow, base: str, *, several: bool) -> list[Cell]:
+    return [
+        Cell(row.arm),
+        *([Cell(row.condition)] if several else []),
+        Cell(money(row.net_loss)),
+        Cell("" if row.arm == base else money_difference(row.against_base)),
+        Cell(f"{row.alert_share:.1f}%"),
+        Cell(f"{row.insults_a_week:,.0f}"),
+        Cell(f"{row.paid_share:.0f}%"),
+    ]
+
+
+def controls_text(result: "ComparisonResult") -> list[str]:
+    """What the study finds where the answer is known."""
+    texts = []
+    for control in result.controls:
+        where = f"{control.condition}: " if len(result.controls) > 1 else ""
+        null = "told apart, wrongly" if control.null_told else "not told apart, rightly"
+        planted = "found" if control.planted_told else "not found: too few worlds for an effect of this size"
+        least = (
+            ""
+            if control.detectable is None
+            else (f" Four of five such studies would find {money(control.detectable)} or more.")
+        )
+        texts.append(
+            f"{where}two fits of {result.base} differ by {money_difference(control.null)}: {null}. With "
+            f"{control.planted_share:.0%} of each world's net loss ({money(control.planted)}) added to one "
+            f"of them it is {money_difference(control.observed)}: {planted}.{least}"
+        )
+    return texts
+
+
+def effects_figure(result: "ComparisonResult") -> StudyFigure:
+    """All contrasts with their intervals."""
+    shown = result.effects
+    plot = Plot(
+        "Contrasts", "Net loss, paired over worlds, 95 % intervals; to the right costs more.",
+        width=WIDTH, height=52 + ROW * len(shown), left=330,
+    )  # fmt: skip
+    ends = [
+        value / 100
+        for effect in shown
+        for value in (effect.difference.low, effect.difference.high, effect.difference.mean)
+        if value is not None
+    ]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    x = plot.x_scale(low - 0.02 * (high - low), high + 0.02 * (high - low) or 1.0)
+    bottom = plot.top + ROW * len(shown)
+    y = LinearScale(0, len(shown), plot.top, bottom)
+    plot.line_between(x(0), plot.top, x(0), bottom, QUIET)
+    for row, effect in enumerate(shown):
+        difference, middle = effect.difference, y(row + 0.5)
+        colour = FRAUD if effect.holds else HONEST
+        plot.text(plot.left - 10, middle + 4, effect.name, anchor="end", colour=INK)
+        if difference.low is not None and difference.high is not None:
+            plot.line_between(x(difference.low / 100), middle, x(difference.high / 100), middle, colour, 2)
+        plot.dot(x(difference.mean / 100), middle, colour, f"{effect.name}: {difference.text}")
+    for value, label in linear_ticks(low, high):
+        plot.text(x(value), bottom + 18, label, anchor="middle", colour=QUIET)
+    caption = (
+        f"Net loss, {UNIT}, with 95 % intervals over {len(result.seeds)} worlds; red: told apart among all."
+    )
+    return StudyFigure("contrasts", caption, plot.render())

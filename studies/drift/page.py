@@ -1,0 +1,134 @@
+"""The study for people."""
+
+from typing import Final
+
+from dashboards.drift.detector import PROMISED_WEEKS, BlockDetector
+from fraudsim.drawing.plot import Plot
+from fraudsim.drawing.themes import PALETTE
+from studies.drift.plan import scenarios
+from studies.drift.result import DriftResult
+from studies.drift.statistics import Detection, FalseAlarms
+from studies.frame.page import StudyFigure, StudyReport, StudyTable
+from studies.report import Cell, Grid
+
+QUESTION: Final = "How often does drift alarm without cause, and how soon with one?"
+LIMITS: Final = (
+    "The world is synthetic: real weeks may differ more from one another, and then limits are wider.",
+    "Small worlds: with a few hundred cards a week has some ten frauds in a few campaigns, so rates of fraud "
+    "vary tenfold by themselves, and their signals find nothing but a landslide.",
+    "Alarms in a row count one by one, though one cause may make them: the run length is on the safe side.",
+    "One change at a time, of the stated size.",
+)
+
+
+def report_of(result: DriftResult) -> StudyReport:
+    """Everything the study says."""
+    return StudyReport(
+        question=QUESTION,
+        answer=_answer(result),
+        set_up=_set_up(result),
+        figures=[_figure(result)],
+        tables=[_false_alarm_table(result), _detection_table(result)],
+        controls=[
+            "A detector that always alarms finds everything in its first week, one that never does has no "
+            "false alarm: what is between them is worth something only in both columns."
+        ],
+        limits=LIMITS,
+        command=f"fraudsim study drift --out DIR --{result.provenance.size}",
+        source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}",
+    )
+
+
+def _blocks(result: DriftResult) -> FalseAlarms:
+    return next(row for row in result.false_alarms if row.detector == BlockDetector.name)
+
+
+def _answer(result: DriftResult) -> list[str]:
+    row = _blocks(result)
+    kept = "is kept" if row.run_length_low >= PROMISED_WEEKS else "is not shown to be kept"
+    causes = ", ".join(f"{name} {count}" for name, count in row.causes.items())
+    sentences = [
+        f"The weekly detector alarms in {row.alarms} of {row.weeks:,} weeks without a change, in "
+        f"{row.in_sales} of them for sales and Christmas: a run length of {_length(row)} weeks. The promise "
+        f"of {PROMISED_WEEKS} weeks {kept}." + (f" What alarmed: {causes}." if causes else "")
+    ]
+    for change in result.detections:
+        if change.detector == BlockDetector.name:
+            weeks = change.median_weeks
+            median = "not by half" if weeks is None else f"week {weeks:g} in the median"
+            sentences.append(
+                f"{change.scenario.capitalize()} ({scenarios(1)[change.scenario].summary}): found in "
+                f"{change.detected} of {change.worlds} worlds, {median}."
+            )
+    return sentences
+
+
+def _set_up(result: DriftResult) -> str:
+    return (
+        f"{len(result.seeds)} worlds of {result.cards} cards, whose first days are spread over the year, "
+        f"each with a model of its own. After two weeks for labels and eight of reference, "
+        f"{result.quiet_weeks} weeks without a change are tested; a change begins after four tested weeks, "
+        f"and is watched for {result.weeks_after}. Every detector sees the same weeks of the fast-forward."
+    )
+
+
+def _length(row: FalseAlarms) -> str:
+    if row.run_length is None:
+        return f"more than {row.run_length_low:,.0f}"
+    high = "no bound" if row.run_length_high is None else f"{row.run_length_high:,.1f}"
+    return f"{row.run_length:,.1f} ({row.run_length_low:,.1f} to {high})"
+
+
+def _false_alarm_table(result: DriftResult) -> StudyTable:
+    rows = [
+        [
+            Cell(row.detector),
+            Cell(f"{row.alarms:,} of {row.weeks:,}"),
+            Cell(_length(row)),
+            Cell("none" if row.first_alarm_weeks is None else f"{row.first_alarm_weeks:,.1f}"),
+            Cell(str(row.in_sales)),
+        ]
+        for row in result.false_alarms
+    ]
+    heads = ["detector", "weeks with alarm", "run length", "to the first", "in sales"]
+    note = (
+        "Weeks without a change. Run length: weeks for each alarm, with the 95 % interval of a Poisson "
+        "number. To the first: weeks until a world's first alarm. In sales: 24 November to 5 January."
+    )
+    return StudyTable("False alarms", note, Grid(heads, rows))
+
+
+def _detection_table(result: DriftResult) -> StudyTable:
+    rows = [
+        [
+            Cell(row.scenario),
+            Cell(row.detector),
+            Cell(f"{row.detected} of {row.worlds}"),
+            Cell("-" if row.median_weeks is None else f"{row.median_weeks:g}"),
+            Cell("-" if row.longest_weeks is None else str(row.longest_weeks)),
+            Cell(str(row.before)),
+        ]
+        for row in result.detections
+    ]
+    heads = ["change", "detector", "found in", "median", "longest", "before"]
+    note = (
+        "Weeks from the change to the end of the first week with an alarm. Before: alarms in the four quiet "
+        "weeks of all worlds."
+    )
+    return StudyTable("Time to detect", note, Grid(heads, rows))
+
+
+def _figure(result: DriftResult) -> StudyFigure:
+    rows: list[Detection] = [row for row in result.detections if row.detector == BlockDetector.name]
+    plot = Plot("Time to detect", "Share of worlds with an alarm by weeks after a change.", top=30, right=90)
+    weeks = max(len(row.detected_by_week) for row in rows)
+    x, y = plot.x_scale(0, weeks), plot.y_scale(0, 1)
+    step = 4 if weeks > 8 else 2
+    plot.x_axis(x, [(float(week), str(week)) for week in range(0, weeks + 1, step)], "weeks after the change")
+    plot.y_axis(y, [(part / 4, f"{25 * part} %") for part in range(5)], "worlds with an alarm")
+    for number, (row, colour) in enumerate(zip(rows, PALETTE, strict=False)):
+        plot.line(list(range(weeks + 1)), [0.0, *row.detected_by_week], x, y, colour)
+        plot.text(plot.width - plot.right + 6, plot.top + 14 + 16 * number, row.scenario, colour=colour)
+    return StudyFigure(
+        "detection", "Share of worlds in which the weekly detector has alarmed.", plot.render()
+    )

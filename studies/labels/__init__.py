@@ -1,0 +1,1 @@
+"""Study: what late, selective and wrong labels cost, and what exploration is worth."""

@@ -1,0 +1,1 @@
+"""Study: a model trained on features as one regime serves them, and served by another."""

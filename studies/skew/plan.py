@@ -1,0 +1,70 @@
+"""What the study of skew runs: for each regime a matched model and a skewed one. Pure data."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from simulator.regimes import REGIMES, Regime, regime_of
+from stream_features.catalogue.features import HOUR
+from studies.comparison.figures import Contrast
+from studies.frame.study_world import WorldSpec
+
+FRESH: Final = "real-time"
+NULL: Final = "real-time, another fit"
+REVERSED: Final = "real-time, trained nightly"
+
+
+@dataclass(frozen=True)
+class SkewArm:
+    """A regime that serves, and the one whose features the model has learnt from."""
+
+    serves: Regime
+    trained: Regime
+    fit_seed: int = 1
+    new_bar: bool = False
+    """Whether the bar is set anew, on features as they are served."""
+
+
+@dataclass(frozen=True)
+class SkewPlan:
+    """Sizes of the study."""
+
+    served: tuple[Regime, ...]
+    spec: WorldSpec
+    seeds: int
+    most_seeds: int
+
+    def arms(self) -> dict[str, SkewArm]:
+        """Every arm by name."""
+        fresh = REGIMES[FRESH]
+        arms = {FRESH: SkewArm(fresh, fresh), NULL: SkewArm(fresh, fresh, fit_seed=2)}
+        arms[REVERSED] = SkewArm(fresh, REGIMES["nightly"], new_bar=True)
+        for regime in self.served:
+            arms[f"{regime.name}, matched"] = SkewArm(regime, regime)
+            arms[f"{regime.name}, skewed"] = SkewArm(regime, fresh)
+            arms[f"{regime.name}, skewed, new bar"] = SkewArm(regime, fresh, new_bar=True)
+        return arms
+
+    def contrasts(self) -> list[Contrast]:
+        """What the regime costs, what skew adds, and the reverse."""
+        contrasts = []
+        for regime in self.served:
+            name = regime.name
+            contrasts += [
+                Contrast(f"{name}: stale, matched", f"{name}, matched", FRESH),
+                Contrast(f"{name}: skew, same bar", f"{name}, skewed", f"{name}, matched"),
+                Contrast(f"{name}: skew, new bar", f"{name}, skewed, new bar", f"{name}, matched"),
+            ]
+        return [*contrasts, Contrast("real-time: trained nightly", REVERSED, FRESH)]
+
+
+_WORLD: Final = (("fraud_scale", 4.0),)
+QUICK: Final = SkewPlan(
+    (REGIMES["nightly"], REGIMES["tumbling"]), WorldSpec(1500, 40, 10, _WORLD), seeds=4, most_seeds=4
+)
+FULL: Final = SkewPlan(
+    (
+        regime_of("micro-batch", HOUR), REGIMES["nightly"], REGIMES["hybrid"], regime_of("hopping", HOUR),
+        REGIMES["tumbling"],
+    ),
+    WorldSpec(2500, 45, 14, _WORLD), seeds=10, most_seeds=16,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Study: what a real-time line is worth beside a batch job: money saved against footprints."""

@@ -1,0 +1,110 @@
+"""What every study of arms against a base says of figures whose effects are known."""
+
+import importlib
+
+import pytest
+
+from fraudsim.settings import Settings
+from model.artefact.files import current_versions
+from studies.comparison.definition import comparison_result
+from studies.comparison.figures import Contrast, effect_of, effects_of
+from studies.frame.definition import Provenance
+from studies.frame.page import html, markdown, terminal_pages
+from studies.labels.plan import PAST_LOSS
+from studies.windows.plan import EXACT
+from tests.studies.made_up_runs import made_up
+
+NAMES = ("skew", "labels", "windows", "camouflage", "value", "deadline")
+SEEDS = [1, 2, 3, 4, 5, 6]
+MEASURES = {
+    "updates": 4.0, "kept": 30.0, "differ": 12.0, "differ 60000": 20.0, "AP card_testing": 0.5,
+    "frauds": 50.0,
+    "known frauds": 40.0, "unlabelled": 9.0, "unlabelled frauds": 5.0, PAST_LOSS: 1000.0,
+    "payments": 11_000.0,
+    "fraud rate": 0.5, "degraded 5 ms 200/s": 1.0, "degraded 5 ms 1500/s": 30.0, "degraded 50 ms 200/s": 0.0,
+    "degraded 50 ms 1500/s": 2.0,
+}  # fmt: skip
+
+
+@pytest.fixture(params=NAMES)
+def study(request):
+    return importlib.import_module(f"studies.{request.param}.definition").study_of("quick")
+
+
+def result_of(study, effects):
+    runs = made_up(study.plan, SEEDS, effects, MEASURES)
+    provenance = Provenance(study=study.plan.study, size="quick", code="c", versions=current_versions())
+    return study.result_of(runs, SEEDS, provenance)
+
+
+def test_a_page_has_the_answer_first_its_controls_its_limits_and_the_command(study):
+    report = study.report_of(result_of(study, {}))
+    page = html(report)
+    assert page.index(report.answer[0].split("'")[0][:30]) < page.index("Set-up") < page.index("cannot show")
+    assert f"fraudsim study {study.plan.study} --quick" in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert report.controls
+    assert report.limits
+    assert "95 %" in markdown(report)
+
+
+def test_tables_fit_a_terminal_of_80_columns(study):
+    for page in terminal_pages(study.report_of(result_of(study, {}))):
+        assert page.grid.fits(80, wrapped=True), page.title
+
+
+def test_null_twins_are_not_told_apart_and_what_is_planted_is_found(study):
+    controls = result_of(study, {}).controls
+    assert controls
+    assert all(control.planted_told for control in controls)
+
+
+def test_an_arm_that_loses_more_is_told_and_one_that_does_not_is_not():
+    study = importlib.import_module("studies.windows.definition").study_of("quick")
+    result = result_of(study, {"tumbling": 200_000})
+    tumbling = effect_of(result.effects, "tumbling against exact")
+    hopping = effect_of(result.effects, "hopping 5m against exact")
+    assert tumbling.holds
+    assert tumbling.difference.mean == pytest.approx(200_000, abs=2_000)
+    assert not hopping.holds
+    report = study.report_of(result)
+    assert "tumbling +1,99" in report.answer[0]
+    assert "not told from exact: hopping 5m" in report.answer[0]
+
+
+def test_a_contrast_may_be_of_two_conditions_and_of_another_measure():
+    study = importlib.import_module("studies.camouflage.definition").study_of("quick")
+    runs = made_up(study.plan, [1, 2], {}, {"x": 1.0})
+    arm = next(iter(study.plan.arms))
+    conditions = list(study.plan.conditions)
+    contrasts = [Contrast("same", arm, arm, conditions[2], conditions[0], "x")]
+    (effect,) = effects_of(runs, contrasts, conditions, [1, 2])
+    assert (effect.difference.mean, effect.condition, effect.holds) == (0, conditions[2], False)
+
+
+def test_each_figure_is_kept_for_its_own_arm_and_for_the_settings_it_depends_on(study):
+    plan = study.plan
+    settings = Settings(_env_file=None)
+    cells = [cell for group in plan.groups([1]) for cell in group]
+    names = {plan.file_name(cell, settings) for cell in cells}
+    assert len(names) == len(cells)
+    priced = settings.model_copy(update={"footprint": {"broker": 1.0}})
+    assert {plan.file_name(cell, priced) for cell in cells} == names
+    other = settings.model_copy(update={"consequences": {"block_hours": 1.0}})
+    assert not names & {plan.file_name(cell, other) for cell in cells}
+
+
+def test_alerts_that_only_one_line_has_are_counted():
+    study = importlib.import_module("studies.windows.definition").study_of("quick")
+    rows = {row.arm: row for row in result_of(study, {}).rows}
+    assert rows[EXACT].measures["changed"] == 0
+    exact, other = 10 + len(EXACT), 10 + len("tumbling")
+    assert rows["tumbling"].measures["changed"] == pytest.approx(100 * (1 - exact / other))
+
+
+def test_comparison_result_is_read_back_as_it_was_written(study):
+    import msgspec
+
+    result = result_of(study, {})
+    assert msgspec.json.decode(msgspec.json.encode(result), type=study.result) == result
+    assert comparison_result.__doc__
