@@ -19,7 +19,7 @@ from fraudsim.settings import variable
 from load_tests.load.run.restarts import SCORER, restart_scorer
 from studies.deadline.plan import LiveLoads, load_name
 
-START_S: Final = 300.0
+START_S: Final = 600.0
 STOP_S: Final = 60.0
 LOAD_S: Final = 120.0
 """Longest time that a load may take beyond its own length."""

@@ -112,8 +112,8 @@ STORY: Final = Story(
     question=QUESTION,
     answer=answer,
     set_up=(
-        "`matched` models have learnt from features as their regime serves them, `skewed` ones from fresh "
-        "features; `new bar`: the probability from which the skewed model flags is chosen anew on features "
+        "'matched' models have learnt from features as their regime serves them, 'skewed' ones from fresh "
+        "features; 'new bar': the probability from which the skewed model flags is chosen anew on features "
         "as served, so that 2 % of the end of the training period would be alerts."
     ),
     limits=(
