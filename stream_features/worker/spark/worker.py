@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from redis import Redis
+from redis.exceptions import RedisError
 
 from fraudsim import metrics
+from fraudsim.errors import FraudsimError
+from fraudsim.log.brokers import KafkaAwayError
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import open_clock
 from fraudsim.log.consumer import log_ranges
@@ -21,7 +25,7 @@ from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import Settings
 from stream_features.offline.spark_java import spark_java
 from stream_features.store.keys import watermark_key
-from stream_features.store.redis_access import await_redis, open_redis
+from stream_features.store.redis_access import await_redis
 from stream_features.store.watermark import check_range, check_watermark, decode_watermark
 from stream_features.worker.spark.batch_plan import source_topic
 from stream_features.worker.spark.connector import connector_jars
@@ -29,7 +33,6 @@ from stream_features.worker.spark.log_watch import LogWatch
 from stream_features.worker.spark.query import BatchFailedError, FoldQuery, Homes
 from stream_features.worker.spark.session import SparkOptions, open_session
 
-NOT_PRIMED_RETRY_S: Final = 0.5
 RETRY_S: Final = 0.5
 MOST_FAILURES: Final = 3
 """Queries in turn that may end on an error that no slot explains, without one batch folded."""
@@ -55,6 +58,11 @@ def run_spark_worker(settings: Settings, options: SparkOptions) -> None:
         try:
             stop = stop_on_signals()  # after Spark's own handlers
             _Driver(settings, options, session, watch, scratch, stop, log).run(clock)
+        except FraudsimError:
+            raise
+        except Exception:
+            log.exception("worker_failed")
+            raise SystemExit(1) from None
         finally:
             session.stop()
 
@@ -132,16 +140,25 @@ class _Driver:
     def _new_query(self, homes: Homes, clock: Clock) -> FoldQuery | None:
         """A query from the smallest watermark on; None, after a pause, where a slot is not primed.
 
+        Likewise where Redis or Kafka is away: they come back by themselves.
+
         Raises:
             FraudsimError: a slot's state is not this log's, or the log does not reach to it.
         """
         settings = self._settings
         stored = self._read_stored()
         if stored is None:
+            self._watch.check()
+            self._stop.wait(RETRY_S)
             return None
         n = settings.partitions
         tps = [TopicPartition(source_topic(source, n), source % n) for source in range(2 * n)]
-        begins, ends = zip(*log_ranges(settings.kafka_bootstrap, tps).values(), strict=True)
+        try:
+            begins, ends = zip(*log_ranges(settings.kafka_bootstrap, tps).values(), strict=True)
+        except KafkaAwayError as error:
+            self._log.warning("kafka_away", error=str(error))
+            self._stop.wait(RETRY_S)
+            return None
         for slot, value in stored.items():
             watermark = decode_watermark(value)
             check_watermark(watermark, slot, clock.first, len(tps), settings.slots)
@@ -151,13 +168,15 @@ class _Driver:
 
     def _read_stored(self) -> dict[int, bytes] | None:
         slots = range(self._settings.slots)
-        with open_redis(self._settings) as redis:
-            values = redis.mget([watermark_key(slot) for slot in slots])
+        try:
+            with Redis.from_url(self._settings.redis_url) as redis:
+                values: Any = redis.mget([watermark_key(slot) for slot in slots])
+        except RedisError as error:
+            self._log.warning("redis_away", error=str(error))
+            return None
         absent = [slot for slot, value in zip(slots, values, strict=True) if value is None]
         if absent:
             self._log.info("slots_not_primed", slots=absent, next_step="fraudsim features prime")
-            self._watch.check()
-            self._stop.wait(NOT_PRIMED_RETRY_S)
             return None
         return dict(zip(slots, values, strict=True))
 
