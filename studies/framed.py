@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from studies.frame.page import StudyReport
 
 FRAMED: Final = {
+    "cadence": "When does retraining pay? Triggers in net loss against never and an oracle.",
     "drift": "How often does drift alarm without cause, and how soon with one?",
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
     "interference": "How far is an A/B test between cards from what all cards would see, and why?",
