@@ -280,6 +280,27 @@ def stream(
 
 
 @bench.command()
+def simulator(
+    json: Json,
+    events: Annotated[int, typer.Option("--events", min=100, help="live transactions a turn")] = 20_000,
+    days: Annotated[int, typer.Option("--days", min=1, help="days that the fast-forward decides")] = 28,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
+) -> None:
+    """Measure the fast-forward beside the live scorer: decisions a second of one core, in one run."""
+    from load_tests.benches.stream.fast_forward import bench_simulator
+
+    report = bench_simulator(events, days, turns, lambda line: typer.echo(line, err=True))
+    _write(json, report)
+    for r in report["results"]:
+        ratio = report["ratios"].get(r["name"])
+        typer.echo(
+            f"{r['name']}: {r['value']:,} decisions/s, {r['cpu_us']:g} µs of CPU each"
+            + (f"; {ratio:g} times the live scorer's" if ratio else "")
+        )
+    typer.echo(f"written: {json}")
+
+
+@bench.command()
 def features(
     json: Json,
     events: Annotated[int, typer.Option("--events", min=1_000, help="transactions in the log")] = 150_000,

@@ -42,6 +42,8 @@ def degraded_shares(folder: Path, plan: LiveLoads, seed: int) -> dict[str, float
             if number:
                 _write_deadline(folder, deadline_ms)
                 restart_scorer(run)
+            # A scorer that has just started decides its first requests late: they are not counted.
+            _degraded(folder, run, plan, min(plan.rates), seed)
             for rate in plan.rates:
                 shares[load_name(deadline_ms, rate)] = _degraded(folder, run, plan, rate, seed)
     return shares
