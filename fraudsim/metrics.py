@@ -77,6 +77,11 @@ DEAD_LETTERS: Final = Counter(
 CLOCK_SKIPPED: Final = Counter(
     "fraudsim_clock_skipped", "Records of run.clock that are no segment and were skipped", registry=registry
 )
+CONTROL_SKIPPED: Final = Counter(
+    "fraudsim_control_skipped",
+    "Records of run.control that are no control and were skipped",
+    registry=registry,
+)
 CONSUMER_LAG: Final = Gauge(
     "fraudsim_consumer_lag_records",
     "Records between a reader and the log's end",

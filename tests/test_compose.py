@@ -109,12 +109,14 @@ def test_health_checks_ask_without_a_proxy():
     assert text("docker-compose.yml").count("ProxyHandler({})") == 3
 
 
-@pytest.mark.parametrize(("setting", "prefix"), [("worker_name", "features"), ("scorer_name", "scorer")])
-def test_every_replica_has_a_name_of_its_own(setting, prefix):
+@pytest.mark.parametrize(
+    ("setting", "prefixes"), [("worker_name", ["features"]), ("scorer_name", ["scorer", "lagged"])]
+)
+def test_every_replica_has_a_name_of_its_own(setting, prefixes):
     """Kafka removes the earlier of two group members with one name."""
-    (name,) = re.findall(rf'{variable(setting)}: "(.*)"', text("docker-compose.yml"))
-    member_name = getattr(Settings(_env_file=None, **{setting: name}), setting)
-    assert member_name == f"{prefix}-{socket.gethostname()}"
+    names = re.findall(rf'{variable(setting)}: "([^"]*)"', text("docker-compose.yml"))
+    members = [getattr(Settings(_env_file=None, **{setting: name}), setting) for name in names]
+    assert sorted(members) == sorted(f"{prefix}-{socket.gethostname()}" for prefix in prefixes)
 
 
 def test_whoever_reaches_grafana_may_look_and_nobody_may_log_in():

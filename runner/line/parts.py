@@ -11,12 +11,13 @@ from typing import Final, Literal
 
 from fraudsim.settings import Settings
 from runner.line.options import LineOptions
-from runner.line.probes import log_is_folded, scorer_is_ready, worker_has_caught_up
+from runner.line.probes import lagged_scorer_decides, log_is_folded, scorer_is_ready, worker_has_caught_up
 
 READY_S: Final = 90.0
 WORKER_READY_S: Final = 300.0
 """Spark on a busy machine takes a minute or two until its Python processes run."""
 LABELS_S: Final = 90.0
+LAGGED_S: Final = 240.0
 FOLD_S: Final = 180.0
 """Spark may wait for its next batch, a minute or more."""
 
@@ -150,6 +151,24 @@ PARTS: Final = (
         ready=Wait("the scorer to be ready", lambda run, progress: scorer_is_ready(run.settings), READY_S),
         stop_place=3,
         stop_timeout_s=25.0,  # it waits up to 15 s for HTTP requests, then publishes their decisions
+    ),
+    LinePart(
+        name="lagged",
+        title="the lagged scorer",
+        service="lagged",
+        job="lagged",
+        command=lambda run: ["scorer", "--beside", "--features-lag", run.options.beside or "0s"],
+        nice=10,
+        optional=True,
+        ready=Wait(
+            "the lagged scorer to have read the history",
+            lambda run, progress: lagged_scorer_decides(
+                run.options.run_dir, run.settings, progress.started_s
+            ),
+            LAGGED_S,
+        ),
+        stop_place=3,
+        runs=lambda options: options.beside is not None,
     ),
     LinePart(
         name="archiver",

@@ -42,7 +42,7 @@ class ModelWay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class GateTrial:
     """What every model is tried on."""
 
     champion: Model
@@ -52,7 +52,7 @@ class Trial:
     plan: ExperimentPlan
 
 
-def way_of(name: str, folder: Path, trial: Trial, on_step: Callable[[str], None]) -> ModelWay:
+def way_of(name: str, folder: Path, trial: GateTrial, on_step: Callable[[str], None]) -> ModelWay:
     """Send one model through check, backtest and an experiment."""
     on_step(f"{name}: check")
     try:

@@ -20,7 +20,7 @@ from producers.world.settings import consequences, world_config
 from producers.world.world import World
 from scorer.policy.file import SHIPPED, load_policy
 from simulator.line.traffic import traffic_of
-from studies.bad_models.gates import ModelWay, Trial, way_of
+from studies.bad_models.gates import GateTrial, ModelWay, way_of
 from studies.bad_models.tampering import BAD_MODELS
 from studies.report import Cell, Grid, Page, make_folder, write_report
 
@@ -76,7 +76,7 @@ def study(
     traffic = traffic_of(read_history(history), plan.weeks * 7)
     policy, rules = load_policy(settings.policy or SHIPPED), consequences(settings)
     folders = {GOOD: models / "good"} | {name: models / f"bad-{number}" for number, name in enumerate(makers)}
-    trial = Trial(champion, traffic, policy, rules, ExperimentPlan(stages=stages_of(STAGES)))
+    trial = GateTrial(champion, traffic, policy, rules, ExperimentPlan(stages=stages_of(STAGES)))
     result = BadModelsResult(
         cards=plan.cards,
         weeks=plan.weeks,

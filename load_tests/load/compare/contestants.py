@@ -17,7 +17,8 @@ from fraudsim.addresses import RunningLine, open_direct, running_line
 from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 
-START_S: Final = 300.0
+START_S: Final = 900.0
+"""A line makes its history and model first, on a machine that may be busy."""
 STOP_S: Final = 120.0
 LINE_RATE: Final = 10
 """Transactions a second of a line's own traffic, which keeps its clock running."""
@@ -102,10 +103,10 @@ def _await_ready(process: "subprocess.Popen[bytes]", out: Path, log: Path) -> Ru
     begun = poll_until(has_begun_or_ended, START_S, every_s=0.2)
     if process.poll() is not None:
         lines = log.read_text(errors="replace").strip().splitlines() or ["it ended without a word"]
-        raise FraudsimError(f"compare: the line did not start: {lines[-1]} ({log})")
+        raise FraudsimError(f"the line did not start: {lines[-1]} ({log})")
     line = ready_line() if begun else None
     if line is None:
-        raise FraudsimError(f"compare: the line was not ready after {START_S:g} s ({log})")
+        raise FraudsimError(f"the line was not ready after {START_S:g} s ({log})")
     return line
 
 
