@@ -37,7 +37,7 @@ class ShareTests(msgspec.Struct, frozen=True, kw_only=True):
     naive: int
     """Equal arms that a 95 % interval for one look told apart at any of the daily looks."""
     planted_tests: int
-    found: dict[str, int]
+    detected: dict[str, int]
     """By planted lift, tests that told B to be better by the last day."""
     detectable_share: float
     """Mean minimum detectable effect at the end, as a share of the mean loss."""
@@ -93,13 +93,13 @@ def run_cell(plan: FalseWinsPlan, cell: StudyCell, settings: Settings, scratch: 
         losses += looked.sign > 0
         naive += looked.naive
         effects.append(looked.detectable)
-    found = {}
+    detected = {}
     for lift in LIFTS:
-        found[f"{lift:.0%}"] = 0
+        detected[f"{lift:.0%}"] = 0
         for _ in range(plan.planted_tests):
             drawn, in_b = _drawn(rng, cumulative, plan.cards, share)
             planted = np.where(in_b[:, None], 1 - lift, 1.0) * drawn
-            found[f"{lift:.0%}"] += looked_at_daily(planted, in_b).sign < 0
+            detected[f"{lift:.0%}"] += looked_at_daily(planted, in_b).sign < 0
     weekly = cumulative[:, -1] / (cumulative.shape[1] / 7)
     return ShareTests(
         tests=plan.tests,
@@ -107,7 +107,7 @@ def run_cell(plan: FalseWinsPlan, cell: StudyCell, settings: Settings, scratch: 
         losses=losses,
         naive=naive,
         planted_tests=plan.planted_tests,
-        found=found,
+        detected=detected,
         detectable_share=float(np.mean(effects) / weekly.mean()),
         coefficient_of_variation=float(weekly.std() / weekly.mean()),
     )

@@ -63,8 +63,8 @@ def result_of(
                 losses=sum(part.losses for part in parts),
                 upper_bound=upper_bound(wrong, tests),
                 naive=sum(part.naive for part in parts) / tests,
-                found={
-                    f"{lift:.0%}": sum(part.found[f"{lift:.0%}"] for part in parts) / planted
+                detected={
+                    f"{lift:.0%}": sum(part.detected[f"{lift:.0%}"] for part in parts) / planted
                     for lift in LIFTS
                 },
                 detectable_share=float(np.mean([part.detectable_share for part in parts])),

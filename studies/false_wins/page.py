@@ -55,18 +55,18 @@ def report_of(result: FalseWinsResult) -> StudyReport:
                 "A planted lift",
                 "Share of tests that found it by the last day, and the minimum detectable effect as printed.",
                 Grid(
-                    ["share of B", "detectable", *(f"{name} less" for name in result.shares[0].found)],
+                    ["share of B", "detectable", *(f"{name} less" for name in result.shares[0].detected)],
                     [
                         [
                             Cell(item.share), Cell(f"{item.detectable_share:.0%}"),
-                            *(Cell(f"{share:.0%}") for share in item.found.values()),
+                            *(Cell(f"{share:.0%}") for share in item.detected.values()),
                         ]
                         for item in result.shares
                     ],
                 ),
             ),
         ],
-        controls=["The tests of equal arms are the control: nothing is to be found in them."],
+        controls=["The tests of equal arms are the control: nothing is to be detected in them."],
         limits=LIMITS,
         command=f"fraudsim study false-wins --out DIR --{provenance.size}",
         source=f"fraudsim {provenance.versions.fraudsim}, code {provenance.code}",

@@ -16,7 +16,7 @@ class ShareFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Of the share of tests that told equal arms apart, either way; 95 %."""
     naive: float
     """Share of tests in which a fixed 95 % interval, looked at daily, told them apart."""
-    found: dict[str, float]
+    detected: dict[str, float]
     detectable_share: float
 
 

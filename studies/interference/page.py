@@ -49,11 +49,11 @@ def _excludes_zero(difference: Difference) -> bool:
 
 def _answer(result: InterferenceResult) -> list[str]:
     by_card = result.designs[0]
-    told = "is told from none" if _excludes_zero(by_card.bias) else "is not told from none"
+    verdict = "is told from none" if _excludes_zero(by_card.bias) else "is not told from none"
     sentences = [
         f"With all cards under B net loss changes by {by_card.lift.text} per 1,000 cards and week (all under "
         f"A: {result.loss_of_a / 100:,.2f}); an experiment by card says {by_card.estimate.text}. Its bias, "
-        f"{by_card.bias.text}, {told}."
+        f"{by_card.bias.text}, {verdict}."
     ]
     named = [name for name, change in result.removed.items() if _excludes_zero(change)]
     if named:

@@ -44,7 +44,7 @@ def test_a_look_says_which_arm_costs_less():
 def test_the_page_says_whether_the_promise_holds(wrong, kept):
     tests = ShareTests(
         tests=2_000, wins=wrong - 10, losses=10, naive=500, planted_tests=10,
-        found={"10%": 1, "20%": 5, "40%": 10}, detectable_share=0.3, coefficient_of_variation=5.0,
+        detected={"10%": 1, "20%": 5, "40%": 10}, detectable_share=0.3, coefficient_of_variation=5.0,
     )  # fmt: skip
     result = result_of(TINY, {(name, "usual", 1): tests for name in SHARES}, [1], ORIGIN)
     assert (result.shares[0].upper_bound <= 0.06) == kept
