@@ -123,6 +123,11 @@ class Settings(BaseSettings):
     worker_max_batch: int = Field(
         2000, ge=1, le=100_000, description="most transactions that one write to Redis covers"
     )
+    unfolded_log: bool = Field(
+        True,
+        description="whether features include what is not folded yet; false, for experiments, leaves them "
+        "as old as the last batch of a worker on Spark",
+    )
     tail_max_records: int = Field(
         500_000, ge=1000, description="most transactions the reader keeps beyond the watermarks"
     )

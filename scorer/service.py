@@ -99,6 +99,7 @@ class Service:
             partitions=settings.partitions,
             slots=settings.slots,
             pending_wait_ms=settings.pending_wait_ms,
+            reads_unfolded=settings.unfolded_log,
         )
         self._served = ServedModel(settings.model_dir, log, settings.model_kind)
         self._policy = ServedPolicy(settings.policy or SHIPPED, log)

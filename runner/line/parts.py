@@ -14,6 +14,8 @@ from runner.line.options import LineOptions
 from runner.line.probes import lagged_scorer_decides, log_is_folded, scorer_is_ready, worker_has_caught_up
 
 READY_S: Final = 90.0
+WORKER_READY_S: Final = 300.0
+"""Spark on a busy machine takes a minute or two until its Python processes run."""
 LABELS_S: Final = 90.0
 LAGGED_S: Final = 240.0
 FOLD_S: Final = 180.0
@@ -133,7 +135,7 @@ PARTS: Final = (
         ready=Wait(
             "the feature worker to fold",
             lambda run, progress: worker_has_caught_up(run.settings, progress.started_s),
-            READY_S,
+            WORKER_READY_S,
         ),
         before_stop=Wait(
             "the feature worker to catch up", lambda run, progress: log_is_folded(run.settings), FOLD_S

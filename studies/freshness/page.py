@@ -101,8 +101,8 @@ def surprises(result: FreshnessResult) -> list[str]:
         f"A model may flag {100 * ALERT_SHARE:g} % of the traffic; with real time {min(flagged):.1f} to "
         f"{max(flagged):.1f} % is flagged, rules and blocks included: the budget hides no difference."
         if max(flagged) < 100 * ALERT_SHARE
-        else f"The budget of alerts ({100 * ALERT_SHARE:g} % of the traffic) is used up with real time: "
-        "better scores then change which payments are flagged, not how many."
+        else f"A model may flag {100 * ALERT_SHARE:g} % of the traffic; with real time up to "
+        f"{max(flagged):.1f} % is flagged, rules and blocks included: better scores change what is flagged."
     )
     return lines
 
