@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.brokers import check_reachable
+from fraudsim.log.closing import close_consumer
 from fraudsim.log.decoding.fetching import decode_within_bounds
 from fraudsim.settings import Settings
 
@@ -111,7 +112,7 @@ class TopicReader:
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self._consumer.stop()
+        await close_consumer(self._consumer)
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         """Read other partitions from the next `seek` on."""
@@ -286,8 +287,8 @@ def group_member(
     return member
 
 
-# Short calls: they may be made with an event loop running or without one. The metadata come by kafka-python,
-# which needs no loop; the records by aiokafka, which knows every codec with one more package, not three.
+# Short calls, with an event loop running or without one. The metadata come by kafka-python, which needs no
+# loop; the records by aiokafka, which knows every codec with one more package, not three.
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 `make screenshots`, or python -m tests.dashboards.page.screenshots [--address ADDRESS] [--folder FOLDER]
 Needs playwright (`make setup-browser`) and the system's chromium. The picture that opens the README is
-docs/page.jpg.
+docs/page-light.jpg, or docs/page-dark.jpg where the reader's theme is dark.
 """
 
 import argparse
@@ -23,13 +23,15 @@ from fraudsim.polling import poll_until
 
 WIDTHS = (390, 1280, 2560)
 HEIGHT = 900
-README = Path("docs/page.jpg")
-README_SIZE = {"width": 1280, "height": 1120}
+README = "docs/page-{theme}.jpg"
+README_SIZE = {"width": 1280, "height": 1650}
 QUALITY = 72
+THEMES = ("light", "dark")
 SETTLED_MS = 4_000
 ATTACKS = ("card_testing", "bin_attack", "leaked_card")
-DECISIONS = 12_000
-LINE = ("demo", "--seconds", "180", "--rate", "300", "--page", "--controls", "--beside", "1d")
+BEFORE, AFTER = 13_000, 18_000
+"""Decisions after which it is attacked, and the pictures are taken."""
+LINE = ("up", "--rate", "200", "--beside", "1d")
 
 
 @contextmanager
@@ -40,16 +42,17 @@ def started_line() -> Iterator[str]:
     )
     try:
         assert process.stdout is not None
-        for line in process.stdout:
+        found = None
+        while found is None:
+            line = process.stdout.readline()
+            assert line, "the line ended"
             print(line, end="")
             found = re.search(r"page: (\S+)", line)
-            if found:
-                break
         address = found[1]
-        assert poll_until(lambda: decided(address) > DECISIONS / 4, 300, every_s=1)
+        assert poll_until(lambda: decided(address) > BEFORE, 300, every_s=1)
         for typology in ATTACKS:
             launch(address, typology)
-        assert poll_until(lambda: decided(address) > DECISIONS, 300, every_s=1)
+        assert poll_until(lambda: decided(address) > AFTER, 300, every_s=1)
         yield address
     finally:
         process.terminate()
@@ -74,6 +77,7 @@ def picture(browser: Browser, address: str, size: dict[str, int], theme: str, **
     with browser.new_context(viewport=size, color_scheme=theme) as context:
         page = context.new_page()
         page.goto(address)
+        page.get_by_label("not approved").check()
         page.wait_for_timeout(SETTLED_MS)
         return page.screenshot(**options)
 
@@ -84,10 +88,12 @@ def main(address: str, folder: Path) -> None:
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         whole = {"full_page": False, "type": "jpeg", "quality": QUALITY}
-        README.write_bytes(picture(browser, address, README_SIZE, "light", **whole))
-        print(f"{README}: {README.stat().st_size / 1024:.0f} KiB")
+        for theme in THEMES:
+            path = Path(README.format(theme=theme))
+            path.write_bytes(picture(browser, address, README_SIZE, theme, **whole))
+            print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
         for width in WIDTHS:
-            for theme in ("light", "dark"):
+            for theme in THEMES:
                 size = {"width": width, "height": HEIGHT}
                 (folder / f"{width}-{theme}.png").write_bytes(
                     picture(browser, address, size, theme, full_page=True)
