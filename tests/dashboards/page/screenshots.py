@@ -1,8 +1,8 @@
 """Pictures of the live page at three sizes, in both themes, from a line that this starts.
 
-`make screenshots`, or python -m tests.dashboards.page.screenshots [--address ADDRESS] [--folder FOLDER]
-Needs playwright (`make setup-browser`) and the system's chromium. The picture that opens the README is
-docs/page-light.jpg, or docs/page-dark.jpg where the reader's theme is dark.
+`make screenshots`, or python -m tests.dashboards.page.screenshots [--address A] [--reuse RUN] [--folder F]
+Needs playwright (`make setup-browser`) and the system's chromium. docs/page-light.jpg opens the README, or
+docs/page-dark.jpg where the reader's theme is dark.
 """
 
 import argparse
@@ -24,21 +24,24 @@ from fraudsim.polling import poll_until
 WIDTHS = (390, 1280, 2560)
 HEIGHT = 900
 README = "docs/page-{theme}.jpg"
-README_SIZE = {"width": 1280, "height": 1650}
+README_SIZE = {"width": 1280, "height": 1600}
 QUALITY = 72
 THEMES = ("light", "dark")
 SETTLED_MS = 4_000
 ATTACKS = ("card_testing", "bin_attack", "leaked_card")
-BEFORE, AFTER = 13_000, 18_000
+BEFORE, AFTER = 10_000, 14_000
 """Decisions after which it is attacked, and the pictures are taken."""
-LINE = ("up", "--rate", "200", "--beside", "1d")
+LINE = ("up", "--rate", "150", "--beside", "1d")
 
 
 @contextmanager
-def started_line() -> Iterator[str]:
+def started_line(*options: str) -> Iterator[str]:
     """The page's address of a line that has been attacked."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "fraudsim", *LINE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "fraudsim", *LINE, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -104,10 +107,11 @@ def main(address: str, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--address", help="of a page that is served already")
+    parser.add_argument("--reuse", help="run folder whose history and model the line takes")
     parser.add_argument("--folder", type=Path, default=Path("runs/pictures"))
     arguments = parser.parse_args()
     if arguments.address:
         main(arguments.address, arguments.folder)
     else:
-        with started_line() as served:
+        with started_line(*(["--reuse", arguments.reuse] if arguments.reuse else [])) as served:
             main(served, arguments.folder)
