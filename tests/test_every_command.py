@@ -32,8 +32,8 @@ VALUES = {
 """A value for each required parameter that is no path."""
 ANSWERS = {"stack down": 0, "stack status": 1}
 """Commands whose answer is that nothing runs, with its exit code."""
-WORK = {"compile", "page"}
-"""Commands that need nothing of all this, and work for a minute, or serve until they are stopped."""
+WORK = {"compile"}
+"""Commands that need nothing of all this, and work for a minute."""
 
 
 def commands() -> dict[str, Any]:
@@ -134,6 +134,7 @@ def environment(port: int, paths: str, **variables: str) -> dict[str, str]:
         "FRAUDSIM_KAFKA_BOOTSTRAP": f"127.0.0.1:{port}",
         "FRAUDSIM_REDIS_URL": f"redis://127.0.0.1:{port}/0",
         "FRAUDSIM_HTTP_PORT": str(port),
+        "FRAUDSIM_PAGE_PORT": str(port),
         "FRAUDSIM_RUNS_DIR": paths,
         "FRAUDSIM_CACHE_DIR": paths,
         "FRAUDSIM_MODEL_DIR": paths,

@@ -28,6 +28,7 @@ LOG_FIGURES: Final = (
     "net_loss_cents", "net_loss_rate_cents", "fraud_paid_cents", "insult_cents", "friction_cents",
     "review_cents", "at_stake_cents", "stopped_cents", "frauds", "insults", "open_reviews",
     "predicted_frauds", "true_frauds", "null_p50_ms", "null_p99_ms", "batch_age_ms", "lagged_decided",
+    "lagged_stale",
     "real_time_net_loss_cents", "lagged_net_loss_cents",
 )  # fmt: skip
 TRUTH_FIGURES: Final = (
@@ -124,13 +125,13 @@ def _ledger_figures(ledger: Ledger) -> dict[str, Figure]:
 def _beside_figures(state: RunState) -> dict[str, Figure]:
     beside = state.beside
     if not beside.decided:
-        none: Figure = (None, "not run")
-        return dict.fromkeys(
-            ("batch_age_ms", "lagged_decided", "lagged_net_loss_cents", "real_time_net_loss_cents"), none
-        )
+        names = ("lagged_decided", "lagged_stale", "lagged_net_loss_cents", "real_time_net_loss_cents")
+        none: dict[str, Figure] = dict.fromkeys(names, (None, "not run"))
+        return none | {"batch_age_ms": (None, "up --beside 1h runs one")}
     return {
         "batch_age_ms": (beside.lag_ms, duration_text(beside.lag_ms)),
         "lagged_decided": whole(beside.decided),
+        "lagged_stale": whole(beside.stale),
         "lagged_net_loss_cents": money(beside.money.by_truth.total.net_loss_cents),
         "real_time_net_loss_cents": money(state.money.by_truth.total.net_loss_cents),
     }

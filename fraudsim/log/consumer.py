@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.brokers import check_reachable
+from fraudsim.log.closing import close_consumer
 from fraudsim.log.decoding.fetching import decode_within_bounds
 from fraudsim.settings import Settings
 
@@ -111,7 +112,7 @@ class TopicReader:
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self._consumer.stop()
+        await close_consumer(self._consumer)
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         """Read other partitions from the next `seek` on."""
@@ -120,13 +121,11 @@ class TopicReader:
 
     async def topics(self) -> set[str]:
         """The topics that exist."""
-        topics: set[str] = await self._consumer.topics()
-        return topics
+        return set(await self._consumer.topics())
 
     async def begins(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
         """First offset that the log holds, by partition: of `partitions`, or of the assigned ones."""
-        chosen = partitions or self.partitions
-        return await _ask_twice(self._consumer.beginning_offsets, chosen)
+        return await _ask_twice(self._consumer.beginning_offsets, partitions or self.partitions)
 
     async def ends(self, partitions: Sequence[TopicPartition] | None = None) -> dict[TopicPartition, int]:
         """Offset after the last record, by partition: of `partitions`, or of the assigned ones."""
@@ -195,7 +194,7 @@ class TopicReader:
         """Read every partition up to its end, from where it is.
 
         Yields (partition, records before the end, position) for each partition of each poll, also if it
-        brought none. A partition at its end is paused.
+        brought none. A partition at its end is paused there.
         """
         unread = {tp for tp, position in (await self.positions()).items() if position < ends[tp]}
         self.pause(*(tp for tp in self.partitions if tp not in unread))
@@ -203,11 +202,12 @@ class TopicReader:
         while unread:
             polled = await self.poll()
             for tp in sorted(unread, key=lambda tp: (tp.topic, tp.partition)):
-                position = min(await self._consumer.position(tp), ends[tp])
-                yield tp, [record for record in polled.get(tp, ()) if record.offset < ends[tp]], position
-                if position >= ends[tp]:
+                position, end = await self._consumer.position(tp), ends[tp]
+                yield tp, [record for record in polled.get(tp, ()) if record.offset < end], min(position, end)
+                if position >= end:
                     unread.discard(tp)
                     self.pause(tp)
+                    self.seek({tp: end})  # what came after it is for the next reading
 
 
 async def _ask_twice(ask: Callable[[Sequence[TopicPartition]], Awaitable[Any]], tps: Sequence[Any]) -> Any:
@@ -286,8 +286,8 @@ def group_member(
     return member
 
 
-# Short calls: they may be made with an event loop running or without one. The metadata come by kafka-python,
-# which needs no loop; the records by aiokafka, which knows every codec with one more package, not three.
+# Short calls, with an event loop running or without one. The metadata come by kafka-python, which needs no
+# loop; the records by aiokafka, which knows every codec with one more package, not three.
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from producers.ledger.ledger import CampaignAccount
 class _LaggedDecision(AwaitedDecision, frozen=True, kw_only=True, gc=False):
     via: str = "stream"
     features_lag_ms: int = 0
+    stale: bool = False
 
 
 _decode: Final = msgspec.json.Decoder(_LaggedDecision).decode
@@ -25,6 +26,8 @@ class Beside:
     def __init__(self, rules: Consequences, seed: int, cards: int | None) -> None:
         self.money = LiveLedger(rules, seed, cards)
         self.decided = 0
+        self.stale = 0
+        """Decided so late that the features were not those of the payment's time, as after a late start."""
         self.lag_ms = 0
         self._first = FirstDecisions()
 
@@ -34,6 +37,7 @@ class Beside:
         if not self._first.is_first(record.partition, decision.source_offset) or decision.via != "stream":
             return
         self.decided += 1
+        self.stale += decision.stale
         self.lag_ms = max(self.lag_ms, decision.features_lag_ms)
         self.money.add_decision(decision, now_s)
 

@@ -9,14 +9,17 @@ function drawMarks(plot, marks, colour) {
   context.strokeStyle = context.fillStyle = colour;
   context.lineWidth = devicePixelRatio || 1;
   context.font = `${11 * (devicePixelRatio || 1)}px system-ui, sans-serif`;
-  for (const [at, kind] of marks) {
+  let labelled = -Infinity;
+  for (const [at, kind] of marks.toSorted((one, other) => one[0] - other[0])) {
     const x = Math.round(plot.valToPos(at, "x", true));
     if (!(x >= left && x <= left + width)) continue;
     context.beginPath();
     context.moveTo(x, top);
     context.lineTo(x, top + height);
     context.stroke();
+    if (x - labelled < 50 * (devicePixelRatio || 1)) continue;
     context.fillText(kind, x + 3, top + 11 * (devicePixelRatio || 1));
+    labelled = x;
   }
   context.restore();
 }

@@ -1,8 +1,8 @@
 """Pictures of the live page at three sizes, in both themes, from a line that this starts.
 
-`make screenshots`, or python -m tests.dashboards.page.screenshots [--address ADDRESS] [--folder FOLDER]
-Needs playwright (`make setup-browser`) and the system's chromium. The picture that opens the README is
-docs/page.jpg.
+`make screenshots`, or python -m tests.dashboards.page.screenshots [--address A] [--reuse RUN] [--folder F]
+Needs playwright (`make setup-browser`) and the system's chromium. docs/page-light.jpg opens the README, or
+docs/page-dark.jpg where the reader's theme is dark.
 """
 
 import argparse
@@ -23,33 +23,39 @@ from fraudsim.polling import poll_until
 
 WIDTHS = (390, 1280, 2560)
 HEIGHT = 900
-README = Path("docs/page.jpg")
-README_SIZE = {"width": 1280, "height": 1120}
+README = "docs/page-{theme}.jpg"
+README_SIZE = {"width": 1280, "height": 1600}
 QUALITY = 72
+THEMES = ("light", "dark")
 SETTLED_MS = 4_000
 ATTACKS = ("card_testing", "bin_attack", "leaked_card")
-DECISIONS = 12_000
-LINE = ("demo", "--seconds", "180", "--rate", "300", "--page", "--controls", "--beside", "1d")
+BEFORE, AFTER = 10_000, 14_000
+"""Decisions after which it is attacked, and the pictures are taken."""
+LINE = ("up", "--rate", "150", "--beside", "1d")
 
 
 @contextmanager
-def started_line() -> Iterator[str]:
+def started_line(*options: str) -> Iterator[str]:
     """The page's address of a line that has been attacked."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "fraudsim", *LINE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "fraudsim", *LINE, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         assert process.stdout is not None
-        for line in process.stdout:
+        found = None
+        while found is None:
+            line = process.stdout.readline()
+            assert line, "the line ended"
             print(line, end="")
             found = re.search(r"page: (\S+)", line)
-            if found:
-                break
         address = found[1]
-        assert poll_until(lambda: decided(address) > DECISIONS / 4, 300, every_s=1)
+        assert poll_until(lambda: decided(address) > BEFORE, 300, every_s=1)
         for typology in ATTACKS:
             launch(address, typology)
-        assert poll_until(lambda: decided(address) > DECISIONS, 300, every_s=1)
+        assert poll_until(lambda: decided(address) > AFTER, 300, every_s=1)
         yield address
     finally:
         process.terminate()
@@ -74,6 +80,7 @@ def picture(browser: Browser, address: str, size: dict[str, int], theme: str, **
     with browser.new_context(viewport=size, color_scheme=theme) as context:
         page = context.new_page()
         page.goto(address)
+        page.get_by_label("not approved").check()
         page.wait_for_timeout(SETTLED_MS)
         return page.screenshot(**options)
 
@@ -84,10 +91,12 @@ def main(address: str, folder: Path) -> None:
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         whole = {"full_page": False, "type": "jpeg", "quality": QUALITY}
-        README.write_bytes(picture(browser, address, README_SIZE, "light", **whole))
-        print(f"{README}: {README.stat().st_size / 1024:.0f} KiB")
+        for theme in THEMES:
+            path = Path(README.format(theme=theme))
+            path.write_bytes(picture(browser, address, README_SIZE, theme, **whole))
+            print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
         for width in WIDTHS:
-            for theme in ("light", "dark"):
+            for theme in THEMES:
                 size = {"width": width, "height": HEIGHT}
                 (folder / f"{width}-{theme}.png").write_bytes(
                     picture(browser, address, size, theme, full_page=True)
@@ -98,10 +107,11 @@ def main(address: str, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--address", help="of a page that is served already")
+    parser.add_argument("--reuse", help="run folder whose history and model the line takes")
     parser.add_argument("--folder", type=Path, default=Path("runs/pictures"))
     arguments = parser.parse_args()
     if arguments.address:
         main(arguments.address, arguments.folder)
     else:
-        with started_line() as served:
+        with started_line(*(["--reuse", arguments.reuse] if arguments.reuse else [])) as served:
             main(served, arguments.folder)

@@ -85,6 +85,21 @@ def test_reading_goes_on_where_it_is_told_and_a_read_partition_yields_nothing(st
     assert positions == {1: 5}
 
 
+def test_what_comes_after_an_end_is_for_the_next_reading(stack, topic):
+    partition = TopicPartition(topic, 0)
+
+    async def read_twice():
+        values = []
+        async with open_reader(stack.kafka_bootstrap, [partition], SHORT) as reader:
+            await reader.seek_to_begins()
+            for end in (3, 5):  # one fetch brings all five
+                async for _, records, _ in reader.read_until({partition: end}):
+                    values += [record.value for record in records]
+        return values
+
+    assert asyncio.run(read_twice()) == [b"0", b"1", b"2", b"3", b"4"]
+
+
 def test_a_short_call_reads_a_partition_from_an_offset_with_a_running_loop_too(stack, topic):
     async def within_a_loop():
         return read_to_end(stack.kafka_bootstrap, TopicPartition(topic, 0), 3)
