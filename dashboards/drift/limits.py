@@ -9,11 +9,11 @@ compared. The limit is Student's prediction for a further week, at a level share
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from fraudsim.arrays import Doubles
+from fraudsim.student import student_quantile
 
 Distance = Callable[[Doubles, Doubles], Doubles]
 
@@ -49,18 +49,3 @@ def null_limit(weeks: Doubles, distance: Distance, level: float, floor: float) -
     distances, n = leave_one_out(weeks, distance), len(weeks)
     spread = float(distances.std()) * math.sqrt(n / (n - 1) * (1 + 1 / n))
     return NullLimit(float(distances.mean()) + student_quantile(1 - level, n - 1) * spread, floor)
-
-
-def student_quantile(share: float, degrees: int) -> float:
-    """A quantile of Student's t, by Fisher's and Cornish's expansion: within 3 % from 6 degrees on.
-
-    Abramowitz and Stegun 26.7.5, up to the fourth term.
-    """
-    z = NormalDist().inv_cdf(share)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
-    )
-    return z + math.fsum(term / math.pow(degrees, power + 1) for power, term in enumerate(terms))

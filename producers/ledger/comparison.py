@@ -9,15 +9,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from fraudsim.errors import FraudsimError
+from fraudsim.student import student_quantile
 from producers.ledger.account import Account
 from producers.ledger.ledger import Ledger
-
-_T975: Final = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-"""0.975 quantiles of Student's t for 1 to 30 degrees of freedom (any table of it)."""
-_Z975: Final = 1.960
 
 
 class Difference(NamedTuple):
@@ -49,8 +43,7 @@ def difference_of(differences: Sequence[float]) -> Difference:
     if n == 1:
         return Difference(1, mean, None, None)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in differences) / (n - 1))
-    quantile = _T975[n - 2] if n - 2 < len(_T975) else _Z975
-    half = quantile * deviation / math.sqrt(n)
+    half = student_quantile(0.975, n - 1) * deviation / math.sqrt(n)
     return Difference(n, mean, mean - half, mean + half)
 
 

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from fraudsim.errors import FraudsimError
-from fraudsim.java_version import java_version
+from fraudsim.jars.java_version import java_version
 
 MIN_JAVA = 17
 

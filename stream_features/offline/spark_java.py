@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fraudsim.errors import FraudsimError
-from fraudsim.java_version import java_modules, java_version
+from fraudsim.jars.java_version import java_modules, java_version
 
 OLDEST: Final = 17
 MODULE: Final = "jdk.incubator.vector"

@@ -8,8 +8,10 @@ logarithms of their ratio are compared with 0 by Student's t, at a level of 1 % 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean, stdev
 from typing import Final
+
+from fraudsim.student import student_quantile
 
 FALSE_ALARMS: Final = 0.01
 FIGURES: Final = ("p50_ms", "cpu_us", "p99_ms")
@@ -47,43 +49,6 @@ def compare_turns(
         if len(logs) < len(pairs) or len(logs) < 2:
             continue
         error = stdev(logs) / math.sqrt(len(logs))
-        limit = student_limit(level, len(logs) - 1) * error
+        limit = student_quantile(1 - level / 2, len(logs) - 1) * error
         differences.append(FigureDifference(figure, math.exp(fmean(logs)), math.exp(limit), len(logs)))
     return differences
-
-
-def student_limit(level: float, freedom: int) -> float:
-    """Two-sided quantile of Student's t, by bisection of its distribution function.
-
-    >>> round(student_limit(0.05, 9), 3), round(student_limit(0.01, 4), 3)
-    (2.262, 4.604)
-    """
-    low, high = 0.0, 1e4
-    for _ in range(200):
-        middle = (low + high) / 2
-        if _student_tail(middle, freedom) > level / 2:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _student_tail(t: float, freedom: int) -> float:
-    """P(T > t), by the finite sums of Abramowitz and Stegun 26.7.3 and 26.7.4."""
-    if freedom > 200:
-        return 1 - NormalDist().cdf(t)
-    angle = math.atan(t / math.sqrt(freedom))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    if freedom % 2:
-        term = total = cosine if freedom > 1 else 0.0
-        for k in range(3, freedom - 1, 2):
-            term *= (k - 1) / k * cosine**2
-            total += term
-        inside = 2 / math.pi * (angle + sine * total)
-    else:
-        term = total = 1.0
-        for k in range(2, freedom - 1, 2):
-            term *= (k - 1) / k * cosine**2
-            total += term
-        inside = sine * total
-    return (1 - inside) / 2

@@ -9,12 +9,12 @@ sample: the number of independent requests that would be as uncertain (Law, Simu
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 
 from fraudsim.arrays import Doubles, Flags, Ints
+from fraudsim.student import student_quantile
 
 CONFIDENCE: Final = 0.95
 BATCH_LENGTHS_S: Final = (1, 2, 5)
@@ -96,7 +96,8 @@ def quantile_interval(latencies_ms: Doubles, q: float, groupings: Sequence[Ints]
     ordered = np.sort(latencies_ms)
     value = float(ordered[max(1, int(q * count + 0.5)) - 1])  # the rank that HdrHistogram takes
     effective, batches = effective_sample(latencies_ms > value, groupings)
-    spread = student(batches - 1 if batches else count) * math.sqrt(q * (1 - q) / max(effective, 1.0))
+    degrees = max(1, batches - 1 if batches else count)
+    spread = student_quantile((1 + CONFIDENCE) / 2, degrees) * math.sqrt(q * (1 - q) / max(effective, 1.0))
     low = float(ordered[max(0, math.floor((q - spread) * count) - 1)]) if q > spread else float(ordered[0])
     high_rank = math.ceil((q + spread) * count)
     high = float(ordered[high_rank - 1]) if high_rank <= count else math.inf
@@ -107,20 +108,4 @@ def quantile_interval(latencies_ms: Doubles, q: float, groupings: Sequence[Ints]
         effective=effective,
         batches=batches,
         bears=effective >= fewest_requests(q) and math.isfinite(value),
-    )
-
-
-def student(freedom: int) -> float:
-    """Student's two-sided 95 % quantile, by Cornish and Fisher's expansion; within 1 % from 3 degrees on.
-
-    >>> round(student(9), 2), round(student(10_000), 2)
-    (2.26, 1.96)
-    """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    n = max(freedom, 1)
-    return (
-        z
-        + (z**3 + z) / (4 * n)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
     )

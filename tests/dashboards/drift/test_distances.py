@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dashboards.drift.distances import area, missing_change, rate_change, stability_index
 from dashboards.drift.grid import CELLS, CellGrid
-from dashboards.drift.limits import leave_one_out, null_limit, student_quantile
+from dashboards.drift.limits import leave_one_out, null_limit
 from dashboards.drift.resampling import card_weights
 from dashboards.drift.stability_index import Bins, psi
 
@@ -68,14 +68,6 @@ def test_missing_values_are_a_change_of_their_own():
 def test_a_rate_changes_by_the_logarithm_of_its_factor():
     change = rate_change(np.array([1_000.0, 100_000.0]), np.array([2_000.0, 100_000.0]))
     assert change == pytest.approx(math.log(2), abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("share", "degrees", "table"),
-    [(0.95, 7, 1.895), (0.99, 7, 2.998), (0.999, 7, 4.785), (0.9995, 7, 5.408), (0.999, 30, 3.385)],
-)
-def test_the_quantile_is_near_the_tables(share, degrees, table):
-    assert student_quantile(share, degrees) == pytest.approx(table, rel=0.03)
 
 
 def test_reference_weeks_are_compared_with_all_others():

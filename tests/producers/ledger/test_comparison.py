@@ -25,7 +25,7 @@ def ledger(*cents, action="approve", typology="push_scam", basis=BASIS):
 def test_the_interval_is_student_s_t():
     difference = difference_of([10.0, 20.0, 60.0])
     assert difference.mean == pytest.approx(30)
-    half = 4.303 * np.std([10, 20, 60], ddof=1) / np.sqrt(3)
+    half = 4.302653 * np.std([10, 20, 60], ddof=1) / np.sqrt(3)
     assert (difference.low, difference.high) == pytest.approx((30 - half, 30 + half))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fraudsim.errors import FraudsimError
-from fraudsim.java_version import java_version
+from fraudsim.jars.java_version import java_version
 from runner.stack.java import find_java
 
 

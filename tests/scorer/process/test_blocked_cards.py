@@ -17,6 +17,7 @@ from fraudsim.log.events import Block, Label, Transaction, encoder
 from fraudsim.log.topics import LABELS, TRANSACTIONS
 from fraudsim.polling import poll_until
 from fraudsim.settings import variable
+from producers.labels.consequences import Consequences
 from runner.stack.ports import free_port
 from stream_features.store.reported_labels import KEY
 from testing.rigs.live_scorer import decisions_in_log, is_ready, live_scorer
@@ -81,7 +82,8 @@ def test_every_scorer_blocks_a_reported_card_over_http_and_stream_also_after_a_k
             return score(settings, f"ask-{settings.scorer_name}-{next(numbers)}", card_id)["block"]
 
         assert poll_until(lambda: blocked(line) is not None, 20)
-        block = Block(tx_id="stolen", source="customer", from_ms=known_at, until_ms=known_at + 72 * HOUR)
+        until_ms = known_at + Consequences().block_ms
+        block = Block(tx_id="stolen", source="customer", from_ms=known_at, until_ms=until_ms)
         declined = score(line, "after", "reported")
         assert (declined["action"], declined["rule_hits"]) == ("decline", ["card_blocked"])
         assert declined["block"] == json.loads(encoder.encode(block))
