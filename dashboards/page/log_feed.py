@@ -25,8 +25,8 @@ from runner.record.latencies import percentiles
 from runner.record.observer import ObservedDecision
 
 POLL_MS: Final = 250
-PLAN: Final = FetchPlan(wait_ms=POLL_MS, min_bytes=1 << 20, max_partition_bytes=1 << 20, max_records=1_000)
-"""Four fetches a second, as many as updates, whatever the rate."""
+PLAN: Final = FetchPlan(wait_ms=POLL_MS, min_bytes=1 << 20, max_partition_bytes=1 << 20)
+"""Four fetches a second, as many as updates, whatever the rate. A poll has at most a MiB of a partition."""
 RETRY_S: Final = 1.0
 ASK_ENDS_S: Final = 2.0
 ANSWER_S: Final = 5.0
@@ -100,15 +100,17 @@ class LogFeed:
         ends = await reader.ends()
         reader.pause(*others)
         while any(p < ends[tp] for tp, p in (await reader.positions()).items() if tp.topic == topics.TRUTH):
-            self._add(await reader.poll(POLL_MS), time.monotonic())
+            await self._add(await reader.poll(POLL_MS), time.monotonic())
         reader.resume(*others)
 
-    def _add(self, polled: Polled, now_s: float) -> None:
+    async def _add(self, polled: Polled, now_s: float) -> None:
+        """Add what a poll brought; whoever reads the page is answered in between."""
         assert self.state is not None
         for tp, records in polled.items():
             for record in records:
                 self.state.add_record(tp.topic, record, now_s)
             self._positions[tp] = records[-1].offset + 1
+            await asyncio.sleep(0)
 
     async def _poll(self, reader: TopicReader) -> None:
         assert self.state is not None
@@ -116,7 +118,7 @@ class LogFeed:
         while True:
             polled = await reader.poll(POLL_MS)
             now_s = time.monotonic()
-            self._add(polled, now_s)
+            await self._add(polled, now_s)
             if now_s >= ask_at_s:
                 self.unread = await self._ask_unread(reader)
                 ask_at_s = time.monotonic() + ASK_ENDS_S

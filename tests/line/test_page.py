@@ -128,7 +128,7 @@ def test_a_run_that_the_page_controls_is_the_summary_s_and_what_was_asked_for(tm
         last.update(page.figures()[0])
 
     options = LineOptions(
-        run, seconds=10, rate=120, cards=800, null_seconds=0, reuse=prepared, page=True, controls=True,
+        run, seconds=8, rate=120, cards=800, null_seconds=0, reuse=prepared, page=True, controls=True,
         beside="1h",
     )  # fmt: skip
     # None is reviewed: a review that nobody has begun is in the summary's ledger alone.
