@@ -58,7 +58,7 @@ up: setup ## keep the whole line running until Ctrl-C
 
 test: setup ## lint, types and all tests, with the real Kafka and Redis
 	@$(MAKE) --no-print-directory -j 2 lint kernels
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## soaks, repetitions and long fuzzing
 	@$(BIN)/python -m pytest -m long $(ARGS)
