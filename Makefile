@@ -8,8 +8,8 @@ LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark setup-tune setup-zoo setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
-  schemas dashboards prometheus clean
+.PHONY: help setup setup-spark setup-tune setup-zoo setup-browser setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
+  schemas dashboards prometheus screenshots page-cost clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,18 @@ setup-tune: setup ## add Optuna, for `fraudsim model tune`
 setup-zoo: setup ## add ONNX Runtime, for `fraudsim study tradeoffs`
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-zoo.lock
 
+setup-browser: setup ## add Playwright, for the page's tests in the system's Chromium and its pictures
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-browser.lock
+	@mkdir -p $(CACHE); test -e $(CACHE)/axe-core-4.11.1.min.js || ! command -v npm >/dev/null || \
+	  { npm pack --silent --pack-destination $(CACHE) axe-core@4.11.1 >/dev/null && \
+	  tar -xzOf $(CACHE)/axe-core-4.11.1.tgz package/axe.min.js >$(CACHE)/axe-core-4.11.1.min.js; }
+
+screenshots: setup-browser ## run a line and draw its live page, for the README and docs/page.md (needs Chromium)
+	@$(BIN)/python -m tests.dashboards.page.screenshots $(ARGS)
+
+page-cost: setup ## measure what the live page costs at 1,000 decisions a second with ten clients
+	@$(BIN)/python -m tests.dashboards.page.measure_cost $(ARGS)
+
 demo: setup ## run everything once: Kafka, Redis, Faust, XGBoost, live traffic, summary
 	@$(BIN)/fraudsim demo $(ARGS)
 
@@ -65,7 +77,7 @@ format: setup ## fix and format the code with ruff
 
 lock: ## pin every dependency with hashes (needs uv)
 	@$(LOCK) --extra load --extra dev -o requirements.lock pyproject.toml
-	@for extra in spark tune zoo; do \
+	@for extra in spark tune zoo browser; do \
 	  $(PYTHON) -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' $$extra | \
 	    $(LOCK) -c requirements.lock -o requirements-$$extra.lock - || exit; done
 	@$(LOCK) --group bench-features -o requirements-bench-features.lock

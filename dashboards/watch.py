@@ -17,7 +17,9 @@ from fraudsim.log.clock_log import open_clock
 from fraudsim.log.consumer import FetchPlan, Offsets, TopicReader, existing_partitions, open_reader
 from fraudsim.log.topics import DECISIONS, LABELS, TRUTH
 from fraudsim.settings import Settings
-from producers.history.reader import read_history
+from model.training.label_knowledge import LabelKnowledge
+from model.training.maturity import ANY, MaturityCurve, maturity_curves
+from producers.history.reader import History, read_history
 from producers.world.settings import consequences
 
 TOPICS: Final = (DECISIONS, TRUTH, LABELS)
@@ -44,8 +46,12 @@ def run_watch(
         FraudsimError: a topic is missing.
     """
     partitions_by_topic = existing_partitions(settings.kafka_bootstrap, TOPICS)
-    money = MoneyMetrics(consequences(settings), settings.seed, _cards(settings))
-    watch_metrics = WatchMetrics(wait_s, reference, money)
+    history = _history(settings)
+    money = MoneyMetrics(
+        consequences(settings), settings.seed, None if history is None else history.manifest.cards
+    )
+    watch_metrics = WatchMetrics(wait_s, reference, money, None if history is None else _maturity(history))
+    del history
     tps = [TopicPartition(topic, p) for topic, partitions in partitions_by_topic.items() for p in partitions]
     asyncio.run(_follow(settings, tps, stop, watch_metrics, from_start))
     counts = watch_metrics.outcome_counts
@@ -56,13 +62,21 @@ def run_watch(
     }
 
 
-def _cards(settings: Settings) -> int | None:
-    """The number of cards of the history that the log follows; None where it cannot be read here."""
+def _history(settings: Settings) -> History | None:
+    """The history that the log follows; None where it cannot be read here."""
     try:
         folder = open_clock(settings, wait_s=0).clock.first.history
-        return read_history(Path(folder)).manifest.cards if folder else None
+        return read_history(Path(folder)) if folder else None
     except FraudsimError:
         return None
+
+
+def _maturity(history: History) -> MaturityCurve | None:
+    """Which share of frauds is known by their age, from the labels known by the history's end."""
+    transactions = history.transactions()
+    knowledge = LabelKnowledge.of(transactions, history.labels())
+    ts = transactions["ts"].to_numpy()
+    return maturity_curves(ts, knowledge, history.manifest.end_ms).get(ANY)
 
 
 async def _follow(
@@ -93,6 +107,7 @@ async def _follow(
                 watch_metrics.count_due(now_s)
             if now_s >= report_at:
                 watch_metrics.export_drift()
+                watch_metrics.export_recent_frauds()
                 for topic, topic_lag in lag.items():
                     metrics.CONSUMER_LAG.labels("watch", topic).set(topic_lag)
                 report_at = now_s + REPORT_EVERY_S

@@ -1,4 +1,4 @@
-"""The metrics of `watch`: calibration, drift, delays of labels; money is `money_metrics`'."""
+"""The metrics of `watch`: calibration, drift, labels; money is `money_metrics`'."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -11,10 +11,12 @@ from dashboards.drift.decided_weeks import DRIFT_OF
 from dashboards.drift.monitor import DriftMonitor
 from dashboards.money_metrics import MoneyMetrics
 from dashboards.outcomes import AwaitedDecision, AwaitingTruth, DecisionTruth
+from dashboards.recent_frauds import RecentFrauds
 from fraudsim import metrics
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.log.events import Label, LabelSource, decode_label, decode_truth
 from fraudsim.log.topics import DECISIONS, LABELS
+from model.training.maturity import MaturityCurve
 from producers.ledger.book import Posting
 from producers.ledger.entry import UNNAMED, Fraud
 from stream_features.catalogue.features import NAMES
@@ -42,8 +44,12 @@ _decode: Final = msgspec.json.Decoder(WatchedDecision).decode
 class WatchMetrics:
     """Counts records of decisions, truth and labels as metrics."""
 
-    def __init__(self, wait_s: float, reference: int, money: MoneyMetrics) -> None:
-        """See `AwaitingTruth` for `wait_s`; `reference` is the size of the `DriftMonitor`."""
+    def __init__(
+        self, wait_s: float, reference: int, money: MoneyMetrics, maturity: MaturityCurve | None = None
+    ) -> None:
+        """See `AwaitingTruth` for `wait_s` and `RecentFrauds` for `maturity`; `reference` is the size of the
+        `DriftMonitor`."""
+        self._recent = RecentFrauds(maturity)
         self._money = money
         self._awaiting = AwaitingTruth(wait_s, MAX_WAITING)
         self.first = FirstDecisions()
@@ -86,10 +92,19 @@ class WatchMetrics:
             metrics.DRIFT.labels(name).set(psi.value)
             metrics.DRIFT_LIMIT.labels(name).set(psi.limit)
 
+    def export_recent_frauds(self) -> None:
+        """Set the gauges of recent fraud by labels."""
+        for recent in self._recent.rates():
+            days, rate = str(recent.days), recent.rate
+            metrics.RECENT_KNOWN_SHARE.labels(days).set(rate.known_share)
+            metrics.RECENT_FRAUD_RATE.labels(days, "known").set(rate.known_rate)
+            metrics.RECENT_FRAUD_RATE.labels(days, "mature").set(recent.mature_rate)
+
     def _add_decision(self, partition: int, decision: WatchedDecision, now_s: float) -> None:
         # The truth says nothing about transactions of HTTP clients.
         if not self.first.is_first(partition, decision.source_offset) or decision.via != "stream":
             return
+        self._recent.add_payment(decision.ts)
         # Without state most features are unknown: that is no drift, and has a counter of its own.
         if not decision.degraded and len(decision.features) == len(NAMES):
             self._drift.add([decision.score, *(decision.features[i] for i in _DRIFT_INDICES)])
@@ -99,6 +114,7 @@ class WatchMetrics:
         verdict = "fraud" if label.is_fraud else "honest"
         metrics.LABEL_DELAY.labels(label.source, verdict).observe((label.known_at - label.ts) / 1000)
         self._money.add_label(label)
+        self._recent.add_label(label)
 
     def _count(self, truth: DecisionTruth) -> None:
         decision, fraud = truth

@@ -77,6 +77,11 @@ DEAD_LETTERS: Final = Counter(
 CLOCK_SKIPPED: Final = Counter(
     "fraudsim_clock_skipped", "Records of run.clock that are no segment and were skipped", registry=registry
 )
+CONTROL_SKIPPED: Final = Counter(
+    "fraudsim_control_skipped",
+    "Records of run.control that are no control and were skipped",
+    registry=registry,
+)
 CONSUMER_LAG: Final = Gauge(
     "fraudsim_consumer_lag_records",
     "Records between a reader and the log's end",
@@ -252,9 +257,31 @@ LABEL_DELAY: Final = Histogram(
     buckets=(60, 600, 3600, *(days * 86400 for days in (0.25, 1, 3, 7, 14, 30, 60, 120))),
     registry=registry,
 )  # fmt: skip
+RECENT_FRAUD_RATE: Final = Gauge(
+    "fraudsim_recent_fraud_rate",
+    "Share of frauds among the payments of the last days of event time, by labels: known, or mature as "
+    "estimated (nan while too little can be known)",
+    ["days", "labels"], registry=registry,
+)  # fmt: skip
+RECENT_KNOWN_SHARE: Final = Gauge(
+    "fraudsim_recent_fraud_known_share", "Share of these frauds that is estimated to be known by now",
+    ["days"], registry=registry,
+)  # fmt: skip
 WATCH_UNREADABLE: Final = Counter(
     "fraudsim_watch_unreadable", "Records that could not be read, and were left out",
     ["topic"], registry=registry,
+)  # fmt: skip
+RETRAININGS: Final = Counter(
+    "fraudsim_retrainings", "Retrainings that are over, by how they ended", ["status"], registry=registry
+)
+RETRAINING_EVENT_TIME: Final = Gauge(
+    "fraudsim_retraining_timestamp_seconds", "Event time by which the last retraining's labels were known",
+    registry=registry,
+)  # fmt: skip
+RETRAINING_GATE: Final = Gauge(
+    "fraudsim_retraining_gate_cents",
+    "Cost of the last new model less the champion's, for 1,000 payments",
+    registry=registry,
 )  # fmt: skip
 
 

@@ -123,6 +123,11 @@ class Settings(BaseSettings):
     worker_max_batch: int = Field(
         2000, ge=1, le=100_000, description="most transactions that one write to Redis covers"
     )
+    unfolded_log: bool = Field(
+        True,
+        description="whether features include what is not folded yet; false, for experiments, leaves them "
+        "as old as the last batch of a worker on Spark",
+    )
     tail_max_records: int = Field(
         500_000, ge=1000, description="most transactions the reader keeps beyond the watermarks"
     )
@@ -196,6 +201,13 @@ class Settings(BaseSettings):
     page_key: Annotated[SecretStr, AfterValidator(_check_page_key)] = Field(
         SecretStr(""),
         description="key in the address of the live page; empty: a new one at each start",
+    )
+    page_control_token: Annotated[SecretStr, AfterValidator(_check_page_key)] = Field(
+        SecretStr(""),
+        description="token by which the live page takes controls; empty: a new one at each start",
+    )
+    controls: bool = Field(
+        False, description="whether producer, label feed and live page follow controls, see docs/page.md"
     )
 
     # Observability
@@ -301,8 +313,11 @@ def _with_running_line(settings: Settings) -> Settings:
     return settings.model_copy(update={"kafka_bootstrap": line.kafka_bootstrap, "redis_url": line.redis_url})
 
 
-def with_features_lag(settings: Settings, lag: str | None) -> Settings:
+def with_features_lag(settings: Settings, lag: str | None, option: str = "--features-lag") -> Settings:
     """The settings with a lag of the features; without a `lag`, that of the settings themselves.
+
+    Args:
+        option: names the lag in messages.
 
     Raises:
         FraudsimError: the lag is no duration, or the unfolded log that it leaves unused is configured too.
@@ -311,7 +326,7 @@ def with_features_lag(settings: Settings, lag: str | None) -> Settings:
         try:
             settings = settings.model_copy(update={"features_lag": _check_lag(lag)})
         except ValueError as error:
-            raise FraudsimError(f"--features-lag {lag}: {error}") from None
+            raise FraudsimError(f"{option} {lag}: {error}") from None
     if settings.features_lag_ms and "tail_max_records" in settings.model_fields_set:
         raise FraudsimError(
             f"features lag {settings.features_lag} leaves the unfolded log out, so "

@@ -7,6 +7,7 @@ Two groups of one name would replace each other, so a command of this room is ad
 import typer
 
 from lifecycle.backtest.cli import backtest
+from lifecycle.live_experiment.cli import experiment
 from lifecycle.retraining.cli import retrain
 from model.registry.cli import model as model_group
 
@@ -16,3 +17,4 @@ app = typer.Typer()
 
 model_group.command()(backtest)
 model_group.command()(retrain)
+model_group.add_typer(experiment, name="experiment")

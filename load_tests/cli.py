@@ -161,6 +161,44 @@ def kernel(
         )
 
 
+@bench.command("load")
+def load_figures(
+    json: Json,
+    out: Annotated[
+        Path, typer.Option("--out", help="folder of the steps; an interrupted bench goes on there")
+    ],
+    capacities: Annotated[int, typer.Option("--capacities", min=1, help="by HTTP, and by stream")] = 2,
+    step_seconds: Annotated[float, typer.Option("--step-seconds", min=1, help="of a capacity's step")] = 10.0,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="of a capacity, at most")] = 24,
+    p99: Annotated[str, typer.Option("--p99", help="objective of the capacities")] = "50ms",
+    first: Annotated[float, typer.Option("--first", help="rate of a capacity's first step")] = 50.0,
+    most: Annotated[float, typer.Option("--most", help="highest rate of a capacity")] = 20_000.0,
+    compares: Annotated[int, typer.Option("--compares", min=0, help="of the commit with itself")] = 10,
+    rate: Annotated[float, typer.Option("--rate", help="of the comparisons")] = 100.0,
+    compare_seconds: Annotated[float, typer.Option("--compare-seconds", min=1, help="of a turn")] = 15.0,
+    turns: Annotated[int, typer.Option("--turns", min=4, help="of each comparison")] = 6,
+    commit: Annotated[str, typer.Option("--commit", help="that is compared")] = "HEAD",
+) -> None:
+    """Measure the line by `fraudsim load`: capacity, bill, comparisons. Wants a machine of its own."""
+    from load_tests.benches.load.bench import LoadBenchPlan, bench_load
+
+    plan = LoadBenchPlan(
+        commit=commit, capacities=capacities, step_seconds=step_seconds, steps=steps, objective=p99,
+        first=first, most=most, compares=compares, rate=rate, compare_seconds=compare_seconds, turns=turns,
+    )  # fmt: skip
+    report = bench_load(plan, out, typer.echo)
+    _write(json, report)
+    for name, figures in report["capacity"].items():
+        measured = figures["rate"]
+        text = f"{measured}/s, {figures['low']} to {figures['high']}" if measured else figures["why"]
+        typer.echo(f"{name}: {text}")
+    same, slowed = report["compare_same"], report["compare_slowed"]
+    typer.echo(
+        f"intervals overlap: {report['intervals_overlap']}; with itself {same['words']}; "
+        f"slowed by {plan.pause_ms:g} ms: {slowed['verdict']}"
+    )
+
+
 @bench.command()
 def soak(
     json: Json,
@@ -237,6 +275,27 @@ def stream(
         typer.echo(
             f"{r['name']}: {r['value']:,} transactions/s, {r['cpu_us']:g} µs of CPU each"
             + (f"; ours does {ratio:g} times as many" if ratio else "")
+        )
+    typer.echo(f"written: {json}")
+
+
+@bench.command()
+def simulator(
+    json: Json,
+    events: Annotated[int, typer.Option("--events", min=100, help="live transactions a turn")] = 20_000,
+    days: Annotated[int, typer.Option("--days", min=1, help="days that the fast-forward decides")] = 28,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="turns of each contestant")] = 3,
+) -> None:
+    """Measure the fast-forward beside the live scorer: decisions a second of one core, in one run."""
+    from load_tests.benches.stream.fast_forward import bench_simulator
+
+    report = bench_simulator(events, days, turns, lambda line: typer.echo(line, err=True))
+    _write(json, report)
+    for r in report["results"]:
+        ratio = report["ratios"].get(r["name"])
+        typer.echo(
+            f"{r['name']}: {r['value']:,} decisions/s, {r['cpu_us']:g} µs of CPU each"
+            + (f"; {ratio:g} times the live scorer's" if ratio else "")
         )
     typer.echo(f"written: {json}")
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 from runner import archive_cli, ledger_cli, one_shots_cli, policy_cli, stack_cli
 from scorer.policy_cli import policy
 
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 app = typer.Typer()
 app.add_typer(stack_cli.app, name="stack")
 app.add_typer(ledger_cli.app, name="ledger")
@@ -55,6 +57,19 @@ ENGINE = typer.Option("faust", help="what folds the log: faust, or spark (`make 
 TRIGGER = typer.Option(None, help="interval of Spark's batches, such as 0.5s, 1s or 1m  [default: 1s]")
 PAGE = typer.Option(False, "--page", help="serve the live page, whose address is printed")
 NO_PAGE = typer.Option(True, "--page/--no-page", help="serve the live page, whose address is printed")
+CONTROLS = typer.Option(
+    None,
+    "--controls/--no-controls",
+    help="let the live page pause the run, launch attacks on it, kill its parts, switch model and policy  "
+    "[default: `up` on the loopback]",
+)
+BESIDE = typer.Option(
+    None,
+    help="decide everything a second time as a batch this old would, 1h or 1d of event time, for the page",
+)
+RETRAIN = typer.Option(
+    None, help="retrain the model whenever so much event time has passed, as 7d; each becomes a shadow"
+)
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
@@ -77,6 +92,9 @@ def demo(
     engine: str = ENGINE,
     trigger: str | None = TRIGGER,
     page: bool = PAGE,
+    controls: bool | None = CONTROLS,
+    beside: str | None = BESIDE,
+    retrain_every: str | None = RETRAIN,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -106,6 +124,9 @@ def up(
     engine: str = ENGINE,
     trigger: str | None = TRIGGER,
     page: bool = NO_PAGE,
+    controls: bool | None = CONTROLS,
+    beside: str | None = BESIDE,
+    retrain_every: str | None = RETRAIN,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()
@@ -136,9 +157,32 @@ def _exit_on_termination() -> Iterator[None]:
         raise typer.Exit(termination.exit_code) from None
 
 
+def _checked_lag(beside: str | None) -> str | None:
+    from fraudsim.errors import FraudsimError
+    from fraudsim.settings import load_settings, with_features_lag
+
+    if beside is not None and not with_features_lag(load_settings(), beside, "--beside").features_lag_ms:
+        raise FraudsimError(f"--beside {beside}: without a lag it is what the line does itself; try 1h")
+    return beside
+
+
+def _are_controls_on(options: "LineOptions", settings: "Settings", wish: bool | None) -> bool:
+    """Raises FraudsimError where controls are asked for and the run cannot have them."""
+    from fraudsim.errors import FraudsimError
+
+    possible = not (options.replay or options.script or options.shards > 1)
+    if wish is None:
+        on_loopback = settings.page_host in LOOPBACK
+        return possible and (settings.controls or (options.seconds is None and options.page and on_loopback))
+    if wish and not possible:
+        raise FraudsimError("--controls needs the world, without a script and in one shard: see docs/page.md")
+    return wish
+
+
 def _options(
     *, seed: int | None, out: Path | None, replay: Path | None, script: Path | None, reuse: Path | None,
-    speed: float | None, features_lag: str | None = None, **line_options: Any,
+    speed: float | None, features_lag: str | None = None, controls: bool | None = None,
+    beside: str | None = None, **line_options: Any,
 ) -> tuple["LineOptions", "Settings"]:  # fmt: skip
     """The options and settings of a run. Raises FraudsimError for an option that cannot be met."""
     from fraudsim.errors import FraudsimError
@@ -163,14 +207,24 @@ def _options(
         read_script(script)
     if replay is not None and speed is None:
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
+    if line_options.get("retrain_every") is not None:
+        from fraudsim.durations import duration_ms
+
+        try:
+            duration_ms(line_options["retrain_every"])
+        except FraudsimError as error:
+            raise FraudsimError(f"--retrain-every {error}") from None
     options = LineOptions(
         run_dir=new_run_path(settings.runs_dir, out),
         replay=replay.resolve() if replay is not None else None,
         script=script.resolve() if script is not None else None,
         reuse=reusable_run(reuse) if reuse is not None else None,
         speed=speed,
+        controls=False,
+        beside=_checked_lag(beside),
         **line_options,
     )
+    options = replace(options, controls=_are_controls_on(options, settings, controls))
     if options.reacting and (options.replay or not options.consequences or options.shards > 1):
         raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")
     check_engine(options.engine, options.trigger)

@@ -16,9 +16,12 @@ def scorer(
         help="leave events of the last 10s, 5m, 1h or 1d of event time out of the features, for experiments  "
         "[default: FRAUDSIM_FEATURES_LAG]",
     ),
+    beside: bool = typer.Option(
+        False, "--beside", help="decide beside the line, into a topic that nobody acts on, and without HTTP"
+    ),
 ) -> None:
     """Decide transactions: consume `transactions`, answer `POST /v1/score`, write `decisions`."""
     from fraudsim.settings import load_settings, with_features_lag
     from scorer.service import run_scorer
 
-    run_scorer(with_features_lag(load_settings(), features_lag))
+    run_scorer(with_features_lag(load_settings(), features_lag), is_beside=beside)

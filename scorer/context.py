@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fraudsim.log.clock_log import ClockLog
+from fraudsim.log.topics import DECISIONS, LAGGED_DECISIONS
 from fraudsim.settings import Settings
 
 
@@ -15,3 +16,10 @@ class ScorerContext:
     clock_log: ClockLog
     log: Any
     """structlog."""
+    is_beside: bool = False
+    """Whether it decides beside the line: into a topic of its own, and without HTTP."""
+
+    @property
+    def decisions_topic(self) -> str:
+        """The topic of its decisions, and of where it resumes."""
+        return LAGGED_DECISIONS if self.is_beside else DECISIONS

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import itertools
+import math
 import resource
 import signal
 import sys
@@ -17,10 +19,10 @@ from redis.exceptions import RedisError
 
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
-from fraudsim.log.clock_log import ClockLog, open_clock
+from fraudsim.log.clock_log import open_clock
 from fraudsim.log.consumer import group_member, topic_reader
 from fraudsim.log.events import Transaction
-from fraudsim.log.topics import DECISIONS, TRANSACTIONS
+from fraudsim.log.topics import TRANSACTIONS
 from fraudsim.process.garbage_collection import freeze_gc, watch_collections
 from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings
@@ -53,7 +55,10 @@ from stream_features.store.state_store import StateStore
 from stream_features.vector import SIZE
 
 GROUP: Final = "scorers"
+GROUP_BESIDE: Final = "scorers.lagged"
 PRUNE_EVERY_S: Final = 0.25
+CLOCK_EVERY: Final = 4
+"""The running clock is looked up once in so many prunings: it may have been stopped."""
 WARM_UP_S: Final = 30.0
 STATE_WITHIN_S: Final = 2.0
 """Longest wait at the start for a Redis that does not answer."""
@@ -83,7 +88,8 @@ class Service:
         self._settings, self._clock_log, self._log = settings, clock_log, log
         self._link = RedisClient.with_short_timeouts(settings.redis_url)
         self._state, self._claims, self._limits = map(Dependency, ("state", "claims", "limits"))
-        self._quota = RedisQuota(Redis.from_url(settings.redis_url), clock_log.clock.log_id)
+        limits_of = clock_log.clock.log_id + (".lagged" if context.is_beside else "")
+        self._quota = RedisQuota(Redis.from_url(settings.redis_url), limits_of)
         unfolded_log = UnfoldedLog(settings.partitions, settings.tail_max_records)
         self._store = StateStore(self._link)
         self._reader = FeatureReader(
@@ -93,6 +99,7 @@ class Service:
             partitions=settings.partitions,
             slots=settings.slots,
             pending_wait_ms=settings.pending_wait_ms,
+            reads_unfolded=settings.unfolded_log,
         )
         self._served = ServedModel(settings.model_dir, log, settings.model_kind)
         self._policy = ServedPolicy(settings.policy or SHIPPED, log)
@@ -113,6 +120,7 @@ class Service:
             Dependencies(self._state, self._limits, STREAM_BUDGETS * settings.deadline_ms / 1000),
             self._blocks,
         )  # fmt: skip
+        group = GROUP_BESIDE if context.is_beside else GROUP
         in_flight, on_decided = self._reader.in_flight, self._shadows.offer
         topic = topic_reader(
             settings.kafka_bootstrap, log_partitions(settings), FETCH, f"{settings.scorer_name}-log"
@@ -120,7 +128,7 @@ class Service:
         self._stream = StreamScorer(
             context, self._decider, in_flight, self._producer, on_decided,
             lambda on_record: LogReader(settings, clock_log, unfolded_log, on_record, topic),
-            lambda listener: group_member(settings, GROUP, settings.scorer_name, TRANSACTIONS, listener),
+            lambda listener: group_member(settings, group, settings.scorer_name, TRANSACTIONS, listener),
         )  # fmt: skip
         self._log_reader = self._stream.log_reader
         idempotency = Idempotency(RedisClaims(self._link, settings.http_replies_max_bytes), self._claims)
@@ -130,7 +138,7 @@ class Service:
         self._api = HttpApi(
             context, self._scoring, self._served, self._shadows, self._state, lambda: self._log_reader.filled
         )
-        self._server = _http_server(settings, self._api)
+        self._server = None if context.is_beside else _http_server(settings, self._api)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -162,7 +170,7 @@ class Service:
                 ("admission", self._api.admission.watch()),
                 ("shadows", self._shadows.run()),
                 *([("lagged log", self._lagged_log.run())] if self._lagged_log is not None else []),
-                ("http", self._server.serve()),
+                ("http", self._server.serve() if self._server is not None else asyncio.sleep(math.inf)),
             )
         ]
         stopping = asyncio.create_task(self._stopping.wait())
@@ -172,8 +180,9 @@ class Service:
 
     async def _stop(self, tasks: list[asyncio.Task[None]], ended: list[asyncio.Task[Any]]) -> None:
         """Stop HTTP, then the stream once it has what HTTP decided. Raises what a task raised."""
-        self._server.should_exit = True
-        await asyncio.wait([tasks[-1]], timeout=15)
+        if self._server is not None:
+            self._server.should_exit = True
+            await asyncio.wait([tasks[-1]], timeout=15)
         await self._scoring.drain()
         if not ended:
             await self._stream.await_http_decisions(HTTP_DRAIN_S)
@@ -212,7 +221,7 @@ class Service:
 
     async def _warm_up(self) -> None:
         """Make decisions that are not published, so that the first request waits for no lazy set-up."""
-        for topic in (DECISIONS, TRANSACTIONS):
+        for topic in (self._stream.topic, TRANSACTIONS):
             await self._producer.partitions_for(topic)
         sample = Transaction(
             tx_id="warm-up",
@@ -245,7 +254,7 @@ class Service:
 
     async def _upkeep(self) -> None:
         """Prune the unfolded log, probe Redis, refresh the clock, the policy and the models, for ever."""
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(PRUNE_EVERY_S)
             away = self._state.away
             for dependency, work in (
@@ -257,8 +266,8 @@ class Service:
                     await dependency.probe(work)
             if self._state.away != away:
                 self._log.warning("state_away", reason=self._state.away or "it is back")
-            if self._clock_log.clock.current.speed == 0:
-                # The clock has not started; learning its segment early spares the first record the wait.
+            if self._clock_log.clock.current.speed == 0 or turn % CLOCK_EVERY == 0:
+                # Of a clock that starts or stops, HTTP must hear where no record names the new segment.
                 await self._clock_log.catch_up()
             await self._read_reported()
             self._blocks.prune()
@@ -283,8 +292,12 @@ def _http_server(settings: Settings, api: HttpApi) -> uvicorn.Server:
     )
 
 
-def run_scorer(settings: Settings) -> None:
-    """Run until a signal; exits non-zero on a failure."""
+def run_scorer(settings: Settings, is_beside: bool = False) -> None:
+    """Run until a signal; exits non-zero on a failure.
+
+    Args:
+        is_beside: see `ScorerContext`.
+    """
     import uvloop
 
     log = set_up_logs(settings, settings.scorer_name)
@@ -296,7 +309,7 @@ def run_scorer(settings: Settings) -> None:
         log.warning("http_without_token", host=settings.http_host, next_step="set FRAUDSIM_HTTP_TOKEN")
     log.info("scorer_starting", http=f"{settings.http_host}:{settings.http_port}", metrics_port=port)
     try:
-        uvloop.run(_serve(settings, clock_log, log))
+        uvloop.run(_serve(ScorerContext(settings, clock_log, log, is_beside)))
     except FraudsimError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -312,5 +325,5 @@ def _allow_open_files(log: Any) -> None:
         log.warning("few_open_files", limit=hard, needed=needed, next_step="raise the limit: ulimit -Hn")
 
 
-async def _serve(settings: Settings, clock_log: ClockLog, log: Any) -> None:
-    await Service(ScorerContext(settings, clock_log, log)).run()
+async def _serve(context: ScorerContext) -> None:
+    await Service(context).run()

@@ -60,13 +60,16 @@ def simulate(
 def proof(
     run: Path = typer.Option(Path("runs/latest"), help="folder of a live run"),
     generate: bool = typer.Option(True, help="also generate the run's time again from its history"),
+    batch: str | None = typer.Option(
+        None, help="interval of the batches of a run that was decided by batches alone, such as 1m"
+    ),
 ) -> None:
     """Prove on a live run that the fast-forward is the line; exit 1 where it is not."""
     from fraudsim.settings import load_settings
     from simulator.proof.decided_again import decide_again
     from simulator.proof.generated_again import generate_again
-    from simulator.proof.lagged_job import compare_with_job
-    from simulator.regimes import span
+    from simulator.proof.lagged_job import compare_with_batches, compare_with_job
+    from simulator.regimes import span, span_ms
 
     settings = load_settings()
     again = decide_again(run, settings)
@@ -87,11 +90,14 @@ def proof(
         )
         for cause, count in generated.causes.items():
             typer.echo(f"  {cause}: {count:,}")
-        if generated.lag_ms:
-            job = compare_with_job(run, settings)
+        if generated.lag_ms or batch is not None:
+            if batch is not None:
+                job = compare_with_batches(run, settings, span_ms(batch, "--batch"))
+            else:
+                job = compare_with_job(run, settings)
             for name, mean in (("flagged", job.flagged), ("score", job.score)):
                 typer.echo(
-                    f"a job every {span(2 * job.lag_ms)} beside the line's lag of {span(job.lag_ms)} at "
+                    f"a job every {span(job.period_ms)} beside the line's lag of {span(job.lag_ms)} at "
                     f"{job.speed:,.0f} event s per s: {name} {mean.simulated:.4f} and {mean.live:.4f}, "
                     f"difference {mean.low:+.4f} to {mean.high:+.4f}"
                 )

@@ -14,7 +14,10 @@ from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from fraudsim.whole_files import write_whole
 from model.artefact.files import load_model
+from producers.history.manifest import HistoryOrigin
 from producers.history.reader import read_history
+from producers.history.tables import Tables
+from producers.history.writer import write_tables
 from producers.world.settings import consequences
 from scorer.models.arms import Arm
 from scorer.policy.file import SHIPPED, load_policy
@@ -87,7 +90,7 @@ def _simulate(
     plan: SimulationPlan, traffic: SimulatedTraffic, settings: Settings, say: Say
 ) -> dict[str, Any]:
     out, regime = plan.out, plan.regime
-    (out / "history").symlink_to(plan.history.resolve(), target_is_directory=True)
+    _put_history(out / "history", traffic)
     scoring = _scoring(plan, settings, say)
     policy = load_policy(out / "policy")
     served_by = ServedBy("none", policy.version, "none")
@@ -125,6 +128,21 @@ def _simulate(
     write_whole(out / "ledger.json", msgspec.json.format(msgspec.json.encode(line.ledger), indent=2) + b"\n")
     write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def _put_history(folder: Path, traffic: SimulatedTraffic) -> None:
+    """What came before the run: the history itself, or of a file's history the days that are not decided."""
+    history = traffic.history
+    if traffic.world is not None:
+        folder.symlink_to(history.directory.resolve(), target_is_directory=True)
+        return
+    manifest, end_ms = history.manifest, traffic.start_ms
+    before = Tables(traffic.past, traffic.labels_before, history.truth().slice(0, traffic.past.num_rows))
+    origin = HistoryOrigin(
+        source=manifest.source, version=manifest.version, config={**manifest.config, "split_ms": end_ms},
+        seed=manifest.seed, start_ms=manifest.start_ms, end_ms=end_ms, cards=manifest.cards,
+    )  # fmt: skip
+    write_tables(folder, [before], origin)
 
 
 def _scoring(plan: SimulationPlan, settings: Settings, say: Say) -> Scoring | None:

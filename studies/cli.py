@@ -82,42 +82,6 @@ def handbook(
     typer.echo(f"written to {out}")
 
 
-@study_app.command()
-def treatments(
-    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
-    out: Path = typer.Option(..., help="folder for treatments.json, treatments.md and reliability.svg"),
-) -> None:
-    """Class weights, focal loss, undersampling: average precision, cost and calibration."""
-    from fraudsim.settings import load_settings
-    from studies import treatments as module
-
-    console = plain_console()
-    with console.status("treatments") as status:
-        result = module.study(
-            history, out, load_settings(), on_step=lambda name: status.update(f"treatments: {name}")
-        )
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")
-
-
-@study_app.command()
-def tradeoffs(
-    history: Path = typer.Option(..., help="history folder, from `fraudsim world generate`"),
-    out: Path = typer.Option(..., help="folder for tradeoffs.json and tradeoffs.md"),
-) -> None:
-    """Models from logistic regression to a GRU: average precision, net loss, latency, size, training time."""
-    from fraudsim.settings import load_settings
-    from studies import tradeoffs as module
-
-    console = plain_console()
-    with console.status("tradeoffs") as status:
-        result = module.study(
-            history, out, load_settings(), on_step=lambda name: status.update(f"tradeoffs: {name}")
-        )
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")
-
-
 @study_app.command("twin-runs")
 def twin_runs(
     out: Path = typer.Option(..., help="folder for the runs, twin_runs.json and twin_runs.md"),
@@ -139,5 +103,24 @@ def twin_runs(
     plan = module.TwinPlan(range(first_seed, first_seed + seeds), seconds, rate, cards, history_days, days)
     with console.status("twin runs") as status:
         result = module.study(out, load_settings(), plan, on_run=status.update)
+    module.page_of(result).print_to(console)
+    typer.echo(f"written to {out}")
+
+
+@study_app.command("bad-models")
+def bad_models(
+    out: Path = typer.Option(..., help="folder for bad_models.json and bad_models.md"),
+    cards: int = typer.Option(1_000, min=100, help="cards of the world"),
+    weeks: int = typer.Option(3, min=1, help="weeks that each model is tried on"),
+    seed: int = typer.Option(1, min=0, help="of the world"),
+) -> None:
+    """Which gate stops a bad model: check, backtest, shadow, stages?"""
+    from fraudsim.settings import load_settings
+    from studies.bad_models import study as module
+
+    console = plain_console()
+    plan = module.BadModelsPlan(cards=cards, weeks=weeks, seed=seed)
+    with console.status("bad models") as status:
+        result = module.study(out, load_settings(), plan, status.update)
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from studies.frame.page import StudyReport
 
 FRAMED: Final = {
+    "cadence": "When does retraining pay? Triggers in net loss against never and an oracle.",
     "drift": "How often does drift alarm without cause, and how soon with one?",
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
+    "interference": "How far is an A/B test between cards from what all cards would see, and why?",
+    "false-wins": "How often does an experiment tell equal arms apart, and how often a lift from none?",
+    "treatments": "Class weights, focal loss, undersampling: average precision, cost and calibration.",
+    "tradeoffs": "Models from logistic regression to a GRU: precision, net loss, latency, size, training.",
     "value": "From which volume does a real-time line pay, and how stale may features be below?",
     "skew": "What does it cost to serve other features than a model was trained on?",
     "labels": "What do late, selective and wrong labels cost, and what is exploration worth?",

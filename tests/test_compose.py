@@ -15,6 +15,7 @@ import pytest
 from fraudsim.errors import FraudsimError
 from fraudsim.log.topics import CLOCK, create_topics
 from fraudsim.settings import Settings, variable
+from load_tests.load.generators.plan import ARRIVALS_VARIABLE, RATE_VARIABLE, SECONDS_VARIABLE
 from producers.world.config import WorldConfig
 from runner.line.one_shots import (
     keep_or_copy_policy,
@@ -67,8 +68,9 @@ def test_every_image_is_pinned_to_a_full_version():
 
 
 def test_every_setting_that_is_named_exists():
+    of_locust = {RATE_VARIABLE, SECONDS_VARIABLE, ARRIVALS_VARIABLE}
     for name in ("docker-compose.yml", ".env.example", "Dockerfile"):
-        assert set(re.findall(r"\bFRAUDSIM_[A-Z_]+", text(name))) <= SETTINGS, name
+        assert set(re.findall(r"\bFRAUDSIM_[A-Z_]+", text(name))) <= SETTINGS | of_locust, name
 
 
 def test_the_image_installs_only_what_the_lock_has_a_hash_of_and_runs_without_rights():
@@ -107,12 +109,14 @@ def test_health_checks_ask_without_a_proxy():
     assert text("docker-compose.yml").count("ProxyHandler({})") == 3
 
 
-@pytest.mark.parametrize(("setting", "prefix"), [("worker_name", "features"), ("scorer_name", "scorer")])
-def test_every_replica_has_a_name_of_its_own(setting, prefix):
+@pytest.mark.parametrize(
+    ("setting", "prefixes"), [("worker_name", ["features"]), ("scorer_name", ["scorer", "lagged"])]
+)
+def test_every_replica_has_a_name_of_its_own(setting, prefixes):
     """Kafka removes the earlier of two group members with one name."""
-    (name,) = re.findall(rf'{variable(setting)}: "(.*)"', text("docker-compose.yml"))
-    member_name = getattr(Settings(_env_file=None, **{setting: name}), setting)
-    assert member_name == f"{prefix}-{socket.gethostname()}"
+    names = re.findall(rf'{variable(setting)}: "([^"]*)"', text("docker-compose.yml"))
+    members = [getattr(Settings(_env_file=None, **{setting: name}), setting) for name in names]
+    assert sorted(members) == sorted(f"{prefix}-{socket.gethostname()}" for prefix in prefixes)
 
 
 def test_whoever_reaches_grafana_may_look_and_nobody_may_log_in():

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from fraudsim.polling import poll_until
+from load_tests.load.arrivals.schedule import schedule_us
+from load_tests.load.arrivals.shapes import parse_shape
 from tests.dashboards.board_queries import NO_PAST, queries, recorded
 from tests.host_load import send
 
@@ -21,9 +23,11 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 ONE_SHOTS = ("prepare", "topics", "clock", "prime")
-LINE = ("features", "scorer", "producer", "labels", "archiver")
+LINE = ("features", "scorer", "producer", "labels", "archiver", "page")
 SERVERS = ("kafka", "redis", "prometheus")
 RATE, SECONDS = 500, 120
+LOAD_RATE, LOAD_SECONDS = 20, 20
+ROWS = ("/v1/score", "from intended send")
 
 COUNT = """
 import duckdb
@@ -52,8 +56,11 @@ class Project:
         self.name = f"fraudsim-test-{uuid.uuid4().hex[:8]}"
         self.image = f"{self.name}:1.0.0"
         small = {"LINE_RATE": "100", "LINE_CARDS": "500", "LINE_HISTORY_DAYS": "40"}
-        ports = dict.fromkeys(("SCORER_PORTS", "PROMETHEUS_PORT", "GRAFANA_PORT"), "0")
-        self.env = {**os.environ, **small, **ports, "APP_IMAGE": self.image, **variables}
+        ports = dict.fromkeys(
+            ("SCORER_PORTS", "PROMETHEUS_PORT", "GRAFANA_PORT", "LOCUST_PORT", "PAGE_PORT"), "0"
+        )
+        load = {"FRAUDSIM_LOAD_RATE": str(LOAD_RATE), "FRAUDSIM_LOAD_SECONDS": str(LOAD_SECONDS)}
+        self.env = {**os.environ, **small, **ports, **load, "APP_IMAGE": self.image, **variables}
 
     def run(self, *argv, timeout=300):
         command = ["docker", "compose", "--project-name", self.name, "--file", str(COMPOSE), *argv]
@@ -163,7 +170,7 @@ def wait_for_decisions(project, count=200):
 def test_all_of_it_comes_up_healthy_from_nothing_and_decides(project):
     assert set(project.health().values()) == {"healthy"}
     assert {service for service, _ in project.health()} == {*LINE, *SERVERS}
-    assert poll_until(lambda: project.metric("up") == 6, 60)
+    assert poll_until(lambda: project.metric("up") == 7, 60)
     wait_for_decisions(project)
 
 
@@ -216,6 +223,51 @@ def test_what_a_host_sends_through_the_published_port_is_all_answered_and_all_in
         return counts[-1] == (RATE * SECONDS,) * 3
 
     assert poll_until(all_archived, 90, every_s=2.0), counts[-1]
+
+
+def swarm(project, path, **form):
+    """Ask Locust's page, as a browser would."""
+    body = urllib.parse.urlencode(form).encode() if form else None
+    with urllib.request.urlopen(
+        f"http://{project.address('locust', '8089')}{path}", body, timeout=10
+    ) as answer:
+        return json.load(answer)
+
+
+def requests_by_row(project):
+    """Requests by row of Locust's page, and how many of them failed."""
+    rows = {row["name"]: row for row in swarm(project, "/stats/requests")["stats"]}
+    requests = {name: rows[name]["num_requests"] for name in ROWS if name in rows}
+    return requests, sum(rows[name]["num_failures"] for name in ROWS if name in rows)
+
+
+@pytest.fixture
+def locust(project):
+    """The project with Locust's page and two workers, for one test."""
+    profile = ("--profile", "load")
+    project.compose(
+        *profile, "up", "--detach", "--wait", "--scale", "locust-worker=2", "locust", "locust-worker"
+    )
+    yield project
+    project.compose(*profile, "rm", "--stop", "--force", "locust", "locust-worker")
+
+
+def test_locusts_workers_send_the_schedule_and_nothing_twice_at_every_start(locust):
+    project, count = locust, len(schedule_us(parse_shape("poisson"), LOAD_RATE, LOAD_SECONDS, 1))
+    assert poll_until(lambda: swarm(project, "/stats/requests")["worker_count"] == 2, 60)
+    for start in (1, 2):
+        assert swarm(project, "/swarm", user_count=16, spawn_rate=16)["success"]
+        assert poll_until(lambda: swarm(project, "/stats/requests")["state"] == "stopped", 180, every_s=1.0)
+        # The master hears of the workers' last requests a few seconds after the end.
+        assert poll_until(lambda: requests_by_row(project) == (dict.fromkeys(ROWS, count), 0), 60)
+        sent = start * count
+        found = []
+
+        def all_archived(found=found, sent=sent):
+            found.append(project.in_archive("load-locust-"))
+            return found[-1] == (sent,) * 3
+
+        assert poll_until(all_archived, 90, every_s=2.0), found[-1]
 
 
 @pytest.mark.parametrize("service", [*SERVERS, *LINE])

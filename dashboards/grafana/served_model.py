@@ -31,6 +31,12 @@ def _served() -> Panels:
             "In event time: what it has not learned from.",
             limit=90 * 86400,
         ),
+        number(
+            "Retraining fails",
+            'sum(increase(fraudsim_retrainings_total{status="failed"}[1h]))',
+            about="Retrainings of an hour that ended without a model.",
+            limit=1,
+        ),
         number("Event seconds per second", "max(deriv(fraudsim_event_timestamp_seconds[1m]))"),
     ]
 
@@ -38,6 +44,17 @@ def _served() -> Panels:
 def _changes() -> Panels:
     return [
         series("Age by scorer", (_AGE, "{{instance}}"), unit=units.DurationSeconds),
+        series(
+            "Retrainings",
+            ("sum by (status) (increase(fraudsim_retrainings_total[1h]))", "{{status}}"),
+            about="How those of an hour ended: as a shadow, promoted, rejected by the gate, or failed.",
+        ),
+        series(
+            "Gate",
+            ("fraudsim_retraining_gate_cents", "{{instance}}"),
+            about="Cost of the last new model less the champion's, cents for 1,000 payments; above 0 it is "
+            "rejected.",
+        ),
         series(
             "Labels that arrive",
             (
@@ -95,6 +112,23 @@ def _truth() -> Panels:
             "Population stability index",
             ("fraudsim_drift_psi", "{{feature}}"),
             about="As it is. Its customary limits, 0.1 and 0.25, heed no sample size.",
+            width=12,
+        ),
+        series(
+            "Recent fraud, by labels",
+            ('fraudsim_recent_fraud_rate{labels="mature"}', "{{days}} d, when all labels are there"),
+            ('fraudsim_recent_fraud_rate{labels="known"}', "{{days}} d, as known"),
+            unit=units.PercentUnit,
+            about="Share of frauds among the payments of the last days of event time: as labelled so far, "
+            "and over the share that is known at their age (see beside). No estimate while that share is "
+            "under a fifth: the payments are too young.",
+            width=12,
+        ),
+        series(
+            "Share of recent frauds that is known",
+            ("fraudsim_recent_fraud_known_share", "{{days}} d"),
+            unit=units.PercentUnit,
+            about="Estimated by the label delays of the history.",
             width=12,
         ),
         series(

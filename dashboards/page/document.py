@@ -14,12 +14,20 @@ _TRUTH_TEXT: Final = {True: "what the simulation knows", False: "what a bank kno
 
 
 def render(
-    template: str, figures: dict[str, Figure], boxes: dict[str, str], problem: str, *, truth: bool, may: bool
+    template: str,
+    figures: dict[str, Figure],
+    boxes: dict[str, str],
+    problem: str,
+    *,
+    truth: bool,
+    may: bool,
+    controls: bool = False,
 ) -> str:
     """The document.
 
     Args:
         may: whether the truth may be shown at all.
+        controls: whether the page takes controls.
     """
     pieces = {
         "diagram": drawing(WIDE, figures, boxes) + drawing(TALL, figures, boxes),
@@ -30,6 +38,7 @@ def render(
         "current_on": 'aria-current="true"' if truth else "",
         "current_off": "" if truth else 'aria-current="true"',
         "may": "" if may else "hidden",
+        "controls": "on" if controls else "off",
     }
     text = re.sub(r"\{\{(\w+)\}\}", lambda match: pieces[match[1]], template)
     return _FIGURE.sub(lambda match: _data(match[1], figures[match[1]]), text)

@@ -8,6 +8,7 @@ from typing import Final
 from dashboards.page.counts.run_state import RunState
 from dashboards.page.counts.seconds import nearest_rank
 from dashboards.page.part_metrics import PartReading
+from fraudsim.durations import duration_text
 from fraudsim.log.events import ACTIONS
 from producers.ledger.ledger import Ledger
 
@@ -23,11 +24,16 @@ LOG_FIGURES: Final = (
     "rate", "decided", "sent", "lost", "waiting", "duplicated", "repeats", "dead_lettered", "unreadable",
     "p50_ms", "p99_ms", "p999_ms", "max_ms", "p50_recent_ms", "p99_recent_ms", "p999_recent_ms",
     "staleness_ms", "stale", "degraded", "uncertain", *ACTIONS, "event_time", "speed", "policy",
+    "ledger_payments",
     "net_loss_cents", "net_loss_rate_cents", "fraud_paid_cents", "insult_cents", "friction_cents",
     "review_cents", "at_stake_cents", "stopped_cents", "frauds", "insults", "open_reviews",
-    "predicted_frauds", "true_frauds", "null_p50_ms", "null_p99_ms",
+    "predicted_frauds", "true_frauds", "null_p50_ms", "null_p99_ms", "batch_age_ms", "lagged_decided",
+    "real_time_net_loss_cents", "lagged_net_loss_cents",
 )  # fmt: skip
-TRUTH_FIGURES: Final = ("insult_cents", "insults", "stopped_cents", "true_frauds")
+TRUTH_FIGURES: Final = (
+    "insult_cents", "insults", "stopped_cents", "true_frauds", "real_time_net_loss_cents",
+    "lagged_net_loss_cents",
+)  # fmt: skip
 """What nobody but the simulation knows."""
 HIDDEN: Final[Figure] = (None, "only the simulation knows")
 
@@ -86,7 +92,9 @@ def log_figures(
         "null_p99_ms": milliseconds(null_ms.get("p99"), "not run"),
         "predicted_frauds": (round(state.predicted_frauds, 2), f"{state.predicted_frauds:,.1f}"),
         "true_frauds": whole(state.frauds),
+        "ledger_payments": whole(state.money.by_truth.total.payments.count),
         "open_reviews": whole(state.money.open_reviews),
+        **_beside_figures(state),
         **_ledger_figures(state.money.of("truth" if truth else "labels")),
     }
     return figures if truth else figures | dict.fromkeys(TRUTH_FIGURES, HIDDEN)
@@ -110,6 +118,21 @@ def _ledger_figures(ledger: Ledger) -> dict[str, Figure]:
         "stopped_cents": money(account.stopped_frauds.cents),
         "frauds": whole(account.at_stake.count),
         "insults": whole(account.insults),
+    }
+
+
+def _beside_figures(state: RunState) -> dict[str, Figure]:
+    beside = state.beside
+    if not beside.decided:
+        none: Figure = (None, "not run")
+        return dict.fromkeys(
+            ("batch_age_ms", "lagged_decided", "lagged_net_loss_cents", "real_time_net_loss_cents"), none
+        )
+    return {
+        "batch_age_ms": (beside.lag_ms, duration_text(beside.lag_ms)),
+        "lagged_decided": whole(beside.decided),
+        "lagged_net_loss_cents": money(beside.money.by_truth.total.net_loss_cents),
+        "real_time_net_loss_cents": money(state.money.by_truth.total.net_loss_cents),
     }
 
 

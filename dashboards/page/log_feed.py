@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,14 +24,15 @@ from producers.world.settings import consequences
 from runner.record.latencies import percentiles
 from runner.record.observer import ObservedDecision
 
-POLL_MS: Final = 200
+POLL_MS: Final = 250
 PLAN: Final = FetchPlan(wait_ms=POLL_MS, min_bytes=1 << 20, max_partition_bytes=1 << 20, max_records=1_000)
-"""Five fetches a second, whatever the rate."""
+"""Four fetches a second, as many as updates, whatever the rate."""
 RETRY_S: Final = 1.0
 ASK_ENDS_S: Final = 2.0
 ANSWER_S: Final = 5.0
 """Longest time that Kafka may take to say where the log ends."""
 NULL_EVERY_S: Final = 30.0
+AWAY: Final = (KafkaError, FraudsimError, OSError, TimeoutError)
 _decode_null: Final = msgspec.json.Decoder(ObservedDecision).decode
 
 
@@ -43,6 +44,7 @@ class LogFeed:
         self._settings = settings
         self._topics = [
             topics.TRANSACTIONS, topics.DECISIONS, topics.LABELS, topics.DEAD_LETTERS, topics.CLOCK,
+            topics.CONTROL, topics.LAGGED_DECISIONS,
             *([topics.TRUTH] if with_truth else []),
         ]  # fmt: skip
         self.state: RunState | None = None
@@ -60,11 +62,17 @@ class LogFeed:
     async def follow(self) -> None:
         """Follow until cancelled; after any failure, go on once Kafka is there again."""
         while True:
-            try:
+            with contextlib.suppress(*AWAY), self._naming_problems():
                 await self._read()
-            except (KafkaError, FraudsimError, OSError, TimeoutError) as error:
-                self.problem = " ".join(str(error).split()) or type(error).__name__
             await asyncio.sleep(RETRY_S)
+
+    @contextlib.contextmanager
+    def _naming_problems(self) -> Iterator[None]:
+        try:
+            yield
+        except AWAY as error:
+            self.problem = " ".join(str(error).split()) or type(error).__name__
+            raise
 
     async def _read(self) -> None:
         settings = self._settings
@@ -80,8 +88,9 @@ class LogFeed:
         async with open_reader(settings.kafka_bootstrap, tps, PLAN, client_id="page") as reader:
             begins = await reader.begins()
             reader.seek({tp: max(begins[tp], self._positions.get(tp, 0)) for tp in tps})
-            await self._read_truth(reader)
-            await self._poll(reader)
+            with self._naming_problems():  # at once: to close a reader whose Kafka is away takes long
+                await self._read_truth(reader)
+                await self._poll(reader)
 
     async def _read_truth(self, reader: TopicReader) -> None:
         """Read the truth to its present end, so that the decisions of a long log need not wait for it."""

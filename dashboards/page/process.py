@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from dashboards.page.app import PageApp
+from dashboards.page.control_desk import ControlDesk
 from dashboards.page.log_feed import LogFeed
 from dashboards.page.part_metrics import PartMetrics
 from dashboards.page.snapshot import Snapshots
@@ -50,7 +51,9 @@ async def _serve(settings: Settings, log: Any, run: Path | None, with_truth: boo
             "or set it to 0 for a free one"
         )
     feed, parts = LogFeed(settings, with_truth), PartMetrics(settings, run)
-    page = PageApp(settings, key, feed, Snapshots(feed, parts), with_truth)
+    token = settings.page_control_token.get_secret_value() or secrets.token_urlsafe(24)
+    desk = ControlDesk(settings, feed, token, run) if settings.controls else None
+    page = PageApp(settings, key, feed, Snapshots(feed, parts), with_truth, desk)
     server = _PageServer(
         uvicorn.Config(
             page.app,
@@ -69,7 +72,9 @@ async def _serve(settings: Settings, log: Any, run: Path | None, with_truth: boo
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
     freeze_gc()
-    address = f"{http_url(settings.page_host, port)}/?key={key}"
+    address = (
+        f"{http_url(settings.page_host, port)}/?key={key}{f'#control={token}' if desk is not None else ''}"
+    )
     tasks = [asyncio.create_task(work()) for work in (feed.follow, parts.follow, page.broadcast.run)]
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():  # noqa: ASYNC110

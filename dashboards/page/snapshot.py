@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dashboards.page.counts.control_list import ShownControl
 from dashboards.page.counts.run_state import RunState, SeenDecision
 from dashboards.page.counts.seconds import EDGES_MS
 from dashboards.page.figures import (
@@ -28,6 +29,7 @@ from stream_features.catalogue.reason_text import sentences
 SHOWN: Final = 25
 """Decisions of each of the two lists."""
 CAMPAIGNS: Final = 12
+CONTROLS: Final = 20
 CURVE_POINTS: Final = 600
 SLOW_EVERY_S: Final = 1.0
 """How often what takes long to count is counted anew."""
@@ -43,8 +45,8 @@ class Snapshots:
         self._run_ms: dict[str, float | None] = {}
         self._drift: list[dict[str, Any]] = []
         self._state: RunState | None = None
-        self._curve: deque[tuple[float, int, int]] = deque(maxlen=CURVE_POINTS)
-        """Unix time, and the net loss so far by labels and by the truth, cents."""
+        self._curve: deque[tuple[float, int, int, int | None]] = deque(maxlen=CURVE_POINTS)
+        """Unix time, and net losses so far, cents: by labels, by the truth, and of the scorer beside."""
 
     def figures(self, truth: bool) -> dict[str, Figure]:
         """Every number of the page, by name."""
@@ -85,6 +87,7 @@ class Snapshots:
                     for (source, is_fraud), count in sorted(state.labels.items())
                 ],
                 "drift": self._drift,
+                "controls": [_control(control) for control in state.controls.latest(truth)[:CONTROLS]],
                 "reported": [
                     {
                         **card,
@@ -95,7 +98,11 @@ class Snapshots:
                 ],
             }
             if truth:
-                content |= {"campaigns": _campaigns(state), "typologies": _typologies(state)}
+                content |= {
+                    "campaigns": _campaigns(state),
+                    "typologies": _typologies(state),
+                    "in_force": state.controls.in_force(),
+                }
         return encoder.encode(content)
 
     def series(self, truth: bool) -> bytes:
@@ -109,9 +116,12 @@ class Snapshots:
                 "edges_ms": EDGES_MS,
                 "null_ms": [self._feed.null_ms.get("p50"), self._feed.null_ms.get("p99")],
                 "net_loss": [
-                    [at_s, by_labels, by_truth] if truth else [at_s, by_labels]
-                    for at_s, by_labels, by_truth in self._curve
+                    [at_s, by_labels, by_truth, lagged] if truth else [at_s, by_labels]
+                    for at_s, by_labels, by_truth, lagged in self._curve
                 ],
+                "marks": []
+                if state is None
+                else [[round(mark.at_s, 1), mark.kind] for mark in state.controls.latest(truth)[:CONTROLS]],
             }
         )
 
@@ -161,7 +171,9 @@ class Snapshots:
         ]
         ledgers = (state.money.by_labels, state.money.by_truth)
         by_labels, by_truth = (ledger.total.net_loss_cents for ledger in ledgers)
-        self._curve.append((round(now_s, 1), by_labels, by_truth))
+        beside = state.beside
+        lagged = beside.money.by_truth.total.net_loss_cents if beside.decided else None
+        self._curve.append((round(now_s, 1), by_labels, by_truth, lagged))
 
 
 def _decision(decision: SeenDecision, state: RunState, truth: bool) -> dict[str, Any]:
@@ -184,24 +196,46 @@ def _fraud(tx_id: str, state: RunState) -> dict[str, str] | None:
     return None if fraud is None else {"typology": fraud.typology, "campaign": fraud.campaign_id}
 
 
+def _control(control: ShownControl) -> dict[str, Any]:
+    return {
+        "text": control.text,
+        "kind": control.kind,
+        "at_s": round(control.at_s, 1),
+        "asked": event_text(control.ts),
+        "placed": None if control.placed_ms is None else event_text(control.placed_ms),
+    }
+
+
 def _campaigns(state: RunState) -> list[dict[str, Any]]:
     """The campaigns that began last, the newest first."""
     campaigns = list(state.money.by_truth.campaigns.values())[: -CAMPAIGNS - 1 : -1]
-    return [_campaign(campaign) for campaign in campaigns]
+    return [
+        _campaign(campaign) | {"beside": _stops(state.beside.campaign(campaign.campaign_id))}
+        for campaign in campaigns
+    ]
 
 
-def _campaign(campaign: CampaignAccount) -> dict[str, Any]:
+def _stops(campaign: CampaignAccount | None) -> dict[str, Any] | None:
+    """What was stopped of a campaign, and when first; None where nothing of it is decided."""
+    if campaign is None:
+        return None
     account, stop_ms = campaign.account, campaign.first_stop_ms
     return {
-        "campaign": campaign.campaign_id,
-        "typology": campaign.typology,
-        "began": event_text(campaign.first_ms),
         "transactions": account.payments.count,
-        "cards": len(campaign.cards),
         "first_stopped": None if stop_ms is None else event_text(stop_ms),
         "after_s": None if stop_ms is None else round((stop_ms - campaign.first_ms) / 1000),
         "paid_cents": account.paid.cents,
         "stopped_cents": account.stopped_frauds.cents,
+    }
+
+
+def _campaign(campaign: CampaignAccount) -> dict[str, Any]:
+    return {
+        "campaign": campaign.campaign_id,
+        "typology": campaign.typology,
+        "began": event_text(campaign.first_ms),
+        "cards": len(campaign.cards),
+        **(_stops(campaign) or {}),
     }
 
 

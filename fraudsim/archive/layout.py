@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from fraudsim.errors import InvariantError
 from fraudsim.log import events
-from fraudsim.log.topics import CLOCK, DEAD_LETTERS, DECISIONS, LABELS, TRANSACTIONS, TRUTH
+from fraudsim.log.topics import CLOCK, CONTROL, DEAD_LETTERS, DECISIONS, LABELS, TRANSACTIONS, TRUTH
 
 HEADERS_TYPE: Final = pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))
 RECORD_FIELDS: Final = (
@@ -124,5 +124,6 @@ LAYOUTS: Final[dict[str, TopicLayout]] = {
     TRUTH: _flat_layout(events.Truth, events.decode_truth),
     DECISIONS: _decision_layout(),
     CLOCK: _flat_layout(events.Segment, events.decode_segment),
+    CONTROL: _flat_layout(events.RunControl, events.decode_control),
     DEAD_LETTERS: _flat_layout(events.DeadLetter, events.decode_dead_letter),
 }

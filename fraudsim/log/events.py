@@ -129,7 +129,8 @@ class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     appended: int = 0
     """When the broker appended the transaction, to the ms; 0 where it came over HTTP."""
     dequeued: int = 0
-    """When its batch was taken from the backlog, and the read of its state began; 0 over HTTP."""
+    """When its batch was taken from the backlog; over HTTP, when its micro-batch was. Then the read of its
+    state began. 0 in decisions of an earlier version."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +217,47 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
-EVENTS: Final[tuple[type[msgspec.Struct], ...]] = (Transaction, Label, Truth, Decision, DeadLetter, Segment)
+ControlKind = Literal[
+    "attack", "drift", "rate", "pause", "resume", "kill", "stop", "model", "policy", "placed"
+]
+
+
+class RunControl(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """What somebody asks of a running line, on `run.control`; which fields it has follows from its kind.
+
+    The sender answers an attack or a drift by a record `placed` with the same id: from which event time on
+    the stream has it.
+    """
+
+    control_id: Id
+    kind: ControlKind
+    ts: TimeMs
+    """When it was asked; of `placed`, when it begins: later than everything sent before."""
+    schema_version: Literal[1] = SCHEMA_VERSION
+    typology: Id | None = None
+    campaigns: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    camouflage: Annotated[float, Meta(ge=0, le=1)] | None = None
+    tempo: Annotated[float, Meta(ge=0.1, le=1_000)] | None = None
+    amounts: Annotated[float, Meta(ge=0.05, le=20)] | None = None
+    """Of a drift: the factor on all amounts from then on; 1 ends it."""
+    share: Annotated[float, Meta(ge=0.01, le=1)] | None = None
+    """Of the rate with which the run was started."""
+    part: Literal["worker", "scorer", "redis"] | None = None
+    seconds: Annotated[float, Meta(gt=0, le=600)] | None = None
+    """Wall time."""
+    version: Id | None = None
+    """Of a model; of a policy `shipped` or `previous`."""
+
+
+EVENTS: Final[tuple[type[msgspec.Struct], ...]] = (
+    Transaction,
+    Label,
+    Truth,
+    Decision,
+    DeadLetter,
+    Segment,
+    RunControl,
+)
 encoder: Final = msgspec.json.Encoder()
 decode_transaction: Final = msgspec.json.Decoder(Transaction).decode
 decode_label: Final = msgspec.json.Decoder(Label).decode
@@ -224,3 +265,4 @@ decode_truth: Final = msgspec.json.Decoder(Truth).decode
 decode_decision: Final = msgspec.json.Decoder(Decision).decode
 decode_dead_letter: Final = msgspec.json.Decoder(DeadLetter).decode
 decode_segment: Final = msgspec.json.Decoder(Segment).decode
+decode_control: Final = msgspec.json.Decoder(RunControl).decode

@@ -12,9 +12,12 @@ from fraudsim.settings import Settings, variable
 TRANSACTIONS: Final = "transactions"
 LABELS: Final = "labels"
 DECISIONS: Final = "decisions"
+LAGGED_DECISIONS: Final = "decisions.lagged"
+"""Of a scorer beside the line, whose features lag: nobody acts on them, and they are not archived."""
 TRUTH: Final = "truth"
 DEAD_LETTERS: Final = "transactions.dlq"
 CLOCK: Final = "run.clock"
+CONTROL: Final = "run.control"
 SLOTS: Final = "features.slots"
 
 NULL: Final = "null."
@@ -30,7 +33,7 @@ ALTERED: Final = (COMPRESSION, BYTES)
 STAMPED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK)
 """Topics whose broker timestamps decide acceptance, the segment in force and the freshness of the state."""
 
-ARCHIVED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK, TRUTH, DEAD_LETTERS)
+ARCHIVED: Final = (TRANSACTIONS, LABELS, DECISIONS, CLOCK, CONTROL, TRUTH, DEAD_LETTERS)
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,9 @@ def topics(settings: Settings, prefix: str = "") -> tuple[Topic, ...]:
     }
     shared = [
         Topic(prefix + name, settings.partitions, config, "partitions")
-        for name in (TRANSACTIONS, LABELS, DECISIONS, TRUTH)
+        for name in (TRANSACTIONS, LABELS, DECISIONS, LAGGED_DECISIONS, TRUTH)
     ]
-    single = [Topic(prefix + name, 1, config) for name in (DEAD_LETTERS, CLOCK)]
+    single = [Topic(prefix + name, 1, config) for name in (DEAD_LETTERS, CLOCK, CONTROL)]
     return (*shared, *single, Topic(prefix + SLOTS, settings.slots, config, "slots"))
 
 

@@ -11,6 +11,7 @@ motion's at times τ would, and the bound is the safer for it (Slepian's inequal
 """
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
@@ -45,23 +46,35 @@ class AnytimeInterval(NamedTuple):
 
 
 def mean_difference(sums: Doubles, in_b: Flags, weeks: float) -> SummedDifference:
-    """The difference of means by card and week.
+    """The difference of means by card and week, as `mean_differences` of one look."""
+    return mean_differences(sums[:, np.newaxis], in_b, [weeks])[0]
+
+
+def mean_differences(sums: Doubles, in_b: Flags, weeks: Sequence[float]) -> list[SummedDifference]:
+    """The differences of means by card and week at several looks.
 
     The variance is the larger of Welch's and the pooled one: a small arm that has not met a large loss yet
     would otherwise take its luck for certainty.
 
     Args:
-        sums: of each card since the stage began, shape (cards,).
-        in_b: whether the card is B's.
+        sums: of each card since the stage began, up to each look, shape (cards, looks).
+        in_b: whether the card is B's, shape (cards,).
+        weeks: since the stage began, by look.
     """
     a, b = sums[~in_b], sums[in_b]
-    if len(a) < 2 or len(b) < 2 or weeks <= 0:
-        return SummedDifference(0.0, math.inf, max(weeks, 0.0))
-    variance_a, variance_b = float(a.var(ddof=1)), float(b.var(ddof=1))
+    if len(a) < 2 or len(b) < 2:
+        return [SummedDifference(0.0, math.inf, max(week, 0.0)) for week in weeks]
+    variance_a, variance_b = a.var(axis=0, ddof=1), b.var(axis=0, ddof=1)
     welch = variance_a / len(a) + variance_b / len(b)
     pooled = ((len(a) - 1) * variance_a + (len(b) - 1) * variance_b) / (len(sums) - 2)
-    variance = max(welch, pooled * (1 / len(a) + 1 / len(b)))
-    return SummedDifference(float(b.mean() - a.mean()) / weeks, variance / weeks**2, weeks)
+    variances = np.maximum(welch, pooled * (1 / len(a) + 1 / len(b)))
+    means = b.mean(axis=0) - a.mean(axis=0)
+    return [
+        SummedDifference(mean / week, variance / week**2, week)
+        if week > 0
+        else SummedDifference(0.0, math.inf, 0.0)
+        for mean, variance, week in zip(means.tolist(), variances.tolist(), weeks, strict=True)
+    ]
 
 
 def ratio_difference(numerators: Doubles, denominators: Doubles, in_b: Flags) -> SummedDifference:

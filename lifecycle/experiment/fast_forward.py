@@ -60,7 +60,7 @@ def run_experiment(
         replace(traffic, stretch_days=1), REGIMES["real-time"], split, rules,
         reacting=traffic.world is not None,
     )  # fmt: skip
-    observer = StageObserver(plan.maturity_days)
+    observer = StageObserver(plan.maturity_days, rules.review_cost_cents)
     state = ExperimentState(
         champion=champion.arm.model_version, challenger=challenger.arm.model_version, salt=plan.salt,
         stages=plan.stages, maturity_days=plan.maturity_days, worth=plan.worth, began_ms=traffic.start_ms,
@@ -108,7 +108,7 @@ def _observe(
     unusable = split.take_unusable()
     rows = np.flatnonzero(decided.present)
     expected = _expected_insults(decided, split, columns, rules)
-    cents = decided.prices[:, 2] + decided.prices[:, 3] + expected
+    cents = decided.prices[:, 2] + expected
     true_cents = decided.prices.sum(axis=1)
     for row in rows.tolist():
         tx = decided.transaction(row)

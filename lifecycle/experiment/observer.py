@@ -29,7 +29,7 @@ class SeenPayment(NamedTuple):
     slow: bool | None
     """Whether its decision took longer than 50 ms; None where no time passes."""
     cents: float
-    """Friction, reviews and expected insults."""
+    """Friction and expected insults."""
     true_cents: float
     """Net loss by the truth, where there is one."""
 
@@ -39,9 +39,11 @@ class StageObserver:
 
     Args:
         maturity_days: age at which a payment counts for net loss.
+        review_cents: price of a verdict.
     """
 
-    def __init__(self, maturity_days: float) -> None:
+    def __init__(self, maturity_days: float, review_cents: float = 0.0) -> None:
+        self._review_cents = review_cents
         self._maturity_ms = round(maturity_days * DAY_MS)
         self._actions: dict[str, tuple[Action, bool]] = {}
         """Of payments that were alerts: their action, and whether a review could hold them."""
@@ -93,6 +95,7 @@ class StageObserver:
         in_b = bool(self.tallies.arm_of(label.card_id))
         action, can_hold = self._actions.get(label.tx_id, ("approve", False))
         if label.source == "analyst":
+            self._add_money(label.card_id, in_b, label.ts, self._review_cents, 0.0)
             self.tallies.add(label.card_id, in_b, {"verdicts": 1.0, "cleared": float(not label.is_fraud)})
         elif action == "step_up":
             self.tallies.add(label.card_id, in_b, {"step_ups": 1.0, "denials": float(label.is_fraud)})
@@ -104,6 +107,7 @@ class StageObserver:
 
     def _add_money(self, card: str, in_b: bool, ts: int, cents: float, true_cents: float) -> None:
         self._days[(ts - self._began_ms) // DAY_MS].append((card, in_b, cents, true_cents))
+        self.tallies.add(card, in_b, {"loss": cents})
 
     def mature(self, now_ms: int) -> CardTallies:
         """The cards' net loss on the days of the stage that are old enough by now."""

@@ -55,14 +55,17 @@ def retrain(
 def _retrain_every(options: "RetrainingOptions", every: str) -> None:
     import os
 
+    from fraudsim.durations import duration_ms
     from fraudsim.metrics import serve_metrics
     from fraudsim.process.logs import set_up_logs
     from fraudsim.process.stop_signals import stop_on_signals
     from fraudsim.settings import load_settings
     from lifecycle.retraining.retrain import retrain_every
-    from simulator.regimes import span_ms
 
-    every_ms = span_ms(every, "--every")
+    try:
+        every_ms = duration_ms(every)
+    except FraudsimError as error:
+        raise FraudsimError(f"--every {error}") from None
     settings = load_settings()
     log = set_up_logs(settings, "retrainer")
     stop = stop_on_signals()

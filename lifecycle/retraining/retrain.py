@@ -1,12 +1,15 @@
 """`fraudsim model retrain`: one retraining, from the first step that is left; or one every so often."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from lifecycle.retraining.gate import GateFigures
 from lifecycle.retraining.job import (
     RetrainingJob,
     RetrainingPlan,
@@ -14,8 +17,9 @@ from lifecycle.retraining.job import (
     jobs_in,
     one_at_a_time,
     open_job,
+    read_json,
 )
-from lifecycle.retraining.steps import STEPS, check_champion
+from lifecycle.retraining.steps import GATE, STEPS, check_champion
 from lifecycle.retraining.triggers import ByPeriod, Evidence
 from lifecycle.retraining.window import newest_event_ms
 from model.artefact.files import read_manifest
@@ -23,7 +27,12 @@ from model.registry.versions import folder_of, read_aliases
 
 Say = Callable[[str], None]
 BY_HAND = "by hand"
+FAILURE = "retraining, step "
+"""How the message of a retraining begins that is over."""
+STATUSES = ("shadow", "promoted", "rejected", "failed")
 POLL_S = 2.0
+LONGEST_S = 3600.0
+"""Of one retraining; a longer one counts as hung."""
 
 
 class RetrainingOptions(NamedTuple):
@@ -67,7 +76,7 @@ def run_steps(
                 step.run(job, settings)
             except FraudsimError as error:
                 job.finish(RetrainingResult(status="failed", reason=f"{step.name}: {error}"))
-                raise FraudsimError(f"retraining, step {step.name}: {error}") from None
+                raise FraudsimError(f"{FAILURE}{step.name}: {error}") from None
             except OSError as error:
                 raise FraudsimError(
                     f"retraining {error.filename or job.folder}: {error.strerror or error}; make room, and "
@@ -101,22 +110,59 @@ def retrain_every(
     unfinished retraining of an earlier process is finished first.
     """
     finished, period = 0, ByPeriod(every_ms)
-    tried_ms = _last_ms(options)
+    tried_ms: int | None = None
     unfinished = any(job.result is None for job in jobs_in(options.work))
+    for status in STATUSES:
+        metrics.RETRAININGS.labels(status)
     while not stop.is_set():
+        metrics.HEARTBEAT.set_to_current_time()
         try:
+            tried_ms = _last_ms(options) if tried_ms is None else tried_ms
             now_ms = newest_event_ms(options.run)
             reason = period.reason(Evidence(now_ms, tried_ms))
             if reason is not None or unfinished:
                 unfinished, tried_ms = False, now_ms
-                result = retrain(options, settings, say, f"period: {reason}")
-                finished += result is not None
+                with _beating():
+                    result = retrain(options, settings, say, f"period: {reason}")
                 if result is not None:
+                    finished += 1
+                    _count(options.work, result)
                     say(f"{result.status} {result.version or ''} {result.reason}".rstrip())
         except FraudsimError as error:
+            if str(error).startswith(FAILURE):
+                metrics.RETRAININGS.labels("failed").inc()
             say(str(error))
         stop.wait(POLL_S)
     return finished
+
+
+def _count(work: Path, result: RetrainingResult) -> None:
+    """Export how a retraining ended."""
+    job = jobs_in(work)[-1]
+    metrics.RETRAININGS.labels(result.status).inc()
+    metrics.RETRAINING_EVENT_TIME.set(job.plan.now_ms / 1000)
+    if (job.folder / GATE).exists():
+        metrics.RETRAINING_GATE.set(read_json(job.folder / GATE, GateFigures).difference)
+
+
+@contextmanager
+def _beating() -> Iterator[None]:
+    """Give signs of life while a retraining is at work, for as long as one may take."""
+    done = threading.Event()
+
+    def beat() -> None:
+        for _ in range(round(LONGEST_S / POLL_S)):
+            metrics.HEARTBEAT.set_to_current_time()
+            if done.wait(POLL_S):
+                return
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _last_ms(options: RetrainingOptions) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from fraudsim.arrays import Floats, Int32s
+from fraudsim.errors import FraudsimError
 
 MAX_DEPTH: Final = 10
 """Padding deeper trees would take more memory than the predictor is worth."""
@@ -58,7 +59,12 @@ def dump_trees(booster: Any) -> TreeDump:
         UnsupportedTreesError: it is not a binary:logistic gbtree with numeric splits, one target and at most
             `MAX_DEPTH` levels.
     """
-    learner = msgspec.json.decode(bytes(booster.save_raw("json")))["learner"]
+    try:
+        learner = msgspec.json.decode(bytes(booster.save_raw("json")))["learner"]
+    except msgspec.DecodeError:  # XGBoost writes NaN and Infinity, which JSON does not have
+        raise FraudsimError(
+            "model trees: a leaf or a split is no number, so scores would be none; train the model again"
+        ) from None
     objective, kind = learner["objective"]["name"], learner["gradient_booster"]["name"]
     if (objective, kind) != ("binary:logistic", "gbtree"):
         raise UnsupportedTreesError(f"{objective} {kind}")

@@ -127,7 +127,7 @@ def stop(version: VersionPrefix, at: RegistryFolder = None, reason: Reason = "")
     from model.registry import aliases
 
     folder = _registry_folder(at)
-    whole_version = _whole_version(folder, version)
+    whole_version = version_of_prefix(folder, version)
     _change_roles(folder, lambda before: aliases.remove(before, whole_version), "stop", reason)
 
 
@@ -139,7 +139,7 @@ def diff(
     from model.registry.lineage import differences
 
     folder = _registry_folder(at)
-    first, second = (_whole_version(folder, prefix) for prefix in (before, after))
+    first, second = (version_of_prefix(folder, prefix) for prefix in (before, after))
     for field, old, new in differences(folder, first, second):
         typer.echo(f"{field}: {old or '-'} -> {new or '-'}")
 
@@ -252,7 +252,7 @@ def _registry_folder(at: Path | None) -> Path:
     return at or load_settings().model_dir
 
 
-def _whole_version(registry: Path, prefix: str) -> str:
+def version_of_prefix(registry: Path, prefix: str) -> str:
     """The version that begins with a prefix. Raises FraudsimError if none does, or several."""
     from model.registry.versions import list_versions, read_aliases
 
@@ -272,7 +272,7 @@ def _servable_version(registry: Path, prefix: str) -> str:
     from model.artefact.files import load_model
     from model.registry.versions import folder_of
 
-    version = _whole_version(registry, prefix)
+    version = version_of_prefix(registry, prefix)
     load_model(folder_of(registry, version))
     return version
 

@@ -126,7 +126,7 @@ def handbook_like_world(size: WorldSize, seed: int = 1) -> WorldPlan:
         days=WEEK,
         folds=3,
         held_out=WEEK,
-        tables=lambda: _handbook_tables(source),
+        tables=lambda: handbook_tables(source),
     )
 
 
@@ -226,7 +226,8 @@ def _world_tables(world: World, days: int) -> tuple[pa.Table, pa.Table]:
         return history.transactions(), history.labels()
 
 
-def _handbook_tables(source: HandbookLike) -> tuple[pa.Table, pa.Table]:
+def handbook_tables(source: HandbookLike) -> tuple[pa.Table, pa.Table]:
+    """Transactions in order of time, and labels, as the loader of the layout gives them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "handbook-like.parquet"
         pq.write_table(source.table(), path)

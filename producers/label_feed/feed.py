@@ -15,6 +15,8 @@ import msgspec
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.log.events import Label, Segment, Transaction, Truth
 from fraudsim.log.partitioning import partition_of
+from producers.controls.controls import Placement
+from producers.controls.drift import Drifts
 from producers.labels.back_office import BackOffice
 from producers.labels.outcome import DecidedPayment
 from producers.sources.source import Item, Source
@@ -78,6 +80,7 @@ class LabelFeed:
         self.first = FirstDecisions()
         self._sent_keys = set(logged)
         self._partitions = partitions
+        self._drifts = Drifts()
         self.sent = Counter(source for _, source, _ in self._sent_keys)
         self.withheld = 0
         self.undecided = 0
@@ -94,6 +97,16 @@ class LabelFeed:
             self._frauds[payment.tx_id] = payment
         for label in self._office.on_decision(payment, is_fraud):
             self._add(label, from_world=False)
+
+    def add_placement(self, placement: Placement, items: Iterable[Item]) -> None:
+        """Take in an attack or a drift of the stream before the decisions on what it changes.
+
+        Args:
+            items: the attack's records.
+        """
+        self._drifts.add(placement)
+        for item in items:
+            self._take(item)
 
     def due_labels(self, now_ms: int, segment: Segment, wait_ms: int) -> list[Label]:
         """Labels to be sent now.
@@ -143,16 +156,19 @@ class LabelFeed:
 
     def _read_source(self, until_ms: int) -> None:
         while self._next is not None and self._next.due_ms <= until_ms:
-            event = self._next.event
-            if isinstance(event, Label):
-                self._add(event, from_world=True)
-            elif isinstance(event, Transaction) and self._next.due_ms < self._end_ms:
-                self._last_ts = max(self._last_ts, event.ts)
-            elif isinstance(event, Truth) and event.is_fraud:
-                self._frauds[event.tx_id] = None
-                if len(self._frauds) > MAX_FRAUDS:
-                    del self._frauds[next(iter(self._frauds))]
+            self._take(self._next)
             self._next = next(self._items, None)
+
+    def _take(self, item: Item) -> None:
+        event = item.event
+        if isinstance(event, Label):
+            self._add(event, from_world=True)
+        elif isinstance(event, Transaction) and item.due_ms < self._end_ms:
+            self._last_ts = max(self._last_ts, event.ts)
+        elif isinstance(event, Truth) and event.is_fraud:
+            self._frauds[event.tx_id] = None
+            if len(self._frauds) > MAX_FRAUDS:
+                del self._frauds[next(iter(self._frauds))]
 
     def _add(self, label: Label, from_world: bool) -> None:
         heappush(self._due, (label.known_at, next(self._sequence), label, from_world))
@@ -175,7 +191,7 @@ class LabelFeed:
         """The label with the keys of the decided transaction, which a reacting campaign may have changed."""
         payment = self._frauds.get(label.tx_id)
         if payment is None:
-            return label
+            return self._drifts.applied(label)
         return msgspec.structs.replace(
             label,
             card_id=payment.card_id,

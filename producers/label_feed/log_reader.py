@@ -17,6 +17,8 @@ from fraudsim.log.clock_log import ClockLog
 from fraudsim.log.consumer import FetchPlan, TopicReader, open_reader
 from fraudsim.log.topics import DECISIONS, LABELS, TRANSACTIONS
 from fraudsim.settings import Settings
+from producers.controls.control_log import ControlLog
+from producers.controls.controls import Placement
 from producers.label_feed.feed import LabelKey, key_of
 from producers.labels.outcome import DecidedPayment
 from producers.sender.log_ends import STRAGGLER_WAIT_S
@@ -35,10 +37,17 @@ class FeedLogReader:
     """First `read_labels`, then `poll` for decisions and the clock."""
 
     def __init__(
-        self, reader: TopicReader, clock_log: ClockLog, partitions: Mapping[str, Sequence[int]]
+        self,
+        reader: TopicReader,
+        clock_log: ClockLog,
+        partitions: Mapping[str, Sequence[int]],
+        control_log: ControlLog | None = None,
     ) -> None:
+        """Without a `control_log` there are no controls."""
         self._reader = reader
         self._clock_log = clock_log
+        self._controls = control_log
+        self._placements_given = 0
         self._labels = [TopicPartition(LABELS, p) for p in partitions[LABELS]]
         self._transactions = [TopicPartition(TRANSACTIONS, p) for p in partitions[DECISIONS]]
         self._decisions = [TopicPartition(DECISIONS, p) for p in partitions[DECISIONS]]
@@ -63,10 +72,13 @@ class FeedLogReader:
         labels = [TopicPartition(LABELS, p) for p in partitions[LABELS]]
         async with open_reader(settings.kafka_bootstrap, labels, _PLAN) as reader:
             clock_log = ClockLog(settings.kafka_bootstrap, Clock())
+            control_log = ControlLog(settings.kafka_bootstrap) if settings.controls else None
             try:
-                yield cls(reader, clock_log, partitions)
+                yield cls(reader, clock_log, partitions, control_log)
             finally:
                 await clock_log.close()
+                if control_log is not None:
+                    await control_log.close()
 
     async def read_labels(self) -> dict[LabelKey, int]:
         """Read every label in the log, then turn to decisions, from their beginning.
@@ -130,6 +142,16 @@ class FeedLogReader:
             for partition, record, payment in decisions
             if self._is_plausible(partition, record, payment)
         ]
+
+    async def new_placements(self) -> list[Placement]:
+        """What became part of the stream since the last call: of every decision that was polled, the attack
+        is among it."""
+        if self._controls is None:
+            return []
+        await self._controls.catch_up()
+        placements = self._controls.controls.placements[self._placements_given :]
+        self._placements_given += len(placements)
+        return placements
 
     def _end(self, partition: int) -> int:
         return self._transaction_ends.get(TopicPartition(TRANSACTIONS, partition), 0)

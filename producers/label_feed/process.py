@@ -11,13 +11,17 @@ from fraudsim.metrics import serve_metrics
 from fraudsim.process.logs import set_up_logs
 from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import load_settings
+from producers.controls.attack import records_of
+from producers.controls.controls import Placement
 from producers.label_feed.service import feed_labels
 from producers.labels.back_office import BackOffice
 from producers.outbox.outbox import SendError
 from producers.population.columns import DAY_MS
+from producers.sources.source import Item
 from producers.traffic.live_source import LiveStream, live_source
 from producers.traffic.report_file import write_report
 from producers.world.settings import consequences
+from producers.world.world import World
 
 
 def run_feed(stream: LiveStream, *, seconds: float | None = None, report: Path | None = None) -> None:
@@ -46,9 +50,14 @@ def run_feed(stream: LiveStream, *, seconds: float | None = None, report: Path |
                 seconds=live.duration_s if seconds is None else seconds,
                 stop=stop,
                 on_progress=lambda state: write_report(report, state),
+                records_of=partial(_records_of, live.world),
             )
         )
     except SendError as error:
         log.error("ending, to go on in a new process", error=str(error))
         raise typer.Exit(1) from None
     log.info("fed", labels=fed.sent, decisions=fed.decisions, withheld=fed.withheld)
+
+
+def _records_of(world: World | None, placement: Placement) -> list[Item]:
+    return records_of(placement, world) if world is not None else []

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,13 +17,14 @@ from fraudsim.log.events import Label, Segment, encoder
 from fraudsim.log.topics import DECISIONS, LABELS
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings
+from producers.controls.controls import Placement
 from producers.label_feed.feed import FeedReport, LabelFeed
 from producers.label_feed.log_reader import FeedLogReader
 from producers.labels.back_office import BackOffice
 from producers.outbox.clients import open_outbox
 from producers.outbox.outbox import Outbox
 from producers.sender import schedule
-from producers.sources.source import Source
+from producers.sources.source import Item, Source
 
 PROGRESS_S: Final = 1.0
 DECISION_TIMEOUT_S: Final = 60.0
@@ -48,6 +49,7 @@ async def feed_labels(
     seconds: float | None,
     stop: threading.Event,
     on_progress: Callable[[FeedReport], None] = lambda report: None,
+    records_of: Callable[[Placement], Sequence[Item]] = lambda placement: (),
 ) -> FeedReport:
     """Send labels until the live stream ends or `stop` is set.
 
@@ -56,6 +58,7 @@ async def feed_labels(
             transaction.
         speed: event milliseconds per wall millisecond.
         seconds: wall seconds of live traffic; labels that become known later are not sent. None: endless.
+        records_of: makes the records of an attack that was launched on the stream.
 
     Raises:
         FraudsimError: a topic is missing.
@@ -75,7 +78,10 @@ async def feed_labels(
             sender = _LabelSender(outbox, f"labels-{source.name}")
             complete, report_at = False, 0.0
             while not stop.is_set() and not complete:
-                for partition, outcome in await reader.poll():
+                decisions = await reader.poll()
+                for placement in await reader.new_placements():
+                    feed.add_placement(placement, records_of(placement))
+                for partition, outcome in decisions:
                     feed.add_decision(partition, outcome)
                 if await reader.caught_up() and reader.clock.current.speed > 0:
                     complete = await _send_due(feed, reader, sender, end_ms)

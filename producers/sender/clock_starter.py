@@ -10,6 +10,8 @@ from producers.sender import wall_time
 from producers.sender.log_ends import last_answered_ms
 from producers.sources.source import Source
 
+CHANGE_LEAD_MS: Final = 100
+"""The same for a change of speed: what is due meanwhile is sent when the segment starts."""
 LEAD_MS: Final = 500
 """A new segment starts this far in the future, because appending it takes a part of that time."""
 
@@ -36,14 +38,24 @@ class ClockStarter(Protocol):
         """
         ...
 
+    def change_speed(self, share: float, first_due_ms: int) -> Segment:
+        """Let event time run on at this share of the plan's speed; at 0 it stands still.
+
+        Raises:
+            SendError: this sender's speed cannot be changed.
+        """
+        ...
+
 
 class DirectClockStarter:
     """Appends the segments itself: for the only sender of its log. A `ClockStarter`."""
 
-    def __init__(self, clock_log: ClockLog, source: Source, speed: float) -> None:
+    def __init__(self, clock_log: ClockLog, source: Source, speed: float, share: float = 1.0) -> None:
+        """The clock runs at `share` of the speed until that is changed."""
         self._clock_log = clock_log
         self._source = source
-        self._speed = speed
+        self._full_speed = speed
+        self._speed = speed * share
 
     def start(self, first_due_ms: int, has_records: bool) -> Segment:
         """Raises:
@@ -64,9 +76,16 @@ class DirectClockStarter:
     def restart(self, event_ms: int) -> Segment:
         return append_segment(self._clock_log, self._speed, event_ms)
 
+    def change_speed(self, share: float, first_due_ms: int) -> Segment:
+        speed = self._full_speed * share
+        self._speed = speed or self._speed
+        return append_segment(self._clock_log, speed, first_due_ms, runs_on=True, lead_ms=CHANGE_LEAD_MS)
 
-def append_segment(clock_log: ClockLog, speed: float, first_due_ms: int, runs_on: bool = False) -> Segment:
-    """Append a segment that starts `LEAD_MS` from now; acknowledged on return.
+
+def append_segment(
+    clock_log: ClockLog, speed: float, first_due_ms: int, runs_on: bool = False, lead_ms: int = LEAD_MS
+) -> Segment:
+    """Append a segment that starts `lead_ms` from now; acknowledged on return.
 
     Of two segments with one number the first is valid, so a lost race is tried again.
 
@@ -76,7 +95,7 @@ def append_segment(clock_log: ClockLog, speed: float, first_due_ms: int, runs_on
             valid in it, however far they are behind.
     """
     while True:
-        wall_ms = wall_time.now_us() // 1000 + LEAD_MS
+        wall_ms = wall_time.now_us() // 1000 + lead_ms
         start_ms = max(first_due_ms, clock_log.clock.now_ms(wall_ms)) if runs_on else first_due_ms
         segment = next_segment(clock_log.clock, speed, start_ms, wall_ms, start_ms - first_due_ms)
         clock_log.append(segment)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -15,6 +16,39 @@ React = Callable[[Item], Item | None]
 
 Retries = Callable[[int], Sequence[Item]]
 """Returns the transactions that are tried again by an event time (ms)."""
+
+
+class LiveControls(Protocol):
+    """What somebody asks of a sender while it sends."""
+
+    @property
+    def share(self) -> float:
+        """Of the plan's speed."""
+        ...
+
+    @property
+    def paused(self) -> bool: ...
+
+    @property
+    def has_added(self) -> bool:
+        """Whether `take_added` has records to give, or nothing to wait for any more."""
+        ...
+
+    def take_added(self) -> Sequence[Item]:
+        """The records that have become part of the stream since the last call."""
+        ...
+
+    def may_pass(self, due_ms: int, logged_to_ms: int | None) -> bool:
+        """Whether a record due then may be sent now, so that nothing is added before it any more.
+
+        Args:
+            logged_to_ms: event time up to which the log held records at the start; None while it is unknown.
+        """
+        ...
+
+    def applied(self, item: Item) -> Item:
+        """The record as it is to be sent."""
+        ...
 
 
 class SendReport(msgspec.Struct, kw_only=True):
@@ -65,6 +99,10 @@ class SendPlan:
     """Called just before a record is sent; may change it or leave it out."""
     retries: Retries | None = None
     """Called after `react`; what it returns is sent before the record, and is no part of the source."""
+    track: Callable[[Item], None] | None = None
+    """Called with each record that the controls add."""
+    controls: LiveControls | None = None
+    """Changes what is sent, and how fast, while it is sent."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final
 
@@ -29,6 +29,7 @@ from producers.sender.schedule_monitor import ScheduleMonitor
 from producers.sender.send_plan import SendControl, SendPlan, SendReport
 from producers.sender.wall_time import JumpDetector
 from producers.sources.prefetch import Prefetch
+from producers.sources.record_queue import MissingRecords, RecordQueue
 from producers.sources.source import Item, RawValue, Source
 
 TOPICS: Final = (TRANSACTIONS_TOPIC, LABELS, TRUTH)
@@ -43,8 +44,9 @@ SWITCH_INTERVAL_S: Final = 0.0005
 thread that prefetches the source."""
 PROGRESS_US: Final = 1_000_000
 STOP_FLUSH_S: Final = 20.0
-_NumberedItem = tuple[Item, int]
-"""A record and its ordinal."""
+STILL_S: Final = 0.05
+"""How often a sender that was paused looks whether it may go on."""
+PASS_S: Final = 0.002
 _log = structlog.get_logger()
 _TRANSACTIONS_OK = TRANSACTIONS.labels(stage="sent", outcome="ok")
 _LABELS_OK = LABELS_SENT.labels(stage="sent", outcome="ok")
@@ -89,6 +91,8 @@ class _Wait(Enum):
     STOPPED = auto()
     BEHIND = auto()
     """The record is overdue by more than `schedule.SLEPT_US`."""
+    CONTROLLED = auto()
+    """Somebody changed the speed, or added records."""
     JUMPED = auto()
     """The wall clock was set, or the machine slept."""
 
@@ -140,19 +144,20 @@ class _SenderRun:
         """By the steady clock."""
         self._segment: Segment | None = None
         self._segment_header = (h.SEGMENT, b"")
+        self._controls = plan.controls
+        self._share = plan.controls.share if plan.controls is not None else 1.0
+        self._missing = MissingRecords(source, logged, self._end_ms)
 
     def run(self) -> SendReport:
         complete = False
-        with Prefetch(_missing(self._source, self._logged, self._end_ms)) as items:
-            first = items.next(self._stop)
+        with Prefetch(self._missing.items()) as items:
+            queue = RecordQueue(items, self._logged, self._end_ms)
+            first = queue.head(self._stop)
             if first is not None:
                 items.fill(self._stop)
                 freeze_gc()
-                has_records = any(len(ordinals) for ordinals in self._logged.values())
-                segment = self._clock.start(first[0].due_ms, has_records)
-                if segment is not None:
-                    self._use_segment(segment)
-                    complete = self._send_all(first, items)
+                if self._start(first[0].due_ms):
+                    complete = self._send_all(queue)
             elif not self._stop.is_set():
                 complete = True
         self._release_held()
@@ -166,18 +171,27 @@ class _SenderRun:
             self._on_progress(report)
         return report
 
+    def _start(self, first_due_ms: int) -> bool:
+        """Start the clock; False if the sender is stopped meanwhile."""
+        has_records = any(len(ordinals) for ordinals in self._logged.values())
+        if has_records and self._controls is not None and self._controls.paused:
+            return self._stand_still(first_due_ms)
+        segment = self._clock.start(first_due_ms, has_records)
+        if segment is not None:
+            self._use_segment(segment)
+        return segment is not None
+
     def _use_segment(self, segment: Segment) -> None:
         self._segments.append(segment)
         self._segment = segment
         self._segment_header = (h.SEGMENT, h.encode_int(segment.number))
 
-    def _send_all(self, first: _NumberedItem, items: Prefetch[_NumberedItem]) -> bool:
+    def _send_all(self, queue: RecordQueue) -> bool:
         """Send until the end of the stream (True) or until `stop` is set (False)."""
-        numbered: _NumberedItem | None = first
-        while numbered is not None:
-            item, ordinal = numbered
+        while (head := queue.head(self._stop)) is not None:
+            item, ordinal = head
             intended_us = schedule.intended_us(self._current_segment, item.due_ms)
-            match self._wait_until(intended_us):
+            match self._wait_until(intended_us, item.due_ms):
                 case _Wait.STOPPED:
                     return False
                 case _Wait.JUMPED:
@@ -188,17 +202,53 @@ class _SenderRun:
                     if segment is None:
                         return False
                     self._use_segment(segment)
+                case _Wait.CONTROLLED:
+                    if not self._follow_controls(queue, item.due_ms):
+                        return False
                 case _Wait.DUE:
                     self._send_or_hold(item, ordinal, intended_us)
-                    numbered = items.next(self._stop)
+                    queue.advance()
         return not self._stop.is_set()
+
+    def _follow_controls(self, queue: RecordQueue, due_ms: int) -> bool:
+        """Add records, change the speed, or stand still; False once `stop` is set."""
+        assert self._controls is not None
+        added = self._controls.take_added()
+        if self._plan.track is not None:
+            for item in added:
+                self._plan.track(item)
+        queue.add(added)
+        if self._controls.paused:
+            return self._stand_still(due_ms)
+        if self._controls.share != self._share:
+            self._share = self._controls.share
+            self._use_segment(self._clock.change_speed(self._share, due_ms))
+        return True
+
+    def _stand_still(self, due_ms: int) -> bool:
+        """Stop event time until the controls let it go on; False once `stop` is set."""
+        assert self._controls is not None
+        self._use_segment(self._clock.change_speed(0.0, due_ms))
+        while self._controls.paused:
+            if self._stop.wait(STILL_S):
+                return False
+            if wall_time.steady_us() >= self._next_progress_us:
+                self._progress(wall_time.now_us(), None)
+        self._jumps.jumped()  # while it stood still that changed nothing
+        self._share = self._controls.share
+        self._use_segment(self._clock.change_speed(self._share, due_ms))
+        return True
+
+    def _is_controlled(self) -> bool:
+        """Whether the speed or the pause in force is not what was asked for."""
+        return self._controls is not None and (self._controls.paused or self._controls.share != self._share)
 
     @property
     def _current_segment(self) -> Segment:
         assert self._segment is not None
         return self._segment
 
-    def _wait_until(self, intended_us: int) -> _Wait:
+    def _wait_until(self, intended_us: int, due_ms: int) -> _Wait:
         """Wait for a record's tick; meanwhile release held records and report progress."""
         due_us = schedule.next_tick_us(intended_us, self._tick.us)
         while not self._stop.is_set():
@@ -210,8 +260,15 @@ class _SenderRun:
                 self._progress(now_us, intended_us)
             if now_us - intended_us > schedule.SLEPT_US:
                 return _Wait.BEHIND  # held records must bear the new segment
+            if self._is_controlled():
+                return _Wait.CONTROLLED
             if now_us >= due_us and len(self._held) < MAX_HELD_RECORDS:
-                return _Wait.DUE
+                if self._controls is None or self._controls.may_pass(due_ms, self._missing.logged_to_ms):
+                    return _Wait.DUE
+                if self._controls.has_added:
+                    return _Wait.CONTROLLED
+                self._stop.wait(PASS_S)
+                continue
             if self._held and (now_us >= self._hold_until_us or len(self._held) >= MAX_HELD_RECORDS):
                 self._release_held()
                 continue
@@ -229,6 +286,8 @@ class _SenderRun:
             self._release_held()
             self._outbox.flush()
             self._topics_with_gaps.discard(topic)
+        if self._controls is not None:
+            item = self._controls.applied(item)
         if self._plan.react is not None:
             changed_item = self._plan.react(item)
             self._send_retries(item.due_ms, intended_us)
@@ -272,7 +331,7 @@ class _SenderRun:
         elif item.topic == LABELS:
             _LABELS_OK.inc()
 
-    def _progress(self, now_us: int, next_us: int) -> None:
+    def _progress(self, now_us: int, next_us: int | None) -> None:
         self._outbox.check()
         window = self._monitor.close_window(now_us, next_us)
         if window is not None:
@@ -307,15 +366,3 @@ class _SenderRun:
 def usable_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _missing(source: Source, logged: Mapping[str, LoggedOrdinals], end_ms: float) -> Iterator[_NumberedItem]:
-    """The records to send, with their ordinals: those due before the end that the log does not hold."""
-    ordinals: Counter[str] = Counter()
-    for item in source.items():
-        if item.due_ms >= end_ms:
-            return
-        ordinal = ordinals[item.topic]
-        ordinals[item.topic] += 1
-        if ordinal not in logged[item.topic]:
-            yield item, ordinal

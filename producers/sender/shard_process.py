@@ -86,3 +86,6 @@ class _CoordinatorLink:
 
     def restart(self, event_ms: int) -> Segment:
         raise SendError("the wall clock jumped, and all shards share one clock")
+
+    def change_speed(self, share: float, first_due_ms: int) -> Segment:
+        raise SendError("all shards share one clock, so none changes its speed")

@@ -91,14 +91,18 @@ class ReactingSource:
     def items(self) -> Iterator[Item]:
         """The source's records."""
         for item in self._source.items():
-            event = item.event
-            if isinstance(event, Transaction):
-                self._sent[event.tx_id] = _Sent(event, item.campaign_id)
-                if len(self._sent) > MAX_TRACKED:
-                    del self._sent[next(iter(self._sent))]
-            elif isinstance(event, Truth) and event.campaign_id is not None:
-                self._typology_of[event.campaign_id] = event.typology
+            self.track(item)
             yield item
+
+    def track(self, item: Item) -> None:
+        """Take in a record that will be sent: of the source, or added to it while it is sent."""
+        event = item.event
+        if isinstance(event, Transaction):
+            self._sent[event.tx_id] = _Sent(event, item.campaign_id)
+            if len(self._sent) > MAX_TRACKED:
+                del self._sent[next(iter(self._sent))]
+        elif isinstance(event, Truth) and event.campaign_id is not None:
+            self._typology_of[event.campaign_id] = event.typology
 
     def add_decision(self, payment: DecidedPayment) -> None:
         """Take in a decision other than an approval; from any thread."""

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from runner.line.parts import (
 )
 from runner.line.preparation import copy_policy, event_speed, make_history, make_model, start_log_and_prime
 from runner.line.probes import page_answers
+from runner.line.run_controls import RunControls
 from runner.stack.ports import claim_port, free_port
 from runner.stack.stack import STACK_PARTS, environment, start_stack
 from runner.supervise.supervisor import Event, Part, Supervisor
@@ -63,6 +65,7 @@ class Line:
         self._lock = threading.Lock()
         """Held while the file of the running parts is written: parts report from threads of their own."""
         self._port_claims: list[int] = []
+        self._controls = ExitStack()
 
     def __enter__(self) -> "Line":
         return self
@@ -71,6 +74,7 @@ class Line:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            self._controls.close()
             self.supervisor.close()
         finally:
             (self.run_dir / RUNNING_FILE).unlink(missing_ok=True)
@@ -121,7 +125,8 @@ class Line:
             self.settings = settings.model_copy(
                 update={
                     "page_port": self._port("page_port", settings.page_host),
-                    "page_key": SecretStr(settings.page_key.get_secret_value() or secrets.token_urlsafe(24)),
+                    "page_key": _secret(settings.page_key),
+                    "page_control_token": _secret(settings.page_control_token),
                 }
             )
         self._env = {
@@ -132,6 +137,8 @@ class Line:
             variable("http_port"): str(http_port),
             variable("page_port"): str(self.settings.page_port),
             variable("page_key"): self.settings.page_key.get_secret_value(),
+            variable("page_control_token"): self.settings.page_control_token.get_secret_value(),
+            variable("controls"): str(self.options.controls).lower(),
         }
 
     def _port(self, field: str, host: str) -> int:
@@ -149,11 +156,12 @@ class Line:
 
     @property
     def page_address(self) -> str:
-        """The address of the live page, with its key."""
+        """The address of the live page, with its key, and with the token of its controls where it has any."""
         settings = self.settings
-        return (
-            f"{http_url(settings.page_host, settings.page_port)}/?key={settings.page_key.get_secret_value()}"
-        )
+        base = http_url(settings.page_host, settings.page_port)
+        token = settings.page_control_token.get_secret_value()
+        fragment = f"#control={token}" if self.options.controls else ""
+        return f"{base}/?key={settings.page_key.get_secret_value()}{fragment}"
 
     # Processes
 
@@ -218,6 +226,9 @@ class Line:
         self.say(f"starting {', '.join(others)} and {last}" if others else f"starting {last}")
         self._start_parts(parts)
         self.wait_for_ready(*(part.name for part in parts))
+        if self.options.controls:
+            controls = RunControls(self.settings.kafka_bootstrap, self.supervisor, self.run_dir, self.say)
+            self._controls.enter_context(controls)
         if self.options.page:
             self._say_page()
 
@@ -258,6 +269,7 @@ class Line:
         Raises:
             FraudsimError: a part was given up, or one did not finish in time.
         """
+        self._controls.close()
         for part in in_stop_order(self.options):
             if part.before_stop is not None:
                 self._wait_for_part(part.name, part.before_stop)
@@ -309,3 +321,7 @@ class Line:
         except (OSError, ValueError, KeyError):
             return 0
         return int(records.get(topics.TRANSACTIONS, 0))
+
+
+def _secret(configured: SecretStr) -> SecretStr:
+    return SecretStr(configured.get_secret_value() or secrets.token_urlsafe(24))

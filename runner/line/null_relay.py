@@ -6,6 +6,7 @@ Its process imports little, so that it runs as soon as the producer does.
 import asyncio
 import contextlib
 import signal
+from collections.abc import Callable
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
@@ -14,20 +15,24 @@ from fraudsim.log.topics import DECISIONS, NULL, TRANSACTIONS
 from fraudsim.settings import Settings
 
 
-def run_relay(settings: Settings) -> None:
+def run_relay(settings: Settings, prefix: str = NULL, on_ready: Callable[[], None] = lambda: None) -> None:
     """Copy every record of `null.transactions` to `null.decisions` unchanged, until SIGINT or SIGTERM.
+
+    Args:
+        prefix: of the topics, instead of `null.`.
+        on_ready: called once it reads.
 
     Raises:
         FraudsimError: no broker can be reached, or a topic is missing.
     """
     import uvloop
 
-    existing_partitions(settings.kafka_bootstrap, [NULL + TRANSACTIONS, NULL + DECISIONS])
-    uvloop.run(_relay(settings))
+    existing_partitions(settings.kafka_bootstrap, [prefix + TRANSACTIONS, prefix + DECISIONS])
+    uvloop.run(_relay(settings, prefix, on_ready))
 
 
-async def _relay(settings: Settings) -> None:
-    partitions = [TopicPartition(NULL + TRANSACTIONS, p) for p in range(settings.partitions)]
+async def _relay(settings: Settings, prefix: str, on_ready: Callable[[], None]) -> None:
+    partitions = [TopicPartition(prefix + TRANSACTIONS, p) for p in range(settings.partitions)]
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap, acks="all", enable_idempotence=True
     )
@@ -35,7 +40,8 @@ async def _relay(settings: Settings) -> None:
     try:
         async with open_reader(settings.kafka_bootstrap, partitions, client_id="relay") as reader:
             await reader.seek_to_begins()
-            copy_task = asyncio.create_task(_copy_records(reader, producer))
+            on_ready()
+            copy_task = asyncio.create_task(_copy_records(reader, producer, prefix + DECISIONS))
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, copy_task.cancel)
@@ -45,10 +51,8 @@ async def _relay(settings: Settings) -> None:
         await producer.stop()
 
 
-async def _copy_records(reader: TopicReader, producer: AIOKafkaProducer) -> None:
+async def _copy_records(reader: TopicReader, producer: AIOKafkaProducer, topic: str) -> None:
     while True:
         for tp, records in (await reader.poll(timeout_ms=500)).items():
             for record in records:
-                await producer.send(
-                    NULL + DECISIONS, value=record.value, key=record.key, partition=tp.partition
-                )
+                await producer.send(topic, value=record.value, key=record.key, partition=tp.partition)

@@ -41,4 +41,10 @@ class LineOptions:
     """Interval of Spark's batches; None: its default."""
     page: bool = False
     """Whether the live page is part of the run."""
+    beside: str | None = None
+    """Lag of the features of a second scorer, for the live page, whose decisions nobody acts on."""
+    controls: bool = False
+    """Whether the run follows what is asked on `run.control`, and the live page takes it."""
+    retrain_every: str | None = None
+    """Event time between two retrainings of the model, as `7d`; None for none."""
     null_seconds: float = NULL_S

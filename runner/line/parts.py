@@ -11,10 +11,13 @@ from typing import Final, Literal
 
 from fraudsim.settings import Settings
 from runner.line.options import LineOptions
-from runner.line.probes import log_is_folded, scorer_is_ready, worker_has_caught_up
+from runner.line.probes import lagged_scorer_decides, log_is_folded, scorer_is_ready, worker_has_caught_up
 
 READY_S: Final = 90.0
+WORKER_READY_S: Final = 300.0
+"""Spark on a busy machine takes a minute or two until its Python processes run."""
 LABELS_S: Final = 90.0
+LAGGED_S: Final = 240.0
 FOLD_S: Final = 180.0
 """Spark may wait for its next batch, a minute or more."""
 
@@ -116,6 +119,11 @@ def _labels_are_sent(_: PreparedRun, progress: PartProgress) -> bool:
     return not progress.done("producer") or progress.done("labels")
 
 
+def _retrain(run: PreparedRun) -> list[str]:
+    every = run.options.retrain_every or "7d"
+    return ["model", "retrain", "--run", str(run.options.run_dir), "--every", every]
+
+
 PARTS: Final = (
     LinePart(
         name="worker",
@@ -127,7 +135,7 @@ PARTS: Final = (
         ready=Wait(
             "the feature worker to fold",
             lambda run, progress: worker_has_caught_up(run.settings, progress.started_s),
-            READY_S,
+            WORKER_READY_S,
         ),
         before_stop=Wait(
             "the feature worker to catch up", lambda run, progress: log_is_folded(run.settings), FOLD_S
@@ -143,6 +151,24 @@ PARTS: Final = (
         ready=Wait("the scorer to be ready", lambda run, progress: scorer_is_ready(run.settings), READY_S),
         stop_place=3,
         stop_timeout_s=25.0,  # it waits up to 15 s for HTTP requests, then publishes their decisions
+    ),
+    LinePart(
+        name="lagged",
+        title="the lagged scorer",
+        service="lagged",
+        job="lagged",
+        command=lambda run: ["scorer", "--beside", "--features-lag", run.options.beside or "0s"],
+        nice=10,
+        optional=True,
+        ready=Wait(
+            "the lagged scorer to have read the history",
+            lambda run, progress: lagged_scorer_decides(
+                run.options.run_dir, run.settings, progress.started_s
+            ),
+            LAGGED_S,
+        ),
+        stop_place=3,
+        runs=lambda options: options.beside is not None,
     ),
     LinePart(
         name="archiver",
@@ -192,6 +218,17 @@ PARTS: Final = (
         optional=True,
         stop_place=4,
         runs=lambda options: options.page,
+    ),
+    LinePart(
+        name="retrainer",
+        title="the retrainer",
+        service="retrainer",
+        job="retrainer",
+        command=_retrain,
+        nice=10,
+        optional=True,
+        stop_place=1,  # a retraining that it leaves is taken up by the next one
+        runs=lambda options: options.retrain_every is not None,
     ),
     LinePart(
         name="watch",

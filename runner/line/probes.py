@@ -1,14 +1,18 @@
 """Probes of the line's processes: whether the scorer is ready, and how far the feature worker has folded."""
 
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, Final
 
 import redis
 from aiokafka import TopicPartition
 
-from fraudsim.addresses import http_url, open_direct
+from fraudsim.addresses import http_url, open_direct, running_line
 from fraudsim.log import topics
 from fraudsim.log.consumer import log_ranges
 from fraudsim.settings import Settings
+
+HEARTBEAT_LINE: Final = r"^fraudsim_heartbeat_timestamp_seconds ([0-9.e+]+)$"
 
 
 def scorer_is_ready(settings: Settings) -> bool:
@@ -19,6 +23,24 @@ def scorer_is_ready(settings: Settings) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def lagged_scorer_decides(run_dir: Path, settings: Settings, started_s: float) -> bool:
+    """Whether the scorer beside the line gives a sign of life later than `started_s`, or is not there.
+
+    It first reads the whole history; what was sent before that it could not decide with its features.
+    """
+    line = running_line(run_dir)
+    part = None if line is None else line.parts.get("lagged")
+    if part is None or part.pid is None:
+        return True
+    url = f"{http_url(settings.metrics_host, part.metrics_port)}/metrics"
+    try:
+        with open_direct(url, timeout_s=2) as answer:
+            beat = re.search(HEARTBEAT_LINE, answer.read().decode(), re.MULTILINE)
+    except OSError:
+        return False
+    return beat is not None and float(beat[1]) > started_s
 
 
 def page_answers(settings: Settings) -> bool:

@@ -1,12 +1,14 @@
-"""What a run costs: CPU a transaction, memory and disk of each process, sampled while it runs."""
+"""What a run costs: CPU a transaction, memory, disk and network of each process, sampled while it runs."""
 
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
+
+from runner.record.wire_bytes import ConnectionBytes, Connections, connections_of, tcp_connections
 
 Pids = Callable[[], Mapping[str, int | None]]
 """The processes by name, at present; None for one that does not run."""
@@ -40,15 +42,42 @@ class ProcessCost:
     """The largest resident memory of a sample."""
     written_bytes: int
     """To disk."""
+    sent_bytes: int | None
+    """Over TCP, to other processes of this machine too; None where the system does not say."""
+    received_bytes: int | None
 
-    def as_json(self, transactions: int, seconds: float) -> dict[str, float]:
+    def as_json(self, transactions: int, seconds: float) -> dict[str, float | None]:
         """Per transaction and per second, for reports."""
+        counted = max(transactions, 1)
         return {
-            "cpu_us": round(1e6 * self.cpu_s / max(transactions, 1), 1),
+            "cpu_us": round(1e6 * self.cpu_s / counted, 1),
             "core_share": round(self.cpu_s / max(seconds, 1e-9), 4),
             "memory_mb": round(self.memory_mb, 1),
-            "written_bytes": round(self.written_bytes / max(transactions, 1), 1),
+            "written_bytes": round(self.written_bytes / counted, 1),
+            "sent_bytes": None if self.sent_bytes is None else round(self.sent_bytes / counted, 1),
+            "received_bytes": None
+            if self.received_bytes is None
+            else round(self.received_bytes / counted, 1),
         }
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What a process has used so far."""
+
+    cpu_s: float = 0.0
+    written_bytes: int = 0
+    connections: Connections = field(default_factory=dict)
+    """The latest counters of each, also of those that it has closed since."""
+
+    def traffic_since(self, first: "_Use") -> tuple[int, int]:
+        """Bytes sent and received."""
+        none = ConnectionBytes(0, 0)
+        pairs = [(last, first.connections.get(key, none)) for key, last in self.connections.items()]
+        return (
+            sum(last.sent - before.sent for last, before in pairs),
+            sum(last.received - before.received for last, before in pairs),
+        )
 
 
 class CostMeter:
@@ -56,8 +85,9 @@ class CostMeter:
 
     def __init__(self, pids: Pids) -> None:
         self._pids = pids
-        self._first: dict[tuple[str, int], tuple[float, int]] = {}
-        self._last: dict[tuple[str, int], tuple[float, int]] = {}
+        self._first: dict[tuple[str, int], _Use] = {}
+        self._last: dict[tuple[str, int], _Use] = {}
+        self._has_traffic = True
         self._memory_mb: dict[str, float] = {}
         self._started_s = self._sampled_s = time.monotonic()
         self._sample(is_first=True)
@@ -74,17 +104,26 @@ class CostMeter:
 
     def costs(self) -> dict[str, ProcessCost]:
         """By name: what was taken from the first to the last sample."""
-        by_name: dict[str, ProcessCost] = {}
-        for key, (cpu, written) in self._last.items():
-            first_cpu, first_written = self._first[key]
-            name = key[0]
-            before = by_name.get(name, ProcessCost(0.0, 0.0, 0))
-            by_name[name] = ProcessCost(
-                before.cpu_s + cpu - first_cpu,
-                self._memory_mb[name],
-                before.written_bytes + written - first_written,
+        totals: dict[str, tuple[float, int, int, int]] = {}
+        for key, last in self._last.items():
+            first = self._first[key]
+            cpu, written, sent, received = totals.get(key[0], (0.0, 0, 0, 0))
+            more_sent, more_received = last.traffic_since(first)
+            totals[key[0]] = (
+                cpu + last.cpu_s - first.cpu_s,
+                written + last.written_bytes - first.written_bytes,
+                sent + more_sent,
+                received + more_received,
             )
-        return by_name
+        return {
+            name: ProcessCost(
+                cpu,
+                self._memory_mb[name],
+                written,
+                *((sent, received) if self._has_traffic else (None, None)),
+            )
+            for name, (cpu, written, sent, received) in totals.items()
+        }
 
     def as_json(self, transactions: int) -> dict[str, Any]:
         """The costs for a report."""
@@ -96,13 +135,17 @@ class CostMeter:
         }
 
     def _sample(self, is_first: bool) -> None:
+        connections = tcp_connections()
+        self._has_traffic &= connections is not None
         for name, pid in self._pids().items():
             tree = process_tree(pid) if pid is not None else []
             if pid is None or not tree:
                 continue
-            use = cpu_s(tree), _written(tree)
+            before = self._last.get((name, pid), _Use())
+            own = connections_of(tree, connections or {})
+            use = _Use(cpu_s(tree), _written(tree), {**before.connections, **own})
             # What starts later has used nothing before the first sample.
-            self._first.setdefault((name, pid), use if is_first else (0.0, 0))
+            self._first.setdefault((name, pid), use if is_first else _Use())
             self._last[name, pid] = use
             self._memory_mb[name] = max(self._memory_mb.get(name, 0.0), _memory_mb(tree))
         self._sampled_s = time.monotonic()

@@ -1,18 +1,14 @@
 """The observer: reads decisions back from the log, as any consumer would, and times their arrival."""
 
-import asyncio
-import threading
-import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
-import uvloop
-from aiokafka import TopicPartition
 
 from fraudsim.log.acceptance import Rejected, read_event
-from fraudsim.log.consumer import open_reader
 from fraudsim.settings import Settings
 from runner.record.latencies import Latencies
+from runner.record.topic_follower import TopicFollower
 
 
 class _IntendedStamp(msgspec.Struct):
@@ -50,48 +46,23 @@ class Observer:
     """Reads a topic from its beginning, in a thread of its own, for the length of a `with` block."""
 
     def __init__(self, settings: Settings, topic: str) -> None:
-        self._settings = settings
-        self._topic = topic
         self.tally = RunTally()
-        self._ready = threading.Event()
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"observe-{topic}", daemon=True)
+        self._follower = TopicFollower(settings, topic, self._add, "observer")
 
     def __enter__(self) -> "Observer":
-        self._thread.start()
-        self._ready.wait(60)
+        self._follower.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(15)
-        if self._failure is not None:
-            raise self._failure
+        self._follower.__exit__()
+        self._follower.check()
 
-    def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(self._consume())
-        except BaseException as error:
-            self._failure = error
-            self._ready.set()
-
-    async def _consume(self) -> None:
-        partitions = [TopicPartition(self._topic, p) for p in range(self._settings.partitions)]
-        async with open_reader(self._settings.kafka_bootstrap, partitions, client_id="observer") as reader:
-            await reader.seek_to_begins()
-            self._ready.set()
-            while not self._stop.is_set():
-                polled = await reader.poll()
-                arrived_us = time.time_ns() // 1000
-                for records in polled.values():
-                    for record in records:
-                        decision = read_event(record.value, _decode)
-                        if isinstance(decision, Rejected):
-                            self.tally.unreadable += 1
-                        else:
-                            self._count(decision, arrived_us)
+    def _add(self, record: Any, arrived_us: int) -> None:
+        decision = read_event(record.value, _decode)
+        if isinstance(decision, Rejected):
+            self.tally.unreadable += 1
+        else:
+            self._count(decision, arrived_us)
 
     def _count(self, decision: ObservedDecision, arrived_us: int) -> None:
         tally = self.tally

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from fraudsim import __version__
 from fraudsim.archive.log_files import read_log
 from fraudsim.log import headers as h
 from fraudsim.log.events import ACTIONS
-from fraudsim.log.topics import DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
+from fraudsim.log.topics import CONTROL, DEAD_LETTERS, DECISIONS, TRANSACTIONS, TRUTH
 from fraudsim.whole_files import write_whole
 from model.training.ranking import area_under_roc, average_precision, card_precision_at
 from producers.sender.shard import split_name
@@ -86,6 +87,7 @@ def summarise(run_dir: Path, figures: RunFigures) -> dict[str, Any]:
         "restarts": dict(figures.restarts),
         "actions": {a: int(pc.sum(pc.equal(decisions["action"], a)).as_py() or 0) for a in ACTIONS},
         **_detection(run_dir, decisions),
+        "controls": _controls(run_dir),
         "ledger": figures.ledger,
         "model": figures.model_version,
         "versions": {
@@ -132,6 +134,13 @@ def _dead_letters(run_dir: Path) -> set[tuple[str, int, int]]:
     """Topic, partition and offset of every record that became a dead letter."""
     keys = (key.split("/") for key in read_log(run_dir, DEAD_LETTERS, ["key"])["key"].to_pylist())
     return {(topic, int(partition), int(offset)) for topic, partition, offset in keys}
+
+
+def _controls(run_dir: Path) -> dict[str, int]:
+    """Controls of the run by kind, without those that cannot be read; `placed` are attacks and drifts that
+    became part of the stream."""
+    kinds = read_log(run_dir, CONTROL, ["kind"])["kind"].drop_null().to_pylist()
+    return dict(sorted(Counter(kinds).items()))
 
 
 def _throughput(decisions: pa.Table) -> float:

@@ -200,6 +200,12 @@ class Supervisor:
             self._signal(child, signal.SIGKILL)
             child.over.wait()
 
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to a part's process group; no effect while it does not run."""
+        child = self._child(name)
+        if child is not None:
+            self._signal(child, number)
+
     def stop_all(self) -> None:
         """End every part, one after the other, in the reverse order of their start."""
         with self._lock:

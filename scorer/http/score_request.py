@@ -39,6 +39,8 @@ class ValidRequest(msgspec.Struct, frozen=True, gc=False):
     segment: Segment
     """The clock's segment by which it was found valid."""
     claim: Claim
+    dequeued_us: int
+    """When its micro-batch or batch was taken up; wall clock."""
 
 
 def read_transaction(received: Received, segment: Segment) -> Transaction | Problem:

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from fraudsim import metrics
 from fraudsim.log.events import MAX_EVENT_BYTES, Decision, Transaction, encoder
 from scorer.context import ScorerContext
-from scorer.decide import Decider, Incoming, PrefetchedState
+from scorer.decide import Decider, Incoming, PrefetchedState, now_us
 from scorer.http.problems import Problem, problem
 from scorer.http.publisher import HttpPublisher
 from scorer.http.score_request import (
@@ -100,7 +100,7 @@ class HttpScoring:
         self, received: Sequence[Received], budget: Budget
     ) -> list[ScoreResult | ValidRequest]:
         """Results in order; a request whose tx_id another request is deciding is returned to be awaited."""
-        segment = self._clock_log.clock.current
+        segment, dequeued_us = self._clock_log.clock.current, now_us()
         results: dict[int, ScoreResult | ValidRequest] = {}
         first_by_id: dict[str, ValidRequest] = {}
         repeats: list[ValidRequest] = []
@@ -111,7 +111,8 @@ class HttpScoring:
             if isinstance(tx, Problem):
                 results[index] = tx
                 continue
-            request = ValidRequest(index, tx, item.received_us, segment, Claim.of(tx.tx_id, item.body))
+            claim = Claim.of(tx.tx_id, item.body)
+            request = ValidRequest(index, tx, item.received_us, segment, claim, dequeued_us)
             if tx.tx_id in first_by_id:
                 repeats.append(request)
             else:
@@ -205,7 +206,10 @@ class HttpScoring:
             return results
         unpublished = {request.index: request for request in accepted}
         try:
-            incoming = [Incoming(request.tx, request.received_us) for request in accepted]
+            incoming = [
+                Incoming(request.tx, request.received_us, dequeued_us=request.dequeued_us)
+                for request in accepted
+            ]
             decisions = await self._decider.decide(incoming, "http", budget.features_by_s, prefetched_state)
             replies = [
                 (request, decision, encoder.encode(decision))

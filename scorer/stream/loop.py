@@ -14,7 +14,6 @@ from fraudsim import metrics
 from fraudsim.log import headers as h
 from fraudsim.log.acceptance import Rejected
 from fraudsim.log.events import Decision, Transaction, decode_decision, encoder
-from fraudsim.log.topics import DECISIONS
 from scorer.context import ScorerContext
 from scorer.decide import Decider, Incoming, now_us
 from scorer.observe import observe
@@ -56,6 +55,7 @@ class StreamScorer(ConsumerRebalanceListener):
         self._settings = context.settings
         self._clock_log = context.clock_log
         self._log = context.log
+        self.topic = context.decisions_topic
         self._decider = decider
         self._in_flight = in_flight
         self._producer = producer
@@ -150,7 +150,7 @@ class StreamScorer(ConsumerRebalanceListener):
             await asyncio.wait(self._unacked)  # else decisions sent before a revocation would be missed
         gained = sorted(self._assigned - self._progress.keys())
         decided_by_partition = await find_decided(
-            self._settings.kafka_bootstrap, gained, self._log, self._settings.features_lag_ms
+            self._settings.kafka_bootstrap, gained, self._log, self._settings.features_lag_ms, self.topic
         )
         if revocations != self._revocations:
             return  # another scorer may have decided since; the next assignment looks again
@@ -251,7 +251,7 @@ class StreamScorer(ConsumerRebalanceListener):
         progress.decided_to = incoming.offset
         self._unacked.append(
             await self._producer.send(
-                DECISIONS,
+                self.topic,
                 value=encoder.encode(decision),
                 key=decision.card_id.encode(),
                 partition=incoming.partition,

@@ -49,19 +49,20 @@ def decided_offsets(sources: Sequence[int], log_begins_with_them: bool) -> Decid
 
 
 async def find_decided(
-    kafka_bootstrap: str, partitions: Sequence[int], log: Any, lag_ms: int = 0
+    kafka_bootstrap: str, partitions: Sequence[int], log: Any, lag_ms: int = 0, topic: str = DECISIONS
 ) -> dict[int, DecidedOffsets]:
     """What each partition's `decisions` hold.
 
     Args:
         lag_ms: of the features of the decisions that are to follow.
+        topic: of the decisions.
 
     Raises:
         FraudsimError: the decisions there were made with another lag.
     """
     if not partitions:
         return {}
-    tps = [TopicPartition(DECISIONS, partition) for partition in partitions]
+    tps = [TopicPartition(topic, partition) for partition in partitions]
     source_tps = [TopicPartition(TRANSACTIONS, partition) for partition in partitions]
     sources: dict[int, list[int]] = {partition: [] for partition in partitions}
     async with open_reader(kafka_bootstrap, tps, SHORT) as reader:

@@ -56,9 +56,9 @@ class DriftedTraffic(SimulatedTraffic):
             yield from super().stretches()
             return
         until = min(other.from_day, self.days)
-        yield from world_traffic(self.world, first, until)
+        yield from world_traffic(self.world, first, until, self.stretch_days)
         if until < self.days:
-            yield from world_traffic(other.world, first + until, self.days - until)
+            yield from world_traffic(other.world, first + until, self.days - until, self.stretch_days)
 
     def _changed(self, stretch: Stretch) -> Stretch:
         table, labels = stretch.transactions, stretch.labels

@@ -92,6 +92,12 @@ class Scoring:
         self._variant: Variant = variant
         self._quota = LocalQuota()
 
+    def exchange(self, arm: ScoringArm, policy: Policy) -> None:
+        """Decide by another arm and policy from now on, as after a promotion; the day's quota goes on."""
+        self.arm = arm
+        self._forest, self._thresholds, self._calibration = arm[:3]
+        self._policy = policy
+
     @property
     def limited(self) -> bool:
         return self._policy.limited

@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fraudsim.archive.log_files import read_log
 from fraudsim.arrays import Flags, Floats
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import LogPrefix, Transaction
+from fraudsim.log.topics import CONTROL
 from fraudsim.settings import Settings
 from stream_features.catalogue.features import HASH
 from stream_features.offline.archived_log import first_decisions
@@ -24,6 +26,15 @@ from stream_features.vector import SIZE
 _decode_prefix: Final = msgspec.json.Decoder(LogPrefix).decode
 LIMITS: Final = frozenset({"reviews_per_day", "declined_share_of_day", "limits_away"})
 """Reasons of a decision that a daily limit held back."""
+
+
+def refuse_controls(run_dir: Path, *kinds: str) -> None:
+    """Raises FraudsimError where the run was changed, by controls of these kinds, while it ran."""
+    changes = sorted({*read_log(run_dir, CONTROL, ["kind"])["kind"].to_pylist()} & {*kinds})
+    if changes:
+        raise FraudsimError(
+            f"--run {run_dir} was changed by {', '.join(changes)} as it ran: the proof needs a run without"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from producers.labels.blocks import CardBlocks
 from producers.world.settings import consequences
 from simulator.line.scoring import PaymentColumns
 from simulator.line.traffic import labels_of
-from simulator.proof.archived_run import ArchivedRun, LiveDecision, rows_differ
+from simulator.proof.archived_run import ArchivedRun, LiveDecision, refuse_controls, rows_differ
 from simulator.regimes import REGIMES
 from simulator.simulate import scoring_of
 from stream_features.offline.event_tables import event_table
@@ -71,6 +71,7 @@ def decide_again(run_dir: Path, settings: Settings) -> DecidedAgain:
     Raises:
         FraudsimError: the folder is no run, or its model or policy cannot be used.
     """
+    refuse_controls(run_dir, "policy")
     run = ArchivedRun(run_dir, settings)
     scoring = scoring_of(run_dir / "model", REGIMES["real-time"], run_dir / "policy")
     version = scoring.arm.model_version

@@ -18,7 +18,7 @@ from producers.world.settings import consequences
 from simulator.line.decided import DecidedStretch
 from simulator.line.line import SimulatedLine
 from simulator.line.traffic import traffic_of
-from simulator.proof.archived_run import ArchivedRun, LiveDecision, rows_differ
+from simulator.proof.archived_run import ArchivedRun, LiveDecision, refuse_controls, rows_differ
 from simulator.regimes import REGIMES, regime_of
 from simulator.simulate import scoring_of
 from stream_features.catalogue.features import DAY
@@ -73,6 +73,7 @@ def generate_again(run_dir: Path, settings: Settings) -> GeneratedAgain:
     history = read_history(run_dir / "history")
     if history.manifest.source != "world":
         raise FraudsimError(f"--run {run_dir} replays a public file: only a world is generated again")
+    refuse_controls(run_dir, "placed", "policy", "model")
     if not run.log.transactions:
         raise FraudsimError(f"--run {run_dir} holds no transactions")
     end_ms = max(tx.ts for tx in run.log.transactions.values())

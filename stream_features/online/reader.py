@@ -101,8 +101,11 @@ class FeatureReader:
         partitions: int,
         slots: int,
         pending_wait_ms: int,
+        reads_unfolded: bool = True,
     ) -> None:
+        """Without `reads_unfolded` features are those of the folded state alone."""
         self._store = store
+        self._reads_unfolded = reads_unfolded
         self.unfolded = unfolded
         self._segment = segment
         self._partitions = partitions
@@ -201,11 +204,14 @@ class FeatureReader:
         """
         keys_by_tx = [keys_of(tx) for tx in transactions]
         slot_of_key, read_us = state.slot_of_key, state.read_us
+        http = http and self._reads_unfolded
         uncertain_keys = await self._await_in_flight(transactions, state, until_s) if http else frozenset()
         for slot in state.slots:
-            slot.covered = self.unfolded.covers(slot.offsets)
+            slot.covered = not self._reads_unfolded or self.unfolded.covers(slot.offsets)
 
         def unfolded_rows(key: Key) -> list[tuple[int, ...]]:
+            if not self._reads_unfolded:
+                return []
             rows = self.unfolded.rows(*key, slot_of_key[key].offsets)
             return rows + [ROW_OF[key[0]](tx) for tx in self.in_flight.of_key(key)] if http else rows
 
@@ -213,6 +219,8 @@ class FeatureReader:
             transactions, keys_by_tx, state.blobs, unfolded_rows, self._segment.horizon_ms
         )
         unfolded_from, unfolded_to = list(self.unfolded.starts), list(self.unfolded.ends)
+        if not self._reads_unfolded:
+            unfolded_from, unfolded_to = [0] * self._partitions, [-1] * self._partitions
         results = []
         for tx, keys, vector, vector_is_whole in zip(
             transactions, keys_by_tx, features, is_whole.tolist(), strict=True

@@ -1,8 +1,11 @@
 """The study of camouflage: its cells, and what it says."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Final
+
+import numpy as np
 
 from fraudsim.drawing.plot import Plot
 from fraudsim.drawing.scales import LinearScale, linear_ticks
@@ -10,7 +13,7 @@ from fraudsim.drawing.themes import INK, PALETTE, QUIET
 from studies.camouflage.cell import run_cell
 from studies.camouflage.plan import FIXED, FULL, MATCHED, NULL, QUICK, TRAINED_AT, CamouflagePlan
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
-from studies.comparison.figures import Effect, MeasuredLine
+from studies.comparison.figures import Effect, MeasuredLine, MeasuredRuns
 from studies.comparison.page import ROW, WIDTH, money, money_difference
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
@@ -38,9 +41,19 @@ def study_by(plan: CamouflagePlan, size: Size) -> StudyDefinition[MeasuredLine, 
         run=partial(run_cell, plan), figures=MeasuredLine, modules=MODULES, left_out=plan.left_out(),
     )  # fmt: skip
     comparison = ComparisonPlan(
-        cells=cells, spec=plan.spec, base=FIXED, null=NULL, contrasts=plan.contrasts(), width=0.15
-    )
+        cells=cells, spec=plan.spec, base=FIXED, null=NULL, contrasts=plan.contrasts(), width=0.15,
+        derived=partial(money_at_stake, plan),
+    )  # fmt: skip
     return comparison_study(size, comparison, STORY)
+
+
+def money_at_stake(
+    plan: CamouflagePlan, runs: MeasuredRuns, arm: str, condition: str, seeds: Sequence[int]
+) -> dict[str, float]:
+    """What the frauds of a run try to take, cents per 1,000 cards and week: the mean over the seeds."""
+    lines = [runs[arm, condition, seed].line for seed in seeds]
+    cents = [sum(item.at_stake_cents for item in line.typologies.values()) for line in lines]
+    return {"at stake": float(np.mean(cents)) / (plan.spec.cards / 1_000) / (plan.spec.days / 7)}
 
 
 def _names(result: ComparisonResult) -> list[str]:
@@ -90,7 +103,7 @@ def answer(result: ComparisonResult) -> list[str]:
 
 def _effects_text(effects: list[Effect]) -> str:
     return "; ".join(
-        f"{effect.name} {money_difference(effect.difference)}{'' if effect.holds else ', not told apart'}"
+        f"{effect.name}: {money_difference(effect.difference)}{'' if effect.holds else ', not told apart'}"
         for effect in effects
     )
 
@@ -103,12 +116,30 @@ def surprises(result: ComparisonResult) -> list[str]:
             texts.append(f"{effect.name} costs {money_difference(effect.difference)} more: unexplained.")
     names = _names(result)
     first, last = result.conditions[0], result.conditions[-1]
+    open_row, hidden = (
+        next(row for row in result.rows if row.arm == FIXED and row.condition == name)
+        for name in (first, last)
+    )
+    if hidden.paid_share > open_row.paid_share and hidden.net_loss < 1.1 * open_row.net_loss:
+        texts.append(
+            f"With all of it {hidden.paid_share:.0f} % of the money of frauds is paid, without "
+            f"{open_row.paid_share:.0f} %, yet the net loss is {money(hidden.net_loss)} and "
+            f"{money(open_row.net_loss)}: who imitates a victim takes the victim's amounts, so that less is "
+            f"at stake ({money(hidden.measures['at stake'])} and {money(open_row.measures['at stake'])} per "
+            "1,000 cards and week). Hiding pays by campaign, not in all."
+        )
     lower = [name for name in names if _paid(result, last, name) < _paid(result, first, name) - 5]
+    if "slow_drip" in lower:
+        lower.remove("slow_drip")
+        texts.append(
+            f"Of slow drip less is paid where it hides better ({_paid(result, first, 'slow_drip'):.0f} % "
+            f"without, {_paid(result, last, 'slow_drip'):.0f} % with all of it): to imitate a subscription "
+            "it uses more constant amounts at more regular intervals, which is a pattern of its own."
+        )
     if lower:
         texts.append(
-            f"Of {', '.join(map(spaced, lower))} less is paid where frauds hide better. What hides them "
-            "makes them smaller and slower too, so that fewer payments are made before a victim reports; "
-            "whether that is all of it is not shown here."
+            f"Of {', '.join(map(spaced, lower))} less is paid where frauds hide better: unexplained, beyond "
+            "that a few large payments make much of a share of money."
         )
     return texts
 
@@ -142,7 +173,7 @@ def typology_figure(result: ComparisonResult) -> StudyFigure:
     names = _names(result)
     plot = Plot(
         "Money paid by typology", "A dot for each camouflage; to the right the fraudsters gain.",
-        width=WIDTH, height=90 + ROW * max(1, len(names)), left=190, top=34,
+        width=WIDTH, height=90 + ROW * max(1, len(names)), left=190, top=34, right=34,
     )  # fmt: skip
     x = plot.x_scale(0, 100)
     bottom = plot.top + ROW * max(1, len(names))
@@ -170,7 +201,7 @@ STORY: Final = Story(
     answer=answer,
     set_up=(
         "The dial goes from 0, frauds that hide not at all, to 1, frauds that imitate their victims' places, "
-        f"amounts and times. `{FIXED}` is one model of each seed's world at that dial; `{MATCHED}` one of "
+        f"amounts and times. '{FIXED}' is one model of each seed's world at that dial; '{MATCHED}' one of "
         "the world that it serves. Worlds of one seed at two dials have the same people and merchants, and "
         "other frauds."
     ),

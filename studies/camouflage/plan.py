@@ -67,7 +67,7 @@ def dial_name(dial: float) -> str:
 
 
 _WORLD: Final = (("fraud_scale", 4.0),)
-QUICK: Final = CamouflagePlan((0.0, 0.5, 1.0), WorldSpec(1500, 40, 10, _WORLD), seeds=4, most_seeds=4)
+QUICK: Final = CamouflagePlan((0.0, 0.5, 1.0), WorldSpec(1500, 40, 10, _WORLD), seeds=8, most_seeds=8)
 FULL: Final = CamouflagePlan(
     (0.0, 0.25, 0.5, 0.75, 1.0), WorldSpec(2500, 45, 14, _WORLD), seeds=10, most_seeds=14
 )

@@ -93,7 +93,9 @@ def comparison_study(
         return comparison_result(plan, runs, seeds, provenance)
 
     def report(result: ComparisonResult) -> StudyReport:
-        return report_of(result, story)
+        # Of fewer worlds than the size has by itself the command says how many.
+        few = len(result.seeds) < plan.cells.seeds
+        return report_of(result, story, f" --seeds {len(result.seeds)}" if few else "")
 
     return StudyDefinition(
         size=size, plan=plan.cells, narrow_enough=narrow_enough, result=ComparisonResult,

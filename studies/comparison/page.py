@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from fraudsim.drawing.plot import Plot
+from fraudsim.drawing.plot import Plot, text_px
 from fraudsim.drawing.scales import LinearScale, linear_ticks
 from fraudsim.drawing.themes import FRAUD, HONEST, INK, QUIET
 from producers.ledger.comparison import Difference
@@ -30,10 +30,15 @@ def money(cents: float) -> str:
 
 def money_difference(difference: Difference) -> str:
     """A difference in whole currency units, with its interval."""
-    mean = f"{difference.mean / 100:+,.0f}"
+    mean = _signed(difference.mean)
     if difference.low is None or difference.high is None:
         return f"{mean} (one world: no interval)"
-    return f"{mean} ({difference.low / 100:+,.0f} to {difference.high / 100:+,.0f})"
+    return f"{mean} ({_signed(difference.low)} to {_signed(difference.high)})"
+
+
+def _signed(cents: float) -> str:
+    """Whole currency units with their sign; what rounds to 0 has no minus."""
+    return f"{round(cents / 100):+,}"
 
 
 def verdict(effect: Effect) -> str:
@@ -44,8 +49,8 @@ def verdict(effect: Effect) -> str:
     return "alone only" if low is not None and high is not None and low * high > 0 else "not told apart"
 
 
-def report_of(result: "ComparisonResult", story: "Story") -> StudyReport:
-    """The page; answer first."""
+def report_of(result: "ComparisonResult", story: "Story", options: str = "") -> StudyReport:
+    """The page; answer first. `options` are those of the command beside its size."""
     size = result.provenance.size
     return StudyReport(
         question=story.question,
@@ -55,7 +60,7 @@ def report_of(result: "ComparisonResult", story: "Story") -> StudyReport:
         tables=[effects_table(result.effects), arms_table(result), *story.tables(result)],
         controls=controls_text(result),
         limits=[*story.limits, *LIMITS],
-        command=f"fraudsim study {result.provenance.study} --{size} --out DIR",
+        command=f"fraudsim study {result.provenance.study} --{size}{options} --out DIR",
         source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}",
         surprises=story.surprises(result),
     )
@@ -148,7 +153,7 @@ def effects_figure(result: "ComparisonResult") -> StudyFigure:
     shown = result.effects
     plot = Plot(
         "Contrasts", "Net loss, paired over worlds, 95 % intervals; to the right costs more.",
-        width=WIDTH, height=52 + ROW * len(shown), left=330,
+        width=WIDTH, height=52 + ROW * len(shown), left=24 + max(text_px(effect.name) for effect in shown),
     )  # fmt: skip
     ends = [
         value / 100

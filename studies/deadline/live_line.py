@@ -19,7 +19,7 @@ from fraudsim.settings import variable
 from load_tests.load.run.restarts import SCORER, restart_scorer
 from studies.deadline.plan import LiveLoads, load_name
 
-START_S: Final = 300.0
+START_S: Final = 600.0
 STOP_S: Final = 60.0
 LOAD_S: Final = 120.0
 """Longest time that a load may take beyond its own length."""
@@ -42,6 +42,8 @@ def degraded_shares(folder: Path, plan: LiveLoads, seed: int) -> dict[str, float
             if number:
                 _write_deadline(folder, deadline_ms)
                 restart_scorer(run)
+            # A scorer that has just started decides its first requests late: they are not counted.
+            _degraded(folder, run, plan, min(plan.rates), seed)
             for rate in plan.rates:
                 shares[load_name(deadline_ms, rate)] = _degraded(folder, run, plan, rate, seed)
     return shares

@@ -131,14 +131,7 @@ class StudyWorld:
         features = self.vectors(regime)
         if regime.features == "request":
             features = request_only(features)
-        before = dataset.train & ~dataset.calibration
-        ubj = fit_trees(features[before], dataset.known_fraud[before], fit_seed, honest_rows=HONEST_ROWS)
-        held_out = scores_of(ubj, features[dataset.calibration])
-        thresholds = choose_thresholds(held_out, dataset.known_stakes(dataset.calibration), Costs())
-        calibration = fit_calibration(held_out, dataset.known_fraud[dataset.calibration])
-        flag_from = calibration.probability(float(np.quantile(held_out, 1 - alert_share)))
-        arm = ScoringArm(Forest(ubj), thresholds, calibration, regime.name, "champion")
-        return FittedArm(arm, flag_from)
+        return fit_arm(dataset, features, regime.name, fit_seed, alert_share)
 
     def decide(
         self,
@@ -160,6 +153,23 @@ class StudyWorld:
             scoring = Scoring(fitted.arm, replace(policy, limits=limits), "champion")
         line = SimulatedLine(self.traffic, regime, scoring, consequences(self.settings), reacting=reacting)
         return run_line(line, regime)
+
+
+def fit_arm(
+    dataset: TrainingDataset,
+    features: Floats,
+    name: str,
+    fit_seed: int = 1,
+    alert_share: float = ALERT_SHARE,
+) -> FittedArm:
+    """A model of a dataset, calibrated on the slice that it has not seen; see `StudyWorld.fit`."""
+    before = dataset.train & ~dataset.calibration
+    ubj = fit_trees(features[before], dataset.known_fraud[before], fit_seed, honest_rows=HONEST_ROWS)
+    held_out = scores_of(ubj, features[dataset.calibration])
+    thresholds = choose_thresholds(held_out, dataset.known_stakes(dataset.calibration), Costs())
+    calibration = fit_calibration(held_out, dataset.known_fraud[dataset.calibration])
+    flag_from = calibration.probability(float(np.quantile(held_out, 1 - alert_share)))
+    return FittedArm(ScoringArm(Forest(ubj), thresholds, calibration, name, "champion"), flag_from)
 
 
 def _served_by(regime: Regime) -> str:

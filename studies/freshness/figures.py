@@ -33,7 +33,7 @@ def tempo_text(tempo: float) -> str:
 
 
 def heat_map(cells: Sequence[TypologyCell], staleness: dict[str, float], tempo: float) -> Plot:
-    """Loss by typology and staleness at one tempo, percentage points of the money at stake."""
+    """Loss by typology and staleness at one tempo, percentage points of the money that campaigns planned."""
     arms = sorted(staleness, key=staleness.__getitem__)
     names = sorted({cell.typology for cell in cells if cell.tempo == tempo})
     by_key = {(cell.typology, cell.arm): cell for cell in cells if cell.tempo == tempo}
@@ -63,7 +63,7 @@ def heat_map(cells: Sequence[TypologyCell], staleness: dict[str, float], tempo: 
             if cell is None or cell.hatched:
                 _hatch(plot, x(column), y(row), x(column + 1), y(row + 1))
             else:
-                value = f"{cell.lost.mean:+.0f}"
+                value = f"{round(cell.lost.mean):+d}" if round(cell.lost.mean) else "0"
                 dark = cell.lost.mean > 0.45 * tones.high
                 plot.text((x(column) + x(column + 1)) / 2, y(row + 0.5) + 4, value, anchor="middle",
                           colour="#ffffff" if dark else INK)  # fmt: skip
@@ -114,7 +114,7 @@ def curve_plot(cells: Sequence[TypologyCell], staleness: dict[str, float], curve
         )
     ]
     plot.y_axis(
-        y, [(value, f"{value:g}") for value in values], "points of the money at stake lost against fresh"
+        y, [(value, f"{value:g}") for value in values], "points of the planned money lost against fresh"
     )
     for ratio, cell in points:
         tip = f"{spaced(cell.typology)}, tempo {cell.tempo:g}, {cell.arm}: {cell.lost.mean:+.1f}"

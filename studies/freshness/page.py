@@ -4,12 +4,15 @@ from typing import Final
 
 from producers.ledger.comparison import Difference
 from studies.frame.page import StudyFigure, StudyReport, StudyTable
+from studies.frame.study_world import ALERT_SHARE
 from studies.freshness.figures import curve_plot, heat_map, minutes_text, net_loss_plot, tempo_text
 from studies.freshness.plan import FRESH, NULL
 from studies.freshness.result import FreshnessResult, Knee
 from studies.report import Cell, Grid, spaced
 
 QUESTION: Final = "What is freshness worth? When does real time beat batch?"
+SHORT_MINUTES: Final = 60.0
+LONG_MINUTES: Final = 1440.0
 LIMITS: Final = (
     "The world is synthetic: how long attacks last, how they hide and how often they come are assumptions.",
     "One kind of model and one policy; a bank's rules on velocity would be a regime of their own.",
@@ -29,6 +32,7 @@ def report_of(result: FreshnessResult) -> StudyReport:
         tables=tables(result),
         controls=controls_text(result),
         limits=LIMITS,
+        surprises=surprises(result),
         command=f"fraudsim study freshness --out DIR --{size}",
         source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}",
     )
@@ -42,22 +46,65 @@ def answer(result: FreshnessResult) -> list[str]:
         ("It seems to for", [knee for knee in matters if not knee.holds]),
         ("Batch is as good for", [knee for knee in result.knees if knee.verdict == "batch is as good"]),
     )
-    sentences = [f"{words} {_named(knees)}." for words, knees in groups if knees]
+    sentences = [*_losses(result), *(f"{words} {_named(knees)}." for words, knees in groups if knees)]
     untold = sum(knee.verdict == "not told apart" for knee in result.knees)
     few = sum(knee.verdict == "too few campaigns" for knee in result.knees)
     sentences.append(
         f"Of {len(result.knees)} pairs of typology and tempo, {untold} are not told apart from fresh "
         f"features by {len(result.seeds)} worlds, and {few} have too few campaigns to say anything."
     )
-    stalest = max(result.staleness_minutes, key=result.staleness_minutes.__getitem__)
-    for cell in result.arms:
-        if cell.arm == stalest:
-            fresh = next(c for c in result.arms if c.arm == FRESH and c.tempo == cell.tempo)
-            sentences.append(
-                f"With {tempo_text(cell.tempo)}, a {stalest} instead of real time changes the net loss of "
-                f"{fresh.net_loss / 100:,.0f} per 1,000 cards and week by {cell.against_fresh.text}."
-            )
     return sentences
+
+
+def _losses(result: FreshnessResult) -> list[str]:
+    """By tempo, what the freshest and the stalest job cost against real time."""
+    jobs = sorted(result.staleness_minutes, key=result.staleness_minutes.__getitem__)
+    cells = {(cell.arm, cell.tempo): cell for cell in result.arms}
+    return [
+        f"With {tempo_text(tempo)}, a {jobs[0]} instead of real time changes the net loss of "
+        f"{cells[FRESH, tempo].net_loss / 100:,.0f} per 1,000 cards and week by "
+        f"{_short(cells[jobs[0], tempo].against_fresh)}, a {jobs[-1]} by "
+        f"{_short(cells[jobs[-1], tempo].against_fresh)}."
+        for tempo in result.tempos
+    ]
+
+
+def surprises(result: FreshnessResult) -> list[str]:
+    """What one would not expect: short attacks that lose nothing by staleness, long ones that do."""
+    stalest = max(result.staleness_minutes, key=result.staleness_minutes.__getitem__)
+    cells = {(c.typology, c.tempo): c for c in result.typologies if c.arm == stalest and not c.hatched}
+    short, long = [], []
+    for knee in result.knees:
+        cell = cells.get((knee.typology, knee.tempo))
+        if cell is None or not cell.duration_minutes:
+            continue
+        matters = knee.verdict == "real time matters"
+        text = (
+            f"{spaced(cell.typology)} at tempo {cell.tempo:g} ({minutes_text(cell.duration_minutes)}, "
+            f"{_points(cell.lost)} points)"
+        )
+        if cell.duration_minutes <= SHORT_MINUTES and not matters:
+            short.append(text)
+        elif cell.duration_minutes >= LONG_MINUTES and matters:
+            long.append(text)
+    lines = []
+    if short:
+        lines.append(
+            f"Attacks of under {minutes_text(SHORT_MINUTES)} of which no loss is told: {', '.join(short)}."
+        )
+    if long:
+        lines.append(
+            f"Attacks of over {minutes_text(LONG_MINUTES)} that lose by staleness: {', '.join(long)}."
+        )
+    flagged = [cell.alert_share for cell in result.arms if cell.arm == FRESH]
+    lines.append(
+        f"A model may flag {100 * ALERT_SHARE:g} % of the traffic; with real time {min(flagged):.1f} to "
+        f"{max(flagged):.1f} % is flagged, rules and blocks included: the budget hides no difference."
+        if max(flagged) < 100 * ALERT_SHARE
+        else f"A model may flag {100 * ALERT_SHARE:g} % of the traffic; with real time up to "
+        f"{max(flagged):.1f} % is flagged, rules and blocks included: better scores change what is flagged."
+    )
+    return lines
 
 
 def _named(knees: list[Knee]) -> str:
@@ -199,8 +246,8 @@ def figures_of(result: FreshnessResult) -> list[StudyFigure]:
         figures.append(StudyFigure(f"net-loss-{tempo:g}", caption, plot.render()))
         plot = heat_map(result.typologies, result.staleness_minutes, tempo)
         caption = (
-            f"Points of the money at stake that are paid beyond real time, {tempo_text(tempo)}; columns are "
-            "the periods of the job. Hatched cells have fewer than 30 campaigns."
+            f"Points of the money that campaigns planned, paid beyond real time; {tempo_text(tempo)}; "
+            "columns are the periods of the job. Hatched cells have fewer than 30 campaigns."
         )
         figures.append(StudyFigure(f"heat-map-{tempo:g}", caption, plot.render()))
     for over, curve in (

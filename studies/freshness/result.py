@@ -17,7 +17,7 @@ class TypologyCell(msgspec.Struct, frozen=True, kw_only=True):
     arm: str
     campaigns: int
     paid_share: float
-    """Of the money at stake, percent."""
+    """Of the money that campaigns planned, percent."""
     lost: Difference
     """Paid share less that with fresh features, percentage points."""
     p: float

@@ -15,7 +15,7 @@ from studies.frame.paired import holm, p_value
 from studies.freshness.result import ArmCell, Curve, Knee, TypologyCell
 
 AS_GOOD: Final = 2.0
-"""Percentage points of the money at stake: below it batch is called as good."""
+"""Percentage points of the money that campaigns planned: below it batch is called as good."""
 
 
 def arm_cells(

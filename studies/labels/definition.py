@@ -159,15 +159,15 @@ STORY: Final = Story(
     answer=answer,
     set_up=(
         "The model learns from the second half of the history, and decides the days that follow under the "
-        f"shipped policy. `{BASE}`: nobody stopped anything, labels are those known by the end. Otherwise a "
-        "model of the first half decides the second half: `stopped` under the shipped policy, `declined` "
-        "under one that only declines, `explored` with a share of these declines let through, which "
-        f"`weighted` counts 1 / {EXPLORED:g} times. `{LOST}` and `{FALSE}` change labels at random."
+        f"shipped policy. '{BASE}': nobody stopped anything, labels are those known by the end. Otherwise a "
+        "model of the first half decides the second half: 'stopped' under the shipped policy, 'declined' "
+        "under one that only declines, 'explored' with a share of these declines let through, which "
+        f"'weighted' counts 1 / {EXPLORED:g} times. '{LOST}' and '{FALSE}' change labels at random."
     ),
     limits=(
         "Labels are lost or false at random here; those of one typology or one merchant may be worse.",
         "One generation: a model that learns from what its own declines hid, again and again, may drift.",
-        f"`{WEIGHTED}` explores in a past whose campaigns do not react.",
+        f"'{WEIGHTED}' explores in a past whose campaigns do not react.",
     ),
     surprises=surprises,
     tables=lambda result: [knowledge_table(result)],

@@ -96,8 +96,8 @@ def surprises(result: ComparisonResult) -> list[str]:
             texts.append(
                 f"{name}: even with the bar set anew {anew.alert_share:.1f} % are alerts, where the matched "
                 f"model has {matched.alert_share:.1f} %: a bar that is right at the end of the history is "
-                "not right in the days that follow. Where windows tumble, the features' scale depends on how "
-                "far the window has come, which a model that has learnt from sliding ones cannot know."
+                "not right in the days that follow. Supposed, not shown: where windows tumble, the scale of "
+                "the features depends on how far the window has come."
             )
     return texts
 
@@ -112,8 +112,8 @@ STORY: Final = Story(
     question=QUESTION,
     answer=answer,
     set_up=(
-        "`matched` models have learnt from features as their regime serves them, `skewed` ones from fresh "
-        "features; `new bar`: the probability from which the skewed model flags is chosen anew on features "
+        "'matched' models have learnt from features as their regime serves them, 'skewed' ones from fresh "
+        "features; 'new bar': the probability from which the skewed model flags is chosen anew on features "
         "as served, so that 2 % of the end of the training period would be alerts."
     ),
     limits=(

@@ -59,7 +59,7 @@ class SkewPlan:
 
 _WORLD: Final = (("fraud_scale", 4.0),)
 QUICK: Final = SkewPlan(
-    (REGIMES["nightly"], REGIMES["tumbling"]), WorldSpec(1500, 40, 10, _WORLD), seeds=4, most_seeds=4
+    (REGIMES["nightly"], REGIMES["tumbling"]), WorldSpec(1500, 40, 10, _WORLD), seeds=8, most_seeds=8
 )
 FULL: Final = SkewPlan(
     (

@@ -82,23 +82,48 @@ class Balance:
 
     def answer(self, result: ComparisonResult) -> list[str]:
         """In sentences."""
-        texts = []
-        for condition in result.conditions:
-            row = self._rows(result, condition)[-1]
-            saved = saved_a_payment(row)
-            volume, certain = self._volume(row, saved.mean), self._volume(row, saved.low)
-            texts.append(
-                f"{condition} ({row.measures['fraud rate']:.1f} % of the payments fraud): against a "
-                f"{row.arm} a real-time line pays from {volume_text(volume)} payments a month"
-                + (f", and is told to from {volume_text(certain)}." if certain else "; no volume is told.")
+        texts = [self._pays(self._rows(result, condition)[-1]) for condition in result.conditions]
+        return texts + [self._staleness(result, condition) for condition in result.conditions]
+
+    def _pays(self, row: ArmRow) -> str:
+        """From which volume the line pays against a job."""
+        saved = saved_a_payment(row)
+        volume, certain = self._volume(row, saved.mean), self._volume(row, saved.low)
+        saving = f"{1e6 * saved.mean:,.0f}"
+        if saved.low is not None and saved.high is not None:
+            saving += f" ({1e6 * saved.low:,.0f} to {1e6 * saved.high:,.0f})"
+        head = (
+            f"At {row.condition} ({row.measures['fraud rate']:.1f} % of the payments fraud) real time saves "
+            f"{saving} in a million payments against a {row.arm}"
+        )
+        if volume is None:
+            return f"{head}: it never pays for its footprint."
+        if certain is None:
+            return (
+                f"{head}: by the mean it pays from {volume_text(volume)} payments a month, but the interval "
+                "reaches 0, so these worlds do not tell from which volume, or whether at all."
             )
-        texts += [self._staleness(result, condition) for condition in result.conditions]
-        return texts
+        return (
+            f"{head}: it pays from {volume_text(volume)} payments a month, at worst {volume_text(certain)}."
+        )
 
     def _staleness(self, result: ComparisonResult, condition: str) -> str:
         rows = self._rows(result, condition)
-        best = [f"{volume_text(v)}: {cheapest(rows, self._regimes, self._footprint, v)[0]}" for v in VOLUMES]
-        return f"Cheapest in all at {condition}, by payments a month: {', '.join(best)}."
+        ranges: list[tuple[str, float, float]] = []
+        for volume in VOLUMES:
+            name, _ = cheapest(rows, self._regimes, self._footprint, volume)
+            if ranges and ranges[-1][0] == name:
+                ranges[-1] = (name, ranges[-1][1], volume)
+            else:
+                ranges.append((name, volume, volume))
+        texts = [
+            f"{name} at {volume_text(first)}" + (f" to {volume_text(last)}" if last > first else "")
+            for name, first, last in ranges
+        ]
+        return (
+            f"Loss and footprint together are least, by the means, at {condition}: {', '.join(texts)} "
+            "payments a month."
+        )
 
     def surprises(self, result: ComparisonResult) -> Sequence[str]:
         """Jobs that lose less than real time."""

@@ -70,7 +70,7 @@ def condition_name(tempo: float, scale: float) -> str:
 
 
 QUICK: Final = ValuePlan(
-    (15 * MINUTE, 2 * HOUR, DAY), (1.0, 20.0), (4.0,), WorldSpec(1200, 35, 8), seeds=4, most_seeds=4
+    (15 * MINUTE, 2 * HOUR, DAY), (1.0, 20.0), (4.0,), WorldSpec(1200, 35, 8), seeds=6, most_seeds=6
 )
 FULL: Final = ValuePlan(
     (15 * MINUTE, HOUR, 6 * HOUR, DAY), (1.0, 20.0), (1.0, 4.0), WorldSpec(2500, 40, 14), seeds=8,

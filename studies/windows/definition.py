@@ -64,21 +64,19 @@ def answer(result: ComparisonResult) -> list[str]:
     """In sentences."""
     rows = {row.arm: row for row in result.rows}
     exact, null = rows[EXACT], rows[NULL]
-    apart = [
-        f"{row.arm} {money_difference(effect_of(result.effects, f'{row.arm} against exact').difference)}"
-        for row in _kinds(result)
-        if effect_of(result.effects, f"{row.arm} against exact").holds
-    ]
-    together = [
-        row.arm for row in _kinds(result) if not effect_of(result.effects, f"{row.arm} against exact").holds
-    ]
+    effects = {row.arm: effect_of(result.effects, f"{row.arm} against exact") for row in _kinds(result)}
+    texts = {name: f"{name} {money_difference(effect.difference)}" for name, effect in effects.items()}
+    apart = [texts[name] for name, effect in effects.items() if effect.holds]
+    together = [texts[name] for name, effect in effects.items() if not effect.holds]
     head = (
-        f"Against exact windows: {', '.join(apart)}" if apart else "No kind of window is told from exact ones"
+        f"Against exact windows: {', '.join(apart)}"
+        if apart
+        else f"None is told apart from exact windows: {', '.join(together)}"
     )
     cheapest = min(_kinds(result), key=lambda row: row.measures["updates"])
     return [
         f"{head}, of a net loss of {money(exact.net_loss)} per 1,000 cards and week"
-        + (f"; not told from exact: {', '.join(together)}." if apart and together else "."),
+        + (f"; not told apart: {', '.join(together)}." if apart and together else "."),
         f"No approximation is cheaper: exact windows append a payment to {exact.measures['updates']:.0f} "
         f"entities' rows, {cheapest.arm} windows update {cheapest.measures['updates']:.0f} states and finer "
         f"hops more; a card keeps {exact.measures['kept']:.0f} rows. At equal cost, then, exact windows "
@@ -86,6 +84,23 @@ def answer(result: ComparisonResult) -> list[str]:
         f"differ, {rows[TUMBLING].measures['changed']:.0f} % of the alerts are others "
         f"({null.measures['changed']:.0f} % by another fit alone).",
     ]
+
+
+def surprises(result: ComparisonResult) -> list[str]:
+    """Kinds that change no more than another fit does, and kinds that cost less than exact windows."""
+    rows = {row.arm: row for row in result.rows}
+    null = rows[NULL].measures["changed"]
+    texts = [
+        f"{row.arm}: {row.measures['differ']:.0f} % of its values are wrong, and no more of its alerts are "
+        f"others ({row.measures['changed']:.0f} %) than by another fit of the same features ({null:.0f} %): "
+        "most wrong values differ by a payment or two among many."
+        for row in _kinds(result)
+        if row.measures["changed"] <= null
+    ]
+    for effect in result.effects:
+        if effect.holds and effect.difference.mean < 0:
+            texts.append(f"{effect.name} costs {money_difference(effect.difference)}: unexplained.")
+    return texts
 
 
 def cost_table(result: ComparisonResult) -> StudyTable:
@@ -130,7 +145,9 @@ def length_table(result: ComparisonResult) -> StudyTable:
 def error_figure(result: ComparisonResult) -> StudyFigure:
     """Money over the error of features."""
     rows = _kinds(result)
-    plot = Plot("Money over the error of features", "One dot for each kind of windows.", width=WIDTH, left=70)
+    plot = Plot(
+        "Money over the error of features", "One dot for each kind of windows.", width=WIDTH, left=70, top=34
+    )
     losses = [row.against_base.mean / 100 for row in rows] + [
         end / 100 for row in rows for end in (row.against_base.low, row.against_base.high) if end is not None
     ]
@@ -164,6 +181,7 @@ STORY: Final = Story(
         "Exact windows of a card are short lists here; of a merchant with many payments the line keeps "
         "tiles, whose edges are exact to a sixtieth of the window in all arms.",
     ),
+    surprises=surprises,
     tables=lambda result: [cost_table(result), length_table(result)],
     figures=lambda result: [error_figure(result)],
 )

@@ -51,7 +51,7 @@ def hop_name(hop_ms: int) -> str:
 
 
 _WORLD: Final = (("fraud_scale", 4.0),)
-QUICK: Final = WindowsPlan((5 * MINUTE, HOUR), WorldSpec(1500, 40, 10, _WORLD), seeds=4, most_seeds=4)
+QUICK: Final = WindowsPlan((5 * MINUTE, HOUR), WorldSpec(1500, 40, 10, _WORLD), seeds=8, most_seeds=8)
 FULL: Final = WindowsPlan(
     (MINUTE, 5 * MINUTE, HOUR, 6 * HOUR, DAY), WorldSpec(2500, 45, 14, _WORLD), seeds=10, most_seeds=20
 )

@@ -122,6 +122,8 @@ class HttpRig:
         self.on_decide: Callable[[], object] | None = None
         """Called before each batch is decided."""
         self.batch_sizes: list[int] = []
+        self.incoming: list[Incoming] = []
+        """What was decided, with its stamps."""
         self.notified_ids: list[str] = []
         """tx_ids that `on_decided` was called with."""
         log = SimpleNamespace(warning=lambda *_, **__: None, error=lambda *_, **__: None)
@@ -154,6 +156,7 @@ class HttpRig:
         if self.on_decide is not None:
             self.on_decide()
         self.batch_sizes.append(len(incoming))
+        self.incoming += incoming
         return [decision(item.tx) for item in incoming]
 
     def read_log(self, offset: int, tx_id: str = "") -> None:

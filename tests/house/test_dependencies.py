@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 OWN_LOCKS = {
-    extra: f"requirements-{extra}.lock" for extra in ("spark", "tune", "zoo", "bench-http", "bench-mlserver")
+    extra: f"requirements-{extra}.lock"
+    for extra in ("spark", "tune", "zoo", "browser", "bench-http", "bench-mlserver")
 }
 """Extras that `make setup` leaves out, and where they are pinned."""
 

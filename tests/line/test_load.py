@@ -11,6 +11,7 @@ from load_tests.load.arrivals.schedule import schedule_us
 from load_tests.load.arrivals.shapes import parse_shape
 from load_tests.load.clocks.records import read_records
 from runner.line.options import LineOptions
+from runner.record.wire_bytes import tcp_connections
 from testing.rigs.live_line import run_line
 
 pytestmark = [pytest.mark.stack]
@@ -43,7 +44,9 @@ def test_stream_and_http_are_loaded_by_one_schedule_and_nothing_is_lost(tmp_path
     schedule = schedule_us(parse_shape("poisson"), RATE, SECONDS, 1)
     for name, result in results.items():
         assert result["scheduled"] == result["sent"] == result["completed"] == len(schedule)
-        assert (result["errors"], result["kind"]) == (0, name)
+        assert (result["errors"], result["kind"]) == (0, name), result["error_kinds"]
+        assert result["generator"]["echo_p99_ms"] > 0
+        assert (result["floor_ms"] is not None) == (name == "stream")
         medians = [result[f"{clock}_ms"]["p50"] for clock in ("server", "from_sent", "from_intended")]
         assert medians == sorted(medians)
         records = read_records(tmp_path / name / "records-0.bin")
@@ -51,9 +54,14 @@ def test_stream_and_http_are_loaded_by_one_schedule_and_nothing_is_lost(tmp_path
         processes = result["costs"]["processes"]
         assert {"worker", "scorer", "archiver", "kafka", "redis"} <= processes.keys()
         assert processes["scorer"]["cpu_us"] > 0
+        if tcp_connections() is not None:
+            assert processes["redis"]["sent_bytes"] > 100
+            assert processes["redis"]["received_bytes"] > 100
+            assert processes["kafka"]["received_bytes"] > 100
         falls = result["waterfall_ms"]["p50"]
         assert {"received", "state_read", "features", "scored", "decided", "completed"} <= falls.keys()
-        assert ("dequeued" in falls) == ("appended" in falls) == (name == "stream")
+        assert "dequeued" in falls
+        assert ("appended" in falls) == (name == "stream")
         assert min(falls.values()) > -2  # the broker stamps whole milliseconds
     # The sender hands over at whole milliseconds.
     offsets = read_records(tmp_path / "stream" / "records-0.bin")["intended_us"]

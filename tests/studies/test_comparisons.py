@@ -42,6 +42,7 @@ def test_a_page_has_the_answer_first_its_controls_its_limits_and_the_command(stu
     page = html(report)
     assert page.index(report.answer[0].split("'")[0][:30]) < page.index("Set-up") < page.index("cannot show")
     assert f"fraudsim study {study.plan.study} --quick" in page
+    assert ("--quick --seeds 6 --out" in page) == (len(SEEDS) < study.plan.seeds)
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert report.controls
     assert report.limits
@@ -69,7 +70,7 @@ def test_an_arm_that_loses_more_is_told_and_one_that_does_not_is_not():
     assert not hopping.holds
     report = study.report_of(result)
     assert "tumbling +1,99" in report.answer[0]
-    assert "not told from exact: hopping 5m" in report.answer[0]
+    assert "not told apart: hopping 5m" in report.answer[0]
 
 
 def test_a_contrast_may_be_of_two_conditions_and_of_another_measure():
@@ -108,3 +109,21 @@ def test_comparison_result_is_read_back_as_it_was_written(study):
     result = result_of(study, {})
     assert msgspec.json.decode(msgspec.json.encode(result), type=study.result) == result
     assert comparison_result.__doc__
+
+
+def test_an_index_has_each_answer_in_a_sentence_and_a_figure_and_keeps_what_was_published(tmp_path):
+    from studies.frame.publication import publish
+    from studies.framed import kept_studies, kept_study
+
+    modules = {name: importlib.import_module(f"studies.{name}.definition") for name in ("skew", "labels")}
+    studies = {name: module.study_of("quick") for name, module in modules.items()}
+    results = {name: result_of(study, {}) for name, study in studies.items()}
+    reports = {name: studies[name].report_of(result) for name, result in results.items()}
+    publish(tmp_path, {"skew": (results["skew"], reports["skew"])})
+    publish(tmp_path, {**kept_studies(tmp_path), "labels": (results["labels"], reports["labels"])})
+    index = (tmp_path / "README.md").read_text()
+    for name, report in reports.items():
+        assert report.answer[0] in index
+        assert f"({name}/{report.figures[0].name}.svg)" in index
+        assert (tmp_path / name / f"{report.figures[0].name}.svg").exists()
+    assert kept_study(tmp_path / "skew")[1][0] == results["skew"]

@@ -1,62 +1,82 @@
-import json
+"""The study of treatments on small worlds: what is kept, and what its figures must show."""
+
 from dataclasses import replace
 
 import pytest
 
 from fraudsim.settings import Settings
-from producers.history.writer import write_history
-from producers.world.config import WorldConfig
-from producers.world.world import World
-from studies import parts, treatments
-from studies.treatments import page_of, study
+from studies.frame.conduct import conduct
+from studies.frame.page import markdown
+from studies.model_world import OURS, ModelWorldSpec
+from studies.treatments import cell, definition
+
+SPEC = ModelWorldSpec(350, 36, 8.0, 300, 36)
+SETTINGS = Settings(_env_file=None, label_gap_days=7, seed=7)
 
 
 @pytest.fixture(scope="module")
-def result_and_files(tmp_path_factory):
-    history, out = tmp_path_factory.mktemp("history"), tmp_path_factory.mktemp("out")
-    write_history(history, World(WorldConfig(cards=350, seed=5, fraud_scale=8)), 36)
+def result(tmp_path_factory):
+    """Run in this process, so that the fits can be made small."""
+    out = tmp_path_factory.mktemp("out")
     patch = pytest.MonkeyPatch()
-    few = replace(treatments.SHIPPED, trees=20, eta=0.2)
-    for module in ("studies.treatments", "model.treatments.treatments", "model.forest.fit"):
-        patch.setattr(f"{module}.SHIPPED", few)
-    patch.setattr(treatments, "TREATMENTS", treatments.TREATMENTS[:1] + treatments.TREATMENTS[-2:])
-    settings = Settings(_env_file=None, label_gap_days=7, seed=7)
-    first = study(history, out, settings)
-    patch.setattr(treatments, "_scores", None)
-    again = study(history, out, settings)
+    for module in ("model.treatments.treatments", "model.forest.fit"):
+        patch.setattr(f"{module}.SHIPPED", replace(definition.SHIPPED, trees=20, eta=0.2))
+    few = definition.TREATMENTS[:1] + definition.TREATMENTS[-2:]
+    patch.setattr(definition, "TREATMENTS", few)
+    study = definition.definition_of(SPEC, "quick", 1)
+    runs = {one: cell.run_cell(SPEC, one, SETTINGS, out) for group in study.plan.groups([3]) for one in group}
+    yield study.result_of(runs, [3], provenance_of(study)), study
     patch.undo()
-    return first, again, out
 
 
-def test_an_interrupted_study_takes_its_finished_parts(result_and_files):
-    first, again, _ = result_and_files
-    assert first == again
+def provenance_of(study):
+    from model.artefact.files import current_versions
+    from studies.frame.definition import Provenance
+
+    return Provenance(study="treatments", size="quick", code="0", versions=current_versions())
 
 
-def test_the_first_treatment_does_not_differ_from_itself(result_and_files):
-    compared = result_and_files[0].treatments[0].calibrated["none"].compared
-    assert compared.low == compared.high == 0
+def rows_of(result, **wanted):
+    return [row for row in result.rows if all(getattr(row, key) == value for key, value in wanted.items())]
 
 
-def test_undersampled_scores_expect_too_much_fraud_until_they_are_corrected(result_and_files):
+def test_there_is_a_row_for_each_layout_treatment_and_calibrator(result):
+    found, _ = result
+    assert len(found.rows) == 2 * 3 * 3
+    assert set(found.test_frauds) == set(SPEC.layouts())
+    (first,) = rows_of(found, layout=OURS, treatment=definition.PLAIN, calibrator="none")
+    assert first.difference.mean == 0
+    assert 0 < first.average_precision <= 1
+
+
+def test_undersampled_scores_expect_too_much_fraud_until_they_are_corrected(result):
+    found, _ = result
     _, sampled, corrected = (
-        one.calibrated["none"].figures.mean_probability for one in result_and_files[0].treatments
+        row.expected_over_known for row in rows_of(found, layout=OURS, calibrator="none")
     )
-    assert sampled > 2 * corrected
+    assert sampled > 1.5 * corrected
 
 
-def test_bands_and_typologies_cover_the_test(result_and_files):
-    result, _, out = result_and_files
-    assert sum(group.transactions for group in result.by_amount) == result.test_rows
-    assert len(result.by_typology) > 3
-    text = page_of(result).markdown()
-    assert text.count("\n| ") == 1 + 9
-    assert json.loads((out / "treatments.json").read_text())["test_rows"] == result.test_rows
-    assert (out / "reliability.svg").read_text().startswith("<svg")
+def test_groups_cover_the_test_and_the_page_says_so(result):
+    found, study = result
+    total = sum(one.transactions for one in found.by_amount)
+    assert total > 500
+    assert len(found.by_typology) > 3
+    report = study.report_of(found)
+    text = markdown(report)
+    assert text.count("; isotonic |") == 2 * 3
+    assert report.figures[0].svg.startswith("<svg")
+    assert "ranks best" in report.answer[0]
 
 
-def test_parts_of_another_input_are_not_taken(tmp_path):
-    kind = treatments.FirstScores
-    first = parts.StudyParts(tmp_path, "a").result("x", kind, lambda: kind(held_out=[1.0], test=[]))
-    other = parts.StudyParts(tmp_path, "b").result("x", kind, lambda: kind(held_out=[2.0], test=[]))
-    assert (first.held_out, other.held_out) == ([1.0], [2.0])
+def test_the_command_keeps_its_cells(tmp_path, monkeypatch):
+    spec = ModelWorldSpec(350, 36, 8.0, 300, 36)
+    study = definition.definition_of(spec, "quick", 1)
+    few = {name: study.plan.arms[name] for name in list(study.plan.arms)[-1:]}
+    small = replace(study, plan=replace(study.plan, arms=few, conditions={OURS: spec.layouts()[OURS]}))
+    monkeypatch.setattr("studies.frame.conduct.write_result", lambda *_: None)
+    kept = replace(small, result_of=lambda runs, *_: dict(runs), report_of=lambda _: None)
+    first = conduct(kept, tmp_path, SETTINGS, seeds=1)
+    monkeypatch.setattr("studies.frame.conduct._run_group", None)
+    assert conduct(kept, tmp_path, SETTINGS, seeds=1) == first
+    assert len(list((tmp_path / "cells").iterdir())) == 1

@@ -1,6 +1,7 @@
 """All that the page counts of one log, record by record. Pure."""
 
 from collections import Counter, OrderedDict, deque
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -8,6 +9,8 @@ import msgspec
 from dashboards.drift.decided_weeks import DRIFT_OF
 from dashboards.drift.monitor import DriftMonitor
 from dashboards.outcomes import AwaitedDecision
+from dashboards.page.counts.beside import Beside
+from dashboards.page.counts.control_list import ControlList
 from dashboards.page.counts.money import LiveLedger
 from dashboards.page.counts.seconds import RunLatencies, Seconds
 from dashboards.page.counts.undecided import Undecided
@@ -18,7 +21,7 @@ from fraudsim.log import topics
 from fraudsim.log.acceptance import Rejected, read_event
 from fraudsim.log.clock import Clock
 from fraudsim.log.clock_log import add_segments
-from fraudsim.log.events import decode_dead_letter, decode_label, decode_truth
+from fraudsim.log.events import decode_control, decode_dead_letter, decode_label, decode_truth
 from producers.labels.consequences import Consequences
 from producers.ledger.entry import UNNAMED, Fraud
 from stream_features.catalogue.features import NAMES
@@ -32,7 +35,7 @@ CARDS: Final = 20_000
 CARD_PAYMENTS: Final = 40
 DRIFT_REFERENCE: Final = 5_000
 """Decisions, the first that are read, that drift is measured against."""
-_DRIFT_INDICES: Final = [NAMES.index(name) for name in DRIFT_OF]
+_drifting: Final = itemgetter(*(NAMES.index(name) for name in DRIFT_OF))
 
 
 class _TransactionId(msgspec.Struct):
@@ -69,11 +72,13 @@ class RunState:
 
     def __init__(self, rules: Consequences, seed: int, cards: int | None) -> None:
         self.clock = Clock()
+        self.controls = ControlList()
         self.undecided = Undecided()
         self.first = FirstDecisions()
         self.seconds = Seconds()
         self.latencies = RunLatencies()
         self.money = LiveLedger(rules, seed, cards)
+        self.beside = Beside(rules, seed, cards)
         self.drift = DriftMonitor((SCORE, *DRIFT_OF), DRIFT_REFERENCE)
         self.decided = 0
         self.actions: Counter[str] = Counter()
@@ -101,23 +106,28 @@ class RunState:
         self._raw_flagged: OrderedDict[str, bytes] = OrderedDict()
         self._cards: OrderedDict[str, deque[SeenDecision]] = OrderedDict()
         self._dead_keys: set[tuple[str, int, int]] = set()
+        self._adders: Final = {
+            topics.DECISIONS: self._add_decision,
+            topics.LABELS: self._add_label,
+            topics.LAGGED_DECISIONS: self.beside.add_decision,
+            topics.TRUTH: self._add_truth,
+            topics.DEAD_LETTERS: self._add_dead_letter,
+        }
 
     def add_record(self, topic: str, record: Any, now_s: float) -> None:
         """Add a Kafka record, at a monotonic time; one that cannot be read is counted."""
         if topic == topics.CLOCK:
             add_segments(self.clock, [record])
             return
+        if topic == topics.CONTROL:
+            self._add_control(record)
+            return
         if topic == topics.TRANSACTIONS:
             event = read_event(record.value, _decode_id, record.headers)
             tx_id = None if isinstance(event, Rejected) else event.tx_id
             self.undecided.add_transaction(record.partition, record.offset, tx_id)
             return
-        add = {
-            topics.DECISIONS: self._add_decision,
-            topics.LABELS: self._add_label,
-            topics.TRUTH: self._add_truth,
-            topics.DEAD_LETTERS: self._add_dead_letter,
-        }[topic]
+        add = self._adders[topic]
         try:
             add(record, now_s)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -131,6 +141,7 @@ class RunState:
             assert isinstance(decision, SeenDecision)
             self.predicted_frauds += decision.probability or 0.0
             self.frauds += posting.fraud is not None
+        self.beside.money.advance(now_s)
 
     def raw_decision(self, tx_id: str) -> bytes | None:
         """A decision as it is in the log; None once it is forgotten."""
@@ -139,6 +150,12 @@ class RunState:
     def payments_of(self, card_id: str) -> list[SeenDecision]:
         """The latest decided payments of a card, the oldest first."""
         return list(self._cards.get(card_id, ()))
+
+    def _add_control(self, record: Any) -> None:
+        control = read_event(record.value, decode_control, record.headers)
+        if isinstance(control, Rejected) or self.controls.add(control, record.timestamp) is not None:
+            self.unreadable += 1
+            metrics.WATCH_UNREADABLE.labels(topics.CONTROL).inc()
 
     def _add_decision(self, record: Any, now_s: float) -> None:
         value = record.value or b""
@@ -161,7 +178,7 @@ class RunState:
         if not decision.degraded:
             self.staleness_ms.append(decision.staleness_ms)
             if len(decision.features) == len(NAMES):
-                self.drift.add([decision.score, *(decision.features[i] for i in _DRIFT_INDICES)])
+                self.drift.add([decision.score, *_drifting(decision.features)])
         self._keep(decision, value)
         if decision.via == "stream":  # the truth says nothing about transactions of HTTP clients
             self.money.add_decision(decision, now_s)
@@ -198,6 +215,7 @@ class RunState:
         if truth.is_fraud:
             fraud = Fraud(truth.typology or UNNAMED, truth.campaign_id or "")
             self.money.add_fraud(truth.tx_id, fraud)
+            self.beside.money.add_fraud(truth.tx_id, fraud)
             _put(self.true_frauds, truth.tx_id, fraud, CARDS)
 
     def _add_dead_letter(self, record: Any, now_s: float) -> None:

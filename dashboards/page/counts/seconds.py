@@ -81,12 +81,18 @@ class Seconds:
 
     def __init__(self) -> None:
         self._open: OrderedDict[int, _Open] = OrderedDict()
+        self._recent: dict[int, tuple[int, int, float, list[float]]] = {}
+        """By span, the second and the changes as of which it was counted."""
+        self._changes = 0
+        """Records that came for a second that was over."""
+        self._counted_to = 0
         self._rows: dict[int, SecondRow] = {}
         """Rows that are made already; a late record makes its row anew."""
 
     def add(self, broker_ts_ms: int, latency_ms: float | None) -> None:
         """Add a decision; `latency_ms` is None where nobody knows when it was to be sent."""
         second = broker_ts_ms // 1000
+        self._changes += second < self._counted_to
         entry = self._open.get(second)
         if entry is None:
             entry = self._open[second] = _Open()
@@ -106,7 +112,12 @@ class Seconds:
 
     def recent(self, now_s: float, span_s: int) -> tuple[float, list[float]]:
         """Decisions a second over the last complete seconds, and their latencies in ms, ascending."""
-        last = int(now_s)
+        last = self._counted_to = int(now_s)
+        if self._recent.get(span_s, (0, 0))[:2] != (last, self._changes):
+            self._recent[span_s] = (last, self._changes, *self._count_recent(last, span_s))
+        return self._recent[span_s][2:]
+
+    def _count_recent(self, last: int, span_s: int) -> tuple[float, list[float]]:
         entries = [self._open[s] for s in range(last - span_s, last) if s in self._open]
         latencies = sorted(latency for entry in entries for latency in entry.latencies_ms)
         return sum(entry.decisions for entry in entries) / span_s, latencies

@@ -1,6 +1,26 @@
 // Lines over time by uPlot, in the colours of the theme.
 import uPlot from "./vendor/uPlot.esm.js";
 
+// Controls as lines across the plot, with their kind.
+function drawMarks(plot, marks, colour) {
+  const { left, top, width, height } = plot.bbox;
+  const context = plot.ctx;
+  context.save();
+  context.strokeStyle = context.fillStyle = colour;
+  context.lineWidth = devicePixelRatio || 1;
+  context.font = `${11 * (devicePixelRatio || 1)}px system-ui, sans-serif`;
+  for (const [at, kind] of marks) {
+    const x = Math.round(plot.valToPos(at, "x", true));
+    if (!(x >= left && x <= left + width)) continue;
+    context.beginPath();
+    context.moveTo(x, top);
+    context.lineTo(x, top + height);
+    context.stroke();
+    context.fillText(kind, x + 3, top + 11 * (devicePixelRatio || 1));
+  }
+  context.restore();
+}
+
 export class Curves {
   constructor(id, legendId, lines, logarithmic = false) {
     this.logarithmic = logarithmic;
@@ -8,6 +28,7 @@ export class Curves {
     this.lines = lines;
     this.plot = null;
     this.data = null;
+    this.marks = [];
     const legend = document.getElementById(legendId);
     for (const line of lines) {
       const entry = document.createElement("span");
@@ -29,11 +50,12 @@ export class Curves {
   rebuild() {
     this.plot?.destroy();
     this.plot = null;
-    if (this.data) this.show(this.data);
+    if (this.data) this.show(this.data, this.marks);
   }
 
-  show(data) {
+  show(data, marks = []) {
     this.data = data;
+    this.marks = marks;
     if (!this.node.clientWidth) return;
     if (this.plot) {
       this.plot.setData(data);
@@ -46,6 +68,7 @@ export class Curves {
       width: this.node.clientWidth,
       height: this.node.clientHeight,
       legend: { show: false },
+      hooks: { draw: [(plot) => drawMarks(plot, this.marks, colour("--soft"))] },
       cursor: { drag: { x: false, y: false } },
       scales: { y: this.logarithmic ? { distr: 3, range: (plot, low, high) => [1, Math.max(100, high * 1.5)] } : { range: (plot, low, high) => [Math.min(0, low), (high || 1) * 1.05] } },
       axes: [{ ...axis, space: 90, values: (plot, values) => values.map((value) => new Date(value * 1000).toLocaleTimeString("en-GB")) }, { ...axis, size: 64, values: (plot, values) => values.map((value) => (value === null ? "" : value.toLocaleString("en"))) }],

@@ -3,7 +3,7 @@ const LEFT = 64;
 const BOTTOM = 18;
 const MOST_COLUMNS = 120;
 
-export function drawHeat(canvas, rows, counts, edges) {
+export function drawHeat(canvas, rows, counts, edges, marks = []) {
   const scale = devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
   if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -36,6 +36,15 @@ export function drawHeat(canvas, rows, counts, edges) {
   edges.forEach((edge, index) => {
     if ([2, 10, 50, 200, 1000].includes(edge)) context.fillText(`${edge} ms`, LEFT - 6, y(index));
   });
+  context.strokeStyle = style.getPropertyValue("--soft");
+  for (const [at] of marks) {
+    const x = width - (last - Math.floor(at) + 0.5) * cellWidth;
+    if (x < LEFT || x > width) continue;
+    context.beginPath();
+    context.moveTo(x, 0);
+    context.lineTo(x, height - BOTTOM);
+    context.stroke();
+  }
   context.strokeStyle = style.getPropertyValue("--bad");
   context.setLineDash([10, 5]);
   context.beginPath();

@@ -5,8 +5,10 @@ import { openDetail } from "./detail.js";
 import { showDecisions } from "./decisions.js";
 import { drawHeat, heatTable } from "./heat.js";
 import { Curves } from "./curves.js";
+import { ControlPanel } from "./controls.js";
 
 const truth = document.documentElement.dataset.truth === "on";
+const panel = new ControlPanel(document.getElementById("controls"));
 history.replaceState(null, "", truth ? "/" : "/?truth=off"); // the key is in the cookie now
 
 const byId = (id) => document.getElementById(id);
@@ -23,6 +25,11 @@ const loss = new Curves("money-plot", "money-legend", [
   { label: "by labels", colour: "--series-1" },
   ...(truth ? [{ label: "by the truth", colour: "--series-2", dash: [8, 4] }] : []),
 ]);
+
+const beside = truth ? new Curves("beside-plot", "beside-legend", [
+  { label: "real time", colour: "--series-1" },
+  { label: "batch, open loop", colour: "--series-2", dash: [8, 4] },
+]) : null;
 
 let snapshot = null;
 let series = null;
@@ -48,15 +55,28 @@ function showSnapshot() {
   if (truth) {
     fillTable(byId("campaign-table"), snapshot.campaigns ?? [], "no campaign yet", (campaign) => [
       campaign.typology, campaign.began, [campaign.transactions], [campaign.cards],
-      campaign.first_stopped === null ? "not yet" : `${campaign.first_stopped} (after ${campaign.after_s.toLocaleString("en")} s)`,
+      stopText(campaign),
       [cents(campaign.paid_cents)], [cents(campaign.stopped_cents)], campaign.campaign,
     ]);
+    const compared = (snapshot.campaigns ?? []).filter((campaign) => campaign.beside);
+    fillTable(byId("beside-table"), compared, "nothing is decided beside the line", (campaign) => [
+      campaign.campaign, campaign.began, stopText(campaign), stopText(campaign.beside),
+      [cents(campaign.paid_cents)], [cents(campaign.beside.paid_cents)],
+    ]);
   }
+  panel.show(snapshot.in_force);
+  fillTable(byId("control-table"), snapshot.controls ?? [], "nothing has been asked for", (control) => [
+    control.asked, control.text, control.placed ?? (["attack", "drift"].includes(control.kind) ? "not yet" : ""),
+  ]);
   fillTable(byId("arm-table"), snapshot.arms ?? [], "no decision yet", (arm) => [
     arm.version, arm.variant, [arm.decisions.toLocaleString("en")],
   ]);
   showLabels(snapshot.labels ?? []);
   showDrift(snapshot.drift ?? []);
+}
+
+function stopText({ first_stopped: stopped, after_s: after }) {
+  return stopped === null ? "not yet" : `${stopped} (after ${after.toLocaleString("en")} s)`;
 }
 
 function showLabels(labels) {
@@ -79,17 +99,21 @@ function showDrift(drift) {
 }
 
 function showSeries() {
-  const { rows, counts, edges_ms: edges, null_ms: nullMs, net_loss: curve } = series;
+  const { rows, counts, edges_ms: edges, null_ms: nullMs, net_loss: curve, marks } = series;
   const column = (index) => rows.map((row) => row[index]);
   latency.show([
     column(0), column(2), column(3), column(4), rows.map(() => 50), rows.map(() => nullMs[1]),
-  ]);
+  ], marks);
   loss.show([
     curve.map((point) => point[0]),
     curve.map((point) => point[1] / 100),
     ...(truth ? [curve.map((point) => point[2] / 100)] : []),
-  ]);
-  drawHeat(byId("heat"), rows, counts, edges);
+  ], marks);
+  beside?.show([
+    curve.map((point) => point[0]), curve.map((point) => point[2] / 100),
+    curve.map((point) => (point[3] === null ? null : point[3] / 100)),
+  ], marks);
+  drawHeat(byId("heat"), rows, counts, edges, marks);
   const number = (value) => [value === null ? "–" : value.toLocaleString("en")];
   if (byId("latency-table").closest("details").open) {
     fillTable(byId("latency-table"), rows.toReversed(), "no decision yet", (row) => [clock(row[0]), ...row.slice(1).map(number)]);
@@ -97,7 +121,7 @@ function showSeries() {
   if (byId("heat-table").closest("details").open) heatTable(byId("heat-table"), rows, counts, edges, clock);
   if (byId("money-table").closest("details").open) {
     fillTable(byId("money-table"), curve.slice(-60).toReversed(), "nothing yet", (point) => [
-      clock(point[0]), ...point.slice(1).map((value) => [cents(value)]),
+      clock(point[0]), ...point.slice(1).map((value) => [value === null ? "–" : cents(value)]),
     ]);
   }
 }

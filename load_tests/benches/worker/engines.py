@@ -13,9 +13,11 @@ import numpy as np
 from fraudsim.errors import InvariantError
 from fraudsim.log.clock_log import open_clock
 from fraudsim.polling import poll_until
+from load_tests.benches.worker.spark_tasks import measure_tasks
 from load_tests.benches.worker.worker_rig import WorkerRig, sender_process, start_worker_rig
 from load_tests.rig.machine import machine
 from producers.sources.even_source import EvenSource
+from stream_features.engines import trigger_ms
 from stream_features.store.prime import prime
 from stream_features.worker.spark.connector import SPARK_VERSION
 from testing.rigs.spark_cluster import SparkCluster, spark_cluster
@@ -26,13 +28,16 @@ PROTOCOL: Final = (
     "wait, they are primed empty, and it folds the log. Measured from the moment at which every slot has "
     "folded a quarter of them to the moment at which all has; CPU is that of its processes with their "
     "descendants between these moments, Redis's is apart. At the end the states of {keys} keys equal a "
-    "recomputation. Freshness: {rate:,} transactions a second, open loop; after {warm:g} s, the age of each "
-    "slot's state every 50 ms for {seconds:g} s, or three triggers where that is longer. Kafka, Redis, the "
-    "sender and all processes share the machine's cores; contestants take turns in one run."
+    "recomputation. Freshness: {rate:,} transactions a second, open loop; from {warm:g} s after the first "
+    "batch, the age of each slot's state every 50 ms for {seconds:g} s, or two triggers where that is "
+    "longer. Kafka, Redis, the sender and all processes share the machine's cores; contestants take turns in "
+    "one run."
 )
 KEYS_CHECKED: Final = 100
 FILL_RATE: Final = 20_000
 WARM_S: Final = 10.0
+ENDLESS: Final = 10**9
+"""Transactions of a source that outlasts the measurement; the sender is stopped."""
 READY_S: Final = 300.0
 POLL_S: Final = 0.05
 
@@ -126,6 +131,7 @@ def _fold_all(
                 result["states_equal"] = rig.check_state(source, KEYS_CHECKED)
             say(f"{contestant.name}: {result['value']:,} transactions/s, {result['cpu_us']:g} µs of CPU each")
             yield result
+        yield from measure_tasks(rig, rig.log_ends())
 
 
 @contextmanager
@@ -211,12 +217,10 @@ def _watch_all(
     if not contestants:
         return
     with tempfile.TemporaryDirectory() as folder, start_worker_rig(Path(folder)) as rig:
-        sent = 0
+        source = EvenSource(rate, ENDLESS)
         for contestant in contestants:
-            trigger_s = float(contestant.trigger[:-1]) if contestant.trigger else 0.0
-            watch_s = max(seconds, 3 * trigger_s)
-            sent += round(rate * (WARM_S + watch_s + 2 * trigger_s + 30))
-            result = _watch(rig, contestant, EvenSource(rate, sent), watch_s, trigger_s)
+            trigger_s = trigger_ms(contestant.trigger) / 1000 if contestant.trigger else 0.0
+            result = _watch(rig, contestant, source, max(seconds, 2 * trigger_s), trigger_s)
             say(
                 f"{contestant.name}: state {result['value']:,} ms old at p50, {result['p99_ms']:,} at p99, "
                 f"{result['cpu_us']:g} µs of CPU a transaction"
@@ -233,14 +237,16 @@ def _watch(
     try:
         if not poll_until(lambda: rig.staleness_ms(slots) < 2_000, READY_S, every_s=0.1):
             raise InvariantError(f"{contestant.name} is not ready within {READY_S:g} s")
-        with sender_process(rig.settings, source, 1.0) as sender:
-            time.sleep(WARM_S + 2 * trigger_s)
+        with sender_process(rig.settings, source, 1.0):
+            before = rig.folded()
+            if not poll_until(lambda: rig.folded() > before, READY_S, every_s=0.1):
+                raise InvariantError(f"{contestant.name} has folded nothing within {READY_S:g} s")
+            time.sleep(WARM_S + trigger_s)
             folded, cpu_s = rig.folded(), rig.cpu_s([name])
             with rig.watched(name) as watch:
                 time.sleep(watch_s)
             folded, cpu_s = rig.folded() - folded, rig.cpu_s([name]) - cpu_s
-            sender.join()
-        rig.wait_until_folded(source.count, 300, name)
+        rig.wait_until_folded(rig.log_size(), 300, name)
     finally:
         rig.stop_worker(name)
     ages_ms = watch.staleness(slots)

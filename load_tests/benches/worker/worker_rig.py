@@ -24,7 +24,7 @@ from fraudsim.errors import InvariantError
 from fraudsim.log.clock_log import open_clock, start_log
 from fraudsim.log.consumer import log_ranges
 from fraudsim.log.partitioning import slot_of
-from fraudsim.log.topics import TRANSACTIONS, create_topics
+from fraudsim.log.topics import LABELS, TRANSACTIONS, create_topics
 from fraudsim.polling import poll_until
 from fraudsim.process.logs import set_up_logs
 from fraudsim.settings import Settings, variable
@@ -169,8 +169,13 @@ class WorkerRig:
 
     def log_size(self) -> int:
         """Transactions in the log."""
-        tps = [TopicPartition(TRANSACTIONS, p) for p in range(self.settings.partitions)]
-        return sum(end for _, end in log_ranges(self.settings.kafka_bootstrap, tps).values())
+        return sum(self.log_ends()[: self.settings.partitions])
+
+    def log_ends(self) -> list[int]:
+        """The offset after the last, by source."""
+        n = self.settings.partitions
+        tps = [TopicPartition(topic, p) for topic in (TRANSACTIONS, LABELS) for p in range(n)]
+        return [end for _, end in log_ranges(self.settings.kafka_bootstrap, tps).values()]
 
     def wait_until_folded(self, count: int, timeout_s: float, name: str = WORKER) -> None:
         """Wait until every slot has folded `count` transactions.

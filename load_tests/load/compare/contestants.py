@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import Final
 
 from fraudsim.addresses import RunningLine, open_direct, running_line
 from fraudsim.errors import FraudsimError
+from fraudsim.polling import poll_until
 
-START_S: Final = 300.0
+START_S: Final = 900.0
+"""A line makes its history and model first, on a machine that may be busy."""
 STOP_S: Final = 120.0
 LINE_RATE: Final = 10
 """Transactions a second of a line's own traffic, which keeps its clock running."""
@@ -91,17 +92,22 @@ def line_of(tree: Path, out: Path, reuse: Path | None) -> Iterator[RunningLine]:
 
 
 def _await_ready(process: "subprocess.Popen[bytes]", out: Path, log: Path) -> RunningLine:
-    deadline_s = time.monotonic() + START_S
-    while time.monotonic() < deadline_s:
-        if process.poll() is not None:
-            lines = log.read_text(errors="replace").strip().splitlines() or ["it ended without a word"]
-            raise FraudsimError(f"compare: the line did not start: {lines[-1]} ({log})")
+    def ready_line() -> RunningLine | None:
         line = running_line(out)
         # The clock runs once the producer has started.
-        if line is not None and "producer" in line.parts and _is_ready(line):
-            return line
-        time.sleep(0.2)
-    raise FraudsimError(f"compare: the line was not ready after {START_S:g} s ({log})")
+        return line if line is not None and "producer" in line.parts and _is_ready(line) else None
+
+    def has_begun_or_ended() -> bool:
+        return process.poll() is not None or ready_line() is not None
+
+    begun = poll_until(has_begun_or_ended, START_S, every_s=0.2)
+    if process.poll() is not None:
+        lines = log.read_text(errors="replace").strip().splitlines() or ["it ended without a word"]
+        raise FraudsimError(f"the line did not start: {lines[-1]} ({log})")
+    line = ready_line() if begun else None
+    if line is None:
+        raise FraudsimError(f"the line was not ready after {START_S:g} s ({log})")
+    return line
 
 
 def _is_ready(line: RunningLine) -> bool:

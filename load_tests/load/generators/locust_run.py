@@ -5,6 +5,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import gevent
+import msgspec
 from gevent.event import Event
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -86,7 +87,11 @@ class LocustRun:
     def _start_share(self, index: int, workers: int, start_us: int | None) -> None:
         if self._share is not None:
             return  # users were added while it runs: the schedule is the same
-        self._share = LocustShare(self.plan, index, workers)
+        plan = self.plan
+        if not plan.folder:  # each start from Locust's page has ids of its own, the same in every worker
+            started_us = start_us or self.clock.now_us()
+            plan = msgspec.structs.replace(plan, run_id=f"{plan.run_id}-{started_us:x}")
+        self._share = LocustShare(plan, index, workers)
         freeze_gc()
         self._ready.set()
         # Alone it starts when the schedule has been made.

@@ -48,6 +48,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 10.0
     """A request without an answer for this long is an error."""
     late_limit_us: int = 1_000
+    topic_prefix: str = ""
+    """Of the topics of a stream: those of the self-check, not the line's."""
 
     def schedule(self) -> Ints:
         """Intended times, µs since the start."""

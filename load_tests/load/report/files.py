@@ -6,6 +6,7 @@ from typing import Any
 
 from fraudsim.errors import FraudsimError
 from fraudsim.whole_files import write_whole
+from load_tests.load.autopsy.clock_gap import clock_gap
 from load_tests.load.autopsy.happenings import Happening
 from load_tests.load.autopsy.slowest import slowest_requests
 from load_tests.load.autopsy.waterfall import waterfalls
@@ -34,9 +35,12 @@ def write_report(
     histograms = histograms_of(measurement)
     drawn = {name: q for name, q in DRAWN.items() if len(measurement.good) * (1 - q) >= 1}
     falls = waterfalls(measurement.good, drawn)
+    borne = {name: q for name, q in QUANTILES.items() if verdict.prints(name)}
+    gap = clock_gap(measurement.records, verdict.lateness, borne)
     slow = slowest_requests(measurement.records, verdict.lateness, happenings)
     result = {
         **result,
+        "clock_gap": None if gap is None else gap.as_json(),
         "waterfall_ms": {
             fall.name: {name: round(stage_ms, 3) for name, stage_ms in fall.stages_ms.items()}
             for fall in falls
@@ -58,7 +62,7 @@ def write_report(
             path.unlink(missing_ok=True)
             if histogram is not None and histogram.count:
                 write_whole(path, histogram.hgrm())
-        write_whole(folder / "report.html", page(result, measurement, verdict, histograms, falls, slow))
+        write_whole(folder / "report.html", page(result, measurement, verdict, histograms, falls, slow, gap))
         write_result(folder, result)
     except OSError as error:
         raise FraudsimError(

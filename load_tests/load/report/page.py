@@ -5,13 +5,14 @@ from html import escape
 from typing import Any, Final
 
 from fraudsim.drawing.pages import figure, html_page
+from load_tests.load.autopsy.clock_gap import ClockGap
 from load_tests.load.autopsy.slowest import SlowRequest
 from load_tests.load.autopsy.waterfall import Waterfall
 from load_tests.load.clocks.histograms import QUANTILES, LatencyHistogram
 from load_tests.load.report import plots
 from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.objectives import SHOWN_NAMES
-from load_tests.load.verdict.verdict import LoadVerdict
+from load_tests.load.verdict.verdict import ECHO_WORDS, LoadVerdict
 
 CLOCKS: Final = (
     ("from_intended", "from the intended send"),
@@ -27,6 +28,7 @@ def page(
     histograms: Mapping[str, LatencyHistogram | None],
     falls: Sequence[Waterfall],
     slow: Sequence[SlowRequest],
+    gap: ClockGap | None,
 ) -> str:
     """The page as text."""
     objectives_ms = {
@@ -42,7 +44,8 @@ def page(
         _facts(result),
         "<h2>Latency</h2>",
         _latency_table(result, verdict),
-        figure(plots.draw_percentiles(histograms, objectives_ms), _gap(result, verdict), wide=True),
+        figure(plots.draw_percentiles(histograms, objectives_ms), _gap(gap), wide=True),
+        _gap_section(gap),
         figure(plots.draw_over_time(measurement.records, verdict.lateness), "", wide=True),
         figure(plots.draw_throughput(measurement.records), "", wide=True),
         _waterfall_section(falls),
@@ -107,19 +110,36 @@ def _span(interval: Mapping[str, Any]) -> str:
     return f"{'?' if low is None else f'{low:,.2f}'} to {'?' if high is None else f'{high:,.2f}'}"
 
 
-def _gap(result: Mapping[str, Any], verdict: LoadVerdict) -> str:
-    """Where the clocks disagree, and which requests make the difference."""
-    intended, sent = result["from_intended_ms"], result["from_sent_ms"]
-    names = [n for n in QUANTILES if intended[n] is not None and sent[n] is not None and verdict.prints(n)]
-    if not names:
+def _gap(gap: ClockGap | None) -> str:
+    """Where the clocks disagree, in words."""
+    if gap is None:
         return ""
-    name = max(names, key=lambda n: intended[n] - sent[n])
-    difference_ms = intended[name] - sent[name]
-    blocked, late = result["blocked"], result["late"]
     return (
-        f"The clocks differ most at {SHOWN_NAMES[name]}: {intended[name]:,.2f} ms from the intended send, "
-        f"{sent[name]:,.2f} from the send, {difference_ms:,.2f} less. The difference is made by {blocked:,} "
-        f"requests for which no sender was free and {late:,} that the generator sent late."
+        f"The clocks differ most at {SHOWN_NAMES[gap.quantile]}: {gap.intended_ms:,.2f} ms from the intended "
+        f"send, {gap.sent_ms:,.2f} from the send, {gap.intended_ms - gap.sent_ms:,.2f} less. "
+        f"{gap.requests:,} requests make the difference."
+    )
+
+
+def _gap_section(gap: ClockGap | None) -> str:
+    """The requests that make the difference, by the spans in which they were due."""
+    if gap is None or not gap.spans:
+        return ""
+    rows = "".join(
+        f'<tr><td class="number">{span.from_s:,.3f}</td><td class="number">{span.until_s:,.3f}</td>'
+        f'<td class="number">{span.requests:,}</td>'
+        f"<td>{span.first_number:,} to {span.last_number:,}</td>"
+        f'<td class="number">{span.worst_wait_ms:,.2f}</td><td>{escape(span.reason)}</td></tr>'
+        for span in gap.spans
+    )
+    shown = sum(span.requests for span in gap.spans)
+    rest = f" {gap.requests - shown:,} more are in <code>result.json</code>." if shown < gap.requests else ""
+    return (
+        "<h2>Which requests make the difference</h2>"
+        f'<p class="quiet">Slower than {gap.sent_ms:,.2f} ms from their intended time, and not from their '
+        f"send.{rest}</p>"
+        '<div class="wide"><table><tr><th>due from s</th><th>to s</th><th>requests</th><th>numbers</th>'
+        f"<th>longest wait, ms</th><th>kept by</th></tr>{rows}</table></div>"
     )
 
 
@@ -152,12 +172,14 @@ def _costs_section(costs: Mapping[str, Any]) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{escape(name)}</td>{_number(cost['cpu_us'])}{_number(100 * cost['core_share'])}"
-        f"{_number(cost['memory_mb'])}{_number(cost['written_bytes'])}</tr>"
+        f"{_number(cost['memory_mb'])}{_number(cost['written_bytes'])}"
+        f"{_number(cost.get('sent_bytes'))}{_number(cost.get('received_bytes'))}</tr>"
         for name, cost in processes.items()
     )
     return (
         '<h2>What it costs</h2><div class="wide"><table><tr><th>process</th><th>CPU µs a transaction</th>'
-        "<th>% of a core</th><th>memory MB</th><th>bytes to disk a transaction</th></tr>"
+        "<th>% of a core</th><th>memory MB</th><th>bytes to disk a transaction</th><th>sent over TCP</th>"
+        "<th>received</th></tr>"
         f"{rows}</table></div>"
     )
 
@@ -174,9 +196,17 @@ def _errors_section(kinds: Mapping[str, int]) -> str:
     )
 
 
+def _floor(floor_ms: Mapping[str, float | None] | None) -> str:
+    """What the same schedule takes through a bare relay on the same broker."""
+    if not floor_ms:
+        return "-"
+    figures = (f"{SHOWN_NAMES[name]} {floor_ms[name]:,.2f}" for name in ("p50", "p99") if floor_ms.get(name))
+    return f"{', '.join(figures)} ms through a bare relay: the floor of this broker and machine"
+
+
 def _conditions(result: Mapping[str, Any]) -> str:
     machine, generator = result.get("environment", {}), result["generator"]
-    echo = generator["echo_p99_ms"]
+    echo, echo_word = generator["echo_p99_ms"], ECHO_WORDS[result["kind"]]
     schedule = (
         f"{result.get('arrivals')}, seed {result.get('seed')}, {result.get('rate'):g}/s for "
         f"{result.get('seconds'):g} s, {result.get('rounds')} rounds"
@@ -191,7 +221,8 @@ def _conditions(result: Mapping[str, Any]) -> str:
         "arrivals": schedule,
         "restarts": result.get("restarts"),
         "late above": f"{result['late_limit_ms']:g} ms; {result['late_allowed']:.3%} of the sends may be",
-        "the generator alone": "-" if echo is None else f"p99 {echo:.2f} ms against a loopback echo",
+        "the generator alone": "-" if echo is None else f"p99 {echo:.2f} ms against a {echo_word}",
+        "null pipeline": _floor(result.get("floor_ms")),
         "its loop": f"{wakes}, the worst by {generator['probe_max_ms']:.2f} ms",
         "machine": hardware,
         "versions": ", ".join(f"{name} {number}" for name, number in machine.get("versions", {}).items()),

@@ -21,6 +21,9 @@ def print_result(result: Mapping[str, Any], verdict: LoadVerdict, say: Callable[
         if figures is not None and figures["max"] is not None:
             values = "  ".join(f"{SHOWN_NAMES[name]} {figures[name]:,.2f}" for name in shown)
             say(f"ms {clock}: {values}  max {figures['max']:,.2f}")
+    floor_ms = result.get("floor_ms")
+    if floor_ms:
+        say(f"ms of the null pipeline, a floor: p50 {floor_ms['p50']:,.2f}  p99 {floor_ms['p99']:,.2f}")
     for name in QUANTILES:
         interval = result["intervals_ms"].get(name)
         if interval is None:

@@ -22,10 +22,11 @@ from load_tests.load.run.locust_process import send_by_locust
 from load_tests.load.run.options import LoadOptions, make_out
 from load_tests.load.run.restarts import restart_scorer
 from load_tests.load.run.sent_load import SentLoad, measurement_of, nothing_sent
+from load_tests.load.run.stream_check import check_stream
 from load_tests.load.run.stream_process import find_line, send_stream
 from load_tests.load.run.target import check_answer, find_target
 from load_tests.load.verdict.measurement import Measurement
-from load_tests.load.verdict.verdict import LoadVerdict, reach_verdict
+from load_tests.load.verdict.verdict import ECHO_WORDS, LoadVerdict, reach_verdict
 from runner.record.costs import CostMeter
 
 OPENED: Final = 512
@@ -55,6 +56,8 @@ class LoadProbe:
         self._opened = 0
         self._echo: tuple[float, float | None] = (0.0, None)
         """The highest rate of the self-check, and its p99."""
+        self._floor_ms: Mapping[str, float | None] = {}
+        """The null pipeline's latency at that rate; empty over HTTP."""
         if options.stream:
             self._settings, self._line = find_line(options.run)
             self.target = f"Kafka at {self._settings.kafka_bootstrap}"
@@ -96,10 +99,9 @@ class LoadProbe:
     def send(self, rate: float, seconds: float, seed: int) -> tuple[SentLoad, CostMeter]:
         """Send one load; nothing where the generator does not even get through to its echo."""
         plan = self.plan(rate, seconds, seed)
-        if not self.options.stream:
-            self._check_echo(plan)
-            if self._echo[1] == math.inf:
-                return nothing_sent(plan), CostMeter(self.pids)
+        self._check_generator(plan)
+        if self._echo[1] == math.inf:
+            return nothing_sent(plan), CostMeter(self.pids)
         self._say(f"load: {rate:g}/s for {seconds:g} s to {self.target}")
         meter = CostMeter(self.pids)
         if self.options.stream:
@@ -132,6 +134,7 @@ class LoadProbe:
             "batch": options.batch,
             "rounds": options.rounds,
             "restarts": "the scorer, between rounds" if self.is_ours else "none: the line is not ours",
+            "floor_ms": dict(self._floor_ms) or None,
             "environment": environment(options.kind),
         }
 
@@ -158,10 +161,16 @@ class LoadProbe:
             window_us,
         )
 
-    def _check_echo(self, plan: LoadPlan) -> None:
+    def _check_generator(self, plan: LoadPlan) -> None:
+        """Measure the generator alone, unless that was done at about this rate."""
         checked_rate, _ = self._echo
-        if plan.rate > checked_rate * ECHO_STEP:
-            self._say("self-check: the same generator against a loopback echo")
+        if plan.rate <= checked_rate * ECHO_STEP:
+            return
+        self._say(f"self-check: the same generator against a {ECHO_WORDS[self.options.kind]}")
+        if self.options.stream:
+            check = check_stream(plan, self._settings, self._stop)
+            self._echo, self._floor_ms = (plan.rate, check.own_p99_ms), check.floor_ms
+        else:
             self._echo = (plan.rate, echo_p99_ms(plan, self.options.workers, self._stop))
 
 

@@ -21,8 +21,8 @@ from fraudsim.settings import Settings, load_settings, variable
 from load_tests.load.clocks.records import DTYPE, STAMPS, Records, read_records
 from load_tests.load.generators.outcome import outcome_path, read_outcomes, records_path
 from load_tests.load.generators.plan import LoadPlan
-from load_tests.load.run.arrival_reader import ArrivalReader
 from load_tests.load.run.sent_load import SentLoad
+from load_tests.load.streaming.arrival_reader import ArrivalReader
 from load_tests.load.verdict.measurement import GeneratorHealth
 
 START_S: Final = 60.0
@@ -59,7 +59,7 @@ def send_stream(
     stop: threading.Event,
     on_poll: Callable[[], None] = lambda: None,
 ) -> SentLoad:
-    """Send a plan into a line's Kafka, and read its decisions back.
+    """Send a plan into a line's Kafka, or with a prefix of topics into those, and read what comes of it.
 
     Raises:
         FraudsimError: the sender cannot start.
@@ -70,7 +70,7 @@ def send_stream(
     plan_path = folder / "plan.json"
     plan.write(plan_path)
     freeze_gc()
-    with ArrivalReader(settings, f"load-{plan.run_id}-") as reader:
+    with ArrivalReader(settings, f"load-{plan.run_id}-", plan.topic_prefix) as reader:
         deadline_s = time.monotonic() + START_S + plan.seconds + plan.timeout_s
         child = _start(plan_path, settings, folder / "sender.log")
         try:
@@ -84,7 +84,7 @@ def send_stream(
         sent = read_records(records_path(folder, 0)) if records_path(folder, 0).exists() else _none()
         _await_decisions(reader, len(sent), plan.timeout_s, stop)
         reader.check()
-        records = _with_decisions(sent, reader)
+        records = _with_decisions(sent, reader, is_bare=bool(plan.topic_prefix))
     return _sent_load(plan, folder, records, stop.is_set())
 
 
@@ -117,18 +117,20 @@ def _await_decisions(reader: ArrivalReader, expected: int, timeout_s: float, sto
             return
 
 
-def _with_decisions(sent: Records, reader: ArrivalReader) -> Records:
+def _with_decisions(sent: Records, reader: ArrivalReader, *, is_bare: bool) -> Records:
+    """The records with what came back; of a bare topic the broker's stamp of what came back."""
     records = sent.copy()
     for index, number in enumerate(sent["number"].tolist()):
         arrival = reader.arrivals.get(number)
         if arrival is None:
             continue
-        arrived_us, stamps = arrival
-        records["completed_us"][index] = arrived_us
+        records["completed_us"][index] = arrival.arrived_us
         records["status"][index] = 200
         records["good"][index] = 1
-        for name, stamp_us in zip(STAMPS, stamps, strict=True):
+        for name, stamp_us in zip(STAMPS, arrival.stamps, strict=True):
             records[name][index] = stamp_us
+        if is_bare:
+            records["appended"][index] = arrival.appended_us
     return records
 
 

@@ -17,3 +17,7 @@ class RunningClock:
     def restart(self, event_ms: int) -> Segment:
         """Raises SendError: only the line's own producer may set its clock."""
         raise SendError("the wall clock jumped, or the machine slept: run the load again")
+
+    def change_speed(self, share: float, first_due_ms: int) -> Segment:
+        """Raises SendError: only the line's own producer may set its clock."""
+        raise SendError("only the line's own producer changes the clock's speed")

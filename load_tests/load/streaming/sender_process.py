@@ -61,7 +61,7 @@ def send_plan(plan: LoadPlan, settings: Settings) -> None:
     outboxes: list[StampedOutbox] = []
 
     def opener(opener_settings: Settings, topics: Sequence[str]) -> StampedOutbox:
-        outboxes.append(StampedOutbox(open_outbox(opener_settings, topics)))
+        outboxes.append(StampedOutbox(open_outbox(opener_settings, topics), plan.topic_prefix))
         return outboxes[-1]
 
     finished = False
@@ -69,7 +69,7 @@ def send_plan(plan: LoadPlan, settings: Settings) -> None:
         report = send(
             source,
             settings,
-            SendPlan(speed=segment.speed),
+            SendPlan(speed=segment.speed, prefix=plan.topic_prefix),
             RunningClock(segment),
             SendControl(stop=stop),
             opener,

@@ -15,8 +15,9 @@ ROOM_US: Final = 200
 class StampedOutbox:
     """An `Outbox` that notes when each record is handed to the client it wraps."""
 
-    def __init__(self, inner: Outbox) -> None:
+    def __init__(self, inner: Outbox, topic_prefix: str = "") -> None:
         self._inner = inner
+        self._timed_topic = topic_prefix + TRANSACTIONS
         self._free_us = 0
         self.records = bytearray()
         self.handed_over = 0
@@ -34,7 +35,7 @@ class StampedOutbox:
         on_ack: OnAck | None = None,
     ) -> None:
         """Note the time, and pass the record on."""
-        if topic == TRANSACTIONS:
+        if topic == self._timed_topic:
             number = int(dict(headers)[h.ORDINAL])
             sent_us = time.time_ns() // 1000
             times = (_sent_at(value), self._free_us, sent_us, sent_us, 0)

@@ -39,7 +39,8 @@ class Measurement:
     health: GeneratorHealth = GeneratorHealth()
     partial: bool = False
     echo_p99_ms: float | None = None
-    """p99 of the same generator against a loopback echo; None if it was not asked for."""
+    """p99 of the same generator against a loopback echo, of a stream's own part against a bare topic; None
+    if it was not asked for."""
     errors: Mapping[str, int] = field(default_factory=dict)
     """Requests without a good answer, by what was wrong."""
     context: Mapping[str, Any] = field(default_factory=dict)

@@ -19,6 +19,8 @@ from load_tests.load.verdict.objectives import SHOWN_NAMES, Objectives
 DEFAULT_CLAIM: Final = 0.99
 ECHO_SHARE: Final = 0.2
 """Of the tightest objective: above this the generator's own p99 is too large to judge by."""
+ECHO_WORDS: Final[Mapping[str, str]] = {"http": "loopback echo", "stream": "bare topic"}
+"""What a generator is checked against."""
 LATE_DIVISOR: Final = 5
 SINGLE: Final = 1
 """One late send refuses no run: of few requests it is a large share, and says nothing of one."""
@@ -98,7 +100,8 @@ def _refusal(measurement: Measurement, objectives: Objectives, lateness: Latenes
     sent = len(measurement.records)
     allowed = late_share_allowed(claimed)
     if measurement.echo_p99_ms == math.inf and not measurement.partial:
-        return "the generator did not get through to a loopback echo at this rate: free the machine"
+        echo = ECHO_WORDS[measurement.kind]
+        return f"the generator did not get through to a {echo} at this rate: free the machine"
     if health.lost_workers:
         detail = "" if sent else next(iter(measurement.errors), "")
         lost = f"{health.lost_workers} of {health.workers} workers of the generator were lost: run it again"
@@ -125,9 +128,9 @@ def _refusal(measurement: Measurement, objectives: Objectives, lateness: Latenes
     limit_echo_ms = ECHO_SHARE * (objectives.tightest_ms or math.inf)
     if measurement.echo_p99_ms is not None and measurement.echo_p99_ms > limit_echo_ms:
         return (
-            f"the generator alone has a p99 of {measurement.echo_p99_ms:.2f} ms against a loopback echo at "
-            f"this rate, over {limit_echo_ms:g} ms, a fifth of the objective; lower the rate, or free the "
-            "machine"
+            f"the generator alone has a p99 of {measurement.echo_p99_ms:.2f} ms against a "
+            f"{ECHO_WORDS[measurement.kind]} at this rate, over {limit_echo_ms:g} ms, a fifth of the "
+            "objective; lower the rate, or free the machine"
         )
     return ""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from fraudsim import metrics
@@ -148,8 +149,9 @@ class LogWatch:
                 if now_s >= next_sweep_s and self._folded.stored:
                     next_sweep_s = now_s + SWEEP_EVERY_S
                     metrics.KEYS_SWEPT.inc(await sweep.step(lambda: self._folded.stored))
-            except RedisError as error:
-                self._log.warning("redis_away", error=str(error))
+            except (RedisError, KafkaError) as error:
+                event = "redis_away" if isinstance(error, RedisError) else "kafka_away"
+                self._log.warning(event, error=str(error))
                 await asyncio.sleep(1.0)
             if self._batch_since_s is None or now_s - self._batch_since_s < LONGEST_BATCH_S:
                 metrics.HEARTBEAT.set_to_current_time()

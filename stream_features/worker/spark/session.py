@@ -23,8 +23,6 @@ class SparkOptions:
     """Interval of the batches."""
     master: str | None = None
     """Spark's master; None for that of `spark-submit`, or this machine's cores."""
-    executors: int | None = None
-    """Cores of a standalone cluster to use at most; None for all."""
 
 
 def open_session(options: SparkOptions, jars: Sequence[Path], scratch: Path) -> Any:
@@ -58,8 +56,6 @@ def open_session(options: SparkOptions, jars: Sequence[Path], scratch: Path) -> 
         "spark.log.level": "ERROR",
         "spark.sql.session.timeZone": "UTC",
     }
-    if options.executors is not None:
-        defaults["spark.cores.max"] = str(options.executors)
     for name, value in defaults.items():
         conf.setIfMissing(name, value)
     if options.master is not None:

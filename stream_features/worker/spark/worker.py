@@ -10,16 +10,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from redis import Redis
+from redis.exceptions import RedisError
 
 from fraudsim import metrics
-from fraudsim.log.clock_log import ClockLog, open_clock
+from fraudsim.errors import FraudsimError
+from fraudsim.log.brokers import KafkaAwayError
+from fraudsim.log.clock import Clock
+from fraudsim.log.clock_log import open_clock
 from fraudsim.log.consumer import log_ranges
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.process.logs import set_up_logs
 from fraudsim.process.stop_signals import stop_on_signals
 from fraudsim.settings import Settings
+from stream_features.offline.spark_java import spark_java
 from stream_features.store.keys import watermark_key
-from stream_features.store.redis_access import await_redis, open_redis
+from stream_features.store.redis_access import await_redis
 from stream_features.store.watermark import check_range, check_watermark, decode_watermark
 from stream_features.worker.spark.batch_plan import source_topic
 from stream_features.worker.spark.connector import connector_jars
@@ -27,7 +33,6 @@ from stream_features.worker.spark.log_watch import LogWatch
 from stream_features.worker.spark.query import BatchFailedError, FoldQuery, Homes
 from stream_features.worker.spark.session import SparkOptions, open_session
 
-NOT_PRIMED_RETRY_S: Final = 0.5
 RETRY_S: Final = 0.5
 MOST_FAILURES: Final = 3
 """Queries in turn that may end on an error that no slot explains, without one batch folded."""
@@ -43,16 +48,32 @@ def run_spark_worker(settings: Settings, options: SparkOptions) -> None:
     """
     log = set_up_logs(settings, settings.worker_name)
     jars = connector_jars(settings)
-    with _scratch_folder() as scratch:
+    spark_java()
+    log.info("worker_starting", metrics_port=metrics.serve_metrics(settings), engine="spark")
+    clock = open_clock(settings).clock
+    await_redis(settings, log)
+    watch = LogWatch(settings, clock, log)
+    with _scratch_folder() as scratch, _running(watch):
         session = open_session(options, jars, scratch)
         try:
             stop = stop_on_signals()  # after Spark's own handlers
-            log.info("worker_starting", metrics_port=metrics.serve_metrics(settings), engine="spark")
-            clock_log = open_clock(settings)
-            await_redis(settings, log)
-            _Driver(settings, options, session, clock_log, scratch, stop, log).run()
+            _Driver(settings, options, session, watch, scratch, stop, log).run(clock)
+        except FraudsimError:
+            raise
+        except Exception:
+            log.exception("worker_failed")
+            raise SystemExit(1) from None
         finally:
             session.stop()
+
+
+@contextmanager
+def _running(watch: LogWatch) -> Iterator[None]:
+    try:
+        watch.start()
+        yield
+    finally:
+        watch.stop()
 
 
 @contextmanager
@@ -85,7 +106,7 @@ class _Driver:
         settings: Settings,
         options: SparkOptions,
         session: Any,
-        clock_log: ClockLog,
+        watch: LogWatch,
         scratch: Path,
         stop: threading.Event,
         log: Any,
@@ -93,36 +114,33 @@ class _Driver:
         self._settings = settings
         self._options = options
         self._session = session
-        self._clock = clock_log.clock
         self._scratch = scratch
         self._stop = stop
         self._log = log
-        self._watch = LogWatch(settings, self._clock, log)
+        self._watch = watch
 
-    def run(self) -> None:
+    def run(self, clock: Clock) -> None:
         """Start a query from the watermarks; where it fails, another."""
-        self._watch.start()
         homes = Homes(self._session.sparkContext, self._settings.partitions)
         freeze_gc()
         failures = 0
-        try:
-            while not self._stop.is_set():
-                query = self._new_query(homes)
-                if query is None:
-                    continue
-                failure = self._await_end(query)
-                if failure is None:
-                    return
-                failures = 0 if query.batches or isinstance(failure, BatchFailedError) else failures + 1
-                if failures >= MOST_FAILURES:
-                    raise failure
-                self._log.warning("query_failed", reason=str(failure)[:500], next_step="from the watermarks")
-                self._stop.wait(RETRY_S)
-        finally:
-            self._watch.stop()
+        while not self._stop.is_set():
+            query = self._new_query(homes, clock)
+            if query is None:
+                continue
+            failure = self._await_end(query)
+            if failure is None:
+                return
+            failures = 0 if query.batches or isinstance(failure, BatchFailedError) else failures + 1
+            if failures >= MOST_FAILURES:
+                raise failure
+            self._log.warning("query_failed", reason=str(failure)[:500], next_step="from the watermarks")
+            self._stop.wait(RETRY_S)
 
-    def _new_query(self, homes: Homes) -> FoldQuery | None:
+    def _new_query(self, homes: Homes, clock: Clock) -> FoldQuery | None:
         """A query from the smallest watermark on; None, after a pause, where a slot is not primed.
+
+        Likewise where Redis or Kafka is away: they come back by themselves.
 
         Raises:
             FraudsimError: a slot's state is not this log's, or the log does not reach to it.
@@ -130,26 +148,35 @@ class _Driver:
         settings = self._settings
         stored = self._read_stored()
         if stored is None:
+            self._watch.check()
+            self._stop.wait(RETRY_S)
             return None
         n = settings.partitions
         tps = [TopicPartition(source_topic(source, n), source % n) for source in range(2 * n)]
-        begins, ends = zip(*log_ranges(settings.kafka_bootstrap, tps).values(), strict=True)
+        try:
+            begins, ends = zip(*log_ranges(settings.kafka_bootstrap, tps).values(), strict=True)
+        except KafkaAwayError as error:
+            self._log.warning("kafka_away", error=str(error))
+            self._stop.wait(RETRY_S)
+            return None
         for slot, value in stored.items():
             watermark = decode_watermark(value)
-            check_watermark(watermark, slot, self._clock.first, len(tps), settings.slots)
+            check_watermark(watermark, slot, clock.first, len(tps), settings.slots)
             check_range(watermark, slot, begins, ends)
         checkpoint = Path(tempfile.mkdtemp(prefix="checkpoint-", dir=self._scratch))
-        return FoldQuery(settings, self._clock, stored, begins, self._watch, homes, checkpoint)
+        return FoldQuery(settings, clock, stored, begins, self._watch, homes, checkpoint)
 
     def _read_stored(self) -> dict[int, bytes] | None:
         slots = range(self._settings.slots)
-        with open_redis(self._settings) as redis:
-            values = redis.mget([watermark_key(slot) for slot in slots])
+        try:
+            with Redis.from_url(self._settings.redis_url) as redis:
+                values: Any = redis.mget([watermark_key(slot) for slot in slots])
+        except RedisError as error:
+            self._log.warning("redis_away", error=str(error))
+            return None
         absent = [slot for slot, value in zip(slots, values, strict=True) if value is None]
         if absent:
             self._log.info("slots_not_primed", slots=absent, next_step="fraudsim features prime")
-            self._watch.check()
-            self._stop.wait(NOT_PRIMED_RETRY_S)
             return None
         return dict(zip(slots, values, strict=True))
 

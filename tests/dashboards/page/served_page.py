@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import uvicorn
 
 from dashboards.page.app import PageApp
+from dashboards.page.control_desk import ControlDesk
 from dashboards.page.counts.run_state import RunState
 from dashboards.page.part_metrics import PartReading
 from dashboards.page.snapshot import Snapshots
 from fraudsim.log import topics
-from fraudsim.log.events import Decision, Label, LogPrefix, Stamps, Transaction, Truth, encoder
+from fraudsim.log.events import Decision, Label, LogPrefix, RunControl, Stamps, Transaction, Truth, encoder
 from fraudsim.settings import Settings
 from producers.labels.consequences import Consequences
 from runner.line.parts import PARTS
@@ -67,6 +68,11 @@ def label(offset, cents=10_000, is_fraud=True, tx_id=None):
     return record(topics.LABELS, offset, event)
 
 
+def control(offset, kind, control_id="c1", **fields):
+    event = RunControl(control_id=control_id, kind=kind, ts=T0 + offset, **fields)
+    return record(topics.CONTROL, offset, event)
+
+
 def state_of(*records, later_s=60.0):
     """The state after these records, when the truth has been waited for."""
     state = RunState(Consequences(), seed=7, cards=1000)
@@ -93,11 +99,11 @@ class Client:
     def __init__(self, port):
         self.port = port
 
-    def get(self, path, method="GET", key=KEY, **headers):
+    def get(self, path, method="GET", key=KEY, body=None, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         joint = "&" if "?" in path else "?"
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, f"{path}{joint}key={key}" if key else path, headers=names)
+        connection.request(method, f"{path}{joint}key={key}" if key else path, body, headers=names)
         reply = connection.getresponse()
         body = reply.read().decode()
         connection.close()
@@ -128,11 +134,12 @@ class Client:
 
 
 @contextmanager
-def served(state, *, problem="", with_truth=True, readings=None):
-    """A client of the page of a state."""
+def served(state, *, problem="", with_truth=True, readings=None, token=None, run=None, settings=None):
+    """A client of the page of a state, which takes controls if there is a token."""
     feed = SimpleNamespace(state=state, problem=problem, note="", null_ms={}, unread=0)
-    settings = Settings(_env_file=None)
-    page = PageApp(settings, KEY, feed, Snapshots(feed, readings or Readings()), with_truth)
+    settings = settings or Settings(_env_file=None)
+    desk = ControlDesk(settings, feed, token, run) if token else None
+    page = PageApp(settings, KEY, feed, Snapshots(feed, readings or Readings()), with_truth, desk)
     server = uvicorn.Server(
         uvicorn.Config(
             page.app, port=0, http=BoundedProtocol, ws="none", lifespan="off", log_level="critical",

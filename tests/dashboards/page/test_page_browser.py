@@ -1,13 +1,16 @@
 """The page in a browser: numbers, text of the log, tabs, keyboard, sizes and themes."""
 
+import hashlib
 import shutil
 
 import pytest
 
+from dashboards.page import control_desk
 from fraudsim.polling import poll_until
+from fraudsim.settings import Settings
 from tests.dashboards.page.served_page import KEY, decision, label, served, state_of, transaction, truth
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make setup-browser")
 CHROMIUM = shutil.which("chromium")
 EVIL = "<img src=x onerror=alert(1)>"
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the system's chromium on PATH")
@@ -41,14 +44,14 @@ def browser():
 class Tab:
     """A tab, with whatever it complains of."""
 
-    def __init__(self, context, client):
+    def __init__(self, context, client, fragment=""):
         self.complaints = []
         self.page = context.new_page()
         self.page.set_default_timeout(WAIT_MS)
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.goto(f"http://127.0.0.1:{client.port}/?key={KEY}")
+        self.page.goto(f"http://127.0.0.1:{client.port}/?key={KEY}{fragment}")
         self.until("document.getElementById('stream-state').textContent === 'live'")
         self.page.wait_for_selector("#decision-table tbody tr")
 
@@ -123,3 +126,110 @@ def test_nothing_is_cut_off_at_any_size_in_either_theme(browser, client, width, 
         assert [diagrams.nth(n).is_visible() for n in range(2)] == [width > 700, width <= 700]
         spilt = page.evaluate(SPILT)
         assert spilt == []
+
+
+# Controls
+
+TOKEN = "t0ken"
+
+
+@pytest.fixture
+def controlled(browser, monkeypatch, tmp_path):
+    """A tab that may control a run, and what it asked for."""
+    appended = []
+    monkeypatch.setattr(control_desk, "append_control", lambda bootstrap, control: appended.append(control))
+    with (
+        served(state_of(decision(0)), token=TOKEN, run=tmp_path) as client,
+        browser.new_context() as context,
+    ):
+        tab = Tab(context, client, f"#control={TOKEN}")
+        tab.page.wait_for_selector("form[data-kinds=attack] option", state="attached")
+        yield tab, appended
+        assert tab.complaints == []
+
+
+def test_an_attack_is_launched_by_keyboard_and_the_token_leaves_the_address(controlled):
+    tab, appended = controlled
+    assert TOKEN not in tab.page.url
+    assert tab.page.locator("form[data-kinds=model]").is_visible()
+    tab.page.get_by_label("typology").select_option("bin_attack")
+    tab.page.get_by_role("spinbutton", name="campaigns").fill("7")
+    tab.page.get_by_role("button", name="Launch").focus()
+    tab.page.keyboard.press("Enter")
+    tab.until("document.querySelector('[data-said]').textContent.startsWith('asked for: attack bin_attack')")
+    (control,) = appended
+    assert (control.typology, control.campaigns, control.camouflage, control.tempo) == (
+        "bin_attack",
+        7,
+        0.3,
+        1,
+    )
+    tab.page.get_by_label("typology").select_option("lost_card")
+    assert tab.page.get_by_label("tempo").is_disabled(), "it goes at its own pace"
+
+
+def test_every_button_asks_for_what_it_says(controlled):
+    tab, appended = controlled
+    tab.page.get_by_label("share of the rate").fill("45")
+    tab.page.get_by_role("button", name="Set").first.click()
+    for name in ("Pause", "Resume", "Kill", "Stop for so long", "Shipped", "The one before"):
+        tab.page.get_by_role("button", name=name, exact=True).click()
+    assert poll_until(lambda: len(appended) == 7, WAIT_MS / 1000)
+    asked = sorted((c.kind, c.share, c.part, c.seconds, c.version) for c in appended if c.kind != "policy")
+    assert asked == [
+        ("kill", None, "worker", None, None),
+        ("pause", None, None, None, None),
+        ("rate", 0.45, None, None, None),
+        ("resume", None, None, None, None),
+        ("stop", None, "worker", 5.0, None),
+    ]
+
+
+def test_without_the_token_it_says_what_is_missing(browser, tmp_path):
+    with (
+        served(state_of(decision(0)), token=TOKEN, run=tmp_path) as client,
+        browser.new_context() as context,
+    ):
+        tab = Tab(context, client)
+        assert "#control=" in tab.page.locator("[data-said]").inner_text()
+
+
+def test_without_controls_no_form_is_there(tab):
+    assert tab.page.locator("form[data-kinds]").first.is_hidden()
+
+
+def test_whoever_wants_less_motion_gets_none(browser, client):
+    with browser.new_context(reduced_motion="reduce") as context:
+        page = Tab(context, client).page
+        moving = page.evaluate("document.getAnimations().length")
+        assert moving == 0
+
+
+# Faults that axe-core finds
+
+AXE = Settings(_env_file=None).cache_dir / "axe-core-4.11.1.min.js"
+"""`make setup-browser` puts it there."""
+AXE_SHA256 = "7dbfabdfc6062936d79c873ddbb5f811a1219fca3928bd8cc9dd81f1e65f4720"
+
+
+@pytest.mark.skipif(not AXE.exists(), reason=f"needs axe-core: make setup-browser puts it at {AXE.name}")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_serious_fault(browser, client, tmp_path, width, theme):
+    assert hashlib.sha256(AXE.read_bytes()).hexdigest() == AXE_SHA256
+    script = AXE.read_text()
+    size = {"width": width, "height": 900}
+    with (
+        served(client.feed.state, token=TOKEN, run=tmp_path) as controlled,
+        browser.new_context(viewport=size, color_scheme=theme, bypass_csp=True) as context,
+    ):
+        page = Tab(context, controlled, f"#control={TOKEN}").page
+        page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
+        page.evaluate(script)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    faults = {
+        fault["id"]: [node["html"][:120] for node in fault["nodes"]]
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    }
+    assert faults == {}

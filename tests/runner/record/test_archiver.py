@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -26,6 +27,7 @@ from fraudsim.log.events import (
     Decision,
     Label,
     LogPrefix,
+    RunControl,
     Stamps,
     Transaction,
     Truth,
@@ -34,6 +36,7 @@ from fraudsim.log.events import (
 from fraudsim.log.topics import (
     ARCHIVED,
     CLOCK,
+    CONTROL,
     DEAD_LETTERS,
     DECISIONS,
     LABELS,
@@ -152,6 +155,8 @@ def test_every_record_of_every_topic_is_archived_as_columns(
         broker_ts_ms=TS,
     )
     producer.send(prefix + DEAD_LETTERS, key=b"transactions/2/3", value=encoder.encode(letter))
+    control = RunControl(control_id="c1", kind="stop", ts=TS, part="redis", seconds=2.5)
+    producer.send(prefix + CONTROL, value=encoder.encode(control))
     producer.flush()
 
     assert archive_here(settings, tmp_path, prefix) == dict.fromkeys(ARCHIVED, 1)
@@ -173,6 +178,8 @@ def test_every_record_of_every_topic_is_archived_as_columns(
     assert decision["features"][2] == pytest.approx(0.1)
     assert decision["prefix"] == encoder.encode(PREFIX).decode()
     assert (decision["reasons"], decision["rule_hits"], decision["source_offset"]) == (["r1", "r2"], [], 7)
+    (asked,) = read_log(tmp_path, CONTROL).to_pylist()
+    assert {name: asked[name] for name in RunControl.__struct_fields__} == msgspec.structs.asdict(control)
     (kept,) = read_log(tmp_path, DEAD_LETTERS).to_pylist()
     assert (kept["offset"], kept["letter_topic"], kept["letter_offset"]) == (0, TRANSACTIONS, 3)
     assert read_log(tmp_path, LABELS, ["is_fraud", "source"]).to_pylist() == [

@@ -1,10 +1,15 @@
 """What processes take, measured on one that works and one that sleeps."""
 
+import os
+import socket
 import subprocess
 import sys
 import time
 
+import pytest
+
 from runner.record.costs import CostMeter
+from runner.record.wire_bytes import tcp_connections
 
 WORK = """
 import time
@@ -46,6 +51,55 @@ def test_work_is_counted_where_it_is_done_and_over_a_restart() -> None:
         for process in (busy, idle, *([again] if again else [])):
             process.kill()
             process.wait()
+
+
+SEND = """
+import socket, sys
+sink = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for _ in range(40):
+    sink.sendall(b"x" * 25_000)
+print(1, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_bytes_over_tcp_are_counted_for_who_sends_and_who_receives() -> None:
+    if tcp_connections() is None:
+        pytest.skip("the system does not count the bytes of a connection")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        pids: dict[str, int | None] = {"here": os.getpid(), "sender": None}
+        meter = CostMeter(lambda: pids)
+        command = [sys.executable, "-c", SEND, str(server.getsockname()[1])]
+        sender = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+        pids["sender"] = sender.pid
+        try:
+            taken, _ = server.accept()
+            with taken:
+                received = 0
+                while received < 1_000_000:
+                    received += len(taken.recv(1 << 16))
+                assert sender.stdout is not None
+                sender.stdout.readline()
+                meter.sample(0.0)
+            costs = meter.costs()
+            meter.sample(0.0)  # a connection that was closed since still counts
+            assert meter.costs()["here"].received_bytes >= costs["here"].received_bytes
+        finally:
+            sender.kill()
+            sender.wait()
+        assert costs["sender"].sent_bytes == pytest.approx(1_000_000, abs=4)  # the handshake counts as one
+        assert 999_000 < costs["here"].received_bytes < 1_100_000  # other tests' connections may be open here
+        assert costs["sender"].received_bytes == pytest.approx(0, abs=4)
+        assert costs["sender"].as_json(1_000, 1.0)["sent_bytes"] == pytest.approx(1_000, abs=1)
+
+
+def test_without_the_systems_counters_bytes_over_tcp_are_unknown(monkeypatch) -> None:
+    monkeypatch.setattr("runner.record.costs.tcp_connections", lambda: None)
+    meter = CostMeter(lambda: {"here": os.getpid()})
+    meter.sample(0.0)
+    cost = meter.costs()["here"]
+    assert (cost.sent_bytes, cost.received_bytes) == (None, None)
+    assert cost.as_json(10, 1.0)["sent_bytes"] is None
 
 
 def test_a_sample_that_comes_too_soon_is_not_taken() -> None:

@@ -267,7 +267,7 @@ def test_where_to_go_on_is_looked_up_again_if_the_assignment_changed_meanwhile(m
         scorer.on_partitions_assigned([TopicPartition(TRANSACTIONS, 0)])
         looked = []
 
-        async def find_decided(_bootstrap, partitions, _log, _lag_ms):
+        async def find_decided(_bootstrap, partitions, *_):
             looked.append(partitions)
             if len(looked) == 1:  # away and back: another decided up to 30 in between
                 scorer.on_partitions_revoked(set())
@@ -294,7 +294,7 @@ def test_where_to_go_on_is_looked_up_once_ones_own_decisions_are_in_the_log(monk
         ack = asyncio.get_running_loop().create_future()
         scorer._unacked.append(ack)
 
-        async def find_decided(_bootstrap, partitions, _log, _lag_ms):
+        async def find_decided(_bootstrap, partitions, *_):
             return dict.fromkeys(partitions, DecidedOffsets(7 if ack.done() else 6))
 
         monkeypatch.setattr(streams, "find_decided", find_decided)

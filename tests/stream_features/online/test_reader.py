@@ -46,6 +46,25 @@ def reader_of(store, unfolded, wait_ms=0):
     return FeatureReader(store, unfolded, SEGMENT, partitions=1, slots=1, pending_wait_ms=wait_ms)
 
 
+def test_without_the_unfolded_log_features_are_those_of_the_folded_state():
+    async def scene():
+        unfolded = UnfoldedLog(1, 1_000)
+        for n in range(10):
+            unfolded.add(0, n, transaction(n))
+            unfolded.advance(0, n)
+        reader = FeatureReader(
+            Store(3), unfolded, SEGMENT, partitions=1, slots=1, pending_wait_ms=0, reads_unfolded=False
+        )
+        for http in (False, True):
+            (reading,) = await reader.read([transaction(10)], http=http)
+            assert reading.features[COUNT] == 1  # itself: the store has no state
+            assert (reading.prefix.tail_from, reading.prefix.tail_to) == ([0], [-1])
+            assert reading.prefix.slots == {"0": [3, -1]}
+            assert not reading.stale
+
+    asyncio.run(scene())
+
+
 def test_a_read_under_way_finds_the_records_that_were_folded_meanwhile():
     """Its watermark is from before the fold: the unfolded log must still hold what lies beyond it."""
 

@@ -1,13 +1,10 @@
 """Reliability diagrams of the treatments study: found fraud rate by mean probability, with intervals."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from fraudsim.drawing.plot import Plot
 from fraudsim.drawing.themes import GRID, PALETTE
-from fraudsim.errors import FraudsimError
-from fraudsim.whole_files import write_whole
 from model.treatments.reliability import ReliabilityBin
 
 LEAST: Final = 1e-4
@@ -36,15 +33,3 @@ def reliability_svg(series: Mapping[str, Sequence[ReliabilityBin]]) -> str:
     for number, ((name, _), colour) in enumerate(zip(series.items(), PALETTE, strict=False)):
         plot.legend([(name, colour)], y=14 + 15 * number)
     return plot.render()
-
-
-def write_reliability(out_dir: Path, series: Mapping[str, Sequence[ReliabilityBin]]) -> None:
-    """Write `reliability.svg`.
-
-    Raises:
-        FraudsimError: the folder cannot be written.
-    """
-    try:
-        write_whole(out_dir / "reliability.svg", reliability_svg(series))
-    except OSError as error:
-        raise FraudsimError(f"study {out_dir}: {error.strerror}; name another folder by --out") from None

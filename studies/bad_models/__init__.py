@@ -1,0 +1,4 @@
+"""Study: the ways of models that must not serve: check, backtest, shadow, stages.
+
+Imports `lifecycle` and the rooms below.
+"""
