@@ -47,7 +47,10 @@ def test_prometheus_has_a_job_for_every_part():
         for job in config["scrape_configs"]
         if "dns_sd_configs" in job
     }
-    assert jobs == {part.job: [part.service] for part in PARTS}
+    assert {job: names[0] for job, names in jobs.items()} == {part.job: part.service for part in PARTS}
+    # What may stand in a part's place, in a profile of its own.
+    others = {name for names in jobs.values() for name in names[1:]}
+    assert all("profiles" in SERVICES[name] for name in others), others
 
 
 def test_runbooks_name_parts_and_services_that_exist():
