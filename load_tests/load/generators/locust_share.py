@@ -18,6 +18,7 @@ from load_tests.load.generators.hub_probe import HubProbe
 from load_tests.load.generators.kept_connection import Exchange
 from load_tests.load.generators.outcome import WorkerOutcome, records_path, write_outcome
 from load_tests.load.generators.plan import LoadPlan
+from load_tests.rig.scheduling import NORMAL, run_when_due
 
 FLUSH_S: Final = 0.5
 POLL_S: Final = 0.02
@@ -45,6 +46,7 @@ class LocustShare:
         if plan.folder:
             self._file = records_path(Path(plan.folder), index).open("wb", buffering=0)
         self._start_us = 0
+        self._scheduling = NORMAL
         self._in_flight = 0
         self._closed = False
 
@@ -56,6 +58,7 @@ class LocustShare:
     def start(self, start_us: int) -> None:
         """Hand over the share from a wall clock time on."""
         self._start_us = start_us
+        self._scheduling = run_when_due()
         self._probe.start()
         self.dispatcher.start(self._numbers, self._offsets_us, start_us)
         if self._file is not None:
@@ -110,6 +113,7 @@ class LocustShare:
                 hub_late=self._probe.over,
                 hub_max_ms=self._probe.max_us / 1000,
                 cpu_s=times.user + times.system,
+                scheduling=self._scheduling,
                 errors=dict(self._errors),
             ),
         )

@@ -1,10 +1,12 @@
 """What a worker says of its share when it ends, beside the records of its requests."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from fraudsim.whole_files import write_whole
+from load_tests.rig.scheduling import NORMAL, REAL_TIME
 
 
 class WorkerOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,8 @@ class WorkerOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Of the probe's wakes, those later than the limit for sends."""
     hub_max_ms: float = 0.0
     cpu_s: float = 0.0
+    scheduling: str = NORMAL
+    """How it was scheduled, as `run_when_due` says."""
     errors: dict[str, int] = {}
     """Requests without a good answer, by what was wrong."""
 
@@ -49,3 +53,9 @@ def read_outcomes(folder: Path) -> list[WorkerOutcome]:
         msgspec.json.decode(path.read_bytes(), type=WorkerOutcome) for path in folder.glob("outcome-*.json")
     ]
     return sorted(outcomes, key=lambda outcome: outcome.index)
+
+
+def scheduling_of(outcomes: Sequence[WorkerOutcome]) -> str:
+    """How a generator was scheduled: in real time if all of its workers were."""
+    whole = outcomes and all(outcome.scheduling == REAL_TIME for outcome in outcomes)
+    return REAL_TIME if whole else NORMAL

@@ -13,6 +13,7 @@ from load_tests.load.report import plots
 from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.objectives import SHOWN_NAMES
 from load_tests.load.verdict.verdict import ECHO_WORDS, LoadVerdict
+from load_tests.rig.scheduling import NORMAL
 
 CLOCKS: Final = (
     ("from_intended", "from the intended send"),
@@ -223,6 +224,7 @@ def _conditions(result: Mapping[str, Any]) -> str:
         "late above": f"{result['late_limit_ms']:g} ms; {result['late_allowed']:.3%} of the sends may be",
         "the generator alone": "-" if echo is None else f"p99 {echo:.2f} ms against a {echo_word}",
         "null pipeline": _floor(result.get("floor_ms")),
+        "its scheduling": generator.get("scheduling", NORMAL),
         "its loop": f"{wakes}, the worst by {generator['probe_max_ms']:.2f} ms",
         "machine": hardware,
         "versions": ", ".join(f"{name} {number}" for name, number in machine.get("versions", {}).items()),

@@ -81,6 +81,7 @@ def result_of(
         "generator": {
             "echo_p99_ms": finite(measurement.echo_p99_ms),
             "workers": measurement.health.workers,
+            "scheduling": measurement.health.scheduling,
             "lost_workers": measurement.health.lost_workers,
             "probe_wakes": measurement.health.probe_wakes,
             "probe_late": measurement.health.probe_late,

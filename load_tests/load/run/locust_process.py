@@ -16,7 +16,7 @@ import numpy as np
 
 import load_tests
 from load_tests.load.clocks.records import DTYPE, read_records
-from load_tests.load.generators.outcome import WorkerOutcome, read_outcomes, records_path
+from load_tests.load.generators.outcome import WorkerOutcome, read_outcomes, records_path, scheduling_of
 from load_tests.load.generators.plan import PLAN_VARIABLE, LoadPlan
 from load_tests.load.run.sent_load import SentLoad
 from load_tests.load.verdict.measurement import GeneratorHealth
@@ -125,6 +125,7 @@ def _health(outcomes: list[WorkerOutcome], workers: int, lost: int) -> Generator
         cpu_s=sum(outcome.cpu_s for outcome in outcomes),
         lost_workers=lost,
         workers=workers,
+        scheduling=scheduling_of(outcomes),
     )
 
 

@@ -45,6 +45,7 @@ def measurement_of(kind: str, sent_rounds: Sequence[SentLoad], echo_ms: float | 
             cpu_s=sum(health.cpu_s for health in healths),
             lost_workers=max(health.lost_workers for health in healths),
             workers=healths[0].workers,
+            scheduling=healths[0].scheduling,
         ),
         partial=not sent_rounds or any(sent.partial for sent in sent_rounds),
         echo_p99_ms=echo_ms,

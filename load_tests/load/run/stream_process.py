@@ -19,7 +19,7 @@ from fraudsim.log.topics import DECISIONS, TRANSACTIONS
 from fraudsim.process.garbage_collection import freeze_gc
 from fraudsim.settings import Settings, load_settings, variable
 from load_tests.load.clocks.records import DTYPE, STAMPS, Records, read_records
-from load_tests.load.generators.outcome import outcome_path, read_outcomes, records_path
+from load_tests.load.generators.outcome import outcome_path, read_outcomes, records_path, scheduling_of
 from load_tests.load.generators.plan import LoadPlan
 from load_tests.load.run.sent_load import SentLoad
 from load_tests.load.streaming.arrival_reader import ArrivalReader
@@ -156,6 +156,7 @@ def _sent_load(plan: LoadPlan, folder: Path, records: Records, stopped: bool) ->
         health=GeneratorHealth(
             cpu_s=sum(outcome.cpu_s for outcome in outcomes),
             lost_workers=int(not stopped and not finished),
+            scheduling=scheduling_of(outcomes),
         ),
         errors={"no decision was read back": missing} if missing else {},
         partial=partial,

@@ -22,6 +22,7 @@ from load_tests.load.generators.plan import LoadPlan, read_plan
 from load_tests.load.streaming.running_clock import RunningClock
 from load_tests.load.streaming.scheduled_source import ScheduledSource
 from load_tests.load.streaming.stamped_outbox import StampedOutbox
+from load_tests.rig.scheduling import run_when_due
 from producers.outbox.clients import open_outbox
 from producers.outbox.outbox import SendError
 from producers.sender import schedule
@@ -64,6 +65,7 @@ def send_plan(plan: LoadPlan, settings: Settings) -> None:
         outboxes.append(StampedOutbox(open_outbox(opener_settings, topics), plan.topic_prefix))
         return outboxes[-1]
 
+    scheduling = run_when_due()
     finished = False
     try:
         report = send(
@@ -88,6 +90,7 @@ def send_plan(plan: LoadPlan, settings: Settings) -> None:
                 finished=finished,
                 start_us=schedule.intended_us(segment, source.start_ms),
                 cpu_s=times.user + times.system,
+                scheduling=scheduling,
             ),
         )
 

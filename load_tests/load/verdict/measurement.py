@@ -8,6 +8,7 @@ import numpy as np
 
 from fraudsim.arrays import Doubles, Ints
 from load_tests.load.clocks.records import Records
+from load_tests.rig.scheduling import NORMAL
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class GeneratorHealth:
     cpu_s: float = 0.0
     lost_workers: int = 0
     workers: int = 1
+    scheduling: str = NORMAL
+    """Of its processes: `real time` if all were."""
 
 
 @dataclass(frozen=True)

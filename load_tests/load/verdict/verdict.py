@@ -1,6 +1,7 @@
 """The verdict: not measured, else measured, or by the objectives met or missed; with its reason."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -13,8 +14,9 @@ from load_tests.load.verdict.intervals import (
     fewest_requests,
     quantile_interval,
 )
-from load_tests.load.verdict.measurement import Measurement
+from load_tests.load.verdict.measurement import GeneratorHealth, Measurement
 from load_tests.load.verdict.objectives import SHOWN_NAMES, Objectives
+from load_tests.rig.scheduling import REAL_TIME
 
 DEFAULT_CLAIM: Final = 0.99
 ECHO_SHARE: Final = 0.2
@@ -87,6 +89,12 @@ def reach_verdict(measurement: Measurement, objectives: Objectives) -> LoadVerdi
     return LoadVerdict(word, why, claimed, lateness, allowed, intervals)
 
 
+def _in_real_time(health: GeneratorHealth) -> str:
+    """What else would help, where the system did not allow it."""
+    allowed = health.scheduling == REAL_TIME or not hasattr(os, "sched_setscheduler")
+    return "" if allowed else ", or allow real time (ulimit -r 1, or root)"
+
+
 def _default_claim(count: int) -> float:
     """Without an objective: p99, or what fewer requests bear."""
     return max(
@@ -116,7 +124,7 @@ def _refusal(measurement: Measurement, objectives: Objectives, lateness: Latenes
         return (
             f"the generator was late: {lateness.late_count / sent:.2%} of the sends left over {limit} after "
             f"their time though a sender was free, {allowed:.2%} are allowed for {_name(claimed)}; lower the "
-            "rate, use more --workers, or free the machine"
+            f"rate, use more --workers, or free the machine{_in_real_time(health)}"
         )
     blocked_matters = lateness.blocked_count > allowed * sent
     if blocked_matters and health.probe_wakes and health.probe_late > allowed * health.probe_wakes:

@@ -129,6 +129,7 @@ def test_a_starved_generator_is_refused(tmp_path):
             # Starved from here on: to start it so would take minutes.
             for child in psutil.Process(run.pid).children(recursive=True):
                 child.cpu_affinity([core])
+                os.sched_setscheduler(child.pid, os.SCHED_OTHER, os.sched_param(0))
                 child.nice(19)
             stdout, stderr = run.communicate(timeout=90)
         finally:
