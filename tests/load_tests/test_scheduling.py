@@ -12,7 +12,8 @@ PROGRAM = (
     "import os, sys; os.nice(int(sys.argv[1]))\n"
     "before = os.sched_getscheduler(0)\n"
     "from load_tests.rig.scheduling import run_when_due\n"
-    "print(run_when_due(), before == os.sched_getscheduler(0), os.SCHED_RR == os.sched_getscheduler(0), sep='|')"
+    "word, after = run_when_due(), os.sched_getscheduler(0)\n"
+    "print(word, before == after, after == os.SCHED_RR, sep='|')"
 )
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no schedulers")
