@@ -1,4 +1,4 @@
-"""`fraudsim watch`: the outcomes of decisions, as metrics for dashboards. `fraudsim page`: the live page."""
+"""`fraudsim watch`, `drift` and `page`: outcomes as metrics, weeks of event time, the live page."""
 
 from pathlib import Path
 
@@ -38,6 +38,36 @@ def watch(
     log.info(
         "watched", **run_watch(settings, stop, from_start=from_start, wait_s=wait_s, reference=reference)
     )
+
+
+@app.command()
+def drift(
+    run: Path = typer.Option(Path("runs/latest"), help="folder of a run: its history and archived log"),
+    follow: bool = typer.Option(False, "--follow", help="go on as the archive grows, until SIGTERM"),
+) -> None:
+    """Compare each week of event time with earlier ones and with training's; exit 1: the last one alarms."""
+    import os
+
+    from dashboards.drift.line import process
+    from fraudsim.metrics import serve_metrics
+    from fraudsim.process.logs import set_up_logs
+    from fraudsim.process.stop_signals import stop_on_signals
+    from fraudsim.settings import load_settings
+
+    if not follow:
+        weeks = process.judge(run, lambda text: typer.echo(text, err=True))
+        for week in weeks:
+            typer.echo(process.week_text(week))
+        if not weeks:
+            typer.echo("no week is over yet: the first two are only for the labels of others")
+        raise typer.Exit(bool(weeks) and weeks[-1].status == "alarm")
+    settings = load_settings()
+    log = set_up_logs(settings, "drift")
+    stop = stop_on_signals()
+    os.nice(10)
+    log.info("watching weeks", run=str(run), metrics_port=serve_metrics(settings))
+    alarms = process.follow(run, stop, lambda text: log.info("week", says=text))
+    log.info("stopped", alarms=alarms)
 
 
 @app.command()

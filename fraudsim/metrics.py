@@ -251,6 +251,38 @@ DRIFT_LIMIT: Final = Gauge(
     "fraudsim_drift_psi_limit", "What chance alone exceeds once in a thousand times",
     ["feature"], registry=registry,
 )  # fmt: skip
+# Computed by `fraudsim drift` from whole weeks of event time.
+DRIFT_WEEKS: Final = Counter(
+    "fraudsim_drift_weeks",
+    "Weeks of event time judged: reference, quiet, alarm, or promotion of another champion",
+    ["status"], registry=registry,
+)  # fmt: skip
+DRIFT_WEEK_STATUS: Final = Gauge(
+    "fraudsim_drift_week_status", "1 for what was said of the last week", ["status"], registry=registry
+)
+DRIFT_WEEK_BEYOND: Final = Gauge(
+    "fraudsim_drift_week_signals_beyond", "Signals of the last week beyond their limits", registry=registry
+)
+DRIFT_WEEK_DISTANCE: Final = Gauge(
+    "fraudsim_drift_week_distance", "Distance of the last week from the reference weeks",
+    ["against", "signal"], registry=registry,
+)  # fmt: skip
+DRIFT_WEEK_LIMIT: Final = Gauge(
+    "fraudsim_drift_week_limit", "The distance from which that signal has drifted",
+    ["against", "signal"], registry=registry,
+)  # fmt: skip
+DRIFT_WEEK_END: Final = Gauge(
+    "fraudsim_drift_week_timestamp_seconds", "Event time at which the last week judged ended",
+    registry=registry,
+)  # fmt: skip
+DRIFT_REFERENCE_WEEKS: Final = Gauge(
+    "fraudsim_drift_reference_weeks", "Weeks of the line that stand as its reference", registry=registry
+)
+COST_SHARE: Final = Gauge(
+    "fraudsim_cost_share",
+    "Cost of the champion's decisions over that of approving everything, on payments two weeks old",
+    registry=registry,
+)
 LABEL_DELAY: Final = Histogram(
     "fraudsim_label_delay_seconds", "From a transaction to its label, event time",
     ["source", "verdict"],

@@ -67,6 +67,7 @@ BESIDE = typer.Option(
     None,
     help="decide everything a second time as a batch this old would, 1h or 1d of event time, for the page",
 )
+DRIFT = typer.Option(False, "--drift", help="compare each week of event time with the weeks before it")
 RETRAIN = typer.Option(
     None, help="retrain the model whenever so much event time has passed, as 7d; each becomes a shadow"
 )
@@ -94,6 +95,7 @@ def demo(
     page: bool = PAGE,
     controls: bool | None = CONTROLS,
     beside: str | None = BESIDE,
+    drift: bool = DRIFT,
     retrain_every: str | None = RETRAIN,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
@@ -126,6 +128,7 @@ def up(
     page: bool = NO_PAGE,
     controls: bool | None = CONTROLS,
     beside: str | None = BESIDE,
+    drift: bool = DRIFT,
     retrain_every: str | None = RETRAIN,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""

@@ -7,16 +7,17 @@ estimate of label maturity enters. What stepped-up customers deny and analysts f
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dashboards.drift.week import Column, Rate, WeekRows
+from dashboards.drift.week import Column, MatureWeek, Rate, WeekRows
 from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.log.events import ACTIONS, Label
+from model.artefact.costs import Costs, Stakes, decision_costs
 from stream_features.catalogue.features import DAY, NAMES
 
 WEEK_MS: Final = 7 * DAY
@@ -36,7 +37,9 @@ WEEKS_BEFORE: Final = 2
 FEWEST_OF_A_KIND: Final = 100
 """Payments in a category of merchants, in the first week, for its amounts to be a signal."""
 CELLS_OF_A_KIND: Final = 20
-_INDEX: Final = {name: NAMES.index(name) for name in DRIFT_OF if name not in LEFT_OUT}
+WATCHED: Final = tuple(name for name in DRIFT_OF if name not in LEFT_OUT)
+"""The features that weeks are compared in."""
+_COLUMNS: Final = [NAMES.index(name) for name in WATCHED]
 _STEP_UP, _REVIEW = ACTIONS.index("step_up"), ACTIONS.index("review")
 
 
@@ -48,31 +51,26 @@ class DecidedRows:
     cards: Ints
     """Hashes of the cards."""
     tx_ids: pa.Array
-    vectors: Floats
-    """Shape (n, features)."""
+    features: Floats
+    """Those of `WATCHED`, shape (n, len(WATCHED))."""
     scores: Floats
     probabilities: Doubles
     actions: Ints
     """Index in `ACTIONS`."""
+    amount_cents: Ints
+    can_hold: Flags
+    """Whether a review can hold the payment: the card is not present."""
 
     def between(self, from_ms: int, until_ms: int) -> "DecidedRows":
         """The rows of `[from_ms, until_ms)`."""
         part = slice(*np.searchsorted(self.ts, (from_ms, until_ms)).tolist())
-        return DecidedRows(
-            self.ts[part], self.cards[part], self.tx_ids[part], self.vectors[part], self.scores[part],
-            self.probabilities[part], self.actions[part],
-        )  # fmt: skip
+        return DecidedRows(*(getattr(self, field.name)[part] for field in fields(self)))
 
 
-@dataclass(frozen=True, eq=False)
-class _PastWeek:
-    """What is kept of a week until its labels are there."""
-
-    ts: Ints
-    cards: Ints
-    tx_ids: pa.Array
-    probabilities: Doubles
-    actions: Ints
+def watched(vectors: Floats) -> Floats:
+    """The features that are watched, of whole vectors of shape (n, features)."""
+    some: Floats = vectors[:, _COLUMNS]
+    return some
 
 
 class DecidedWeeks:
@@ -82,7 +80,7 @@ class DecidedWeeks:
         """`start_ms`: where the first week begins."""
         self._start_ms = start_ms
         self._parts: list[DecidedRows] = []
-        self._past: deque[_PastWeek] = deque(maxlen=WEEKS_BEFORE + 1)
+        self._past: deque[DecidedRows] = deque(maxlen=WEEKS_BEFORE + 1)
         self._labels: list[Label] = []
         self._kinds: list[float] | None = None
 
@@ -99,9 +97,7 @@ class DecidedWeeks:
             self._parts = [part for part in self._parts if len(part.ts) and part.ts[-1] >= end_ms]
             week = _joined([part for part in parts if len(part.ts)])
             if week is not None:
-                self._past.append(
-                    _PastWeek(week.ts, week.cards, week.tx_ids, week.probabilities, week.actions)
-                )
+                self._past.append(week)
                 if len(self._past) == WEEKS_BEFORE + 1:
                     yield self._week(week, end_ms)
             self._labels = [x for x in self._labels if x.ts >= end_ms - 4 * WEEK_MS]
@@ -109,7 +105,7 @@ class DecidedWeeks:
 
     def _week(self, rows: DecidedRows, end_ms: int) -> WeekRows:
         columns = {"score": Column(rows.scores.astype(np.float64))}
-        features = {name: rows.vectors[:, index].astype(np.float64) for name, index in _INDEX.items()}
+        features = dict(zip(WATCHED, rows.features.T.astype(np.float64), strict=True))
         columns |= {
             name: Column(values, volume=name.startswith(VOLUMES)) for name, values in features.items()
         }
@@ -122,7 +118,9 @@ class DecidedWeeks:
                 features["amount"], kind == code, CELLS_OF_A_KIND, only_area=True
             )
         categories = {name: features[name] for name in CATEGORIES}
-        return WeekRows(rows.ts[0], rows.cards, columns, categories, self._rates(end_ms))
+        return WeekRows(
+            int(rows.ts.min()), rows.cards, columns, categories, self._rates(end_ms), self._mature(end_ms)
+        )
 
     def _rates(self, now_ms: int) -> dict[str, Rate]:
         """What labels known before `now_ms` say of the last weeks."""
@@ -139,7 +137,15 @@ class DecidedWeeks:
             "fraud over predicted": _rate(old.cards, mature, old.probabilities),
         }
 
-    def _says_fraud(self, week: _PastWeek, now_ms: int, age_ms: int, source: str | None = None) -> Flags:
+    def _mature(self, now_ms: int) -> MatureWeek:
+        """What the probabilities of the oldest week were worth, by labels known within 14 days."""
+        old = self._past[0]
+        fraud = self._says_fraud(old, now_ms, CALIBRATION_MS)
+        stakes = Stakes(old.amount_cents, fraud, old.can_hold)
+        cost_cents = float(decision_costs(old.probabilities, stakes, Costs()).sum())
+        return MatureWeek(int(old.ts.min()), cost_cents, int(old.amount_cents[fraud].sum()))
+
+    def _says_fraud(self, week: DecidedRows, now_ms: int, age_ms: int, source: str | None = None) -> Flags:
         """Whether a label known within an age of the payment says fraud."""
         labels = [
             label
@@ -162,11 +168,9 @@ def _joined(parts: Sequence[DecidedRows]) -> DecidedRows | None:
     if not parts:
         return None
     return DecidedRows(
-        np.concatenate([part.ts for part in parts]),
-        np.concatenate([part.cards for part in parts]),
-        pa.concat_arrays([part.tx_ids for part in parts]),
-        np.concatenate([part.vectors for part in parts]),
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.probabilities for part in parts]),
-        np.concatenate([part.actions for part in parts]),
+        *(
+            pa.concat_arrays(columns) if field.name == "tx_ids" else np.concatenate(columns)
+            for field in fields(DecidedRows)
+            for columns in [[getattr(part, field.name) for part in parts]]
+        )
     )

@@ -1,7 +1,7 @@
 """A week of decisions, and what is kept of it: counts under each resample of the cards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -42,6 +42,23 @@ class Rate:
     denominator: Doubles
 
 
+@dataclass(frozen=True)
+class MatureWeek:
+    """What decisions were worth on payments old enough that most of their frauds are known."""
+
+    first_ms: int
+    """Event time of its first payment."""
+    cost_cents: float
+    """Of the cheapest action by each probability, as the labels have it."""
+    at_stake_cents: int
+    """Fraud by label: what approving everything would cost."""
+
+    @property
+    def cost_share(self) -> float | None:
+        """The cost over that of approving everything; None without a known fraud."""
+        return self.cost_cents / self.at_stake_cents if self.at_stake_cents else None
+
+
 @dataclass(frozen=True, eq=False)
 class WeekRows:
     """The decisions of a week."""
@@ -53,6 +70,13 @@ class WeekRows:
     categories: Mapping[str, Doubles]
     """Codes of categories, of which a value never seen before is news."""
     rates: Mapping[str, Rate]
+    mature: MatureWeek | None = None
+    """Of the payments two weeks before."""
+
+    def features_only(self) -> "WeekRows":
+        """Without what a history does not have: scores, actions and labels of decisions."""
+        columns = {name: column for name, column in self.columns.items() if name != "score"}
+        return replace(self, columns=columns, rates={}, mature=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ def make_board() -> Dashboard:
     rows: Rows = [
         ("Served", _served()),
         ("Change", _changes()),
+        ("Weeks of event time (`fraudsim drift`)", _weeks()),
         ("By truth and labels (`fraudsim watch`)", _truth()),
     ]
     return board("fraudsim-model", "Model", about, rows)
@@ -51,7 +52,7 @@ def _changes() -> Panels:
         ),
         series(
             "Gate",
-            ("fraudsim_retraining_gate_cents", "{{instance}}"),
+            ('fraudsim_retraining_gate_cents{job="retrainer"}', "{{instance}}"),
             about="Cost of the last new model less the champion's, cents for 1,000 payments; above 0 it is "
             "rejected.",
         ),
@@ -72,6 +73,45 @@ def _changes() -> Panels:
             ),
             unit=units.PercentUnit,
             about="Moves when the traffic or the model does. Not a test of drift.",
+        ),
+    ]
+
+
+def _weeks() -> Panels:
+    distance, limit = "fraudsim_drift_week_distance", "fraudsim_drift_week_limit"
+    return [
+        number(
+            "Last week",
+            "fraudsim_drift_week_status == 1",
+            legend="{{status}}",
+            about="reference: nothing to compare with yet; promotion: another champion began a new one.",
+            width=8,
+        ),
+        number(
+            "Signals beyond their limits",
+            "max(fraudsim_drift_week_signals_beyond)",
+            about="Of the last week. Made for one alarm in twenty weeks without drift, over all signals.",
+            limit=1,
+            width=8,
+        ),
+        number(
+            "Reference weeks",
+            "max(fraudsim_drift_reference_weeks)",
+            about="Of the line itself; eight are needed.",
+            width=8,
+        ),
+        series(
+            "Week over its limit",
+            (f"topk(10, {distance} / {limit})", "{{signal}}, {{against}}"),
+            about="Distance of the last week from the reference over that signal's limit: the ten furthest.",
+            width=16,
+            limit=1.0,
+        ),
+        series(
+            "Cost share of decisions",
+            ("max(fraudsim_cost_share)", "champion"),
+            unit=units.PercentUnit,
+            about="What the champion's decisions cost on payments two weeks old, over approving everything.",
         ),
     ]
 

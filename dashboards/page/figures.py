@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from dashboards.drift.detector import FEWEST_WEEKS
+from dashboards.drift.line.week_records import STATUSES
 from dashboards.page.counts.run_state import RunState
 from dashboards.page.counts.seconds import nearest_rank
 from dashboards.page.part_metrics import PartReading
@@ -170,7 +172,7 @@ STATUS_TEXT: Final = {
 
 
 def part_figures(readings: Mapping[str, PartReading]) -> dict[str, Figure]:
-    """The figures of each part: `NAME_status`, `NAME_cpu`, `NAME_lag`, `NAME_restarts`, `NAME_rate`."""
+    """Of each part `NAME_status`, `NAME_cpu`, `NAME_lag`, `NAME_restarts`, `NAME_rate`; `weekly_drift`."""
     figures: dict[str, Figure] = {}
     for name, part in readings.items():
         lost = "" if part.status == "up" else "–"
@@ -179,7 +181,29 @@ def part_figures(readings: Mapping[str, PartReading]) -> dict[str, Figure]:
         figures[f"{name}_lag"] = (part.lag, lost or "–" if part.lag is None else f"{part.lag:,.0f}")
         figures[f"{name}_rate"] = (part.rate, lost or "–" if part.rate is None else f"{part.rate:,.0f}")
         figures[f"{name}_restarts"] = whole(part.restarts)
-    return figures
+    return figures | {"weekly_drift": _weekly_drift(readings.get("drift"))}
+
+
+def _weekly_drift(part: PartReading | None) -> Figure:
+    """What the weekly detector says of the last week; the value is the number of signals beyond limits."""
+    if part is None or part.status == "absent":
+        return None, "up --drift compares weeks"
+    samples = part.samples
+    if samples is None:
+        return None, STATUS_TEXT[part.status]
+    end_s = samples.get(("fraudsim_drift_week_timestamp_seconds", ()), 0.0)
+    if not end_s:
+        return None, "no week is over yet"
+    statuses = (name for name in STATUSES if samples.get(("fraudsim_drift_week_status", (("status", name),))))
+    status, beyond = next(statuses, ""), samples.get(("fraudsim_drift_week_signals_beyond", ()), 0.0)
+    weeks = samples.get(("fraudsim_drift_reference_weeks", ()), 0.0)
+    text = {
+        "reference": f"collects its reference, {weeks:.0f} of {FEWEST_WEEKS} weeks",
+        "promotion": "another champion: a new reference begins",
+        "quiet": "no drift",
+        "alarm": f"{beyond:.0f} signals drift",
+    }.get(status, "")
+    return round(beyond), f"{text} (week to {event_text(round(end_s * 1000))[:10]})"
 
 
 def _because(part: PartReading) -> str:

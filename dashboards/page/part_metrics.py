@@ -29,6 +29,8 @@ WANTED: Final = (
     "fraudsim_consumer_lag_records", "fraudsim_heartbeat_timestamp_seconds", "fraudsim_breaker_state",
     "fraudsim_model_info", "fraudsim_model_role", "fraudsim_model_trained_timestamp_seconds",
     "fraudsim_transactions_total", "fraudsim_labels_total", "fraudsim_redis_memory_bytes",
+    "fraudsim_drift_week_status", "fraudsim_drift_week_signals_beyond", "fraudsim_drift_reference_weeks",
+    "fraudsim_drift_week_timestamp_seconds",
 )  # fmt: skip
 _LINE: Final = re.compile(rf"^({'|'.join(WANTED)})(?:\{{(.*)\}})? (\S+)$", re.M)
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

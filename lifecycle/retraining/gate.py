@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 
 from fraudsim.arrays import Doubles, Ints
-from model.artefact.costs import Costs, Stakes, expected_costs
 
 Z: Final = 1.96
 
@@ -27,16 +26,6 @@ class GateFigures(msgspec.Struct, frozen=True, kw_only=True):
     def passed(self) -> bool:
         """Whether it costs no more; the interval is shown, and is no part of the rule."""
         return self.difference <= 0
-
-
-def decision_costs(probabilities: Doubles, stakes: Stakes, costs: Costs) -> Doubles:
-    """What the cheapest action by a model's probabilities comes to with the labels as known, cents, (n,)."""
-    amount = stakes.amount_cents.astype(np.float64)
-    can_hold = stakes.can_hold.astype(np.float64)
-    action = np.stack(expected_costs(amount, probabilities, can_hold, costs)).argmin(axis=0)
-    truth = np.stack(expected_costs(amount, stakes.is_fraud.astype(np.float64), can_hold, costs))
-    chosen: Doubles = truth[action, np.arange(len(action))]
-    return chosen
 
 
 def compare(cards: Ints, champion: Doubles, challenger: Doubles, known_frauds: int) -> GateFigures:

@@ -23,10 +23,10 @@ from fraudsim.arrays import Doubles, Floats
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from fraudsim.whole_files import whole_file, whole_folder
-from lifecycle.retraining.gate import GateFigures, compare, decision_costs
+from lifecycle.retraining.gate import GateFigures, compare
 from lifecycle.retraining.job import RetrainingJob, RetrainingResult, read_json, write_json
 from lifecycle.retraining.window import KnownData, known_data
-from model.artefact.costs import Costs
+from model.artefact.costs import Costs, decision_costs
 from model.artefact.files import load_model, read_manifest
 from model.artefact.manifest import Manifest
 from model.artefact.model import Model

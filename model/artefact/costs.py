@@ -141,3 +141,11 @@ def costs_of_actions(stakes: Stakes, costs: Costs) -> Doubles:
     """Cost of approve, step_up, review, decline for each transaction of known label, cents, shape (4, n)."""
     amount_cents, is_fraud, can_hold = (column.astype(np.float64) for column in stakes)
     return np.stack(expected_costs(amount_cents, is_fraud, can_hold, costs))
+
+
+def decision_costs(probabilities: Doubles, stakes: Stakes, costs: Costs) -> Doubles:
+    """What the cheapest action by a model's probabilities comes to with the labels as known, cents, (n,)."""
+    amount_cents, can_hold = (part.astype(np.float64) for part in (stakes.amount_cents, stakes.can_hold))
+    action = np.stack(expected_costs(amount_cents, probabilities, can_hold, costs)).argmin(axis=0)
+    chosen: Doubles = costs_of_actions(stakes, costs)[action, np.arange(len(action))]
+    return chosen

@@ -45,6 +45,8 @@ class LineOptions:
     """Lag of the features of a second scorer, for the live page, whose decisions nobody acts on."""
     controls: bool = False
     """Whether the run follows what is asked on `run.control`, and the live page takes it."""
+    drift: bool = False
+    """Whether whole weeks of event time are compared for drift."""
     retrain_every: str | None = None
     """Event time between two retrainings of the model, as `7d`; None for none."""
     null_seconds: float = NULL_S

@@ -220,6 +220,17 @@ PARTS: Final = (
         runs=lambda options: options.page,
     ),
     LinePart(
+        name="drift",
+        title="the weekly drift detector",
+        service="drift",
+        job="drift",
+        command=lambda run: ["drift", "--run", str(run.options.run_dir), "--follow"],
+        nice=10,
+        optional=True,
+        stop_place=1,
+        runs=lambda options: options.drift,
+    ),
+    LinePart(
         name="retrainer",
         title="the retrainer",
         service="retrainer",

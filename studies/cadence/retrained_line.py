@@ -13,9 +13,8 @@ from dashboards.drift.week import WeekSummarizer
 from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label
-from lifecycle.retraining.gate import decision_costs
 from lifecycle.retraining.triggers import MATURE_DAYS, Evidence
-from model.artefact.costs import Costs, Stakes
+from model.artefact.costs import Costs, Stakes, decision_costs
 from model.training.dataset import build_dataset
 from model.training.label_knowledge import LabelKnowledge
 from model.training.split import split_history

@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from dashboards.drift.decided_weeks import WEEK_MS, DecidedRows, DecidedWeeks
+from dashboards.drift.decided_weeks import WEEK_MS, DecidedRows, DecidedWeeks, watched
 from dashboards.drift.detector import FEWEST_WEEKS, BlockDetector
 from dashboards.drift.dummies import AlwaysAlarm, FixedCutOff, NeverAlarm, WeekDetector
+from dashboards.drift.line.training_weeks import plain, training_weeks
 from dashboards.drift.week import WeekRows, WeekSummarizer
 from fraudsim.settings import Settings
 from producers.world.settings import consequences
@@ -18,7 +19,7 @@ from scorer.policy.file import SHIPPED, load_policy
 from simulator.line.decided import DecidedStretch
 from simulator.line.drifted_traffic import DriftedTraffic
 from simulator.line.line import SimulatedLine
-from simulator.line.scoring import Scoring
+from simulator.line.scoring import PaymentColumns, Scoring
 from simulator.regimes import REGIMES
 from stream_features.offline.columns import hashes
 from studies.drift.plan import FIRST_DAY, NONE, QUIET_WEEKS, UNSEEN_WEEKS, DriftPlan, scenarios
@@ -93,7 +94,7 @@ def run_cell(plan: DriftPlan, cell: StudyCell, settings: Settings, scratch: Path
             number = int(rows.start_ms - traffic.start_ms) // WEEK_MS - UNSEEN_WEEKS
             for one in watched.values():
                 one.add(summarizer, rows, number)
-            by_training.add(training_summarizer, _features_only(rows), number)
+            by_training.add(training_summarizer, rows.features_only(), number)
     watched[TRAINING] = by_training
     return DriftFigures(
         weeks=plan.days(cell.condition) // 7 - UNSEEN_WEEKS,
@@ -107,39 +108,24 @@ def run_cell(plan: DriftPlan, cell: StudyCell, settings: Settings, scratch: Path
 def rows_of(decided: DecidedStretch) -> DecidedRows:
     """The payments of a stretch that were made."""
     rows, table = np.flatnonzero(decided.present), decided.stretch.transactions
+    payments = PaymentColumns.of(table)
     return DecidedRows(
         table["ts"].to_numpy()[rows],
         hashes(table, "card_id")[rows],
-        _plain(table["tx_id"]).take(pa.array(rows)),
-        decided.vectors[rows],
+        plain(table["tx_id"]).take(pa.array(rows)),
+        watched(decided.vectors[rows]),
         decided.scores[rows],
         decided.probabilities[rows],
         decided.action[rows].astype(np.int64),
+        payments.amount[rows],
+        payments.can_hold[rows],
     )
-
-
-def _plain(values: pa.ChunkedArray) -> pa.Array:
-    array = values.combine_chunks()
-    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
 
 
 def _trained(world: StudyWorld, seed: int) -> tuple[_Watched, WeekSummarizer]:
     """The weekly detector whose reference are the last weeks of the history the model was trained on."""
-    past = world.traffic.past
-    n, values = past.num_rows, world.vectors(REGIMES["real-time"])
-    end_ms = world.traffic.start_ms
-    rows = DecidedRows(
-        past["ts"].to_numpy(), hashes(past, "card_id"), _plain(past["tx_id"]), values,
-        np.zeros(n, np.float32), np.zeros(n), np.zeros(n, np.int64),
-    )  # fmt: skip
-    start_ms = end_ms - UNSEEN_WEEKS * WEEK_MS
-    watched, summarizer = _Watched(BlockDetector(FEWEST_WEEKS)), WeekSummarizer(seed)
-    for week in DecidedWeeks(start_ms).add(rows.between(start_ms, end_ms), [], end_ms):
-        watched.add(summarizer, _features_only(week), -1)
-    return watched, summarizer
-
-
-def _features_only(week: WeekRows) -> WeekRows:
-    """Without what a history does not have: scores, actions and labels of decisions."""
-    columns = {name: column for name, column in week.columns.items() if name != "score"}
-    return replace(week, columns=columns, rates={})
+    watched_training, summarizer = _Watched(BlockDetector(FEWEST_WEEKS)), WeekSummarizer(seed)
+    vectors = world.vectors(REGIMES["real-time"])
+    for week in training_weeks(world.traffic.past, vectors, world.traffic.start_ms):
+        watched_training.add(summarizer, week, -1)
+    return watched_training, summarizer

@@ -8,7 +8,11 @@ import yaml
 FOLDER = Path(__file__).parents[2] / "dashboards"
 
 # What a line of some minutes cannot have, and why.
-NO_PAST = {"offset 30m": "there is nothing of 30 minutes ago"}
+NO_PAST = {
+    "offset 30m": "there is nothing of 30 minutes ago",
+    "fraudsim_drift_week": "no week of event time has been judged",
+    "fraudsim_retraining": "no retraining is due",
+}
 
 
 def queries(interval):

@@ -94,7 +94,7 @@ function showDrift(drift) {
     : drifted.length === 0 ? "none beyond chance" : `${drifted.length} of ${drift.length} beyond chance`;
   if (byId("drift-summary").textContent !== text) byId("drift-summary").textContent = text;
   fillTable(byId("drift-table"), drift, "not enough decisions yet", (row) => [
-    row.feature, [row.psi.toFixed(4)], [row.limit.toFixed(4)], row.psi > row.limit ? "drifts" : "within chance",
+    row.feature, [row.psi.toFixed(4)], [row.limit.toFixed(4)], row.psi > row.limit ? "beyond chance" : "within chance",
   ]);
 }
 

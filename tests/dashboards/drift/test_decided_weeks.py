@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dashboards.drift.decided_weeks import WEEK_MS, DecidedRows, DecidedWeeks
+from dashboards.drift.decided_weeks import WATCHED, WEEK_MS, DecidedRows, DecidedWeeks
 from fraudsim.log.events import ACTIONS, Label
-from stream_features.catalogue.features import DAY, NAMES
+from model.artefact.costs import Costs, Stakes, decision_costs
+from stream_features.catalogue.features import DAY
 
 DAYS = 35
 A_DAY = 20
@@ -18,8 +19,8 @@ def decided():
     ts = np.sort(rng.integers(0, DAYS * DAY, n))
     return DecidedRows(
         ts, rng.integers(1, 50, n), pa.array([f"t{i}" for i in range(n)]),
-        rng.random((n, len(NAMES))).astype(np.float32), rng.random(n).astype(np.float32),
-        rng.random(n) * 0.1, rng.integers(0, len(ACTIONS), n),
+        rng.random((n, len(WATCHED))).astype(np.float32), rng.random(n).astype(np.float32),
+        rng.random(n) * 0.1, rng.integers(0, len(ACTIONS), n), rng.integers(1, 9_000, n), rng.random(n) < 0.5,
     )  # fmt: skip
 
 
@@ -55,6 +56,14 @@ def brute_force(rows, labels, now, from_week, age, source=None, action=None):
     return count
 
 
+def label_says_fraud(labels, i, ts, now):
+    """Whether a label within 14 days of payment i says fraud."""
+    return any(
+        label.tx_id == f"t{i}" and label.is_fraud and label.known_at < min(now, ts + 14 * DAY)
+        for label in labels
+    )
+
+
 @pytest.mark.parametrize("step_days", [3, 10, 35])
 def test_weeks_and_their_rates_do_not_depend_on_how_decisions_arrive(step_days):
     rows, labels = decided(), labels_of(decided())
@@ -79,6 +88,11 @@ def test_weeks_and_their_rates_do_not_depend_on_how_decisions_arrive(step_days):
         assert week.rates["fraud over predicted"].denominator.sum() == pytest.approx(
             rows.probabilities[old].sum()
         )
+        known = np.array([label_says_fraud(labels, i, rows.ts[i], now) for i in np.flatnonzero(old)])
+        stakes = Stakes(rows.amount_cents[old], known, rows.can_hold[old])
+        cost = decision_costs(rows.probabilities[old], stakes, Costs()).sum()
+        assert week.mature.cost_share == pytest.approx(cost / stakes.amount_cents[known].sum())
+        assert week.mature.first_ms == rows.ts[old].min()
 
 
 def test_weeks_without_decisions_are_passed_over():

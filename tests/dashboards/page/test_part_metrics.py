@@ -9,8 +9,12 @@ from threading import Thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dashboards.page.part_metrics import WANTED, PartMetrics, handled_by, parse_samples
+from dashboards.drift.line.week_metrics import show_week
+from dashboards.drift.line.week_records import STATUSES, SignalRecord, WeekRecord
+from dashboards.page.figures import part_figures
+from dashboards.page.part_metrics import WANTED, PartMetrics, PartReading, handled_by, parse_samples
 from fraudsim.addresses import RunningLine, RunningPart
+from fraudsim.metrics import registry
 from fraudsim.settings import Settings
 
 URLS = ("127.0.0.1:1", "redis://127.0.0.1:1/0", "http://127.0.0.1:3")
@@ -101,3 +105,28 @@ def test_in_compose_the_services_are_asked_by_name():
 
     urls, reason = asyncio.run(metrics._urls(PARTS[0], None))
     assert (urls, reason) == ([], f"no host {PARTS[0].service}")
+
+
+def test_the_page_says_of_the_last_week_what_the_detector_s_metrics_say():
+    def figure(**reading):
+        return part_figures({"drift": PartReading("drift", **reading)})["weekly_drift"]
+
+    assert part_figures({})["weekly_drift"] == (None, "up --drift compares weeks")
+    assert figure(status="down") == (None, "down")
+    assert figure(status="up", samples={}) == (None, "no week is over yet")
+    signals = [SignalRecord(name="area of amount", against="line", distance=d, limit=0.1) for d in (0.2, 0.1)]
+    texts = {}
+    for status in STATUSES:
+        show_week(
+            WeekRecord(
+                start_ms=0, end_ms=1_714_348_800_000, status=status, champion="a", payments=9, mature=None,
+                reference_weeks=3, signals=signals if status == "alarm" else [],
+            )
+        )  # fmt: skip
+        texts[status] = figure(status="up", samples=parse_samples(generate_latest(registry).decode("utf-8")))
+    assert texts == {
+        "reference": (0, "collects its reference, 3 of 8 weeks (week to 2024-04-29)"),
+        "quiet": (0, "no drift (week to 2024-04-29)"),
+        "alarm": (1, "1 signals drift (week to 2024-04-29)"),
+        "promotion": (0, "another champion: a new reference begins (week to 2024-04-29)"),
+    }

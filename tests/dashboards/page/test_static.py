@@ -6,7 +6,7 @@ import re
 import pytest
 
 from dashboards.page.document import STATIC
-from dashboards.page.figures import LOG_FIGURES
+from dashboards.page.figures import LOG_FIGURES, part_figures
 
 VENDORED = {
     "uPlot.esm.js": "5dd9b3281aa64b461b42d9945f6adb2649d346502b12281a9ae0d46599a80eba",
@@ -39,7 +39,7 @@ def test_own_files_set_text_and_load_nothing_from_elsewhere(path):
 
 def test_every_figure_of_the_document_and_every_element_that_scripts_ask_for_is_there():
     html = (STATIC / "index.html").read_text()
-    assert set(re.findall(r'<data data-figure="(\w+)"></data>', html)) <= set(LOG_FIGURES)
+    assert set(re.findall(r'<data data-figure="(\w+)"></data>', html)) <= {*LOG_FIGURES, *part_figures({})}
     assert html.count("data-figure") == len(re.findall(r'<data data-figure="\w+"></data>', html))
     asked = set(re.findall(r'byId\("([\w-]+)"\)', (STATIC / "main.js").read_text()))
     assert len(asked) > 10

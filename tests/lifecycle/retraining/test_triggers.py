@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lifecycle.retraining.gate import compare, decision_costs
+from lifecycle.retraining.gate import compare
 from lifecycle.retraining.triggers import ByDrift, ByMoney, ByPerformance, ByPeriod, Evidence, Never
-from model.artefact.costs import Costs, Stakes, expected_costs
+from model.artefact.costs import Costs, Stakes, decision_costs, expected_costs
 from stream_features.catalogue.features import DAY
 
 DUE = Evidence(

@@ -1,0 +1,1 @@
+"""Tests of the weekly detector on a line's archive."""
