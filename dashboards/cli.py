@@ -55,7 +55,7 @@ def drift(
     from fraudsim.settings import load_settings
 
     if not follow:
-        weeks = process.judge(run, lambda text: typer.echo(text, err=True))
+        weeks = process.weeks_of(run, lambda text: typer.echo(text, err=True))
         for week in weeks:
             typer.echo(process.week_text(week))
         if not weeks:

@@ -23,6 +23,21 @@ def duration_ms(text: str) -> int:
     return round(float(text[:-1]) * UNIT_MS[text[-1]])
 
 
+def option_ms(option: str, text: str) -> int:
+    """The duration that an option of a command names, above 0, in ms.
+
+    Raises:
+        FraudsimError: it is none, or 0; the message names the option.
+    """
+    try:
+        ms = duration_ms(text)
+    except FraudsimError as error:
+        raise FraudsimError(f"{option} {error}") from None
+    if not ms:
+        raise FraudsimError(f"{option} {text!r} is no time at all: write a number above 0, such as 7d")
+    return ms
+
+
 def duration_text(ms: int) -> str:
     """A duration in its largest unit that gives a whole number.
 

@@ -317,6 +317,12 @@ RETRAINING_GATE: Final = Gauge(
 )  # fmt: skip
 
 
+TRIALS: Final = Counter(
+    "fraudsim_retraining_trials", "Trials of shadows that are over, by how they ended", ["status"],
+    registry=registry,
+)  # fmt: skip
+
+
 def serve_metrics(settings: Settings) -> int:
     """Serve this process's metrics; returns the port."""
     server, _ = start_http_server(settings.metrics_port, addr=settings.metrics_host, registry=registry)

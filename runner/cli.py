@@ -71,6 +71,12 @@ DRIFT = typer.Option(False, "--drift", help="compare each week of event time wit
 RETRAIN = typer.Option(
     None, help="retrain the model whenever so much event time has passed, as 7d; each becomes a shadow"
 )
+RETRAIN_ON = typer.Option(
+    [], help="retrain the model when this asks for it: drift, performance or money; runs --drift too"
+)
+PROMOTE_AFTER = typer.Option(
+    None, help="let a retrained shadow decide after so much event time, as 7d, if it costs no more"
+)
 REUSE = typer.Option(None, help="copy history and model from an earlier run folder")
 
 
@@ -97,6 +103,8 @@ def demo(
     beside: str | None = BESIDE,
     drift: bool = DRIFT,
     retrain_every: str | None = RETRAIN,
+    retrain_on: list[str] = RETRAIN_ON,
+    promote_after: str | None = PROMOTE_AFTER,
 ) -> None:
     """Run everything once: Kafka, Redis, history, training, live traffic, summary. Nothing stays behind."""
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
@@ -130,6 +138,8 @@ def up(
     beside: str | None = BESIDE,
     drift: bool = DRIFT,
     retrain_every: str | None = RETRAIN,
+    retrain_on: list[str] = RETRAIN_ON,
+    promote_after: str | None = PROMOTE_AFTER,
 ) -> None:
     """Keep the whole line running until Ctrl-C."""
     arguments = locals()
@@ -190,7 +200,7 @@ def _options(
     """The options and settings of a run. Raises FraudsimError for an option that cannot be met."""
     from fraudsim.errors import FraudsimError
     from fraudsim.settings import load_settings, with_features_lag
-    from runner.line.options import LineOptions
+    from runner.line.options import LineOptions, check_retraining
     from runner.line.preparation import check_prepared_speed
     from runner.record.run_folder import make_run_folder, new_run_path, reusable_run
     from stream_features.engines import check_engine
@@ -210,13 +220,7 @@ def _options(
         read_script(script)
     if replay is not None and speed is None:
         raise FraudsimError("--replay needs --speed: event seconds per wall second, for example --speed 2000")
-    if line_options.get("retrain_every") is not None:
-        from fraudsim.durations import duration_ms
-
-        try:
-            duration_ms(line_options["retrain_every"])
-        except FraudsimError as error:
-            raise FraudsimError(f"--retrain-every {error}") from None
+    line_options["retrain_on"] = tuple(dict.fromkeys(line_options.get("retrain_on", ())))
     options = LineOptions(
         run_dir=new_run_path(settings.runs_dir, out),
         replay=replay.resolve() if replay is not None else None,
@@ -230,6 +234,7 @@ def _options(
     options = replace(options, controls=_are_controls_on(options, settings, controls))
     if options.reacting and (options.replay or not options.consequences or options.shards > 1):
         raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")
+    check_retraining(options)
     check_engine(options.engine, options.trigger)
     check_prepared_speed(options)
     make_run_folder(settings.runs_dir, options.run_dir)  # last: a refused option leaves no folder

@@ -69,8 +69,8 @@ class DecidedRows:
 
 def watched(vectors: Floats) -> Floats:
     """The features that are watched, of whole vectors of shape (n, features)."""
-    some: Floats = vectors[:, _COLUMNS]
-    return some
+    columns: Floats = vectors[:, _COLUMNS]
+    return columns
 
 
 class DecidedWeeks:

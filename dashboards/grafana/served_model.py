@@ -48,7 +48,9 @@ def _changes() -> Panels:
         series(
             "Retrainings",
             ("sum by (status) (increase(fraudsim_retrainings_total[1h]))", "{{status}}"),
-            about="How those of an hour ended: as a shadow, promoted, rejected by the gate, or failed.",
+            ("sum by (status) (increase(fraudsim_retraining_trials_total[1h]))", "trial: {{status}}"),
+            about="How those of an hour ended: as a shadow, promoted, rejected by the gate, or failed; "
+            "and how the trials of shadows did.",
         ),
         series(
             "Gate",

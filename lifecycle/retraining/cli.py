@@ -18,6 +18,13 @@ def retrain(
     every: str | None = typer.Option(
         None, help="again whenever so much event time has passed, as 7d, until SIGTERM  [default: once]"
     ),
+    on: list[str] = typer.Option(
+        [], help="again when this asks for it: drift, performance or money; needs `fraudsim drift --follow`"
+    ),
+    promote_after: str | None = typer.Option(
+        None,
+        help="with --every or --on: a shadow decides after so long, as 7d, if it costs no more",
+    ),
     promote: bool = typer.Option(
         False, "--promote", help="a model that passes the gate decides at once  [default: it is a shadow]"
     ),
@@ -34,14 +41,17 @@ def retrain(
 
     if until is not None and until not in NAMES:
         raise FraudsimError(f"--until {until!r} is no step; there are {', '.join(NAMES)}")
-    if until is not None and every is not None:
-        raise FraudsimError("--until stops one retraining and --every repeats it: take one of them")
+    is_part = every is not None or bool(on)
+    if until is not None and is_part:
+        raise FraudsimError("--until stops one retraining, --every and --on repeat it: take one of them")
+    if promote_after is not None and (promote or not is_part):
+        raise FraudsimError("--promote-after needs --every or --on, and no --promote, which decides at once")
     settings = load_settings()
     options = RetrainingOptions(
         run, at or settings.model_dir, work or run / "retraining", days, promote, until
     )
-    if every is not None:
-        _retrain_every(options, every)
+    if is_part:
+        _run_part(options, every, on, promote_after)
         return
     result = retrain_once(options, settings, typer.echo)
     if result is None:
@@ -52,26 +62,24 @@ def retrain(
         raise typer.Exit(1)
 
 
-def _retrain_every(options: "RetrainingOptions", every: str) -> None:
+def _run_part(
+    options: "RetrainingOptions", every: str | None, on: list[str], promote_after: str | None
+) -> None:
     import os
 
-    from fraudsim.durations import duration_ms
     from fraudsim.metrics import serve_metrics
     from fraudsim.process.logs import set_up_logs
     from fraudsim.process.stop_signals import stop_on_signals
     from fraudsim.settings import load_settings
-    from lifecycle.retraining.retrain import retrain_every
+    from lifecycle.retraining.part import RetrainingPart
+    from lifecycle.retraining.triggers import cadence_of
 
-    try:
-        every_ms = duration_ms(every)
-    except FraudsimError as error:
-        raise FraudsimError(f"--every {error}") from None
+    cadence = cadence_of(every, on, promote_after)
     settings = load_settings()
     log = set_up_logs(settings, "retrainer")
     stop = stop_on_signals()
     os.nice(10)
-    log.info("retraining", every=every, metrics_port=serve_metrics(settings))
-    finished = retrain_every(
-        options, every_ms, settings, stop, lambda text: log.info("retraining", step=text)
-    )
-    log.info("stopped", finished=finished)
+    names = [trigger.name for trigger in cadence.triggers]
+    log.info("retraining", on=names, every=every, metrics_port=serve_metrics(settings))
+    part = RetrainingPart(options, cadence, settings, lambda text: log.info("retraining", step=text))
+    log.info("stopped", finished=part.run(stop))

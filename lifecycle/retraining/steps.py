@@ -116,7 +116,7 @@ def _gate(job: RetrainingJob, settings: Settings) -> None:
     stakes = dataset.known_stakes(test)
     stakes = stakes._replace(is_fraud=dataset.eventual_fraud[test])
     before, after = (
-        decision_costs(_probabilities(model, vectors[test]), stakes, costs)
+        decision_costs(probabilities(model, vectors[test]), stakes, costs)
         for model in (champion, load_model(_artefact(job)))
     )
     cards = np.unique(dataset.card[test], return_inverse=True)[1].ravel().astype(np.int64)
@@ -207,7 +207,8 @@ def _vectors(job: RetrainingJob) -> Floats:
     return vectors
 
 
-def _probabilities(model: Model, vectors: Floats) -> Doubles:
+def probabilities(model: Model, vectors: Floats) -> Doubles:
+    """A model's calibrated probabilities of many vectors, shape (n,)."""
     calibration = Arm.of(model, "champion", challenging=False).calibration
     scores = scores_of_rows(model, vectors).tolist()
     return np.array([calibration.probability(score) for score in scores], np.float64)

@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from fraudsim.durations import option_ms
+from fraudsim.errors import FraudsimError
+from producers.labels.consequences import Consequences
 from stream_features.catalogue.features import DAY
 
+RETRAINING_MINUTES: Final = 120.0
+"""Of an analyst, to look at the figures, the gate and the shadow; assumed."""
 MATURE_DAYS: Final = 14
 """Age of the payments that performance is measured on: most of their frauds are known."""
 
@@ -30,6 +35,8 @@ class Evidence:
     """Fraud among payments of a week, as known at mature age."""
     retraining_cents: float = 0.0
     """What one retraining costs in machine and analyst time."""
+    alarmed_ms: int | None = None
+    """Event time of the first alarm since retraining was last tried."""
 
 
 class RetrainingTrigger(Protocol):
@@ -61,13 +68,20 @@ class ByDrift:
     """When something has drifted, but not before new weeks are there to learn from."""
 
     least_ms: int = 14 * DAY
+    """Since the last training."""
+    wait_ms: int = 0
+    """Since the first alarm: what a model learns from ends a label gap and a test period before now."""
     name: str = "drift"
 
     def reason(self, evidence: Evidence) -> str | None:
         """Due with an alarm that is old enough to have data behind it."""
         if not evidence.drifted or evidence.now_ms - evidence.trained_at_ms < self.least_ms:
             return None
-        return f"drift: {', '.join(evidence.drifted[:3])}"
+        if self.wait_ms and (
+            evidence.alarmed_ms is None or evidence.now_ms - evidence.alarmed_ms < self.wait_ms
+        ):
+            return None
+        return ", ".join(evidence.drifted[:3])
 
 
 @dataclass(frozen=True)
@@ -114,3 +128,39 @@ class Never:
     def reason(self, evidence: Evidence) -> str | None:
         """None."""
         return None
+
+
+WEEKLY: Final[dict[str, RetrainingTrigger]] = {
+    trigger.name: trigger for trigger in (ByDrift(wait_ms=14 * DAY), ByPerformance(), ByMoney())
+}
+"""Those that the weeks of a line decide, by name."""
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """When a line retrains, and what becomes of a shadow."""
+
+    triggers: Sequence[RetrainingTrigger]
+    trial_ms: int | None = None
+    """Time beside the champion after which a shadow is tried; None: nobody promotes it here."""
+
+
+def cadence_of(every: str | None, on: Sequence[str], promote_after: str | None = None) -> Cadence:
+    """The cadence that options ask for: a duration, names of `WEEKLY`, and a duration.
+
+    Raises:
+        FraudsimError: one of them is none.
+    """
+    unknown = [name for name in on if name not in WEEKLY]
+    if unknown:
+        raise FraudsimError(f"--on {unknown[0]!r} is no trigger; there are {', '.join(WEEKLY)}")
+    triggers = [WEEKLY[name] for name in dict.fromkeys(on)]
+    if every is not None:
+        triggers.append(ByPeriod(option_ms("--every", every)))
+    trial_ms = None if promote_after is None else option_ms("--promote-after", promote_after)
+    return Cadence(triggers, trial_ms)
+
+
+def retraining_cents(rules: Consequences) -> float:
+    """What one retraining costs in analyst time, at what a review costs."""
+    return RETRAINING_MINUTES * rules.review_cost_cents / rules.review_minutes

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fraudsim.durations import option_ms
+from fraudsim.errors import FraudsimError
+
 NULL_S: Final = 15.0
+RETRAIN_ON: Final = ("drift", "performance", "money")
+"""What may ask for a retraining besides the period."""
 
 Say = Callable[[str], None]
 """Shows one step of the run to the user."""
@@ -49,4 +54,26 @@ class LineOptions:
     """Whether whole weeks of event time are compared for drift."""
     retrain_every: str | None = None
     """Event time between two retrainings of the model, as `7d`; None for none."""
+    retrain_on: tuple[str, ...] = ()
+    """Of `RETRAIN_ON`."""
+    promote_after: str | None = None
+    """Event time after which a retrained shadow may decide, as `7d`; None: nobody promotes it."""
     null_seconds: float = NULL_S
+
+    @property
+    def retrains(self) -> bool:
+        """Whether the run has a retrainer."""
+        return self.retrain_every is not None or bool(self.retrain_on)
+
+
+def check_retraining(options: LineOptions) -> None:
+    """Raise FraudsimError for options of retraining that cannot be met, before any process starts."""
+    unknown = [name for name in options.retrain_on if name not in RETRAIN_ON]
+    if unknown:
+        raise FraudsimError(f"--retrain-on {unknown[0]!r} is no trigger; there are {', '.join(RETRAIN_ON)}")
+    if options.promote_after is not None and not options.retrains:
+        raise FraudsimError("--promote-after needs --retrain-every or --retrain-on, which make shadows")
+    if options.retrain_every is not None:
+        option_ms("--retrain-every", options.retrain_every)
+    if options.promote_after is not None:
+        option_ms("--promote-after", options.promote_after)

@@ -120,8 +120,11 @@ def _labels_are_sent(_: PreparedRun, progress: PartProgress) -> bool:
 
 
 def _retrain(run: PreparedRun) -> list[str]:
-    every = run.options.retrain_every or "7d"
-    return ["model", "retrain", "--run", str(run.options.run_dir), "--every", every]
+    options = run.options
+    argv = ["model", "retrain", "--run", str(options.run_dir)]
+    argv += [] if options.retrain_every is None else ["--every", options.retrain_every]
+    argv += [word for name in options.retrain_on for word in ("--on", name)]
+    return argv if options.promote_after is None else [*argv, "--promote-after", options.promote_after]
 
 
 PARTS: Final = (
@@ -228,7 +231,7 @@ PARTS: Final = (
         nice=10,
         optional=True,
         stop_place=1,
-        runs=lambda options: options.drift,
+        runs=lambda options: options.drift or bool(options.retrain_on),
     ),
     LinePart(
         name="retrainer",
@@ -239,7 +242,7 @@ PARTS: Final = (
         nice=10,
         optional=True,
         stop_place=1,  # a retraining that it leaves is taken up by the next one
-        runs=lambda options: options.retrain_every is not None,
+        runs=lambda options: options.retrains,
     ),
     LinePart(
         name="watch",

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from fraudsim.settings import Settings
+from lifecycle.retraining.triggers import RETRAINING_MINUTES
 from producers.scenario.schema import Drift
 from producers.world.world import World
 from scorer.policy.file import SHIPPED, load_policy
 from simulator.line.drifted_traffic import DriftedTraffic, OtherFraud
 from simulator.line.scoring import Scoring
 from simulator.regimes import REGIMES
-from studies.cadence.plan import RETRAINING_MINUTES, CadencePlan
+from studies.cadence.plan import CadencePlan
 from studies.cadence.retrained_line import RetrainedLine, Retrainer
 from studies.comparison.figures import MeasuredLine
 from studies.frame.cell_plan import StudyCell

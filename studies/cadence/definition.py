@@ -4,8 +4,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Final
 
+from lifecycle.retraining.triggers import RETRAINING_MINUTES
 from studies.cadence.cell import run_cell
-from studies.cadence.plan import FULL, NEVER, NULL, ORACLE, QUICK, RETRAINING_MINUTES, CadencePlan
+from studies.cadence.plan import FULL, NEVER, NULL, ORACLE, QUICK, CadencePlan
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import MeasuredLine, effect_of
 from studies.comparison.page import money, money_difference

@@ -18,8 +18,6 @@ from studies.frame.study_world import WorldSpec
 NEVER: Final = "never"
 NULL: Final = "never, another fit"
 ORACLE: Final = "oracle"
-RETRAINING_MINUTES: Final = 120.0
-"""Of an analyst, to look at the figures, the gate and the shadow; assumed."""
 
 
 @dataclass(frozen=True)

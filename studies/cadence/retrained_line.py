@@ -13,7 +13,7 @@ from dashboards.drift.week import WeekSummarizer
 from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label
-from lifecycle.retraining.triggers import MATURE_DAYS, Evidence
+from lifecycle.retraining.triggers import MATURE_DAYS, Evidence, retraining_cents
 from model.artefact.costs import Costs, Stakes, decision_costs
 from model.training.dataset import build_dataset
 from model.training.label_knowledge import LabelKnowledge
@@ -27,7 +27,7 @@ from simulator.line.line import SimulatedLine
 from simulator.line.scoring import PaymentColumns, Scoring
 from simulator.regimes import REGIMES
 from stream_features.catalogue.features import DAY
-from studies.cadence.plan import RETRAINING_MINUTES, CadenceArm
+from studies.cadence.plan import CadenceArm
 from studies.drift.cell import rows_of
 from studies.frame.study_world import StudyWorld, fit_arm
 
@@ -75,8 +75,7 @@ class Retrainer:
         share, at_stake = self._performance(now_ms)
         if self._share_then is None:
             self._share_then = share
-        rules = consequences(self._world.settings)
-        cost = RETRAINING_MINUTES * rules.review_cost_cents / rules.review_minutes
+        cost = retraining_cents(consequences(self._world.settings))
         evidence = Evidence(now_ms, self._tried_ms, drifted, share, self._share_then, at_stake, cost)
         if self._arm.trigger.reason(evidence) is not None:
             self._retrain(now_ms)

@@ -41,7 +41,7 @@ def open_watch(run_dir: Path, say: Say) -> WeekWatch:
     return WeekWatch(run_dir, start_ms, training)
 
 
-def judge(run_dir: Path, say: Say) -> list[WeekRecord]:
+def weeks_of(run_dir: Path, say: Say) -> list[WeekRecord]:
     """Judge all weeks that a run's archive has.
 
     Raises:
@@ -83,8 +83,8 @@ def week_text(week: WeekRecord) -> str:
     beyond = week.beyond
     if beyond:
         names = [f"{s.name} {s.distance:.3g} (limit {s.limit:.3g}, {s.against})" for s in beyond[:SHOWN]]
-        more = [f"{len(beyond) - SHOWN} more"] if len(beyond) > SHOWN else []
-        parts.append("; ".join([*names, *more]))
+        others = [f"{len(beyond) - SHOWN} more"] if len(beyond) > SHOWN else []
+        parts.append("; ".join([*names, *others]))
     return ", ".join(parts)
 
 

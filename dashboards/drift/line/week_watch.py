@@ -93,7 +93,7 @@ class WeekWatch:
                 self._archive.whole_ms, max(self._archive.newest_label_ms, self._archive.whole_ms - LABELS_MS)
             )
             for week in self._weeks.add(part.rows, part.labels, until_ms):
-                record = self._judge(week)
+                record = self._record(week)
                 if record.end_ms > last_ms:
                     new.append(record)
         if new:
@@ -101,7 +101,7 @@ class WeekWatch:
             write_weeks(self._run_dir, self.records)
         return new
 
-    def _judge(self, week: WeekRows) -> WeekRecord:
+    def _record(self, week: WeekRows) -> WeekRecord:
         start_ms = self._start_of(week.start_ms)
         status: WeekStatus = "reference"
         signals = []

@@ -7,14 +7,12 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 
 import msgspec
 import pyarrow.parquet as pq
 import pytest
 
 from fraudsim.errors import FraudsimError
-from fraudsim.metrics import registry
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
 from lifecycle.retraining import retrain as retraining
@@ -244,31 +242,6 @@ def test_it_learns_from_what_was_known_by_then_and_nothing_later(run):
     live = [ts for ts in known_data(run, now_ms, 20).transactions["ts"].to_pylist() if ts >= end_ms]
     archived = sum(pq.read_metadata(path).num_rows for path in run.glob("log/transactions-*.parquet"))
     assert len(live) == archived > 0
-
-
-def test_every_period_of_event_time_it_retrains_again_and_says_what_fails(run, monkeypatch):
-    now_ms = newest_event_ms(run)
-    times = iter([now_ms, now_ms + DAY, now_ms + 8 * DAY, now_ms + 9 * DAY])
-    stop, tried, heard = threading.Event(), [], []
-
-    def next_time(_):
-        moment = next(times)
-        if moment == now_ms + 9 * DAY:
-            stop.set()
-        return moment
-
-    def fails(_options, _settings, _say, trigger):
-        tried.append(trigger)
-        raise FraudsimError(f"{retraining.FAILURE}train: too few")
-
-    monkeypatch.setattr(retraining, "newest_event_ms", next_time)
-    monkeypatch.setattr(retraining, "retrain", fails)
-    monkeypatch.setattr(retraining, "POLL_S", 0.001)
-    before = registry.get_sample_value("fraudsim_retrainings_total", {"status": "failed"}) or 0
-    assert retraining.retrain_every(options(run), 5 * DAY, SETTINGS, stop, heard.append) == 0
-    assert len(tried) == 2, "at once, since the champion is old, and a period later"
-    assert heard == ["retraining, step train: too few"] * 2
-    assert registry.get_sample_value("fraudsim_retrainings_total", {"status": "failed"}) == before + 2
 
 
 def test_the_part_takes_up_what_an_earlier_process_left_and_ends_when_told(at_the_gate):
