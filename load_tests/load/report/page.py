@@ -9,6 +9,7 @@ from load_tests.load.autopsy.clock_gap import ClockGap
 from load_tests.load.autopsy.slowest import SlowRequest
 from load_tests.load.autopsy.waterfall import Waterfall
 from load_tests.load.clocks.histograms import QUANTILES, LatencyHistogram
+from load_tests.load.clocks.lateness import LATE_FLOOR_US
 from load_tests.load.report import plots
 from load_tests.load.verdict.measurement import Measurement
 from load_tests.load.verdict.objectives import SHOWN_NAMES
@@ -115,16 +116,23 @@ def _gap(gap: ClockGap | None) -> str:
     """Where the clocks disagree, in words."""
     if gap is None:
         return ""
-    return (
+    words = (
         f"The clocks differ most at {SHOWN_NAMES[gap.quantile]}: {gap.intended_ms:,.2f} ms from the intended "
-        f"send, {gap.sent_ms:,.2f} from the send, {gap.intended_ms - gap.sent_ms:,.2f} less. "
-        f"{gap.requests:,} requests make the difference."
+        f"send, {gap.sent_ms:,.2f} from the send, {gap.intended_ms - gap.sent_ms:,.2f} less."
     )
+    if not _tells(gap):
+        return f"{words} They agree."
+    return f"{words} {gap.requests:,} requests make the difference."
+
+
+def _tells(gap: ClockGap) -> bool:
+    """Whether the clocks differ by more than a send may be late."""
+    return 1000 * (gap.intended_ms - gap.sent_ms) > LATE_FLOOR_US
 
 
 def _gap_section(gap: ClockGap | None) -> str:
     """The requests that make the difference, by the spans in which they were due."""
-    if gap is None or not gap.spans:
+    if gap is None or not gap.spans or not _tells(gap):
         return ""
     rows = "".join(
         f'<tr><td class="number">{span.from_s:,.3f}</td><td class="number">{span.until_s:,.3f}</td>'

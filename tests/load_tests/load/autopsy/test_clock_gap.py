@@ -60,3 +60,16 @@ def test_report_and_result_list_them(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "Which requests make the difference" in page
     assert "no sender was free" in page
+
+
+def test_clocks_within_a_millisecond_agree(tmp_path):
+    records, _ = stalled()
+    records["sent_us"] = records["intended_us"] + 400
+    records["completed_us"] = records["sent_us"] + 5_000
+    measured = measurement(records)
+    verdict = reach_verdict(measured, Objectives())
+    context = {"target": "t", "rate": 100.0, "seconds": 40.0, "arrivals": "constant", "seed": 1, "rounds": 1}
+    write_report(tmp_path, measured, verdict, result_of(measured, Objectives(), verdict, context))
+    page = (tmp_path / "report.html").read_text()
+    assert "They agree." in page
+    assert "make the difference" not in page
