@@ -87,6 +87,9 @@ def compare(
     connections: Connections = None,
     timeout: Timeout = 10.0,
     allow_host: AllowHost = None,
+    reuse: Annotated[
+        Path | None, typer.Option("--reuse", help="run folder whose history and model the lines take")
+    ] = None,
 ) -> None:
     """Load two targets in turns and say what differs: median, CPU a transaction, p99.
 
@@ -99,7 +102,7 @@ def compare(
         rate=rate, seconds=seconds, out=out, url=None if stream else a, stream=stream, body=body, seed=seed,
         connections=connections, timeout_s=timeout, allow_host=allow_host,
     )  # fmt: skip
-    raise typer.Exit(run_compare(a, b, options, turns, typer.echo))
+    raise typer.Exit(run_compare(a, b, options, turns, typer.echo, reuse and reuse.resolve()))
 
 
 @load.command()

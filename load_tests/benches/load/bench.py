@@ -67,11 +67,12 @@ def bench_load(plan: LoadBenchPlan, out: Path, say: Say) -> dict[str, Any]:
         for name, outcome in capacities.items()
         if outcome.exit_code == 0
     }
+    reuse = ["--reuse", str(out / "line")] if (out / "line" / "model").exists() else []
     compares = [
-        steps.run(f"compare-same-{number}", _compare(plan, commit, commit, number))
+        steps.run(f"compare-same-{number}", _compare(plan, commit, commit, number), *reuse)
         for number in range(1, plan.compares + 1)
     ]
-    slower = steps.run("compare-slowed", _compare(plan, commit, slowed, 1))
+    slower = steps.run("compare-slowed", _compare(plan, commit, slowed, 1), *reuse)
     return report_of(plan, capacities, bills, compares, slower)
 
 

@@ -26,8 +26,11 @@ REPOSITORY: Final = Path(load_tests.__path__[0]).parent
 Say = Callable[[str], None]
 
 
-def run_compare(a: str, b: str, options: LoadOptions, turns: int, say: Say) -> int:
+def run_compare(a: str, b: str, options: LoadOptions, turns: int, say: Say, reuse: Path | None = None) -> int:
     """Compare, write the result, and print it.
+
+    Args:
+        reuse: a run folder whose history and model the commits' lines take; None for those of the first.
 
     Returns:
         The exit code: 0, 1 where B is worse than A beyond what can be detected, 3 where too few turns were
@@ -45,7 +48,7 @@ def run_compare(a: str, b: str, options: LoadOptions, turns: int, say: Say) -> i
         figures = {name: turns[:count] for name, turns in figures.items()}
         why = "" if count >= FEWEST_TURNS else f"{count} rounds each: {FEWEST_TURNS} are needed (--rounds)"
     else:
-        why = _take_turns((a, b), replace(options, out=out), turns, figures, stop, say)
+        why = _take_turns((a, b), replace(options, out=out), turns, figures, stop, say, reuse)
     differences = compare_turns(figures["a"], figures["b"]) if not why else []
     word = _word(differences, why)
     result = {
@@ -100,6 +103,7 @@ def _take_turns(
     figures: dict[str, list[Figures]],
     stop: threading.Event,
     say: Say,
+    reuse: Path | None,
 ) -> str:
     """Load both in every turn, in changing order; returns why nothing was measured, or an empty text."""
     if turns < FEWEST_TURNS:
@@ -110,7 +114,6 @@ def _take_turns(
             for name in dict.fromkeys(contestants)
             if not is_url(name)
         }
-        reuse: Path | None = None
         for turn in range(turns):
             pair = list(zip(("a", "b"), contestants, strict=True))
             for letter, name in pair if turn % 2 == 0 else reversed(pair):
