@@ -12,9 +12,8 @@ from simulator.line.decided import DecidedStretch
 from simulator.regimes import REGIMES
 from studies.camouflage.plan import TRAINED_AT, CamouflagePlan
 from studies.comparison.figures import MeasuredLine
-from studies.comparison.recorded_line import RecordedLine, scoring_of
+from studies.comparison.ranking import RankedPayments
 from studies.frame.cell_plan import StudyCell
-from studies.frame.line_figures import run_line
 from studies.frame.study_world import StudyWorld
 
 _FRESH = REGIMES["real-time"]
@@ -28,10 +27,14 @@ def run_cell(plan: CamouflagePlan, cell: StudyCell, settings: Settings, scratch:
     learnt_in = world if arm.matched else _world(plan, TRAINED_AT, cell.seed, settings, scratch)
     fitted = learnt_in.fit(_FRESH, arm.fit_seed)
     assert fitted is not None
-    ranking = TypologyScores()
-    line = RecordedLine(world, _FRESH, scoring_of(world, fitted), ranking.add)
-    figures = run_line(line, _FRESH)
-    return MeasuredLine(line=figures, measures=ranking.measures())
+    by_typology, ranking = TypologyScores(), RankedPayments()
+
+    def note(decided: DecidedStretch) -> None:
+        by_typology.add(decided)
+        ranking.add(decided)
+
+    figures = world.decide(_FRESH, fitted, note=note)
+    return MeasuredLine(line=figures, measures=by_typology.measures() | ranking.measures())
 
 
 def _world(plan: CamouflagePlan, dial: float, seed: int, settings: Settings, scratch: Path) -> StudyWorld:

@@ -13,8 +13,8 @@ from fraudsim.drawing.themes import INK, PALETTE, QUIET
 from studies.camouflage.cell import run_cell
 from studies.camouflage.plan import FIXED, FULL, MATCHED, NULL, QUICK, TRAINED_AT, CamouflagePlan
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
-from studies.comparison.figures import Effect, MeasuredLine, MeasuredRuns
-from studies.comparison.page import ROW, WIDTH, money, money_difference
+from studies.comparison.figures import NET_LOSS, RANKING, Effect, MeasuredLine, MeasuredRuns
+from studies.comparison.page import ROW, WIDTH, effect_text, money
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyFigure, StudyTable
@@ -23,7 +23,7 @@ from studies.report import Cell, Grid, spaced
 QUESTION: Final = "What is hiding worth to fraudsters, and does training on it help?"
 MODULES: Final = (
     "studies/camouflage/cell.py", "studies/camouflage/plan.py", "studies/comparison/figures.py",
-    "studies/comparison/recorded_line.py",
+    "studies/comparison/ranking.py",
 )  # fmt: skip
 LEAST_CAMPAIGNS: Final = 30
 
@@ -74,12 +74,18 @@ def _paid(result: ComparisonResult, condition: str, name: str) -> float:
 def answer(result: ComparisonResult) -> list[str]:
     """In sentences."""
     base = next(r for r in result.rows if r.arm == FIXED and r.condition.endswith(f" {TRAINED_AT:g}"))
-    moved, trained = ([e for e in result.effects if word in e.name] for word in ("instead", "training"))
+    money_effects = [effect for effect in result.effects if effect.measure == NET_LOSS]
+    ranked = [effect for effect in result.effects if effect.measure == RANKING]
+    moved, trained = ([e for e in money_effects if word in e.name] for word in ("instead", "training"))
     texts = [
         f"One model, trained at camouflage {TRAINED_AT:g}, loses {money(base.net_loss)} per 1,000 cards and "
         f"week there; {_effects_text(moved)}.",
         f"A model trained in the world that it serves: {_effects_text(trained)}.",
     ]
+    texts.append(
+        f"In average precision, points of a hundred, {base.measures[RANKING]:.1f} at camouflage "
+        f"{TRAINED_AT:g}: {_effects_text(ranked)}."
+    )
     names = _names(result)
     first, last = result.conditions[0], result.conditions[-1]
     if names:
@@ -101,19 +107,17 @@ def answer(result: ComparisonResult) -> list[str]:
     return texts
 
 
-def _effects_text(effects: list[Effect]) -> str:
-    return "; ".join(
-        f"{effect.name}: {money_difference(effect.difference)}{'' if effect.holds else ', not told apart'}"
-        for effect in effects
-    )
+def _effects_text(effects: Sequence[Effect]) -> str:
+    return "; ".join(f"{effect.name.removesuffix(', ranking')}: {effect_text(effect)}" for effect in effects)
 
 
 def surprises(result: ComparisonResult) -> list[str]:
     """Where more hiding costs fraudsters, or where a model of that world does not help."""
     texts = []
     for effect in result.effects:
-        if "training" in effect.name and effect.holds and effect.difference.mean > 0:
-            texts.append(f"{effect.name} costs {money_difference(effect.difference)} more: unexplained.")
+        worse = effect.difference.mean < 0 if effect.measure == RANKING else effect.difference.mean > 0
+        if "training" in effect.name and effect.holds and worse:
+            texts.append(f"{effect.name}: {effect_text(effect)}, worse than the fixed model: unexplained.")
     names = _names(result)
     first, last = result.conditions[0], result.conditions[-1]
     open_row, hidden = (

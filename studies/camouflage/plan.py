@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from studies.comparison.figures import Contrast
+from studies.comparison.figures import RANKING, Contrast
 from studies.frame.study_world import WorldSpec
 
 TRAINED_AT: Final = 0.5
@@ -44,7 +44,7 @@ class CamouflagePlan:
         return frozenset({(MATCHED, dial_name(TRAINED_AT))})
 
     def contrasts(self) -> list[Contrast]:
-        """What hiding costs, and what a model of that world repairs."""
+        """What hiding costs, and what a model of that world repairs; in money and in ranking."""
         trained_dial = dial_name(TRAINED_AT)
         contrasts = []
         for dial in self.dials:
@@ -54,7 +54,8 @@ class CamouflagePlan:
                     Contrast(f"{name} instead of {TRAINED_AT:g}", FIXED, FIXED, name, trained_dial),
                     Contrast(f"{name}: training there", MATCHED, FIXED, name),
                 ]
-        return contrasts
+        ranking = [replace(one, name=f"{one.name}, ranking", measure=RANKING) for one in contrasts]
+        return contrasts + ranking
 
     def spec_at(self, dial: float) -> WorldSpec:
         """The worlds of a dial."""
@@ -67,7 +68,7 @@ def dial_name(dial: float) -> str:
 
 
 _WORLD: Final = (("fraud_scale", 4.0),)
-QUICK: Final = CamouflagePlan((0.0, 0.5, 1.0), WorldSpec(1500, 40, 10, _WORLD), seeds=8, most_seeds=8)
+QUICK: Final = CamouflagePlan((0.0, 0.5, 1.0), WorldSpec(1500, 40, 14, _WORLD), seeds=4, most_seeds=4)
 FULL: Final = CamouflagePlan(
-    (0.0, 0.25, 0.5, 0.75, 1.0), WorldSpec(2500, 45, 14, _WORLD), seeds=10, most_seeds=14
+    (0.0, 0.25, 0.5, 0.75, 1.0), WorldSpec(2000, 40, 28, _WORLD), seeds=8, most_seeds=14
 )

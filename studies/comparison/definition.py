@@ -21,6 +21,7 @@ from studies.comparison.figures import (
 )
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import Provenance, StudyDefinition, StudyResult
+from studies.frame.file_world import FileSpec
 from studies.frame.page import StudyFigure, StudyReport, StudyTable
 from studies.frame.paired import Control, controls_of, half_width
 from studies.frame.study_world import WorldSpec
@@ -33,6 +34,8 @@ class ComparisonResult(StudyResult, frozen=True, kw_only=True):
     """`result.json`."""
 
     spec: WorldSpec
+    file: FileSpec | None = None
+    """The public file, where the study is of one; then seeds are shares of its cards."""
     base: str
     conditions: list[str]
     rows: list[ArmRow]
@@ -66,7 +69,7 @@ class ComparisonPlan:
     """Arms and contrasts of one size."""
 
     cells: CellPlan[MeasuredLine]
-    spec: WorldSpec
+    spec: WorldSpec | FileSpec
     base: str
     null: str
     contrasts: Sequence[Contrast]
@@ -74,6 +77,13 @@ class ComparisonPlan:
     """Seeds are added until each contrast's half-width is at most this share of the base's net loss."""
     derived: Derived | None = None
     """More measures of an arm, from the runs of several."""
+
+    @property
+    def worlds(self) -> WorldSpec:
+        """Cards and days."""
+        if isinstance(self.spec, WorldSpec):
+            return self.spec
+        return WorldSpec(self.spec.cards, self.spec.history_days, self.spec.days)
 
     @property
     def conditions(self) -> list[str]:
@@ -93,9 +103,9 @@ def comparison_study(
         return comparison_result(plan, runs, seeds, provenance)
 
     def report(result: ComparisonResult) -> StudyReport:
-        # Of fewer worlds than the size has by itself the command says how many.
-        few = len(result.seeds) < plan.cells.seeds
-        return report_of(result, story, f" --seeds {len(result.seeds)}" if few else "")
+        # Of another number of worlds than the size has by itself the command says how many.
+        own = len(result.seeds) == plan.cells.seeds
+        return report_of(result, story, "" if own else f" --seeds {len(result.seeds)}")
 
     return StudyDefinition(
         size=size, plan=plan.cells, narrow_enough=narrow_enough, result=ComparisonResult,
@@ -117,11 +127,12 @@ def comparison_result(
 ) -> ComparisonResult:
     """The result from all runs."""
     pairs = plan.cells.pairs()
-    rows = arm_rows(runs, pairs, seeds, plan.base, plan.spec.days)
+    rows = arm_rows(runs, pairs, seeds, plan.base, plan.worlds.days)
     return ComparisonResult(
         provenance=provenance,
         seeds=list(seeds),
-        spec=plan.spec,
+        spec=plan.worlds,
+        file=plan.spec if isinstance(plan.spec, FileSpec) else None,
         base=plan.base,
         conditions=plan.conditions,
         rows=[_with_derived(row, plan, runs, seeds) for row in rows],
@@ -154,6 +165,6 @@ def _typologies(
         shares[name] = {
             "campaigns": campaigns,
             "paid_share": 100 * sum(item.paid_cents for item in items) / at_stake if at_stake else 0.0,
-            "first_caught_share": 100 * sum(item.first_caught for item in items) / campaigns,
+            "first_caught_share": 100 * sum(item.first_caught for item in items) / max(1, campaigns),
         }
     return shares

@@ -14,6 +14,8 @@ from studies.frame.line_figures import LineFigures
 from studies.frame.paired import holm, p_value
 
 NET_LOSS: Final = "net loss"
+RANKING: Final = "average precision"
+"""A measure in percent; all others of contrasts are money."""
 WEEK_DAYS: Final = 7
 
 
@@ -66,6 +68,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     condition: str
+    measure: str = NET_LOSS
     difference: Difference
     p: float
     holds: bool
@@ -134,6 +137,7 @@ def effects_of(
         Effect(
             name=contrast.name,
             condition=contrast.condition or conditions[0],
+            measure=contrast.measure,
             difference=difference_of(item),
             p=chance,
             holds=holds,

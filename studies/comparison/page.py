@@ -7,7 +7,7 @@ from fraudsim.drawing.plot import Plot, text_px
 from fraudsim.drawing.scales import LinearScale, linear_ticks
 from fraudsim.drawing.themes import FRAUD, HONEST, INK, QUIET
 from producers.ledger.comparison import Difference
-from studies.comparison.figures import ArmRow, Effect
+from studies.comparison.figures import RANKING, ArmRow, Effect
 from studies.frame.page import StudyFigure, StudyReport, StudyTable
 from studies.report import Cell, Grid
 
@@ -51,39 +51,77 @@ def verdict(effect: Effect) -> str:
 
 def report_of(result: "ComparisonResult", story: "Story", options: str = "") -> StudyReport:
     """The page; answer first. `options` are those of the command beside its size."""
-    size = result.provenance.size
+    size, file = result.provenance.size, result.file
+    limits = WORLD_LIMITS if file is None else FILE_LIMITS
+    if file is not None:
+        options = f" --history DIR --days {file.days}{options}"
+    money_effects = [effect for effect in result.effects if effect.measure != RANKING]
     return StudyReport(
         question=story.question,
         answer=story.answer(result),
-        set_up=f"{worlds_text(result)} {story.set_up} {METHOD}",
-        figures=[effects_figure(result), *story.figures(result)],
-        tables=[effects_table(result.effects), arms_table(result), *story.tables(result)],
+        set_up=f"{worlds_text(result)} {story.set_up} {method_text(result)}",
+        figures=[effects_figure(result, money_effects), *story.figures(result)],
+        tables=[
+            effects_table(money_effects), *ranking_tables(result), arms_table(result), *story.tables(result),
+        ],
         controls=controls_text(result),
-        limits=[*story.limits, *LIMITS],
+        limits=[*story.limits, *limits],
         command=f"fraudsim study {result.provenance.study} --{size}{options} --out DIR",
         source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}",
         surprises=story.surprises(result),
-    )
+    )  # fmt: skip
 
 
-METHOD: Final = (
+_OF_WORLDS: Final = (
     "Twins see the same payments until a decision changes what a campaign does next. Every arm has a model "
     "of its own in each world, trained on that world's own history with the labels known by its end, and may "
-    "flag 2 % of the payments at the end of its training period. Money is that of the ledger: fraud paid, "
-    "insults, friction and reviews. The unit of every interval is the world (seed), differences are paired "
-    "within a world, intervals are 95 % of Student's t, one at a time; an effect is called told apart if it "
-    "holds among all contrasts of this page (Holm)."
+    "flag 2 % of the payments at the end of its training period. "
 )
-LIMITS: Final = (
+_OF_A_FILE: Final = (
+    "Twins see the same payments, whatever is decided. Every arm has trees of its own for each share of the "
+    "cards, trained on the whole past with the labels known by its end, and may flag 2 % of the payments at "
+    "the end of its training period. "
+)
+_METHOD: Final = (
+    "Money is that of the ledger: fraud paid, insults, friction and reviews. The unit of every interval is "
+    "the {unit}, differences are paired within a {short}, intervals are 95 % of Student's t, one at a time; "
+    "an effect is called told apart if it holds among all contrasts of this page (Holm)."
+)
+LIMITS: Final = ("Honest customers do not try again here after a payment is stopped.",)
+WORLD_LIMITS: Final = (
     "The world is synthetic: what frauds do, how they hide and how often they come are assumptions, and so "
     "are all prices.",
-    "Honest customers do not try again here after a payment is stopped.",
+    *LIMITS,
 )
+FILE_LIMITS: Final = (
+    "One file of one time: intervals say what other cards of it and other fits would give, not what another "
+    "month or bank would. Shares of the cards learn from one past, and the frauds of one merchant may lie in "
+    "several of them, so intervals are somewhat too narrow.",
+    "Nobody reacts: who is stopped does not try elsewhere. All prices are assumptions.",
+    *LIMITS,
+)
+
+
+def method_text(result: "ComparisonResult") -> str:
+    """How arms are compared."""
+    if result.file is None:
+        return _OF_WORLDS + _METHOD.format(unit="world (seed)", short="world")
+    return _OF_A_FILE + _METHOD.format(unit="share of the cards", short="share")
+
+
+def units(result: "ComparisonResult") -> str:
+    """What intervals are over, with their number."""
+    return f"{len(result.seeds)} " + ("worlds" if result.file is None else "shares of the cards")
 
 
 def worlds_text(result: "ComparisonResult") -> str:
     """How many worlds of what size."""
-    spec = result.spec
+    spec, file = result.spec, result.file
+    if file is not None:
+        return (
+            f"A file of layout {file.source}: {file.cards:,} cards, {file.history_days} days of past and "
+            f"{file.days} days that are decided, in {units(result)}."
+        )
     world = dict(spec.world)
     scale = f", with {world['fraud_scale']:g} times the usual fraud" if "fraud_scale" in world else ""
     return (
@@ -93,7 +131,7 @@ def worlds_text(result: "ComparisonResult") -> str:
 
 
 def effects_table(effects: Sequence[Effect]) -> StudyTable:
-    """Every contrast."""
+    """Contrasts in money."""
     rows = [
         [Cell(effect.name), Cell(money_difference(effect.difference)), Cell(verdict(effect))]
         for effect in effects
@@ -102,6 +140,40 @@ def effects_table(effects: Sequence[Effect]) -> StudyTable:
         "Contrasts", f"Net loss {UNIT}, 95 % intervals; less than 0 is cheaper.",
         Grid(["what", "difference", "verdict"], rows),
     )  # fmt: skip
+
+
+def points(difference: Difference) -> str:
+    """A difference of average precision in points of a hundred, with its interval."""
+    if difference.low is None or difference.high is None:
+        return f"{difference.mean:+.1f} (one world: no interval)"
+    return f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})"
+
+
+def ranking_tables(result: "ComparisonResult") -> list[StudyTable]:
+    """Contrasts in average precision, if the study has any."""
+    effects = [effect for effect in result.effects if effect.measure == RANKING]
+    if not effects:
+        return []
+    bases = ", ".join(
+        f"{row.measures[RANKING]:.1f}" + (f" ({row.condition})" if len(result.conditions) > 1 else "")
+        for row in result.rows
+        if row.arm == result.base
+    )
+    rows = [
+        [Cell(effect.name.removesuffix(", ranking")), Cell(points(effect.difference)), Cell(verdict(effect))]
+        for effect in effects
+    ]
+    note = (
+        f"Average precision of the scores of all decided payments, in points of a hundred, 95 % intervals; "
+        f"less than 0 ranks worse. By {result.base}: {bases}."
+    )
+    return [StudyTable("Ranking", note, Grid(["what", "difference", "verdict"], rows))]
+
+
+def effect_text(effect: Effect) -> str:
+    """A contrast's difference for a sentence, with a word where it is not told apart."""
+    shown = points if effect.measure == RANKING else money_difference
+    return f"{shown(effect.difference)}{'' if effect.holds else ', not told apart'}"
 
 
 def arms_table(result: "ComparisonResult") -> StudyTable:
@@ -148,9 +220,8 @@ def controls_text(result: "ComparisonResult") -> list[str]:
     return texts
 
 
-def effects_figure(result: "ComparisonResult") -> StudyFigure:
-    """All contrasts with their intervals."""
-    shown = result.effects
+def effects_figure(result: "ComparisonResult", shown: Sequence[Effect]) -> StudyFigure:
+    """Contrasts in money with their intervals."""
     plot = Plot(
         "Contrasts", "Net loss, paired over worlds, 95 % intervals; to the right costs more.",
         width=WIDTH, height=52 + ROW * len(shown), left=24 + max(text_px(effect.name) for effect in shown),
@@ -175,7 +246,5 @@ def effects_figure(result: "ComparisonResult") -> StudyFigure:
         plot.dot(x(difference.mean / 100), middle, colour, f"{effect.name}: {difference.text}")
     for value, label in linear_ticks(low, high):
         plot.text(x(value), bottom + 18, label, anchor="middle", colour=QUIET)
-    caption = (
-        f"Net loss, {UNIT}, with 95 % intervals over {len(result.seeds)} worlds; red: told apart among all."
-    )
+    caption = f"Net loss, {UNIT}, with 95 % intervals over {units(result)}; red: told apart among all."
     return StudyFigure("contrasts", caption, plot.render())

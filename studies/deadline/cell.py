@@ -11,12 +11,10 @@ from fraudsim.settings import Settings
 from simulator.line.scoring import Scoring
 from simulator.regimes import REGIMES
 from studies.comparison.figures import MeasuredLine
-from studies.comparison.recorded_line import RecordedLine, policy_of, scoring_of
 from studies.deadline.degraded_scoring import DegradedScoring
 from studies.deadline.live_line import degraded_shares
 from studies.deadline.plan import WHOLE, DeadlinePlan, TwinArm
 from studies.frame.cell_plan import StudyCell
-from studies.frame.line_figures import run_line
 from studies.frame.study_world import StudyWorld, study_world
 
 _FRESH: Final = REGIMES["real-time"]
@@ -35,8 +33,7 @@ def run_cell(plan: DeadlinePlan, cell: StudyCell, settings: Settings, scratch: P
             measures = degraded_shares(Path(folder), plan.load, cell.seed)
     with _machine(scratch, fcntl.LOCK_SH):
         world = study_world(plan.spec, cell.seed, settings, scratch)
-        line = RecordedLine(world, _FRESH, twin_scoring(world, arm), lambda _: None)
-        return MeasuredLine(line=run_line(line, _FRESH), measures=measures)
+        return MeasuredLine(line=world.run(_FRESH, twin_scoring(world, arm)), measures=measures)
 
 
 def twin_scoring(world: StudyWorld, arm: TwinArm) -> Scoring:
@@ -44,10 +41,10 @@ def twin_scoring(world: StudyWorld, arm: TwinArm) -> Scoring:
     fitted = world.fit(_FRESH, arm.fit_seed)
     assert fitted is not None
     if not arm.degraded:
-        return scoring_of(world, fitted)
+        return world.scoring(fitted)
     fallback = world.fit(REGIMES["request-only"], arm.fit_seed)
     assert fallback is not None
-    policy = policy_of(world, fitted.flag_from)
+    policy = world.policy(fitted.flag_from)
     return DegradedScoring(fitted.arm, fallback.arm, policy, arm.degraded, world.seed)
 
 

@@ -8,10 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from producers.ledger.comparison import Difference
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import MeasuredLine, MeasuredRuns, effect_of
-from studies.comparison.page import money, money_difference
+from studies.comparison.page import effect_text, money, money_difference
 from studies.deadline.cell import run_cell
 from studies.deadline.plan import (
     FULL,
@@ -32,7 +31,6 @@ QUESTION: Final = "How many decisions are degraded by load and deadline, and wha
 MODULES: Final = (
     "studies/deadline/cell.py", "studies/deadline/plan.py", "studies/deadline/live_line.py",
     "studies/deadline/degraded_scoring.py", "studies/comparison/figures.py",
-    "studies/comparison/recorded_line.py",
 )  # fmt: skip
 
 
@@ -139,9 +137,7 @@ class Loads:
 
     def _by_share(self, result: ComparisonResult) -> str:
         effects = [(share, effect_of(result.effects, share_name(share))) for share in self._plan.degraded]
-        texts = [
-            f"{share:.0%} {_effect_text(effect.difference, holds=effect.holds)}" for share, effect in effects
-        ]
+        texts = [f"{share:.0%} {effect_text(effect)}" for share, effect in effects]
         return f"By the share that is degraded: {', '.join(texts)}."
 
     def surprises(self, result: ComparisonResult) -> list[str]:
@@ -181,7 +177,3 @@ class Loads:
             "that share costs per 1,000 cards and week, by straight lines between the twins.",
             Grid(["deadline", "load", "degraded", "range", "cost"], rows),
         )
-
-
-def _effect_text(difference: Difference, *, holds: bool) -> str:
-    return f"{money_difference(difference)}{'' if holds else ', not told apart'}"

@@ -63,9 +63,13 @@ def load_name(deadline_ms: int, rate: int) -> str:
 
 _WORLD: Final = (("fraud_scale", 4.0),)
 QUICK: Final = DeadlinePlan(
-    (0.1, 1.0), LiveLoads((5, 50), (200, 1_500), seconds=5.0, lines=1), WorldSpec(1500, 40, 10, _WORLD), 4, 4
+    (0.1, 0.5, 1.0),
+    LiveLoads((5, 50), (200, 1_500), seconds=5.0, lines=1),
+    WorldSpec(1500, 40, 28, _WORLD),
+    8,
+    8,
 )
 FULL: Final = DeadlinePlan(
     (0.01, 0.1, 0.5, 1.0), LiveLoads((5, 10, 20, 50), (200, 1_000, 2_000, 4_000), seconds=10.0, lines=5),
-    WorldSpec(2500, 45, 14, _WORLD), 8, 12,
+    WorldSpec(2000, 40, 28, _WORLD), 8, 12,
 )  # fmt: skip

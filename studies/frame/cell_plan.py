@@ -18,7 +18,7 @@ Size = Literal["quick", "full"]
 ROOT: Final = Path(__file__).parents[2]
 CODE: Final = (
     "fraudsim", "producers", "stream_features", "model", "scorer", "simulator",
-    "studies/frame/study_world.py", "studies/frame/line_figures.py",
+    "studies/frame/study_world.py", "studies/frame/file_world.py", "studies/frame/line_figures.py",
 )  # fmt: skip
 """Rooms and files that the figures of every study depend on."""
 NO_FIGURES: Final = ("fraudsim/drawing", "producers/page")

@@ -1,7 +1,7 @@
 """What one run of the fast-forward came to: money, work, and the campaigns of each typology."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -56,14 +56,18 @@ class LineFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the decisions in each of `PARTS` equal parts of a job's staleness; empty without a job."""
 
 
-def run_line(line: SimulatedLine, regime: Regime) -> LineFigures:
-    """Run a line to its end."""
+def run_line(
+    line: SimulatedLine, regime: Regime, note: Callable[[DecidedStretch], None] | None = None
+) -> LineFigures:
+    """Run a line to its end; `note` is called with every stretch."""
     planned, staleness = _PlannedCampaigns(), _Staleness(regime)
     decisions = 0
     for decided in line.run():
         decisions += int(decided.present.sum())
         planned.add(decided.stretch)
         staleness.add(decided)
+        if note is not None:
+            note(decided)
     return _figures(line.ledger, decisions, planned, staleness)
 
 
@@ -74,6 +78,9 @@ def _figures(
     for campaign in ledger.campaigns.values():
         by_typology.setdefault(campaign.typology, []).append(campaign)
     total = ledger.total
+    typologies = {
+        name: _typology_figures(items, planned.cents[name]) for name, items in sorted(by_typology.items())
+    }
     return LineFigures(
         decisions=decisions,
         net_loss_rate=ledger.net_loss_rate,
@@ -84,9 +91,7 @@ def _figures(
         insults=total.insults,
         review_minutes=total.review_minutes,
         flagged=total.flagged.count,
-        typologies={
-            name: _typology_figures(items, planned.cents[name]) for name, items in sorted(by_typology.items())
-        },
+        typologies=typologies or _without_campaigns(ledger),
         spans=planned.medians(),
         staleness_minutes=staleness.mean_minutes,
         staleness_parts=staleness.shares,
@@ -105,6 +110,18 @@ def _typology_figures(campaigns: Sequence[CampaignAccount], planned_cents: int) 
         stopped=len(waits),
         stop_minutes=float(np.median(waits)) / 60_000 if waits else None,
     )
+
+
+def _without_campaigns(ledger: Ledger) -> dict[str, TypologyFigures]:
+    """The frauds of a public file, which does not say which payments belong together."""
+    return {
+        name: TypologyFigures(
+            campaigns=0, payments=account.payments.count, planned_cents=account.at_stake.cents,
+            at_stake_cents=account.at_stake.cents, paid_cents=account.paid.cents, first_caught=0, stopped=0,
+            stop_minutes=None,
+        )
+        for name, account in sorted(ledger.by_typology.items())
+    }  # fmt: skip
 
 
 class _Staleness:

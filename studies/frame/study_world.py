@@ -1,6 +1,7 @@
 """The world of a seed: its history, models trained on that, and the days that follow."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,9 +24,10 @@ from producers.world.settings import consequences, world_config
 from producers.world.world import World
 from scorer.policy.file import SHIPPED, load_policy
 from scorer.policy.policy import Policy
+from simulator.line.decided import DecidedStretch
 from simulator.line.line import SimulatedLine
 from simulator.line.scoring import Scoring, ScoringArm
-from simulator.line.traffic import traffic_of
+from simulator.line.traffic import SimulatedTraffic, traffic_of
 from simulator.regimes import REGIMES, Regime
 from simulator.training import features_under
 from stream_features.catalogue.features import DAY
@@ -50,6 +52,10 @@ class WorldSpec:
     """Parameters of the world beside the settings', such as `("fraud_scale", 4.0)`."""
 
 
+Note = Callable[[DecidedStretch], None]
+"""Is called with every stretch once it is decided."""
+
+
 class FittedArm(NamedTuple):
     """A model for a regime, and the probability from which it may flag."""
 
@@ -71,8 +77,6 @@ class StudyWorld:
         Raises:
             FraudsimError: a setting is wrong.
         """
-        self.seed = seed
-        self.settings = settings
         parameters: dict[str, Any] = {**settings.world, **dict(spec.world)}
         config = world_config(settings.model_copy(update={"world": parameters}), spec.cards, seed)
         scratch.mkdir(parents=True, exist_ok=True)
@@ -80,8 +84,13 @@ class StudyWorld:
             history_dir = Path(folder) / "history"
             write_history(history_dir, World(config), spec.history_days)
             history = read_history(history_dir)
-            self.traffic = traffic_of(history, spec.days)
-        self._manifest = history.manifest
+            traffic = traffic_of(history, spec.days)
+        self._begin(seed, settings, traffic, history.manifest.start_ms)
+
+    def _begin(self, seed: int, settings: Settings, traffic: SimulatedTraffic, first_ms: int) -> None:
+        """`first_ms`: when the past begins."""
+        self.seed, self.settings, self.traffic = seed, settings, traffic
+        self._first_ms = first_ms
         self._dataset: TrainingDataset | None = None
         self._vectors: dict[str, Floats] = {}
         self._fitted: dict[tuple[str, int, float], FittedArm] = {}
@@ -96,9 +105,9 @@ class StudyWorld:
 
     def _split(self) -> Split:
         """All but the last day for training: the days that follow are the test."""
-        manifest, gap = self._manifest, self.settings.label_gap_days
-        split = split_history(manifest.start_ms, manifest.end_ms, gap)
-        test_from_ms = manifest.end_ms - DAY
+        end_ms, gap = self.traffic.start_ms, self.settings.label_gap_days
+        split = split_history(self._first_ms, end_ms, gap)
+        test_from_ms = end_ms - DAY
         until_ms = test_from_ms - round(gap * DAY)
         return replace(split, train_until_ms=until_ms, test_from_ms=test_from_ms)
 
@@ -140,19 +149,31 @@ class StudyWorld:
         policy: Policy | None = None,
         *,
         reacting: bool = True,
+        note: Note | None = None,
     ) -> LineFigures:
         """Decide the days that follow under a regime, by a model that need not be the regime's own.
 
         Args:
             policy: the settings' if None; the model's budget of alerts is put in its place.
         """
-        scoring = None
-        if fitted is not None:
-            policy = policy or load_policy(self.settings.policy or SHIPPED)
-            limits = replace(policy.limits, flag_from_probability=fitted.flag_from)
-            scoring = Scoring(fitted.arm, replace(policy, limits=limits), "champion")
+        scoring = None if fitted is None else self.scoring(fitted, policy)
+        return self.run(regime, scoring, reacting=reacting, note=note)
+
+    def policy(self, flag_from: float, policy: Policy | None = None) -> Policy:
+        """The settings' policy, or another one, with a budget of alerts."""
+        policy = policy or load_policy(self.settings.policy or SHIPPED)
+        return replace(policy, limits=replace(policy.limits, flag_from_probability=flag_from))
+
+    def scoring(self, fitted: FittedArm, policy: Policy | None = None) -> Scoring:
+        """What decides with a model under its budget."""
+        return Scoring(fitted.arm, self.policy(fitted.flag_from, policy), "champion")
+
+    def run(
+        self, regime: Regime, scoring: Scoring | None, *, reacting: bool = True, note: Note | None = None
+    ) -> LineFigures:
+        """Decide the days that follow; `note` is called with every stretch."""
         line = SimulatedLine(self.traffic, regime, scoring, consequences(self.settings), reacting=reacting)
-        return run_line(line, regime)
+        return run_line(line, regime, note)
 
 
 def fit_arm(

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from fraudsim.arrays import Flags
+from fraudsim.arrays import Flags, Floats
 from fraudsim.settings import Settings
 from producers.world.settings import consequences
 from simulator.line.line import SimulatedLine
@@ -15,7 +15,7 @@ from simulator.line.scoring import Scoring
 from simulator.line.traffic import world_traffic
 from simulator.training import features_under
 from studies.comparison.figures import MeasuredLine
-from studies.comparison.recorded_line import policy_of, scoring_of
+from studies.comparison.ranking import RankedPayments
 from studies.frame.cell_plan import StudyCell
 from studies.frame.line_figures import run_line
 from studies.frame.study_world import FittedArm, StudyWorld, study_world
@@ -36,6 +36,7 @@ class BankWorld:
         self.truth = truth_of(world, history_days)
         self._pasts: dict[PastPolicy, DecidedPast] = {}
         self._first: FittedArm | None = None
+        self._vectors: dict[PastPolicy, Floats] = {}
 
     @property
     def half_days(self) -> int:
@@ -46,11 +47,18 @@ class BankWorld:
         """The past that a policy decided, by a model of the first half."""
         if policy not in self._pasts:
             fitted = self._first_model()
-            changed = policy_of_past(policy, policy_of(self.world, fitted.flag_from))
+            changed = policy_of_past(policy, self.world.policy(fitted.flag_from))
             scoring = Scoring(fitted.arm, changed, "champion")
             rules = consequences(self.world.settings)
             self._pasts[policy] = decide_past(self.world.traffic, self.history_days, scoring, rules)
         return self._pasts[policy]
+
+    def vectors(self, policy: PastPolicy) -> Floats:
+        """The history's vectors with the labels that this past has left; the last ones are kept."""
+        if policy not in self._vectors:
+            labels = self.past(policy).labels
+            self._vectors = {policy: features_under(REAL_TIME, self.world.traffic.past, labels)}
+        return self._vectors[policy]
 
     def labelled(self, labels: pa.Table, view: LabelView, at_ms: int) -> Flags:
         """Which payments of the history pass for fraud at a time."""
@@ -102,8 +110,10 @@ def run_cell(plan: LabelsPlan, cell: StudyCell, settings: Settings, scratch: Pat
     past = None if arm.past is None else bank.past(arm.past)
     fitted, measures = fit_and_measure(bank, arm, past, cell.arm)
     traffic = world.traffic if past is None else replace(world.traffic, labels_before=past.labels)
-    line = SimulatedLine(traffic, REAL_TIME, scoring_of(world, fitted), consequences(settings), reacting=True)
-    return MeasuredLine(line=run_line(line, REAL_TIME), measures=measures)
+    line = SimulatedLine(traffic, REAL_TIME, world.scoring(fitted), consequences(settings), reacting=True)
+    ranking = RankedPayments()
+    figures = run_line(line, REAL_TIME, ranking.add)
+    return MeasuredLine(line=figures, measures=measures | ranking.measures())
 
 
 def fit_and_measure(
@@ -126,6 +136,7 @@ def fit_and_measure(
         if arm.unlabelled == "left out":
             train, held_out = train & ~past.unlabelled, held_out & ~past.unlabelled
         weight = past.weight if arm.weighted else None
-        features = features_under(REAL_TIME, traffic.past, labels)
+        assert arm.past is not None
+        features = bank.vectors(arm.past)
     rows = TrainingRows(features, labelled, train, held_out, weight)
     return fit_arm(rows, name, arm.fit_seed), measures

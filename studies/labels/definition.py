@@ -5,8 +5,8 @@ from functools import partial
 from typing import Final
 
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
-from studies.comparison.figures import Effect, MeasuredLine, effect_of
-from studies.comparison.page import money, money_difference
+from studies.comparison.figures import NET_LOSS, RANKING, MeasuredLine, effect_of
+from studies.comparison.page import effect_text, money
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyTable
@@ -32,7 +32,7 @@ QUESTION: Final = "What do late, selective and wrong labels cost, and what is ex
 MODULES: Final = (
     "studies/labels/cell.py", "studies/labels/plan.py", "studies/labels/decided_past.py",
     "studies/labels/fit.py", "studies/labels/training_labels.py", "studies/comparison/figures.py",
-    "studies/comparison/recorded_line.py",
+    "studies/comparison/ranking.py",
 )  # fmt: skip
 
 
@@ -54,20 +54,17 @@ def study_by(plan: LabelsPlan, size: Size) -> StudyDefinition[MeasuredLine, Comp
     return comparison_study(size, comparison, STORY)
 
 
-def _effect_text(effect: Effect) -> str:
-    return f"{money_difference(effect.difference)}{'' if effect.holds else ', not told apart'}"
-
-
 def answer(result: ComparisonResult) -> list[str]:
     """In sentences."""
     rows = {row.arm: row for row in result.rows}
 
     def text_of(name: str) -> str:
-        return _effect_text(effect_of(result.effects, name))
+        return effect_text(effect_of(result.effects, name))
 
     base = rows[BASE].measures
-    lossy = [e for e in result.effects if e.holds and e.difference.mean > 0 and "price" not in e.name]
-    worst = max(result.effects, key=lambda e: e.difference.mean if "price" not in e.name else -1e18)
+    of_loss = [effect for effect in result.effects if effect.measure == NET_LOSS]
+    lossy = [effect for effect in of_loss if effect.holds and effect.difference.mean > 0]
+    worst = max(lossy or of_loss, key=lambda effect: effect.difference.mean)
     head = (
         f"What costs most is {worst.name}: {text_of(worst.name)}, of a net loss of "
         f"{money(rows[BASE].net_loss)} per 1,000 cards and week"
@@ -92,7 +89,17 @@ def answer(result: ComparisonResult) -> list[str]:
         f"model's loss by {text_of('exploring, weighted')}, without weights "
         f"{text_of('exploring, unweighted')}; while it lasts it changes the loss by "
         f"{text_of('price of exploring, while it lasts')}.",
+        f"In average precision, points of a hundred, of {base[RANKING]:.1f}: {_ranked(result)}.",
     ]
+
+
+def _ranked(result: ComparisonResult) -> str:
+    """What changes the ranking of payments, strongest first; and how much is not told apart."""
+    effects = [effect for effect in result.effects if effect.measure == RANKING]
+    told = sorted((e for e in effects if e.holds), key=lambda effect: effect.difference.mean)
+    texts = [f"{effect.name.removesuffix(', ranking')} {effect_text(effect)}" for effect in told]
+    rest = len(effects) - len(told)
+    return "; ".join([*texts, f"{rest} of {len(effects)} contrasts are not told apart"])
 
 
 def surprises(result: ComparisonResult) -> list[str]:

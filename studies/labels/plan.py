@@ -1,9 +1,9 @@
 """What the study of labels runs: what a model is told of its past. Pure data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from studies.comparison.figures import Contrast
+from studies.comparison.figures import RANKING, Contrast
 from studies.frame.study_world import WorldSpec
 
 
@@ -95,6 +95,13 @@ class LabelsPlan:
     def contrasts(self) -> list[Contrast]:
         """What each lack of labels costs, what exploration gains, and what it cost before."""
         return [
+            *self._by_loss(),
+            Contrast("price of exploring, while it lasts", WEIGHTED, LEFT_OUT, measure=PAST_LOSS),
+            *(replace(one, name=f"{one.name}, ranking", measure=RANKING) for one in self._by_loss()),
+        ]
+
+    def _by_loss(self) -> list[Contrast]:
+        return [
             Contrast("every fraud known at once", TRUTH, BASE),
             Contrast("trained up to yesterday", IMPATIENT, BASE),
             Contrast(f"labels {LATER}", LATER, BASE),
@@ -105,10 +112,9 @@ class LabelsPlan:
             Contrast("declined, left out", LEFT_OUT, BASE),
             Contrast("exploring, unweighted", UNWEIGHTED, LEFT_OUT),
             Contrast("exploring, weighted", WEIGHTED, LEFT_OUT),
-            Contrast("price of exploring, while it lasts", WEIGHTED, LEFT_OUT, measure=PAST_LOSS),
         ]
 
 
 _WORLD: Final = (("fraud_scale", 4.0),)
-QUICK: Final = LabelsPlan(WorldSpec(1500, 60, 10, _WORLD), seeds=4, most_seeds=4)
-FULL: Final = LabelsPlan(WorldSpec(2500, 70, 14, _WORLD), seeds=10, most_seeds=14)
+QUICK: Final = LabelsPlan(WorldSpec(1500, 60, 14, _WORLD), seeds=4, most_seeds=4)
+FULL: Final = LabelsPlan(WorldSpec(2000, 60, 28, _WORLD), seeds=8, most_seeds=14)

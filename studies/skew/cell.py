@@ -7,20 +7,24 @@ import numpy as np
 from fraudsim.settings import Settings
 from simulator.line.scoring import scores_of_rows
 from studies.comparison.figures import MeasuredLine
+from studies.comparison.ranking import RankedPayments
 from studies.frame.cell_plan import StudyCell
-from studies.frame.study_world import ALERT_SHARE, FittedArm, StudyWorld, study_world
+from studies.frame.file_world import world_of
+from studies.frame.study_world import ALERT_SHARE, FittedArm, StudyWorld
 from studies.skew.plan import SkewArm, SkewPlan
 
 
 def run_cell(plan: SkewPlan, cell: StudyCell, settings: Settings, scratch: Path) -> MeasuredLine:
     """Run one cell. Raises as `StudyWorld.fit` does."""
     arm = plan.arms()[cell.arm]
-    world = study_world(plan.spec, cell.seed, settings, scratch)
+    world = world_of(plan.spec, cell.seed, settings, scratch)
     fitted = world.fit(arm.trained, arm.fit_seed)
     assert fitted is not None
     if arm.new_bar:
         fitted = with_new_bar(world, fitted, arm)
-    return MeasuredLine(line=world.decide(arm.serves, fitted))
+    ranking = RankedPayments()
+    figures = world.decide(arm.serves, fitted, note=ranking.add)
+    return MeasuredLine(line=figures, measures=ranking.measures())
 
 
 def with_new_bar(world: StudyWorld, fitted: FittedArm, arm: SkewArm) -> FittedArm:

@@ -1,20 +1,26 @@
 """The study of skew: its cells, and what it says."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Final
 
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
-from studies.comparison.figures import MeasuredLine, effect_of
-from studies.comparison.page import money, money_difference
+from studies.comparison.figures import RANKING, MeasuredLine, effect_of
+from studies.comparison.page import effect_text, money, money_difference
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
+from studies.frame.file_world import FileSpec, identity_of
 from studies.skew.cell import run_cell
 from studies.skew.plan import FRESH, FULL, NULL, QUICK, SkewPlan
 
 QUESTION: Final = "What does it cost to serve other features than a model was trained on?"
-MODULES: Final = ("studies/skew/cell.py", "studies/skew/plan.py", "studies/comparison/figures.py")
+MODULES: Final = (
+    "studies/skew/cell.py",
+    "studies/skew/plan.py",
+    "studies/comparison/figures.py",
+    "studies/comparison/ranking.py",
+)
 
 
 def study_of(size: Size) -> StudyDefinition[MeasuredLine, ComparisonResult]:
@@ -26,13 +32,19 @@ def study_by(plan: SkewPlan, size: Size) -> StudyDefinition[MeasuredLine, Compar
     """The study of a plan."""
     cells = CellPlan(
         study="skew", arms={name: asdict(arm) for name, arm in plan.arms().items()}, conditions={"world": {}},
-        sizes=asdict(plan.spec), seeds=plan.seeds, most_seeds=plan.most_seeds, run=partial(run_cell, plan),
-        figures=MeasuredLine, modules=MODULES,
+        sizes=identity_of(plan.spec), seeds=plan.seeds, most_seeds=plan.most_seeds,
+        run=partial(run_cell, plan), figures=MeasuredLine, modules=MODULES,
     )  # fmt: skip
     comparison = ComparisonPlan(
         cells=cells, spec=plan.spec, base=FRESH, null=NULL, contrasts=plan.contrasts(), width=0.1
     )
     return comparison_study(size, comparison, STORY)
+
+
+def study_of_file(file: FileSpec, size: Size) -> StudyDefinition[MeasuredLine, ComparisonResult]:
+    """The study of a public file."""
+    plan = FULL if size == "full" else QUICK
+    return study_by(replace(plan, spec=file, seeds=file.shares, most_seeds=file.shares), size)
 
 
 def _regimes(result: ComparisonResult) -> list[str]:
@@ -51,18 +63,28 @@ def answer(result: ComparisonResult) -> list[str]:
         else "With the bar set anew, no regime is told to lose by a model trained on fresh features"
     )
     texts = [
-        f"{head}: {_list([f'{name} {money_difference(e.difference)}' for name, e in skewed.items()])}, of a "
+        f"{head}: {_list([f'{name} {effect_text(e)}' for name, e in skewed.items()])}, of a "
         f"net loss of {money(base.net_loss)} per 1,000 cards and week in real time."
     ]
     stale = {name: effect_of(result.effects, f"{name}: stale, matched") for name in _regimes(result)}
     texts.append(
         "What matched training cannot repair, against real time: "
-        f"{_list([f'{name} {money_difference(e.difference)}' for name, e in stale.items()])}."
+        f"{_list([f'{name} {effect_text(e)}' for name, e in stale.items()])}."
     )
     reverse = effect_of(result.effects, "real-time: trained nightly")
     texts.append(
         f"The other way round, a model trained on nightly features and served fresh ones: "
-        f"{money_difference(reverse.difference)}."
+        f"{effect_text(reverse)}."
+    )
+    ranked = {
+        f"{name}{what}": effect_of(result.effects, f"{name}: {contrast}, ranking")
+        for name in _regimes(result)
+        for what, contrast in (("", "stale, matched"), (", skewed", "skew, new bar"))
+    }
+    shown = _list([f"{name} {effect_text(effect)}" for name, effect in ranked.items()])
+    texts.append(
+        "In average precision, points of a hundred, where matched models stand against real time and skewed "
+        f"ones against matched: {shown}, of {base.measures[RANKING]:.1f} in real time."
     )
     return texts
 

@@ -1,11 +1,12 @@
 """What the study of skew runs: for each regime a matched model and a skewed one. Pure data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from simulator.regimes import REGIMES, Regime, regime_of
 from stream_features.catalogue.features import HOUR
-from studies.comparison.figures import Contrast
+from studies.comparison.figures import RANKING, Contrast
+from studies.frame.file_world import FileSpec
 from studies.frame.study_world import WorldSpec
 
 FRESH: Final = "real-time"
@@ -29,7 +30,7 @@ class SkewPlan:
     """Sizes of the study."""
 
     served: tuple[Regime, ...]
-    spec: WorldSpec
+    spec: WorldSpec | FileSpec
     seeds: int
     most_seeds: int
 
@@ -45,7 +46,7 @@ class SkewPlan:
         return arms
 
     def contrasts(self) -> list[Contrast]:
-        """What the regime costs, what skew adds, and the reverse."""
+        """What the regime costs, what skew adds, and the reverse; all but the bar in ranking too."""
         contrasts = []
         for regime in self.served:
             name = regime.name
@@ -54,17 +55,19 @@ class SkewPlan:
                 Contrast(f"{name}: skew, same bar", f"{name}, skewed", f"{name}, matched"),
                 Contrast(f"{name}: skew, new bar", f"{name}, skewed, new bar", f"{name}, matched"),
             ]
-        return [*contrasts, Contrast("real-time: trained nightly", REVERSED, FRESH)]
+        contrasts.append(Contrast("real-time: trained nightly", REVERSED, FRESH))
+        return contrasts + [
+            replace(contrast, name=f"{contrast.name}, ranking", measure=RANKING)
+            for contrast in contrasts
+            if not contrast.name.endswith("same bar")
+        ]
 
 
 _WORLD: Final = (("fraud_scale", 4.0),)
 QUICK: Final = SkewPlan(
-    (REGIMES["nightly"], REGIMES["tumbling"]), WorldSpec(1500, 40, 10, _WORLD), seeds=8, most_seeds=8
+    (REGIMES["nightly"], REGIMES["tumbling"]), WorldSpec(1500, 40, 14, _WORLD), seeds=4, most_seeds=4
 )
 FULL: Final = SkewPlan(
-    (
-        regime_of("micro-batch", HOUR), REGIMES["nightly"], REGIMES["hybrid"], regime_of("hopping", HOUR),
-        REGIMES["tumbling"],
-    ),
-    WorldSpec(2500, 45, 14, _WORLD), seeds=10, most_seeds=16,
+    (regime_of("micro-batch", HOUR), REGIMES["nightly"], REGIMES["hybrid"], REGIMES["tumbling"]),
+    WorldSpec(2000, 40, 28, _WORLD), seeds=8, most_seeds=16,
 )  # fmt: skip

@@ -25,8 +25,8 @@ class ValuePlan:
     """Sizes of the study."""
 
     periods_ms: tuple[int, ...]
-    tempos: tuple[float, ...]
-    fraud_scales: tuple[float, ...]
+    worlds: tuple[tuple[float, float], ...]
+    """Tempo and scale of the fraud of each condition."""
     spec: WorldSpec
     seeds: int
     most_seeds: int
@@ -39,11 +39,7 @@ class ValuePlan:
 
     def conditions(self) -> dict[str, tuple[float, float]]:
         """Tempo and scale of the fraud of each condition."""
-        return {
-            condition_name(tempo, scale): (tempo, scale)
-            for scale in self.fraud_scales
-            for tempo in self.tempos
-        }
+        return {condition_name(tempo, scale): (tempo, scale) for tempo, scale in self.worlds}
 
     def contrasts(self) -> list[Contrast]:
         """Every job against real time."""
@@ -70,9 +66,9 @@ def condition_name(tempo: float, scale: float) -> str:
 
 
 QUICK: Final = ValuePlan(
-    (15 * MINUTE, 2 * HOUR, DAY), (1.0, 20.0), (4.0,), WorldSpec(1200, 35, 8), seeds=6, most_seeds=6
+    (15 * MINUTE, HOUR, DAY), ((1.0, 4.0), (20.0, 4.0)), WorldSpec(1200, 35, 14), seeds=4, most_seeds=4
 )
 FULL: Final = ValuePlan(
-    (15 * MINUTE, HOUR, 6 * HOUR, DAY), (1.0, 20.0), (1.0, 4.0), WorldSpec(2500, 40, 14), seeds=8,
-    most_seeds=12,
+    (15 * MINUTE, HOUR, DAY), ((1.0, 1.0), (1.0, 4.0), (20.0, 4.0)), WorldSpec(2000, 40, 28), seeds=8,
+    most_seeds=16,
 )  # fmt: skip

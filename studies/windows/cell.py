@@ -11,10 +11,10 @@ from simulator.line.decided import DecidedStretch
 from simulator.regimes import REGIMES
 from stream_features.catalogue.features import FEATURES, WINDOWED
 from studies.comparison.figures import MeasuredLine
-from studies.comparison.recorded_line import RecordedLine, scoring_of
+from studies.comparison.ranking import RankedPayments
 from studies.frame.cell_plan import StudyCell
-from studies.frame.line_figures import run_line
-from studies.frame.study_world import StudyWorld, study_world
+from studies.frame.file_world import world_of
+from studies.frame.study_world import StudyWorld
 from studies.windows.costs import kept_a_card, updates_a_payment
 from studies.windows.plan import EXACT, TUMBLING, WindowsArm, WindowsPlan
 
@@ -39,13 +39,16 @@ class ActedRows:
 def run_cell(plan: WindowsPlan, cell: StudyCell, settings: Settings, scratch: Path) -> MeasuredLine:
     """Run one cell. Raises as `StudyWorld.fit` does."""
     arm = plan.arms()[cell.arm]
-    world = study_world(plan.spec, cell.seed, settings, scratch)
+    world = world_of(plan.spec_at(cell.condition), cell.seed, settings, scratch)
     fitted = world.fit(arm.regime, arm.fit_seed)
-    assert fitted is not None
-    acted = ActedRows()
-    line = RecordedLine(world, arm.regime, scoring_of(world, fitted), acted.add)
-    figures = run_line(line, arm.regime)
-    measures = cost_measures(world, cell.arm, arm)
+    acted, ranking = ActedRows(), RankedPayments()
+
+    def note(decided: DecidedStretch) -> None:
+        acted.add(decided)
+        ranking.add(decided)
+
+    figures = world.decide(arm.regime, fitted, note=note)
+    measures = cost_measures(world, cell.arm, arm) | ranking.measures()
     if arm.regime != REGIMES["real-time"]:
         exact = world.vectors(REGIMES["real-time"])[world.dataset.train]
         measures |= feature_errors(world.vectors(arm.regime)[world.dataset.train], exact)

@@ -9,7 +9,6 @@ from fraudsim.settings import Settings
 from model.artefact.calibration import Calibration
 from simulator.line.scoring import PaymentColumns, Scoring
 from simulator.regimes import REGIMES
-from studies.comparison.recorded_line import policy_of
 from studies.deadline.cell import twin_scoring
 from studies.deadline.degraded_scoring import DegradedScoring, same_probability
 from studies.deadline.live_line import decisions
@@ -39,7 +38,7 @@ def probabilities(scoring, rows):
 
 def test_half_degraded_is_each_payment_by_the_one_or_the_other(world, rows):
     whole = probabilities(twin_scoring(world, TwinArm(0.0)), rows)
-    blind_scoring = Scoring(world.fit(BLIND).arm, policy_of(world, 0.0), "champion")
+    blind_scoring = Scoring(world.fit(BLIND).arm, world.policy(0.0), "champion")
     columns, index, vectors = rows
     from model.training.fallback import request_only
 

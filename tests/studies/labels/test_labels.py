@@ -6,7 +6,6 @@ import pytest
 
 from fraudsim.settings import Settings
 from stream_features.catalogue.features import DAY
-from studies.comparison.recorded_line import policy_of
 from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import StudyWorld, WorldSpec
 from studies.labels.cell import BankWorld, fit_and_measure, run_cell, truth_of
@@ -115,7 +114,7 @@ def test_who_asks_the_customer_knows_of_what_was_stopped(bank):
 
 
 def test_what_exploration_lets_through_goes_through_and_counts_for_those_that_were_not(bank):
-    policy = policy_of_past(PastPolicy(only_declines=True, explored=0.5), policy_of(bank.world, 0.1))
+    policy = policy_of_past(PastPolicy(only_declines=True, explored=0.5), bank.world.policy(0.1))
     assert policy.exploration.share == 0.5
     past = bank.past(PastPolicy(only_declines=True, explored=0.5))
     explored = past.weight == 2

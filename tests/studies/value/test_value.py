@@ -95,7 +95,7 @@ def test_the_cheapest_regime_changes_with_the_volume():
 
 
 def test_a_run_is_of_its_tempo_and_scale(tmp_path):
-    plan = ValuePlan((DAY,), (1.0,), (12.0,), WorldSpec(300, 30, 2), 2, 2)
+    plan = ValuePlan((DAY,), ((1.0, 12.0),), WorldSpec(300, 30, 2), 2, 2)
     condition = condition_name(1.0, 12.0)
     assert dict(plan.spec_at(condition).world) == {"tempo": 1.0, "fraud_scale": 12.0}
     figures = run_cell(plan, StudyCell(job_name(DAY), condition, 1), Settings(_env_file=None), tmp_path)

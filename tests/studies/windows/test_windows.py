@@ -57,8 +57,8 @@ def test_a_run_knows_its_costs_its_alerts_and_its_errors(tmp_path):
     spec = WorldSpec(cards=300, history_days=30, days=2, world=(("fraud_scale", 12.0),))
     plan = WindowsPlan((HOUR,), spec, 2, 2)
     assert plan.arms()[hop_name(HOUR)].regime == regime_of("hopping", HOUR)
-    exact = run_cell(plan, StudyCell(EXACT, "world", 1), SETTINGS, tmp_path)
-    tumbling = run_cell(plan, StudyCell(TUMBLING, "world", 1), SETTINGS, tmp_path)
+    exact = run_cell(plan, StudyCell(EXACT, "tempo 1", 1), SETTINGS, tmp_path)
+    tumbling = run_cell(plan, StudyCell(TUMBLING, "tempo 1", 1), SETTINGS, tmp_path)
     assert exact.line.flagged <= len(exact.acted) < exact.line.decisions
     assert exact.acted == sorted(set(exact.acted))
     assert "differ" not in exact.measures
