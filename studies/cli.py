@@ -34,19 +34,18 @@ def run_all(
     full: bool = typer.Option(False, "--full", help="the studies themselves: hours"),
     seeds: int | None = typer.Option(None, min=2, max=30, help="worlds, instead of each study's number"),
     publish_to: Path | None = typer.Option(None, "--publish", help="folder to publish them in at the end"),
+    without: list[str] = typer.Option([], "--without", help="a study to leave out; may be given again"),
 ) -> None:
-    """All studies of arms and worlds, one after another, with an index of their answers."""
-    from studies.frame.publication import publish as publish_results
-    from studies.frame.publication import write_index
-    from studies.framed import run_study, size_of
+    """All studies of arms and worlds, one after another, with an index of their answers.
+
+    A study that fails does not stop the others; the command then ends with 1.
+    """
+    from studies.all_studies import run_all_studies
+    from studies.framed import size_of
 
     size = size_of(quick=quick, full=full)
-    results = {name: run_study(name, out / name, size, seeds) for name in FRAMED}
-    write_index(out, results)
-    typer.echo(f"written to {out}: README.md, the answers of all")
-    if publish_to is not None:
-        publish_results(publish_to, results)
-        typer.echo(f"written to {publish_to}: {', '.join(sorted(results))}")
+    if not run_all_studies(out, size, seeds, publish_to, frozenset(without), plain_console()):
+        raise typer.Exit(1)
 
 
 @study_app.command()

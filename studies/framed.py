@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from fraudsim.errors import FraudsimError
+
 if TYPE_CHECKING:
     from studies.frame.cell_plan import Size
     from studies.frame.definition import StudyDefinition, StudyResult
@@ -28,12 +30,25 @@ FRAMED: Final = {
     "deadline": "How many decisions are degraded by load and deadline, and what do they let through?",
 }
 """By name, the question; the package `studies/NAME/` has a module `definition`."""
+OF_FILES: Final = ("skew", "windows")
+"""Those that can be run on a public file: their arms need no second world, only other features."""
 
 
 def definition_by_name(name: str, size: "Size") -> "StudyDefinition[Any, Any]":
     """A study of a size."""
     module = import_module(f"studies.{name.replace('-', '_')}.definition")
     definition: StudyDefinition[Any, Any] = module.study_of(size)
+    return definition
+
+
+def definition_of_file(
+    name: str, size: "Size", history: Path, days: int | None
+) -> "StudyDefinition[Any, Any]":
+    """A study of a public file's history. Raises as `file_spec` does."""
+    from studies.frame.file_world import file_spec
+
+    module = import_module(f"studies.{name}.definition")
+    definition: StudyDefinition[Any, Any] = module.study_of_file(file_spec(history, days), size)
     return definition
 
 
@@ -45,7 +60,6 @@ def named_in(folder: Path) -> tuple[str, "Size"]:
     """
     import msgspec
 
-    from fraudsim.errors import FraudsimError
     from studies.frame.definition import StudyResult
 
     path = folder / "result.json"
@@ -63,19 +77,53 @@ def named_in(folder: Path) -> tuple[str, "Size"]:
     return provenance.study, "full" if provenance.size == "full" else "quick"
 
 
+_OUT: Final = typer.Option(..., help="folder of the result; a study that is there already goes on")
+_QUICK: Final = typer.Option(False, "--quick", help="a look, 3 minutes on two cores; the default")
+_FULL: Final = typer.Option(False, "--full", help="the study, sized to 2 hours")
+_SEEDS: Final = typer.Option(None, min=2, max=30, help="worlds, instead of the study's number")
+
+
 def command_of(name: str) -> Callable[..., None]:
     """The command of a study."""
 
-    def run(
-        out: Path = typer.Option(..., help="folder of the result; a study that is there already goes on"),
-        quick: bool = typer.Option(False, "--quick", help="a look, 3 minutes on two cores; the default"),
-        full: bool = typer.Option(False, "--full", help="the study, sized to 2 hours"),
-        seeds: int | None = typer.Option(None, min=2, max=30, help="worlds, instead of the study's number"),
-    ) -> None:
-        run_study(name, out, size_of(quick=quick, full=full), seeds)
+    def run(out: Path = _OUT, quick: bool = _QUICK, full: bool = _FULL, seeds: int | None = _SEEDS) -> None:
+        run_study(definition_by_name(name, size_of(quick=quick, full=full)), out, seeds)
 
-    run.__doc__ = FRAMED[name]
-    return run
+    def run_on_file(
+        out: Path = _OUT,
+        quick: bool = _QUICK,
+        full: bool = _FULL,
+        seeds: int | None = _SEEDS,
+        history: Path | None = typer.Option(
+            None, help="a public file's, by `fraudsim world replay FILE --out DIR`, instead of worlds"
+        ),
+        days: int | None = typer.Option(
+            None, min=1, help="of that history, the last ones, which are decided [default: a quarter]"
+        ),
+    ) -> None:
+        size = size_of(quick=quick, full=full)
+        study = definition_by_name(name, size)
+        if history is not None:
+            study = definition_of_file(name, size, history, days)
+            seeds = shares_of(study, seeds)
+        elif days is not None:
+            raise FraudsimError("--days: is of a public file; give its --history too")
+        run_study(study, out, seeds)
+
+    command = run_on_file if name in OF_FILES else run
+    command.__doc__ = FRAMED[name]
+    return command
+
+
+def shares_of(study: "StudyDefinition[Any, Any]", seeds: int | None) -> int | None:
+    """How many shares of a file's cards are decided.
+
+    Raises:
+        FraudsimError: there are fewer.
+    """
+    if seeds is not None and seeds > study.plan.seeds:
+        raise FraudsimError(f"--seeds {seeds}: a file's cards have {study.plan.seeds} shares; give fewer")
+    return seeds
 
 
 def size_of(*, quick: bool, full: bool) -> "Size":
@@ -84,14 +132,14 @@ def size_of(*, quick: bool, full: bool) -> "Size":
     Raises:
         FraudsimError: they name two.
     """
-    from fraudsim.errors import FraudsimError
-
     if quick and full:
         raise FraudsimError("--quick and --full: take one of them")
     return "full" if full else "quick"
 
 
-def run_study(name: str, out: Path, size: "Size", seeds: int | None) -> "tuple[StudyResult, StudyReport]":
+def run_study(
+    study: "StudyDefinition[Any, Any]", out: Path, seeds: int | None, *, printed: bool = True
+) -> "tuple[StudyResult, StudyReport]":
     """Run what is not there yet, print the page, and return what the study says."""
     from rich.progress import Progress
 
@@ -101,27 +149,35 @@ def run_study(name: str, out: Path, size: "Size", seeds: int | None) -> "tuple[S
     from studies.frame.page import terminal_pages
 
     console = plain_console()
-    study = definition_by_name(name, size)
     with Progress(console=console) as progress:
-        task = progress.add_task(name)
+        task = progress.add_task(study.plan.study)
         result = conduct(
             study, out, load_settings(), seeds,
             lambda done, to_do: progress.update(task, completed=done, total=to_do),
         )  # fmt: skip
     report = study.report_of(result)
-    for page in terminal_pages(report):
-        page.print_to(console)
-    typer.echo(f"written to {out}: index.html, README.md, result.json, figures")
+    if printed:
+        for page in terminal_pages(report):
+            page.print_to(console)
+        typer.echo(f"written to {out}: index.html, README.md, result.json, figures")
     return result, report
 
 
 def kept_study(folder: Path) -> "tuple[str, tuple[StudyResult, StudyReport]]":
-    """Name, result and report of a finished study's folder. Raises as `named_in` does."""
+    """Name, result and report of a finished study's folder.
+
+    Raises:
+        FraudsimError: it has no result, or that of a public file, which is not one of our worlds.
+    """
     from studies.frame.publication import read_study_result
 
     name, size = named_in(folder)
     study = definition_by_name(name, size)
     result = read_study_result(folder, study)
+    if getattr(result, "file", None) is not None:
+        raise FraudsimError(
+            f"study {folder}: is of a public file, and what is published is of worlds; its pages are there"
+        )
     return name, (result, study.report_of(result))
 
 

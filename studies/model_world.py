@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -79,6 +80,13 @@ class ModelWorld:
     def test_fraud(self) -> Flags:
         """As known in the end; of the test rows."""
         return self.dataset.eventual_fraud[self.dataset.test]
+
+
+class ModelTest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the figures of every cell have: how large its test was."""
+
+    test_rows: int
+    test_frauds: int
 
 
 SPECS: Final[dict[Size, ModelWorldSpec]] = {

@@ -18,6 +18,11 @@ from studies.frame.cell_plan import CellPlan, F, StudyCell, code_fingerprint
 from studies.frame.definition import Provenance, R, StudyDefinition
 from studies.frame.page import StudyReport, write_report_files
 
+
+class StudyInterruptedError(FraudsimError):
+    """Somebody stopped a study; what is done is kept."""
+
+
 Progress = Callable[[int, int], None]
 """Called with the numbers of cells done and to do."""
 SEEDS_ADDED = 2
@@ -76,7 +81,7 @@ def conduct(
             f"study {error.filename or out}: {error.strerror or error}; make room: {again}"
         ) from None
     except KeyboardInterrupt:
-        raise FraudsimError(f"study {plan.study}: interrupted; {again}") from None
+        raise StudyInterruptedError(f"study {plan.study}: interrupted; {again}") from None
     return result
 
 

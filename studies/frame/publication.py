@@ -63,6 +63,7 @@ def write_index(out: Path, results: Mapping[str, tuple[StudyResult, StudyReport]
         lines += [f"![{figure.caption}]({name}/{figure.name}.svg)\n" for figure in report.figures[:1]]
         lines += [f"{len(result.seeds)} worlds; `{report.command}`."]
     try:
+        out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "README.md", "\n".join(lines) + "\n")
     except OSError as error:
         raise FraudsimError(f"study {error.filename or out}: {error.strerror or error}") from None

@@ -24,7 +24,7 @@ from producers.ledger.account import Basis
 from producers.ledger.book import Posting, entries_of
 from producers.ledger.entry import Fraud
 from studies.frame.cell_plan import StudyCell
-from studies.model_world import ModelWorld, ModelWorldSpec, model_world
+from studies.model_world import ModelTest, ModelWorld, ModelWorldSpec, model_world
 
 ACTIONS: Final[tuple[Action, ...]] = ("approve", "step_up", "review", "decline")
 ONE_ROWS: Final = 400
@@ -43,12 +43,10 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
 
-class ModelFigures(msgspec.Struct, frozen=True, kw_only=True):
+class ModelFigures(ModelTest, frozen=True, kw_only=True):
     """One model in one world."""
 
     train_rows: int
-    test_rows: int
-    test_frauds: int
     average_precision: float
     net_loss_rate: float
     """By the ledger: cents per 1,000 cards of the test and week."""

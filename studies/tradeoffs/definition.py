@@ -1,9 +1,6 @@
 """The study as the frame takes it: cells, result, report."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from functools import partial
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -11,15 +8,14 @@ import numpy as np
 from model.forest.fit import SHIPPED
 from model.zoo.entries import BASE, ZOO
 from producers.ledger.comparison import Difference, difference_of
-from studies.frame.cell_plan import CellPlan, Runs, Size
+from studies.frame.cell_plan import Runs, Size
 from studies.frame.definition import Provenance, StudyDefinition
 from studies.frame.paired import paired
+from studies.model_study import frauds_by_layout, model_study
 from studies.model_world import SEEDS, SPECS, ModelWorldSpec
 from studies.tradeoffs.cell import Estimate, ModelFigures, run_cell
 from studies.tradeoffs.page import report_of
 from studies.tradeoffs.result import ModelRow, TradeoffsResult, frontier_of
-
-MODULES: Final = ("studies/model_world.py", "studies/tradeoffs/cell.py")
 
 
 def study_of(size: Size) -> StudyDefinition[ModelFigures, TradeoffsResult]:
@@ -31,14 +27,10 @@ def definition_of(
     spec: ModelWorldSpec, size: Size, seeds: int
 ) -> StudyDefinition[ModelFigures, TradeoffsResult]:
     """The study of worlds of one kind."""
-    cells = CellPlan(
-        study="tradeoffs", arms={one.name: asdict(SHIPPED) for one in ZOO}, conditions=spec.layouts(),
-        sizes=None, seeds=seeds, most_seeds=seeds, run=partial(run_cell, spec), figures=ModelFigures,
-        modules=MODULES,
+    return model_study(
+        "tradeoffs", [one.name for one in ZOO], SHIPPED, spec, size, seeds, run_cell, ModelFigures,
+        TradeoffsResult, result_of, report_of,
     )  # fmt: skip
-    return StudyDefinition(
-        size, cells, lambda runs, numbers: True, TradeoffsResult, partial(result_of, spec), report_of
-    )
 
 
 def result_of(
@@ -55,7 +47,7 @@ def result_of(
         provenance=provenance,
         seeds=list(seeds),
         worlds=spec.text(),
-        test_frauds={name: [runs[BASE, name, seed].test_frauds for seed in seeds] for name in layouts},
+        test_frauds=frauds_by_layout(runs, BASE, layouts, seeds),
         rows=rows,
     )
 

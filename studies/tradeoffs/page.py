@@ -1,8 +1,8 @@
 """What the study says, as sentences and tables."""
 
 from model.zoo.entries import BASE, ZOO
-from producers.ledger.comparison import Difference
 from studies.frame.page import StudyReport, StudyTable
+from studies.model_study import interval_text
 from studies.report import Cell, Grid, bar
 from studies.tradeoffs.result import TradeoffsResult
 
@@ -13,9 +13,8 @@ def report_of(result: TradeoffsResult) -> StudyReport:
     return StudyReport(
         question="What is sacrificed for speed and size?",
         answer=_answer(result),
-        set_up=f"{result.worlds} Frauds of the tests: "
-        + "; ".join(f"{name} {', '.join(map(str, counts))}" for name, counts in result.test_frauds.items())
-        + ". Latency is CPU time of scoring alone, in one thread, from what a scorer would have read, so "
+        set_up=f"{result.set_up} "
+        "Latency is CPU time of scoring alone, in one thread, from what a scorer would have read, so "
         "that what else the machine does is not counted; in brackets the quantiles of 5 and 95 %. Intervals "
         "of differences are 95 %, Student's t over the worlds.",
         figures=[],
@@ -53,9 +52,9 @@ def _quality_table(result: TradeoffsResult, layout: str) -> StudyTable:
         [
             Cell(row.model + (" *" if row.on_frontier else "")),
             Cell(f"{row.average_precision:.3f}", bar(row.average_precision / best)),
-            Cell("" if row.model == BASE else _interval(row.precision_difference, 100, "+.3f")),
+            Cell("" if row.model == BASE else interval_text(row.precision_difference, "+.3f")),
             Cell(f"{row.net_loss_rate / 100:,.0f}"),
-            Cell("" if row.model == BASE else _interval(row.net_loss_difference, 100, "+,.0f")),
+            Cell("" if row.model == BASE else interval_text(row.net_loss_difference, "+,.0f")),
         ]
         for row in rows
     ]
@@ -83,10 +82,3 @@ def _cost_table(result: TradeoffsResult, layout: str) -> StudyTable:
     ]
     heads = ["model", "µs, one row", "µs a row of 512", "scored by", "KiB", "training, s", "servable"]
     return StudyTable(f"Latency and size, {layout}", "All of CPU.", Grid(heads, lines))
-
-
-def _interval(difference: Difference, unit: float, style: str) -> str:
-    mean = format(difference.mean / unit, style)
-    if difference.low is None or difference.high is None:
-        return mean
-    return f"{mean} ({format(difference.low / unit, style)} to {format(difference.high / unit, style)})"

@@ -7,7 +7,7 @@ import numpy as np
 
 from fraudsim.arrays import Doubles
 from producers.ledger.comparison import Difference
-from studies.frame.definition import StudyResult
+from studies.model_study import ModelStudyResult
 from studies.tradeoffs.cell import Estimate
 
 
@@ -34,12 +34,9 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     """No other is at least as good in precision, net loss, latency of one row, size and training time."""
 
 
-class TradeoffsResult(StudyResult, frozen=True, kw_only=True):
+class TradeoffsResult(ModelStudyResult, frozen=True, kw_only=True):
     """`result.json`."""
 
-    worlds: str
-    test_frauds: dict[str, list[int]]
-    """By layout, of each seed."""
     rows: list[ModelRow]
 
 

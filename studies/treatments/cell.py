@@ -15,7 +15,7 @@ from model.treatments.reliability import CalibrationFigures, ReliabilityBin, cal
 from model.treatments.treatments import TREATMENTS, mean_of
 from model.tuning.paired import WeightedRanking
 from studies.frame.cell_plan import StudyCell
-from studies.model_world import ModelWorld, ModelWorldSpec, model_world
+from studies.model_world import ModelTest, ModelWorld, ModelWorldSpec, model_world
 
 AMOUNTS: Final = (0, 1_000, 5_000, 20_000, 100_000)
 """Lower edges of the bands of amounts, cents."""
@@ -42,11 +42,9 @@ class GroupCalibration(msgspec.Struct, frozen=True, kw_only=True):
     mean_probability: float
 
 
-class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
+class TreatmentFigures(ModelTest, frozen=True, kw_only=True):
     """A treatment in one world."""
 
-    test_rows: int
-    test_frauds: int
     calibrated: dict[str, CalibratedFigures]
     """By calibrator."""
     by_amount: list[GroupCalibration]

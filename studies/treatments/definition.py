@@ -1,9 +1,6 @@
 """The study as the frame takes it: cells, result, report."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -13,15 +10,15 @@ from model.treatments.calibrators import CALIBRATORS
 from model.treatments.reliability import ReliabilityBin
 from model.treatments.treatments import TREATMENTS
 from producers.ledger.comparison import Difference, difference_of
-from studies.frame.cell_plan import CellPlan, Runs, Size
-from studies.frame.definition import Provenance, StudyDefinition, StudyResult
+from studies.frame.cell_plan import Runs, Size
+from studies.frame.definition import Provenance, StudyDefinition
 from studies.frame.page import StudyFigure, StudyReport, StudyTable
+from studies.model_study import ModelStudyResult, frauds_by_layout, interval_text, model_study
 from studies.model_world import OURS, SEEDS, SPECS, ModelWorldSpec
 from studies.report import Cell, Grid, spaced
 from studies.treatments.cell import GroupCalibration, TreatmentFigures, run_cell
 from studies.treatments.plots import reliability_svg
 
-MODULES: Final = ("studies/model_world.py", "studies/treatments/cell.py")
 PLAIN, UNCALIBRATED = TREATMENTS[0].name, "none"
 
 
@@ -44,12 +41,9 @@ class TreatmentRow(msgspec.Struct, frozen=True, kw_only=True):
     cost_share: float | None
 
 
-class TreatmentsResult(StudyResult, frozen=True, kw_only=True):
+class TreatmentsResult(ModelStudyResult, frozen=True, kw_only=True):
     """`result.json`."""
 
-    worlds: str
-    test_frauds: dict[str, list[int]]
-    """By layout, of each seed."""
     rows: list[TreatmentRow]
     by_amount: list[GroupCalibration]
     """Of our worlds together, by the first treatment and Platt's calibrator."""
@@ -67,14 +61,10 @@ def definition_of(
     spec: ModelWorldSpec, size: Size, seeds: int
 ) -> StudyDefinition[TreatmentFigures, TreatmentsResult]:
     """The study of worlds of one kind."""
-    cells = CellPlan(
-        study="treatments", arms={one.name: asdict(SHIPPED) for one in TREATMENTS}, conditions=spec.layouts(),
-        sizes=None, seeds=seeds, most_seeds=seeds, run=partial(run_cell, spec), figures=TreatmentFigures,
-        modules=MODULES,
+    return model_study(
+        "treatments", [one.name for one in TREATMENTS], SHIPPED, spec, size, seeds, run_cell,
+        TreatmentFigures, TreatmentsResult, result_of, report_of,
     )  # fmt: skip
-    return StudyDefinition(
-        size, cells, lambda runs, numbers: True, TreatmentsResult, partial(result_of, spec), report_of
-    )
 
 
 def result_of(
@@ -87,7 +77,7 @@ def result_of(
         provenance=provenance,
         seeds=list(seeds),
         worlds=spec.text(),
-        test_frauds={name: [runs[PLAIN, name, seed].test_frauds for seed in seeds] for name in layouts},
+        test_frauds=frauds_by_layout(runs, PLAIN, layouts, seeds),
         rows=[
             _row(runs, layout, treatment.name, calibrator, seeds)
             for layout in layouts
@@ -162,9 +152,8 @@ def report_of(result: TreatmentsResult) -> StudyReport:
     return StudyReport(
         question="Does a treatment of class imbalance help?",
         answer=_answer(result),
-        set_up=f"{result.worlds} Frauds of the tests: "
-        + "; ".join(f"{name} {', '.join(map(str, counts))}" for name, counts in result.test_frauds.items())
-        + ". Each treatment is fitted on the train period without its end, where calibrators and cut-offs "
+        set_up=f"{result.set_up} "
+        "Each treatment is fitted on the train period without its end, where calibrators and cut-offs "
         "are chosen, with the shipped parameters. Intervals are 95 %, Student's t over the worlds.",
         figures=[StudyFigure("reliability", caption, svg)],
         tables=[
@@ -200,7 +189,7 @@ def _table(result: TreatmentsResult, layout: str) -> StudyTable:
         [
             Cell(f"{row.treatment}; {row.calibrator}"),
             Cell(f"{row.average_precision:.3f}"),
-            Cell(_interval(row.difference)),
+            Cell(interval_text(row.difference, "+.3f")),
             Cell(f"{row.expected_over_known:.2f}"),
             Cell(f"{row.log_loss:.4f}"),
             Cell(f"{row.agreeing_bins}/{row.bins}"),
@@ -225,13 +214,6 @@ def _table(result: TreatmentsResult, layout: str) -> StudyTable:
         "end of training, over that of approving everything.",
         Grid(heads, lines),
     )
-
-
-def _interval(difference: Difference) -> str:
-    mean = f"{difference.mean / 100:+.3f}"
-    if difference.low is None or difference.high is None:
-        return mean
-    return f"{mean} ({difference.low / 100:+.3f} to {difference.high / 100:+.3f})"
 
 
 def _group_table(name: str, groups: Sequence[GroupCalibration]) -> StudyTable:
