@@ -67,7 +67,8 @@ def report_of(result: "ComparisonResult", story: "Story", options: str = "") -> 
         controls=controls_text(result),
         limits=[*story.limits, *limits],
         command=f"fraudsim study {result.provenance.study} --{size}{options} --out DIR",
-        source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}",
+        source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}"
+        f"{result.provenance.time_text}",
         surprises=story.surprises(result),
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,15 @@ Progress = Callable[[int, int], None]
 """Called with the numbers of cells done and to do."""
 SEEDS_ADDED = 2
 """At a time, while intervals are wide."""
+
+
+@dataclass(frozen=True)
+class _Kept(Generic[F]):
+    """What is kept of a cell."""
+
+    figures: F
+    cpu_s: float
+    """Seconds of CPU that it took, with what later cells share of it."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +75,15 @@ def conduct(
         shutil.rmtree(out / "worlds", ignore_errors=True)
         numbers = list(range(1, (seeds or plan.seeds) + 1))
         while True:
-            runs = _runs(out, plan, settings, numbers, on_progress)
+            kept = _runs(out, plan, settings, numbers, on_progress)
+            runs = {cell: one.figures for cell, one in kept.items()}
             if seeds or len(numbers) >= plan.most_seeds or study.narrow_enough(runs, numbers):
                 break
             numbers += range(numbers[-1] + 1, min(plan.most_seeds, numbers[-1] + SEEDS_ADDED) + 1)
         shutil.rmtree(out / "worlds", ignore_errors=True)
         provenance = Provenance(
             study=plan.study, size=study.size, code=code_fingerprint(plan.modules),
-            versions=current_versions(),
+            versions=current_versions(), cpu_s=sum(one.cpu_s for one in kept.values()),
         )  # fmt: skip
         result = study.result_of(runs, numbers, provenance)
         write_result(out, result, study.report_of(result))
@@ -97,19 +108,19 @@ def write_result(out: Path, result: msgspec.Struct, report: StudyReport) -> None
 
 def _runs(
     out: Path, plan: CellPlan[F], settings: Settings, seeds: Sequence[int], on_progress: Progress
-) -> dict[tuple[str, str, int], F]:
+) -> "dict[tuple[str, str, int], _Kept[F]]":
     """The figures of every cell, from their files or by running them."""
-    runs: dict[tuple[str, str, int], F] = {}
+    runs: dict[tuple[str, str, int], _Kept[F]] = {}
     groups = []
     for cells in plan.groups(seeds):
         missing = []
         for cell in cells:
             path = out / "cells" / plan.file_name(cell, settings)
-            figures = _read(path, plan.figures)
-            if figures is None:
+            one = _read(path, plan.figures)
+            if one is None:
                 missing.append((cell, path))
             else:
-                runs[cell] = figures
+                runs[cell] = one
         if missing:
             names, files = zip(*missing, strict=True)
             groups.append(_Group(plan, names, files, settings, out / "worlds", os.getpid()))
@@ -129,21 +140,29 @@ def _runs(
     return runs
 
 
-def _run_group(group: _Group[F]) -> list[tuple[StudyCell, F]]:
+def _run_group(group: _Group[F]) -> "list[tuple[StudyCell, _Kept[F]]]":
     done = []
     for cell, path in zip(group.cells, group.files, strict=True):
         if os.getppid() != group.parent:
             raise InterruptedError("the study has ended")
-        figures = _read(path, group.plan.figures)
-        if figures is None:
+        one = _read(path, group.plan.figures)
+        if one is None:
+            started_s = time.process_time()
             figures = group.plan.run(cell, group.settings, group.scratch)
-            write_whole(path, msgspec.json.encode(figures))
-        done.append((cell, figures))
+            one = _Kept(figures, time.process_time() - started_s)
+            write_whole(path, msgspec.json.encode({"cpu_s": one.cpu_s, "figures": figures}))
+        done.append((cell, one))
     return done
 
 
-def _read(path: Path, kind: type[F]) -> F | None:
+class _KeptFile(msgspec.Struct):
+    cpu_s: float
+    figures: msgspec.Raw
+
+
+def _read(path: Path, kind: type[F]) -> "_Kept[F] | None":
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        file = msgspec.json.decode(path.read_bytes(), type=_KeptFile)
+        return _Kept(msgspec.json.decode(file.figures, type=kind), file.cpu_s)
     except (OSError, msgspec.DecodeError):
         return None

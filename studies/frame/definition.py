@@ -19,6 +19,13 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     """Fingerprint of the code that the figures depend on."""
     versions: Versions
+    cpu_s: float | None = None
+    """Seconds of CPU that its cells took where they were run, without lines that they started."""
+
+    @property
+    def time_text(self) -> str:
+        """The CPU time in words; empty if nobody measured it."""
+        return "" if self.cpu_s is None else f", {self.cpu_s / 60:.0f} CPU minutes"
 
 
 class StudyResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ def write_index(out: Path, results: Mapping[str, tuple[StudyResult, StudyReport]
     for name, (result, report) in sorted(results.items()):
         lines += ["", f"## [{report.question}]({name}/README.md)", "", report.answer[0], ""]
         lines += [f"![{figure.caption}]({name}/{figure.name}.svg)\n" for figure in report.figures[:1]]
-        lines += [f"{len(result.seeds)} worlds; `{report.command}`."]
+        lines += [f"{len(result.seeds)} worlds{result.provenance.time_text}; `{report.command}`."]
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "README.md", "\n".join(lines) + "\n")
