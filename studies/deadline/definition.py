@@ -20,6 +20,7 @@ from studies.deadline.plan import (
     WHOLE,
     DeadlinePlan,
     load_name,
+    refused_name,
     share_name,
 )
 from studies.frame.cell_plan import CellPlan, Size
@@ -132,8 +133,20 @@ class Loads:
         ]
         if none:
             texts.append(f"Fewer than one in a thousand is degraded with a deadline of {', '.join(none)}.")
+        refused = self.refused(result)
+        if refused:
+            named = ", ".join(f"{rate:,}/s under {deadline_ms} ms" for deadline_ms, rate in refused)
+            texts.append(
+                f"The load's own check refused {named}: the machine did not keep up with sending, so these "
+                "shares are of bunched requests and too high, if anything."
+            )
         texts.append(self._by_share(result))
         return texts
+
+    def refused(self, result: ComparisonResult) -> list[tuple[int, int]]:
+        """Deadlines and rates of the loads that were refused on any line."""
+        measures = next(row for row in result.rows if row.arm == WHOLE).measures
+        return [key for key in self.shares(result) if measures.get(refused_name(*key), 0) > 0]
 
     def _by_share(self, result: ComparisonResult) -> str:
         effects = [(share, effect_of(result.effects, share_name(share))) for share in self._plan.degraded]
@@ -161,11 +174,12 @@ class Loads:
 
     def table(self, result: ComparisonResult) -> StudyTable:
         """Degraded share and price by deadline and rate."""
+        refused = self.refused(result)
         rows = [
             [
                 Cell(f"{deadline_ms} ms"),
                 Cell(f"{rate:,}/s"),
-                Cell(f"{mean:.2f}%"),
+                Cell(f"{mean:.2f}%" + ("*" if (deadline_ms, rate) in refused else "")),
                 Cell(f"{least:.2f} to {most:.2f}%"),
                 Cell(money(self.price(result, mean))),
             ]
@@ -174,6 +188,7 @@ class Loads:
         return StudyTable(
             "Load and deadline",
             "Percent of the decisions that were degraded: mean, least and most over the started lines; what "
-            "that share costs per 1,000 cards and week, by straight lines between the twins.",
+            "that share costs per 1,000 cards and week, by straight lines between the twins. *: refused by "
+            "the load's own check.",
             Grid(["deadline", "load", "degraded", "range", "cost"], rows),
         )

@@ -17,12 +17,14 @@ from fraudsim.errors import FraudsimError
 from fraudsim.polling import poll_until
 from fraudsim.settings import variable
 from load_tests.load.run.restarts import SCORER, restart_scorer
-from studies.deadline.plan import LiveLoads, load_name
+from studies.deadline.plan import LiveLoads, load_name, refused_name
 
 START_S: Final = 600.0
 STOP_S: Final = 60.0
 LOAD_S: Final = 120.0
 """Longest time that a load may take beyond its own length."""
+REFUSED: Final = 3
+"""The code with which a load ends that its own check does not let stand."""
 CARDS: Final = 300
 HISTORY_DAYS: Final = 25
 RATE: Final = 5.0
@@ -30,7 +32,8 @@ RATE: Final = 5.0
 
 
 def degraded_shares(folder: Path, plan: LiveLoads, seed: int) -> dict[str, float]:
-    """Percent of the decisions that were degraded, by deadline and rate (`load_name`).
+    """Percent of the decisions that were degraded, by deadline and rate (`load_name`); and whether the load
+    refused itself, since the generator or the machine did not keep up (`refused_name`).
 
     Raises:
         FraudsimError: the line does not start, or a load cannot be sent.
@@ -45,7 +48,9 @@ def degraded_shares(folder: Path, plan: LiveLoads, seed: int) -> dict[str, float
             # A scorer that has just started decides its first requests late: they are not counted.
             _degraded(folder, run, plan, min(plan.rates), seed)
             for rate in plan.rates:
-                shares[load_name(deadline_ms, rate)] = _degraded(folder, run, plan, rate, seed)
+                share, refused = _degraded(folder, run, plan, rate, seed)
+                shares[load_name(deadline_ms, rate)] = share
+                shares[refused_name(deadline_ms, rate)] = float(refused)
     return shares
 
 
@@ -99,8 +104,8 @@ def _is_ready(run: Path) -> bool:
         return False
 
 
-def _degraded(folder: Path, run: Path, plan: LiveLoads, rate: int, seed: int) -> float:
-    """Percent of the decisions over HTTP that were degraded while a load was sent."""
+def _degraded(folder: Path, run: Path, plan: LiveLoads, rate: int, seed: int) -> tuple[float, bool]:
+    """Percent of the decisions over HTTP that were degraded while a load was sent; whether it was refused."""
     line = running_line(run)
     if line is None:
         raise FraudsimError(f"study deadline: the line in {run} has ended; see {folder}/up.log")
@@ -113,14 +118,14 @@ def _degraded(folder: Path, run: Path, plan: LiveLoads, rate: int, seed: int) ->
         argv, cwd=folder, env=_environment(), capture_output=True, text=True, check=False,
         timeout=plan.seconds + LOAD_S,
     )  # fmt: skip
-    if done.returncode not in (0, 3):
+    if done.returncode not in (0, REFUSED):
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise FraudsimError(f"study deadline: the load of {rate}/s ended with {done.returncode}: {last}")
     after = decisions(_metrics(line))
     count = after[0] - before[0]
     if not count:
         raise FraudsimError(f"study deadline: no decision was made under a load of {rate}/s")
-    return 100 * (after[1] - before[1]) / count
+    return 100 * (after[1] - before[1]) / count, done.returncode == REFUSED
 
 
 def _metrics(line: RunningLine) -> str:

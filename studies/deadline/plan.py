@@ -61,6 +61,11 @@ def load_name(deadline_ms: int, rate: int) -> str:
     return f"degraded {deadline_ms} ms {rate}/s"
 
 
+def refused_name(deadline_ms: int, rate: int) -> str:
+    """The measure that says whether the load refused itself: 1 where its own check was not passed, or 0."""
+    return f"refused {deadline_ms} ms {rate}/s"
+
+
 _WORLD: Final = (("fraud_scale", 4.0),)
 QUICK: Final = DeadlinePlan(
     (0.1, 0.5, 1.0),

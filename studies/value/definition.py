@@ -11,7 +11,7 @@ from fraudsim.drawing.themes import PALETTE, QUIET
 from fraudsim.settings import load_settings
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import ArmRow, MeasuredLine
-from studies.comparison.page import WIDTH
+from studies.comparison.page import WIDTH, money_difference
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyFigure, StudyTable
@@ -128,12 +128,9 @@ class Balance:
     def surprises(self, result: ComparisonResult) -> Sequence[str]:
         """Jobs that lose less than real time."""
         return [
-            f"{row.condition}: a {row.arm} is told to lose less than real time ({row.against_base.text}): "
-            "unexplained."
-            for row in result.rows
-            if row.arm not in (FRESH, NULL)
-            and row.against_base.high is not None
-            and row.against_base.high < 0
+            f"{effect.name}, loses less than real time ({money_difference(effect.difference)}): unexplained."
+            for effect in result.effects
+            if effect.holds and effect.difference.mean < 0
         ]
 
     def volumes_table(self, result: ComparisonResult) -> StudyTable:

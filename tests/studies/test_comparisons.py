@@ -8,6 +8,7 @@ from fraudsim.settings import Settings
 from model.artefact.files import current_versions
 from studies.comparison.definition import comparison_result
 from studies.comparison.figures import Contrast, effect_of, effects_of
+from studies.deadline.plan import refused_name
 from studies.frame.definition import Provenance
 from studies.frame.page import html, markdown, terminal_pages
 from studies.labels.plan import PAST_LOSS
@@ -101,6 +102,17 @@ def test_alerts_that_only_one_line_has_are_counted():
     assert rows[EXACT].measures["changed"] == 0
     exact, other = 10 + len(EXACT), 10 + len("tumbling")
     assert rows["tumbling"].measures["changed"] == pytest.approx(100 * (1 - exact / other))
+
+
+def test_a_load_that_was_refused_is_said_and_marked():
+    study = importlib.import_module("studies.deadline.definition").study_of("quick")
+    measures = {**MEASURES, refused_name(5, 1_500): 1.0, refused_name(50, 200): 0.0}
+    runs = made_up(study.plan, SEEDS, {}, measures)
+    provenance = Provenance(study="deadline", size="quick", code="c", versions=current_versions())
+    report = study.report_of(study.result_of(runs, SEEDS, provenance))
+    assert "refused 1,500/s under 5 ms: the machine" in " ".join(report.answer)
+    (loads,) = (table for table in report.tables if table.name == "Load and deadline")
+    assert [row[2].text.endswith("*") for row in loads.grid.rows] == [False, True, False, False]
 
 
 def test_comparison_result_is_read_back_as_it_was_written(study):

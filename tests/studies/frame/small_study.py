@@ -50,7 +50,7 @@ def small_study(
     most_seeds: int = 3,
     more_arms: int = 0,
 ) -> StudyDefinition[SmallFigures, SmallResult]:
-    arms = {"base": None, "other": None} | {f"arm {number}": None for number in range(more_arms)}
+    arms = {"base": None, "other": None} | {f"arm-{number}": None for number in range(more_arms)}
     plan = CellPlan(
         study="small", arms=arms, conditions={"1": 1, "2": 2}, sizes={"days": 3},
         seeds=seeds, most_seeds=most_seeds, run=partial(run_cell, diary, seconds), figures=SmallFigures,

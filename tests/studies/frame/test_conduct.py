@@ -88,6 +88,23 @@ def test_another_question_has_other_cells(tmp_path, monkeypatch):
     assert len({name, *others}) == 7
 
 
+def test_a_changed_setting_redoes_what_depends_on_it_and_a_new_arm_only_itself(tmp_path):
+    out, diary = tmp_path / "out", tmp_path / "diary"
+
+    def done_by(settings, more_arms=0):
+        diary.unlink(missing_ok=True)
+        conduct(small_study(diary, more_arms=more_arms), out, settings, seeds=1)
+        return set(lines(diary, "done"))
+
+    all_cells = {f"{arm}/{condition}/1" for arm in ("base", "other") for condition in ("1", "2")}
+    blocks = SETTINGS.model_copy(update={"consequences": {"block_hours": 1.0}})
+    assert done_by(SETTINGS) == all_cells
+    assert done_by(SETTINGS.model_copy(update={"footprint": {"broker": 1.0}, "seed": 9})) == set()
+    assert done_by(blocks) == all_cells
+    assert done_by(SETTINGS) == set(), "the figures of both settings are kept"
+    assert done_by(SETTINGS, more_arms=1) == {"arm-0/1/1", "arm-0/2/1"}
+
+
 def test_a_policy_that_was_changed_is_another_question(tmp_path):
     plan, cell = small_study().plan, StudyCell("base", "1", 1)
     settings = SETTINGS.model_copy(update={"policy": tmp_path})
