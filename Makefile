@@ -107,7 +107,8 @@ prometheus: setup ## build promtool and prometheus for some tests (needs Go; tak
 
 .PHONY: studies
 studies: setup ## run the studies in full and fill docs/studies (hours; goes on where it stopped; SIZE=quick is a look)
-	@$(BIN)/fraudsim study all --$(or $(SIZE),full) --out runs/studies --publish docs/studies $(ARGS)
+	@$(BIN)/fraudsim study all --$(or $(SIZE),full) --out runs/studies-$(or $(SIZE),full) \
+	  $(if $(filter quick,$(SIZE)),,--publish docs/studies) $(ARGS)
 
 clean: ## remove .venv and runs
 	rm -rf $(VENV) .venv-* runs

@@ -12,6 +12,7 @@ from studies.comparison.figures import (
     ArmRow,
     Contrast,
     Effect,
+    Fits,
     MeasuredLine,
     MeasuredRuns,
     arm_rows,
@@ -79,6 +80,11 @@ class ComparisonPlan:
     """More measures of an arm, from the runs of several."""
 
     @property
+    def fits(self) -> Fits:
+        """The base, fitted twice."""
+        return Fits(self.base, self.null)
+
+    @property
     def worlds(self) -> WorldSpec:
         """Cards and days."""
         if isinstance(self.spec, WorldSpec):
@@ -118,7 +124,7 @@ def _narrow(runs: MeasuredRuns, contrast: Contrast, plan: ComparisonPlan, seeds:
         return True
     condition = contrast.condition or plan.conditions[0]
     loss = float(np.mean([value_of(runs[plan.base, condition, seed], NET_LOSS) for seed in seeds]))
-    observed = difference_of(differences(runs, contrast, plan.conditions, seeds))
+    observed = difference_of(differences(runs, plan.fits, contrast, plan.conditions, seeds))
     return half_width(observed) <= plan.width * loss
 
 
@@ -127,7 +133,7 @@ def comparison_result(
 ) -> ComparisonResult:
     """The result from all runs."""
     pairs = plan.cells.pairs()
-    rows = arm_rows(runs, pairs, seeds, plan.base, plan.worlds.days)
+    rows = arm_rows(runs, pairs, seeds, plan.fits, plan.worlds.days)
     return ComparisonResult(
         provenance=provenance,
         seeds=list(seeds),
@@ -136,7 +142,7 @@ def comparison_result(
         base=plan.base,
         conditions=plan.conditions,
         rows=[_with_derived(row, plan, runs, seeds) for row in rows],
-        effects=effects_of(runs, plan.contrasts, plan.conditions, seeds),
+        effects=effects_of(runs, plan.fits, plan.contrasts, plan.conditions, seeds),
         controls=controls_of(
             runs, plan.base, plan.null, plan.conditions, seeds, lambda item: value_of(item, NET_LOSS),
             PLANTED_SHARE,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -80,19 +80,40 @@ def value_of(figures: MeasuredLine, measure: str) -> float:
     return float(figures.line.net_loss_rate) if measure == NET_LOSS else figures.measures[measure]
 
 
+class Fits(NamedTuple):
+    """The base and its null twin: one arm, fitted twice. Their mean has half the chance of one fit in it."""
+
+    base: str
+    null: str
+
+    def of(self, arm: str) -> tuple[str, ...]:
+        """The fits of an arm."""
+        return self if arm == self.base else (arm,)
+
+
+def mean_over_fits(
+    runs: MeasuredRuns, fits: Fits, arm: str, condition: str, seed: int, measure: str
+) -> float:
+    """A figure of an arm in one world."""
+    return float(np.mean([value_of(runs[one, condition, seed], measure) for one in fits.of(arm)]))
+
+
 def arm_rows(
-    runs: MeasuredRuns, pairs: Sequence[tuple[str, str]], seeds: Sequence[int], base: str, days: int
+    runs: MeasuredRuns, pairs: Sequence[tuple[str, str]], seeds: Sequence[int], fits: Fits, days: int
 ) -> list[ArmRow]:
-    """A row for each pair of arm and condition, against the base of the same condition."""
-    return [_row(runs, arm, condition, seeds, base, days) for arm, condition in pairs]
+    """A row for each pair of arm and condition, against both fits of the base of the same condition."""
+    return [_row(runs, arm, condition, seeds, fits, days) for arm, condition in pairs]
 
 
-def _row(runs: MeasuredRuns, arm: str, condition: str, seeds: Sequence[int], base: str, days: int) -> ArmRow:
+def _row(runs: MeasuredRuns, arm: str, condition: str, seeds: Sequence[int], fits: Fits, days: int) -> ArmRow:
     figures = [runs[arm, condition, seed] for seed in seeds]
     lines = [item.line for item in figures]
     at_stake = sum(t.at_stake_cents for line in lines for t in line.typologies.values())
     paid = sum(t.paid_cents for line in lines for t in line.typologies.values())
-    bases = [runs[base, condition, seed].line.net_loss_rate for seed in seeds]
+    if arm in fits:  # against the other fit, not against a mean with itself in it
+        bases = [float(runs[fits.base, condition, seed].line.net_loss_rate) for seed in seeds]
+    else:
+        bases = [mean_over_fits(runs, fits, fits.base, condition, seed, NET_LOSS) for seed in seeds]
     weeks = days / WEEK_DAYS
     return ArmRow(
         arm=arm,
@@ -115,23 +136,27 @@ def _means(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def differences(
-    runs: MeasuredRuns, contrast: Contrast, conditions: Sequence[str], seeds: Sequence[int]
+    runs: MeasuredRuns, fits: Fits, contrast: Contrast, conditions: Sequence[str], seeds: Sequence[int]
 ) -> list[float]:
     """A contrast by seed."""
     condition = contrast.condition or conditions[0]
     other = contrast.base_condition or condition
     return [
-        value_of(runs[contrast.arm, condition, seed], contrast.measure)
-        - value_of(runs[contrast.base, other, seed], contrast.measure)
+        mean_over_fits(runs, fits, contrast.arm, condition, seed, contrast.measure)
+        - mean_over_fits(runs, fits, contrast.base, other, seed, contrast.measure)
         for seed in seeds
     ]
 
 
 def effects_of(
-    runs: MeasuredRuns, contrasts: Sequence[Contrast], conditions: Sequence[str], seeds: Sequence[int]
+    runs: MeasuredRuns,
+    fits: Fits,
+    contrasts: Sequence[Contrast],
+    conditions: Sequence[str],
+    seeds: Sequence[int],
 ) -> list[Effect]:
     """Every contrast, and which of them hold among all."""
-    values = [differences(runs, contrast, conditions, seeds) for contrast in contrasts]
+    values = [differences(runs, fits, contrast, conditions, seeds) for contrast in contrasts]
     chances = [p_value(item) for item in values]
     return [
         Effect(

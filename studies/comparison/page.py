@@ -86,7 +86,8 @@ _OF_A_FILE: Final = (
 _METHOD: Final = (
     "Money is that of the ledger: fraud paid, insults, friction and reviews. The unit of every interval is "
     "the {unit}, differences are paired within a {short}, intervals are 95 % of Student's t, one at a time; "
-    "an effect is called told apart if it holds among all contrasts of this page (Holm)."
+    "an effect is called told apart if it holds among all contrasts of this page (Holm). {base} is fitted "
+    "twice, and contrasts are with the mean of both fits, which has half the chance of one fit in it."
 )
 LIMITS: Final = ("Honest customers do not try again here after a payment is stopped.",)
 WORLD_LIMITS: Final = (
@@ -105,9 +106,10 @@ FILE_LIMITS: Final = (
 
 def method_text(result: "ComparisonResult") -> str:
     """How arms are compared."""
+    base = result.base[0].upper() + result.base[1:]
     if result.file is None:
-        return _OF_WORLDS + _METHOD.format(unit="world (seed)", short="world")
-    return _OF_A_FILE + _METHOD.format(unit="share of the cards", short="share")
+        return _OF_WORLDS + _METHOD.format(unit="world (seed)", short="world", base=base)
+    return _OF_A_FILE + _METHOD.format(unit="share of the cards", short="share", base=base)
 
 
 def units(result: "ComparisonResult") -> str:
@@ -183,8 +185,8 @@ def arms_table(result: "ComparisonResult") -> StudyTable:
     heads = ["arm", *(["world"] if several else []), "net loss", "to base", "alerts", "insults", "paid"]
     return StudyTable(
         "Arms",
-        f"Net loss {UNIT}, against {result.base}; alerts in percent of the payments, insults a week, "
-        "share of the money of frauds that was paid.",
+        f"Net loss {UNIT}, against both fits of {result.base}; alerts in percent of the payments, "
+        "insults a week, share of the money of frauds that was paid.",
         Grid(heads, [_arm_cells(row, result.base, several=several) for row in result.rows]),
     )
 

@@ -7,12 +7,12 @@ import pytest
 from fraudsim.settings import Settings
 from model.artefact.files import current_versions
 from studies.comparison.definition import comparison_result
-from studies.comparison.figures import Contrast, effect_of, effects_of
+from studies.comparison.figures import Contrast, Fits, arm_rows, effect_of, effects_of
 from studies.deadline.plan import refused_name
 from studies.frame.definition import Provenance
 from studies.frame.page import html, markdown, terminal_pages
 from studies.labels.plan import PAST_LOSS
-from studies.windows.plan import EXACT
+from studies.windows.plan import EXACT, NULL
 from tests.studies.made_up_runs import made_up
 
 NAMES = ("skew", "labels", "windows", "camouflage", "value", "deadline")
@@ -79,9 +79,31 @@ def test_a_contrast_may_be_of_two_conditions_and_of_another_measure():
     runs = made_up(study.plan, [1, 2], {}, {"x": 1.0})
     arm = next(iter(study.plan.arms))
     conditions = list(study.plan.conditions)
+    fits = Fits(arm, "another fit")
     contrasts = [Contrast("same", arm, arm, conditions[2], conditions[0], "x")]
-    (effect,) = effects_of(runs, contrasts, conditions, [1, 2])
+    (effect,) = effects_of(runs, fits, contrasts, conditions, [1, 2])
     assert (effect.difference.mean, effect.condition, effect.holds) == (0, conditions[2], False)
+
+
+def test_contrasts_are_with_the_mean_of_both_fits_of_the_base():
+    plan = importlib.import_module("studies.windows.definition").study_of("quick").plan
+    effects = {EXACT: 100_000, NULL: 300_000, "tumbling": 500_000}
+    runs = made_up(plan, [1, 2], effects, MEASURES)
+    tempo = next(iter(plan.conditions))
+    contrasts = [
+        Contrast("a", "tumbling", EXACT),
+        Contrast("b", EXACT, "tumbling"),
+        Contrast("c", NULL, "tumbling"),
+    ]
+    fits = Fits(EXACT, NULL)
+    a, b, c = (effect.difference.mean for effect in effects_of(runs, fits, contrasts, [tempo], [1, 2]))
+    assert a == pytest.approx(300_000, abs=2_000)
+    assert b == -a
+    assert c == pytest.approx(-200_000, abs=2_000)
+    rows = {row.arm: row.against_base.mean for row in arm_rows(runs, plan.pairs(), [1, 2], fits, 14)}
+    assert rows["tumbling"] == a
+    assert rows[EXACT] == 0
+    assert rows[NULL] == pytest.approx(200_000, abs=2_000)
 
 
 def test_each_figure_is_kept_for_its_own_arm_and_for_the_settings_it_depends_on(study):
