@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from fraudsim.errors import FraudsimError
+from fraudsim.errors import FraudsimError, InvariantError
 
 if TYPE_CHECKING:
     from studies.frame.cell_plan import Size
@@ -167,7 +167,8 @@ def kept_study(folder: Path) -> "tuple[str, tuple[StudyResult, StudyReport]]":
     """Name, result and report of a finished study's folder.
 
     Raises:
-        FraudsimError: it has no result, or that of a public file, which is not one of our worlds.
+        FraudsimError: it has no result, one of another version of the study, or that of a public file, which
+            is not one of our worlds.
     """
     from studies.frame.publication import read_study_result
 
@@ -178,7 +179,13 @@ def kept_study(folder: Path) -> "tuple[str, tuple[StudyResult, StudyReport]]":
         raise FraudsimError(
             f"study {folder}: is of a public file, and what is published is of worlds; its pages are there"
         )
-    return name, (result, study.report_of(result))
+    try:
+        return name, (result, study.report_of(result))
+    except (InvariantError, LookupError, StopIteration):
+        raise FraudsimError(
+            f"study {folder / 'result.json'}: is of another version of the study; run it again, or remove "
+            "the folder"
+        ) from None
 
 
 def kept_studies(out: Path) -> "dict[str, tuple[StudyResult, StudyReport]]":

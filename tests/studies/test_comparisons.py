@@ -2,14 +2,17 @@
 
 import importlib
 
+import msgspec
 import pytest
 
+from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from model.artefact.files import current_versions
 from studies.comparison.definition import comparison_result
 from studies.comparison.figures import Contrast, Fits, arm_rows, effect_of, effects_of
 from studies.deadline.plan import refused_name
 from studies.frame.definition import Provenance
+from studies.frame.file_world import FileSpec
 from studies.frame.page import html, markdown, terminal_pages
 from studies.labels.plan import PAST_LOSS
 from studies.windows.plan import EXACT, NULL
@@ -138,8 +141,6 @@ def test_a_load_that_was_refused_is_said_and_marked():
 
 
 def test_comparison_result_is_read_back_as_it_was_written(study):
-    import msgspec
-
     result = result_of(study, {})
     assert msgspec.json.decode(msgspec.json.encode(result), type=study.result) == result
     assert comparison_result.__doc__
@@ -161,3 +162,11 @@ def test_an_index_has_each_answer_in_a_sentence_and_a_figure_and_keeps_what_was_
         assert f"({name}/{report.figures[0].name}.svg)" in index
         assert (tmp_path / name / f"{report.figures[0].name}.svg").exists()
     assert kept_study(tmp_path / "skew")[1][0] == results["skew"]
+    older = msgspec.structs.replace(results["skew"], effects=results["skew"].effects[1:])
+    (tmp_path / "skew" / "result.json").write_bytes(msgspec.json.encode(older))
+    with pytest.raises(FraudsimError, match="is of another version of the study; run it again"):
+        kept_studies(tmp_path)
+    of_file = msgspec.structs.replace(results["skew"], file=FileSpec("h", "handbook", "f", 9, 9, 9))
+    (tmp_path / "skew" / "result.json").write_bytes(msgspec.json.encode(of_file))
+    with pytest.raises(FraudsimError, match="is of a public file, and what is published is of worlds"):
+        kept_study(tmp_path / "skew")
