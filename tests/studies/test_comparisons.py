@@ -82,7 +82,7 @@ def test_a_contrast_may_be_of_two_conditions_and_of_another_measure():
     runs = made_up(study.plan, [1, 2], {}, {"x": 1.0})
     arm = next(iter(study.plan.arms))
     conditions = list(study.plan.conditions)
-    fits = Fits(arm, "another fit")
+    fits = Fits(*list(study.plan.arms)[:2])
     contrasts = [Contrast("same", arm, arm, conditions[2], conditions[0], "x")]
     (effect,) = effects_of(runs, fits, contrasts, conditions, [1, 2])
     assert (effect.difference.mean, effect.condition, effect.holds) == (0, conditions[2], False)
