@@ -210,6 +210,7 @@ def controls_text(result: "ComparisonResult") -> list[str]:
         where = f"{control.condition}: " if len(result.controls) > 1 else ""
         null = "told apart, wrongly" if control.null_told else "not told apart, rightly"
         planted = "found" if control.planted_told else "not found: too few worlds for an effect of this size"
+        unit = "world" if result.file is None else "share"
         least = (
             ""
             if control.detectable is None
@@ -217,7 +218,7 @@ def controls_text(result: "ComparisonResult") -> list[str]:
         )
         texts.append(
             f"{where}two fits of {result.base} differ by {money_difference(control.null)}: {null}. With "
-            f"{control.planted_share:.0%} of each world's net loss ({money(control.planted)}) added to one "
+            f"{control.planted_share:.0%} of each {unit}'s net loss ({money(control.planted)}) added to one "
             f"of them it is {money_difference(control.observed)}: {planted}.{least}"
         )
     return texts

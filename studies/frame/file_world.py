@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from fraudsim.arrays import Flags
+from fraudsim.arrays import Flags, Floats
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
+from model.training.dataset import TrainingDataset
 from producers.history.reader import read_history
 from producers.ledger.account import Basis
 from producers.ledger.entry import Entry
@@ -117,13 +118,27 @@ class FileWorld(StudyWorld):
         if history.manifest.fingerprint != spec.fingerprint:
             raise FraudsimError(f"--history {spec.history}: has changed since the study began")
         self._spec = spec
+        self._whole: FileWorld | None = None
         self._begin(1, settings, traffic_of(history, spec.days), history.manifest.start_ms)
 
     def of_share(self, number: int) -> "FileWorld":
         """The share of a number, from 1 on."""
         share = copy.copy(self)
-        share.seed = number
+        share.seed, share._whole = number, self
         return share
+
+    @property
+    def dataset(self) -> TrainingDataset:
+        """As `StudyWorld.dataset`; the same for all shares."""
+        return super().dataset if self._whole is None else self._whole.dataset
+
+    def vectors(self, regime: Regime) -> Floats:
+        """As `StudyWorld.vectors`; the same for all shares."""
+        return super().vectors(regime) if self._whole is None else self._whole.vectors(regime)
+
+    def _kept_vectors(self) -> dict[str, Floats]:
+        """All: the next share needs them again."""
+        return self._vectors
 
     def fit(self, regime: Regime, fit_seed: int = 1, alert_share: float = ALERT_SHARE) -> FittedArm | None:
         """As `StudyWorld.fit`, with trees of the share's own."""

@@ -116,8 +116,13 @@ class StudyWorld:
         key = _served_by(regime)
         if key not in self._vectors:
             past, labels = self.traffic.past, self.traffic.labels_before
-            self._vectors = {key: features_under(regime, past, labels)} | _kept(self._vectors)
+            self._vectors = {key: features_under(regime, past, labels)} | self._kept_vectors()
         return self._vectors[key]
+
+    def _kept_vectors(self) -> dict[str, Floats]:
+        """Of the vectors made so far those of real time: others are used once, and large."""
+        fresh = _served_by(REGIMES["real-time"])
+        return {key: values for key, values in self._vectors.items() if key == fresh}
 
     def fit(self, regime: Regime, fit_seed: int = 1, alert_share: float = ALERT_SHARE) -> FittedArm | None:
         """A model for vectors as a regime serves them; None where it has none.
@@ -198,12 +203,6 @@ def _served_by(regime: Regime) -> str:
     if regime.acts != "at once" or regime.features != "all":
         regime = REGIMES["real-time"]
     return repr(replace(regime, name="", summary=""))
-
-
-def _kept(vectors: dict[str, Floats]) -> dict[str, Floats]:
-    """Of the vectors made so far those of real time: others are used once, and large."""
-    fresh = _served_by(REGIMES["real-time"])
-    return {key: values for key, values in vectors.items() if key == fresh}
 
 
 _latest: dict[tuple[WorldSpec, int, str], StudyWorld] = {}
