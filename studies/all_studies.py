@@ -9,7 +9,7 @@ from rich.console import Console
 
 from fraudsim.errors import FraudsimError
 from studies.frame.conduct import StudyInterruptedError
-from studies.framed import FRAMED, definition_by_name, kept_studies, run_study
+from studies.framed import FRAMED, definition_by_name, run_study, with_kept
 from studies.report import Cell, Grid, Page
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run_all_studies(
             ends.append(Ended(name, "done", took_s, len(result.seeds), report.answer[0]))
     write_index(out, results)
     if publish_to is not None:
-        publish(publish_to, {**kept_studies(publish_to), **results})
+        publish(publish_to, with_kept(publish_to, results))
     summary_of(ends, out, publish_to).print_to(console)
     return all(end.state != "failed" for end in ends)
 

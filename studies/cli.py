@@ -55,9 +55,9 @@ def publish(
 ) -> None:
     """Draw the pages of finished studies anew, into one folder with an index."""
     from studies.frame.publication import publish as publish_results
-    from studies.framed import kept_studies, kept_study
+    from studies.framed import kept_study, with_kept
 
-    results = {**kept_studies(out), **dict(map(kept_study, folders))}
+    results = with_kept(out, dict(map(kept_study, folders)))
     publish_results(out, results)
     typer.echo(f"written to {out}: {', '.join(sorted(results))}")
 

@@ -1,6 +1,6 @@
 """The studies that consist of cells, and their commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -188,7 +188,9 @@ def kept_study(folder: Path) -> "tuple[str, tuple[StudyResult, StudyReport]]":
         ) from None
 
 
-def kept_studies(out: Path) -> "dict[str, tuple[StudyResult, StudyReport]]":
-    """The studies that are published in a folder. Raises as `named_in` does."""
-    folders = [out / name for name in FRAMED if (out / name / "result.json").exists()]
-    return dict(map(kept_study, folders))
+def with_kept(
+    out: Path, results: "Mapping[str, tuple[StudyResult, StudyReport]]"
+) -> "dict[str, tuple[StudyResult, StudyReport]]":
+    """Results, with the other studies that are published in a folder. Raises as `kept_study` does."""
+    others = [name for name in FRAMED if name not in results and (out / name / "result.json").exists()]
+    return {**dict(kept_study(out / name) for name in others), **results}

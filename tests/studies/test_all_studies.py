@@ -34,7 +34,7 @@ def small(monkeypatch, finished):
 
     monkeypatch.setattr(all_studies, "definition_by_name", lambda name, size: name)
     monkeypatch.setattr(all_studies, "run_study", run_study)
-    monkeypatch.setattr(all_studies, "kept_studies", lambda out: {})
+    monkeypatch.setattr(all_studies, "with_kept", lambda out, results: results)
     return errors
 
 

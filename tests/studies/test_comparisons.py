@@ -148,14 +148,14 @@ def test_comparison_result_is_read_back_as_it_was_written(study):
 
 def test_an_index_has_each_answer_in_a_sentence_and_a_figure_and_keeps_what_was_published(tmp_path):
     from studies.frame.publication import publish
-    from studies.framed import kept_studies, kept_study
+    from studies.framed import kept_study, with_kept
 
     modules = {name: importlib.import_module(f"studies.{name}.definition") for name in ("skew", "labels")}
     studies = {name: module.study_of("quick") for name, module in modules.items()}
     results = {name: result_of(study, {}) for name, study in studies.items()}
     reports = {name: studies[name].report_of(result) for name, result in results.items()}
     publish(tmp_path, {"skew": (results["skew"], reports["skew"])})
-    publish(tmp_path, {**kept_studies(tmp_path), "labels": (results["labels"], reports["labels"])})
+    publish(tmp_path, with_kept(tmp_path, {"labels": (results["labels"], reports["labels"])}))
     index = (tmp_path / "README.md").read_text()
     for name, report in reports.items():
         assert report.answer[0] in index
@@ -165,7 +165,8 @@ def test_an_index_has_each_answer_in_a_sentence_and_a_figure_and_keeps_what_was_
     older = msgspec.structs.replace(results["skew"], effects=results["skew"].effects[1:])
     (tmp_path / "skew" / "result.json").write_bytes(msgspec.json.encode(older))
     with pytest.raises(FraudsimError, match="is of another version of the study; run it again"):
-        kept_studies(tmp_path)
+        with_kept(tmp_path, {})
+    assert with_kept(tmp_path, {"skew": (results["skew"], reports["skew"])}).keys() == {"skew", "labels"}
     of_file = msgspec.structs.replace(results["skew"], file=FileSpec("h", "handbook", "f", 9, 9, 9))
     (tmp_path / "skew" / "result.json").write_bytes(msgspec.json.encode(of_file))
     with pytest.raises(FraudsimError, match="is of a public file, and what is published is of worlds"):
