@@ -26,7 +26,7 @@ class Ended(NamedTuple):
     """`done`, `failed` or `left out`."""
     seconds: float
     worlds: int
-    said: str
+    answer: str
     """Its answer in one sentence, or why there is none."""
 
 
@@ -93,7 +93,7 @@ def summary_of(ends: list[Ended], out: Path, publish_to: Path | None) -> Page:
     states = {state: [end for end in ends if end.state == state] for state in ("done", "failed", "left out")}
     counts = ", ".join(f"{len(chosen)} {state}" for state, chosen in states.items() if chosen)
     texts = [f"{counts}. Answers and pages: {out}/README.md."]
-    texts += [f"{end.name} failed: {end.said}" for end in states["failed"]]
+    texts += [f"{end.name} failed: {end.answer}" for end in states["failed"]]
     if publish_to is not None:
         texts.append(f"Published in {publish_to}: {', '.join(end.name for end in states['done'])}.")
     rows = [

@@ -14,7 +14,7 @@ from studies.camouflage.cell import run_cell
 from studies.camouflage.plan import FIXED, FULL, MATCHED, NULL, QUICK, TRAINED_AT, CamouflagePlan
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import NET_LOSS, RANKING, Effect, MeasuredLine, MeasuredRuns
-from studies.comparison.page import ROW, WIDTH, effect_text, money
+from studies.comparison.page import ROW, WIDTH, effect_text, money, told_text
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.page import StudyFigure, StudyTable
@@ -108,7 +108,7 @@ def answer(result: ComparisonResult) -> list[str]:
 
 
 def _effects_text(effects: Sequence[Effect]) -> str:
-    return "; ".join(f"{effect.name.removesuffix(', ranking')}: {effect_text(effect)}" for effect in effects)
+    return told_text({effect.name.removesuffix(", ranking"): effect for effect in effects})
 
 
 def surprises(result: ComparisonResult) -> list[str]:

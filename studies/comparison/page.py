@@ -1,6 +1,6 @@
 """The page of a study that compares arms with a base."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from fraudsim.drawing.plot import Plot, text_px
@@ -177,6 +177,28 @@ def effect_text(effect: Effect) -> str:
     """A contrast's difference for a sentence, with a word where it is not told apart."""
     shown = points if effect.measure == RANKING else money_difference
     return f"{shown(effect.difference)}{'' if effect.holds else ', not told apart'}"
+
+
+def told_text(effects: Mapping[str, Effect]) -> str:
+    """Contrasts for a sentence, by the name of each: those told apart with their figures, the others by name.
+
+    >>> told_text({})
+    ''
+    """
+    shown = [f"{name} {effect_text(effect)}" for name, effect in effects.items() if effect.holds]
+    rest = [name for name, effect in effects.items() if not effect.holds]
+    if rest:
+        shown.append(f"{listed(rest)} not told apart")
+    return "; ".join(shown)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])
 
 
 def arms_table(result: "ComparisonResult") -> StudyTable:

@@ -96,9 +96,9 @@ def answer(result: ComparisonResult) -> list[str]:
 def _ranked(result: ComparisonResult) -> str:
     """What changes the ranking of payments, strongest first; and how much is not told apart."""
     effects = [effect for effect in result.effects if effect.measure == RANKING]
-    told = sorted((e for e in effects if e.holds), key=lambda effect: effect.difference.mean)
-    texts = [f"{effect.name.removesuffix(', ranking')} {effect_text(effect)}" for effect in told]
-    rest = len(effects) - len(told)
+    apart = sorted((e for e in effects if e.holds), key=lambda effect: effect.difference.mean)
+    texts = [f"{effect.name.removesuffix(', ranking')} {effect_text(effect)}" for effect in apart]
+    rest = len(effects) - len(apart)
     return "; ".join([*texts, f"{rest} of {len(effects)} contrasts are not told apart"])
 
 

@@ -1,13 +1,12 @@
 """The study of skew: its cells, and what it says."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Final
 
 from studies.comparison.definition import ComparisonPlan, ComparisonResult, Story, comparison_study
 from studies.comparison.figures import RANKING, MeasuredLine, effect_of
-from studies.comparison.page import effect_text, money, money_difference
+from studies.comparison.page import effect_text, money, money_difference, told_text
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.file_world import FileSpec, identity_of
@@ -53,40 +52,25 @@ def _regimes(result: ComparisonResult) -> list[str]:
 
 def answer(result: ComparisonResult) -> list[str]:
     """In sentences."""
-    skewed = {name: effect_of(result.effects, f"{name}: skew, new bar") for name in _regimes(result)}
-    hurt = [name for name, effect in skewed.items() if effect.holds and effect.difference.mean > 0]
+    names = _regimes(result)
     base = next(row for row in result.rows if row.arm == FRESH)
-    head = (
-        f"With the bar set anew, a model trained on fresh features loses more than a matched one where it is "
-        f"served {_list(hurt)}"
-        if hurt
-        else "With the bar set anew, no regime is told to lose by a model trained on fresh features"
-    )
-    texts = [
-        f"{head}: {_list([f'{name} {effect_text(e)}' for name, e in skewed.items()])}, of a "
-        f"net loss of {money(base.net_loss)} per 1,000 cards and week in real time."
-    ]
-    stale = {name: effect_of(result.effects, f"{name}: stale, matched") for name in _regimes(result)}
-    texts.append(
-        "What matched training cannot repair, against real time: "
-        f"{_list([f'{name} {effect_text(e)}' for name, e in stale.items()])}."
-    )
+
+    def text_of(contrast: str) -> str:
+        return told_text({name: effect_of(result.effects, f"{name}: {contrast}") for name in names})
+
     reverse = effect_of(result.effects, "real-time: trained nightly")
-    texts.append(
-        f"The other way round, a model trained on nightly features and served fresh ones: "
-        f"{effect_text(reverse)}."
-    )
-    ranked = {
-        f"{name}{what}": effect_of(result.effects, f"{name}: {contrast}, ranking")
-        for name in _regimes(result)
-        for what, contrast in (("", "stale, matched"), (", skewed", "skew, new bar"))
-    }
-    shown = _list([f"{name} {effect_text(effect)}" for name, effect in ranked.items()])
-    texts.append(
-        "In average precision, points of a hundred, where matched models stand against real time and skewed "
-        f"ones against matched: {shown}, of {base.measures[RANKING]:.1f} in real time."
-    )
-    return texts
+    return [
+        "A model trained on fresh features and served others, with the bar set anew, against one trained on "
+        f"what it is served, in net loss per 1,000 cards and week: {text_of('skew, new bar')}, of "
+        f"{money(base.net_loss)} in real time.",
+        f"With the bar of training: {text_of('skew, same bar')}.",
+        f"What matched training cannot repair, against real time: {text_of('stale, matched')}.",
+        "The other way round, a model trained on nightly features and served fresh ones: "
+        f"{effect_text(reverse)}.",
+        f"In average precision, points of a hundred, of {base.measures[RANKING]:.1f} in real time: matched "
+        f"models against real time {text_of('stale, matched, ranking')}; skewed ones against matched "
+        f"{text_of('skew, new bar, ranking')}.",
+    ]
 
 
 def surprises(result: ComparisonResult) -> list[str]:
@@ -122,12 +106,6 @@ def surprises(result: ComparisonResult) -> list[str]:
                 "the features depends on how far the window has come."
             )
     return texts
-
-
-def _list(names: Sequence[str]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 STORY: Final = Story(

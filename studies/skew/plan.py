@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from simulator.regimes import REGIMES, Regime, regime_of
+from simulator.regimes import REGIMES, Regime, regime_of, span
 from stream_features.catalogue.features import HOUR
 from studies.comparison.figures import RANKING, Contrast
 from studies.frame.file_world import FileSpec
@@ -40,16 +40,17 @@ class SkewPlan:
         arms = {FRESH: SkewArm(fresh, fresh), NULL: SkewArm(fresh, fresh, fit_seed=2)}
         arms[REVERSED] = SkewArm(fresh, REGIMES["nightly"], new_bar=True)
         for regime in self.served:
-            arms[f"{regime.name}, matched"] = SkewArm(regime, regime)
-            arms[f"{regime.name}, skewed"] = SkewArm(regime, fresh)
-            arms[f"{regime.name}, skewed, new bar"] = SkewArm(regime, fresh, new_bar=True)
+            name = served_name(regime)
+            arms[f"{name}, matched"] = SkewArm(regime, regime)
+            arms[f"{name}, skewed"] = SkewArm(regime, fresh)
+            arms[f"{name}, skewed, new bar"] = SkewArm(regime, fresh, new_bar=True)
         return arms
 
     def contrasts(self) -> list[Contrast]:
         """What the regime costs, what skew adds, and the reverse; all but the bar in ranking too."""
         contrasts = []
         for regime in self.served:
-            name = regime.name
+            name = served_name(regime)
             contrasts += [
                 Contrast(f"{name}: stale, matched", f"{name}, matched", FRESH),
                 Contrast(f"{name}: skew, same bar", f"{name}, skewed", f"{name}, matched"),
@@ -61,6 +62,11 @@ class SkewPlan:
             for contrast in contrasts
             if not contrast.name.endswith("same bar")
         ]
+
+
+def served_name(regime: Regime) -> str:
+    """A regime's name; that of a job with its period."""
+    return f"job every {span(regime.period_ms)}" if regime.name == "micro-batch" else regime.name
 
 
 _WORLD: Final = (("fraud_scale", 4.0),)

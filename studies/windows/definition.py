@@ -21,7 +21,7 @@ from studies.comparison.figures import (
     MeasuredRuns,
     effect_of,
 )
-from studies.comparison.page import WIDTH, effect_text, money
+from studies.comparison.page import WIDTH, effect_text, money, told_text
 from studies.frame.cell_plan import CellPlan, Size
 from studies.frame.definition import StudyDefinition
 from studies.frame.file_world import FileSpec, identity_of
@@ -88,7 +88,7 @@ def answer(result: ComparisonResult) -> list[str]:
     """In sentences."""
     texts = []
     for measure, head in (
-        (NET_LOSS, "In net loss per 1,000 cards and week, windows against exact ones"),
+        (NET_LOSS, "Windows against exact ones, in net loss per 1,000 cards and week"),
         (RANKING, "In average precision, points of a hundred"),
     ):
         parts = []
@@ -96,9 +96,8 @@ def answer(result: ComparisonResult) -> list[str]:
             effects = _effects(result, condition, measure)
             base = _row(result, EXACT, condition)
             loss = f"{money(base.net_loss)}" if measure == NET_LOSS else f"{base.measures[RANKING]:.1f}"
-            shown = ", ".join(f"{arm} {effect_text(effect)}" for arm, effect in effects.items())
-            parts.append(f"at {condition}, where exact ones have {loss}: {shown}")
-        texts.append(f"{head}, {'; '.join(parts)}.")
+            parts.append(f"at {condition} ({loss} by exact ones) {told_text(effects)}")
+        texts.append(f"{head}: {'; '.join(parts)}.")
     first = result.conditions[0]
     exact, null, tumbling = (_row(result, arm, first) for arm in (EXACT, NULL, TUMBLING))
     cheapest = min(_kinds(result, first), key=lambda row: row.measures["updates"])

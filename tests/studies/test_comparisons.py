@@ -74,7 +74,7 @@ def test_an_arm_that_loses_more_is_told_and_one_that_does_not_is_not():
     assert not hopping.holds
     report = study.report_of(result)
     assert "tumbling +1,99" in report.answer[0]
-    assert report.answer[0].index("hopping 5m") < report.answer[0].index("not told apart")
+    assert "hopping 5m and hopping 1h not told apart" in report.answer[0]
 
 
 def test_a_contrast_may_be_of_two_conditions_and_of_another_measure():
