@@ -243,19 +243,21 @@ def catch_up(
 @bench.command()
 def engines(
     json: Json,
-    events: Annotated[int, typer.Option("--events", min=10_000, help="transactions to fold")] = 800_000,
+    events: Annotated[int, typer.Option("--events", min=10_000, help="transactions to fold")] = 600_000,
     rate: Annotated[int, typer.Option("--rate", min=1, help="live transactions per second")] = 500,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, help="seconds of live traffic")] = 40.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="seconds of live traffic")] = 30.0,
     only: Annotated[list[str] | None, typer.Option(help="contestants with this in their name")] = None,
 ) -> None:
-    """Fold one log by Faust workers and by Spark: throughput, CPU a transaction, age of the state."""
-    from load_tests.benches.worker.engines import bench_engines
+    """Fold one log by Faust workers and by Spark: throughput, CPU a transaction, age of the state.
 
-    report = bench_engines(events, rate, seconds, only or (), lambda line: typer.echo(line, err=True))
-    _write(json, report)
-    for name, ratio in report["ratios"].items():
-        typer.echo(f"{name}: {ratio:g} times one Faust worker")
-    typer.echo(f"written: {json}")
+    The report is written after each contestant; an interrupted bench goes on there.
+    """
+    from load_tests.benches.engines.bench import EnginesPlan, bench_engines
+    from load_tests.benches.engines.tables import tables
+
+    plan = EnginesPlan(events=events, rate=rate, seconds=seconds, only=tuple(only or ()))
+    report = bench_engines(json, plan, lambda line: typer.echo(line, err=True))
+    typer.echo(f"{tables(report)}\n\nwritten: {json}")
 
 
 @bench.command()

@@ -55,6 +55,7 @@ FEATURES_LAG = typer.Option(
 )
 ENGINE = typer.Option("faust", help="what folds the log: faust, or spark (`make setup-spark`)")
 TRIGGER = typer.Option(None, help="interval of Spark's batches, such as 0.5s, 1s or 1m  [default: 1s]")
+MASTER = typer.Option(None, help="Spark's master, such as spark://host:7077  [default: this machine's cores]")
 PAGE = typer.Option(False, "--page", help="serve the live page, whose address is printed")
 NO_PAGE = typer.Option(True, "--page/--no-page", help="serve the live page, whose address is printed")
 CONTROLS = typer.Option(
@@ -98,6 +99,7 @@ def demo(
     features_lag: str | None = FEATURES_LAG,
     engine: str = ENGINE,
     trigger: str | None = TRIGGER,
+    master: str | None = MASTER,
     page: bool = PAGE,
     controls: bool | None = CONTROLS,
     beside: str | None = BESIDE,
@@ -133,6 +135,7 @@ def up(
     features_lag: str | None = FEATURES_LAG,
     engine: str = ENGINE,
     trigger: str | None = TRIGGER,
+    master: str | None = MASTER,
     page: bool = NO_PAGE,
     controls: bool | None = CONTROLS,
     beside: str | None = BESIDE,
@@ -235,7 +238,7 @@ def _options(
     if options.reacting and (options.replay or not options.consequences or options.shards > 1):
         raise FraudsimError("--reacting needs the world, its consequences and one shard: see docs/world.md")
     check_retraining(options)
-    check_engine(options.engine, options.trigger)
+    check_engine(options.engine, options.trigger, options.master)
     check_prepared_speed(options)
     make_run_folder(settings.runs_dir, options.run_dir)  # last: a refused option leaves no folder
     return options, settings

@@ -44,6 +44,8 @@ class LineOptions:
     """What folds the log: faust or spark."""
     trigger: str | None = None
     """Interval of Spark's batches; None: its default."""
+    master: str | None = None
+    """Spark's master; None: this machine's cores."""
     page: bool = False
     """Whether the live page is part of the run."""
     beside: str | None = None

@@ -110,8 +110,9 @@ def _produce(run: PreparedRun) -> list[str]:
 
 
 def _worker(run: PreparedRun) -> list[str]:
-    trigger = run.options.trigger
-    return ["worker", "--engine", run.options.engine, *(["--trigger", trigger] if trigger else [])]
+    options = run.options
+    words = {"--engine": options.engine, "--trigger": options.trigger, "--master": options.master}
+    return ["worker", *(word for pair in words.items() if pair[1] is not None for word in pair)]
 
 
 def _labels_are_sent(_: PreparedRun, progress: PartProgress) -> bool:

@@ -23,13 +23,19 @@ def process_tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def cpu_s(processes: Sequence[psutil.Process]) -> float:
-    """User and system time of processes so far, in seconds; one that has ended counts as 0."""
+def cpu_s(processes: Sequence[psutil.Process], *, with_ended: bool = False) -> float:
+    """User and system time of processes so far, in seconds; one that has ended counts as 0.
+
+    Args:
+        with_ended: also that of their children that have ended, where the system says it (Linux).
+    """
     total = 0.0
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             total += times.user + times.system
+            if with_ended:
+                total += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
     return total
 
 

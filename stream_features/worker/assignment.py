@@ -11,7 +11,7 @@ from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 from fraudsim.errors import FraudsimError
 from fraudsim.log.consumer import group_member
 from fraudsim.log.topics import SLOTS
-from fraudsim.settings import Settings
+from fraudsim.settings import Settings, variable
 
 GROUP = "features"
 RETRY_S: Final = 1.0
@@ -45,27 +45,44 @@ class SlotAssignment(ConsumerRebalanceListener):
         """Join the group.
 
         Raises:
-            FraudsimError: workers of another engine are in it, and still after a session's time.
+            FraudsimError: workers of another engine are in it, and still when Kafka would have given up one
+                that was killed as it joined: a rebalance's time and a session's, which are equal.
         """
-        gone_by_s = time.monotonic() + 1.5 * self._settings.session_timeout_ms / 1000
+        gone_by_s = time.monotonic() + 2.5 * self._settings.session_timeout_ms / 1000
         while True:
             try:
                 await self._member.start()
             except KafkaError as error:
                 await self._member.stop()
-                if InconsistentGroupProtocolError.__name__ not in str(error):
+                if not _has_other_engine(error):
                     raise
                 if time.monotonic() > gone_by_s:
-                    raise _other_engine() from None
+                    raise FraudsimError(
+                        "another engine folds this log, or another worker on Spark: see Kafka's group "
+                        f"{GROUP}; stop it, or give this worker its --engine. Nothing was written"
+                    ) from None
                 await asyncio.sleep(RETRY_S)  # they may be killed ones, which Kafka still counts
                 self._member = self._new_member()
             else:
                 return
 
     async def stay_in_group(self) -> None:
-        """Poll for ever: the protocol requires polls, even of an empty topic."""
+        """Poll for ever: the protocol requires polls, even of an empty topic.
+
+        Raises:
+            FraudsimError: Kafka has given this worker up, and workers of another engine have come.
+        """
         while True:
-            await self._member.getmany(timeout_ms=1_000)
+            try:
+                await self._member.getmany(timeout_ms=1_000)
+            except KafkaError as error:
+                if not _has_other_engine(error):
+                    raise
+                limit = f"{variable('session_timeout_ms')}={self._settings.session_timeout_ms}"
+                raise FraudsimError(
+                    "another engine has taken this log over: Kafka had not heard from this worker for longer "
+                    f"than {limit}; stop the other, or leave the log to it"
+                ) from None
 
     async def stop(self) -> None:
         """Leave off; the group keeps the slots for a session's time."""
@@ -91,8 +108,6 @@ class SlotAssignment(ConsumerRebalanceListener):
         self._on_change()
 
 
-def _other_engine() -> FraudsimError:
-    return FraudsimError(
-        f"another engine folds this log, or another worker on Spark: see Kafka's group {GROUP}; stop it, or "
-        "give this worker its --engine. Nothing was written"
-    )
+def _has_other_engine(error: KafkaError) -> bool:
+    """Whether Kafka kept a member out of the group for its protocol; aiokafka may pass on the name alone."""
+    return InconsistentGroupProtocolError.__name__ in f"{type(error).__name__} {error}"

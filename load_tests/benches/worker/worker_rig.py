@@ -112,11 +112,14 @@ class WorkerRig:
         return self._supervisor.log(name).read_text(errors="replace")
 
     def cpu_s(self, names: Sequence[str]) -> float:
-        """CPU time so far of parts with their descendants, and of the executors of `spark`."""
+        """CPU time so far of parts with their descendants, and of the executors of `spark`.
+
+        Spark ends Python processes that were idle for a minute: their time is their parents' then.
+        """
         pids = [pid for name in names if (pid := self._supervisor.pid(name)) is not None]
         if self.spark is not None and self.is_worker(names):
             pids += [executor.pid for executor in self.spark.executors()]
-        return sum(cpu_s(process_tree(pid)) for pid in pids)
+        return sum(cpu_s(process_tree(pid), with_ended=True) for pid in pids)
 
     @staticmethod
     def is_worker(names: Sequence[str]) -> bool:

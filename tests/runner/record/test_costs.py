@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from runner.record.costs import CostMeter
+from runner.record.costs import CostMeter, cpu_s, process_tree
 from runner.record.wire_bytes import tcp_connections
 
 WORK = """
@@ -51,6 +51,22 @@ def test_work_is_counted_where_it_is_done_and_over_a_restart() -> None:
         for process in (busy, idle, *([again] if again else [])):
             process.kill()
             process.wait()
+
+
+def test_the_time_of_ended_children_is_counted_where_it_is_asked_for() -> None:
+    program = (
+        f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {WORK.replace('60', '0')!r}])"
+    )
+    parent = start(program + "; print(1, flush=True); time.sleep(60)")
+    try:
+        assert parent.stdout is not None
+        parent.stdout.readline()  # the child's
+        parent.stdout.readline()
+        tree = process_tree(parent.pid)
+        assert cpu_s(tree, with_ended=True) > cpu_s(tree) + 0.4
+    finally:
+        parent.kill()
+        parent.wait()
 
 
 SEND = """
