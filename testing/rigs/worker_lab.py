@@ -188,12 +188,16 @@ class WorkerLab:
         return self.workers[0] if self.workers else self.start()
 
     def start(
-        self, stop_at: StopPoint | None = None, slot: int | None = None, options: Sequence[str] = ()
+        self,
+        stop_at: StopPoint | None = None,
+        slot: int | None = None,
+        options: Sequence[str] = (),
+        command: Sequence[str] = (sys.executable, "-m", "fraudsim", "worker"),
     ) -> WorkerProcess:
         """Start one more worker under a name of its own, with its gate armed if `stop_at` is given.
 
         Args:
-            options: of `fraudsim worker`.
+            options: of `command`.
         """
         gate = RedisGate(self.addresses.redis_url)
         if stop_at is not None:
@@ -212,7 +216,7 @@ class WorkerLab:
         }
         with output.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "fraudsim", "worker", *options],
+                [*command, *options],
                 env=os.environ | variables,
                 stdout=out,
                 stderr=subprocess.STDOUT,

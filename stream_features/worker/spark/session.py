@@ -48,6 +48,7 @@ def open_session(options: SparkOptions, jars: Sequence[Path], scratch: Path) -> 
         "spark.jars": ",".join(map(str, jars)),
         "spark.driver.memory": MEMORY,
         "spark.executor.memory": MEMORY,
+        "spark.executor.cores": "1",  # one Python process each, which goes on with its partitions
         "spark.pyspark.python": sys.executable,
         "spark.python.daemon.module": DAEMON,
         "spark.local.dir": str(scratch),

@@ -47,8 +47,8 @@ def run_spark_worker(settings: Settings, options: SparkOptions) -> None:
             log; a slot's state is not this log's.
     """
     log = set_up_logs(settings, settings.worker_name)
-    jars = connector_jars(settings)
     spark_java()
+    jars = connector_jars(settings)
     log.info("worker_starting", metrics_port=metrics.serve_metrics(settings), engine="spark")
     clock = open_clock(settings).clock
     await_redis(settings, log)

@@ -47,3 +47,9 @@ def test_without_any_java_that_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FraudsimError, match="JAVA_HOME is not set and PATH has none: point JAVA_HOME"):
         spark_java()
+
+
+def test_a_folder_without_java_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(FraudsimError, match=rf"JAVA_HOME={tmp_path} has no working java: point JAVA_HOME"):
+        spark_java()

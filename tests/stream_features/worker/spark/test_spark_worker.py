@@ -1,11 +1,9 @@
 """The worker on Spark, beside the Faust worker: the same state in Redis, whatever is killed."""
 
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 
@@ -19,6 +17,7 @@ from stream_features.catalogue.features import WINDOWED
 from stream_features.kernels import state as states
 from stream_features.store.keys import fresh_key, watermark_key
 from stream_features.store.prime import prime
+from stream_features.store.watermark import decode_watermark, encode_watermark
 from stream_features.worker.spark.connector import SPARK_VERSION
 from testing.rigs import worker_lab
 from testing.rigs.spark_cluster import spark_cluster
@@ -181,6 +180,11 @@ def last_line(worker):
     return [line for line in text.splitlines() if line.startswith("error:")][-1]
 
 
+def contents(lab):
+    """All that Redis and the dead letters hold."""
+    return {key: lab.redis.get(key) for key in lab.redis.keys("*")}, lab.dead_letters()
+
+
 @pytest.mark.parametrize(("first", "second"), [((), SPARK), (SPARK, ()), (SPARK, SPARK)])
 def test_a_second_engine_on_one_log_is_refused_and_the_first_goes_on(lab, first, second):
     working = lab.start(options=first)
@@ -193,28 +197,29 @@ def test_a_second_engine_on_one_log_is_refused_and_the_first_goes_on(lab, first,
     assert working.process.poll() is None
 
 
-def test_a_connector_that_was_changed_is_refused_by_name(lab, tmp_path):
-    cache = tmp_path / "cache"
-    variables = {
-        "FRAUDSIM_KAFKA_BOOTSTRAP": lab.settings.kafka_bootstrap,
-        "FRAUDSIM_REDIS_URL": lab.settings.redis_url,
-        "FRAUDSIM_CACHE_DIR": str(cache),
-    }
-    folder = cache / f"spark-kafka-{SPARK_VERSION}"
-    folder.mkdir(parents=True)
-    before = lab.redis.get(watermark_key(0))
+def test_a_slot_of_another_log_is_refused_and_nothing_is_written(lab):
+    kept = lab.redis.get(watermark_key(5))
+    other = msgspec.structs.replace(decode_watermark(kept), log_id="another")
+    lab.redis.set(watermark_key(5), encode_watermark(other))
+    lab.send(50)
+    before = contents(lab)
+    line = last_line(lab.start(options=SPARK))
+    assert "slot 5 holds the state of log another" in line
+    assert contents(lab) == before
+    lab.redis.set(watermark_key(5), kept)
+    lab.start(options=SPARK)
+    lab.check_state()
 
-    def error(**more):
-        ended = subprocess.run(
-            [sys.executable, "-m", "fraudsim", "worker", "--engine", "spark"],
-            env=os.environ | variables | more, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert ended.returncode == 2
-        (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
-        return line
 
-    assert "commons-pool2-2.13.1.jar is missing" in error()
-    (folder / "commons-pool2-2.13.1.jar").write_bytes(b"another jar")
-    assert "commons-pool2-2.13.1.jar has SHA-256" in error()
-    lab.redis.set(watermark_key(0), before)
-    assert lab.redis.get(watermark_key(0)) == before
+def test_a_java_or_a_connector_that_will_not_do_is_said_and_nothing_is_written(lab, tmp_path, monkeypatch):
+    lab.send(50)
+    before = contents(lab)
+    monkeypatch.setenv("FRAUDSIM_CACHE_DIR", str(tmp_path))
+    jars = tmp_path / f"spark-kafka-{SPARK_VERSION}"
+    jars.mkdir()
+    assert "commons-pool2-2.13.1.jar is missing: delete the folder" in last_line(lab.start(options=SPARK))
+    (jars / "commons-pool2-2.13.1.jar").write_bytes(b"another jar")
+    assert "commons-pool2-2.13.1.jar has SHA-256" in last_line(lab.start(options=SPARK))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert f"JAVA_HOME={tmp_path} has no working java" in last_line(lab.start(options=SPARK))
+    assert contents(lab) == before
