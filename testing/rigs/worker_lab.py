@@ -155,6 +155,7 @@ class WorkerLab:
 
     addresses: StackAddresses
     folder: Path
+    session_timeout_ms: int = 1_500
     workers: list[WorkerProcess] = field(default_factory=list)
     _number: int = 0
 
@@ -163,7 +164,7 @@ class WorkerLab:
             _env_file=None,
             kafka_bootstrap=self.addresses.kafka_bootstrap,
             redis_url=self.addresses.redis_url,
-            session_timeout_ms=1_500,
+            session_timeout_ms=self.session_timeout_ms,
         )
         self.temporary = self.folder / "temporary"
         """The workers' folder for temporary files."""
@@ -193,24 +194,25 @@ class WorkerLab:
         slot: int | None = None,
         options: Sequence[str] = (),
         command: Sequence[str] = (sys.executable, "-m", "fraudsim", "worker"),
+        name: str | None = None,
     ) -> WorkerProcess:
-        """Start one more worker under a name of its own, with its gate armed if `stop_at` is given.
+        """Start one more worker, with its gate armed if `stop_at` is given.
 
         Args:
             options: of `command`.
+            name: the worker's; by default one of its own.
         """
         gate = RedisGate(self.addresses.redis_url)
         if stop_at is not None:
             gate.arm(stop_at, slot)
         self._number += 1
-        name = f"worker-{self._number}"
-        output = self.folder / f"{name}.log"
+        output = self.folder / f"worker-{self._number}.log"
         variables = {
             "FRAUDSIM_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
             "FRAUDSIM_REDIS_URL": gate.url,
             "FRAUDSIM_SESSION_TIMEOUT_MS": str(self.settings.session_timeout_ms),
             "FRAUDSIM_CATCH_UP_BEYOND": "1000",
-            "FRAUDSIM_WORKER_NAME": name,
+            "FRAUDSIM_WORKER_NAME": name or f"worker-{self._number}",
             "FRAUDSIM_METRICS_PORT": "0",
             "TMPDIR": str(self.temporary),
         }

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.log.clock import Clock
-from fraudsim.settings import Settings
+from fraudsim.settings import Settings, variable
 from stream_features.store.connection import RedisClient
 from stream_features.store.eviction import check_policy
 from stream_features.store.idle_keys import IdleKeySweep
@@ -32,6 +32,9 @@ MEMORY_EVERY_S: Final = 5.0
 LONGEST_BATCH_S: Final = 600.0
 """A batch that runs for so long hangs: the heartbeat stops."""
 START_S: Final = 60.0
+MOST_ASSIGNMENTS: Final = 2
+"""Of a worker that is alone in the group, within two session timeouts of its start: one as it joins, one more
+after a session's silence. With a second process of its name each takes the other's place, again and again."""
 
 
 @dataclass
@@ -56,6 +59,8 @@ class LogWatch:
         self._folded = Folded()
         self._clock = clock
         self._batch_since_s: float | None = None
+        self._assignments = 0
+        self._young_until_s = 0.0
         self.failure: BaseException | None = None
         """Why the thread ended; None while it runs."""
         self._started = threading.Event()
@@ -105,7 +110,8 @@ class LogWatch:
             self._started.set()
 
     async def _watch(self) -> None:
-        assignment = SlotAssignment(self._settings, lambda: None, f"spark-{self._settings.worker_name}")
+        name = self._settings.worker_name
+        assignment = SlotAssignment(self._settings, self._count_assignment, f"spark-{name}")
         store = StateStore(RedisClient.with_long_timeouts(self._settings.redis_url))
         await assignment.start()
         member = asyncio.create_task(assignment.stay_in_group())
@@ -119,6 +125,23 @@ class LogWatch:
             member.cancel()
             await asyncio.wait([member])
             await assignment.stop()
+
+    def _count_assignment(self) -> None:
+        if self._assignments == 0:
+            self._young_until_s = time.monotonic() + 2 * self._settings.session_timeout_ms / 1000
+        if time.monotonic() < self._young_until_s:
+            self._assignments += 1
+
+    def _check_name(self) -> None:
+        """
+        Raises:
+            FraudsimError: another process has this worker's name. Of the two, the younger ends.
+        """
+        if self._assignments > MOST_ASSIGNMENTS:
+            raise FraudsimError(
+                f"another worker on Spark with {variable('worker_name')}={self._settings.worker_name} folds "
+                "this log: one engine at a time; stop one of them"
+            )
 
     async def _await_slots(self, assignment: SlotAssignment) -> None:
         """Wait until the group has assigned all slots: this worker is alone under its protocol."""
@@ -138,6 +161,7 @@ class LogWatch:
         while not self._stop.is_set():
             if member.done():
                 member.result()
+            self._check_name()
             now_s = time.monotonic()
             try:
                 await self._ask(assignment, store)

@@ -27,6 +27,8 @@ from tests.stream_features.offline.spark_mark import needs_spark
 pytestmark = [pytest.mark.stack, pytest.mark.long, needs_spark]
 SPARK = ("--engine", "spark", "--trigger", "0.5s")
 PATIENCE_S = 300.0
+SESSION_MS = 6_000
+"""A driver that starts a JVM on a busy machine may be silent for a second or two."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def lab(tmp_path_factory):
         start_stack(folder / "stack", Settings(_env_file=None)) as addresses,
     ):
         patch.setattr(worker_lab, "WAIT_S", PATIENCE_S)  # a JVM, and a Python process for each core
-        lab = WorkerLab(addresses, folder)
+        lab = WorkerLab(addresses, folder, SESSION_MS)
         yield lab
         lab.stop_workers()
 
@@ -195,6 +197,18 @@ def test_a_second_engine_on_one_log_is_refused_and_the_first_goes_on(lab, first,
     lab.send(50)
     lab.check_state()
     assert working.process.poll() is None
+
+
+def test_of_two_drivers_with_one_name_one_ends_and_the_other_goes_on(lab):
+    workers = [lab.start(options=SPARK, name="one") for _ in range(2)]
+    assert poll_until(lambda: any(w.process.poll() is not None for w in workers), PATIENCE_S)
+    (going_on,) = [w for w in workers if w.process.poll() is None]
+    (ended,) = [w for w in workers if w is not going_on]
+    line = last_line(ended)
+    assert "another worker on Spark with FRAUDSIM_WORKER_NAME=one folds this log" in line
+    lab.send(50)
+    lab.check_state()
+    assert going_on.process.poll() is None
 
 
 def test_a_slot_of_another_log_is_refused_and_nothing_is_written(lab):
