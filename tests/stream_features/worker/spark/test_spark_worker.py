@@ -190,7 +190,8 @@ def contents(lab):
 @pytest.mark.parametrize(("first", "second"), [((), SPARK), (SPARK, ()), (SPARK, SPARK)])
 def test_a_second_engine_on_one_log_is_refused_and_the_first_goes_on(lab, first, second):
     working = lab.start(options=first)
-    lab.await_folded()
+    lab.send(50)
+    lab.await_folded()  # by the first, which has therefore joined
     line = last_line(lab.start(options=second))
     assert "another engine folds this log" in line
     assert "Nothing was written" in line
