@@ -27,7 +27,7 @@ def settings(stack, request, monkeypatch):
     monkeypatch.setattr(assignment, "GROUP", request.node.name)
     settings = Settings(
         _env_file=None, kafka_bootstrap=stack.kafka_bootstrap, redis_url=stack.redis_url,
-        session_timeout_ms=3_000, worker_name="first",
+        session_timeout_ms=2_000, worker_name="first",
     )  # fmt: skip
     create_topics(settings)
     return settings
@@ -103,7 +103,7 @@ def test_a_worker_that_was_silent_for_a_session_loses_the_log_to_an_engine_that_
     with faust.silent():
         assert spark.join() == set(range(settings.slots))
     with pytest.raises(
-        FraudsimError, match=r"another engine has taken this log over: .* FRAUDSIM_SESSION_TIMEOUT_MS=3000"
+        FraudsimError, match=r"another engine has taken this log over: .* FRAUDSIM_SESSION_TIMEOUT_MS=2000"
     ):
         staying.result(PATIENCE_S)
 
