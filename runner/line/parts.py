@@ -112,7 +112,7 @@ def _produce(run: PreparedRun) -> list[str]:
 def _worker(run: PreparedRun) -> list[str]:
     options = run.options
     words = {"--engine": options.engine, "--trigger": options.trigger, "--master": options.master}
-    return ["worker", *(word for pair in words.items() if pair[1] is not None for word in pair)]
+    return ["worker", *(word for name, value in words.items() if value is not None for word in (name, value))]
 
 
 def _labels_are_sent(_: PreparedRun, progress: PartProgress) -> bool:
