@@ -32,7 +32,7 @@ def test_the_path_has_thirty_stops_at_most_and_each_is_there() -> None:
 
 def test_every_room_and_package_is_listed() -> None:
     listed = set(re.findall(r"`(\w+)/`", TEXT.split("## The path")[0]))
-    benches = {"features", "http", "stream", "worker", "kernel", "producers", "scorer"}
+    benches = {"features", "http", "stream", "worker", "kernel", "producers", "scorer", "engines"}
     packages = {path.parent.name for path in modules().values() if path.name == "__init__.py"}
     assert packages - listed - benches == set()
     assert set(LEVEL) <= listed
