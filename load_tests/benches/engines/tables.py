@@ -29,7 +29,7 @@ def tables(report: Mapping[str, Any]) -> str:
 def _folding(results: Mapping[str, Result]) -> str:
     rows = [
         [_words(c), f"{r['value']:,}", *(f"{r[key]:.1f}" for key in ("cpu_us", "redis_us", "kafka_us"))]
-        for c, r in _found(FOLDING, results)
+        for c, r in _measured(FOLDING, results)
     ]
     rows += [
         [name[0].upper() + name[1:], "", f"{results[name]['value']:.1f}", "", ""]
@@ -46,13 +46,13 @@ def _freshness(results: Mapping[str, Result]) -> str:
             _words(c), *(f"{r[key]:,}" for key in ("value", "p99_ms", "max_ms")), f"{r['cpu_us']:,.1f}",
             f"{r['memory_mib']:,}",
         ]
-        for c, r in _found(FRESH, results)
+        for c, r in _measured(FRESH, results)
     ]  # fmt: skip
     header = ["folded by", "age p50 ms", "p99 ms", "most ms", "CPU µs a transaction", "memory MiB"]
     return _markdown(header, rows)
 
 
-def _found(
+def _measured(
     contestants: Sequence[Contestant], results: Mapping[str, Result]
 ) -> list[tuple[Contestant, Result]]:
     return [(c, results[c.name]) for c in contestants if c.name in results]
@@ -71,7 +71,7 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def limits(results: Mapping[str, Result]) -> Iterator[str]:
     """Sentences on what is shared and what is repeated, and the rates at which cores are full."""
-    workers = [(c.workers, r["cpu_us"]) for c, r in _found(FOLDING, results) if c.trigger is None]
+    workers = [(c.workers, r["cpu_us"]) for c, r in _measured(FOLDING, results) if c.trigger is None]
     if len(workers) > 1:
         counts, costs = np.array(workers, dtype=float).T
         repeated_us, shared_us = np.polyfit(counts, costs, 1)
@@ -93,12 +93,12 @@ def limits(results: Mapping[str, Result]) -> Iterator[str]:
         alone_us = accept["value"] + fold["value"]
         added = [
             f"{r['cpu_us'] - alone_us:.0f} ({c.name.removeprefix('spark, ')})"
-            for c, r in _found(FOLDING, results)
+            for c, r in _measured(FOLDING, results)
             if c.trigger
         ]
         if added:
             yield f"- Spark itself adds, in µs a transaction: {', '.join(added)}."
-    redis_us = [r["redis_us"] for _, r in _found(FOLDING, results)]
+    redis_us = [r["redis_us"] for _, r in _measured(FOLDING, results)]
     if redis_us:
         yield f"- One Redis ends at {1e6 / max(redis_us):,.0f} to {1e6 / min(redis_us):,.0f}/s."
 
