@@ -12,6 +12,7 @@ import numpy as np
 
 from fraudsim import metrics
 from fraudsim.log.events import Block, Decision, LogPrefix, Stamps, Transaction
+from producers.labels.divided_desk import ArmShare
 from scorer.block_log import BlockLog
 from scorer.models.arms import Arm, scores_by_roles
 from scorer.models.roles import Roles
@@ -161,11 +162,9 @@ class Decider:
         until_s: float,
     ) -> None:
         """Reserve what the preferred actions need, each arm from its own part of the daily limits."""
-        shares = [challenger.share for challenger in roles.challengers]
-        numbers = {challenger.model: n for n, challenger in enumerate(roles.challengers)}
         for model, indices in roles.split([tx.card_id for tx in transactions]).items():
-            limits = limits_of_arm(policy.limits, shares, numbers.get(model))
-            arm = "" if model is roles.champion else model.version
+            arm = roles.arm_of(model)
+            limits = limits_of_arm(policy.limits, ArmShare(arm, roles.share_of(model)))
 
             async def reserve(
                 limit: Limit, day: int, tx_ids: Sequence[str], limits: Limits = limits, arm: str = arm

@@ -104,22 +104,3 @@ def twin_runs(
         result = module.study(out, load_settings(), plan, on_run=status.update)
     module.page_of(result).print_to(console)
     typer.echo(f"written to {out}")
-
-
-@study_app.command("bad-models")
-def bad_models(
-    out: Path = typer.Option(..., help="folder for bad_models.json and bad_models.md"),
-    cards: int = typer.Option(1_000, min=100, help="cards of the world"),
-    weeks: int = typer.Option(3, min=1, help="weeks that each model is tried on"),
-    seed: int = typer.Option(1, min=0, help="of the world"),
-) -> None:
-    """Which gate stops a bad model: check, backtest, shadow, stages?"""
-    from fraudsim.settings import load_settings
-    from studies.bad_models import study as module
-
-    console = plain_console()
-    plan = module.BadModelsPlan(cards=cards, weeks=weeks, seed=seed)
-    with console.status("bad models") as status:
-        result = module.study(out, load_settings(), plan, status.update)
-    module.page_of(result).print_to(console)
-    typer.echo(f"written to {out}")

@@ -20,6 +20,7 @@ FRAMED: Final = {
     "freshness": "What is freshness worth, by typology and tempo? Regimes from real time to nightly.",
     "interference": "How far is an A/B test between cards from what all cards would see, and why?",
     "false-wins": "How often does an experiment tell equal arms apart, and how often a lift from none?",
+    "bad-models": "Which gate stops a bad model: the check, the backtest, the shadow, a stage?",
     "treatments": "Class weights, focal loss, undersampling: average precision, cost and calibration.",
     "tradeoffs": "Models from logistic regression to a GRU: precision, net loss, latency, size, training.",
     "value": "From which volume does a real-time line pay, and how stale may features be below?",

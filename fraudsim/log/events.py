@@ -114,6 +114,11 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     end: int
     model_version: str
     """The version that the card was assigned to, whatever scored it in the end."""
+    arm: str = ""
+    """The challenger's version where the card is its; empty for the champion's cards."""
+    share: float = 1.0
+    """Of the cards that the arm has: so much of the daily limits and of the analysts is the arm's. 1 in
+    decisions of earlier versions, whose arms shared the analysts."""
 
 
 class Stamps(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -5,7 +5,8 @@ from html import escape
 from typing import Final
 
 from fraudsim.drawing.pages import html_page
-from lifecycle.backtest.result import BacktestResult
+from lifecycle.backtest.result import BacktestResult, TwinFigures
+from lifecycle.backtest.typologies import TypologyComparison
 
 PAGE_FILE: Final = "index.html"
 RESULT_FILE: Final = "backtest.json"
@@ -29,7 +30,15 @@ def summary_lines(result: BacktestResult) -> Iterator[str]:
     )
     if result.twin is not None:
         yield f"insults: A {result.twin.insults_of_a:,}, B {result.twin.insults_of_b:,}"
+        yield from (f"  {line}" for line in _typologies_told(result.twin))
     yield f"{result.verdict} (margin {result.margin:.0%} of A's net loss; exit code {result.gate})"
+
+
+def _typologies_told(twin: TwinFigures) -> Iterator[str]:
+    """The typologies of which more or less was paid for certain, one at a time."""
+    for item in twin.typologies:
+        if item.paid is not None and item.paid.low * item.paid.high > 0:
+            yield f"{item.name.replace('_', ' ')}: fraud paid {item.paid.text}"
 
 
 def page(result: BacktestResult) -> str:
@@ -82,22 +91,27 @@ def _twin_parts(result: BacktestResult) -> list[str]:
         (kind, f"{twin.kinds_of_a[kind] / 100:,.2f}", f"{twin.kinds_of_b[kind] / 100:,.2f}")
         for kind in twin.kinds_of_a
     ]
-    names = sorted({*twin.detection_of_a, *twin.detection_of_b})
-    rows = []
-    for name in names:
-        cells = []
-        for detection in (twin.detection_of_a.get(name), twin.detection_of_b.get(name)):
-            if detection is None:
-                cells.append("none")
-            else:
-                cells.append(
-                    f"{detection.flagged:,} of {detection.frauds:,}, {detection.paid_cents / 100:,.0f} paid"
-                )
-        rows.append((name.replace("_", " "), *cells))
     return [
         "<h2>By kind of cost</h2>", _table(("per 1,000 cards and week", "A", "B"), kinds),
-        "<h2>Detection by typology</h2>", _table(("typology", "A flagged", "B flagged"), rows),
+        "<h2>Detection by typology</h2>",
+        "<p>Differences are B less A, 95 %, paired by card, one at a time; none where fewer than 20 cards "
+        "were struck. Fraud paid is per 1,000 cards and week.</p>",
+        _table(
+            ("typology", "cards", "A flagged", "B flagged", "flagged, B less A", "fraud paid, B less A"),
+            [_typology_row(item) for item in twin.typologies],
+        ),
     ]  # fmt: skip
+
+
+def _typology_row(item: TypologyComparison) -> tuple[str, ...]:
+    return (
+        item.name.replace("_", " "),
+        f"{item.cards:,}",
+        f"{item.flagged_of_a:,} of {item.frauds_of_a:,}",
+        f"{item.flagged_of_b:,} of {item.frauds_of_b:,}",
+        "too few" if item.flagged is None else item.flagged.text,
+        "too few" if item.paid is None else item.paid.text,
+    )
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from fraudsim.arrays import Flags, Floats, Ints
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import ACTIONS, Transaction
+from lifecycle.backtest.typologies import TypologyByCard
 from producers.labels.consequences import Consequences
 from producers.ledger.account import WEEK_MS
 from scorer.policy.policy import APPROVE
@@ -21,14 +21,6 @@ from simulator.regimes import REGIMES
 from stream_features.offline.columns import codes
 
 KINDS: Final = ("fraud paid", "insults", "friction", "reviews")
-
-
-class TypologyDetection(msgspec.Struct, kw_only=True):
-    """Frauds of one typology: how many there were, were flagged, and what was paid."""
-
-    frauds: int = 0
-    flagged: int = 0
-    paid_cents: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +56,7 @@ class ReplayedArm:
     loss: Ints
     by_kind: dict[str, Ints]
     insults: Ints
-    detection: dict[str, TypologyDetection]
+    typologies: dict[str, TypologyByCard]
     actions: dict[str, int]
     stretches: list[ReplayedStretch]
 
@@ -110,7 +102,6 @@ def _summed(traffic: SimulatedTraffic, version: str, stretches: list[ReplayedStr
     weeks = max(1, -(-traffic.days * 86_400_000 // WEEK_MS))
     index_of: dict[str, int] = {}
     parts = []
-    detection: dict[str, TypologyDetection] = {}
     counts = np.zeros(len(ACTIONS), np.int64)
     for item in stretches:
         code, names = codes(item.stretch.transactions, "card_id")
@@ -120,7 +111,6 @@ def _summed(traffic: SimulatedTraffic, version: str, stretches: list[ReplayedStr
         insulted = item.present & ~item.paid & ~item.stretch.is_fraud
         parts.append((to_index[code], week, item.prices, insulted))
         counts += np.bincount(item.action[item.present], minlength=len(ACTIONS))
-        _add_detection(detection, item)
     shape = (len(index_of), weeks)
     by_kind = {kind: np.zeros(shape, np.int64) for kind in KINDS}
     insults = np.zeros(shape, np.int64)
@@ -128,20 +118,25 @@ def _summed(traffic: SimulatedTraffic, version: str, stretches: list[ReplayedStr
         for number, kind in enumerate(KINDS):
             np.add.at(by_kind[kind], (card, week), prices[:, number])
         np.add.at(insults, (card[insulted], week[insulted]), 1)
+    typologies: dict[str, TypologyByCard] = {}
+    for item, (card, *_) in zip(stretches, parts, strict=True):
+        _add_typologies(typologies, item, card, len(index_of))
     loss: Ints = np.sum([*by_kind.values()], axis=0)
     return ReplayedArm(
-        version, list(index_of), loss, by_kind, insults, detection,
+        version, list(index_of), loss, by_kind, insults, typologies,
         {action: int(count) for action, count in zip(ACTIONS, counts, strict=True)}, stretches,
     )  # fmt: skip
 
 
-def _add_detection(detection: dict[str, TypologyDetection], item: ReplayedStretch) -> None:
+def _add_typologies(
+    typologies: dict[str, TypologyByCard], item: ReplayedStretch, card: Ints, cards: int
+) -> None:
     index, names = item.stretch.typology
     fraud = item.present & item.stretch.is_fraud
     for number in np.unique(index[fraud]).tolist():
         name = (names[number] if number >= 0 else None) or "unnamed"
         rows = fraud & (index == number)
-        figures = detection.setdefault(name, TypologyDetection())
-        figures.frauds += int(rows.sum())
-        figures.flagged += int((item.action[rows] != APPROVE).sum())
-        figures.paid_cents += int(item.prices[rows, 0].sum())
+        sums = typologies.setdefault(name, TypologyByCard.none(cards))
+        np.add.at(sums.frauds, card[rows], 1)
+        np.add.at(sums.flagged, card[rows & (item.action != APPROVE)], 1)
+        np.add.at(sums.paid_cents, card[rows], item.prices[rows, 0])

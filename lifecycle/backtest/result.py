@@ -3,7 +3,7 @@
 import msgspec
 
 from lifecycle.backtest.off_policy import OffPolicyEstimate
-from lifecycle.backtest.replayed_arm import TypologyDetection
+from lifecycle.backtest.typologies import TypologyComparison
 from lifecycle.backtest.verdict import Interval
 from model.artefact.manifest import Versions
 
@@ -45,8 +45,7 @@ class TwinFigures(msgspec.Struct, frozen=True, kw_only=True):
     kinds_of_b: dict[str, float]
     insults_of_a: int
     insults_of_b: int
-    detection_of_a: dict[str, TypologyDetection]
-    detection_of_b: dict[str, TypologyDetection]
+    typologies: list[TypologyComparison]
     actions_of_a: dict[str, int]
     actions_of_b: dict[str, int]
 

@@ -10,6 +10,7 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.events import ACTIONS
 from lifecycle.backtest.replayed_arm import ReplayedArm, replay
 from lifecycle.backtest.result import BacktestResult, DecisionOfBoth, Fold, TwinFigures
+from lifecycle.backtest.typologies import compare_typologies
 from lifecycle.backtest.verdict import Interval, gate_of, paired_by_card
 from model.artefact.files import current_versions
 from model.artefact.model import Model
@@ -24,6 +25,7 @@ EXAMPLES: Final = 12
 CANNOT_KNOW: Final = [
     "The truth is known because the world is synthetic: a bank has no such backtest.",
     "Cards are taken as independent; frauds that strike many cards at once make intervals too narrow.",
+    "Intervals by typology hold one at a time: among twenty typologies one looks changed by chance.",
     "It is one world and one seed: another world may have other frauds.",
     "Honest customers do not try again here, and what a block costs is a stated price, not a measured one.",
 ]
@@ -46,7 +48,7 @@ def twin_backtest(
     """
     arms = []
     for name, model in zip("AB", models, strict=True):
-        _check_not_seen(name, model, traffic)
+        check_not_seen(name, model, traffic)
         on_step(f"{name} over {traffic.days} days")
         scoring = scoring_of_model(model, policy)
         arms.append(replay(traffic, scoring, rules, reacting=reacting))
@@ -61,12 +63,13 @@ def scoring_of_model(model: Model, policy: Policy, variant: str = "champion") ->
     return Scoring(scoring_arm, policy, "champion")
 
 
-def _check_not_seen(name: str, model: Model, traffic: SimulatedTraffic) -> None:
+def check_not_seen(name: str, model: Model, traffic: SimulatedTraffic) -> None:
+    """Raise FraudsimError if a model was trained on the traffic."""
     trained_ms = model.manifest.test_from_ms
     if trained_ms > traffic.start_ms:
         days = (trained_ms - traffic.start_ms) / 86_400_000
         raise FraudsimError(
-            f"backtest: {name} ({model.version}) was trained {days:.1f} days after these weeks begin, and "
+            f"model {name} ({model.version}) was trained {days:.1f} days after these weeks begin, and "
             "has seen them; give fewer --weeks, or a model trained before"
         )
 
@@ -101,8 +104,7 @@ def compare_arms(a: ReplayedArm, b: ReplayedArm, traffic: SimulatedTraffic, marg
             kinds_of_b={kind: int(cents.sum()) * scale for kind, cents in b.by_kind.items()},
             insults_of_a=int(a.insults.sum()),
             insults_of_b=int(b.insults.sum()),
-            detection_of_a=dict(sorted(a.detection.items())),
-            detection_of_b=dict(sorted(b.detection.items())),
+            typologies=compare_typologies(a.typologies, b.typologies, weeks, traffic.cards),
             actions_of_a=a.actions,
             actions_of_b=b.actions,
         ),

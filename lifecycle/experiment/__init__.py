@@ -1,5 +1,5 @@
-"""Experiments on the line: stages, guards, anytime-valid intervals, assignment by card, automatic rollback.
+"""Experiments on the line: stages, assignment, where the arms part, rollback, the table of lifts.
 
-Statistics and the controller are pure; `fast_forward` and `live` feed them. Imports `model`, `scorer`,
-`simulator` and the rooms below them.
+The controller is pure; `fast_forward` and `lifecycle.live_experiment` feed it. Imports `lifecycle.evidence`,
+`lifecycle.backtest`, `model`, `scorer`, `simulator` and the rooms below them.
 """

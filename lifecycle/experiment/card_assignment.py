@@ -24,6 +24,11 @@ class CardAssignment:
         """Give B another share of the cards, in steps of 1/10,000."""
         self._end = round(share * BUCKETS)
 
+    @property
+    def share(self) -> float:
+        """B's share of the cards."""
+        return self._end / BUCKETS
+
     def is_challenged(self, card_id: str) -> bool:
         """Whether a card is B's now."""
         bucket = self._buckets.get(card_id)

@@ -5,22 +5,19 @@ guard that is crossed; from 25 % on a net loss that is certainly higher. Each of
 A stage ends when its days are over; the last one promotes B only where money was tested and B is not worse.
 """
 
-import math
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from lifecycle.experiment.card_tallies import CardTallies
-from lifecycle.experiment.confidence import ALPHA, detectable, interval, mean_difference, tuning
-from lifecycle.experiment.guards import GROWTH, read_guards
-from lifecycle.experiment.sample_ratio import mismatch
-from lifecycle.experiment.state import ExperimentState, MoneyReading, Step
+from lifecycle.evidence.card_tallies import CardTallies
+from lifecycle.evidence.guards import read_guards
+from lifecycle.evidence.money import MoneyReading, MoneyRule, read_money
+from lifecycle.evidence.sample_ratio import mismatch
+from lifecycle.experiment.state import ExperimentState, Step
 
 DAY_MS: Final = 86_400_000
 MARGIN: Final = 0.05
 """Share of A's net loss by which B may cost more and still be promoted."""
-LEAST_CARDS: Final = 30
-"""Cards of each arm before money is read at all."""
 
 
 class Look(NamedTuple):
@@ -31,7 +28,7 @@ class Look(NamedTuple):
     """Payments, answers, verdicts and reports since the stage began. In the shadow stage B's columns are what
     it would have done to A's cards, which then stand in both arms."""
     mature: CardTallies
-    """Of payments old enough for net loss; `loss` counts."""
+    """Of payments old enough for net loss; `parted_loss` decides."""
     misassigned: int = 0
     """Cards that were decided by another arm than their hash says."""
     wall_ms: int = 0
@@ -82,30 +79,17 @@ def _trouble(state: ExperimentState, look: Look) -> str:
 
 def _money(state: ExperimentState, look: Look, mixtures: dict[str, float]) -> MoneyReading | None:
     """Net loss so far; None before any is mature."""
-    stage, mature = state.current, look.mature
-    weeks = (look.now_ms - state.maturity_days * DAY_MS - state.began_ms) / (7 * DAY_MS)
-    in_b = mature.in_b
-    if not stage.share or weeks <= 0 or min(in_b.sum(), (~in_b).sum()) < LEAST_CARDS:
+    stage = state.current
+    if not stage.share:
         return None
-    loss = mature["loss"]
-    estimate = mean_difference(loss, in_b, weeks)
-    if not math.isfinite(estimate.variance) or estimate.variance <= 0:
-        return None
-    mixture = mixtures.setdefault("money", tuning(GROWTH * estimate.intrinsic_time))
-    low, high = interval(estimate, mixture, ALPHA)[1:]
-    whole_weeks = max(weeks, (stage.days - state.maturity_days) / 7)
-    effect = detectable(estimate, whole_weeks / weeks, mixture)
-    loss_of_a = float(loss[~in_b].mean()) / weeks
-    return MoneyReading(
-        loss_of_a=loss_of_a,
-        difference=estimate.difference,
-        low=low,
-        high=high,
-        detectable=effect,
-        tested=stage.tests_money and effect <= state.worth * loss_of_a,
-        cards_of_a=int((~in_b).sum()),
-        cards_of_b=int(in_b.sum()),
+    rule = MoneyRule(
+        weeks=(look.now_ms - state.maturity_days * DAY_MS - state.began_ms) / (7 * DAY_MS),
+        planned_weeks=(stage.days - state.maturity_days) / 7,
+        tests=stage.tests_money,
+        worth=state.worth,
+        cap_cents=state.cap_cents,
     )
+    return read_money(rule, look.mature, mixtures)
 
 
 def _finish(state: ExperimentState, look: Look) -> ExperimentState:

@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fraudsim.log.events import ACTIONS
+from lifecycle.evidence.money import OfflineGain
+from lifecycle.experiment.both_arms import AskedBoth, BothArms
 from lifecycle.experiment.card_assignment import CardAssignment
 from lifecycle.experiment.controller import Look, advance, begin_stage
 from lifecycle.experiment.observer import SeenPayment, StageObserver
+from lifecycle.experiment.replayed_gain import ReplayedGain
 from lifecycle.experiment.stages import MATURITY_DAYS, STAGES, WORTH, Stage
 from lifecycle.experiment.state import ExperimentState
 from producers.labels.consequences import Consequences
 from producers.ledger.ledger import Ledger
-from scorer.policy.policy import APPROVE
 from simulator.line.decided import DecidedStretch
 from simulator.line.line import SimulatedLine
 from simulator.line.scoring import PaymentColumns, Scoring
@@ -43,6 +45,8 @@ class ExperimentRun:
     true_loss: tuple[float, float]
     """Net loss of A's and of B's cards in all live stages, by the truth, cents."""
     card_days: tuple[float, float]
+    offline: OfflineGain
+    """B's answers to what A decided, by the truth."""
 
 
 def run_experiment(
@@ -55,11 +59,12 @@ def run_experiment(
 ) -> ExperimentRun:
     """Run an experiment until it ends or the traffic does; it is looked at once a day."""
     assignment = CardAssignment(plan.salt)
-    split = SplitScoring(champion, challenger, assignment.is_challenged)
+    split = SplitScoring(champion, challenger, assignment)
     line = SimulatedLine(
         replace(traffic, stretch_days=1), REGIMES["real-time"], split, rules,
         reacting=traffic.world is not None,
     )  # fmt: skip
+    both, replayed = BothArms(champion, challenger), ReplayedGain(rules)
     observer = StageObserver(plan.maturity_days, rules.review_cost_cents)
     state = ExperimentState(
         champion=champion.arm.model_version, challenger=challenger.arm.model_version, salt=plan.salt,
@@ -73,7 +78,13 @@ def run_experiment(
     for decided in line.run():
         days += 1
         end_ms = decided.stretch.end_ms
-        _observe(decided, observer, split, challenger, rules)
+        rows = np.flatnonzero(decided.present)
+        asked = both.ask(
+            decided.vectors[rows], PaymentColumns.of(decided.stretch.transactions), rows,
+            decided.transaction, decided.blocks,
+        )  # fmt: skip
+        replayed.add_day(decided, rows, asked, ~split.rows_of_challenger(decided.stretch.transactions)[rows])
+        _observe(decided, observer, split, asked, rules, shadow=not assignment.share)
         before = state
         state = advance(state, Look(end_ms, observer.tallies, observer.mature(end_ms)))
         on_look(state)
@@ -90,7 +101,7 @@ def run_experiment(
         assignment.change_share(state.current.share)
     return ExperimentRun(
         state, line.ledger, days, (float(losses[0]), float(losses[1])),
-        (float(card_days[0]), float(card_days[1])),
+        (float(card_days[0]), float(card_days[1])), replayed.gain(),
     )  # fmt: skip
 
 
@@ -98,10 +109,12 @@ def _observe(
     decided: DecidedStretch,
     observer: StageObserver,
     split: SplitScoring,
-    challenger: Scoring,
+    asked: AskedBoth,
     rules: Consequences,
+    *,
+    shadow: bool,
 ) -> None:
-    """Take in a day."""
+    """Take in a day; `asked` says what both models would do with each payment that was made."""
     table = decided.stretch.transactions
     columns = PaymentColumns.of(table)
     in_b = split.rows_of_challenger(table)
@@ -110,7 +123,8 @@ def _observe(
     expected = _expected_insults(decided, split, columns, rules)
     cents = decided.prices[:, 2] + expected
     true_cents = decided.prices.sum(axis=1)
-    for row in rows.tolist():
+    differ = asked.differ & (not shadow)
+    for index, row in enumerate(rows.tolist()):
         tx = decided.transaction(row)
         failed = in_b[row] and unusable.get(tx.card_id, 0) > 0
         if failed:
@@ -119,11 +133,12 @@ def _observe(
             SeenPayment(
                 tx.tx_id, tx.card_id, tx.ts, bool(in_b[row]), ACTIONS[decided.action[row]],
                 row in decided.blocks, bool(columns.can_hold[row]), bool(failed), None, float(cents[row]),
-                float(true_cents[row]),
+                float(true_cents[row]), bool(differ[index]),
             )
         )  # fmt: skip
-    if not in_b.any():
-        _observe_shadow(decided, observer, challenger, columns, rows)
+        if shadow and row not in decided.blocks:
+            known = asked.usable[index]
+            observer.add_shadow(tx.card_id, tx.ts, ACTIONS[asked.b[index]] if known else None)
     for label in decided.labels:
         observer.add_label(label)
 
@@ -141,25 +156,3 @@ def _expected_insults(
         blocked = [row for row in stopped.tolist() if row in decided.blocks]
         expected[blocked] *= rules.block_insult_share
     return expected
-
-
-def _observe_shadow(
-    decided: DecidedStretch,
-    observer: StageObserver,
-    challenger: Scoring,
-    columns: PaymentColumns,
-    rows: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-) -> None:
-    """What B would have done, without limits: those are the champion's to use."""
-    assessed = challenger.assess(decided.vectors[rows], columns, rows)
-    for index, row in enumerate(rows.tolist()):
-        if row in decided.blocks:
-            continue
-        tx, score = decided.transaction(row), float(assessed.scores[index])
-        if not np.isfinite(score):
-            observer.add_shadow(tx.card_id, tx.ts, None)
-        elif not assessed.to_decide[index]:
-            observer.add_shadow(tx.card_id, tx.ts, ACTIONS[APPROVE])
-        else:
-            choice = challenger.decide(tx, decided.vectors[row], score, float(assessed.probabilities[index]))
-            observer.add_shadow(tx.card_id, tx.ts, choice.action)

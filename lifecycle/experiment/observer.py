@@ -3,13 +3,18 @@
 Net loss as a bank sees it, of payments of one age: fraud that was reported by then and had gone through,
 step-ups and reviews, and what stopping costs if it was honest, by the champion's probability in both arms.
 The last is an expectation: a bank does not see an insult.
+
+The arms part on a card at its first payment that the other arm's model would have treated otherwise. Until
+then the card's life is the same in both arms, and what it loses tells nothing of B: it is chance that both
+have, and is left out of the difference (counterfactual triggering, Deng and Hu 2015). When a card parts does
+not depend on its arm, and every card stays in the mean, so that the difference is still that of all cards.
 """
 
 from collections import defaultdict
 from typing import Final, NamedTuple
 
 from fraudsim.log.events import Action, Label
-from lifecycle.experiment.card_tallies import CardTallies
+from lifecycle.evidence.card_tallies import CardTallies
 
 DAY_MS: Final = 86_400_000
 
@@ -32,6 +37,8 @@ class SeenPayment(NamedTuple):
     """Friction and expected insults."""
     true_cents: float
     """Net loss by the truth, where there is one."""
+    differs: bool = False
+    """Whether the other arm's model would have treated it otherwise, or may have: see `BothArms`."""
 
 
 class StageObserver:
@@ -45,6 +52,8 @@ class StageObserver:
     def __init__(self, maturity_days: float, review_cents: float = 0.0) -> None:
         self._review_cents = review_cents
         self._maturity_ms = round(maturity_days * DAY_MS)
+        self._parted_at: dict[str, int] = {}
+        """Event time at which the arms parted, by card: in this stage or in an earlier one."""
         self._actions: dict[str, tuple[Action, bool]] = {}
         """Of payments that were alerts: their action, and whether a review could hold them."""
         self.restart(0)
@@ -54,10 +63,12 @@ class StageObserver:
         self._began_ms = began_ms
         self.tallies = CardTallies()
         self._mature = CardTallies()
-        self._days: defaultdict[int, list[tuple[str, bool, float, float]]] = defaultdict(list)
+        self._days: defaultdict[int, list[tuple[str, bool, float, float, float]]] = defaultdict(list)
 
     def add_payment(self, payment: SeenPayment) -> None:
         """Take in a decision."""
+        if payment.differs:
+            self.part(payment.card, payment.ts)
         if payment.ts < self._began_ms:
             return
         alert = payment.action != "approve" and not payment.blocked
@@ -76,6 +87,10 @@ class StageObserver:
             },
         )  # fmt: skip
         self._add_money(payment.card, payment.in_b, payment.ts, payment.cents, payment.true_cents)
+
+    def part(self, card: str, ts: int) -> None:
+        """Note that the arms part on a card, unless they had before."""
+        self._parted_at[card] = min(ts, self._parted_at.get(card, ts))
 
     def add_shadow(self, card: str, ts: int, action: Action | None) -> None:
         """Take in what B would have done to a card of A's; None where it could not score it."""
@@ -106,13 +121,21 @@ class StageObserver:
                 self._add_money(label.card_id, in_b, label.ts, float(label.amount_cents), 0.0)
 
     def _add_money(self, card: str, in_b: bool, ts: int, cents: float, true_cents: float) -> None:
-        self._days[(ts - self._began_ms) // DAY_MS].append((card, in_b, cents, true_cents))
+        parted_at = self._parted_at.get(card)
+        parted = float(parted_at is not None and parted_at <= ts)
+        self._days[(ts - self._began_ms) // DAY_MS].append((card, in_b, cents, true_cents, parted))
         self.tallies.add(card, in_b, {"loss": cents})
 
     def mature(self, now_ms: int) -> CardTallies:
         """The cards' net loss on the days of the stage that are old enough by now."""
         last = (now_ms - self._maturity_ms - self._began_ms) // DAY_MS
         for day in sorted(day for day in self._days if day < last):
-            for card, in_b, cents, true_cents in self._days.pop(day):
-                self._mature.add(card, in_b, {"loss": cents, "true_loss": true_cents})
+            for card, in_b, cents, true_cents, parted in self._days.pop(day):
+                self._mature.add(
+                    card, in_b,
+                    {
+                        "loss": cents, "parted_loss": parted * cents, "true_loss": true_cents,
+                        "parted": parted,
+                    },
+                )  # fmt: skip
         return self._mature

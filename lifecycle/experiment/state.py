@@ -10,7 +10,8 @@ import msgspec
 
 from fraudsim.errors import FraudsimError
 from fraudsim.whole_files import write_whole
-from lifecycle.experiment.guards import GuardReading
+from lifecycle.evidence.guards import GuardReading
+from lifecycle.evidence.money import CAP_CENTS, MoneyReading, OfflineGain
 from lifecycle.experiment.stages import MATURITY_DAYS, STAGES, WORTH, Stage
 
 STATE_FILE: Final = "experiment.json"
@@ -27,31 +28,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     what: str
 
 
-class MoneyReading(msgspec.Struct, frozen=True, kw_only=True):
-    """Net loss at a look; cents per card and week."""
-
-    loss_of_a: float
-    difference: float
-    low: float
-    high: float
-    detectable: float
-    """The minimum effect that the rest of the stage would find, in 80 of 100 cases."""
-    tested: bool
-    cards_of_a: int
-    cards_of_b: int
-
-    @property
-    def text(self) -> str:
-        """In currency units per 1,000 cards and week."""
-        share = self.detectable / self.loss_of_a if self.loss_of_a else float("inf")
-        tested = "tested" if self.tested else "not tested: too little would be found"
-        return (
-            f"net loss of A {10 * self.loss_of_a:,.2f} per 1,000 cards and week, B less A "
-            f"{10 * self.difference:+,.2f} ({10 * self.low:+,.2f} to {10 * self.high:+,.2f}); minimum "
-            f"detectable effect {10 * self.detectable:,.2f} ({share:.0%} of A's): {tested}"
-        )
-
-
 class ExperimentState(msgspec.Struct, frozen=True, kw_only=True):
     """`experiment.json`. Changed copies replace it whole."""
 
@@ -61,6 +37,8 @@ class ExperimentState(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[Stage, ...] = STAGES
     maturity_days: float = MATURITY_DAYS
     worth: float = WORTH
+    cap_cents: float = CAP_CENTS
+    """Of a card's loss in the capped outcome."""
     status: Status = "running"
     stage: int = 0
     began_ms: int = 0
@@ -73,10 +51,21 @@ class ExperimentState(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[Step] = []
     reason: str = ""
     """Why it ended."""
+    run: str = ""
+    """Folder of the run whose archive is looked at; empty in the fast-forward."""
+    offline: OfflineGain | None = None
+    """What a backtest said before; None: the run's log is asked when the experiment ends."""
 
     @property
     def current(self) -> Stage:
         return self.stages[self.stage]
+
+    @property
+    def live_from_ms(self) -> int | None:
+        """Event time from which B decided for some cards; None before that."""
+        live = {stage.name for stage in self.stages if stage.share}
+        begun = (step.event_ms for step in self.steps if step.what == "begins" and step.stage in live)
+        return next(begun, None)
 
     @property
     def running(self) -> bool:

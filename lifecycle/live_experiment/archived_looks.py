@@ -1,16 +1,20 @@
 """What a run's archive holds of an experiment's stage, read as the archiver writes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from fraudsim.archive.first_decisions import FirstDecisions
 from fraudsim.archive.log_files import log_files, read_archived
 from fraudsim.log.events import ACTIONS, Action, Assignment, Label, Transaction
 from fraudsim.log.topics import DECISIONS, LABELS
+from lifecycle.backtest.twin_backtest import scoring_of_model
+from lifecycle.experiment.both_arms import BothArms
 from lifecycle.experiment.observer import SeenPayment, StageObserver
 from lifecycle.experiment.state import ExperimentState
 from model.artefact.model import Model
@@ -19,14 +23,23 @@ from producers.labels.consequences import Consequences
 from producers.labels.outcome import CARD_NOT_PRESENT
 from scorer.policy.policy import Policy
 from scorer.policy.rules import RuleError, RuleInput
+from simulator.line.scoring import PaymentColumns
 from stream_features.vector import as_vector
 
 SLOW_US: Final = 50_000
 DECISION_COLUMNS: Final = [
-    "partition", "offset", "error", "tx_id", "ts", "card_id", "amount_cents", "action", "model_version",
+    "partition", "offset", "error", "tx_id", "ts", "card_id", "amount_cents", "merchant_id", "action",
+    "model_version",
     "source_partition", "source_offset", "features", "degraded", "probability", "channel", "block",
     "assignment", "stamp_received", "stamp_decided",
 ]  # fmt: skip
+PAYMENTS: Final = pa.schema(
+    [
+        ("tx_id", pa.string()), ("ts", pa.int64()), ("card_id", pa.string()), ("amount_cents", pa.int64()),
+        ("merchant_id", pa.string()), ("channel", pa.string()),
+    ]
+)  # fmt: skip
+"""What a decision says of its payment."""
 LABEL_COLUMNS: Final = [
     "partition", "offset", "error", "tx_id", "card_id", "ts", "amount_cents", "is_fraud", "source",
     "known_at", "merchant_id",
@@ -46,6 +59,9 @@ class ArchivedLooks:
     ) -> None:
         self._run_dir, self._policy, self._rules = run_dir, policy, rules
         self._champion, self._challenger = models
+        self._both = BothArms(
+            scoring_of_model(self._champion, policy), scoring_of_model(self._challenger, policy, "challenger")
+        )
         self._files_read: set[Path] = set()
         self._first = FirstDecisions()
         self.last_ms = 0
@@ -61,24 +77,48 @@ class ArchivedLooks:
     def read(self, observer: StageObserver, state: ExperimentState) -> int:
         """Take in what has been archived since; returns the number of decisions of this stage."""
         count = 0
-        for row in self._new_rows(DECISIONS, DECISION_COLUMNS):
-            if not self._first.is_first(row["source_partition"], row["source_offset"]):
-                continue
-            self.last_ms = max(self.last_ms, row["ts"])
-            if row["ts"] >= state.began_ms:
-                count += self._add_decision(row, observer, state)
-        for row in self._new_rows(LABELS, LABEL_COLUMNS):
-            del row["partition"], row["offset"], row["error"]
-            observer.add_label(Label(**row))
+        for table in self._new_tables(DECISIONS, DECISION_COLUMNS):
+            rows = [
+                row
+                for row in table.to_pylist()
+                if self._first.is_first(row["source_partition"], row["source_offset"])
+            ]
+            live_from_ms = state.live_from_ms
+            if live_from_ms is not None:
+                for row in self._differing([row for row in rows if row["ts"] >= live_from_ms]):
+                    observer.part(row["card_id"], row["ts"])
+            for row in rows:
+                self.last_ms = max(self.last_ms, row["ts"])
+                if row["ts"] >= state.began_ms:
+                    count += self._add_decision(row, observer, state)
+        for table in self._new_tables(LABELS, LABEL_COLUMNS):
+            for row in table.to_pylist():
+                del row["partition"], row["offset"], row["error"]
+                observer.add_label(Label(**row))
         return count
 
-    def _new_rows(self, topic: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+    def _new_tables(self, topic: str, columns: list[str]) -> Iterator[pa.Table]:
+        """The readable records of each file that was not read yet."""
         for path in log_files(self._run_dir, topic):
             if path not in self._files_read:
                 self._files_read.add(path)
-                for row in read_archived(path, topic, columns).to_pylist():
-                    if row["error"] is None:
-                        yield row
+                table = read_archived(path, topic, columns)
+                yield table.filter(pc.is_null(table["error"]))
+
+    def _differing(self, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows that the other arm's model would treat otherwise, or may: without state each model has a
+        fallback of its own, and nothing is known of the other's."""
+        yield from (row for row in rows if row["degraded"] or not row["features"])
+        scored = [row for row in rows if not row["degraded"] and row["features"]]
+        if not scored:
+            return
+        vectors = np.stack([as_vector(row["features"]) for row in scored])
+        columns = PaymentColumns.of(pa.Table.from_pylist([*map(_payment, scored)], schema=PAYMENTS))
+        blocked = {index for index, row in enumerate(scored) if row["block"] is not None}
+        asked = self._both.ask(
+            vectors, columns, np.arange(len(scored)), lambda index: _transaction(scored[index]), blocked
+        )
+        yield from (scored[index] for index in np.flatnonzero(asked.differ).tolist())
 
     def _add_decision(self, row: dict[str, Any], observer: StageObserver, state: ExperimentState) -> bool:
         """Whether it was decided under this stage's share."""
@@ -137,12 +177,17 @@ class ArchivedLooks:
         if not np.isfinite(score):
             return None
         probability = model.manifest.to_probability.probability(score)
-        tx = msgspec.convert(
-            {name: row[name] for name in ("tx_id", "ts", "card_id", "amount_cents", "channel")}, Transaction
-        )
-        rule_input = RuleInput(tx, vector, score, probability)
+        rule_input = RuleInput(_transaction(row), vector, score, probability)
         assessment = self._policy.assess(rule_input, "champion", model.thresholds, _ignore)
         return ACTIONS[assessment.preferred]
+
+
+def _payment(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in PAYMENTS.names}
+
+
+def _transaction(row: dict[str, Any]) -> Transaction:
+    return msgspec.convert(_payment(row), Transaction)
 
 
 def _ignore(file: str, error: RuleError) -> None:

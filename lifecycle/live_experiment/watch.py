@@ -16,6 +16,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from fraudsim.errors import FraudsimError
+from lifecycle.evidence.money import OfflineGain
 from lifecycle.experiment.controller import Look, advance, begin_stage
 from lifecycle.experiment.observer import StageObserver
 from lifecycle.experiment.stages import Stage
@@ -66,6 +67,8 @@ def begin(
     stages: tuple[Stage, ...],
     maturity_days: float,
     policy: Policy,
+    run: Path,
+    offline: OfflineGain | None = None,
 ) -> ExperimentState:
     """A new experiment in the registry, or the one that is running with this challenger.
 
@@ -88,6 +91,8 @@ def begin(
         salt=salt,
         stages=stages,
         maturity_days=maturity_days,
+        run=str(run),
+        offline=offline,
     )
     write_state(registry, state)
     return state

@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
+from math import ceil
 from typing import Generic, TypeVar
 
 C = TypeVar("C", bound=Hashable)
@@ -25,11 +26,15 @@ class _QueuedCase(Generic[C]):
     number: int
     """Of two equal priorities the later arrival goes first: it has waited less of its patience."""
     since_ms: int = field(compare=False)
+    share: float = field(compare=False)
     case: C = field(compare=False)
 
 
 class AnalystDesk(Generic[C]):
     """A bounded number of analysts, and a bounded queue of cases that wait for them.
+
+    A case of an arm that has a share of the cards finds that share of the analysts' time: its review takes as
+    long as any, and the analyst is the arm's again after `case_ms / share`. The queue is that much shorter.
 
     Args:
         analysts: number of analysts who work at once.
@@ -44,7 +49,7 @@ class AnalystDesk(Generic[C]):
         self._patience_ms = patience_ms
         self._free_at = [0] * analysts
         heapify(self._free_at)
-        self._arrivals: list[tuple[int, int, float, C]] = []
+        self._arrivals: list[tuple[int, int, float, float, C]] = []
         self._queue: list[_QueuedCase[C]] = []
         self._number = count()
         self._now_ms = 0
@@ -57,9 +62,13 @@ class AnalystDesk(Generic[C]):
     def waiting(self) -> int:
         return len(self._queue) + len(self._arrivals)
 
-    def add(self, case: C, at_ms: int, priority: float) -> None:
-        """Add a case that arrives at an event time; a time in the past counts as now."""
-        heappush(self._arrivals, (max(at_ms, self._now_ms), next(self._number), priority, case))
+    def add(self, case: C, at_ms: int, priority: float, share: float = 1.0) -> None:
+        """Add a case that arrives at an event time; a time in the past counts as now.
+
+        Args:
+            share: of the analysts' time and of the queue that the case's arm has.
+        """
+        heappush(self._arrivals, (max(at_ms, self._now_ms), next(self._number), priority, share, case))
 
     def advance(self, now_ms: int) -> list[ReviewedCase[C]]:
         """Advance event time to `now_ms`; return the cases whose review has started by then."""
@@ -74,13 +83,14 @@ class AnalystDesk(Generic[C]):
                     self.gone_stale += 1
                     continue
                 heappop(self._free_at)
-                heappush(self._free_at, starts_ms + self._case_ms)
+                heappush(self._free_at, starts_ms + round(self._case_ms / queued.share))
                 reviewed.append(ReviewedCase(queued.case, starts_ms + self._case_ms))
             elif arrives_ms is not None and arrives_ms <= now_ms:
-                _, number, priority, case = heappop(self._arrivals)
+                _, number, priority, share, case = heappop(self._arrivals)
                 self._now_ms = arrives_ms
-                insort(self._queue, _QueuedCase(priority, number, arrives_ms, case))
-                if len(self._queue) > self._longest_queue + self._idle_analysts(arrives_ms):
+                insort(self._queue, _QueuedCase(priority, number, arrives_ms, share, case))
+                longest = ceil(round(self._longest_queue * share, 6))
+                if len(self._queue) > longest + self._idle_analysts(arrives_ms):
                     self._queue.pop(0)
                     self.crowded_out += 1
             else:

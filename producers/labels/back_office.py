@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from fraudsim.log.events import Label
-from producers.labels.analyst_desk import AnalystDesk
-from producers.labels.consequences import MINUTE_MS, Consequences
+from producers.labels.consequences import Consequences
+from producers.labels.divided_desk import DividedDesk
 from producers.labels.outcome import DecidedPayment, Outcome, Verdict, holds, outcome_of
 
 _MAX_PRUNED: Final = 1_000
@@ -39,12 +39,7 @@ class BackOffice:
         self._seed = seed
         self._keep_ms = keep_ms
         self._reviewed_before = dict(reviewed or {})
-        self._desk: AnalystDesk[Case] = AnalystDesk(
-            int(rules.analysts),
-            round(rules.review_minutes * MINUTE_MS),
-            int(rules.review_queue),
-            round(rules.review_patience_hours * 60 * MINUTE_MS),
-        )
+        self._desk: DividedDesk[Case] = DividedDesk(rules)
         self._stopped: dict[str, int] = {}
         """Event time of each payment that did not go through, by id."""
         self._reviewed: dict[str, int] = {}
@@ -64,7 +59,7 @@ class BackOffice:
         self.counts[payment.action] += 1
         if payment.action == "review":
             value = payment.score * payment.amount_cents
-            self._desk.add(Case(payment, is_fraud), payment.ts, value)
+            self._desk.add(Case(payment, is_fraud), payment.ts, value, payment.assignment)
             self._reviewed[payment.tx_id] = payment.ts
             if holds(payment, self._rules):
                 self.counts["review_held"] += 1

@@ -15,6 +15,7 @@ import msgspec
 from fraudsim.log.events import Action, Channel, LabelSource
 from producers.labels.blocks import BLOCK_RULE, BLOCKING_SOURCES
 from producers.labels.consequences import MINUTE_MS, Consequences
+from producers.labels.divided_desk import ArmShare
 from producers.rng import chance
 
 CARD_NOT_PRESENT: Final[frozenset[Channel | None]] = frozenset({"ecommerce", "recurring", "moto"})
@@ -41,6 +42,8 @@ class DecidedPayment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     channel: Channel | None = None
     """None in decisions of earlier versions, whose reviews held nothing."""
     rule_hits: list[str] = []
+    assignment: ArmShare | None = None
+    """The card's arm while an experiment runs: whose analysts review the payment."""
 
 
 @dataclass(frozen=True, slots=True)

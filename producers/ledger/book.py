@@ -7,8 +7,8 @@ time without a line, and when a policy is tried on a finished run.
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from producers.labels.analyst_desk import AnalystDesk
-from producers.labels.consequences import HOUR_MS, MINUTE_MS, Consequences
+from producers.labels.consequences import HOUR_MS, Consequences
+from producers.labels.divided_desk import DividedDesk
 from producers.labels.outcome import DecidedPayment
 from producers.ledger.entry import Entry, Fraud, entry_of
 
@@ -36,12 +36,7 @@ class Book:
     def __init__(self, rules: Consequences, seed: int, reviewed: Mapping[str, int] | None = None) -> None:
         self._rules, self._seed = rules, seed
         self._reviewed = reviewed or {}
-        self._desk: AnalystDesk[Posting] = AnalystDesk(
-            int(rules.analysts),
-            round(rules.review_minutes * MINUTE_MS),
-            int(rules.review_queue),
-            round(rules.review_patience_hours * HOUR_MS),
-        )
+        self._desk: DividedDesk[Posting] = DividedDesk(rules)
         self._waiting: dict[str, Posting] = {}
         """Under review, not reached by the desk yet, by transaction."""
 
@@ -59,7 +54,7 @@ class Book:
         if payment.action != "review":
             return self._entry(posting, None)
         self._waiting[payment.tx_id] = posting
-        self._desk.add(posting, payment.ts, payment.score * payment.amount_cents)
+        self._desk.add(posting, payment.ts, payment.score * payment.amount_cents, payment.assignment)
         return None
 
     def advance(self, now_ms: int) -> list[Entry]:

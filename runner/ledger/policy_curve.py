@@ -90,6 +90,7 @@ def _payments(decisions: Sequence[ArchivedDecision], choices: Sequence[Choice]) 
             merchant_id=item.tx.merchant_id,
             channel=item.tx.channel,
             rule_hits=choice.rule_hits,
+            assignment=item.arm,
         )
         for item, choice in zip(decisions, choices, strict=True)
     ]

@@ -14,6 +14,7 @@ from fraudsim.settings import Settings
 from fraudsim.whole_files import write_whole
 from producers.history.reader import read_history
 from producers.labels.consequences import Consequences
+from producers.labels.divided_desk import ArmShare
 from producers.labels.outcome import DecidedPayment
 from producers.ledger.account import Basis
 from producers.ledger.book import Posting, entries_of
@@ -25,7 +26,7 @@ from stream_features.offline.archived_log import first_decisions
 LEDGER_FILE: Final = "ledger.json"
 COLUMNS: Final = [
     "tx_id", "ts", "card_id", "amount_cents", "action", "score", "source_offset", "merchant_id", "channel",
-    "rule_hits",
+    "rule_hits", "assignment",
 ]  # fmt: skip
 """Of a decision in the archive, what its outcome depends on."""
 
@@ -88,4 +89,6 @@ def rules_of(run_dir: Path, settings: Settings) -> tuple[Consequences, int]:
 
 
 def _payment(row: dict[str, Any]) -> DecidedPayment:
-    return DecidedPayment(**{**row, "rule_hits": row["rule_hits"] or []})
+    text = row["assignment"]
+    arm = None if text is None else msgspec.json.decode(text, type=ArmShare)
+    return DecidedPayment(**{**row, "rule_hits": row["rule_hits"] or [], "assignment": arm})

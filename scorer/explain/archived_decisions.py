@@ -17,6 +17,7 @@ from model.artefact.files import read_manifest
 from model.artefact.manifest import Manifest
 from model.artefact.thresholds import Thresholds
 from model.registry.versions import load_manifests
+from producers.labels.divided_desk import ArmShare
 from scorer.policy.policy import Variant
 from stream_features.catalogue.features import HASH
 from stream_features.kernels.state import Vector
@@ -43,6 +44,12 @@ class ArchivedDecision:
         """The block of the card that stopped it; runs of earlier versions have none."""
         text = self.row.get("block")
         return None if text is None else msgspec.json.decode(text, type=Block)
+
+    @property
+    def arm(self) -> ArmShare | None:
+        """The arm of its card; None where one model decided for all."""
+        text = self.row.get("assignment")
+        return None if text is None else msgspec.json.decode(text, type=ArmShare)
 
     def thresholds(self, manifest: Manifest) -> Thresholds:
         """The trained thresholds of the part of the model that scored."""

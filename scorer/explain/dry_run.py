@@ -20,8 +20,8 @@ from producers.ledger.book import Posting, entries_of
 from producers.ledger.entry import Fraud
 from producers.ledger.ledger import Ledger, ledger_of
 from scorer.explain.archived_decisions import ArchivedDecision, Manifests
-from scorer.policy.policy import Choice, Limit, Policy
-from scorer.policy.quota import LocalQuota, reserve_quota
+from scorer.policy.policy import Choice, Limit, Limits, Policy
+from scorer.policy.quota import LocalQuota, limits_of_arm, reserve_quota
 from scorer.policy.rules import RuleError, RuleInput
 from stream_features.catalogue.features import DAY
 
@@ -45,17 +45,21 @@ async def _decide_again(
     policy: Policy, decisions: Sequence[ArchivedDecision], manifests: Manifests
 ) -> list[Choice]:
     quota, choices = LocalQuota(), []
-
-    async def reserve(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
-        return await quota.reserve(policy.limits, limit, day, tx_ids)
-
     for decision in decisions:
+        arm = decision.arm
+        limits, name = limits_of_arm(policy.limits, arm), arm.arm if arm else ""
+
+        async def reserve(
+            limit: Limit, day: int, tx_ids: Sequence[str], limits: Limits = limits, name: str = name
+        ) -> list[bool]:
+            return await quota.reserve(limits, limit, day, tx_ids, name)
+
         manifest = manifests.of(decision)
         rule_input = RuleInput(decision.tx, decision.features, decision.score, decision.probability(manifest))
         assessment = policy.assess(
             rule_input, decision.variant, decision.thresholds(manifest), _raise, decision.block
         )
-        quota.count_decided(decision.tx.ts // DAY, 1)
+        quota.count_decided(decision.tx.ts // DAY, 1, name)
         await reserve_quota(policy, [(decision.tx, assessment)], reserve)
         choices.append(policy.choose(decision.tx, assessment))
     return choices
@@ -124,6 +128,7 @@ def _payment(item: ArchivedDecision, action: Action, rule_hits: list[str]) -> De
         merchant_id=item.tx.merchant_id,
         channel=item.tx.channel,
         rule_hits=rule_hits,
+        assignment=item.arm,
     )
 
 

@@ -46,10 +46,22 @@ class Roles:
         if not self.challengers:
             return None
         bucket, model = bucket_of(card_id, self.salt), self.model_for(card_id)
-        share = next((item for item in self.challengers if item.model is model), self.challengers[0])
+        part = next((item for item in self.challengers if item.model is model), self.challengers[0])
         return Assignment(
-            salt=self.salt, bucket=bucket, first=share.first, end=share.end, model_version=model.version
-        )
+            salt=self.salt, bucket=bucket, first=part.first, end=part.end, model_version=model.version,
+            arm=self.arm_of(model), share=self.share_of(model),
+        )  # fmt: skip
+
+    def arm_of(self, model: Model) -> str:
+        """The name of a model's arm: a challenger's version, empty for the champion."""
+        return "" if model is self.champion else model.version
+
+    def share_of(self, model: Model) -> float:
+        """The share of all cards that a model decides for."""
+        if model is self.champion:
+            taken = sum(item.end - item.first for item in self.challengers)
+            return (BUCKETS - taken) / BUCKETS
+        return next(item.share for item in self.challengers if item.model is model)
 
     def split(self, card_ids: Sequence[str]) -> dict[Model, list[int]]:
         """Indices into `card_ids` by the model that decides them."""

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from redis.asyncio import Redis
 
 from fraudsim.log.events import Transaction
+from producers.labels.divided_desk import ArmShare
 from scorer.policy.policy import DECLINE, REVIEW, Assessment, Limit, Limits, Policy
 from stream_features.catalogue.features import DAY
 
@@ -65,21 +66,20 @@ async def reserve_quota(
                     undecided.append((tx, assessment))
 
 
-def limits_of_arm(limits: Limits, shares: Sequence[float], number: int | None) -> Limits:
+def limits_of_arm(limits: Limits, arm: ArmShare | None) -> Limits:
     """An arm's part of the daily limits: as many reviews as it has cards; a share of decisions stays one.
 
-    >>> [limits_of_arm(Limits(reviews_per_day=10), [0.25], arm).reviews_per_day for arm in (0, None)]
+    >>> whole = Limits(reviews_per_day=10)
+    >>> [limits_of_arm(whole, ArmShare(*arm)).reviews_per_day for arm in (("b", 0.25), ("", 0.75))]
     [2, 8]
 
     Args:
-        shares: of the challengers.
-        number: the challenger's; None for the champion, who has what is left.
+        arm: None where one model decides for all cards. The champion has what is left after rounding.
     """
-    if limits.reviews_per_day is None or not shares:
+    if limits.reviews_per_day is None or arm is None:
         return limits
-    parts = [math.floor(limits.reviews_per_day * share) for share in shares]
-    reviews = limits.reviews_per_day - sum(parts) if number is None else parts[number]
-    return replace(limits, reviews_per_day=reviews)
+    reviews = round(limits.reviews_per_day * arm.share, 6)
+    return replace(limits, reviews_per_day=math.floor(reviews) if arm.arm else math.ceil(reviews))
 
 
 class DailyQuota(Protocol):

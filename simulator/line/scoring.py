@@ -18,9 +18,10 @@ from model.artefact.cascade import Cascade
 from model.artefact.costs import expected_costs
 from model.artefact.thresholds import Thresholds
 from model.forest.forest import Forest
+from producers.labels.divided_desk import ArmShare
 from producers.labels.outcome import CARD_NOT_PRESENT
-from scorer.policy.policy import APPROVE, ByExpectedCost, Choice, Limit, Policy, Variant
-from scorer.policy.quota import LocalQuota, reserve_quota
+from scorer.policy.policy import APPROVE, ByExpectedCost, Choice, Limit, Limits, Policy, Variant
+from scorer.policy.quota import LocalQuota, limits_of_arm, reserve_quota
 from scorer.policy.rules import RuleError, RuleInput
 from stream_features.catalogue.features import DAY, NAMES
 from stream_features.offline.columns import codes, column
@@ -90,7 +91,7 @@ class Scoring:
         self._forest, self._thresholds, self._calibration = arm[:3]
         self._policy = policy
         self._variant: Variant = variant
-        self._quota = LocalQuota()
+        self.quota = LocalQuota()
 
     def exchange(self, arm: ScoringArm, policy: Policy) -> None:
         """Decide by another arm and policy from now on, as after a promotion; the day's quota goes on."""
@@ -101,6 +102,10 @@ class Scoring:
     @property
     def limited(self) -> bool:
         return self._policy.limited
+
+    @property
+    def limits(self) -> Limits:
+        return self._policy.limits
 
     def assess(self, vectors: Floats, columns: PaymentColumns, rows: Ints) -> Assessed:
         """Score some rows of a stretch; `vectors` are those rows' own."""
@@ -124,22 +129,52 @@ class Scoring:
             )
         return Assessed(scores, probabilities, to_decide)
 
-    def count_decided(self, ts: int, count: int) -> None:
-        """Add to the number of transactions decided on a day, of which declines may be a share."""
-        self._quota.count_decided(ts // DAY, count)
+    def count_decided(self, times: Ints, arm: str = "") -> None:
+        """Add transactions decided at these event times, of which declines of the day may be a share."""
+        days, numbers = np.unique(times // DAY, return_counts=True)
+        for day, number in zip(days.tolist(), numbers.tolist(), strict=True):
+            self.quota.count_decided(day, number, arm)
+
+    def count_rows(self, table: pa.Table, times: Ints, rows: slice) -> None:
+        """Count rows of a stretch as decided; `times` are the event times of all its rows."""
+        self.count_decided(times[rows])
+
+    def preferred(self, tx: Transaction, vector: Floats, score: float, probability: float) -> int:
+        """The action before limits and chance, as an index."""
+        rule_input = RuleInput(tx, vector, score, probability)
+        return self._policy.assess(rule_input, self._variant, self._thresholds, _raise).preferred
+
+    def arm_of(self, card_id: str) -> ArmShare | None:
+        """The arm of a card: there are none."""
+        return None
+
+    def move(self, table: pa.Table, row: int, card_id: str) -> None:
+        """Note that a row's payment is made with another card than planned."""
 
     def decide(
-        self, tx: Transaction, vector: Floats, score: float, probability: float, block: Block | None = None
+        self,
+        tx: Transaction,
+        vector: Floats,
+        score: float,
+        probability: float,
+        block: Block | None = None,
+        arm: ArmShare | None = None,
     ) -> Choice:
-        """The policy's choice for one transaction."""
+        """The policy's choice for one transaction.
+
+        Args:
+            arm: whose part of the daily limits counts; None: the whole.
+        """
         rule_input = RuleInput(tx, vector, score, probability)
         assessment = self._policy.assess(rule_input, self._variant, self._thresholds, _raise, block)
         if self._policy.limited:
-            run_at_once(reserve_quota(self._policy, [(tx, assessment)], self._reserve))
-        return self._policy.choose(tx, assessment)
+            limits = limits_of_arm(self._policy.limits, arm)
 
-    async def _reserve(self, limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
-        return await self._quota.reserve(self._policy.limits, limit, day, tx_ids)
+            async def reserve(limit: Limit, day: int, tx_ids: Sequence[str]) -> list[bool]:
+                return await self.quota.reserve(limits, limit, day, tx_ids, arm.arm if arm else "")
+
+            run_at_once(reserve_quota(self._policy, [(tx, assessment)], reserve))
+        return self._policy.choose(tx, assessment)
 
     def reasons(self, vector: Floats) -> list[str]:
         """The reasons of a decision that does not approve."""

@@ -1,15 +1,28 @@
 """Two models on one simulated line: each decides for its cards, by the hash of the card."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from fraudsim.arrays import Doubles, Flags, Floats, Ints
 from fraudsim.log.events import Block, Transaction
+from producers.labels.divided_desk import ArmShare
 from scorer.policy.policy import Choice
 from simulator.line.scoring import Assessed, PaymentColumns, Scoring, ScoringArm
 from stream_features.offline.columns import codes
+
+
+class CardSplit(Protocol):
+    """Which cards are the challenger's now; it may change between two stretches."""
+
+    @property
+    def share(self) -> float:
+        """The challenger's share of the cards, by which limits and analysts are divided between the arms; 0
+        or 1 where they are not."""
+
+    def is_challenged(self, card_id: str) -> bool:
+        """Whether a card is the challenger's."""
 
 
 class SplitScoring:
@@ -17,12 +30,11 @@ class SplitScoring:
 
     Args:
         champion: decides for all cards that are not the challenger's, and where that gives no number.
-        is_challenged: whether a card is the challenger's now; it may change between two stretches.
     """
 
-    def __init__(self, champion: Scoring, challenger: Scoring, is_challenged: Callable[[str], bool]) -> None:
-        self._champion, self._challenger = champion, challenger
-        self._is_challenged = is_challenged
+    def __init__(self, champion: Scoring, challenger: Scoring, split: CardSplit) -> None:
+        self._champion, self._challenger, self._split = champion, challenger, split
+        challenger.quota = champion.quota  # which keeps the arms apart, where they are divided
         self._table: pa.Table | None = None
         self._rows_of_b: Flags = np.zeros(0, np.bool_)
         self.unusable: dict[str, int] = {}
@@ -50,7 +62,7 @@ class SplitScoring:
         """Which rows of a stretch are the challenger's cards, shape (n,)."""
         if self._table is not table:
             index, names = codes(table, "card_id")
-            of_card = np.array([self._is_challenged(str(name)) for name in names], np.bool_)
+            of_card = np.array([self._split.is_challenged(str(name)) for name in names], np.bool_)
             self._table, self._rows_of_b = table, of_card[index]
         return self._rows_of_b
 
@@ -76,17 +88,37 @@ class SplitScoring:
         """As `Scoring.assess_scores`, by the champion: jobs have no arms."""
         return self._champion.assess_scores(scores, vectors, columns, rows)
 
-    def count_decided(self, ts: int, count: int) -> None:
-        """Count decisions for both: limits that are a share of them stay one."""
-        self._champion.count_decided(ts, count)
-        self._challenger.count_decided(ts, count)
+    def arm_of(self, card_id: str) -> ArmShare | None:
+        """The arm of a card; None where limits and analysts are not divided."""
+        share = self._split.share
+        if not 0 < share < 1:
+            return None
+        if self._split.is_challenged(card_id):
+            return ArmShare(self._challenger.arm.model_version, share)
+        return ArmShare("", 1 - share)
+
+    def move(self, table: pa.Table, row: int, card_id: str) -> None:
+        """Note that a row's payment is made with another card than planned, which may be the other arm's."""
+        self.rows_of_challenger(table)[row] = self._split.is_challenged(card_id)
+
+    def count_rows(self, table: pa.Table, times: Ints, rows: slice) -> None:
+        """As `Scoring.count_rows`, each row for its arm."""
+        of_b = self.rows_of_challenger(table)[rows] & (0 < self._split.share < 1)
+        self._champion.count_decided(times[rows][~of_b])
+        self._champion.count_decided(times[rows][of_b], self._challenger.arm.model_version)
 
     def decide(
-        self, tx: Transaction, vector: Floats, score: float, probability: float, block: Block | None = None
+        self,
+        tx: Transaction,
+        vector: Floats,
+        score: float,
+        probability: float,
+        block: Block | None = None,
+        arm: ArmShare | None = None,
     ) -> Choice:
         """The choice by the card's model."""
-        scoring = self._challenger if self._is_challenged(tx.card_id) else self._champion
-        return scoring.decide(tx, vector, score, probability, block)
+        scoring = self._challenger if self._split.is_challenged(tx.card_id) else self._champion
+        return scoring.decide(tx, vector, score, probability, block, arm)
 
     def reasons(self, vector: Floats) -> list[str]:
         """The champion's reasons; a split run is not written as an archive."""

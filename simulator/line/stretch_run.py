@@ -8,6 +8,7 @@ import numpy as np
 from fraudsim.arrays import Flags, Ints
 from fraudsim.log.events import Block, Label, Transaction
 from producers.labels.blocks import BLOCK_RULE
+from producers.labels.divided_desk import ArmShare
 from producers.labels.outcome import DecidedPayment, step_up_reply
 from producers.labels.prices import Price
 from producers.ledger.account import Account, Tally
@@ -151,9 +152,7 @@ class StretchRun:
         """Count the rows before `row` as decided, for limits that are a share of them."""
         scoring = self._line.scoring
         if scoring is not None and scoring.limited and row > self._counted:
-            days, numbers = np.unique(self._ts[self._counted : row] // DAY, return_counts=True)
-            for day, number in zip(days.tolist(), numbers.tolist(), strict=True):
-                scoring.count_decided(day * DAY, number)
+            scoring.count_rows(self._columns.table, self._ts, slice(self._counted, row))
             self._counted = row
 
     def _happen(self) -> None:
@@ -201,6 +200,8 @@ class StretchRun:
         decided.amount[row] = self._columns.amount[row] = tx.amount_cents
         decided.prices[row, 0] = tx.amount_cents
         self._line.changed[tx.tx_id] = tx
+        if self._line.scoring is not None:
+            self._line.scoring.move(self._columns.table, row, tx.card_id)
         rows = self._features.change(row, tx, id_hash(tx.merchant_id))
         self._assess_again(rows[rows >= row])
 
@@ -212,12 +213,14 @@ class StretchRun:
         if line.scoring is None or line.regime.acts == "by job":
             return _APPROVED if block is None else _BLOCKED
         score, probability = float(decided.scores[row]), float(decided.probabilities[row])
-        return line.scoring.decide(tx, self._features.values[row], score, probability, block)
+        arm = line.scoring.arm_of(tx.card_id)
+        return line.scoring.decide(tx, self._features.values[row], score, probability, block, arm)
 
     def _follow_up(self, row: int, tx: Transaction, choice: Choice) -> None:
         """What a decision leads to."""
         line, decided, is_fraud = self._line, self._decided, bool(self._stretch.is_fraud[row])
-        payment = payment_of(tx, choice, float(decided.scores[row]))
+        arm = None if line.scoring is None else line.scoring.arm_of(tx.card_id)
+        payment = payment_of(tx, choice, float(decided.scores[row]), arm)
         self._visited_approved += choice.action == "approve"
         for label in line.office.on_decision(payment, is_fraud):
             line.add_event(label.known_at, "label", label)
@@ -315,11 +318,12 @@ class StretchRun:
             self._advance_desk(now_ms)
 
 
-def payment_of(tx: Transaction, choice: Choice, score: float) -> DecidedPayment:
+def payment_of(tx: Transaction, choice: Choice, score: float, arm: ArmShare | None = None) -> DecidedPayment:
     """A decision as the back office takes it."""
     return DecidedPayment(
         tx_id=tx.tx_id, ts=tx.ts, card_id=tx.card_id, amount_cents=tx.amount_cents, action=choice.action,
         score=score, merchant_id=tx.merchant_id, channel=tx.channel, rule_hits=choice.rule_hits,
+        assignment=arm,
     )  # fmt: skip
 
 

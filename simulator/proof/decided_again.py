@@ -109,7 +109,7 @@ def decide_again(run_dir: Path, settings: Settings) -> DecidedAgain:
                 continue
             block, action = blocks.at(item), "approve"
             if block is not None or assessed.to_decide[index]:
-                scoring.count_decided(item.tx.ts, 1)
+                scoring.count_decided(np.array([item.tx.ts]))
                 score, probability = float(assessed.scores[index]), float(assessed.probabilities[index])
                 action = scoring.decide(item.tx, vectors[index], score, probability, block).action
             actions_differ += action != item.row["action"]

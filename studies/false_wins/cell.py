@@ -1,33 +1,45 @@
-"""One world: its cards' losses by day, drawn again and again, and looked at every day."""
+"""One world and share: its cards drawn again and again into arms, and looked at every day."""
 
 import zlib
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from fraudsim.arrays import Doubles, Flags
+from fraudsim.arrays import Doubles, Flags, Ints
 from fraudsim.settings import Settings
-from lifecycle.experiment.confidence import ALPHA, detectable, interval, mean_differences, tuning
-from lifecycle.experiment.guards import GROWTH
-from producers.world.settings import consequences
-from scorer.policy.file import SHIPPED, load_policy
-from simulator.line.line import SimulatedLine
-from simulator.line.scoring import Scoring
-from simulator.regimes import REGIMES
-from stream_features.catalogue.features import DAY
-from stream_features.offline.columns import codes
-from studies.false_wins.plan import LIFTS, SHARES, FalseWinsPlan
+from lifecycle.evidence.confidence import (
+    ALPHA,
+    EARLY_ALPHA,
+    detectable,
+    detectable_in_stage,
+    interval,
+    mean_differences,
+    stage_interval,
+    tuning,
+)
+from lifecycle.evidence.guards import GROWTH
+from lifecycle.evidence.money import CAP_CENTS
+from studies.false_wins.pair_losses import Life, PairLosses, pair_losses
+from studies.false_wins.plan import (
+    ADJUSTED,
+    ALL_LOSS,
+    CAPPED,
+    LIFTS,
+    METHODS,
+    OF_PAIRS,
+    PARTED_ADJUSTED,
+    SHARES,
+    FalseWinsPlan,
+)
 from studies.frame.cell_plan import StudyCell
-from studies.frame.study_world import study_world
 
-Z975 = 1.959964
+Z975: Final = 1.959964
 
 
-class ShareTests(msgspec.Struct, frozen=True, kw_only=True):
-    """The tests of one world and share."""
+class MethodTests(msgspec.Struct, frozen=True, kw_only=True):
+    """The tests of one world, share and way to look."""
 
     tests: int
     wins: int
@@ -38,38 +50,34 @@ class ShareTests(msgspec.Struct, frozen=True, kw_only=True):
     """Equal arms that a 95 % interval for one look told apart at any of the daily looks."""
     planted_tests: int
     detected: dict[str, int]
-    """By planted lift, tests that told B to be better by the last day."""
+    """By planted lift, tests that told B to be better by the last day; of ways to look at all loss only."""
+    pair_found: int
+    """Of as many tests of the pair, those that told its better arm to be better by the last day."""
+    pair_wrong: int
+    """… and the worse arm."""
     detectable_share: float
-    """Mean minimum detectable effect at the end, as a share of the mean loss."""
+    """Mean minimum detectable effect on the last day of the pair's tests, as a share of A's mean loss."""
+
+
+class ShareTests(msgspec.Struct, frozen=True, kw_only=True):
+    """The tests of one world and share."""
+
+    methods: dict[str, MethodTests]
     coefficient_of_variation: float
-    """Of a card's loss over all days."""
+    """Of a card's loss under A over all days."""
+    pair_lift: float
+    """By both lives of all cards, B's loss less A's as a share of A's."""
+    parted: float
+    """Share of the cards on which the arms parted under A."""
+    explained: float
+    """Share of the variance of the whole loss that the weeks before predict."""
 
 
-@lru_cache(maxsize=2)
-def losses_by_day(plan: FalseWinsPlan, seed: int, scratch: Path, settings_json: str) -> Doubles:
-    """Net loss of each card by day under one model, by the truth, cents, shape (cards, days)."""
-    settings = _SETTINGS[settings_json]
-    world = study_world(plan.worlds, seed, settings, scratch)
-    fitted = world.fit(REGIMES["real-time"])
-    assert fitted is not None
-    policy = load_policy(settings.policy or SHIPPED)
-    limits = replace(policy.limits, flag_from_probability=fitted.flag_from)
-    scoring = Scoring(fitted.arm, replace(policy, limits=limits), "champion")
-    traffic = world.traffic
-    line = SimulatedLine(traffic, REGIMES["real-time"], scoring, consequences(settings), reacting=True)
-    by_day = np.zeros((traffic.cards, traffic.days))
-    stretches = list(line.run())
-    for decided in stretches:
-        index, names = codes(decided.stretch.transactions, "card_id")
-        number = np.array([int(str(name)[1:]) for name in names])[index]
-        for row, tx in decided.changed.items():
-            number[row] = int(tx.card_id[1:])
-        day = (decided.stretch.transactions["ts"].to_numpy() - traffic.start_ms) // DAY
-        np.add.at(by_day, (number, day), decided.prices.sum(axis=1))
-    return by_day
+class Drawn(NamedTuple):
+    """The cards of one test, with all of their days."""
 
-
-_SETTINGS: dict[str, Settings] = {}
+    rows: Ints
+    in_b: Flags
 
 
 def run_cell(plan: FalseWinsPlan, cell: StudyCell, settings: Settings, scratch: Path) -> ShareTests:
@@ -78,45 +86,90 @@ def run_cell(plan: FalseWinsPlan, cell: StudyCell, settings: Settings, scratch: 
     Raises:
         FraudsimError: its world has no fraud to train on, or a file cannot be written.
     """
-    key = settings.model_dump_json()
-    _SETTINGS[key] = settings
-    by_day = losses_by_day(plan, cell.seed, scratch, key)
-    cumulative = by_day.cumsum(axis=1)
-    rng = np.random.default_rng([cell.seed, zlib.crc32(cell.arm.encode())])
+    pair = pair_losses(plan, cell.seed, scratch, settings)
     share = SHARES[cell.arm]
-    wins = losses = naive = 0
-    effects = []
-    for _ in range(plan.tests):
-        drawn, in_b = _drawn(rng, cumulative, plan.cards, share)
-        looked = looked_at_daily(drawn, in_b)
-        wins += looked.sign < 0
-        losses += looked.sign > 0
-        naive += looked.naive
-        effects.append(looked.detectable)
-    detected = {}
-    for lift in LIFTS:
-        detected[f"{lift:.0%}"] = 0
-        for _ in range(plan.planted_tests):
-            drawn, in_b = _drawn(rng, cumulative, plan.cards, share)
-            planted = np.where(in_b[:, None], 1 - lift, 1.0) * drawn
-            detected[f"{lift:.0%}"] += looked_at_daily(planted, in_b).sign < 0
-    weekly = cumulative[:, -1] / (cumulative.shape[1] / 7)
+    lift = float(pair.b.loss.sum() / pair.a.loss.sum() - 1)
+    methods = {}
+    for name in METHODS:
+        rng = np.random.default_rng([cell.seed, zlib.crc32(cell.arm.encode()), zlib.crc32(name.encode())])
+        methods[name] = _tests_of(name, plan, pair, share, lift, rng)
+    whole = pair.a.loss.sum(axis=1)
     return ShareTests(
-        tests=plan.tests,
-        wins=wins,
-        losses=losses,
-        naive=naive,
-        planted_tests=plan.planted_tests,
-        detected=detected,
-        detectable_share=float(np.mean(effects) / weekly.mean()),
-        coefficient_of_variation=float(weekly.std() / weekly.mean()),
+        methods=methods,
+        coefficient_of_variation=float(whole.std() / whole.mean()),
+        pair_lift=lift,
+        parted=float(pair.a.parted.mean()),
+        explained=float(1 - adjusted(whole[:, None], pair.a.before).var() / whole.var()),
     )
 
 
-def _drawn(rng: np.random.Generator, cumulative: Doubles, cards: int, share: float) -> tuple[Doubles, Flags]:
+def _tests_of(
+    name: str, plan: FalseWinsPlan, pair: PairLosses, share: float, lift: float, rng: np.random.Generator
+) -> MethodTests:
+    cards = len(pair.a.loss)
+    wins = losses = naive = found = wrong = 0
+    for _ in range(plan.tests):
+        drawn = _draw(rng, cards, plan.cards, share)
+        exchanged = rng.random(plan.cards) < 0.5
+        under_b = exchanged if name in OF_PAIRS else np.zeros(plan.cards, np.bool_)
+        looked = looked_at_daily(name, _outcome(name, pair, drawn, under_b), drawn.in_b)
+        wins += looked.sign < 0
+        losses += looked.sign > 0
+        naive += looked.naive
+    detected = {}
+    for planted in LIFTS if name not in OF_PAIRS else ():
+        detected[f"{planted:.0%}"] = 0
+        for _ in range(plan.planted_tests):
+            drawn = _draw(rng, cards, plan.cards, share)
+            outcome = _outcome(name, pair, drawn, np.zeros(plan.cards, np.bool_), planted)
+            detected[f"{planted:.0%}"] += looked_at_daily(name, outcome, drawn.in_b).sign < 0
+    effects = []
+    for _ in range(plan.planted_tests):
+        drawn = _draw(rng, cards, plan.cards, share)
+        looked = looked_at_daily(name, _outcome(name, pair, drawn, drawn.in_b), drawn.in_b)
+        found += looked.sign * lift > 0
+        wrong += looked.sign * lift < 0
+        effects.append(looked.detectable)
+    weekly = pair.a.loss.sum(axis=1).mean() / (plan.days / 7)
+    return MethodTests(
+        tests=plan.tests, wins=wins, losses=losses, naive=naive, planted_tests=plan.planted_tests,
+        detected=detected, pair_found=found, pair_wrong=wrong,
+        detectable_share=float(np.mean(effects) / weekly),
+    )  # fmt: skip
+
+
+def _draw(rng: np.random.Generator, cards: int, drawn: int, share: float) -> Drawn:
     """Cards with replacement, and an arm for each."""
-    rows = rng.integers(0, len(cumulative), cards)
-    return cumulative[rows], rng.random(cards) < share
+    return Drawn(rng.integers(0, cards, drawn), rng.random(drawn) < share)
+
+
+def _outcome(name: str, pair: PairLosses, drawn: Drawn, under_b: Flags, planted: float = 0.0) -> Doubles:
+    """What the way to look sees of each card up to each day, cents, shape (cards, days).
+
+    Args:
+        under_b: whether a card lives B's life, shape (cards,).
+        planted: share by which B's cards lose less.
+    """
+    lives: list[Life] = [pair.a, pair.b]
+    field = "since" if name in OF_PAIRS else "loss"
+    a, b = (getattr(life, field)[drawn.rows].cumsum(axis=1) for life in lives)
+    outcome: Doubles = np.where(under_b[:, None], b, a)
+    outcome = np.where(drawn.in_b[:, None], 1 - planted, 1.0) * outcome
+    if name == CAPPED:
+        return np.minimum(outcome, CAP_CENTS)
+    if name in (ADJUSTED, PARTED_ADJUSTED):
+        return adjusted(outcome, pair.a.before[drawn.rows])
+    return outcome
+
+
+def adjusted(outcome: Doubles, before: Doubles) -> Doubles:
+    """The outcome less what is predicted by what was known before, by least squares over both arms (CUPED,
+    Deng et al. 2013); shapes (cards, days) and (cards, k)."""
+    centred = before - before.mean(axis=0)
+    spread = centred.std(axis=0)
+    scaled = centred[:, spread > 0] / spread[spread > 0]
+    coefficients, *_ = np.linalg.lstsq(scaled, outcome - outcome.mean(axis=0), rcond=None)
+    return outcome - scaled @ coefficients
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,20 +182,27 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """At the last look, cents per card and week."""
 
 
-def looked_at_daily(cumulative: Doubles, in_b: Flags) -> Looked:
+def looked_at_daily(name: str, cumulative: Doubles, in_b: Flags) -> Looked:
     """Look every day, as the controller does.
 
     Args:
-        cumulative: net loss of each card up to each day, cents, shape (cards, days).
+        cumulative: outcome of each card up to each day, cents, shape (cards, days).
     """
     mixture, sign, naive, effect = 0.0, 0, False, 0.0
-    weeks = [(day + 1) / 7 for day in range(cumulative.shape[1])]
-    for estimate in mean_differences(cumulative, in_b, weeks):
+    days = cumulative.shape[1]
+    weeks = [(day + 1) / 7 for day in range(days)]
+    for day, estimate in enumerate(mean_differences(cumulative, in_b, weeks), 1):
         if not 0 < estimate.variance < np.inf:
             continue
-        mixture = mixture or tuning(GROWTH * estimate.intrinsic_time)
-        _, low, high = interval(estimate, mixture, ALPHA)
+        for_ever = name == ALL_LOSS
+        alpha = ALPHA if for_ever else EARLY_ALPHA
+        mixture = mixture or tuning(GROWTH * estimate.intrinsic_time, alpha)
+        if for_ever:
+            _, low, high = interval(estimate, mixture, alpha)
+            effect = detectable(estimate, 1.0, mixture, alpha)
+        else:
+            _, low, high = stage_interval(estimate, mixture, day / days)
+            effect = detectable_in_stage(estimate, day / days)
         sign = sign or (1 if low > 0 else -1 if high < 0 else 0)
         naive |= abs(estimate.difference) > Z975 * estimate.variance**0.5
-        effect = detectable(estimate, 1.0, mixture, ALPHA)
     return Looked(sign=sign, naive=naive, detectable=effect)

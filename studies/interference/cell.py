@@ -7,16 +7,17 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from fraudsim.arrays import Doubles, Floats, Ints
+from fraudsim.arrays import Floats, Ints
 from fraudsim.settings import Settings
+from lifecycle.experiment.both_arms import BothArms
 from lifecycle.experiment.card_assignment import CardAssignment
-from model.artefact.costs import Costs, expected_costs
+from lifecycle.experiment.replayed_gain import answered_otherwise
+from model.artefact.costs import Costs
 from model.forest.forest import Forest
 from producers.labels.consequences import Consequences
 from producers.world.settings import consequences
 from scorer.policy.file import SHIPPED, load_policy
-from scorer.policy.policy import APPROVE
-from simulator.line.decided import ACTION_INDEX, DecidedStretch
+from simulator.line.decided import DecidedStretch
 from simulator.line.line import SimulatedLine
 from simulator.line.scoring import PaymentColumns, Scoring
 from simulator.line.split_scoring import SplitScoring
@@ -25,7 +26,7 @@ from stream_features.catalogue.features import NAMES
 from stream_features.offline.columns import codes
 from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import FittedArm, StudyWorld, study_world
-from studies.interference.plan import ALL_A, ALL_B, CONDITIONS, MIRROR, REPLAY, InterferencePlan
+from studies.interference.plan import ALL_A, ALL_B, CONDITIONS, MIRROR, ONE_DESK, REPLAY, InterferencePlan
 
 RISK: Final = [NAMES.index(name) for name in ("merchant_fraud_7d", "merchant_fraud_30d")]
 SALT: Final = "interference"
@@ -74,9 +75,12 @@ class Design:
     Args:
         name: of the arm; mirrored, B's are those that were A's.
         city: of each card of the world.
+        divided: whether each arm has its own analysts, where both decide at the same time.
     """
 
-    def __init__(self, name: str, city: Ints) -> None:
+    def __init__(self, name: str, city: Ints, *, divided: bool = True) -> None:
+        self._divided = divided
+        self._region_share = float((city % 2).mean())
         self._mirrored = name.endswith(MIRROR)
         self._name = name.removesuffix(MIRROR)
         self._city = city
@@ -84,22 +88,31 @@ class Design:
         self._by_card.change_share(0.5)
         self.day = 0
 
+    @property
+    def share(self) -> float:
+        """B's share of the cards and of the analysts; 0 where these are not divided."""
+        if not self._divided or self._name in (ALL_A, ALL_B, REPLAY, "by day"):
+            return 0.0
+        if self._name == "by region":
+            return 1 - self._region_share if self._mirrored else self._region_share
+        return 0.5
+
     def begin_day(self, day: int) -> None:
         """Count a day of the experiment, from 0."""
         self.day = day
 
-    def is_b(self, card: str) -> bool:
+    def is_challenged(self, card_id: str) -> bool:
         """Whether a card is B's today."""
         if self._name in (ALL_A, REPLAY):
             return False
         if self._name == ALL_B:
             return True
         if self._name == "by region":
-            chosen = bool(self._city[int(card[1:])] % 2)
+            chosen = bool(self._city[int(card_id[1:])] % 2)
         elif self._name == "by day":
             chosen = bool(self.day % 2)
         else:
-            chosen = self._by_card.is_challenged(card)
+            chosen = self._by_card.is_challenged(card_id)
         return chosen != self._mirrored
 
 
@@ -115,18 +128,19 @@ def run_cell(plan: InterferencePlan, cell: StudyCell, settings: Settings, scratc
     blind = "merchant risk" in off
     a, b = (_scoring(world, settings, share, blind) for share in plan.alert_shares)
     assert world.traffic.world is not None
-    design = Design(cell.arm, world.traffic.world.population.cards.city.astype(np.int64))
+    city = world.traffic.world.population.cards.city.astype(np.int64)
+    design = Design(cell.arm, city, divided=ONE_DESK not in off)
     line = SimulatedLine(
         replace(world.traffic, stretch_days=1), REGIMES["real-time"],
-        SplitScoring(a, b, design.is_b), rules, reacting="displacement" not in off,
+        SplitScoring(a, b, design), rules, reacting="displacement" not in off,
     )  # fmt: skip
     sums, offline = np.zeros((2, 2)), 0.0
     days = []
     for decided in line.run():
-        in_b = np.array([design.is_b(name) for name in _names(decided)], np.bool_)
+        in_b = np.array([design.is_challenged(name) for name in _names(decided)], np.bool_)
         days.append((decided, in_b, design.day))
         if cell.arm == REPLAY:
-            offline += _replayed(decided, b, rules)
+            offline += _replayed(decided, BothArms(a, b), rules)
         design.begin_day(design.day + 1)
     cards = world.traffic.cards
     for decided, in_b, _ in days:  # once reviews are over
@@ -156,7 +170,7 @@ def _card_days(arm: str, design: Design, cards: int, days: int) -> tuple[float, 
     in_b = 0
     for day in range(days):
         design.begin_day(day)
-        in_b += sum(design.is_b(f"c{number:07d}") for number in range(cards))
+        in_b += sum(design.is_challenged(f"c{number:07d}") for number in range(cards))
     return float(cards * days - in_b), float(in_b)
 
 
@@ -181,28 +195,11 @@ def _scoring(world: StudyWorld, settings: Settings, alert_share: float, blind: b
     return Scoring(arm, replace(policy, limits=limits), "champion")
 
 
-def _replayed(decided: DecidedStretch, b: Scoring, rules: Consequences) -> float:
+def _replayed(decided: DecidedStretch, both: BothArms, rules: Consequences) -> float:
     """B's expected cost less A's on what A decided, cents: blocks and campaigns stay as A left them."""
     rows = np.flatnonzero(decided.present)
     columns = PaymentColumns.of(decided.stretch.transactions)
-    assessed = b.assess(decided.vectors[rows], columns, rows)
-    actions = np.full(len(rows), APPROVE)
-    for index in np.flatnonzero(assessed.to_decide).tolist():
-        row = int(rows[index])
-        choice = b.decide(
-            decided.transaction(row), decided.vectors[row], float(assessed.scores[index]),
-            float(assessed.probabilities[index]), decided.blocks.get(row),
-        )  # fmt: skip
-        actions[index] = ACTION_INDEX[choice.action]
-    blocked = np.array([row in decided.blocks for row in rows.tolist()], np.bool_)
-    actions[blocked] = decided.action[rows][blocked]
-    costs: Doubles = np.stack(
-        expected_costs(
-            decided.amount[rows].astype(np.float64),
-            decided.stretch.is_fraud[rows].astype(np.float64),
-            columns.can_hold[rows].astype(np.float64),
-            Costs.of(rules),
-        )
-    )
-    number = np.arange(len(rows))
-    return float((costs[actions, number] - costs[decided.action[rows], number]).sum())
+    asked = both.ask(decided.vectors[rows], columns, rows, decided.transaction, decided.blocks)
+    everything = np.ones(len(rows), np.bool_)
+    _, change = answered_otherwise(decided, rows, asked, everything, Costs.of(rules))
+    return float(change.sum())

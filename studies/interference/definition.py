@@ -19,11 +19,12 @@ from studies.interference.plan import (
     EVERYTHING,
     FULL,
     MIRROR,
+    ONE_DESK_WORLD,
     QUICK,
     REPLAY,
     InterferencePlan,
 )  # fmt: skip
-from studies.interference.result import DesignFigures, InterferenceResult, LiftRow
+from studies.interference.result import DesignFigures, InterferenceResult, WorldLift
 
 PLANS: Final[dict[Size, InterferencePlan]] = {"quick": QUICK, "full": FULL}
 MODULES: Final = (
@@ -89,7 +90,7 @@ def result_of(
     whole = _bias(runs, "by card", EVERYTHING, seeds)
     removed: dict[str, Difference] = {}
     for condition in CONDITIONS:
-        if condition != EVERYTHING:
+        if condition not in (EVERYTHING, ONE_DESK_WORLD):
             without = _bias(runs, "by card", condition, seeds)
             removed[condition] = difference_of([w - o for w, o in zip(whole, without, strict=True)])
     return InterferenceResult(
@@ -111,8 +112,11 @@ def result_of(
             for design, condition in pairs
         ],
         removed=removed,
+        one_desk=difference_of(
+            [o - w for w, o in zip(whole, _bias(runs, "by card", ONE_DESK_WORLD, seeds), strict=True)]
+        ),
         lifts=[
-            LiftRow(
+            WorldLift(
                 seed=n,
                 offline=PER_1_000 * runs[REPLAY, EVERYTHING, n].offline_gain,
                 experiment=_estimates(runs, "by card", EVERYTHING, [n])[0],

@@ -60,6 +60,10 @@ def _answer(result: InterferenceResult) -> list[str]:
         sentences.append(f"Told apart among the causes: {', '.join(named)}.")
     else:
         sentences.append(f"No single cause is told from none by {len(result.seeds)} worlds.")
+    sentences.append(
+        "The analysts are divided between the arms; if both waited for the same ones the bias would change "
+        f"by {result.one_desk.text}."
+    )
     return sentences
 
 

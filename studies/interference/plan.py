@@ -13,15 +13,19 @@ DESIGNS: Final = ("by card", "by region", "by day")
 MIRROR: Final = ", mirrored"
 """The same design with the arms exchanged: the mean of both compares each card with itself."""
 EVERYTHING: Final = "as it is"
+ONE_DESK_WORLD: Final = "with one desk for both arms"
 CAUSES: Final = ("displacement", "merchant risk", "analysts")
+ONE_DESK: Final = "one desk"
+"""Both arms wait for the same analysts, as they would if these were not divided by arm."""
 CONDITIONS: Final = {
     EVERYTHING: (),
     "without displacement": ("displacement",),
     "without merchant risk": ("merchant risk",),
     "with analysts enough": ("analysts",),
+    ONE_DESK_WORLD: (ONE_DESK,),
     "with none of them": CAUSES,
 }
-"""By name, the causes that are taken away."""
+"""By name, what is changed: causes that are taken away, or the division of the analysts between the arms."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class DesignFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The estimate less the truth, paired by seed."""
 
 
-class LiftRow(msgspec.Struct, frozen=True, kw_only=True):
+class WorldLift(msgspec.Struct, frozen=True, kw_only=True):
     """One world: what each way says of the same pair."""
 
     seed: int
@@ -44,4 +44,6 @@ class InterferenceResult(StudyResult, frozen=True, kw_only=True):
     designs: list[DesignFigures]
     removed: dict[str, Difference]
     """By condition, how much of the bias between cards it takes away."""
-    lifts: list[LiftRow]
+    one_desk: Difference
+    """What the bias between cards would be more if both arms waited for the same analysts."""
+    lifts: list[WorldLift]

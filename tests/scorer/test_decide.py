@@ -293,6 +293,7 @@ def test_a_card_s_arm_is_logged_and_follows_from_salt_and_card_alone(model):
             assert (logged.salt, logged.bucket) == ("salt", bucket_of(decision.card_id, "salt"))
             arm = "other" if logged.first <= logged.bucket < logged.end else MANIFEST.version
             assert arm == logged.model_version == decision.model_version
+            assert (logged.arm, logged.share) == (("other", 0.4) if arm == "other" else ("", 0.6))
     assert decide(decider_of(model, Store()), "http").assignment is None
 
 

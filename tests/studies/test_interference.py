@@ -71,5 +71,5 @@ def test_the_bias_is_the_estimate_less_the_truth_and_causes_take_their_part_away
 
 def test_every_cell_that_the_result_needs_is_run():
     pairs = definition_of(TINY, "quick").plan.pairs()
-    assert len(pairs) == 9 + 4 * 4
+    assert len(pairs) == 9 + 5 * 4
     assert (REPLAY, "without displacement") not in pairs

@@ -6,7 +6,8 @@ import pytest
 
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label
-from lifecycle.experiment.card_tallies import CardTallies
+from lifecycle.evidence.card_tallies import CardTallies
+from lifecycle.evidence.money import MoneyRule, read_money
 from lifecycle.experiment.controller import DAY_MS, Look, advance, begin_stage
 from lifecycle.experiment.observer import SeenPayment, StageObserver
 from lifecycle.experiment.stages import STAGES, stages_of
@@ -32,7 +33,7 @@ def money(rng, cards=2_000, share=0.25, factor=1.0, spread=0.3):
     for number in range(cards):
         in_b = number < cards * share
         loss = rng.lognormal(5, spread) * (factor if in_b else 1.0)
-        seen.add(f"c{number}", in_b, {"loss": loss})
+        seen.add(f"c{number}", in_b, {"loss": loss, "parted_loss": loss, "parted": 1.0})
     return seen
 
 
@@ -127,6 +128,51 @@ def test_net_loss_counts_at_one_age_and_only_of_this_stage():
     assert mature["loss"].tolist() == [1_005.0, 5.0, 5.0]
     assert seen.tallies["reports"].tolist() == [1.0, 1.0, 0.0]
     assert mature.in_b.tolist() == [False, False, True]
+
+
+def test_only_what_comes_since_the_arms_part_on_a_card_counts_for_the_difference():
+    seen = StageObserver(7.0)
+    seen.restart(10 * DAY_MS)
+    first = 10 * DAY_MS
+    for hour, (cents, differs) in enumerate(((3.0, False), (5.0, True), (7.0, False))):
+        seen.add_payment(payment(1, first + hour, cents=cents)._replace(differs=differs))
+    seen.add_payment(payment(2, first, cents=11.0))
+    # A report of a payment before the arms parted is no part of it, one of a later payment is.
+    seen.add_label(label(1, first, first + 9, True, "customer"))
+    seen.add_label(label(1, first + 2, first + 9, True, "customer"))
+    mature = seen.mature(18 * DAY_MS)
+    assert mature["loss"].tolist() == [2_015.0, 11.0]
+    assert mature["parted_loss"].tolist() == [1_012.0, 0.0]
+    assert (mature["parted"] > 0).tolist() == [True, False]
+    # In the next stage the card has parted from the start.
+    seen.restart(18 * DAY_MS)
+    seen.add_payment(payment(1, 18 * DAY_MS, cents=2.0))
+    assert seen.mature(26 * DAY_MS)["parted_loss"].tolist() == [2.0]
+
+
+def test_a_capped_loss_and_the_loss_before_are_shown_beside_what_decides():
+    rng = np.random.default_rng(7)
+    seen = money(rng, factor=1.5)
+    for number in range(2_000):
+        seen.add(f"c{number}", number < 500, {"loss": float(rng.gamma(1.0, 50.0))})
+    reading = at(3, 15.0, tallies(rng), seen).money
+    assert (reading.parted_of_b, reading.parted_of_a) == (500, 1_500)
+    assert reading.before.low < 0 < reading.before.high
+    assert reading.capped.difference == pytest.approx(reading.difference)
+    capped = read_money(
+        MoneyRule(weeks=1, planned_weeks=3, tests=True, worth=0.1, cap_cents=100.0), seen, {}
+    ).capped
+    assert abs(capped.difference) < 0.1 * abs(reading.difference)
+    assert len(list(reading.lines)) == 4
+
+
+def test_where_the_arms_parted_on_a_few_cards_money_is_not_read():
+    seen = CardTallies()
+    for number in range(2_000):
+        parted = float(number % 70 == 0)  # 29 of A's and of B's
+        seen.add(f"c{number}", number < 1_000, {"loss": 5.0, "parted_loss": 5.0 * parted, "parted": parted})
+    rule = MoneyRule(weeks=1, planned_weeks=3, tests=True, worth=0.1)
+    assert read_money(rule, seen, {}) is None
 
 
 def test_answers_and_verdicts_are_counted_by_what_was_asked():

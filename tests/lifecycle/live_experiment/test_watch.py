@@ -16,9 +16,12 @@ from fraudsim.errors import FraudsimError
 from fraudsim.log.events import ACTIONS, Assignment
 from fraudsim.log.topics import DECISIONS
 from fraudsim.settings import Settings
+from lifecycle.experiment.lift import read_lifts
 from lifecycle.experiment.stages import stages_of
 from lifecycle.experiment.state import read_state
+from lifecycle.live_experiment.record import offline_of_backtest, record_lift
 from lifecycle.live_experiment.watch import LiveExperiment, begin, only_controller, stop
+from model.artefact.files import current_versions
 from model.registry import aliases as roles
 from model.registry.aliases import BUCKETS, bucket_of
 from model.registry.versions import add_version, change_aliases, read_aliases
@@ -72,7 +75,7 @@ def with_arms(decided, folder, champion, challenger, salt, change=lambda row, in
 def watch(registry, run, challenger, stages):
     folder = registry
     policy = load_policy(run / "policy")
-    begin(folder, challenger, challenger, stages_of(stages), 1.0, policy)
+    begin(folder, challenger, challenger, stages_of(stages), 1.0, policy, run)
     lines = []
     return LiveExperiment(folder, run, policy, Consequences(), lines.append), lines
 
@@ -126,6 +129,35 @@ def test_a_crossed_guard_takes_b_out_of_the_registry_and_says_what_it_cost(decid
     assert read_aliases(folder).challengers == []
     assert "against as many cards of A" in lines[-1]
     assert LiveExperiment(folder, run, load_policy(run / "policy"), Consequences()).look() == state
+    settings = Settings(_env_file=None)
+    row = record_lift(folder, state, settings)
+    assert (row.status, row.source, row.stage) == ("rolled back", f"line, {run}", "25 %")
+    assert row.offline.method == "off-policy" or row.offline.method.startswith("none: ")
+    assert (row.offline.gain is None) == row.offline.method.startswith("none: ")
+    assert record_lift(folder, state, settings) is None
+    assert read_lifts(folder) == ([row], 0)
+
+
+def test_a_backtest_s_gain_is_taken_of_the_same_pair_only(decided, registry, tmp_path):
+    _, champion, challenger = registry
+    found = {
+        "a": champion, "b": challenger, "source": "h", "method": "twin run", "truth": "known", "weeks": 1.0,
+        "cards": 10, "loss_of_a": 1.0, "margin": 0.05, "gate": 0, "verdict": "", "cannot_know": [],
+        "difference": {
+            "mean": -2_000.0, "low": -3_000.0, "high": -1_000.0, "cards": 10, "cards_that_differ": 9,
+        },
+        "folds": [], "differing": 1, "examples": [], "versions": msgspec.to_builtins(current_versions()),
+    }  # fmt: skip
+    (tmp_path / "backtest.json").write_text(json.dumps(found))
+    gain = offline_of_backtest(tmp_path, champion, challenger).gain
+    assert (gain.difference, gain.low, gain.high) == (-2.0, -3.0, -1.0)
+    with pytest.raises(FraudsimError, match="name the backtest of this pair"):
+        offline_of_backtest(tmp_path, challenger, champion)
+    (tmp_path / "backtest.json").write_text("{}")
+    with pytest.raises(FraudsimError, match="run the backtest again"):
+        offline_of_backtest(tmp_path, champion, challenger)
+    with pytest.raises(FraudsimError, match="No such file"):
+        offline_of_backtest(tmp_path / "nowhere", champion, challenger)
 
 
 def test_a_card_in_another_arm_than_its_hash_ends_it(decided, registry, tmp_path):
@@ -163,15 +195,15 @@ def test_what_stands_in_the_way_is_said_in_one_line(decided, registry, tmp_path)
     policy = load_policy(decided / "policy")
     stages = stages_of("5%:7,25%:7")
     with pytest.raises(FraudsimError, match="is the champion; name another version"):
-        begin(folder, champion, "s", stages, 7.0, policy)
+        begin(folder, champion, "s", stages, 7.0, policy, decided)
     silent = replace(policy, exploration=Exploration())
     with pytest.raises(FraudsimError, match=r"exploration\.share=0"):
-        begin(folder, challenger, "s", stages, 7.0, silent)
-    begin(folder, challenger, "s", stages_of("5%:7"), 7.0, silent)
+        begin(folder, challenger, "s", stages, 7.0, silent, decided)
+    begin(folder, challenger, "s", stages_of("5%:7"), 7.0, silent, decided)
     third = another_version(folder / challenger, tmp_path / "third")
     third_version = add_version(third, folder)[0].version
     with pytest.raises(FraudsimError, match="a card belongs to one experiment"):
-        begin(folder, third_version, "s", stages, 7.0, policy)
+        begin(folder, third_version, "s", stages, 7.0, policy, decided)
     with (
         only_controller(folder),
         pytest.raises(FraudsimError, match="one at a time"),

@@ -20,9 +20,12 @@ COLUMNS: Final = (
     "timed",
     "slow",
     "loss",
+    "parted_loss",
     "true_loss",
+    "parted",
 )
-"""`loss` is net loss as a bank sees it, `true_loss` by the truth; cents. The others are counts."""
+"""`loss` is net loss as a bank sees it, `parted_loss` what of it came since the arms parted on the card,
+`true_loss` net loss by the truth; cents. The others are counts; `parted` is above 0 for such a card."""
 
 
 class CardTallies:

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from lifecycle.experiment.card_tallies import CardTallies
-from lifecycle.experiment.confidence import SummedDifference, interval, ratio_difference, tuning
+from lifecycle.evidence.card_tallies import CardTallies
+from lifecycle.evidence.confidence import SummedDifference, interval, ratio_difference, tuning
 
 GUARD_ALPHA: Final = 0.002
 """Of one guard in one stage: 8 guards in 3 stages come to 5 %."""

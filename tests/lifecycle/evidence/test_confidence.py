@@ -7,15 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.experiment.confidence import (
+from lifecycle.evidence.confidence import (
+    EARLY_ALPHA,
+    TO_END,
+    SummedDifference,
     bound,
     detectable,
+    detectable_in_stage,
     interval,
     mean_difference,
     ratio_difference,
+    stage_interval,
     tuning,
 )
-from lifecycle.experiment.sample_ratio import log_evidence, mismatch
+from lifecycle.evidence.sample_ratio import log_evidence, mismatch
 
 DAYS, CARDS = 28, 1_500
 
@@ -84,6 +89,54 @@ def test_what_is_called_detectable_is_detected_in_four_of_five_cases():
         path = np.cumsum(rng.normal(effect / 28, math.sqrt(1 / 28), 28))
         found += path[-1] > bound(float(times[-1]), mixture)
     assert 0.76 < found / 2_000 < 0.84
+
+
+def told_in_stage(cumulative: np.ndarray, in_b: np.ndarray) -> int:
+    """As `first_exclusion`, in a stage whose end is set; 0 if 0 is always in the interval."""
+    mixture = None
+    for day in range(DAYS):
+        estimate = mean_difference(cumulative[:, day], in_b, (day + 1) / 7)
+        mixture = mixture or tuning(4 * estimate.intrinsic_time, EARLY_ALPHA)
+        _, low, high = stage_interval(estimate, mixture, (day + 1) / DAYS)
+        if low > 0 or high < 0:
+            return 1 if low > 0 else -1
+    return 0
+
+
+def growing(rng: np.random.Generator, cards: int, power: int) -> np.ndarray:
+    """Losses whose variance grows with time, or with its square where ever more cards count."""
+    counts = rng.random((cards, 1)) < np.arange(1, DAYS + 1) / DAYS if power == 2 else np.ones((cards, DAYS))
+    return np.cumsum(counts * rng.normal(0, 100.0, (cards, DAYS)), axis=1)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_interval_to_the_end_of_a_stage_is_wrong_in_five_of_a_hundred_at_most(power):
+    rng = np.random.default_rng(11)
+    wrong = 0
+    for _ in range(300):
+        cumulative = growing(rng, 400, power)
+        wrong += told_in_stage(cumulative, rng.random(400) < 0.5) != 0
+    assert wrong <= 27  # of 300 at 5 %, once in a thousand times more
+
+
+def test_at_the_end_of_its_stage_it_finds_what_the_other_does_not():
+    rng = np.random.default_rng(12)
+    for_ever = to_end = 0
+    for _ in range(80):
+        in_b = rng.random(400) < 0.5
+        cumulative = growing(rng, 400, 1) + np.where(in_b[:, None], -5.5, 0.0) * np.arange(1, DAYS + 1)
+        for_ever += first_exclusion(cumulative, in_b) == -1
+        to_end += told_in_stage(cumulative, in_b) == -1
+    assert to_end > for_ever + 8
+
+
+def test_what_is_called_detectable_in_a_stage_is_detected_in_four_of_five_cases():
+    rng = np.random.default_rng(13)
+    looked = SummedDifference(0.0, 1.0, 1.0)
+    effect = detectable_in_stage(looked, 1.0)
+    assert detectable_in_stage(looked._replace(variance=4.0, exposure=0.25), 0.25) == pytest.approx(effect)
+    paths = np.cumsum(rng.normal(effect / 28, math.sqrt(1 / 28), (2_000, 28)), axis=1)
+    assert 0.76 < (paths[:, -1] > TO_END).mean() < 0.84
 
 
 def mean_like(variance: float):

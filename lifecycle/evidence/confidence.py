@@ -8,6 +8,10 @@ Waudby-Smith et al. 2021, theorem 2.2). λ decides at which τ it is tightest, n
 Days of one card depend on each other. τ is the variance of whole cards' sums, so that counts of cards and
 not of payments decide. A card that lost much so far rather loses more, so looks agree more than a Brownian
 motion's at times τ would, and the bound is the safer for it (Slepian's inequality).
+
+A stage has an end, and a bound that must hold only until then can be narrower there: |S - E S| < z √τ_end
+at all looks, z = Φ⁻¹(1 - α/4), by the reflection principle (continuous O'Brien and Fleming 1979).
+`stage_interval` spends 4 of 5 % on that and 1 % on the mixture, which is tighter in a stage's first days.
 """
 
 import math
@@ -21,6 +25,9 @@ from fraudsim.arrays import Doubles, Flags
 
 ALPHA: Final = 0.05
 POWER: Final = 0.8
+EARLY_ALPHA: Final = 0.01
+"""Of `ALPHA`, what the mixture has; the bound to the end of the stage has the rest."""
+TO_END: Final = NormalDist().inv_cdf(1 - (ALPHA - EARLY_ALPHA) / 4)
 
 
 class SummedDifference(NamedTuple):
@@ -130,6 +137,35 @@ def interval(estimate: SummedDifference, mixture: float, alpha: float = ALPHA) -
         return AnytimeInterval(estimate.difference, -math.inf, math.inf)
     half = bound(estimate.intrinsic_time, mixture, alpha) / estimate.exposure
     return AnytimeInterval(estimate.difference, estimate.difference - half, estimate.difference + half)
+
+
+def stage_interval(estimate: SummedDifference, mixture: float, elapsed: float) -> AnytimeInterval:
+    """The interval of an estimate at a look of a stage whose end was set before it began.
+
+    τ_end is not known before the end. It is taken as τ / elapsed², as if variance grew with the square of
+    time: that is right where ever more cards count, and too wide at the looks before the end where it grows
+    more slowly.
+
+    Args:
+        mixture: λ, tuned for `EARLY_ALPHA`.
+        elapsed: share of the stage that is over, above 0; beyond 1 counts as 1.
+    """
+    difference, low, high = interval(estimate, mixture, EARLY_ALPHA)
+    if not math.isfinite(low):
+        return AnytimeInterval(difference, low, high)
+    half = min(high - difference, TO_END * math.sqrt(estimate.variance) / min(elapsed, 1.0))
+    return AnytimeInterval(difference, difference - half, difference + half)
+
+
+def detectable_in_stage(estimate: SummedDifference, elapsed: float) -> float:
+    """The least difference that is found by the end of the stage with a probability of `POWER`.
+
+    Variance grows with exposure as for independent days.
+    """
+    if not math.isfinite(estimate.variance):
+        return math.inf
+    reach = TO_END + NormalDist().inv_cdf(POWER)
+    return reach * math.sqrt(estimate.variance * min(elapsed, 1.0))
 
 
 def detectable(estimate: SummedDifference, growth: float, mixture: float, alpha: float = ALPHA) -> float:
