@@ -22,6 +22,6 @@ class BadModelsPlan:
 
 
 QUICK: Final = BadModelsPlan(cards=600, history_days=45, stages="shadow:3,1%:4,5%:7,25%:7", seeds=2)
-FULL: Final = BadModelsPlan(cards=1_500, history_days=45, stages="shadow:3,1%:4,5%:7,25%:21", seeds=5)
+FULL: Final = BadModelsPlan(cards=1_000, history_days=45, stages="shadow:3,1%:4,5%:7,25%:21", seeds=4)
 EXTRA_FRAUD: Final = 4.0
 """Times the usual fraud, so that few cards have enough of it."""
