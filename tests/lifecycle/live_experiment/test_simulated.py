@@ -17,7 +17,7 @@ def test_a_simulated_experiment_leaves_its_row_once(good_model, poor_model, worl
     stages = ("--stages", "shadow:2,5%:2")
     ended = experiment(*words, *stages)
     assert ended.exit_code == 1, ended.output
-    assert "shadow: rolled back after 1 days" in ended.output
+    assert "shadow: rolled back on day 1" in ended.output
     (row,), _ = read_lifts(tmp_path)
     assert (row.status, row.stage, row.online) == ("rolled back", "shadow", None)
     assert (row.offline.method, row.source) == ("replay", f"simulated, {world_history}")
