@@ -9,6 +9,7 @@ from fraudsim.arrays import Floats, Ints
 from fraudsim.log.events import Block, Transaction
 from model.artefact.calibration import CLIP, Calibration
 from model.training.fallback import request_only
+from producers.labels.divided_desk import ArmShare
 from producers.rng import chance
 from scorer.policy.policy import Choice, Policy
 from simulator.line.scoring import Assessed, PaymentColumns, Scoring, ScoringArm, scores_of_rows
@@ -41,12 +42,18 @@ class DegradedScoring(Scoring):
         return self.assess_scores(scores, seen, columns, rows)
 
     def decide(
-        self, tx: Transaction, vector: Floats, score: float, probability: float, block: Block | None = None
+        self,
+        tx: Transaction,
+        vector: Floats,
+        score: float,
+        probability: float,
+        block: Block | None = None,
+        arm: ArmShare | None = None,
     ) -> Choice:
         """As `Scoring.decide`; rules see what a degraded decision sees."""
         if self.is_degraded(tx.tx_id):
             vector = request_only(vector[np.newaxis])[0]
-        return super().decide(tx, vector, score, probability, block)
+        return super().decide(tx, vector, score, probability, block, arm)
 
 
 def same_probability(scores: Floats, source: Calibration, target: Calibration) -> Floats:
