@@ -21,7 +21,7 @@ from lifecycle.evidence.confidence import (
 )
 from lifecycle.evidence.guards import GROWTH
 from lifecycle.evidence.money import CAP_CENTS
-from studies.false_wins.pair_losses import Life, PairLosses, pair_losses
+from studies.false_wins.pair_losses import PairLosses, pair_losses
 from studies.false_wins.plan import (
     ADJUSTED,
     ALL_LOSS,
@@ -106,13 +106,12 @@ def run_cell(plan: FalseWinsPlan, cell: StudyCell, settings: Settings, scratch: 
 def _tests_of(
     name: str, plan: FalseWinsPlan, pair: PairLosses, share: float, lift: float, rng: np.random.Generator
 ) -> MethodTests:
-    cards = len(pair.a.loss)
+    cards, lived = len(pair.a.loss), _lived(name, pair)
     wins = losses = naive = found = wrong = 0
     for _ in range(plan.tests):
         drawn = _draw(rng, cards, plan.cards, share)
-        exchanged = rng.random(plan.cards) < 0.5
-        under_b = exchanged if name in OF_PAIRS else np.zeros(plan.cards, np.bool_)
-        looked = looked_at_daily(name, _outcome(name, pair, drawn, under_b), drawn.in_b)
+        exchanged = rng.random(plan.cards) < 0.5 if name in OF_PAIRS else None
+        looked = looked_at_daily(name, _outcome(lived, drawn, exchanged), drawn.in_b)
         wins += looked.sign < 0
         losses += looked.sign > 0
         naive += looked.naive
@@ -121,12 +120,12 @@ def _tests_of(
         detected[f"{planted:.0%}"] = 0
         for _ in range(plan.planted_tests):
             drawn = _draw(rng, cards, plan.cards, share)
-            outcome = _outcome(name, pair, drawn, np.zeros(plan.cards, np.bool_), planted)
-            detected[f"{planted:.0%}"] += looked_at_daily(name, outcome, drawn.in_b).sign < 0
+            looked = looked_at_daily(name, _outcome(lived, drawn, None, planted), drawn.in_b)
+            detected[f"{planted:.0%}"] += looked.sign < 0
     effects = []
     for _ in range(plan.planted_tests):
         drawn = _draw(rng, cards, plan.cards, share)
-        looked = looked_at_daily(name, _outcome(name, pair, drawn, drawn.in_b), drawn.in_b)
+        looked = looked_at_daily(name, _outcome(lived, drawn, drawn.in_b), drawn.in_b)
         found += looked.sign * lift > 0
         wrong += looked.sign * lift < 0
         effects.append(looked.detectable)
@@ -143,22 +142,37 @@ def _draw(rng: np.random.Generator, cards: int, drawn: int, share: float) -> Dra
     return Drawn(rng.integers(0, cards, drawn), rng.random(drawn) < share)
 
 
-def _outcome(name: str, pair: PairLosses, drawn: Drawn, under_b: Flags, planted: float = 0.0) -> Doubles:
-    """What the way to look sees of each card up to each day, cents, shape (cards, days).
+class Lived(NamedTuple):
+    """What a way to look sees of every card of the world up to each day; cents, shape (cards, days)."""
+
+    name: str
+    under_a: Doubles
+    under_b: Doubles
+    before: Doubles
+    """Shape (cards, 3)."""
+
+
+def _lived(name: str, pair: PairLosses) -> Lived:
+    a, b = (life.since if name in OF_PAIRS else life.loss for life in pair)
+    return Lived(name, a.cumsum(axis=1), b.cumsum(axis=1), pair.a.before)
+
+
+def _outcome(lived: Lived, drawn: Drawn, under_b: Flags | None, planted: float = 0.0) -> Doubles:
+    """What is seen of each drawn card up to each day, cents, shape (cards, days).
 
     Args:
-        under_b: whether a card lives B's life, shape (cards,).
+        under_b: whether a card lives B's life, shape (cards,); None: none does.
         planted: share by which B's cards lose less.
     """
-    lives: list[Life] = [pair.a, pair.b]
-    field = "since" if name in OF_PAIRS else "loss"
-    a, b = (getattr(life, field)[drawn.rows].cumsum(axis=1) for life in lives)
-    outcome: Doubles = np.where(under_b[:, None], b, a)
-    outcome = np.where(drawn.in_b[:, None], 1 - planted, 1.0) * outcome
-    if name == CAPPED:
+    outcome = lived.under_a[drawn.rows]
+    if under_b is not None:
+        outcome[under_b] = lived.under_b[drawn.rows[under_b]]
+    if planted:
+        outcome[drawn.in_b] *= 1 - planted
+    if lived.name == CAPPED:
         return np.minimum(outcome, CAP_CENTS)
-    if name in (ADJUSTED, PARTED_ADJUSTED):
-        return adjusted(outcome, pair.a.before[drawn.rows])
+    if lived.name in (ADJUSTED, PARTED_ADJUSTED):
+        return adjusted(outcome, lived.before[drawn.rows])
     return outcome
 
 
@@ -168,7 +182,7 @@ def adjusted(outcome: Doubles, before: Doubles) -> Doubles:
     centred = before - before.mean(axis=0)
     spread = centred.std(axis=0)
     scaled = centred[:, spread > 0] / spread[spread > 0]
-    coefficients, *_ = np.linalg.lstsq(scaled, outcome - outcome.mean(axis=0), rcond=None)
+    coefficients, *_ = np.linalg.lstsq(scaled.T @ scaled, scaled.T @ outcome, rcond=None)
     return outcome - scaled @ coefficients
 
 

@@ -49,8 +49,8 @@ class FalseWinsPlan:
 
 _FRAUD: Final = (("fraud_scale", 4.0),)
 QUICK: Final = FalseWinsPlan(
-    WorldSpec(1_000, 30, 56, _FRAUD), days=28, seeds=3, tests=100, planted_tests=40, cards=3_000
+    WorldSpec(1_000, 30, 56, _FRAUD), days=28, seeds=2, tests=100, planted_tests=40, cards=3_000
 )
 FULL: Final = FalseWinsPlan(
-    WorldSpec(2_000, 45, 56, _FRAUD), days=28, seeds=6, tests=400, planted_tests=100, cards=3_000
+    WorldSpec(1_000, 30, 56, _FRAUD), days=28, seeds=5, tests=400, planted_tests=100, cards=3_000
 )
