@@ -160,7 +160,8 @@ def usage_error_line(error: Any, arguments: Sequence[str]) -> str:
     values = [value for name in options for value in _option_values(name, arguments)]
     message = " ".join(error.format_message().split()).rstrip(".")
     shown_value = f" (given: {values[-1][:SHOWN_CHARACTERS]})" if values else ""
-    return f"{message}{shown_value}; see {error.ctx.command_path} --help"
+    command = "fraudsim" if error.ctx is None else error.ctx.command_path  # none where a value is missing
+    return f"{message}{shown_value}; see {command} --help"
 
 
 def _option_values(option: str, arguments: Sequence[str]) -> list[str]:

@@ -63,8 +63,8 @@ def compare_typologies(
     """Every typology that struck under either model, by name."""
     compared = []
     for name in sorted({*a, *b}):
-        some = a.get(name) or b[name]
-        none = TypologyByCard.none(len(some.frauds))
+        either = a.get(name) or b[name]
+        none = TypologyByCard.none(len(either.frauds))
         of_a, of_b = a.get(name, none), b.get(name, none)
         struck = int(((of_a.frauds > 0) | (of_b.frauds > 0)).sum())
         enough = struck >= LEAST_CARDS

@@ -32,7 +32,7 @@ class BothArms:
         rows: Ints,
         transaction: Callable[[int], Transaction],
         blocked: Container[int],
-    ) -> "AskedBoth":
+    ) -> "BothAnswers":
         """What both models would do with each row, before limits and chance.
 
         Args:
@@ -49,14 +49,14 @@ class BothArms:
             if row in blocked:
                 continue
             tx, vector = transaction(row), vectors[index]
-            for number, (model, said) in enumerate(((self._a, first), (self._b, second))):
-                score, probability = float(said.scores[index]), float(said.probabilities[index])
+            for number, (model, assessed) in enumerate(((self._a, first), (self._b, second))):
+                score, probability = float(assessed.scores[index]), float(assessed.probabilities[index])
                 actions[number, index] = model.preferred(tx, vector, score, probability)
         actions[1, ~usable] = actions[0, ~usable]
-        return AskedBoth(actions[0], actions[1], np.isin(actions[0], [*self._limited]), usable)
+        return BothAnswers(actions[0], actions[1], np.isin(actions[0], [*self._limited]), usable)
 
 
-class AskedBoth(NamedTuple):
+class BothAnswers(NamedTuple):
     """The actions of both models; arrays have shape (n,)."""
 
     a: Ints

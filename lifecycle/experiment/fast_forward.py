@@ -7,7 +7,7 @@ import numpy as np
 
 from fraudsim.log.events import ACTIONS
 from lifecycle.evidence.money import OfflineGain
-from lifecycle.experiment.both_arms import AskedBoth, BothArms
+from lifecycle.experiment.both_arms import BothAnswers, BothArms
 from lifecycle.experiment.card_assignment import CardAssignment
 from lifecycle.experiment.controller import Look, advance, begin_stage
 from lifecycle.experiment.observer import SeenPayment, StageObserver
@@ -79,12 +79,14 @@ def run_experiment(
         days += 1
         end_ms = decided.stretch.end_ms
         rows = np.flatnonzero(decided.present)
-        asked = both.ask(
+        answers = both.ask(
             decided.vectors[rows], PaymentColumns.of(decided.stretch.transactions), rows,
             decided.transaction, decided.blocks,
         )  # fmt: skip
-        replayed.add_day(decided, rows, asked, ~split.rows_of_challenger(decided.stretch.transactions)[rows])
-        _observe(decided, observer, split, asked, rules, shadow=not assignment.share)
+        replayed.add_day(
+            decided, rows, answers, ~split.rows_of_challenger(decided.stretch.transactions)[rows]
+        )
+        _observe(decided, observer, split, answers, rules, shadow=not assignment.share)
         before = state
         state = advance(state, Look(end_ms, observer.tallies, observer.mature(end_ms)))
         on_look(state)
@@ -109,12 +111,12 @@ def _observe(
     decided: DecidedStretch,
     observer: StageObserver,
     split: SplitScoring,
-    asked: AskedBoth,
+    answers: BothAnswers,
     rules: Consequences,
     *,
     shadow: bool,
 ) -> None:
-    """Take in a day; `asked` says what both models would do with each payment that was made."""
+    """Take in a day; `answers` says what both models would do with each payment that was made."""
     table = decided.stretch.transactions
     columns = PaymentColumns.of(table)
     in_b = split.rows_of_challenger(table)
@@ -123,7 +125,7 @@ def _observe(
     expected = _expected_insults(decided, split, columns, rules)
     cents = decided.prices[:, 2] + expected
     true_cents = decided.prices.sum(axis=1)
-    differ = asked.differ & (not shadow)
+    differ = answers.differ & (not shadow)
     for index, row in enumerate(rows.tolist()):
         tx = decided.transaction(row)
         failed = in_b[row] and unusable.get(tx.card_id, 0) > 0
@@ -137,8 +139,8 @@ def _observe(
             )
         )  # fmt: skip
         if shadow and row not in decided.blocks:
-            known = asked.usable[index]
-            observer.add_shadow(tx.card_id, tx.ts, ACTIONS[asked.b[index]] if known else None)
+            usable = answers.usable[index]
+            observer.add_shadow(tx.card_id, tx.ts, ACTIONS[answers.b[index]] if usable else None)
     for label in decided.labels:
         observer.add_label(label)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from fraudsim.arrays import Doubles, Flags, Ints
 from lifecycle.backtest.verdict import paired_by_card
 from lifecycle.evidence.money import DifferenceReading, OfflineGain
-from lifecycle.experiment.both_arms import AskedBoth
+from lifecycle.experiment.both_arms import BothAnswers
 from model.artefact.costs import Costs, expected_costs
 from producers.labels.consequences import Consequences
 from simulator.line.decided import DecidedStretch
@@ -24,7 +24,7 @@ class ReplayedGain:
         self._cards: set[str] = set()
         self._days = 0
 
-    def add_day(self, decided: DecidedStretch, rows: Ints, asked: AskedBoth, of_a: Flags) -> None:
+    def add_day(self, decided: DecidedStretch, rows: Ints, answers: BothAnswers, of_a: Flags) -> None:
         """Take in a day.
 
         Args:
@@ -34,7 +34,7 @@ class ReplayedGain:
         self._days += 1
         table = decided.stretch.transactions
         self._cards.update(table["card_id"].take(pa.array(rows[of_a])).unique().to_pylist())
-        other, change = answered_otherwise(decided, rows, asked, of_a, self._costs)
+        other, change = answered_otherwise(decided, rows, answers, of_a, self._costs)
         for row, cents in zip(other.tolist(), change.tolist(), strict=True):
             self._change[decided.transaction(row).card_id] += cents
 
@@ -43,19 +43,19 @@ class ReplayedGain:
         if not self._days:
             return OfflineGain(method="no day was decided")
         changes = np.array([*self._change.values()], np.float64)
-        found = paired_by_card(changes, self._days / 7, len(self._cards))
+        interval = paired_by_card(changes, self._days / 7, len(self._cards))
         per_card = DifferenceReading(
-            difference=found.mean / 1_000, low=found.low / 1_000, high=found.high / 1_000
+            difference=interval.mean / 1_000, low=interval.low / 1_000, high=interval.high / 1_000
         )
         return OfflineGain(method="replay", gain=per_card)
 
 
 def answered_otherwise(
-    decided: DecidedStretch, rows: Ints, asked: AskedBoth, of_a: Flags, costs: Costs
+    decided: DecidedStretch, rows: Ints, answers: BothAnswers, of_a: Flags, costs: Costs
 ) -> tuple[Ints, Doubles]:
     """The rows of A to which B would answer otherwise, and the expected cents that it would cost more, given
     the truth; shape (k,) each. See `ReplayedGain.add_day`."""
-    index = np.flatnonzero(of_a & (asked.a != asked.b))
+    index = np.flatnonzero(of_a & (answers.a != answers.b))
     other = rows[index]
     by_action: Doubles = np.stack(
         expected_costs(
@@ -66,4 +66,4 @@ def answered_otherwise(
         )
     )
     number = np.arange(len(other))
-    return other, by_action[asked.b[index], number] - by_action[asked.a[index], number]
+    return other, by_action[answers.b[index], number] - by_action[answers.a[index], number]

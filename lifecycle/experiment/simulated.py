@@ -46,14 +46,14 @@ def simulate_experiment(
     for name, model in zip("AB", models, strict=True):
         check_not_seen(name, model, traffic)
     policy = load_policy(settings.policy or SHIPPED)
-    told: list[str] = []
+    lines: list[str] = []
 
     def on_look(state: ExperimentState) -> None:
-        for step in state.steps[len(told) :]:
-            told.append(
+        for step in state.steps[len(lines) :]:
+            lines.append(
                 f"{step.stage}: {step.what} on day {(step.event_ms - traffic.start_ms) // 86_400_000}"
             )
-            say(told[-1])
+            say(lines[-1])
 
     run = run_experiment(
         traffic, scoring_of_model(models[0], policy), scoring_of_model(models[1], policy, "challenger"),

@@ -115,10 +115,10 @@ class ArchivedLooks:
         vectors = np.stack([as_vector(row["features"]) for row in scored])
         columns = PaymentColumns.of(pa.Table.from_pylist([*map(_payment, scored)], schema=PAYMENTS))
         blocked = {index for index, row in enumerate(scored) if row["block"] is not None}
-        asked = self._both.ask(
+        answers = self._both.ask(
             vectors, columns, np.arange(len(scored)), lambda index: _transaction(scored[index]), blocked
         )
-        yield from (scored[index] for index in np.flatnonzero(asked.differ).tolist())
+        yield from (scored[index] for index in np.flatnonzero(answers.differ).tolist())
 
     def _add_decision(self, row: dict[str, Any], observer: StageObserver, state: ExperimentState) -> bool:
         """Whether it was decided under this stage's share."""

@@ -116,7 +116,10 @@ def lifts(at: RegistryFolder = None) -> None:
     from fraudsim.settings import load_settings
     from lifecycle.experiment.lift import lift_lines, read_lifts
 
-    for line in lift_lines(*read_lifts(at or load_settings().model_dir)):
+    registry = at or load_settings().model_dir
+    if not registry.is_dir():
+        raise FraudsimError(f"--at {registry} is no folder; name a registry")
+    for line in lift_lines(*read_lifts(registry)):
         typer.echo(line)
 
 

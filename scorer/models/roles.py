@@ -59,8 +59,8 @@ class Roles:
     def share_of(self, model: Model) -> float:
         """The share of all cards that a model decides for."""
         if model is self.champion:
-            taken = sum(item.end - item.first for item in self.challengers)
-            return (BUCKETS - taken) / BUCKETS
+            challenged = sum(item.end - item.first for item in self.challengers)
+            return (BUCKETS - challenged) / BUCKETS
         return next(item.share for item in self.challengers if item.model is model)
 
     def split(self, card_ids: Sequence[str]) -> dict[Model, list[int]]:

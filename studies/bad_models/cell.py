@@ -34,15 +34,15 @@ def run_cell(plan: BadModelsPlan, cell: StudyCell, settings: Settings, scratch: 
     _SETTINGS[key] = settings
     folder = scratch / f"bad-models-{cell.seed}"
     trial = _trial(plan, cell.seed, folder, key)
-    made = folder / "made"
-    shutil.rmtree(made, ignore_errors=True)
+    model_dir = folder / "made"
+    shutil.rmtree(model_dir, ignore_errors=True)
     history, champion = folder / "history", folder / "champion"
     if cell.arm == GOOD:
-        train_model(history, made, settings.model_copy(update={"seed": settings.seed + 1}))
+        train_model(history, model_dir, settings.model_copy(update={"seed": settings.seed + 1}))
     else:
-        BAD_MODELS[cell.arm](history, champion, made, settings)
-    way = way_of(made, trial)
-    for leftover in (made, made.with_name(f"{made.name}-history")):
+        BAD_MODELS[cell.arm](history, champion, model_dir, settings)
+    way = way_of(model_dir, trial)
+    for leftover in (model_dir, model_dir.with_name(f"{model_dir.name}-history")):
         shutil.rmtree(leftover, ignore_errors=True)
     return way
 

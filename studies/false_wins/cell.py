@@ -107,7 +107,7 @@ def _tests_of(
     name: str, plan: FalseWinsPlan, pair: PairLosses, share: float, lift: float, rng: np.random.Generator
 ) -> MethodTests:
     cards, lived = len(pair.a.loss), _lived(name, pair)
-    wins = losses = naive = found = wrong = 0
+    wins = losses = naive = right = wrong = 0
     for _ in range(plan.tests):
         drawn = _draw(rng, cards, plan.cards, share)
         exchanged = rng.random(plan.cards) < 0.5 if name in OF_PAIRS else None
@@ -126,13 +126,13 @@ def _tests_of(
     for _ in range(plan.planted_tests):
         drawn = _draw(rng, cards, plan.cards, share)
         looked = looked_at_daily(name, _outcome(lived, drawn, drawn.in_b), drawn.in_b)
-        found += looked.sign * lift > 0
+        right += looked.sign * lift > 0
         wrong += looked.sign * lift < 0
         effects.append(looked.detectable)
     weekly = pair.a.loss.sum(axis=1).mean() / (plan.days / 7)
     return MethodTests(
         tests=plan.tests, wins=wins, losses=losses, naive=naive, planted_tests=plan.planted_tests,
-        detected=detected, pair_found=found, pair_wrong=wrong,
+        detected=detected, pair_found=right, pair_wrong=wrong,
         detectable_share=float(np.mean(effects) / weekly),
     )  # fmt: skip
 

@@ -88,20 +88,20 @@ def _scoring(world: StudyWorld, settings: Settings, alert_share: float) -> Scori
 
 def _life(plan: FalseWinsPlan, world: StudyWorld, settings: Settings, *, under_b: bool) -> Life:
     a, b = (_scoring(world, settings, share) for share in ALERT_SHARES)
-    who, both = _FromDay(), BothArms(a, b)
+    split, both = _FromDay(), BothArms(a, b)
     traffic = replace(world.traffic, stretch_days=1)
     line = SimulatedLine(
-        traffic, REGIMES["real-time"], SplitScoring(a, b, who), consequences(settings), reacting=True
+        traffic, REGIMES["real-time"], SplitScoring(a, b, split), consequences(settings), reacting=True
     )
     days_before = traffic.days - plan.days
     parted_at = np.full(traffic.cards, NEVER)
-    decided_days, known = [], np.zeros((traffic.cards, 3))
+    decided_days, covariates = [], np.zeros((traffic.cards, 3))
     for day, decided in enumerate(line.run()):
-        who.begun = under_b and day + 1 >= days_before
+        split.begun = under_b and day + 1 >= days_before
         card = card_numbers(decided)
         if day < days_before:
-            np.add.at(known[:, 1], card, decided.amount * decided.present)
-            np.add.at(known[:, 2], card, decided.amount * decided.probabilities * decided.present)
+            np.add.at(covariates[:, 1], card, decided.amount * decided.present)
+            np.add.at(covariates[:, 2], card, decided.amount * decided.probabilities * decided.present)
         else:
             _part(parted_at, decided, card, both)
         decided_days.append((decided, card))
@@ -112,17 +112,17 @@ def _life(plan: FalseWinsPlan, world: StudyWorld, settings: Settings, *, under_b
         parted = decided.stretch.transactions["ts"].to_numpy() >= parted_at[card]
         np.add.at(loss[:, day], card, cents)
         np.add.at(since[:, day], card, cents * parted)
-    known[:, 0] = loss[:, :days_before].sum(axis=1)
-    return Life(loss[:, days_before:], since[:, days_before:], parted_at < NEVER, known)
+    covariates[:, 0] = loss[:, :days_before].sum(axis=1)
+    return Life(loss[:, days_before:], since[:, days_before:], parted_at < NEVER, covariates)
 
 
 def _part(parted_at: Ints, decided: DecidedStretch, card: Ints, both: BothArms) -> None:
     """Note on which cards the arms part on a day."""
     rows = np.flatnonzero(decided.present)
     columns = PaymentColumns.of(decided.stretch.transactions)
-    asked = both.ask(decided.vectors[rows], columns, rows, decided.transaction, decided.blocks)
-    ts = decided.stretch.transactions["ts"].to_numpy()[rows[asked.differ]]
-    np.minimum.at(parted_at, card[rows[asked.differ]], ts)
+    answers = both.ask(decided.vectors[rows], columns, rows, decided.transaction, decided.blocks)
+    ts = decided.stretch.transactions["ts"].to_numpy()[rows[answers.differ]]
+    np.minimum.at(parted_at, card[rows[answers.differ]], ts)
 
 
 def card_numbers(decided: DecidedStretch) -> Ints:

@@ -199,7 +199,7 @@ def _replayed(decided: DecidedStretch, both: BothArms, rules: Consequences) -> f
     """B's expected cost less A's on what A decided, cents: blocks and campaigns stay as A left them."""
     rows = np.flatnonzero(decided.present)
     columns = PaymentColumns.of(decided.stretch.transactions)
-    asked = both.ask(decided.vectors[rows], columns, rows, decided.transaction, decided.blocks)
+    answers = both.ask(decided.vectors[rows], columns, rows, decided.transaction, decided.blocks)
     everything = np.ones(len(rows), np.bool_)
-    _, change = answered_otherwise(decided, rows, asked, everything, Costs.of(rules))
+    _, change = answered_otherwise(decided, rows, answers, everything, Costs.of(rules))
     return float(change.sum())

@@ -23,6 +23,7 @@ def run(
         ("demo --seconds -1", "'--seconds': Input should be greater than or equal to 1 (given: -1)"),
         ("world generate --out x --cards=many", "'--cards': Input should be a valid integer"),
         ("world generate --out x --cards=many", "(given: many); see fraudsim world generate --help"),
+        ("world generate --out", "Option '--out' requires an argument; see fraudsim --help"),
         ("world generate --out x --cards 5 --cards 0", "(given: 0); see "),
         ("world generate", "Missing option '--out'; see "),
         ("world generate --out x --card 5", "No such option: --card"),

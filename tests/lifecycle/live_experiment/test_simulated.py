@@ -35,3 +35,4 @@ def test_what_cannot_be_simulated_is_said_in_one_line(good_model, poor_model, wo
     age = experiment(*words, "--at", tmp_path, "--maturity", "-1")
     assert "--maturity -1 must be 0 or more" in str(age.exception)
     assert experiment("lifts", "--at", tmp_path).output == "no experiment has ended: the table is empty\n"
+    assert "is no folder" in str(experiment("lifts", "--at", tmp_path / "nowhere").exception)
