@@ -1,7 +1,7 @@
 """The controls on the topic `run.control`: appended, read, and followed in a thread."""
 
 import asyncio
-import threading
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -14,6 +14,7 @@ from fraudsim.log.acceptance import Rejected, read_event
 from fraudsim.log.consumer import SHORT, TopicReader, existing_partitions, open_reader
 from fraudsim.log.events import RunControl, decode_control, encoder
 from fraudsim.log.topics import CONTROL
+from fraudsim.process.reading_thread import ReadingThread
 from producers.controls.controls import Controls, OnControl
 
 FOLLOW_EVERY_S: Final = 0.2
@@ -97,26 +98,27 @@ class ControlFollower:
         self,
         bootstrap: str,
         on_control: OnControl = lambda control, broker_ts_ms: None,
-        stop: threading.Event | None = None,
+        on_failure: Callable[[], None] = lambda: None,
         every_s: float = FOLLOW_EVERY_S,
     ) -> None:
         """
         Args:
             on_control: called in the thread, with every control from the log's beginning on.
-            stop: set if reading fails; `failure` then holds the error.
+            on_failure: called in the thread if reading fails; `failure` then holds the error.
         """
         self._log = ControlLog(bootstrap, on_control)
         self._every_s = every_s
-        self._stop_owner = stop
-        self._stop = threading.Event()
-        self._caught_up = threading.Event()
-        self.failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="controls", daemon=True)
+        self._thread = ReadingThread("controls", self._follow, on_failure)
 
     @property
     def controls(self) -> Controls:
         """The controls read so far; the thread adds to them."""
         return self._log.controls
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the controls are not followed any more."""
+        return self._thread.failure
 
     def __enter__(self) -> "ControlFollower":
         """Start; returns when everything that is in the log by now has been taken in.
@@ -124,30 +126,17 @@ class ControlFollower:
         Raises:
             FraudsimError: the topic cannot be read.
         """
-        self._thread.start()
-        if not self._caught_up.wait(CATCH_UP_S) or self.failure is not None:
-            self._stop.set()
-            raise FraudsimError(f"{CONTROL} cannot be read: {self.failure or 'no answer from Kafka'}")
+        self._thread.start(CONTROL, CATCH_UP_S)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._follow())
-        except Exception as error:
-            self.failure = error
-            if self._stop_owner is not None:
-                self._stop_owner.set()
-            self._caught_up.set()
+        self._thread.close()
 
     async def _follow(self) -> None:
         try:
-            while not self._stop.is_set():
+            while not self._thread.closed.is_set():
                 await self._log.catch_up()
-                self._caught_up.set()
+                self._thread.caught_up.set()
                 await asyncio.sleep(self._every_s)
         finally:
             await self._log.close()

@@ -1,17 +1,16 @@
 """A thread that reads the decisions and verdicts that may stop payments, as they are written."""
 
-import asyncio
 import threading
 from typing import Final, Protocol
 
 import msgspec
 from aiokafka import TopicPartition
 
-from fraudsim.errors import FraudsimError
 from fraudsim.log.acceptance import Rejected, read_event
 from fraudsim.log.consumer import FetchPlan, open_reader
 from fraudsim.log.events import decode_label
 from fraudsim.log.topics import DECISIONS, LABELS
+from fraudsim.process.reading_thread import ReadingThread
 from fraudsim.settings import Settings
 from producers.labels.outcome import DecidedPayment
 
@@ -48,11 +47,12 @@ class DecisionReader:
         self._settings = settings
         self._partitions = partitions
         self._listener = listener
-        self._stop_sender = stop
-        self._stop = threading.Event()
-        self._caught_up = threading.Event()
-        self.failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
+        self._thread = ReadingThread("decisions", self._read, stop.set)
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the decisions are not read any more."""
+        return self._thread.failure
 
     def __enter__(self) -> "DecisionReader":
         """Start reading; returns when everything that is in the log by now has been reported.
@@ -60,38 +60,26 @@ class DecisionReader:
         Raises:
             FraudsimError: a topic cannot be read.
         """
-        self._thread.start()
-        if not self._caught_up.wait(CATCH_UP_TIMEOUT_S) or self.failure is not None:
-            self._stop.set()
-            raise FraudsimError(f"{DECISIONS} cannot be read: {self.failure or 'no answer from Kafka'}")
+        self._thread.start(DECISIONS, CATCH_UP_TIMEOUT_S)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._read())
-        except Exception as error:
-            self.failure = error
-            self._stop_sender.set()
-            self._caught_up.set()
+        self._thread.close(within_s=5)
 
     async def _read(self) -> None:
         tps = [TopicPartition(topic, p) for topic in (DECISIONS, LABELS) for p in self._partitions]
         async with open_reader(self._settings.kafka_bootstrap, tps, _PLAN) as reader:
             ends = await reader.ends()
             await reader.seek_to_begins()
-            while not self._stop.is_set():
+            while not self._thread.closed.is_set():
                 for tp, records in (await reader.poll()).items():
                     read = self._read_decision if tp.topic == DECISIONS else self._read_label
                     for record in records:
                         read(record.value)
-                if not self._caught_up.is_set():
+                if not self._thread.caught_up.is_set():
                     positions = await reader.positions()
                     if all(positions[tp] >= ends[tp] for tp in tps):
-                        self._caught_up.set()
+                        self._thread.caught_up.set()
 
     def _read_decision(self, value: bytes | None) -> None:
         if value is not None and _APPROVE_BYTES not in value:

@@ -41,7 +41,7 @@ class SenderControls:
         self._lead_ms = LEAD_S * 1000 * speed
         self._end_ms = end_ms
         self._stop_sender = stop
-        self._follower = ControlFollower(bootstrap, stop=stop)
+        self._follower = ControlFollower(bootstrap, on_failure=stop.set)
         self._drifts = Drifts()
         self._lock = threading.Lock()
         self._position_ms: int | None = None

@@ -21,7 +21,9 @@ class RunControls:
 
     def __init__(self, bootstrap: str, supervisor: Supervisor, run_dir: Path, say: Say) -> None:
         self._supervisor, self._run_dir, self._say = supervisor, run_dir, say
-        self._follower = ControlFollower(bootstrap, lambda control, _: self._carry_out(control))
+        self._follower = ControlFollower(
+            bootstrap, lambda control, _: self._carry_out(control), on_failure=self._say_failure
+        )
         self._wakers: dict[str, threading.Timer] = {}
         """By part that stands still: what lets it go on."""
 
@@ -33,6 +35,12 @@ class RunControls:
         self._follower.__exit__()
         for part in list(self._wakers):
             self._wake(part)
+
+    def _say_failure(self) -> None:
+        self._say(
+            f"kill, stop, model and policy are not carried out any more: {self._follower.failure}; "
+            "the run goes on, start it again to have them"
+        )
 
     def _carry_out(self, control: RunControl) -> None:
         if control.kind not in KINDS:
