@@ -77,9 +77,9 @@ TALL: Final = _Layout(
         _part("labels", "Label feed", 188, 4, 168, lag=False),
         _Box("kafka", "Kafka log", 4, 146, 352, _IN_ONE_LINE),
         _part("worker", "Feature worker", 4, 272, 168),
-        _part("scorer", "Scorer", 188, 272, 168),
+        _part("scorer", "Scorer", 188, 272, 150),
         _Box("redis", "Redis state", 4, 414, 168, ("{redis_status}", "{staleness_ms} ms old")),
-        _part("archiver", "Archiver", 188, 440, 168),
+        _part("archiver", "Archiver", 188, 440, 150),
     ),
     (
         _Arrow(((88, 92), (88, 146)), "{producer_rate}/s", (96, 124), "start"),
@@ -89,7 +89,7 @@ TALL: Final = _Layout(
         _Arrow(((280, 272), (280, 217)), "{rate}/s", (288, 250), "start"),
         _Arrow(((60, 360), (60, 414)), "state", (68, 392), "start"),
         _Arrow(((130, 414), (130, 388), (220, 388), (220, 360)), "reads", (150, 404), "start"),
-        _Arrow(((350, 217), (359, 217), (359, 484), (356, 484)), "", (0, 0)),
+        _Arrow(((350, 217), (350, 484), (338, 484)), "", (0, 0)),
     ),
 )  # fmt: skip
 

@@ -24,10 +24,10 @@ export async function openDetail(dialog, title, body, txId, truth) {
     add(body, "p", await reply.text());
     return;
   }
-  show(body, await reply.json());
+  show(body, await reply.json(), truth);
 }
 
-function show(body, { decision, because, features, card_hour: hour, fraud }) {
+function show(body, { decision, because, features, card_hour: hour, fraud }, truth) {
   add(body, "p", `${decision.action}, score ${decision.score.toFixed(4)}, amount ${(decision.amount_cents / 100).toFixed(2)}, ` +
     `model ${decision.model_version} as ${decision.variant}, policy ${decision.policy_version}`);
   if (fraud) add(body, "p", `truth: fraud, ${fraud.typology}, campaign ${fraud.campaign || "none"}`).className = "fraud";
@@ -38,22 +38,32 @@ function show(body, { decision, because, features, card_hour: hour, fraud }) {
   for (const held of decision.held_back) add(list, "li", `held back: ${held}`);
   if (!list.children.length) add(list, "li", "nothing raised the score");
   add(body, "h3", "The card's last hour, event time");
-  const hourTable = add(body, "table", "");
-  for (const payment of hour) {
-    const row = hourTable.insertRow();
-    for (const text of [payment.time, payment.action, (payment.cents / 100).toFixed(2), payment.score.toFixed(4), payment.fraud?.typology ?? ""]) {
-      row.insertCell().textContent = text;
-    }
-  }
+  const heads = ["time", "action", "amount", "score", ...(truth ? ["truth"] : [])];
+  addTable(body, heads, hour.map((payment) => [
+    payment.time, payment.action, (payment.cents / 100).toFixed(2), payment.score.toFixed(4),
+    ...(truth ? [payment.fraud ? `fraud: ${payment.fraud.typology}` : ""] : []),
+  ]));
   add(body, "h3", "Its log prefix");
   add(body, "p", `source: partition ${decision.source_partition}, offset ${decision.source_offset}`);
-  add(body, "pre", JSON.stringify(decision.prefix, null, 1));
+  const { slots, pending, ...offsets } = decision.prefix;
+  addTable(body, ["of the log", "offsets, by partition"], [
+    ...Object.entries(slots).map(([slot, to]) => [`state of slot ${slot}, to`, to.join(" ")]),
+    ...Object.entries(offsets).map(([name, by]) => [name, by.join(" ")]),
+    ["pending", pending.join(" ")],
+  ].filter(([, text]) => text));
   const details = add(body, "details", "");
   add(details, "summary", "All features");
-  const table = add(details, "table", "");
-  for (const [name, value] of Object.entries(features)) {
-    const row = table.insertRow();
-    row.insertCell().textContent = name;
-    row.insertCell().textContent = value === null ? "unknown" : String(value);
+  addTable(details, ["feature", "value"], Object.entries(features).map(([name, value]) => [name, value === null ? "unknown" : String(value)]));
+}
+
+function addTable(parent, heads, rows) {
+  const table = add(add(parent, "div", ""), "table", "");
+  table.parentElement.className = "scroll";
+  const head = table.createTHead().insertRow();
+  for (const text of heads) add(head, "th", text);
+  const body = table.createTBody();
+  for (const cells of rows) {
+    const row = body.insertRow();
+    for (const text of cells) row.insertCell().textContent = text;
   }
 }

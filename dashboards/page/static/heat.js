@@ -1,4 +1,6 @@
 // The heat map of latencies, on a canvas.
+import { fillTable } from "./document.js";
+
 const LEFT = 64;
 const BOTTOM = 18;
 const MOST_COLUMNS = 120;
@@ -60,18 +62,15 @@ export function drawHeat(canvas, rows, counts, edges, marks = []) {
   }
 }
 
-// The same numbers of the last ten seconds.
+// The same numbers: a row for each second, the newest first.
 export function heatTable(table, rows, counts, edges, clock) {
-  const seconds = rows.slice(-10);
-  const heads = ["up to, ms", ...seconds.map((row) => clock(row[0]))];
   const head = table.tHead.rows[0] ?? table.tHead.insertRow();
-  while (head.cells.length < heads.length) head.append(document.createElement("th"));
-  heads.forEach((text, index) => { head.cells[index].textContent = text; });
-  const body = table.tBodies[0];
-  [...edges, "above"].forEach((edge, index) => {
-    const row = body.rows[index] ?? body.insertRow();
-    [edge, ...counts.slice(-10).map((column) => column[index])].forEach((value, column) => {
-      (row.cells[column] ?? row.insertCell()).textContent = value;
-    });
+  ["second", ...edges.map((edge) => `to ${edge} ms`), "above"].forEach((text, index) => {
+    const cell = head.cells[index] ?? head.appendChild(document.createElement("th"));
+    if (cell.textContent === text) return;
+    cell.textContent = text;
+    if (index) cell.className = "number";
   });
+  const seconds = rows.map((row, index) => ({ second: row[0], counts: counts[index] })).reverse();
+  fillTable(table, seconds, "no decision yet", (row) => [clock(row.second), ...row.counts.map((count) => [count])]);
 }

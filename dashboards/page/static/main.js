@@ -13,6 +13,7 @@ history.replaceState(null, "", truth ? "/" : "/?truth=off"); // the key is in th
 
 const byId = (id) => document.getElementById(id);
 const cents = (value) => (value / 100).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const number = (value) => [value === null ? "–" : value.toLocaleString("en")]; // [text]: see fillTable
 const clock = (second) => new Date(second * 1000).toLocaleTimeString("en-GB");
 const latency = new Curves("latency-plot", "latency-legend", [
   { label: "p50", colour: "--series-1" },
@@ -68,8 +69,11 @@ function showSnapshot() {
   fillTable(byId("control-table"), snapshot.controls ?? [], "nothing has been asked for", (control) => [
     control.asked, control.text, control.placed ?? (["attack", "drift"].includes(control.kind) ? "not yet" : ""),
   ]);
-  fillTable(byId("arm-table"), snapshot.arms ?? [], "no decision yet", (arm) => [
-    arm.version, arm.variant, [arm.decisions.toLocaleString("en")],
+  fillTable(byId("model-table"), snapshot.models ?? [], "no model serves, and none has decided", (model) => [
+    model.version, model.role || "–", model.variant || "–", number(model.decisions), number(model.compared), number(model.differing),
+  ]);
+  fillTable(byId("calibration-table"), snapshot.calibration ?? [], "no decision yet", (band) => [
+    [String(band.to)], number(band.decisions), [band.predicted.toFixed(1)], ...(truth ? [number(band.frauds)] : []),
   ]);
   showLabels(snapshot.labels ?? []);
   showDrift(snapshot.drift ?? []);
@@ -114,13 +118,12 @@ function showSeries() {
     curve.map((point) => (point[3] === null ? null : point[3] / 100)),
   ], marks);
   drawHeat(byId("heat"), rows, counts, edges, marks);
-  const number = (value) => [value === null ? "–" : value.toLocaleString("en")];
   if (byId("latency-table").closest("details").open) {
     fillTable(byId("latency-table"), rows.toReversed(), "no decision yet", (row) => [clock(row[0]), ...row.slice(1).map(number)]);
   }
   if (byId("heat-table").closest("details").open) heatTable(byId("heat-table"), rows, counts, edges, clock);
   if (byId("money-table").closest("details").open) {
-    fillTable(byId("money-table"), curve.slice(-60).toReversed(), "nothing yet", (point) => [
+    fillTable(byId("money-table"), curve.toReversed(), "nothing yet", (point) => [
       clock(point[0]), ...point.slice(1).map((value) => [value === null ? "–" : cents(value)]),
     ]);
   }
