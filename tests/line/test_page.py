@@ -93,7 +93,7 @@ def planned(run, speed, seconds):
 
 
 def test_a_run_that_the_page_controls_is_the_summary_s_and_what_was_asked_for(tmp_path, prepared):
-    run, last, statuses, attacks = tmp_path / "run", {}, set(), []
+    run, last, statuses, attacks, plan = tmp_path / "run", {}, set(), [], {}
 
     def control_it(line, observer):
         page, decisions = Reader(line), lambda: observer.tally.decisions
@@ -118,6 +118,8 @@ def test_a_run_that_the_page_controls_is_the_summary_s_and_what_was_asked_for(tm
         page.ask("rate", share=1.0)
         line.wait_for("the producer", lambda: line.done("producer"), 180)
         line.wait_for("every decision", lambda: observer.tally.stream_decisions >= line.planned(), 90)
+        line.wait_for("the archive of the controls", lambda: len(controls_of(run).placements) == 3)
+        plan.update(planned(run, line.speed, options.seconds))  # while the page waits for the truth
 
         def all_counted():
             last.update(page.figures()[0])
@@ -143,17 +145,16 @@ def test_a_run_that_the_page_controls_is_the_summary_s_and_what_was_asked_for(tm
     if not late:
         check_money(last, summary)
         assert last["real_time_net_loss_cents"] == last["net_loss_cents"]
-    check_records(run, summary, options.seconds, attacks)
+    check_records(run, summary, plan, attacks)
 
 
-def check_records(run, summary, seconds, attacks):
+def check_records(run, summary, plan, attacks):
     assert (summary["lost"], summary["duplicated"], summary["parity"]["mismatches"]) == (0, 0, 0)
     assert summary["blocks"]["mismatches"] == 0
     assert (summary["restarts"]["producer"], summary["restarts"]["worker"]) == (2, 1)
     assert summary["controls"] == {
         "attack": 2, "drift": 1, "kill": 1, "pause": 1, "placed": 3, "rate": 2, "resume": 1, "stop": 1,
     }  # fmt: skip
-    plan = planned(run, summary["speed"], seconds)
     rows = {row["tx_id"]: row for row in read_log(run, TRANSACTIONS).to_pylist()}
     assert rows.keys() == plan[TRANSACTIONS].keys()
     for tx_id, tx in plan[TRANSACTIONS].items():

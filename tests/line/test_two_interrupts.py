@@ -24,6 +24,8 @@ PHASES = {
     "start": ("logs/worker.log", "logs/labels.log"),
     "traffic": ("producer.json",),
 }
+SECONDS = {"preparation": 1, "start": 1, "traffic": 8}
+"""Of traffic, of which the signals see the first two at most; the null pipeline before it takes as long."""
 
 SIGNALS = ("ctrl-c", "hang-up", "SIGINT", "SIGTERM", "SIGHUP")
 """Ctrl-C on the terminal, its closing, and signals to the command alone."""
@@ -93,9 +95,9 @@ class Terminal:
             os.close(self.master)
 
 
-def signal_twice(run, prepared, awaited_file, first, second, gap_s):
+def signal_twice(run, prepared, phase, awaited_file, first, second, gap_s):
     """What is left of a run, once its command has ended, and what it has printed."""
-    options = ["--seconds", "300", "--rate", "50", "--cards", "800", "--reuse", str(prepared)]
+    options = ["--seconds", str(SECONDS[phase]), "--rate", "50", "--cards", "800", "--reuse", str(prepared)]
     env = {**os.environ, "FRAUDSIM_RUNS_DIR": str(run.parent / "runs"), "FRAUDSIM_KAFKA_HEAP_MB": "256"}
     terminal = Terminal([sys.executable, "-m", "fraudsim", "demo", *options, "--out", str(run)], env)
     session = terminal.process.pid
@@ -117,7 +119,7 @@ def signal_twice(run, prepared, awaited_file, first, second, gap_s):
 @pytest.mark.parametrize("phase", PHASES)
 def test_no_process_is_left(phase, tmp_path, prepared):
     awaited_file, gap_s = random.choice(PHASES[phase]), random.uniform(0.0, 0.8)
-    left, output = signal_twice(tmp_path / "run", prepared, awaited_file, "ctrl-c", "ctrl-c", gap_s)
+    left, output = signal_twice(tmp_path / "run", prepared, phase, awaited_file, "ctrl-c", "ctrl-c", gap_s)
     assert left == [], (awaited_file, gap_s)
     assert "Traceback" not in output, output
 
@@ -132,7 +134,7 @@ def test_no_process_is_left_in_forty_tries(pairs, tmp_path, prepared):
         awaited_file, gap_s = random.choice(PHASES[phase]), random.uniform(0.0, 1.5)
         first, second = random.choice(pairs)
         left, output = signal_twice(
-            tmp_path / str(attempt) / "run", prepared, awaited_file, first, second, gap_s
+            tmp_path / str(attempt) / "run", prepared, phase, awaited_file, first, second, gap_s
         )
         assert left == [], (attempt, awaited_file, first, second, gap_s)
         assert "Traceback" not in output, (attempt, awaited_file, first, second, gap_s, output)
