@@ -5,6 +5,7 @@ within some time is honest.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from producers.labels.outcome import DecidedPayment, Outcome
@@ -56,9 +57,9 @@ class AwaitingTruth:
         """Decisions that wait."""
         return len(self._waiting)
 
-    def add_decision(self, decision: AwaitedDecision, now_s: float) -> None:
-        """Add a decision at a monotonic time."""
-        self._waiting.append((now_s, decision))
+    def add_decisions(self, decisions: Iterable[AwaitedDecision], now_s: float) -> None:
+        """Add decisions at a monotonic time."""
+        self._waiting.extend((now_s, decision) for decision in decisions)
 
     def add_fraud(self, tx_id: str, fraud: Fraud) -> None:
         """Add a fraud that the truth names, before or after the decision on it."""

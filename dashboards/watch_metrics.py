@@ -107,8 +107,10 @@ class WatchMetrics:
         self._recent.add_payment(decision.ts)
         # Without state most features are unknown: that is no drift, and has a counter of its own.
         if not decision.degraded and len(decision.features) == len(NAMES):
-            self._drift.add([decision.score, *(decision.features[i] for i in _DRIFT_INDICES)])
-        self._awaiting.add_decision(msgspec.convert(decision, AwaitedDecision, from_attributes=True), now_s)
+            self._drift.add([(decision.score, *(decision.features[i] for i in _DRIFT_INDICES))])
+        self._awaiting.add_decisions(
+            [msgspec.convert(decision, AwaitedDecision, from_attributes=True)], now_s
+        )
 
     def _add_label(self, label: Label) -> None:
         verdict = "fraud" if label.is_fraud else "honest"

@@ -1,13 +1,16 @@
 """Drift of live features: the last decisions against the first. Pure."""
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from dashboards.drift.stability_index import Bins, Psi, psi
+
+_TOGETHER: Final = 500
+"""Rows that become an array at once."""
+Row = Sequence[float | None]
 
 
 class DriftMonitor:
@@ -23,16 +26,29 @@ class DriftMonitor:
         self._rows: npt.NDArray[Any] = np.empty((size, len(self._names)), np.float64)
         self._row_count = 0
         self._bins: list[Bins] = []
+        self._added: list[Row] = []
+        """Rows that are not among `_rows` yet."""
 
-    def add(self, row: Sequence[float | None]) -> None:
-        """Add one decision's values; None where one is unknown."""
-        self._rows[self._row_count % self._size] = [math.nan if value is None else value for value in row]
-        self._row_count += 1
-        if self._row_count == self._size:
-            self._bins = [Bins(column) for column in self._rows.T]
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add the values of decisions; None where one is unknown."""
+        self._added.extend(rows)
+        if len(self._added) >= _TOGETHER:
+            self._take_added()
+
+    def _take_added(self) -> None:
+        rows = np.array(self._added, np.float64).reshape(-1, len(self._names))
+        self._added = []
+        while len(rows):
+            first = self._row_count % self._size
+            fitting, rows = np.split(rows, [self._size - first])
+            self._rows[first : first + len(fitting)] = fitting
+            self._row_count += len(fitting)
+            if self._row_count == self._size:
+                self._bins = [Bins(column) for column in self._rows.T]
 
     def indices(self) -> dict[str, Psi]:
         """The index by feature; empty until there is a reference and a tenth as many rows after it."""
+        self._take_added()
         rows = min(self._row_count - self._size, self._size)
         if rows < self._size / 10:
             return {}

@@ -1,5 +1,6 @@
 """The routes of the page."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Final
@@ -101,7 +102,7 @@ class PageApp:
     async def _controls(self, request: Request) -> Response:
         assert self._desk is not None
         if request.method != "POST":
-            return JSONResponse(self._desk.offer())
+            return JSONResponse(await asyncio.to_thread(self._desk.offer))
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             return PlainTextResponse("a control is application/json", 415)
         try:

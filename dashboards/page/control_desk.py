@@ -14,7 +14,6 @@ from dashboards.page.log_feed import LogFeed
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import MAX_TIME_MS, RunControl
 from fraudsim.settings import Settings
-from model.registry.versions import list_versions
 from producers.controls.control_log import append_control
 from producers.controls.controls import POLICIES, problem_of
 from producers.scenario.script_file import PACED, TYPOLOGIES
@@ -47,16 +46,26 @@ class ControlDesk:
         self._feed, self._token, self._run = feed, token.encode(), run
 
     def offer(self) -> dict[str, Sequence[str]]:
-        """What may be asked for."""
-        versions = [] if self._run is None else list_versions(self._run / "models")
+        """What may be asked for. Reads the registry's folder."""
         return {
-            "kinds": STREAM_KINDS if self._run is None else (*STREAM_KINDS, *PROCESS_KINDS),
+            "kinds": self._kinds,
             "typologies": TYPOLOGIES,
             "paced": PACED,
             "parts": PARTS,
-            "models": versions,
+            "models": self._models(),
             "policies": POLICIES,
         }
+
+    @property
+    def _kinds(self) -> Sequence[str]:
+        return STREAM_KINDS if self._run is None else (*STREAM_KINDS, *PROCESS_KINDS)
+
+    def _models(self) -> list[str]:
+        if self._run is None:
+            return []
+        from model.registry.versions import list_versions  # takes a second, and few ask for it
+
+        return list_versions(self._run / "models")
 
     async def take(self, token: str, body: bytes) -> RunControl:
         """Append what a body asks for.
@@ -66,7 +75,7 @@ class ControlDesk:
         """
         if not hmac.compare_digest(token.encode("utf-8", "replace"), self._token):
             raise RefusedError(403, f"header {HEADER} must have the token of the printed address's #control=")
-        control = self._control(self._event_time_ms(), body)
+        control = await asyncio.to_thread(self._control, self._event_time_ms(), body)
         try:
             await asyncio.to_thread(append_control, self._bootstrap, control)
         except FraudsimError as error:
@@ -90,9 +99,9 @@ class ControlDesk:
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RefusedError(400, f"no control: {' '.join(str(error).split())[:300]}") from None
         problem = problem_of(control)
-        if problem is None and control.kind not in self.offer()["kinds"]:
+        if problem is None and control.kind not in self._kinds:
             problem = f"kind: a {control.kind} cannot be asked for here"
-        if problem is None and control.kind == "model" and control.version not in self.offer()["models"]:
+        if problem is None and control.kind == "model" and control.version not in self._models():
             problem = f"version: the run's registry has no {control.version}"
         if problem is not None:
             raise RefusedError(400, problem)

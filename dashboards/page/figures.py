@@ -9,6 +9,7 @@ from dashboards.drift.detector import FEWEST_WEEKS
 from dashboards.drift.line.week_records import STATUSES
 from dashboards.page.counts.run_state import RunState
 from dashboards.page.counts.seconds import nearest_rank
+from dashboards.page.counts.seen_decision import FLAGS
 from dashboards.page.part_metrics import PartReading
 from fraudsim.durations import duration_text
 from fraudsim.log.events import ACTIONS
@@ -65,8 +66,9 @@ def log_figures(
         truth: whether what only the simulation knows is among them.
     """
     now_s = time.time()
-    rate, _ = state.seconds.recent(now_s, RATE_S)
-    _, recent = state.seconds.recent(now_s, RECENT_S)
+    rate = state.seconds.rate(now_s, RATE_S)
+    recent = state.seconds.recent_ms(now_s, RECENT_S)
+    actions, predicted = state.kinds.actions, state.calibration.predicted
     undecided, staleness = state.undecided, sorted(state.staleness_ms)
     figures: dict[str, Figure] = {
         "rate": (round(rate, 1), f"{rate:,.0f}"),
@@ -86,15 +88,15 @@ def log_figures(
         "p99_recent_ms": milliseconds(nearest_rank(recent, 0.99), "no traffic"),
         "p999_recent_ms": milliseconds(nearest_rank(recent, 0.999), "no traffic"),
         "staleness_ms": milliseconds(nearest_rank(staleness, 0.5)),
-        **{flag: whole(state.flags[flag]) for flag in ("stale", "degraded", "uncertain")},
-        **{action: whole(state.actions[action]) for action in ACTIONS},
+        **{flag: whole(state.kinds.flagged(flag)) for flag in FLAGS},
+        **{action: whole(actions[action]) for action in ACTIONS},
         "event_time": _event_time(state, now_s),
         "speed": _speed(state),
         "policy": (None, state.policy_version or "none yet"),
         "null_p50_ms": milliseconds(null_ms.get("p50"), "not run"),
         "null_p99_ms": milliseconds(null_ms.get("p99"), "not run"),
-        "predicted_frauds": (round(state.predicted_frauds, 2), f"{state.predicted_frauds:,.1f}"),
-        "true_frauds": whole(state.frauds),
+        "predicted_frauds": (round(predicted, 2), f"{predicted:,.1f}"),
+        "true_frauds": whole(state.calibration.frauds),
         "ledger_payments": whole(state.money.by_truth.total.payments.count),
         "open_reviews": whole(state.money.open_reviews),
         **_beside_figures(state),
@@ -144,8 +146,7 @@ def _event_time(state: RunState, now_s: float) -> Figure:
         return None, "no clock yet"
     if state.clock.current.speed == 0:
         return None, "the clock stands still"
-    rows = state.seconds.rows(now_s)
-    if state.decided and (not rows or now_s - rows[-1].second > QUIET_S):
+    if state.decided and state.seconds.silent_s(now_s) > QUIET_S:
         return state.last_ts, f"no traffic since {event_text(state.last_ts)}"
     return state.last_ts or None, event_text(state.last_ts) if state.last_ts else "no decision yet"
 
@@ -163,7 +164,7 @@ def event_text(ts_ms: int) -> str:
     >>> event_text(1_514_764_800_000)
     '2018-01-01 00:00:00'
     """
-    return datetime.fromtimestamp(ts_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(" ", "seconds")[:19]
 
 
 STATUS_TEXT: Final = {

@@ -107,8 +107,7 @@ class LogFeed:
         """Add what a poll brought; whoever reads the page is answered in between."""
         assert self.state is not None
         for tp, records in polled.items():
-            for record in records:
-                self.state.add_record(tp.topic, record, now_s)
+            self.state.add_records(tp.topic, records, now_s)
             self._positions[tp] = records[-1].offset + 1
             await asyncio.sleep(0)
 

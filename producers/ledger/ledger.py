@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from producers.ledger.account import Account, Basis
+from producers.ledger.account import Account, Basis, Tally
 from producers.ledger.entry import Entry
 
 View = Literal["truth", "labels"]
@@ -51,6 +51,11 @@ class Ledger(msgspec.Struct):
         self.by_typology.setdefault(entry.fraud.typology, Account()).add(entry)
         if entry.fraud.campaign_id:
             self._add_to_campaign(entry, entry.fraud.typology, entry.fraud.campaign_id)
+
+    def add_approved(self, payments: int, cents: int) -> None:
+        """Take in honest payments that were approved, by number and amount: as `add` of each."""
+        for account in (self.total, self.by_action.setdefault("approve", Account())):
+            account.payments.merge(Tally(payments, cents))
 
     def _add_to_campaign(self, entry: Entry, typology: str, campaign_id: str) -> None:
         ts = entry.payment.ts

@@ -18,10 +18,10 @@ def decision(tx_id, ts=0):
 def test_a_fraud_is_named_before_or_after_its_decision():
     awaiting = AwaitingTruth(wait_s=10, capacity=100)
     before, after = decision("before"), decision("after", 1)
-    awaiting.add_decision(before, 0)
+    awaiting.add_decisions([before], 0)
     awaiting.add_fraud("before", FRAUD)
     awaiting.add_fraud("after", FRAUD)
-    awaiting.add_decision(after, 1)
+    awaiting.add_decisions([after], 1)
     assert awaiting.pop_due(1_000) == [DecisionTruth(before, FRAUD), DecisionTruth(after, FRAUD)]
     assert awaiting.pop_due(2_000) == []
 
@@ -29,8 +29,8 @@ def test_a_fraud_is_named_before_or_after_its_decision():
 def test_what_is_not_named_in_time_is_honest_and_no_sooner():
     awaiting = AwaitingTruth(wait_s=10, capacity=100)
     early, late = decision("early"), decision("late")
-    awaiting.add_decision(early, 0)
-    awaiting.add_decision(late, 5)
+    awaiting.add_decisions([early], 0)
+    awaiting.add_decisions([late], 5)
     assert awaiting.pop_due(9.9) == []
     assert awaiting.pop_due(10) == [DecisionTruth(early, None)]
     assert awaiting.pop_due(15) == [DecisionTruth(late, None)]
@@ -41,14 +41,14 @@ def test_memory_is_bounded_and_no_decision_is_dropped_by_it():
     awaiting = AwaitingTruth(wait_s=10, capacity=3)
     left = []
     for n in range(8):
-        awaiting.add_decision(decision(str(n), n), 0)
+        awaiting.add_decisions([decision(str(n), n)], 0)
         left += awaiting.pop_due(0)
     assert [truth.decision.tx_id for truth in left] == list("01234")
     assert [truth.decision.tx_id for truth in awaiting.pop_due(100)] == list("567")
     for n in range(5):
         awaiting.add_fraud(f"f{n}", FRAUD)
     for name in ("f0", "f4"):
-        awaiting.add_decision(decision(name), 0)
+        awaiting.add_decisions([decision(name)], 0)
     assert [truth.fraud for truth in awaiting.pop_due(100)] == [None, FRAUD], "the oldest is forgotten"
 
 
@@ -62,7 +62,7 @@ def test_every_decision_leaves_once_with_its_truth_and_in_order_of_time(seed):
     awaiting = AwaitingTruth(wait_s=1_000, capacity=1_000)
     for now_s, (what, tx_id) in enumerate(steps):
         if what == "decided":
-            awaiting.add_decision(decisions[int(tx_id)], now_s)
+            awaiting.add_decisions([decisions[int(tx_id)]], now_s)
         else:
             awaiting.add_fraud(tx_id, frauds[tx_id])
     truths = awaiting.pop_due(10_000)

@@ -39,7 +39,7 @@ class Beside:
         self.decided += 1
         self.stale += decision.stale
         self.lag_ms = max(self.lag_ms, decision.features_lag_ms)
-        self.money.add_decision(decision, now_s)
+        self.money.add_decisions((decision,), now_s)
 
     def campaign(self, campaign_id: str) -> CampaignAccount | None:
         """What it would have stopped of a campaign; None where it has decided none of it."""

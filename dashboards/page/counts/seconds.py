@@ -4,8 +4,10 @@ import math
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Final, NamedTuple
+
+import numpy as np
 
 KEPT_S: Final = 120
 """Seconds that are kept."""
@@ -31,11 +33,23 @@ class SecondRow(NamedTuple):
 
 
 class _Open:
-    __slots__ = ("decisions", "latencies_ms")
+    __slots__ = ("_are_sorted", "_latencies_ms", "decisions")
 
     def __init__(self) -> None:
         self.decisions = 0
-        self.latencies_ms: list[float] = []
+        self._latencies_ms: list[float] = []
+        self._are_sorted = True
+
+    def add(self, decisions: int, latencies_ms: Sequence[float]) -> None:
+        self.decisions += decisions
+        self._latencies_ms += latencies_ms
+        self._are_sorted = False
+
+    def ascending(self) -> list[float]:
+        if not self._are_sorted:
+            self._latencies_ms.sort()
+            self._are_sorted = True
+        return self._latencies_ms
 
 
 def nearest_rank(ascending: Sequence[float], share: float) -> float | None:
@@ -57,11 +71,14 @@ class RunLatencies:
         self._total = 0
         self._max_ms = 0.0
 
-    def add(self, latency_ms: float) -> None:
-        """Count a latency; below 10 us, or negative as clocks differ, it counts as 10 us."""
-        self._counts[round(math.log(max(latency_ms, 0.01)) / LOG_STEP)] += 1
-        self._total += 1
-        self._max_ms = max(self._max_ms, latency_ms)
+    def add(self, latencies_ms: Sequence[float]) -> None:
+        """Count latencies; one below 10 us, or negative as clocks differ, counts as 10 us."""
+        if not latencies_ms:
+            return
+        steps = np.rint(np.log(np.maximum(latencies_ms, 0.01)) / LOG_STEP)
+        self._counts.update(steps.astype(np.int64).tolist())
+        self._total += len(latencies_ms)
+        self._max_ms = max(self._max_ms, *latencies_ms)
 
     def percentiles(self) -> dict[str, float | None]:
         """p50, p99, p999 and max by nearest rank, within half a step; the maximum is exact."""
@@ -81,17 +98,16 @@ class Seconds:
 
     def __init__(self) -> None:
         self._open: OrderedDict[int, _Open] = OrderedDict()
-        self._recent: dict[int, tuple[int, int, float, list[float]]] = {}
-        """By span, the second and the changes as of which it was counted."""
+        self._recent: tuple[tuple[int, int, int], list[float]] = ((0, 0, 0), [])
+        """Latencies of the latest seconds, after span, second and changes as of which it is so."""
         self._changes = 0
-        """Records that came for a second that was over."""
+        """Additions to a second that was over."""
         self._counted_to = 0
         self._rows: dict[int, SecondRow] = {}
         """Rows that are made already; a late record makes its row anew."""
 
-    def add(self, broker_ts_ms: int, latency_ms: float | None) -> None:
-        """Add a decision; `latency_ms` is None where nobody knows when it was to be sent."""
-        second = broker_ts_ms // 1000
+    def add(self, second: int, decisions: int, latencies_ms: Sequence[float]) -> None:
+        """Add decisions of a second, and the latencies of those that have one."""
         self._changes += second < self._counted_to
         entry = self._open.get(second)
         if entry is None:
@@ -100,9 +116,7 @@ class Seconds:
                 oldest = min(self._open)
                 del self._open[oldest]
                 self._rows.pop(oldest, None)
-        entry.decisions += 1
-        if latency_ms is not None:
-            entry.latencies_ms.append(latency_ms)
+        entry.add(decisions, latencies_ms)
         self._rows.pop(second, None)
 
     def rows(self, now_s: float) -> list[SecondRow]:
@@ -110,23 +124,32 @@ class Seconds:
         first = int(now_s) - KEPT_S
         return [self._row(second) for second in sorted(self._open) if first <= second < int(now_s)]
 
-    def recent(self, now_s: float, span_s: int) -> tuple[float, list[float]]:
-        """Decisions a second over the last complete seconds, and their latencies in ms, ascending."""
-        last = self._counted_to = int(now_s)
-        if self._recent.get(span_s, (0, 0))[:2] != (last, self._changes):
-            self._recent[span_s] = (last, self._changes, *self._count_recent(last, span_s))
-        return self._recent[span_s][2:]
+    def silent_s(self, now_s: float) -> float:
+        """Seconds since the latest one with a decision that is over and kept; infinite without one."""
+        latest = max((second for second in self._open if second < int(now_s)), default=-math.inf)
+        return now_s - latest
 
-    def _count_recent(self, last: int, span_s: int) -> tuple[float, list[float]]:
-        entries = [self._open[s] for s in range(last - span_s, last) if s in self._open]
-        latencies = sorted(latency for entry in entries for latency in entry.latencies_ms)
-        return sum(entry.decisions for entry in entries) / span_s, latencies
+    def rate(self, now_s: float, span_s: int) -> float:
+        """Decisions a second over the last complete seconds."""
+        return sum(entry.decisions for entry in self._latest(now_s, span_s)) / span_s
+
+    def recent_ms(self, now_s: float, span_s: int) -> list[float]:
+        """Latencies of the last complete seconds, ascending."""
+        self._counted_to = int(now_s)
+        as_of = (span_s, self._counted_to, self._changes)
+        if self._recent[0] != as_of:
+            entries = self._latest(now_s, span_s)
+            self._recent = as_of, sorted(chain.from_iterable(entry.ascending() for entry in entries))
+        return self._recent[1]
+
+    def _latest(self, now_s: float, span_s: int) -> list[_Open]:
+        return [self._open[s] for s in range(int(now_s) - span_s, int(now_s)) if s in self._open]
 
     def _row(self, second: int) -> SecondRow:
         row = self._rows.get(second)
         if row is None:
             entry = self._open[second]
-            ascending = sorted(entry.latencies_ms)
+            ascending = entry.ascending()
             counts = [0] * (len(EDGES_MS) + 1)
             for latency in ascending:
                 counts[bisect_left(EDGES_MS, latency)] += 1

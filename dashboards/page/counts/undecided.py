@@ -1,7 +1,10 @@
 """Transactions of the log that no decision, dead letter or repetition accounts for yet. Pure."""
 
 from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
 from typing import Final
+
+from dashboards.page.counts.bounded_tables import remember
 
 IDS: Final = 50_000
 """Latest ids of a partition that are remembered, to tell repetitions."""
@@ -29,36 +32,35 @@ class Undecided:
     def add_transaction(self, partition: int, offset: int, tx_id: str | None) -> None:
         """Add a record of `transactions`; `tx_id` is None where the record cannot be read."""
         self._read_to[partition] = offset
+        early = self._early[partition]
+        is_early = offset in early
+        early.discard(offset)
         if tx_id is not None:
             ids = self._ids[partition]
             if tx_id in ids:
                 self.repeats += 1
-                self._early[partition].discard(offset)
                 return
-            ids[tx_id] = None
-            if len(ids) > IDS:
-                ids.popitem(last=False)
-        if offset in self._early[partition]:
-            self._early[partition].discard(offset)
-            self.sent += tx_id is not None
-            return
-        self.sent += tx_id is not None
-        self._waiting[partition][offset] = None
+            remember(ids, tx_id, None, IDS)
+            self.sent += 1
+        if not is_early:
+            self._waiting[partition][offset] = None
 
-    def add_decision(self, partition: int, offset: int) -> None:
-        """Add the first decision on a transaction."""
-        self._decided_to[partition] = max(self._decided_to[partition], offset)
-        self._account_for(partition, offset)
+    def add_decisions(self, partition: int, offsets: Sequence[int]) -> None:
+        """Add the first decisions on transactions."""
+        self._decided_to[partition] = max(self._decided_to[partition], *offsets)
+        self._account_for(partition, offsets)
 
     def add_dead_letter(self, partition: int, offset: int) -> None:
         """Add a dead letter of a transaction."""
-        self._account_for(partition, offset)
+        self._account_for(partition, (offset,))
 
-    def _account_for(self, partition: int, offset: int) -> None:
-        if offset > self._read_to[partition]:
-            self._early[partition].add(offset)
-        else:
-            self._waiting[partition].pop(offset, None)
+    def _account_for(self, partition: int, offsets: Sequence[int]) -> None:
+        read_to, waiting, early = self._read_to[partition], self._waiting[partition], self._early[partition]
+        for offset in offsets:
+            if offset > read_to:
+                early.add(offset)
+            else:
+                waiting.pop(offset, None)
 
     @property
     def waiting(self) -> int:

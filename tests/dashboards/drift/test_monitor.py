@@ -45,11 +45,9 @@ def rows(rng, count, shift=0.0, unknown=0.1):
 def test_it_names_what_drifts_and_only_that(change):
     rng = np.random.default_rng(2)
     drift = DriftMonitor(("constant", "value", "count"), 2_000)
-    for row in rows(rng, 2_000):
-        drift.add(row)
+    drift.add(rows(rng, 2_000))
     assert drift.indices() == {}
-    for row in rows(rng, 1_000, **change):
-        drift.add(row)
+    drift.add(rows(rng, 1_000, **change))
     indices = drift.indices()
     assert [name for name, index in indices.items() if index.value > index.limit] == ["value"]
     assert indices["constant"] == (0, 0)
@@ -59,16 +57,25 @@ def test_the_window_is_of_the_last_rows():
     rng = np.random.default_rng(3)
     drift = DriftMonitor(("constant", "value", "count"), 1_000)
     for shift in (0.0, 3.0, 0.0):
-        for row in rows(rng, 1_000, shift):
-            drift.add(row)
+        drift.add(rows(rng, 1_000, shift))
     index = drift.indices()["value"]
     assert index.value < index.limit, "what came and went is forgotten"
 
 
 def test_a_value_that_was_never_seen_and_one_never_known_are_drift_too():
     drift = DriftMonitor(("code", "unknown"), 500)
-    for _ in range(500):
-        drift.add((4.0, None))
-    for _ in range(500):
-        drift.add((5.0, 1.0))
+    drift.add([(4.0, None)] * 500)
+    drift.add([(5.0, 1.0)] * 500)
     assert all(index.value > index.limit for index in drift.indices().values())
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 499, 1_501])
+def test_how_many_rows_come_at_once_changes_nothing(at_once):
+    everything = rows(np.random.default_rng(4), 3_100)
+    drift, pieces = (DriftMonitor(("constant", "value", "count"), 1_000) for _ in range(2))
+    drift.add(everything)
+    for first in range(0, len(everything), at_once):
+        pieces.add(everything[first : first + at_once])
+        if first % 3 == 0:
+            pieces.indices()
+    assert pieces.indices() == drift.indices() != {}

@@ -1,14 +1,16 @@
 """What the live page costs: CPU of its process and of a browser's tab, with ten clients, at a rate.
 
 python -m tests.dashboards.page.measure_cost [--rate 1000] [--seconds 30] [--lagged]
-A real Kafka gets transactions and decisions at the rate; nine clients read the stream over plain HTTP, the
-tenth is the system's Chromium, where playwright is there.
+A real Kafka gets transactions and decisions at the rate; every part of a line answers with metrics as large
+as a scorer's; nine clients read the stream over plain HTTP, the tenth is the system's Chromium, where
+playwright is there.
 """
 
 import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -17,23 +19,32 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import psutil
 from kafka import KafkaProducer
+from prometheus_client import generate_latest
 
-from fraudsim.addresses import open_direct
+from fraudsim import metrics
+from fraudsim.addresses import RunningLine, RunningPart, open_direct
 from fraudsim.log import topics
 from fraudsim.log.clock_log import ClockLog, next_segment, start_log
 from fraudsim.log.events import Decision, LogPrefix, Stamps, Transaction, encoder
+from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from runner.stack.stack import stack
+from runner.line.parts import PARTS
+from runner.stack.stack import StackAddresses, stack
 from stream_features.catalogue.features import HASH, NAMES
 
 CLIENTS = 9
+METRICS_BYTES = 24_000
 SETTLE_S = 8.0
+REACHED = 0.95
+REACH_S = 120.0
+"""Longest wait for the page to show that share of the rate; beyond, the machine is too busy to measure."""
 SPEED = 2_720.0
 START_MS = 1_700_000_000_000
 BATCH_S = 0.02
@@ -87,6 +98,44 @@ class Traffic(threading.Thread):
             self._producer.send(topic, value, partition=partition)
 
 
+def metrics_page() -> bytes:
+    """As large as a scorer's page of metrics after a while."""
+    text = generate_latest(metrics.registry)
+    filler = b'fraudsim_filler_seconds_bucket{le="0.%03d",stage="features"} 1234.0\n'
+    missing = range((METRICS_BYTES - len(text)) // len(filler))
+    return text + b"".join(filler % number for number in missing)
+
+
+@contextmanager
+def parts_that_answer(folder: Path, addresses: StackAddresses) -> Iterator[None]:
+    """A server that answers for every part of the line in a run folder."""
+    text = metrics_page()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:  # the page may have given up asking
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    parts = {part.name: RunningPart(part.job, server.server_port, os.getpid()) for part in PARTS}
+    RunningLine(addresses.kafka_bootstrap, addresses.redis_url, "", parts).write(folder)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @contextmanager
 def page_process(settings: Settings, folder: Path) -> Iterator[tuple[psutil.Process, str]]:
     env = {
@@ -133,8 +182,14 @@ def browser_tab(address: str) -> Iterator[Any]:
 
 
 def task_s(session: Any) -> float:
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
+    entries = session.send("Performance.getMetrics")["metrics"]
+    return float(next(entry["value"] for entry in entries if entry["name"] == "TaskDuration"))
+
+
+def shown_rate(address: str) -> float:
+    with open_direct(address.replace("/?", "/?truth=off&"), timeout_s=30) as reply:
+        found = re.search(r'data-figure="rate" value="([^"]+)"', reply.read().decode())
+    return float(found[1]) if found else 0.0
 
 
 def measure(rate: int, seconds: float, lagged: bool = False) -> dict[str, float | None]:
@@ -148,6 +203,7 @@ def measure(rate: int, seconds: float, lagged: bool = False) -> dict[str, float 
         topics.create_topics(settings)
         clock: ClockLog = start_log(settings, START_MS, SPEED, "", "")
         clock.append(next_segment(clock.clock, SPEED, START_MS, round(time.time() * 1000)))
+        opened.enter_context(parts_that_answer(folder, addresses))
         process, address = opened.enter_context(page_process(settings, folder))
         stop = threading.Event()
         opened.callback(stop.set)
@@ -157,6 +213,8 @@ def measure(rate: int, seconds: float, lagged: bool = False) -> dict[str, float 
         traffic.start()
         opened.callback(traffic.ended.set)
         session = opened.enter_context(browser_tab(address))
+        if not poll_until(lambda: shown_rate(address) >= REACHED * rate, REACH_S, every_s=1.0):
+            raise SystemExit(f"{shown_rate(address):.0f}/s of {rate}/s reached: this machine is too busy")
         time.sleep(SETTLE_S)
         before, before_tab = process.cpu_times(), task_s(session) if session else 0.0
         started_s = time.monotonic()
@@ -164,11 +222,8 @@ def measure(rate: int, seconds: float, lagged: bool = False) -> dict[str, float 
         after, tab_s = process.cpu_times(), task_s(session) - before_tab if session else None
         elapsed_s = time.monotonic() - started_s
         cpu_s = after.user + after.system - before.user - before.system
-        with open_direct(address.replace("/?", "/?truth=off&"), timeout_s=10) as reply:
-            html = reply.read().decode()
-        shown = float(html.split('data-figure="rate" value="')[1].split('"')[0])
         return {
-            "shown_rate": shown, "process_share": round(cpu_s / elapsed_s, 4),
+            "shown_rate": shown_rate(address), "process_share": round(cpu_s / elapsed_s, 4),
             "tab_share": None if tab_s is None else round(tab_s / elapsed_s, 4),
         }  # fmt: skip
 

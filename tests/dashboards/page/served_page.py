@@ -5,6 +5,8 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from types import SimpleNamespace
 
 import uvicorn
@@ -76,11 +78,15 @@ def control(offset, kind, control_id="c1", **fields):
 def state_of(*records, later_s=60.0):
     """The state after these records, when the truth has been waited for."""
     state = RunState(Consequences(), seed=7, cards=1000)
-    state.add_record(*record(topics.CLOCK, 0, make_segment(speed=2720.0)), 0.0)
-    for item in records:
-        state.add_record(*item, 0.0)
+    add(state, record(topics.CLOCK, 0, make_segment(speed=2720.0)), *records)
     state.advance(later_s)
     return state
+
+
+def add(state, *records):
+    """Add records as polls bring them: those of a topic that follow each other at once."""
+    for topic, together in groupby(records, key=itemgetter(0)):
+        state.add_records(topic, [record for _, record in together], 0.0)
 
 
 class Readings:

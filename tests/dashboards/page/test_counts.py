@@ -2,14 +2,15 @@
 
 import math
 import random
+import time
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.page.counts.run_state import SeenDecision
 from dashboards.page.counts.seconds import EDGES_MS, RunLatencies, Seconds, nearest_rank
+from dashboards.page.counts.seen_decision import SeenDecision
 from dashboards.page.counts.undecided import Undecided
 from fraudsim.log import topics
 from fraudsim.log.events import DeadLetter
@@ -18,7 +19,7 @@ from producers.ledger.account import Basis
 from producers.ledger.book import Posting, entries_of
 from producers.ledger.entry import Fraud
 from producers.ledger.ledger import ledger_of
-from tests.dashboards.page.served_page import decision, label, record, state_of, transaction, truth
+from tests.dashboards.page.served_page import add, decision, label, record, state_of, transaction, truth
 
 ACTIONS = ("approve", "step_up", "review", "decline")
 
@@ -39,7 +40,7 @@ def test_what_is_left_over_does_not_depend_on_which_stream_is_ahead(fates, rng):
         if kind == "tx":
             undecided.add_transaction(0, offset, tx_id[0])
         elif kind == "decision":
-            undecided.add_decision(0, offset)
+            undecided.add_decisions(0, [offset])
         else:
             undecided.add_dead_letter(0, offset)
         queues = [queue for queue in queues if queue]
@@ -73,8 +74,9 @@ def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values, share):
 @given(st.lists(st.floats(0.02, 1e5), min_size=1, max_size=300))
 def test_a_run_s_percentiles_are_within_the_histogram_s_step(latencies):
     histogram = RunLatencies()
-    for latency in latencies:
-        histogram.add(latency)
+    half = len(latencies) // 2
+    histogram.add(latencies[:half])
+    histogram.add(latencies[half:])
     found = histogram.percentiles()
     for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
         assert found[name] == pytest.approx(nearest_rank(sorted(latencies), share), rel=0.003, abs=0.001)
@@ -85,18 +87,19 @@ def test_a_second_counts_each_latency_in_its_row_and_late_records_too():
     seconds = Seconds()
     rng = random.Random(3)
     latencies = [rng.uniform(0, 1500) for _ in range(300)]
-    for latency in latencies[:200]:
-        seconds.add(5_400, latency)
+    seconds.add(5, 200, latencies[:200])
     assert seconds.rows(7.0)[0].decisions == 200
-    for latency in latencies[200:]:
-        seconds.add(5_999, latency)
+    assert seconds.recent_ms(7.0, 2) == sorted(latencies[:200])
+    seconds.add(5, 100, latencies[200:])
+    assert seconds.recent_ms(7.0, 2) == sorted(latencies)
     (row,) = seconds.rows(7.0)
     lows = (-1, *EDGES_MS)
     rows = zip(lows, (*EDGES_MS, math.inf), strict=True)
     assert row.counts == [sum(low < latency <= high for latency in latencies) for low, high in rows]
     assert (row.decisions, row.second) == (300, 5)
-    assert seconds.recent(7.0, 2)[0] == 150
+    assert seconds.rate(7.0, 2) == 150
     assert seconds.rows(5.9) == [], "the second is not over"
+    assert (seconds.silent_s(7.5), seconds.silent_s(5.9)) == (2.5, math.inf)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -138,6 +141,40 @@ def test_what_holding_a_payment_cost_by_labels_does_not_tell_a_fraud():
     held = [decision(0, action="review"), decision(1)]
     honest, fraud = state_of(*held), state_of(*held, truth(0))
     assert honest.money.by_labels.total.friction_cents == fraud.money.by_labels.total.friction_cents
+
+
+def test_calibration_is_of_the_decisions_with_a_probability_and_each_is_in_one_band():
+    probabilities = [0.0, 0.001, 0.0011, 0.25, 0.3, 0.9, 1.0, None]
+    decided = [decision(n, probability=p, action="approve") for n, p in enumerate(probabilities)]
+    state = state_of(*decided, truth(3), truth(5), truth(7))
+    bands = {band.to: (band.decisions, band.frauds) for band in state.calibration.bands if band.decisions}
+    assert bands == {0.001: (2, 0), 0.003: (1, 0), 0.3: (2, 1), 1.0: (2, 1)}
+    assert state.calibration.frauds == 2
+    assert state.calibration.predicted == pytest.approx(sum(filter(None, probabilities)))
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 50])
+def test_how_many_records_a_poll_brings_changes_nothing(at_once):
+    rng = random.Random(5)
+    decided = [decision(n, action=rng.choice(ACTIONS), probability=rng.random()) for n in range(60)]
+    decided[7:7] = [decided[3], record(topics.DECISIONS, 9, b"{")]
+    sent = [transaction(n) for n in range(64)]
+    truths = [truth(n) for n in range(0, 60, 7)]
+    whole, pieces = state_of(*truths, *sent, *decided), state_of(*truths, *sent, later_s=0.0)
+    for first in range(0, len(decided), at_once):
+        add(pieces, *decided[first : first + at_once])
+    pieces.advance(60.0)
+    now_s = time.time()
+    for state in (whole, pieces):
+        assert (state.decided, state.first.repeated, state.unreadable) == (60, 1, 1)
+        assert (state.undecided.waiting, state.undecided.lost) == (4, 0)
+    assert pieces.kinds.actions == whole.kinds.actions
+    assert pieces.kinds.arms == whole.kinds.arms == {("m", "champion"): 60}
+    assert pieces.money.by_truth == whole.money.by_truth
+    assert pieces.latencies.percentiles() == whole.latencies.percentiles()
+    assert pieces.seconds.rows(now_s) == whole.seconds.rows(now_s)
+    assert pieces.kept.latest == whole.kept.latest
+    assert [pieces.kept.raw(f"t{n}") for n in range(60)] == [whole.kept.raw(f"t{n}") for n in range(60)]
 
 
 def test_a_repeated_decision_counts_once_and_what_cannot_be_read_is_counted():

@@ -8,7 +8,7 @@ import pytest
 from dashboards.page import control_desk
 from fraudsim.polling import poll_until
 from fraudsim.settings import Settings
-from tests.dashboards.page.served_page import KEY, decision, label, served, state_of, transaction, truth
+from tests.dashboards.page.served_page import KEY, add, decision, label, served, state_of, transaction, truth
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make setup-browser")
 CHROMIUM = shutil.which("chromium")
@@ -71,8 +71,7 @@ def tab(browser, client):
 def test_numbers_follow_the_stream_and_the_key_leaves_the_address(tab, client):
     figure = tab.page.locator("data[data-figure=decided]")
     assert figure.get_attribute("value") == "30"
-    client.feed.state.add_record(*transaction(30), 0.0)
-    client.feed.state.add_record(*decision(30), 0.0)
+    add(client.feed.state, transaction(30), decision(30))
     tab.until("document.querySelector('data[data-figure=decided]').value === '31'")
     assert "key" not in tab.page.url
     assert tab.page.evaluate("document.cookie") == "", "no script reads the cookie"

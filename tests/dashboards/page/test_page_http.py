@@ -15,6 +15,7 @@ from runner.line.parts import PARTS
 from tests.dashboards.page.served_page import (
     KEY,
     Readings,
+    add,
     decision,
     label,
     record,
@@ -68,7 +69,7 @@ def test_the_stream_says_the_same_and_goes_on(page):
     with page.events() as (status, events):
         assert status == 200
         seen = [next(events) for _ in range(4)]
-        page.feed.state.add_record(*decision(3), 0.0)
+        add(page.feed.state, decision(3))
         assert any(event["figures"]["decided"][0] == 4 for name, event in events if name == "snapshot")
     assert {name for name, _ in seen} == {"snapshot", "series"}
     first = seen[0][1]["figures"]
@@ -124,6 +125,14 @@ def test_what_is_known_of_frauds_does_not_change_a_word_of_it_with_truth_off():
             event["figures"] = {n: f for n, f in event["figures"].items() if n not in ("rate", "event_time")}
             texts.append(json.dumps(event))
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("truth", ["on", "off"])
+def test_calibration_has_frauds_with_the_truth_alone_and_models_that_have_decided_are_named(page, truth):
+    with page.events(truth) as (_, events):
+        snapshot = next(event for name, event in events if name == "snapshot")
+    assert {"frauds" in band for band in snapshot["calibration"]} == {truth == "on"}
+    assert {(model["version"], model["role"]) for model in snapshot["models"]} == {("m", "")}
 
 
 def test_a_page_without_truth_gives_none_whoever_asks():

@@ -17,6 +17,13 @@ from fraudsim.addresses import RunningLine, RunningPart
 from fraudsim.metrics import registry
 from fraudsim.settings import Settings
 
+JUNK = """process_cpu_seconds_total x
+process_start_time_seconds 1.2.3
+fraudsim_consumer_lag_records{} NaN
+fraudsim_heartbeat_timestamp_seconds +Inf
+fraudsim_model_role{role="emperor"} 1e999
+fraudsim_model_role 1
+"""
 URLS = ("127.0.0.1:1", "redis://127.0.0.1:1/0", "http://127.0.0.1:3")
 
 
@@ -95,8 +102,9 @@ def test_a_part_runs_hangs_dies_comes_back_or_was_never_there(tmp_path):
         assert (read("worker").restarts, read("worker").cpu) == (1, 0.0)
         page["text"] = metrics_page(started_s=2000.0, beat_s=time.time() - 60)
         assert read("worker").status == "silent"
-        page["text"] = "no metrics \xff at all"
-        assert read("worker").status == "up"
+        for junk in ("no metrics \xff at all", JUNK):
+            page["text"] = junk
+            assert (read("worker").status, read("worker").lag) == ("up", None)
 
 
 def test_in_compose_the_services_are_asked_by_name():
