@@ -159,8 +159,9 @@ def services(tmp_path_factory):
 
 
 def own(services):
-    """The services that run this project's image."""
-    return {name: s for name, s in services.items() if s["image"] == defaults()["APP_IMAGE"]}
+    """The services that run one of this project's images."""
+    images = {defaults()["APP_IMAGE"], defaults()["SPARK_IMAGE"]}
+    return {name: service for name, service in services.items() if service["image"] in images}
 
 
 def test_whatever_stays_is_checked_restarted_and_told_to_stop_in_time(services):
@@ -176,7 +177,7 @@ def test_whatever_stays_is_checked_restarted_and_told_to_stop_in_time(services):
 
 def test_every_container_is_limited_and_contained(services):
     for name, service in services.items():
-        assert int(service["mem_limit"]) <= 2 * 1024**3, name
+        assert int(service["mem_limit"]) <= (4 if name == "features-spark" else 2) * 1024**3, name
         assert service["pids_limit"] == 512, name
         assert service["init"], name
         assert service["cap_drop"] == ["ALL"], name
@@ -222,7 +223,8 @@ def test_every_process_serves_metrics_and_is_built_once(services):
             _env_file=None,
             **{k.removeprefix("FRAUDSIM_").lower(): v for k, v in service["environment"].items()},
         )
-    assert [name for name, service in services.items() if "build" in service] == ["prepare"]
+    built = {name: service["image"] for name, service in services.items() if "build" in service}
+    assert built == {"prepare": defaults()["APP_IMAGE"], "features-spark": defaults()["SPARK_IMAGE"]}
 
 
 def test_every_command_exists_and_takes_its_options(services):

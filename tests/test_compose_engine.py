@@ -16,6 +16,7 @@ import pytest
 from fraudsim.polling import poll_until
 from load_tests.load.arrivals.schedule import schedule_us
 from load_tests.load.arrivals.shapes import parse_shape
+from tests.compose_page import ComposePage
 from tests.dashboards.board_queries import NO_PAST, queries, recorded
 from tests.host_load import send
 
@@ -27,6 +28,7 @@ LINE = ("features", "scorer", "producer", "labels", "archiver", "page")
 SERVERS = ("kafka", "redis", "prometheus")
 RATE, SECONDS = 500, 120
 LOAD_RATE, LOAD_SECONDS = 20, 20
+CONTROLLED = ("producer", "labels", "page")
 ROWS = ("/v1/score", "from intended send")
 
 COUNT = """
@@ -37,6 +39,15 @@ print(duckdb.sql(f'''
     SELECT (SELECT count(DISTINCT tx_id) FROM '{log}transactions-*.parquet' WHERE tx_id LIKE 'PREFIX%'),
         (SELECT count(*) FROM decided WHERE tx_id LIKE 'PREFIX%'),
         (SELECT count(DISTINCT tx_id) FROM decided WHERE tx_id LIKE 'PREFIX%')
+''').fetchall()[0])
+"""
+
+
+SENT = """
+import duckdb
+print(*duckdb.sql('''
+    SELECT string_agg(tx_id, ' ') FROM (SELECT DISTINCT partition, "offset", tx_id
+    FROM '/var/lib/fraudsim/run/log/transactions-*.parquet' WHERE tx_id LIKE 'PREFIX%')
 ''').fetchall()[0])
 """
 
@@ -134,6 +145,11 @@ class Project:
         code = COUNT.replace("PREFIX", prefix)
         output = self.compose("run", "--rm", "--no-deps", "--entrypoint=python", "prepare", "-c", code)
         return tuple(map(int, re.findall(r"\d+", output)))
+
+    def sent_ids(self, prefix):
+        """The tx_ids with a prefix in `transactions`, as often as they are there."""
+        code = SENT.replace("PREFIX", prefix)
+        return self.compose("run", "--rm", "--no-deps", "--entrypoint=python", "prepare", "-c", code).split()
 
     def state(self):
         """What a second `up` must not change: history, model, aliases, policy, and the id of the log."""
@@ -253,21 +269,81 @@ def locust(project):
 
 
 def test_locusts_workers_send_the_schedule_and_nothing_twice_at_every_start(locust):
+    """The union of what two workers sent is the schedule: by its numbers in the log, and in the decisions."""
     project, count = locust, len(schedule_us(parse_shape("poisson"), LOAD_RATE, LOAD_SECONDS, 1))
     assert poll_until(lambda: swarm(project, "/stats/requests")["worker_count"] == 2, 60)
     for start in (1, 2):
         assert swarm(project, "/swarm", user_count=16, spawn_rate=16)["success"]
+        assert poll_until(lambda: swarm(project, "/stats/requests")["state"] == "running", 60)
         assert poll_until(lambda: swarm(project, "/stats/requests")["state"] == "stopped", 180, every_s=1.0)
         # The master hears of the workers' last requests a few seconds after the end.
-        assert poll_until(lambda: requests_by_row(project) == (dict.fromkeys(ROWS, count), 0), 60)
-        sent = start * count
+        rows = (dict.fromkeys(ROWS, count), 0)
+        assert poll_until(lambda rows=rows: requests_by_row(project) == rows, 60), requests_by_row(project)
         found = []
 
-        def all_archived(found=found, sent=sent):
+        def all_archived(found=found, start=start):
             found.append(project.in_archive("load-locust-"))
-            return found[-1] == (sent,) * 3
+            return found[-1] == (start * count,) * 3
 
         assert poll_until(all_archived, 90, every_s=2.0), found[-1]
+        runs = {}
+        for tx_id in project.sent_ids("load-locust-"):
+            run_id, _, number = tx_id.rpartition("-")
+            runs.setdefault(run_id, []).append(int(number))
+        assert [sorted(numbers) for numbers in runs.values()] == [list(range(count))] * start
+    logs = project.compose("--profile", "load", "logs", "--no-color", "locust")
+    assert logs.count(f"{count} requests of the schedule sent by 2 workers") == 2
+
+
+def status_of(ask):
+    """The status with which a request is refused."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask()
+    return refused.value.code
+
+
+def test_the_page_moves_and_streams_on_its_published_port_and_takes_no_controls(project):
+    page = ComposePage(project)
+    before = page.figures()
+    assert poll_until(lambda: page.figures()["decided"] > before["decided"] + 200, 120)
+    after = page.figures()
+    assert after["lost"] == after["duplicated"] == 0
+    assert after["p99_ms"] > 0
+    assert after["rate"] > 0
+    parts = ("worker", "scorer", "producer", "archiver", "labels")
+    assert poll_until(lambda: {page.boxes()[part] for part in parts} == {"up"}, 60), page.boxes()
+    decided = page.decided_by_snapshot(12)  # three seconds
+    assert decided == sorted(decided)
+    assert decided[0] < decided[-1]
+    assert status_of(lambda: urllib.request.urlopen(page.url, timeout=5)) == 401
+    assert status_of(page.offer) == status_of(lambda: page.ask("pause")) == 404
+
+
+@pytest.fixture
+def controlled(project, tmp_path):
+    """The project with controls, for one test."""
+    override = tmp_path / "controls.yml"
+    on = "    environment: { FRAUDSIM_CONTROLS: 'true' }\n"
+    override.write_text("services:\n" + "".join(f"  {name}:\n{on}" for name in CONTROLLED))
+    project.compose("--file", str(override), "up", "--detach", "--wait", *CONTROLLED)
+    yield project
+    project.up()
+
+
+def test_with_controls_the_page_launches_an_attack_and_kills_nothing(controlled):
+    project, page = controlled, ComposePage(controlled)
+    assert set(page.offer()["kinds"]) == {"attack", "drift", "rate", "pause", "resume"}
+    for kind, part in (("kill", "worker"), ("stop", "redis")):
+        assert status_of(lambda kind=kind, part=part: page.ask(kind, part=part, seconds=1)) == 400
+    assert poll_until(lambda: page.figures().get("decided", 0) > 0, 60)
+    control = page.ask("attack", typology="card_testing", campaigns=2, camouflage=0.0, tempo=4)["control_id"]
+    prefix = ["--topic", "run.control", "--from-beginning", "--timeout-ms", "8000"]
+
+    def kinds():
+        records = map(json.loads, project.in_kafka("console-consumer", *prefix).splitlines())
+        return [record["kind"] for record in records if control in json.dumps(record)]
+
+    assert poll_until(lambda: "placed" in kinds(), 120, every_s=1.0), kinds()
 
 
 @pytest.mark.parametrize("service", [*SERVERS, *LINE])

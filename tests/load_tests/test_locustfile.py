@@ -1,13 +1,16 @@
 """The Locust file, run by Locust: alone by hand, and as a master with workers by `fraudsim load run`."""
 
 import ast
-import csv
+import http.server
 import json
 import os
-import signal
 import subprocess
 import sys
+import threading
+import urllib.parse
+import urllib.request
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import psutil
@@ -18,6 +21,7 @@ from load_tests import __path__ as load_tests_path
 from load_tests.load.arrivals.schedule import schedule_us
 from load_tests.load.arrivals.shapes import parse_shape
 from load_tests.load.clocks.records import read_records
+from runner.stack.ports import free_port
 from tests.house.test_rooms import modules
 from tests.load_tests.load.servers import serving
 
@@ -66,37 +70,114 @@ def test_a_lost_worker_invalidates_the_run(tmp_path):
     assert "1 of 2 workers" in result["why"]
 
 
-def test_by_hand_it_counts_from_the_intended_send_in_a_row_of_its_own(tmp_path):
-    # The server answers what is no decision: every request is a failure, and no exception.
-    env = {**os.environ, "FRAUDSIM_LOAD_RATE": "100", "FRAUDSIM_LOAD_SECONDS": "60"}
-    with serving("ok") as server:
-        words = ("--headless", "-u", "20", "-r", "20", "--only-summary", "--csv", str(tmp_path / "load"))
-        host = server.url.removesuffix("/x")
-        locust = subprocess.Popen(
-            [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *words, "--host", host],
-            env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        stats = tmp_path / "load_stats.csv"
+class Keeping(http.server.BaseHTTPRequestHandler):
+    """Keeps the id of every request's transaction, and answers what is no decision."""
 
-        def rows() -> dict[str, dict[str, str]]:
-            if not stats.exists():
-                return {}
-            with stats.open(newline="") as file:
-                return {row["Name"]: row for row in csv.DictReader(file)}
+    protocol_version = "HTTP/1.1"
+    ids: ClassVar[list[str]] = []
 
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.ids.append(body["tx_id"])
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def keeping():
+    Keeping.ids.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keeping)
+    threading.Thread(target=server.serve_forever).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+class Page:
+    """Locust's page, asked as a browser would."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+
+    def ask(self, path: str, **form: str) -> dict[str, Any]:
+        body = urllib.parse.urlencode(form).encode() if form else None
+        with urllib.request.urlopen(self._url + path, body, timeout=10) as answer:
+            return json.load(answer)
+
+    def start(self, senders: int, host: str) -> None:
+        assert self.ask("/swarm", user_count=str(senders), spawn_rate="100", host=host)["success"]
+
+    def state(self) -> str:
+        return self.ask("/stats/requests")["state"]
+
+    def workers(self) -> int:
         try:
-            assert poll_until(
-                lambda: int(rows().get("from intended send", {}).get("Request Count", 0)) >= 200, 60
+            return self.ask("/stats/requests")["worker_count"]
+        except OSError:
+            return 0  # it does not listen yet
+
+    def rows(self) -> dict[str, tuple[int, int]]:
+        """Requests and failures by row."""
+        stats = self.ask("/stats/requests")["stats"]
+        return {row["name"]: (row["num_requests"], row["num_failures"]) for row in stats}
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The page of a master with two workers, which knows no host yet."""
+    web, port = free_port(), free_port()
+    env = {**os.environ, "FRAUDSIM_LOAD_RATE": "200", "FRAUDSIM_LOAD_SECONDS": "1"}
+    master = ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port)]
+    master += ["--web-host", "127.0.0.1", "--web-port", str(web)]
+    worker = ["--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
+    with (tmp_path / "locust.log").open("wb") as log:
+        locusts = [
+            subprocess.Popen(
+                [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *words],
+                env=env, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )
-            locust.send_signal(signal.SIGTERM)
-            output, _ = locust.communicate(timeout=60)
-        finally:
-            locust.kill()
-    assert "Traceback" not in output
-    counts = {name: int(row["Request Count"]) for name, row in rows().items()}
-    assert counts["/v1/score"] == counts["from intended send"] == counts["Aggregated"]
-    assert counts["/v1/score"] == int(rows()["/v1/score"]["Failure Count"])
-    assert (tmp_path / "load_exceptions.csv").read_text().count("\n") <= 1
+            for words in (master, worker, worker)
+        ]  # fmt: skip
+    try:
+        page = Page(web)
+        assert poll_until(lambda: page.workers() == 2, 60)
+        yield page
+    finally:
+        for locust in locusts:
+            locust.terminate()
+        for locust in locusts:
+            locust.wait(30)
+    assert "Traceback" not in (tmp_path / "locust.log").read_text()
+
+
+def test_every_start_from_locusts_page_sends_the_schedule_and_nothing_twice(page, keeping):
+    """Users are added while it runs, and a start is stopped by hand; neither touches the schedule."""
+    count = len(schedule_us(parse_shape("poisson"), 200, 1, 1))
+    page.start(8, keeping)
+    assert poll_until(lambda: len(Keeping.ids) > 20, 60)
+    page.start(12, keeping)
+    assert poll_until(lambda: page.state() == "stopped", 60)
+    # The master hears of the workers' last requests a few seconds later. No answer was a decision.
+    rows = dict.fromkeys(("/v1/score", "from intended send", "Aggregated"), (count, count))
+    assert poll_until(lambda: page.rows() == rows, 60), page.rows()
+    page.start(8, keeping)
+    assert poll_until(lambda: len(Keeping.ids) > count + 20, 60)
+    page.ask("/stop", by="hand")  # a form makes it a POST
+    page.start(8, keeping)
+    assert poll_until(lambda: page.state() == "running", 60)
+    assert poll_until(lambda: page.state() == "stopped", 60)
+    sent: dict[str, list[int]] = {}
+    for tx_id in Keeping.ids:
+        run_id, _, number = tx_id.rpartition("-")
+        sent.setdefault(run_id, []).append(int(number))
+    first, stopped, last = map(sorted, sent.values())
+    assert first == last == list(range(count))
+    assert len(stopped) == len(set(stopped)) < count
 
 
 @pytest.mark.parametrize(
