@@ -160,6 +160,7 @@ def run_study(
     if printed:
         for page in terminal_pages(report):
             page.print_to(console)
+            typer.echo()
         typer.echo(f"written to {out}: index.html, README.md, result.json, figures")
     return result, report
 

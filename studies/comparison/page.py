@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 720.0
 ROW: Final = 24.0
+SILENT: Final = 0.05
+"""Percent of the payments that are alerts, below which a model is called silent."""
 UNIT: Final = "per 1,000 cards and week"
 
 
@@ -69,8 +71,18 @@ def report_of(result: "ComparisonResult", story: "Story", options: str = "") -> 
         command=f"fraudsim study {result.provenance.study} --{size}{options} --out DIR",
         source=f"fraudsim {result.provenance.versions.fraudsim}, code {result.provenance.code}"
         f"{result.provenance.time_text}",
-        surprises=story.surprises(result),
+        surprises=[*silence(result), *story.surprises(result)],
     )  # fmt: skip
+
+
+def silence(result: "ComparisonResult") -> list[str]:
+    """Whether no model flags anything: then arms are equal because they are silent."""
+    if any(row.alert_share >= SILENT for row in result.rows):
+        return []
+    return [
+        "No arm flags anything: too few frauds were known to learn from, so that the arms are equal says "
+        "nothing of them. Take more cards, or a longer past."
+    ]
 
 
 _OF_WORLDS: Final = (

@@ -72,6 +72,10 @@ def file_spec(history: Path, days: int | None = None) -> FileSpec:
     Raises:
         FraudsimError: there is no history, it is of a world, or has no more than `days`.
     """
+    if not (history / "manifest.json").exists():
+        raise FraudsimError(
+            f"--history {history}: has no manifest.json; `fraudsim world replay FILE --out {history}` makes one"
+        )
     manifest = read_history(history).manifest
     if manifest.source == "world":
         raise FraudsimError(

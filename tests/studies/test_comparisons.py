@@ -140,6 +140,16 @@ def test_a_load_that_was_refused_is_said_and_marked():
     assert [row[2].text.endswith("*") for row in loads.grid.rows] == [False, True, False, False]
 
 
+def test_models_that_flag_nothing_are_no_finding():
+    study = importlib.import_module("studies.windows.definition").study_of("quick")
+    result = result_of(study, {})
+    quiet = [msgspec.structs.replace(row, alert_share=0.0) for row in result.rows]
+    assert not any("flags anything" in text for text in study.report_of(result).surprises)
+    assert (
+        "No arm flags anything" in study.report_of(msgspec.structs.replace(result, rows=quiet)).surprises[0]
+    )
+
+
 def test_comparison_result_is_read_back_as_it_was_written(study):
     result = result_of(study, {})
     assert msgspec.json.decode(msgspec.json.encode(result), type=study.result) == result
