@@ -74,7 +74,8 @@ def file_spec(history: Path, days: int | None = None) -> FileSpec:
     """
     if not (history / "manifest.json").exists():
         raise FraudsimError(
-            f"--history {history}: has no manifest.json; `fraudsim world replay FILE --out {history}` makes one"
+            f"--history {history}: has no manifest.json; `fraudsim world replay FILE --out {history}` writes "
+            "it"
         )
     manifest = read_history(history).manifest
     if manifest.source == "world":

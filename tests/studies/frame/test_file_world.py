@@ -128,7 +128,7 @@ def test_figures_are_kept_for_the_file_and_not_for_its_folder(history, tmp_path)
 def test_what_cannot_be_is_one_line(history, spec, tmp_path):
     with pytest.raises(FraudsimError, match=r"--days 30: history .* has 30 days; give fewer"):
         file_spec(history, 30)
-    with pytest.raises(FraudsimError, match="has no manifest.json; `fraudsim world replay FILE --out "):
+    with pytest.raises(FraudsimError, match=r"has no manifest\.json; `fraudsim world replay FILE --out "):
         file_spec(tmp_path / "nothing")
     write_history(tmp_path / "world", World(WorldConfig(cards=20)), 2)
     with pytest.raises(FraudsimError, match="is of a world, and a study makes its own"):
