@@ -5,8 +5,7 @@ every run decides all payments, with trees of the share's own, and only what the
 """
 
 import copy
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +82,11 @@ def file_spec(history: Path, days: int | None = None) -> FileSpec:
             f"--history {history}: is of a world, and a study makes its own; give one that `fraudsim world "
             "replay FILE` wrote, or leave --history out"
         )
+    if manifest.cards < SHARES:
+        raise FraudsimError(
+            f"--history {history}: has {manifest.cards} cards, and a study takes {SHARES} shares of them; "
+            "give a file with more"
+        )
     decided = days or max(1, round(DECIDED * manifest.days))
     if decided >= manifest.days:
         raise FraudsimError(f"--days {decided}: history {history} has {manifest.days} days; give fewer")
@@ -149,34 +153,31 @@ class FileWorld(StudyWorld):
         """As `StudyWorld.fit`, with trees of the share's own."""
         return super().fit(regime, 2 * (self.seed - 1) + fit_seed, alert_share)
 
-    def has(self, card: str) -> bool:
-        """Whether a card is of the share."""
-        return int(chance(0, _STREAM, card) * self._spec.shares) == self.seed - 1
+    def cards(self) -> frozenset[str]:
+        """The share's: every so many-th in the order of a hash."""
+        tables = [self.traffic.past, *(stretch.transactions for stretch in self.traffic.stretches())]
+        names = {str(name) for table in tables for name in codes(table, "card_id")[1]}
+        ordered = sorted(names, key=lambda name: chance(0, _STREAM, name))
+        return frozenset(ordered[self.seed - 1 :: self._spec.shares])
 
     def run(
         self, regime: Regime, scoring: Scoring | None, *, reacting: bool = True, note: Note | None = None
     ) -> LineFigures:
-        """As `StudyWorld.run`, of the share's cards."""
-        cards = frozenset(filter(self.has, self._cards()))
+        """As `StudyWorld.run`, of the share's cards; to `note` no other payment is present."""
+        cards = self.cards()
         line = _ShareLine(self.traffic, regime, scoring, consequences(self.settings), reacting=False)
         line.keep_only(cards, self.traffic.days * DAY)
         decisions = 0
 
         def count(decided: DecidedStretch) -> None:
             nonlocal decisions
-            decisions += int(_rows_of(decided, cards).sum())
+            own = _rows_of(decided, cards)
+            decisions += int(own.sum())
             if note is not None:
-                note(decided)
+                note(replace(decided, present=own))
 
         figures = run_line(line, regime, count)
         return msgspec.structs.replace(figures, decisions=decisions)
-
-    def _cards(self) -> Iterator[str]:
-        """Every card of the past and of the days that are decided, once."""
-        names = set(codes(self.traffic.past, "card_id")[1])
-        for stretch in self.traffic.stretches():
-            names |= set(codes(stretch.transactions, "card_id")[1])
-        return (str(name) for name in sorted(map(str, names)))
 
 
 def _rows_of(decided: DecidedStretch, cards: frozenset[str]) -> Flags:

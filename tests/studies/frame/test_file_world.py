@@ -80,6 +80,19 @@ def test_shares_add_up_to_the_whole_file(spec, world):
     assert all_cards.net_loss_rate < max(share.net_loss_rate for share in shares)
 
 
+def test_a_study_notes_the_payments_of_the_share_alone(world):
+    share, notes = world.of_share(2), []
+    line = share.decide(FRESH, share.fit(FRESH), note=notes.append)
+    assert sum(int(decided.present.sum()) for decided in notes) == line.decisions
+    own = {
+        card
+        for decided in notes
+        for card in decided.stretch.transactions.filter(decided.present)["card_id"].to_pylist()
+    }
+    assert own <= share.cards()
+    assert not share.cards() & world.of_share(1).cards()
+
+
 def test_each_share_has_trees_of_its_own_and_null_twins_others(world):
     fitted = [world.of_share(n).fit(FRESH, seed) for n, seed in ((1, 1), (1, 2), (2, 1))]
     assert len({one.arm.forest.predict(world.vectors(FRESH)[:300]).tobytes() for one in fitted}) == 3
