@@ -79,11 +79,12 @@ class Loads:
     def story(self) -> Story:
         """What the study says."""
         load = self._plan.load
+        lines = "a line" if load.lines == 1 else f"{load.lines} lines"
         return Story(
             question=QUESTION, answer=self.answer,
             set_up=(
-                f"Live: {load.lines} started lines (Kafka, Redis, Faust, the scorer) on this machine, loaded "
-                f"for {load.seconds:g} s at each rate over HTTP by Poisson arrivals; the generator shares "
+                f"Live: {lines} of its own (Kafka, Redis, Faust, the scorer) on this machine, loaded for "
+                f"{load.seconds:g} s at each rate over HTTP by Poisson arrivals; the generator shares "
                 "the cores. A decision is degraded where the state has not been read in time: it sees the "
                 "request alone, by the fallback model. Twins: a share of the decisions, drawn by their ids, "
                 "is degraded."
