@@ -80,7 +80,7 @@ def named_in(folder: Path) -> tuple[str, "Size"]:
 
 _OUT: Final = typer.Option(..., help="folder of the result; a study that is there already goes on")
 _QUICK: Final = typer.Option(False, "--quick", help="a look, 3 minutes on two cores; the default")
-_FULL: Final = typer.Option(False, "--full", help="the study, sized to 2 hours")
+_FULL: Final = typer.Option(False, "--full", help="the study itself: 20 minutes to 2 hours of CPU")
 _SEEDS: Final = typer.Option(None, min=2, max=30, help="worlds, instead of the study's number")
 
 
