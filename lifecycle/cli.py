@@ -9,6 +9,7 @@ import typer
 from lifecycle.backtest.cli import backtest
 from lifecycle.live_experiment.cli import experiment
 from lifecycle.retraining.cli import retrain
+from lifecycle.timeline.cli import timeline
 from model.registry.cli import model as model_group
 
 __all__ = ["app", "model_group"]
@@ -17,4 +18,5 @@ app = typer.Typer()
 
 model_group.command()(backtest)
 model_group.command()(retrain)
+model_group.command()(timeline)
 model_group.add_typer(experiment, name="experiment")

@@ -18,6 +18,7 @@ from producers.labels.divided_desk import ArmShare
 from producers.labels.outcome import DecidedPayment
 from producers.ledger.account import Basis
 from producers.ledger.book import Posting, entries_of
+from producers.ledger.entry import Entry
 from producers.ledger.ledger import Ledger, ledger_of
 from producers.world.settings import consequences
 from runner.ledger.run_payments import frauds_of, reviewed_of
@@ -40,6 +41,16 @@ def run_ledger(run_dir: Path, settings: Settings) -> Ledger:
     Raises:
         FraudsimError: the folder is no run's.
     """
+    entries = run_entries(run_dir, settings)
+    return ledger_of(entries, basis_of(run_dir, [entry.payment for entry in entries]))
+
+
+def run_entries(run_dir: Path, settings: Settings) -> list[Entry]:
+    """The entries of that ledger, one for each payment.
+
+    Raises:
+        FraudsimError: the folder is no run's.
+    """
     if not log_folder(run_dir).is_dir():
         raise FraudsimError(f"{run_dir} has no log folder: name the folder of a run")
     rules, seed = rules_of(run_dir, settings)
@@ -48,8 +59,7 @@ def run_ledger(run_dir: Path, settings: Settings) -> Ledger:
     frauds = frauds_of(run_dir)
     payments = [_payment(row) for row in decisions.select(COLUMNS).to_pylist()]
     postings = [Posting(payment, frauds.get(payment.tx_id)) for payment in payments]
-    basis = basis_of(run_dir, payments)
-    return ledger_of(entries_of(postings, rules, seed, reviewed_of(run_dir)), basis)
+    return entries_of(postings, rules, seed, reviewed_of(run_dir))
 
 
 def basis_of(run_dir: Path, payments: Sequence[DecidedPayment]) -> Basis:

@@ -1,0 +1,1 @@
+"""Tests of the live timeline; the line itself is played by `fraudsim model timeline`."""
