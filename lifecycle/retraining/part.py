@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dashboards.drift.line.week_records import read_weeks
+from dashboards.drift.line.week_records import WEEKS_FILE, WeekRecord, read_weeks
 from fraudsim import metrics
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
@@ -42,6 +42,8 @@ class RetrainingPart:
         self._tried_ms: int | None = None
         self._tried_again_ms = 0
         """Event time before which a trial without a known fraud is not looked at again."""
+        self._records: list[WeekRecord] = []
+        self._written_ns = 0
         self._last_text = ""
         self.finished = 0
         """Retrainings that ended with a result."""
@@ -86,7 +88,7 @@ class RetrainingPart:
             self._tried_ms = last_tried_ms(self._options)
         evidence = Evidence(now_ms, self._tried_ms)
         if any(trigger.name != "period" for trigger in self._cadence.triggers):
-            weeks = read_weeks(self._options.run)
+            weeks = self._weeks()
             if not weeks:
                 self._say_once(
                     "no week is judged yet: `fraudsim drift --follow` does it, a part with --drift"
@@ -95,6 +97,14 @@ class RetrainingPart:
             evidence = evidence_of(weeks, now_ms, self._tried_ms, champion, self._cost_cents)
         reasons = ((trigger.name, trigger.reason(evidence)) for trigger in self._cadence.triggers)
         return next((f"{name}: {reason}" for name, reason in reasons if reason is not None), None)
+
+    def _weeks(self) -> list[WeekRecord]:
+        """The weeks as judged by now, read when they have changed."""
+        path = self._options.run / WEEKS_FILE
+        written_ns = path.stat().st_mtime_ns if path.exists() else 0
+        if written_ns != self._written_ns:
+            self._records, self._written_ns = read_weeks(self._options.run), written_ns
+        return self._records
 
     def _retrain(self, now_ms: int, reason: str) -> None:
         self._tried_ms = now_ms
