@@ -112,7 +112,7 @@ def demo(
     arguments = {**locals(), "seconds": 60.0 if seconds is None and replay is None else seconds}
     from runner.line.demo import run_demo
 
-    with _exit_on_termination():
+    with exit_on_termination():
         summary = run_demo(*_options(**arguments))
     if summary["lost"] or summary["duplicated"] or summary["parity"]["mismatches"]:
         raise typer.Exit(1)
@@ -148,7 +148,7 @@ def up(
     arguments = locals()
     from runner.line.demo import run_up
 
-    with _exit_on_termination():
+    with exit_on_termination():
         run_up(*_options(seconds=None, **arguments))
 
 
@@ -162,7 +162,8 @@ def relay() -> None:
 
 
 @contextmanager
-def _exit_on_termination() -> Iterator[None]:
+def exit_on_termination() -> Iterator[None]:
+    """End a command that was stopped by a signal with that signal's exit code, without a traceback."""
     from runner.supervise.foreground import Termination
 
     try:

@@ -8,7 +8,7 @@ from producers.world.world import World
 
 CAMOUFLAGE: Final = 1.0
 """Of the attacks."""
-HISTORY: Final = {"camouflage": 0.0, "fraud_scale": 2.0}
+HISTORY: Final = {"camouflage": 0.0, "fraud_scale": 4.0}
 """The world's own fraud, before and after: so much that a small world can learn from it, and none hides."""
 ATTACKS: Final = (
     ("leaked_card", 3, 1, 9),
@@ -23,12 +23,12 @@ ATTACKS: Final = (
 class TimelinePlan:
     """Sizes of a timeline."""
 
-    weeks: int = 22
+    weeks: int = 23
     change_week: int = 11
     """The first week with attacks; two weeks for labels and eight of reference come before."""
-    cards: int = 500
+    cards: int = 200
     history_days: int = 75
-    rate: float = 200.0
+    rate: float = 100.0
     """Payments of the world per wall second; the attacks come on top."""
 
     def script(self) -> Script:
