@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ RETRY_S: Final = 0.5
 MOST_FAILURES: Final = 3
 """Queries in turn that may end on an error that no slot explains, without one batch folded."""
 CHECK_S: Final = 0.1
+SIGNAL_S: Final = 1.0
 
 
 def run_spark_worker(settings: Settings, options: SparkOptions) -> None:
@@ -55,16 +56,19 @@ def run_spark_worker(settings: Settings, options: SparkOptions) -> None:
     watch = LogWatch(settings, clock, log)
     with _scratch_folder() as scratch, _running(watch):
         session = open_session(options, jars, scratch)
+        stop = stop_on_signals()  # after Spark's own handlers
         try:
-            stop = stop_on_signals()  # after Spark's own handlers
             _Driver(settings, options, session, watch, scratch, stop, log).run(clock)
         except FraudsimError:
             raise
         except Exception:
-            log.exception("worker_failed")
-            raise SystemExit(1) from None
+            # A signal to all processes of a group ends the JVM too, perhaps before it is seen here.
+            if not stop.wait(SIGNAL_S):
+                log.exception("worker_failed")
+                raise SystemExit(1) from None
         finally:
-            session.stop()
+            with suppress(Exception):  # the JVM may be gone
+                session.stop()
 
 
 @contextmanager
