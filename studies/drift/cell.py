@@ -22,7 +22,7 @@ from simulator.line.line import SimulatedLine
 from simulator.line.scoring import PaymentColumns, Scoring
 from simulator.regimes import REGIMES
 from stream_features.offline.columns import hashes
-from studies.drift.plan import FIRST_DAY, NONE, QUIET_WEEKS, UNSEEN_WEEKS, DriftPlan, scenarios
+from studies.drift.plan import FIRST_DAY, NONE, QUIET_WEEKS, UNSEEN_WEEKS, WEEKS_APART, DriftPlan, scenarios
 from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import StudyWorld, WorldSpec, study_world
 
@@ -67,7 +67,7 @@ def run_cell(plan: DriftPlan, cell: StudyCell, settings: Settings, scratch: Path
     Raises:
         FraudsimError: its world has no fraud to train on, or a file cannot be written.
     """
-    start_day = FIRST_DAY + 7 * (13 * cell.seed % 52)
+    start_day = FIRST_DAY + 7 * (WEEKS_APART * cell.seed % 52)
     # One world for all scenarios of a seed, so that its model is fitted once.
     spec = WorldSpec(plan.cards, plan.history_days, plan.days(NONE), world=(("start_day", float(start_day)),))
     world = study_world(spec, cell.seed, settings, scratch)

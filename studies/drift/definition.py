@@ -27,8 +27,8 @@ def definition_of(plan: DriftPlan, size: Size) -> StudyDefinition[DriftFigures, 
     """The study of a plan."""
     cells = CellPlan(
         study="drift", arms={LINE: None}, conditions=scenarios(plan.weeks_after), sizes=plan,
-        seeds=plan.seeds, most_seeds=plan.seeds, run=partial(run_cell, plan), figures=DriftFigures,
-        modules=MODULES,
+        seeds=plan.seeds, most_seeds=plan.seeds, first_seed=plan.first_seed,
+        run=partial(run_cell, plan), figures=DriftFigures, modules=MODULES,
     )  # fmt: skip
     return StudyDefinition(size, cells, lambda _, __: True, DriftResult, partial(result_of, plan), report_of)
 

@@ -3,14 +3,15 @@
 from typing import Final
 
 from dashboards.drift.detector import PROMISED_WEEKS, BlockDetector
-from fraudsim.drawing.plot import Plot
-from fraudsim.drawing.themes import PALETTE
+from fraudsim.drawing.plot import Plot, text_px
+from fraudsim.drawing.themes import FRAUD, HONEST, INK, PALETTE
 from studies.drift.plan import scenarios
 from studies.drift.result import DriftResult
 from studies.drift.statistics import Detection, FalseAlarms
 from studies.frame.page import StudyFigure, StudyReport, StudyTable
 from studies.report import Cell, Grid
 
+ROW: Final = 24.0
 QUESTION: Final = "How often does drift alarm without cause, and how soon with one?"
 LIMITS: Final = (
     "The world is synthetic: real weeks may differ more from one another, and then limits are wider.",
@@ -27,7 +28,7 @@ def report_of(result: DriftResult) -> StudyReport:
         question=QUESTION,
         answer=_answer(result),
         set_up=_set_up(result),
-        figures=[_figure(result)],
+        figures=[_run_length_figure(result), _detection_figure(result)],
         tables=[_false_alarm_table(result), _detection_table(result)],
         controls=[
             "A detector that always alarms finds everything in its first week, one that never does has no "
@@ -45,28 +46,39 @@ def _blocks(result: DriftResult) -> FalseAlarms:
 
 def _answer(result: DriftResult) -> list[str]:
     row = _blocks(result)
-    kept = "is kept" if row.run_length_low >= PROMISED_WEEKS else "is not shown to be kept"
     causes = ", ".join(f"{name} {count}" for name, count in row.causes.items())
+    changes = [change for change in result.detections if change.detector == BlockDetector.name]
+    found = ", ".join(f"{change.scenario} in {change.detected} of {change.worlds}" for change in changes)
     sentences = [
-        f"The weekly detector alarms in {row.alarms} of {row.weeks:,} weeks without a change, in "
-        f"{row.in_sales} of them for sales and Christmas: a run length of {_length(row)} weeks. The promise "
-        f"of {PROMISED_WEEKS} weeks {kept}." + (f" What alarmed: {causes}." if causes else "")
+        f"Without a change the weekly detector alarms in {row.alarms} of {row.weeks:,} weeks, a run length "
+        f"of {_length(row)} weeks, so the promise of {PROMISED_WEEKS} {_kept(row)}; with one it alarms in "
+        f"these numbers of worlds: {found}.",
+        f"Of the alarms without a change, {row.in_sales} are in the weeks of sales and Christmas."
+        + (f" What alarmed: {causes}." if causes else ""),
     ]
-    for change in result.detections:
-        if change.detector == BlockDetector.name:
-            weeks = change.median_weeks
-            median = "not by half" if weeks is None else f"week {weeks:g} in the median"
-            sentences.append(
-                f"{change.scenario.capitalize()} ({scenarios(1)[change.scenario].summary}): found in "
-                f"{change.detected} of {change.worlds} worlds, {median}."
-            )
+    for change in changes:
+        weeks = change.median_weeks
+        median = "not by half" if weeks is None else f"week {weeks:g} in the median"
+        sentences.append(
+            f"{change.scenario.capitalize()} ({scenarios(1)[change.scenario].summary}): found in "
+            f"{change.detected} of {change.worlds} worlds, {median}."
+        )
     return sentences
+
+
+def _kept(row: FalseAlarms) -> str:
+    """What the interval of the run length says of the promise."""
+    if row.run_length_low >= PROMISED_WEEKS:
+        return "is kept"
+    broken = row.run_length_high is not None and row.run_length_high < PROMISED_WEEKS
+    return "is broken" if broken else "is neither shown to be kept nor to be broken"
 
 
 def _set_up(result: DriftResult) -> str:
     return (
-        f"{len(result.seeds)} worlds of {result.cards} cards, whose first days are spread over the year, "
-        f"each with a model of its own. After two weeks for labels and eight of reference, "
+        f"{len(result.seeds)} worlds of {result.cards} cards (seeds {result.seeds[0]} to "
+        f"{result.seeds[-1]}), whose first days are spread over the year, each with a model of its own. "
+        f"After two weeks for labels and eight of reference, "
         f"{result.quiet_weeks} weeks without a change are tested; a change begins after four tested weeks, "
         f"and is watched for {result.weeks_after}. Every detector sees the same weeks of the fast-forward."
     )
@@ -118,7 +130,7 @@ def _detection_table(result: DriftResult) -> StudyTable:
     return StudyTable("Time to detect", note, Grid(heads, rows))
 
 
-def _figure(result: DriftResult) -> StudyFigure:
+def _detection_figure(result: DriftResult) -> StudyFigure:
     rows: list[Detection] = [row for row in result.detections if row.detector == BlockDetector.name]
     plot = Plot("Time to detect", "Share of worlds with an alarm by weeks after a change.", top=30, right=90)
     weeks = max(len(row.detected_by_week) for row in rows)
@@ -132,3 +144,30 @@ def _figure(result: DriftResult) -> StudyFigure:
     return StudyFigure(
         "detection", "Share of worlds in which the weekly detector has alarmed.", plot.render()
     )
+
+
+def _run_length_figure(result: DriftResult) -> StudyFigure:
+    shown = result.false_alarms
+    longest = max([float(PROMISED_WEEKS), *(row.run_length_high or row.run_length_low for row in shown)])
+    plot = Plot(
+        "Run length", "Weeks without a change for each alarm, with 95 % intervals, logarithmic.",
+        width=640, height=66 + ROW * len(shown), left=24 + max(text_px(row.detector) for row in shown),
+    )  # fmt: skip
+    x = plot.x_scale(0.9, 1.3 * longest, log=True)
+    bottom = plot.height - plot.bottom
+    ticks = [(float(10**power), f"{10**power:,}") for power in range(5) if 10**power <= longest]
+    plot.x_axis(x, ticks, "weeks for each alarm without a change", lines=True)
+    plot.line_between(x(PROMISED_WEEKS), plot.top, x(PROMISED_WEEKS), bottom, INK, 1.5)
+    for number, row in enumerate(shown):
+        y = plot.top + ROW * (number + 0.5)
+        colour = FRAUD if row.detector == BlockDetector.name else HONEST
+        plot.text(plot.left - 10, y + 4, row.detector, anchor="end")
+        high = row.run_length_high or 1.3 * longest
+        plot.line_between(x(row.run_length_low), y, x(high), y, colour, 2)
+        if row.run_length is not None:
+            plot.dot(x(row.run_length), y, colour, f"{row.detector}: {_length(row)}")
+    caption = (
+        f"Run length by detector, with Poisson intervals; the line is the promise of {PROMISED_WEEKS} weeks. "
+        "An interval without a dot had no alarm and goes on without bound."
+    )
+    return StudyFigure("run-length", caption, plot.render())

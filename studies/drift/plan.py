@@ -14,7 +14,9 @@ UNSEEN_WEEKS: Final = WEEKS_BEFORE + FEWEST_WEEKS
 QUIET_WEEKS: Final = 4
 """Tested weeks before a change begins."""
 FIRST_DAY: Final = 19_723
-"""A Monday; worlds begin so many weeks later that their references are spread over the year."""
+"""A Monday; the world of a seed begins `WEEKS_APART` times as many weeks later."""
+WEEKS_APART: Final = 11
+"""Has no factor in common with 52, so that the references of worlds are spread over the year."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def scenarios(weeks_after: int) -> dict[str, ChangeScenario]:
 class DriftPlan:
     """Sizes of the study."""
 
+    first_seed: int
     seeds: int
     quiet_weeks: int
     """Tested weeks without a change."""
@@ -68,5 +71,6 @@ class DriftPlan:
         return 7 * (UNSEEN_WEEKS + tested)
 
 
-QUICK: Final = DriftPlan(seeds=2, quiet_weeks=26, weeks_after=8, cards=300, history_days=90)
-FULL: Final = DriftPlan(seeds=20, quiet_weeks=52, weeks_after=12, cards=300, history_days=90)
+QUICK: Final = DriftPlan(1, seeds=2, quiet_weeks=26, weeks_after=8, cards=300, history_days=90)
+FULL: Final = DriftPlan(101, seeds=20, quiet_weeks=52, weeks_after=12, cards=300, history_days=90)
+"""Worlds from 101 on: the floors were set while looking at the first ones."""

@@ -57,6 +57,8 @@ class CellPlan(Generic[F]):
     """Paths of the study's own code on which figures depend, from the root: files or packages."""
     left_out: frozenset[tuple[str, str]] = frozenset()
     """Arms and conditions that are not run together."""
+    first_seed: int = 1
+    """Another one where the first worlds have been looked at while something was tuned."""
 
     def pairs(self) -> list[tuple[str, str]]:
         """Arm and condition of every cell of a seed."""

@@ -73,13 +73,14 @@ def conduct(
     try:
         (out / "cells").mkdir(parents=True, exist_ok=True)
         shutil.rmtree(out / "worlds", ignore_errors=True)
-        numbers = list(range(1, (seeds or plan.seeds) + 1))
+        numbers = list(range(plan.first_seed, plan.first_seed + (seeds or plan.seeds)))
         while True:
             kept = _runs(out, plan, settings, numbers, on_progress)
             runs = {cell: one.figures for cell, one in kept.items()}
             if seeds or len(numbers) >= plan.most_seeds or study.narrow_enough(runs, numbers):
                 break
-            numbers += range(numbers[-1] + 1, min(plan.most_seeds, numbers[-1] + SEEDS_ADDED) + 1)
+            last = min(numbers[-1] + SEEDS_ADDED, numbers[0] + plan.most_seeds - 1)
+            numbers += range(numbers[-1] + 1, last + 1)
         shutil.rmtree(out / "worlds", ignore_errors=True)
         provenance = Provenance(
             study=plan.study, size=study.size, code=code_fingerprint(plan.modules),

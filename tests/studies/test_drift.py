@@ -11,7 +11,7 @@ from studies.drift.statistics import detections, false_alarms, poisson_interval
 from studies.frame.cell_plan import StudyCell
 from studies.frame.definition import Provenance
 
-TINY = DriftPlan(seeds=1, quiet_weeks=2, weeks_after=2, cards=150, history_days=75)
+TINY = DriftPlan(1, seeds=1, quiet_weeks=2, weeks_after=2, cards=150, history_days=75)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,6 @@ def test_a_broken_feed_is_found_by_a_real_run_and_the_page_says_so(tmp_path):
 
     provenance = Provenance(study="drift", size="quick", code="c", versions=current_versions())
     report = study.report_of(result_of(TINY, runs, [1], provenance))
-    assert report.answer[0].startswith("The weekly detector alarms in ")
+    assert report.answer[0].startswith("Without a change the weekly detector alarms in ")
     assert len(report.tables[1].grid.rows) == 4 * 5
     assert np.all([len(row) == len(table.grid.heads) for table in report.tables for row in table.grid.rows])
