@@ -9,6 +9,7 @@ import typer
 from lifecycle.backtest.cli import backtest
 from lifecycle.live_experiment.cli import experiment
 from lifecycle.retraining.cli import retrain
+from lifecycle.retraining.step_cli import retraining
 from lifecycle.timeline.cli import timeline
 from model.registry.cli import model as model_group
 
@@ -20,3 +21,4 @@ model_group.command()(backtest)
 model_group.command()(retrain)
 model_group.command()(timeline)
 model_group.add_typer(experiment, name="experiment")
+model_group.add_typer(retraining, name="retraining")

@@ -27,6 +27,7 @@ RESULTS = {"out", "json", "svg"}
 """Parameters that name what a command writes."""
 VALUES = {
     "share": "0.1", "entity": "card", "key": "c1", "command": "true", "version": "0123", "tx_id": "t1",
+    "name": "1", "step_name": "train",
     "rate": "1", "seconds": "1", "before": "0123", "after": "0124", "a": "http://127.0.0.1:1", "b": "http://127.0.0.1:1",
 }  # fmt: skip
 """A value for each required parameter that is no path."""

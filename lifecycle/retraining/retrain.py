@@ -47,7 +47,7 @@ def retrain(
         FraudsimError: another one is at work, or it failed.
     """
     with one_at_a_time(options.work):
-        job = open_job(options.work, _plan(options, trigger, now_ms))
+        job = open_job(options.work, plan_of(options, trigger, now_ms))
         return run_steps(job, settings, say, options.until)
 
 
@@ -75,7 +75,8 @@ def run_steps(
     return job.result
 
 
-def _plan(options: RetrainingOptions, trigger: str, now_ms: int | None) -> RetrainingPlan:
+def plan_of(options: RetrainingOptions, trigger: str, now_ms: int | None = None) -> RetrainingPlan:
+    """What would be retrained now. Raises FraudsimError as reading registry and run does."""
     champion = read_aliases(options.registry).champion
     check_champion(options.registry, champion)
     return RetrainingPlan(

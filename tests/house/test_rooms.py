@@ -33,7 +33,7 @@ MAY_READ_TRUTH = {"runner", "simulator", "dashboards", "lifecycle", "studies", "
 # The schema of the truth, and the rooms that produce it.
 NAMES_TRUTH = {"fraudsim", "producers"}
 
-PLUG_INS = {"producers/typologies", "producers/datasets", "load_tests/rivals"}
+PLUG_INS = {"producers/typologies", "producers/datasets", "load_tests/rivals", "lifecycle/dags"}
 """Packages with a file for each implementation of one interface: any number of modules."""
 FEWEST, MOST = 3, 12
 MOST_LINES = 400

@@ -1,0 +1,1 @@
+"""Airflow DAGs, one file each: thin, every task a command. They import Airflow and nothing of ours."""
