@@ -8,7 +8,7 @@ LOCK   := uv pip compile --quiet --universal --generate-hashes --python-version 
 CACHE  ?= $(or $(FRAUDSIM_CACHE_DIR),$(HOME)/.cache/fraudsim)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark setup-tune setup-zoo setup-browser setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
+.PHONY: help setup setup-spark setup-tune setup-zoo setup-browser setup-airflow setup-bench-features setup-bench-http demo up test test-long lint kernels format lock \
   schemas dashboards prometheus screenshots page-cost clean
 
 help: ## list the targets
@@ -80,12 +80,19 @@ lock: ## pin every dependency with hashes (needs uv)
 	@for extra in spark tune zoo browser; do \
 	  $(PYTHON) -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' $$extra | \
 	    $(LOCK) -c requirements.lock -o requirements-$$extra.lock - || exit; done
-	@$(LOCK) --group bench-features -o requirements-bench-features.lock
+	@for group in bench-features airflow; do $(LOCK) --group $$group -o requirements-$$group.lock || exit; done
 	@for extra in $(RIVALS); do $(LOCK) --extra $$extra -o requirements-$$extra.lock pyproject.toml || exit; done
 
 setup-bench-features: setup .venv-bench-features/ready ## install the rivals of `bench features` (in a separate .venv)
 
 setup-bench-http: setup $(RIVALS:%=.venv-%/ready) ## install the rivals of `bench http` and `bench scorer` (2 GB)
+
+setup-airflow: .venv-airflow/ready ## install Airflow (in a separate .venv-airflow), for the DAG in lifecycle/dags
+
+.venv-airflow/ready: requirements-airflow.lock
+	@test -x .venv-airflow/bin/python || $(PYTHON) -m venv .venv-airflow
+	@.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
 
 .venv-%/ready: requirements-%.lock
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*

@@ -15,6 +15,8 @@ OWN_LOCKS = {
     for extra in ("spark", "tune", "zoo", "browser", "bench-http", "bench-mlserver")
 }
 """Extras that `make setup` leaves out, and where they are pinned."""
+GROUPS = {group: f"requirements-{group}.lock" for group in ("bench-features", "airflow")}
+"""Groups for environments of their own, and where they are pinned."""
 
 
 def names_of(requirements):
@@ -46,9 +48,17 @@ def of_extra(extra):
     return names_of(project["optional-dependencies"][extra])
 
 
+def of_group(group):
+    return names_of(tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"][group])
+
+
 @pytest.mark.parametrize(
     ("file", "names"),
-    [("requirements.lock", declared()), *((file, of_extra(extra)) for extra, file in OWN_LOCKS.items())],
+    [
+        ("requirements.lock", declared()),
+        *((file, of_extra(extra)) for extra, file in OWN_LOCKS.items()),
+        *((file, of_group(group)) for group, file in GROUPS.items()),
+    ],
 )
 def test_a_lock_has_hashes_and_no_addresses_and_every_dependency_declared_for_it(file, names):
     lock = (ROOT / file).read_text()
