@@ -48,6 +48,7 @@ def run_cell(plan: CadencePlan, cell: StudyCell, settings: Settings, scratch: Pa
         "retrainings": float(len(times)),
         "analyst hours": len(times) * RETRAINING_MINUTES / 60,
         "failed": float(retrainer.failed),
+        "CPU seconds": retrainer.cpu_s,
     }
     if first is not None:
         measures["weeks to the first after the change"] = (first - traffic.start_ms) / 604_800_000 - begin / 7

@@ -43,6 +43,7 @@ class ChangedFraud:
 class CadencePlan:
     """Sizes of the study."""
 
+    first_seed: int
     spec: WorldSpec
     change_week: int
     """Counted from the first week that is decided."""
@@ -80,5 +81,6 @@ class CadencePlan:
 
 
 _WORLD: Final = (("fraud_scale", 4.0),)
-QUICK: Final = CadencePlan(WorldSpec(250, 60, 98, _WORLD), 6, (28,), seeds=2, most_seeds=2)
-FULL: Final = CadencePlan(WorldSpec(1_000, 75, 210, _WORLD), 12, (7, 28), seeds=5, most_seeds=5)
+QUICK: Final = CadencePlan(1, WorldSpec(250, 60, 126, _WORLD), 11, (28,), seeds=2, most_seeds=2)
+FULL: Final = CadencePlan(101, WorldSpec(1_000, 75, 210, _WORLD), 12, (7, 28), seeds=5, most_seeds=5)
+"""Worlds from 101 on: the changes were chosen while looking at the first ones."""

@@ -2,21 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from time import process_time
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dashboards.drift.decided_weeks import DecidedWeeks
-from dashboards.drift.detector import BlockDetector
-from dashboards.drift.week import WeekSummarizer
-from fraudsim.arrays import Doubles, Flags, Floats, Ints
+from fraudsim.arrays import Floats
 from fraudsim.errors import FraudsimError
 from fraudsim.log.events import Label
-from lifecycle.retraining.triggers import MATURE_DAYS, Evidence, retraining_cents
-from model.artefact.costs import Costs, Stakes, decision_costs
+from lifecycle.retraining.triggers import retraining_cents
 from model.training.dataset import build_dataset
-from model.training.label_knowledge import LabelKnowledge
 from model.training.split import split_history
 from producers.history.tables import LABELS
 from producers.world.settings import consequences
@@ -24,11 +20,11 @@ from scorer.policy.policy import Policy
 from simulator.line.decided import DecidedStretch
 from simulator.line.drifted_traffic import DriftedTraffic
 from simulator.line.line import SimulatedLine
-from simulator.line.scoring import PaymentColumns, Scoring
+from simulator.line.scoring import Scoring
 from simulator.regimes import REGIMES
 from stream_features.catalogue.features import DAY
+from studies.cadence.evidence import EvidenceBook
 from studies.cadence.plan import CadenceArm
-from studies.drift.cell import rows_of
 from studies.frame.study_world import StudyWorld, fit_arm
 
 LEARNT_DAYS = 75
@@ -42,7 +38,6 @@ class Retrainer:
         self, world: StudyWorld, traffic: DriftedTraffic, arm: CadenceArm, scoring: Scoring, policy: Policy
     ) -> None:
         self._world, self._arm, self._scoring, self._policy = world, arm, scoring, policy
-        self._start_ms = traffic.start_ms
         self._tables: list[pa.Table] = [_plain(traffic.past)]
         self._vectors: list[Floats] = [world.vectors(REGIMES["real-time"])]
         before = traffic.labels_before
@@ -50,35 +45,27 @@ class Retrainer:
             self._labels = [_known_at_once(before)]
         else:
             self._labels = [_plain(before.filter(pc.less(before["known_at"], traffic.start_ms)))]
-        self._weeks, self._summarizer = DecidedWeeks(traffic.start_ms), WeekSummarizer(world.seed)
-        self._detector = BlockDetector()
-        self._decided: list[tuple[Ints, pa.Table, Doubles]] = []
-        """Start, payments and probabilities of each stretch."""
+        cost_cents = retraining_cents(consequences(world.settings))
+        self._evidence = EvidenceBook(traffic.start_ms, world.seed, cost_cents)
         self._tried_ms = traffic.start_ms
-        self._share_then: float | None = None
         self.retrained_ms: list[int] = []
         """Event times at which the model was exchanged."""
         self.failed = 0
+        self.cpu_s = 0.0
+        """CPU time of all retrainings; vectors are those that were served."""
 
     def add(self, decided: DecidedStretch) -> None:
         """Take in a stretch, and train anew if that is due."""
         stretch, now_ms = decided.stretch, decided.stretch.end_ms
         self._tables.append(_plain(stretch.transactions))
         self._vectors.append(decided.vectors)
-        self._decided.append((decided.seen_to, _plain(stretch.transactions), decided.probabilities))
         labels = _of_truth(decided) if self._arm.truth else _table(decided.labels)
         self._labels.append(labels)
-        drifted: list[str] = []
-        for week in self._weeks.add(rows_of(decided), decided.labels, now_ms):
-            verdict = self._detector.add(self._summarizer.summarize(week))
-            drifted = [reading.name for reading in verdict.drifted]
-        share, at_stake = self._performance(now_ms)
-        if self._share_then is None:
-            self._share_then = share
-        cost = retraining_cents(consequences(self._world.settings))
-        evidence = Evidence(now_ms, self._tried_ms, drifted, share, self._share_then, at_stake, cost)
+        evidence = self._evidence.add(decided, self._tried_ms)
         if self._arm.trigger.reason(evidence) is not None:
+            begun = process_time()
             self._retrain(now_ms)
+            self.cpu_s += process_time() - begun
 
     def _retrain(self, now_ms: int) -> None:
         self._tried_ms = now_ms
@@ -99,25 +86,8 @@ class Retrainer:
         fitted = fit_arm(dataset, np.concatenate(self._vectors)[first:], "real-time")
         limits = replace(self._policy.limits, flag_from_probability=fitted.flag_from)
         self._scoring.exchange(fitted.arm, replace(self._policy, limits=limits))
-        self._detector.restart()
-        self._share_then = None
+        self._evidence.restart(now_ms)
         self.retrained_ms.append(now_ms)
-
-    def _performance(self, now_ms: int) -> tuple[float | None, float]:
-        """Cost share of the youngest mature week's decisions by labels known now, and its fraud, cents."""
-        mature = [item for item in self._decided if _last_ts(item[1]) < now_ms - MATURE_DAYS * DAY]
-        if not mature:
-            return None, 0.0
-        _, table, probabilities = mature[-1]
-        knowledge = LabelKnowledge.of(table, pa.concat_tables(self._labels))
-        fraud: Flags = knowledge.fraud_known_by(now_ms)
-        columns = PaymentColumns.of(table)
-        stakes = Stakes(columns.amount, fraud, columns.can_hold)
-        at_stake = float(columns.amount[fraud].sum())
-        if not at_stake:
-            return None, 0.0
-        cost = float(decision_costs(probabilities, stakes, Costs()).sum())
-        return cost / at_stake, at_stake
 
 
 class RetrainedLine(SimulatedLine):
@@ -134,10 +104,6 @@ class RetrainedLine(SimulatedLine):
         for decided in super().run():
             yield decided
             self._retrainer.add(decided)
-
-
-def _last_ts(table: pa.Table) -> int:
-    return int(table["ts"][table.num_rows - 1].as_py())
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -15,7 +15,12 @@ from studies.frame.cell_plan import StudyCell
 from studies.frame.study_world import WorldSpec
 
 PLAN = CadencePlan(
-    WorldSpec(200, 50, 21, (("fraud_scale", 12.0),)), change_week=1, periods_days=(14,), seeds=2, most_seeds=2
+    1,
+    WorldSpec(200, 50, 21, (("fraud_scale", 12.0),)),
+    change_week=1,
+    periods_days=(14,),
+    seeds=2,
+    most_seeds=2,
 )
 SETTINGS = Settings(_env_file=None, label_gap_days=3)
 
