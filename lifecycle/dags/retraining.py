@@ -30,7 +30,7 @@ OPEN = (
 STEP = '"$COMMAND" model retraining step "$RETRAINING" {step} --run "$RUN"'
 
 with DAG(
-    dag_id="fraudsim_retraining",
+    dag_id="retraining",
     description="Train on what is known by now, compare with the champion, make it a shadow.",
     schedule="@weekly",
     catchup=False,

@@ -55,7 +55,7 @@ def start(environment, run, log):
     command = str(Path(sys.executable).with_name("fraudsim"))
     conf = {"command": command, "run": str(run), "models": str(run / "models")}
     return subprocess.Popen(
-        [AIRFLOW, "dags", "test", "fraudsim_retraining", "--conf", json.dumps(conf)],
+        [AIRFLOW, "dags", "test", "retraining", "--conf", json.dumps(conf)],
         env=environment, stdout=log, stderr=log, start_new_session=True,
     )  # fmt: skip
 
