@@ -17,7 +17,8 @@ LIMITS: Final = (
     "The world is synthetic: real weeks may differ more from one another, and then limits are wider.",
     "Small worlds: with a few hundred cards a week has some ten frauds in a few campaigns, so rates of fraud "
     "vary tenfold by themselves, and their signals find nothing but a landslide.",
-    "Alarms in a row count one by one, though one cause may make them: the run length is on the safe side.",
+    "Alarms in a row count one by one, though one cause may make them: the run length is on the safe side, "
+    "its interval is too narrow, and the one to the first alarm is honest.",
     "One change at a time, of the stated size.",
 )
 
@@ -53,7 +54,8 @@ def _answer(result: DriftResult) -> list[str]:
         f"Without a change the weekly detector alarms in {row.alarms} of {row.weeks:,} weeks, a run length "
         f"of {_length(row)} weeks, so the promise of {PROMISED_WEEKS} {_kept(row)}; with one it alarms in "
         f"these numbers of worlds: {found}.",
-        f"Of the alarms without a change, {row.in_sales} are in the weeks of sales and Christmas."
+        f"Those alarms are in {row.alarming_worlds} of {len(result.seeds)} worlds: {_to_first(row)} weeks to "
+        f"a world's first. {row.in_sales} are in the weeks of sales and Christmas."
         + (f" What alarmed: {causes}." if causes else ""),
     ]
     for change in changes:
@@ -85,10 +87,22 @@ def _set_up(result: DriftResult) -> str:
 
 
 def _length(row: FalseAlarms) -> str:
-    if row.run_length is None:
-        return f"more than {row.run_length_low:,.0f}"
-    high = "no bound" if row.run_length_high is None else f"{row.run_length_high:,.1f}"
-    return f"{row.run_length:,.1f} ({row.run_length_low:,.1f} to {high})"
+    return _with_interval(row.run_length, row.run_length_low, row.run_length_high)
+
+
+def _to_first(row: FalseAlarms) -> str:
+    return _with_interval(row.first_alarm_weeks, row.first_alarm_low, row.first_alarm_high)
+
+
+def _with_interval(weeks: float | None, low: float, high: float | None) -> str:
+    if weeks is None:
+        return f"more than {low:,.0f}"
+    upper = "no bound" if high is None else _weeks(high)
+    return f"{_weeks(weeks)} ({_weeks(low)} to {upper})"
+
+
+def _weeks(weeks: float) -> str:
+    return f"{weeks:,.1f}" if weeks < 20 else f"{weeks:,.0f}"
 
 
 def _false_alarm_table(result: DriftResult) -> StudyTable:
@@ -97,15 +111,17 @@ def _false_alarm_table(result: DriftResult) -> StudyTable:
             Cell(row.detector),
             Cell(f"{row.alarms:,} of {row.weeks:,}"),
             Cell(_length(row)),
-            Cell("none" if row.first_alarm_weeks is None else f"{row.first_alarm_weeks:,.1f}"),
+            Cell(_to_first(row)),
+            Cell(str(row.alarming_worlds)),
             Cell(str(row.in_sales)),
         ]
         for row in result.false_alarms
     ]
-    heads = ["detector", "weeks with alarm", "run length", "to the first", "in sales"]
+    heads = ["detector", "alarms", "run length", "to the first", "worlds", "in sales"]
     note = (
-        "Weeks without a change. Run length: weeks for each alarm, with the 95 % interval of a Poisson "
-        "number. To the first: weeks until a world's first alarm. In sales: 24 November to 5 January."
+        "Weeks without a change, and with an alarm. Run length: weeks for each alarm, with the 95 % interval "
+        "of a Poisson number. To the first: weeks until a world's first alarm, likewise. Worlds: those that "
+        "alarm at all. In sales: 24 November to 5 January."
     )
     return StudyTable("False alarms", note, Grid(heads, rows))
 

@@ -22,8 +22,12 @@ class FalseAlarms(msgspec.Struct, frozen=True, kw_only=True):
     run_length_low: float
     run_length_high: float | None
     """The 95 % interval, of a Poisson number of alarms (Garwood 1936); None for no bound."""
+    alarming_worlds: int
     first_alarm_weeks: float | None
-    """Weeks until the first alarm, in the mean of exponential lengths that some worlds outlast."""
+    """Weeks until a world's first alarm, in the mean of exponential lengths that some worlds outlast."""
+    first_alarm_low: float
+    first_alarm_high: float | None
+    """Its 95 % interval, likewise. Alarms come in rows of weeks, so only first ones are independent."""
     in_sales: int
     """Alarms in the last five weeks of a year and the week of sales before them."""
     causes: dict[str, int]
@@ -66,6 +70,7 @@ def false_alarms(runs: Runs[DriftFigures], seeds: Sequence[int], arm: str) -> li
         low, high = poisson_interval(count)
         at_risk = [days[0] + 1 if days else cell.weeks for days, cell in zip(alarms, cells, strict=True)]
         first = sum(map(bool, alarms))
+        first_low, first_high = poisson_interval(first)
         causes = [cause for cell in cells for cause in cell.causes[name] if cause]
         rows.append(
             FalseAlarms(
@@ -75,7 +80,10 @@ def false_alarms(runs: Runs[DriftFigures], seeds: Sequence[int], arm: str) -> li
                 run_length=weeks / count if count else None,
                 run_length_low=weeks / high,
                 run_length_high=weeks / low if low else None,
+                alarming_worlds=first,
                 first_alarm_weeks=sum(at_risk) / first if first else None,
+                first_alarm_low=sum(at_risk) / first_high,
+                first_alarm_high=sum(at_risk) / first_low if first_low else None,
                 in_sales=sum(_in_sales(cell, week) for cell in cells for week in cell.alarms[name]),
                 causes={cause: causes.count(cause) for cause in sorted(set(causes))},
             )
