@@ -5,6 +5,7 @@ from typing import Final
 from dashboards.drift.detector import PROMISED_WEEKS, BlockDetector
 from fraudsim.drawing.plot import Plot, text_px
 from fraudsim.drawing.themes import FRAUD, HONEST, INK, PALETTE
+from studies.drift.cell import TRAINING
 from studies.drift.plan import scenarios
 from studies.drift.result import DriftResult
 from studies.drift.statistics import Detection, FalseAlarms
@@ -12,6 +13,8 @@ from studies.frame.page import StudyFigure, StudyReport, StudyTable
 from studies.report import Cell, Grid
 
 ROW: Final = 24.0
+NAMES: Final = {BlockDetector.name: "weekly", TRAINING: "weekly, training"}
+"""Of detectors, where the page calls them otherwise."""
 QUESTION: Final = "How often does drift alarm without cause, and how soon with one?"
 LIMITS: Final = (
     "The world is synthetic: real weeks may differ more from one another, and then limits are wider.",
@@ -68,6 +71,10 @@ def _answer(result: DriftResult) -> list[str]:
     return sentences
 
 
+def _name(row: FalseAlarms | Detection) -> str:
+    return NAMES.get(row.detector, row.detector)
+
+
 def _kept(row: FalseAlarms) -> str:
     """What the interval of the run length says of the promise."""
     if row.run_length_low >= PROMISED_WEEKS:
@@ -108,7 +115,7 @@ def _weeks(weeks: float) -> str:
 def _false_alarm_table(result: DriftResult) -> StudyTable:
     rows = [
         [
-            Cell(row.detector),
+            Cell(_name(row)),
             Cell(f"{row.alarms:,} of {row.weeks:,}"),
             Cell(_length(row)),
             Cell(_to_first(row)),
@@ -121,7 +128,8 @@ def _false_alarm_table(result: DriftResult) -> StudyTable:
     note = (
         "Weeks without a change, and with an alarm. Run length: weeks for each alarm, with the 95 % interval "
         "of a Poisson number. To the first: weeks until a world's first alarm, likewise. Worlds: those that "
-        "alarm at all. In sales: 24 November to 5 January."
+        "alarm at all. In sales: 24 November to 5 January. Weekly, training: with the vectors of training as "
+        "reference."
     )
     return StudyTable("False alarms", note, Grid(heads, rows))
 
@@ -130,7 +138,7 @@ def _detection_table(result: DriftResult) -> StudyTable:
     rows = [
         [
             Cell(row.scenario),
-            Cell(row.detector),
+            Cell(_name(row)),
             Cell(f"{row.detected} of {row.worlds}"),
             Cell("-" if row.median_weeks is None else f"{row.median_weeks:g}"),
             Cell("-" if row.longest_weeks is None else str(row.longest_weeks)),
@@ -157,9 +165,12 @@ def _detection_figure(result: DriftResult) -> StudyFigure:
     for number, (row, colour) in enumerate(zip(rows, PALETTE, strict=False)):
         plot.line(list(range(weeks + 1)), [0.0, *row.detected_by_week], x, y, colour)
         plot.text(plot.width - plot.right + 6, plot.top + 14 + 16 * number, row.scenario, colour=colour)
-    return StudyFigure(
-        "detection", "Share of worlds in which the weekly detector has alarmed.", plot.render()
-    )
+    curves = [tuple(row.detected_by_week) for row in rows]
+    same = [row.scenario for row, curve in zip(rows, curves, strict=True) if curves.count(curve) > 1]
+    caption = "Share of worlds in which the weekly detector has alarmed."
+    if same:
+        caption += f" The lines of {', '.join(same)} lie on one another."
+    return StudyFigure("detection", caption, plot.render())
 
 
 def _run_length_figure(result: DriftResult) -> StudyFigure:
@@ -167,7 +178,7 @@ def _run_length_figure(result: DriftResult) -> StudyFigure:
     longest = max([float(PROMISED_WEEKS), *(row.run_length_high or row.run_length_low for row in shown)])
     plot = Plot(
         "Run length", "Weeks without a change for each alarm, with 95 % intervals, logarithmic.",
-        width=640, height=66 + ROW * len(shown), left=24 + max(text_px(row.detector) for row in shown),
+        width=640, height=66 + ROW * len(shown), left=24 + max(text_px(_name(row)) for row in shown),
     )  # fmt: skip
     x = plot.x_scale(0.9, 1.3 * longest, log=True)
     bottom = plot.height - plot.bottom
@@ -177,11 +188,11 @@ def _run_length_figure(result: DriftResult) -> StudyFigure:
     for number, row in enumerate(shown):
         y = plot.top + ROW * (number + 0.5)
         colour = FRAUD if row.detector == BlockDetector.name else HONEST
-        plot.text(plot.left - 10, y + 4, row.detector, anchor="end")
+        plot.text(plot.left - 10, y + 4, _name(row), anchor="end")
         high = row.run_length_high or 1.3 * longest
         plot.line_between(x(row.run_length_low), y, x(high), y, colour, 2)
         if row.run_length is not None:
-            plot.dot(x(row.run_length), y, colour, f"{row.detector}: {_length(row)}")
+            plot.dot(x(row.run_length), y, colour, f"{_name(row)}: {_length(row)}")
     caption = (
         f"Run length by detector, with Poisson intervals; the line is the promise of {PROMISED_WEEKS} weeks. "
         "An interval without a dot had no alarm and goes on without bound."
