@@ -49,12 +49,13 @@ def small_study(
     seeds: int = 3,
     most_seeds: int = 3,
     more_arms: int = 0,
+    first_seed: int = 1,
 ) -> StudyDefinition[SmallFigures, SmallResult]:
     arms = {"base": None, "other": None} | {f"arm-{number}": None for number in range(more_arms)}
     plan = CellPlan(
         study="small", arms=arms, conditions={"1": 1, "2": 2}, sizes={"days": 3},
         seeds=seeds, most_seeds=most_seeds, run=partial(run_cell, diary, seconds), figures=SmallFigures,
-        modules=(),
+        modules=(), first_seed=first_seed,
     )  # fmt: skip
 
     def difference(runs, numbers):

@@ -143,6 +143,11 @@ def test_seeds_are_added_until_the_interval_is_narrow(tmp_path):
     assert json.loads((tmp_path / "result.json").read_text())["seeds"] == stated.seeds
 
 
+def test_a_study_may_begin_with_other_worlds_than_the_first(tmp_path):
+    wide = small_study(seeds=2, most_seeds=5, width=0.0, first_seed=101)
+    assert conduct(wide, tmp_path, SETTINGS).seeds == [101, 102, 103, 104, 105]
+
+
 def test_a_full_disk_ends_the_study_in_one_line(tmp_path):
     out = tmp_path / "out"
 
