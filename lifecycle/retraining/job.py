@@ -74,6 +74,15 @@ def jobs_in(work: Path) -> list[RetrainingJob]:
     return [RetrainingJob(folder) for folder in sorted(folders, key=lambda folder: int(folder.name))]
 
 
+def job_by_name(work: Path, name: str) -> RetrainingJob:
+    """A retraining. Raises FraudsimError if there is none of that name."""
+    jobs = {job.folder.name: job for job in jobs_in(work)}
+    if name not in jobs:
+        names = f"there is {', '.join(jobs)}" if jobs else "there is none"
+        raise FraudsimError(f"retraining {name}: not in {work}; {names}; begin one by `retraining open`")
+    return jobs[name]
+
+
 def open_job(work: Path, plan: RetrainingPlan) -> RetrainingJob:
     """The unfinished retraining, or a new one by this plan.
 

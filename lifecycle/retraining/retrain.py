@@ -1,4 +1,4 @@
-"""`fraudsim model retrain`: one retraining, from the first step that is left."""
+"""One retraining, from the first step that is left; or one step of it, for a scheduler."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +6,15 @@ from typing import NamedTuple
 
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
-from lifecycle.retraining.job import RetrainingJob, RetrainingPlan, RetrainingResult, one_at_a_time, open_job
-from lifecycle.retraining.steps import STEPS, check_champion
+from lifecycle.retraining.job import (
+    RetrainingJob,
+    RetrainingPlan,
+    RetrainingResult,
+    job_by_name,
+    one_at_a_time,
+    open_job,
+)
+from lifecycle.retraining.steps import NAMES, STEPS, check_champion
 from lifecycle.retraining.window import newest_event_ms
 from model.registry.versions import read_aliases
 
@@ -88,3 +95,46 @@ def plan_of(options: RetrainingOptions, trigger: str, now_ms: int | None = None)
         promote=options.promote,
         parent=champion,
     )
+
+
+def open_retraining(options: RetrainingOptions, trigger: str) -> str:
+    """The name of the unfinished retraining, or of a new one; no step is run.
+
+    Raises:
+        FraudsimError: another process is at work there, or the run or registry cannot be read.
+    """
+    with one_at_a_time(options.work):
+        return open_job(options.work, plan_of(options, trigger)).folder.name
+
+
+def run_step(work: Path, name: str, step: str, settings: Settings, say: Say) -> RetrainingResult | None:
+    """Run one step of a retraining, unless its output is there; None if steps are left over.
+
+    A retraining that is over stays as it is, whatever step is asked for.
+
+    Raises:
+        FraudsimError: there is no such retraining or step, an earlier step has not been run, another process
+            is at work there, or the step failed.
+    """
+    job = job_by_name(work, name)
+    check_step(step)
+    with one_at_a_time(work):
+        if job.result is None:
+            _check_earlier(job, step)
+            return run_steps(job, settings, say, step)
+        return job.result
+
+
+def check_step(step: str) -> None:
+    """Raise FraudsimError if there is no such step."""
+    if step not in NAMES:
+        raise FraudsimError(f"step {step!r} is no step; there are {', '.join(NAMES)}")
+
+
+def _check_earlier(job: RetrainingJob, step: str) -> None:
+    for earlier in STEPS[: NAMES.index(step)]:
+        if not (job.folder / earlier.output).exists():
+            raise FraudsimError(
+                f"retraining {job.folder.name}: step {step} comes after {earlier.name}, which has not been "
+                f"run; run `retraining step {job.folder.name} {earlier.name}` first"
+            )

@@ -30,8 +30,7 @@ def open_(
 ) -> None:
     """Print the name of the unfinished retraining, or of a new one as of now; nothing is run."""
     from fraudsim.settings import load_settings
-    from lifecycle.retraining.retrain import RetrainingOptions
-    from lifecycle.retraining.single_steps import open_retraining
+    from lifecycle.retraining.retrain import RetrainingOptions, open_retraining
 
     settings = load_settings()
     options = RetrainingOptions(run, at or settings.model_dir, work or run / "retraining", days, promote)
@@ -50,7 +49,7 @@ def step(
 ) -> None:
     """Run one step unless it is done; exit 0: done, 1 or 2: failed, 3: over, since the model is rejected."""
     from fraudsim.settings import load_settings
-    from lifecycle.retraining.single_steps import run_step
+    from lifecycle.retraining.retrain import run_step
 
     result = run_step(work or run / "retraining", name, step_name, load_settings(), typer.echo)
     if result is None:

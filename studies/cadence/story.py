@@ -17,16 +17,16 @@ HOUR_CENTS: Final = Consequences().analyst_hour_cents
 
 def answer(result: ComparisonResult) -> list[str]:
     """In sentences: what is told from never retraining, then every trigger under each change."""
-    told = [
+    cheaper = [
         f"{effect.name} {money_difference(effect.difference)}"
         for effect in result.effects
         if effect.holds and effect.difference.mean < 0
     ]
     worse = [effect.name for effect in result.effects if effect.holds and effect.difference.mean > 0]
     texts = [
-        f"Against never retraining, net loss per 1,000 cards and week is told to be lower for {len(told)} of "
-        f"{len(result.effects)} pairs of trigger and change"
-        + (f": {'; '.join(told)}" if told else "")
+        f"Against never retraining, net loss per 1,000 cards and week is told to be lower for {len(cheaper)} "
+        f"of {len(result.effects)} pairs of trigger and change"
+        + (f": {'; '.join(cheaper)}" if cheaper else "")
         + (f"; and higher for {'; '.join(worse)}" if worse else "")
         + "."
     ]

@@ -52,11 +52,11 @@ def _answer(result: DriftResult) -> list[str]:
     row = _blocks(result)
     causes = ", ".join(f"{name} {count}" for name, count in row.causes.items())
     changes = [change for change in result.detections if change.detector == BlockDetector.name]
-    found = ", ".join(f"{change.scenario} in {change.detected} of {change.worlds}" for change in changes)
+    counts = ", ".join(f"{change.scenario} in {change.detected} of {change.worlds}" for change in changes)
     sentences = [
         f"Without a change the weekly detector alarms in {row.alarms} of {row.weeks:,} weeks, a run length "
         f"of {_length(row)} weeks, so the promise of {PROMISED_WEEKS} {_kept(row)}; with one it alarms in "
-        f"these numbers of worlds: {found}.",
+        f"these numbers of worlds: {counts}.",
         f"Those alarms are in {row.alarming_worlds} of {len(result.seeds)} worlds: {_to_first(row)} weeks to "
         f"a world's first. {row.in_sales} are in the weeks of sales and Christmas."
         + (f" What alarmed: {causes}." if causes else ""),

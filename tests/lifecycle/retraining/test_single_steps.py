@@ -9,9 +9,8 @@ from fraudsim.cli import build
 from fraudsim.errors import FraudsimError
 from fraudsim.settings import Settings
 from lifecycle.retraining.gate import GateFigures
-from lifecycle.retraining.job import RetrainingResult, jobs_in, write_json
-from lifecycle.retraining.retrain import RetrainingOptions
-from lifecycle.retraining.single_steps import job_by_name, open_retraining, run_step
+from lifecycle.retraining.job import RetrainingResult, job_by_name, jobs_in, write_json
+from lifecycle.retraining.retrain import RetrainingOptions, open_retraining, run_step
 from lifecycle.retraining.steps import WindowFigures
 from model.registry.audit import read_audit
 from model.registry.versions import list_versions, read_aliases
