@@ -99,7 +99,9 @@ def command_of(name: str) -> Callable[..., None]:
             None, help="a public file's, by `fraudsim world replay FILE --out DIR`, instead of worlds"
         ),
         days: int | None = typer.Option(
-            None, min=1, help="of that history, the last ones, which are decided [default: a quarter]"
+            None,
+            min=1,
+            help="of it, the last ones, which are decided; a quarter if not given",
         ),
     ) -> None:
         size = size_of(quick=quick, full=full)
