@@ -52,6 +52,9 @@ def test_a_poor_model_is_worse_in_a_twin_world_and_the_page_says_why(
     assert len(written["folds"]) == 2
     by_kind = sum(written["twin"]["kinds_of_b"].values()) - sum(written["twin"]["kinds_of_a"].values())
     assert by_kind == pytest.approx(written["difference"]["mean"])
+    paid = sum(item["paid_of_a"] for item in written["twin"]["typologies"])
+    per_card = 1_000 / (written["weeks"] * written["cards"])
+    assert paid * per_card == pytest.approx(written["twin"]["kinds_of_a"]["fraud paid"])
     assert {item["action_of_a"] == item["action_of_b"] for item in written["examples"]} == {False}
     page = (tmp_path / "out" / "index.html").read_text()
     assert "Detection by typology" in page

@@ -113,10 +113,10 @@ def growing(rng: np.random.Generator, cards: int, power: int) -> np.ndarray:
 def test_the_interval_to_the_end_of_a_stage_is_wrong_in_five_of_a_hundred_at_most(power):
     rng = np.random.default_rng(11)
     wrong = 0
-    for _ in range(300):
-        cumulative = growing(rng, 400, power)
-        wrong += told_in_stage(cumulative, rng.random(400) < 0.5) != 0
-    assert wrong <= 27  # of 300 at 5 %, once in a thousand times more
+    for _ in range(200):
+        cumulative = growing(rng, 300, power)
+        wrong += told_in_stage(cumulative, rng.random(300) < 0.5) != 0
+    assert wrong <= 20  # of 200 at 5 %, once in a thousand times more
 
 
 def test_at_the_end_of_its_stage_it_finds_what_the_other_does_not():
