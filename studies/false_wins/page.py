@@ -46,7 +46,7 @@ def report_of(result: FalseWinsResult) -> StudyReport:
             "card lives A's life or B's by the toss of a coin, in both arms."
         ],
         limits=LIMITS,
-        command=f"fraudsim study false-wins --out DIR --{provenance.size}",
+        command=f"fraudsim study false-wins --{provenance.size} --seeds {len(result.seeds)} --out DIR",
         source=f"fraudsim {provenance.versions.fraudsim}, code {provenance.code}",
     )
 

@@ -115,7 +115,8 @@ def html(report: StudyReport) -> str:
     """The page; it needs no other file."""
     body = [f"<h1>{escape(report.question)}</h1>"]
     body += [f'<p class="answer">{escape(text)}</p>' for text in report.answer]
-    body += [f"<h2>Set-up</h2><p>{escape(report.set_up)}</p>", "<h2>Figures</h2>"]
+    body += [f"<h2>Set-up</h2><p>{escape(report.set_up)}</p>"]
+    body += ["<h2>Figures</h2>"] if report.figures else []
     body += [
         f"<figure>{figure.svg}<figcaption>{escape(figure.caption)}</figcaption></figure>"
         for figure in report.figures
