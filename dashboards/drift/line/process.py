@@ -54,7 +54,7 @@ def weeks_of(run_dir: Path, say: Say) -> list[WeekRecord]:
 
 def follow(run_dir: Path, stop: threading.Event, say: Say) -> int:
     """Judge weeks as they come, until `stop`, as metrics and in `RUN/drift`; returns the number of alarms."""
-    watch, alarms = None, 0
+    watch, alarms, last_error = None, 0, ""
     while not stop.is_set():
         metrics.HEARTBEAT.set_to_current_time()
         try:
@@ -68,8 +68,9 @@ def follow(run_dir: Path, stop: threading.Event, say: Say) -> int:
                 alarms += week.status == "alarm"
                 say(week_text(week))
         except FraudsimError as error:
-            say(str(error))
-            watch = None
+            if str(error) != last_error:
+                say(str(error))
+            watch, last_error = None, str(error)
         stop.wait(POLL_S)
     return alarms
 
