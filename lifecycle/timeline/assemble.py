@@ -11,6 +11,7 @@ from lifecycle.timeline.marks import marks_of
 from lifecycle.timeline.plan import TimelinePlan
 from lifecycle.timeline.result import Timeline, TimelineWeek
 from lifecycle.timeline.weekly_money import costs_by_week, ledger_by_week
+from model.artefact.files import read_manifest
 from model.registry.versions import read_aliases
 from producers.history.reader import read_history
 
@@ -29,7 +30,7 @@ def timeline_of(run: Path, plan: TimelinePlan, settings: Settings) -> Timeline:
         ) from None
     history = read_history(run / "history").manifest
     start_ms, cards, registry = history.end_ms, history.cards, run / "models"
-    versions = (summary["model_version"], read_aliases(registry).champion)
+    versions = (read_manifest(run / "model").version, read_aliases(registry).champion)
     records = {record.start_ms: record for record in read_weeks(run)}
     money = ledger_by_week(run, settings, start_ms, cards)
     costs = costs_by_week(run, registry, versions, start_ms, cards)
