@@ -102,7 +102,7 @@ def compare(
         rate=rate, seconds=seconds, out=out, url=None if stream else a, stream=stream, body=body, seed=seed,
         connections=connections, timeout_s=timeout, allow_host=allow_host,
     )  # fmt: skip
-    raise typer.Exit(run_compare(a, b, options, turns, typer.echo, reuse and reuse.resolve()))
+    raise typer.Exit(run_compare(a, b, options, turns, typer.echo, reuse))
 
 
 @load.command()

@@ -16,13 +16,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Repeatable examples unless long tests are asked for; a Ctrl-C that reaches what tests start.
 
     `make test` must say the same of the same code each time; new examples are `make test-long`'s business.
-    A shell's background job ignores Ctrl-C, and so would every process started from here.
+    A shell's background job ignores Ctrl-C, what `nohup` starts a hang-up, and so would every process started
+    from here.
     """
     settings.register_profile("repeatable", derandomize=True)
     if config.option.markexpr == "not long" and not config.getoption("--hypothesis-profile"):
         settings.load_profile("repeatable")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,6 +39,8 @@ def run_compare(a: str, b: str, options: LoadOptions, turns: int, say: Say, reus
     Raises:
         FraudsimError: a contestant is neither, or cannot be started.
     """
+    if reuse is not None and not ((reuse / "history").is_dir() and (reuse / "model").is_dir()):
+        raise FraudsimError(f"--reuse {reuse}: no history and model there; name the folder of a run")
     stop = stop_on_signals()
     out = make_out(options.out)
     figures: dict[str, list[Figures]] = {"a": [], "b": []}
@@ -48,7 +50,9 @@ def run_compare(a: str, b: str, options: LoadOptions, turns: int, say: Say, reus
         figures = {name: turns[:count] for name, turns in figures.items()}
         why = "" if count >= FEWEST_TURNS else f"{count} rounds each: {FEWEST_TURNS} are needed (--rounds)"
     else:
-        why = _take_turns((a, b), replace(options, out=out), turns, figures, stop, say, reuse)
+        why = _take_turns(
+            (a, b), replace(options, out=out), turns, figures, stop, say, reuse and reuse.absolute()
+        )
     differences = compare_turns(figures["a"], figures["b"]) if not why else []
     word = _word(differences, why)
     result = {
