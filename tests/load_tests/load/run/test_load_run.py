@@ -118,7 +118,7 @@ def test_a_starved_generator_is_refused(tmp_path):
     spin = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"]
     body, out = tmp_path / "body.json", tmp_path / "out"
     body.write_text("{}")
-    words = ["load", "run", "--rate", "200", "--seconds", "5", "--p99", "50ms", "--body", str(body)]
+    words = ["load", "run", "--rate", "120", "--seconds", "3", "--p99", "50ms", "--body", str(body)]
     with serving("ok") as server:
         command = [sys.executable, "-m", "fraudsim", *words, "--url", server.url, "--out", str(out)]
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
