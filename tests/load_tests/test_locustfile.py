@@ -36,6 +36,7 @@ def two_workers(tmp_path: Path, url: str, *words: str) -> tuple[list[str], Path]
     return [sys.executable, "-m", "fraudsim", "load", "run", "--url", url, *words], out
 
 
+@pytest.mark.long  # the page's test below has the same in short, the lost worker's the same command
 def test_a_master_and_two_workers_send_the_schedule_and_nothing_twice(tmp_path):
     with serving("ok") as server:
         command, out = two_workers(tmp_path, server.url, "--rate", "200", "--seconds", "3", "--seed", "5")
